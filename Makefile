@@ -1,0 +1,58 @@
+# Two commands do all set-up on a machine with Python >= 3.11 and make:
+#   make demo    runs the main job       make test    passes the tests
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+CODE   := local_controller optimizer site_simulator
+.DEFAULT_GOAL := help
+.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/run: requirements/run.txt pyproject.toml
+	@echo "setting up $(VENV) (product)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev: requirements/dev.txt $(VENV)/run
+	@echo "setting up $(VENV) (tests and linters)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(VENV)/run  ## a whole site in one command: stations, CSMS, meter, broker, gateway (ends with Ctrl-C)
+	$(BIN)/local-controller demo $(ARGS)
+
+test: $(VENV)/dev  ## all tests; those that need mosquitto or Node.js say so when these are missing
+	$(BIN)/python -m pytest -q $(ARGS)
+
+test-fast: $(VENV)/dev  ## without the end-to-end tests
+	$(BIN)/python -m pytest -q -m "not e2e" $(ARGS)
+
+format: $(VENV)/dev  ## rewrites the code in the common style
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix-only -q .
+
+lint: $(VENV)/dev  ## style and likely mistakes
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+types: $(VENV)/dev  ## mypy --strict
+	$(BIN)/mypy
+
+check: lint types test  ## everything that must be green before a commit
+
+schema: $(VENV)/run  ## regenerates site_configs/schema.json
+	$(BIN)/local-controller schema > site_configs/schema.json
+
+ocpp-coverage: $(VENV)/dev  ## regenerates docs/ocpp-coverage.md from the tests' markers
+	$(BIN)/python docs/make_ocpp_coverage.py
+
+lock: $(VENV)/dev  ## renews the hash-pinned requirement files (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --extra demo --group build pyproject.toml -o requirements/run.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --extra demo --group build --group dev pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,65 @@
+"""Which errors are there, and who is to blame?
+
+LocalControllerError
+├── PeerError            the other end of a connection sent something we cannot use
+│   ├── FrameError       not an OCPP-J message at all
+│   └── PayloadError     a message whose payload cannot be read; the message is relayed all the same
+├── SourceError          a meter, broker or other input does not answer or answers nonsense
+└── SiteFileError        the installer's file is wrong: places and remedies, all of them at once
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class LocalControllerError(Exception):
+    """Root of everything that this package raises on purpose."""
+
+
+class PeerError(LocalControllerError):
+    """The other end sent something that we cannot use."""
+
+
+class FrameError(PeerError):
+    """The text is no OCPP-J message. `message_id` is "-1" when it could not be read (Part 4 §4.2.3, LC-029)."""
+
+    def __init__(self, reason: str, message_id: str = "-1") -> None:
+        super().__init__(reason)
+        self.message_id = message_id
+
+
+class PayloadError(PeerError):
+    """The payload of `action` cannot be read at `path`; it is relayed but not used as control input (LC-020)."""
+
+    def __init__(self, action: str, path: str, reason: str) -> None:
+        super().__init__(f"{action}: {path}: {reason}")
+        self.action = action
+        self.path = path
+
+
+class SourceError(LocalControllerError):
+    """An input (meter, broker) does not answer or answers nonsense; the text names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFileProblem:
+    """One mistake in a site file: where (1-based line and column), what, and what to do about it."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        """As compilers print it, so that editors can jump there."""
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class SiteFileError(LocalControllerError):
+    """A site file with all its problems, in the order of the file."""
+
+    def __init__(self, problems: Sequence[SiteFileProblem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)

@@ -1,0 +1,102 @@
+"""What can a StationProxy ask of its shell? Effects are values; the driver carries them out in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from local_controller.profiles.schedule import Schedule
+from local_controller.station import words
+
+
+class Peer(StrEnum):
+    """The two ends of a proxied connection."""
+
+    STATION = "station"
+    CSMS = "csms"
+
+    @property
+    def other(self) -> Peer:
+        """The far end, seen from this one."""
+        return Peer.CSMS if self is Peer.STATION else Peer.STATION
+
+
+class Fate(StrEnum):
+    """What became of a frame: the seam of the trace."""
+
+    PASSED = "passed"        # relayed byte for byte
+    ALTERED = "altered"      # relayed with a named field changed
+    ABSORBED = "absorbed"    # answered or consumed here
+    INJECTED = "injected"    # written by the gateway
+    QUEUED = "queued"        # waits for its slot
+    DISCARDED = "discarded"  # too old to be executed, or an answer that nobody asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write this text to the peer's socket as one WebSocket text message."""
+
+    peer: Peer
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the peer's socket with a WebSocket close code."""
+
+    peer: Peer
+    code: int
+    reason: str
+
+
+StationFact = (
+    words.Connected
+    | words.Disconnected
+    | words.Booted
+    | words.ConnectorChanged
+    | words.TransactionStarted
+    | words.TransactionUpdated
+    | words.TransactionEnded
+    | words.Measured
+    | words.NeedsKnown
+    | words.UnitLearnt
+    | words.LimitAnswered
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CsmsLimitChanged:
+    """The CSMS's profiles now allow this much at an EVSE (A per phase; empty schedule = no constraint)."""
+
+    evse: int
+    schedule: Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """A fact the site must know."""
+
+    fact: StationFact | CsmsLimitChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth a structured log line: `event` is stable snake_case, `fields` hold the numbers."""
+
+    level: str  # "debug" | "info" | "warning" | "error"
+    event: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One frame's fate, for the trace."""
+
+    sender: Peer | None  # None: the gateway itself
+    text: str
+    fate: Fate
+    detail: str = ""
+
+
+Effect = Send | Close | Tell | Note | Trace

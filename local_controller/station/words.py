@@ -1,0 +1,204 @@
+"""Which words do we use for a station, whatever its OCPP version? (OCPP 2.1 words; a dialect translates.)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class OcppVersion(StrEnum):
+    """The versions the gateway speaks, by their WebSocket subprotocol names."""
+
+    V16 = "ocpp1.6"
+    V201 = "ocpp2.0.1"
+    V21 = "ocpp2.1"
+
+
+class Phase(StrEnum):
+    """A phase as the station counts it; the site's topology turns it into a phase of the grid."""
+
+    L1 = "L1"
+    L2 = "L2"
+    L3 = "L3"
+
+
+class RegistrationStatus(StrEnum):
+    """The CSMS's answer to BootNotification."""
+
+    ACCEPTED = "Accepted"
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+
+
+class ConnectorStatus(StrEnum):
+    """OCPP 2.x ConnectorStatusEnumType; the nine 1.6 states map onto it plus a `ChargingState`."""
+
+    AVAILABLE = "Available"
+    OCCUPIED = "Occupied"
+    RESERVED = "Reserved"
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+
+
+class ChargingState(StrEnum):
+    """OCPP 2.x ChargingStateEnumType."""
+
+    CHARGING = "Charging"
+    EV_CONNECTED = "EVConnected"
+    SUSPENDED_EV = "SuspendedEV"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    IDLE = "Idle"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EvseId:
+    """One place where one car charges: `station` is the identity in the URL, `evse` counts from 1.
+
+    In 1.6 every connector counts as an EVSE of its own.
+    """
+
+    station: str
+    evse: int
+
+    def __str__(self) -> str:
+        """As people see it: CP-7 for a station with one EVSE is the page's business, here always CP-7/1."""
+        return f"{self.station}/{self.evse}"
+
+
+# --- facts that a StationProxy tells the site --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Both legs are up and agree on a version."""
+
+    version: OcppVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The station's leg is gone; what it draws is unknown from now on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """BootNotification and the CSMS's answer. Empty strings where the station did not say."""
+
+    vendor: str
+    model: str
+    firmware: str
+    serial: str
+    status: RegistrationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorChanged:
+    """StatusNotification of a connector; `charging_state` only where the version says it (1.6)."""
+
+    evse: int
+    connector: int
+    status: ConnectorStatus
+    charging_state: ChargingState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStarted:
+    """A transaction has an id that both sides know (1.6: learnt from the answer of StartTransaction)."""
+
+    evse: int
+    transaction_id: str
+    id_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionUpdated:
+    """A transaction changed its charging state."""
+
+    evse: int
+    transaction_id: str
+    charging_state: ChargingState
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionEnded:
+    """A transaction is over; its TxProfiles no longer exist (K02.FR.05, LC-079)."""
+
+    evse: int
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSample:
+    """One moment of a station's own meter.
+
+    current_a: amperes per phase as the station counts phases; empty when nothing tells the current. A phase that is
+        absent from a non-empty mapping carries 0 A.
+    power_w: active power of all phases; energy_wh: the import register; voltage_v: line to neutral; soc_percent: 0..100.
+    taken_at: the station's time stamp, None when it sent none.
+    """
+
+    current_a: Mapping[Phase, float] = field(default_factory=dict)
+    voltage_v: Mapping[Phase, float] = field(default_factory=dict)
+    power_w: float | None = None
+    energy_wh: float | None = None
+    soc_percent: float | None = None
+    taken_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A usable sample of an EVSE's meter; samples of evse 0 (the station's main meter) are not told."""
+
+    evse: int
+    sample: MeterSample
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsKnown:
+    """What the driver or the car wants (NotifyEVChargingNeeds): energy in Wh, departure; None where unknown."""
+
+    evse: int
+    energy_wh: float | None
+    departure: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitLearnt:
+    """The station takes limits in this unit only ("A" or "W")."""
+
+    unit: str
+
+
+class LimitKind(StrEnum):
+    """The two profiles we keep in a station (failsafe layers L1 and L2)."""
+
+    FALLBACK = "fallback"   # persistent TxDefaultProfile
+    WORKING = "working"     # short-lived TxProfile of the running transaction
+
+
+class LimitOutcome(StrEnum):
+    """What became of a limit that the site wanted."""
+
+    SENT = "sent"            # on the wire: from now on the station may obey either the old or the new one
+    ACCEPTED = "accepted"    # the station says so; only a measurement proves it
+    REFUSED = "refused"      # every rung of the ladder was refused: the old limit still holds
+    TIMED_OUT = "timed out"  # no answer: either may hold
+    DROPPED = "dropped"      # never sent, superseded or not possible now (no transaction, not registered)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitAnswered:
+    """The fate of the limit that `SetLimit` or `SetFallback` asked for, and what was really sent.
+
+    limit_a: amperes per phase that the station may draw because of it (after CSMS profiles and unit conversion).
+    """
+
+    evse: int
+    kind: LimitKind
+    outcome: LimitOutcome
+    limit_a: float
+    detail: str = ""
