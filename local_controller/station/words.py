@@ -1,4 +1,7 @@
-"""Which words do we use for a station, whatever its OCPP version? (OCPP 2.1 words; a dialect translates.)"""
+"""Which words do we use for a station, whatever its OCPP version?
+
+They are those of OCPP 2.1; a dialect translates.
+"""
 
 from __future__ import annotations
 
@@ -176,18 +179,18 @@ class UnitLearnt:
 class LimitKind(StrEnum):
     """The two profiles we keep in a station (failsafe layers L1 and L2)."""
 
-    FALLBACK = "fallback"   # persistent TxDefaultProfile
-    WORKING = "working"     # short-lived TxProfile of the running transaction
+    FALLBACK = "fallback"  # persistent TxDefaultProfile
+    WORKING = "working"  # short-lived TxProfile of the running transaction
 
 
 class LimitOutcome(StrEnum):
     """What became of a limit that the site wanted."""
 
-    SENT = "sent"            # on the wire: from now on the station may obey either the old or the new one
-    ACCEPTED = "accepted"    # the station says so; only a measurement proves it
-    REFUSED = "refused"      # every rung of the ladder was refused: the old limit still holds
+    SENT = "sent"  # on the wire: from now on the station may obey either the old or the new one
+    ACCEPTED = "accepted"  # the station says so; only a measurement proves it
+    REFUSED = "refused"  # every rung of the ladder was refused: the old limit still holds
     TIMED_OUT = "timed out"  # no answer: either may hold
-    DROPPED = "dropped"      # never sent, superseded or not possible now (no transaction, not registered)
+    DROPPED = "dropped"  # never sent, superseded or not possible now (no transaction, not registered)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,59 @@
+"""How much of a meter's reading is not charging? The base load of a node.
+
+Stations measure every 10 to 60 s, the grid meter every second, so the draw of each car is known only as an interval.
+The base load therefore lies in an interval too; the estimate moves as little as that interval demands. This has two
+properties: a rising meter is never explained by more than the cars are allowed to draw, so that a measured overload is
+always seen at once; and a car that takes up a raise is not mistaken for a new load in the building, which would lower
+its neighbours and set them swinging.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from local_controller.clock import Instant
+from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, upper
+
+PEAK_WINDOW_S: Final = 900.0
+"""A silent meter counts with the highest base load of the last quarter of an hour (goal G5, grid-and-safety §6.4)."""
+
+BUCKET_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class BaseLoad:
+    """The estimate for one metered node, in amperes per phase; never negative.
+
+    Generation behind the meter lowers the reading below the charging; it is not counted as headroom because a cloud
+    takes it away faster than cars react.
+    """
+
+    current_a: PerPhase | None = None
+    _peaks: deque[tuple[float, PerPhase]] = field(default_factory=deque)
+
+    def update(self, measured_a: PerPhase, least_a: PerPhase, most_a: PerPhase, now: Instant) -> PerPhase:
+        """Take in a reading while the cars below draw between `least_a` and `most_a`."""
+        high = minus(measured_a, least_a)
+        low = minus(measured_a, most_a)
+        before = high if self.current_a is None else self.current_a
+        self.current_a = upper(lower(upper(before, low), high), ZERO)
+        self._remember(self.current_a, now)
+        return self.current_a
+
+    def peak(self) -> PerPhase:
+        """The highest estimate of the last quarter of an hour."""
+        result = ZERO
+        for _, value in self._peaks:
+            result = upper(result, value)
+        return result
+
+    def _remember(self, value: PerPhase, now: Instant) -> None:
+        while self._peaks and now.monotonic_s - self._peaks[0][0] > PEAK_WINDOW_S:
+            self._peaks.popleft()
+        if self._peaks and now.monotonic_s - self._peaks[-1][0] < BUCKET_S:
+            start, peak = self._peaks[-1]
+            self._peaks[-1] = (start, upper(peak, value))
+        else:
+            self._peaks.append((now.monotonic_s, value))

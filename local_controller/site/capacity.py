@@ -1,0 +1,103 @@
+"""How much may the cars below a node draw together, and how did that number come about?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from local_controller.clock import Instant
+from local_controller.site.base_load import BaseLoad
+from local_controller.site.excess import Excess
+from local_controller.site.freshness import Watch
+from local_controller.site.limits import AppliesTo, Ceiling, LimitBook
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, lower, minus, upper
+from local_controller.site.readings import MeterReading
+from local_controller.site.topology import Node
+
+
+@dataclass(slots=True)
+class MeterState:
+    """A meter, its last reading and how much that is worth; `failure` is empty while it answers."""
+
+    id: str
+    watch: Watch
+    reading: MeterReading | None = None
+    failure: str = "no reading since the start"
+
+
+@dataclass(slots=True)
+class NodeState:
+    """A node of the tree, its meter, its base load and its history of excess.
+
+    no_raise_until_s: monotonic time before which nothing below is raised, and why.
+    """
+
+    node: Node
+    meter: MeterState | None
+    base: BaseLoad = field(default_factory=BaseLoad)
+    excess: Excess = field(default_factory=Excess)
+    no_raise_until_s: float = 0.0
+    no_raise_reason: str = ""
+
+    def hold(self, until_s: float, reason: str) -> None:
+        """No increase below this node before `until_s`."""
+        if until_s > self.no_raise_until_s:
+            self.no_raise_until_s, self.no_raise_reason = until_s, reason
+
+    def blind(self, now: Instant) -> bool:
+        """The node has a meter, and that meter is silent (or was never heard)."""
+        return self.meter is not None and not self.meter.watch.state(now).usable
+
+    def base_a(self, now: Instant) -> PerPhase:
+        """Other loads: estimated, or assumed when nothing (or nothing fresh) measures them (G5)."""
+        if self.meter is None:
+            return self.node.base_a
+        if self.base.current_a is not None and not self.blind(now):
+            return self.base.current_a
+        return upper(self.node.base_a, self.base.peak())
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What cars below a node may draw together, A per phase.
+
+    ceiling_a, sources: the lowest limit of the whole node and who set it, per phase; base_a: other loads counted
+    against it; margin_a: kept free. charging: a limit on the cars alone, if there is one.
+    available_a: what is left for all cars, also for those that cannot be controlled just now.
+    """
+
+    node: str
+    label: str
+    ceiling: Ceiling
+    base_a: PerPhase
+    margin_a: PerPhase
+    charging: Ceiling | None
+    available_a: PerPhase
+
+    def sentence(self, phase: int) -> str:
+        """The arithmetic as people read it."""
+        where = f"{self.label} {PHASE_NAMES[phase]}"
+        if self.charging is not None and self.charging.limit_a[phase] <= self.available_a[phase]:
+            return f"{where}: {self.charging.sources[phase]} {self.charging.limit_a[phase]:.1f} A for charging"
+        return (
+            f"{where}: {self.ceiling.sources[phase]} {self.ceiling.limit_a[phase]:.1f} A"
+            f" - {self.base_a[phase]:.1f} A other loads - {self.margin_a[phase]:.1f} A margin"
+        )
+
+
+def capacity(state: NodeState, book: LimitBook, now: Instant) -> Capacity:
+    """The capacity of a node now. ValueError for a node without any limit: every node has a fuse."""
+    node = state.node
+    ceiling = book.ceiling(node.id, AppliesTo.TOTAL, now)
+    if ceiling is None:
+        raise ValueError(f"node {node.id} has no limit: every node has a fuse")
+    base_a = state.base_a(now)
+    available_a = minus(minus(ceiling.limit_a, base_a), node.margin_a)
+    charging = book.ceiling(node.id, AppliesTo.CHARGING, now)
+    if charging is not None:
+        available_a = lower(available_a, charging.limit_a)
+    return Capacity(node.id, node.label, ceiling, base_a, node.margin_a, charging, available_a)
+
+
+def tightest_phase(left_a: PerPhase) -> int:
+    """The phase with the least left."""
+    return min(PHASES, key=lambda phase: left_a[phase])

@@ -1,0 +1,313 @@
+"""Facts in, limits out: what does the site decide when something happens?
+
+Every input is a method, every output a list of effects. After each fact the same chain runs: capacity of every node,
+fair share of what the plan wants, what may be sent now. A limit that drops is therefore answered within the very
+input that reported it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from local_controller.clock import Instant
+from local_controller.site.capacity import Capacity, MeterState, NodeState, capacity
+from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, SiteEffect, Solve
+from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide
+from local_controller.site.evse import EvseState
+from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
+from local_controller.site.limit_message import ReceivedLimit
+from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
+from local_controller.site.per_phase import PerPhase, minus, total
+from local_controller.site.plan import Plan, PlanPace
+from local_controller.site.planning import PRESENT, Wish, horizon_at, make_problem
+from local_controller.site.readings import MeterReading
+from local_controller.site.reasons import Decision, decision
+from local_controller.site.topology import Topology
+from local_controller.station import words
+from local_controller.station.effects import CsmsLimitChanged, StationFact
+from local_controller.station.words import EvseId, LimitKind, LimitOutcome
+from optimizer.problem import Allocation
+from optimizer.share import share
+
+TICK_S: Final = 1.0
+"""Ages, expiries and renewals are looked at this often when nothing else happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """How the site is controlled; the defaults are the numeric goals.
+
+    stable_s / calm_s: no increase so long after missing room / after a measured overload (goal G15).
+    """
+
+    pace: Pace = field(default_factory=Pace)
+    plan: PlanPace = field(default_factory=PlanPace)
+    stable_s: float = 10.0
+    calm_s: float = 60.0
+
+
+class SiteController:
+    """The one core that decides limits. It owns no socket, no clock and no thread.
+
+    meter_poll_s: how often each meter is asked; a node with a meter that is not listed is an error of the caller.
+    """
+
+    def __init__(
+        self, topology: Topology, book: LimitBook, settings: ControlSettings, meter_poll_s: Mapping[str, float]
+    ) -> None:
+        self.topology = topology
+        self.book = book
+        self.settings = settings
+        self.meters = {m: MeterState(m, Watch(scaled_to(METER_LADDER, poll_s))) for m, poll_s in meter_poll_s.items()}
+        self.nodes = {n.id: NodeState(n, self.meters[n.meter] if n.meter else None) for n in topology.nodes}
+        self.evses = {evse.id: EvseState(evse) for evse in topology.evses}
+        self.plan = Plan(settings.plan)
+        self.decisions: dict[EvseId, Decision] = {}
+        self.deadline: float | None = None
+        self._paths = {evse.id: topology.path(evse.id) for evse in topology.evses}
+        self._below = {n.id: [self.evses[e.id] for e in topology.evses_below(n.id)] for n in topology.nodes}
+
+    # --- inputs --------------------------------------------------------------------------------------------------
+
+    def meter_read(self, reading: MeterReading, now: Instant) -> list[SiteEffect]:
+        """A plausible reading; its age starts at `reading.asked_at`."""
+        meter = self.meters[reading.meter]
+        notices = _answers_again(meter)
+        meter.watch.seen(reading.asked_at)
+        meter.reading, meter.failure = reading, ""
+        for state in self.nodes.values():
+            if state.meter is meter:
+                self._measure(state, reading, now)
+        return [*notices, *self._react(now)]
+
+    def meter_failed(self, meter: str, text: str, now: Instant) -> list[SiteEffect]:
+        """The supervisor cannot read this meter; the age of its last reading does the rest."""
+        self.meters[meter].failure = text
+        return [Notice("error", "meter_failed", text, {"meter": meter}), *self._react(now)]
+
+    def limit_received(self, source: str, limit: ReceivedLimit, now: Instant) -> list[SiteEffect]:
+        """A limit of an external source: EMS, grid operator, a person."""
+        state = self.book.sources[source]
+        before = state.limit_a(now)
+        state.received(ReceivedValue.of(limit, now), now)
+        notices: list[SiteEffect] = []
+        if state.limit_a(now) != before:
+            self.plan.want()
+            notices.append(
+                Notice("info", "limit_changed", state.sentence(now), {"source": source, "reason": limit.reason})
+            )
+        return [*notices, *self._react(now)]
+
+    def limit_source_failed(self, source: str, text: str, now: Instant) -> list[SiteEffect]:
+        """A source said something that cannot be understood: it counts as silent at once."""
+        self.book.sources[source].lost()
+        return [
+            Notice("error", "limit_unusable", f"{text}; its fallback counts", {"source": source}),
+            *self._react(now),
+        ]
+
+    def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
+        """A fact about one of the stations, in our words whatever its version."""
+        return [*self._station_fact(station, fact, now), *self._react(now)]
+
+    def planned(self, number: int, allocation: Allocation, now: Instant) -> list[SiteEffect]:
+        """The answer to `Solve(number, ...)`; an outdated one is dropped."""
+        return self._react(now) if self.plan.answered(number, allocation, now) else []
+
+    def expire(self, now: Instant) -> list[SiteEffect]:
+        """Time passed: ages grow, working limits end, renewals are due."""
+        return self._react(now)
+
+    # --- facts of stations ---------------------------------------------------------------------------------------
+
+    def _station_fact(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
+        match fact:
+            case words.Connected() | words.Booted(status=words.RegistrationStatus.ACCEPTED):
+                return self._assert_fallbacks(station, now)
+            case words.Disconnected():
+                for state in self._of(station):
+                    state.connected = False
+                return [Notice("warning", "station_lost", f"{station}: {fact.reason}", {"station": station})]
+            case words.UnitLearnt():
+                for state in self._of(station):
+                    state.watts_only = fact.unit == "W"
+            case words.Booted():
+                pass
+            case _ if fact.evse == 0:
+                pass
+            case _ if EvseId(station, fact.evse) not in self.evses:
+                text = (
+                    f"{station} has an EVSE {fact.evse} that the site file does not know: it is not controlled; add it"
+                )
+                return [Notice("error", "unknown_evse", text, {"station": station, "evse": fact.evse})]
+            case _:
+                return self._evse_fact(self.evses[EvseId(station, fact.evse)], fact, now)
+        return []
+
+    def _assert_fallbacks(self, station: str, now: Instant) -> list[SiteEffect]:
+        """Both a new connection and a reboot may have lost the station's profiles (LC-041, LC-042)."""
+        for state in self._of(station):
+            state.connected_now(now)
+        return [ApplyFallback(state.evse.id, state.evse.fallback_a) for state in self._of(station)]
+
+    def _evse_fact(self, state: EvseState, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
+        match fact:
+            case words.TransactionStarted():
+                state.started(fact.transaction_id, now)
+                self.plan.want()
+            case words.TransactionEnded():
+                state.ended(fact.transaction_id)
+                self.plan.forget(str(state.evse.id))
+                self.decisions.pop(state.evse.id, None)
+            case words.TransactionUpdated():
+                state.charging_state_is(fact.charging_state, now)
+            case words.ConnectorChanged() if fact.charging_state is not None:
+                state.charging_state_is(fact.charging_state, now)
+            case words.Measured():
+                phases = state.phases()
+                state.measured(fact.sample, now)
+                if state.phases() != phases:
+                    self.plan.want()
+            case words.NeedsKnown() if state.session is not None:
+                state.session.energy_wh, state.session.departure = fact.energy_wh, fact.departure
+                self.plan.want()
+            case CsmsLimitChanged():
+                state.csms = fact.schedule
+                self.plan.want()
+            case words.LimitAnswered(kind=LimitKind.FALLBACK):
+                return _fallback_answered(state, fact)
+            case words.LimitAnswered():
+                return _limit_answered(state, fact, now.after(self.settings.pace.valid_s), now)
+            case _:
+                pass
+        return []
+
+    def _of(self, station: str) -> list[EvseState]:
+        return [state for evse_id, state in self.evses.items() if evse_id.station == station]
+
+    # --- measuring -----------------------------------------------------------------------------------------------
+
+    def _measure(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
+        bounds = [evse.draw_bounds(now) for evse in self._below[state.node.id]]
+        state.base.update(
+            reading.current_a, total(least for least, _ in bounds), total(most for _, most in bounds), now
+        )
+        ceiling = self.book.ceiling(state.node.id, AppliesTo.TOTAL, now)
+        if ceiling is None:
+            return
+        over_a = max(minus(reading.current_a, ceiling.limit_a))
+        state.excess.measured(over_a, now)
+        if over_a > self.settings.pace.tolerance_a:
+            state.hold(now.monotonic_s + self.settings.calm_s, f"{state.node.label} was {over_a:.1f} A over its limit")
+
+    # --- reacting ------------------------------------------------------------------------------------------------
+
+    def _react(self, now: Instant) -> list[SiteEffect]:
+        self.deadline = now.monotonic_s + TICK_S
+        for evse in self.evses.values():
+            evse.expire(now)
+        capacities = {node: capacity(state, self.book, now) for node, state in self.nodes.items()}
+        reserved = {
+            node: total(e.exposure(now) for e in below if not e.controllable) for node, below in self._below.items()
+        }
+        left = {
+            node: minus(capacities[node].available_a, total(e.exposure(now) for e in below))
+            for node, below in self._below.items()
+        }
+        self._watch_room(left, now)
+        wishes = [self._wish(evse, now) for evse in self.evses.values() if evse.controllable]
+        shares = share(make_problem(wishes, [*capacities.values()], reserved, PRESENT, now))
+        orders, waits = self._decide(wishes, shares, left, now)
+        for wish in wishes:
+            evse_id = wish.state.evse.id
+            self.decisions[evse_id] = decision(wish, shares, self.plan, waits.get(evse_id), now)
+        return [*orders, *self._replan([*capacities.values()], reserved, now)]
+
+    def _watch_room(self, left: Mapping[str, PerPhase], now: Instant) -> None:
+        for node, state in self.nodes.items():
+            if min(left[node]) < -self.settings.pace.tolerance_a:
+                state.hold(now.monotonic_s + self.settings.stable_s, f"{state.node.label} had no room a moment ago")
+
+    def _wish(self, evse: EvseState, now: Instant) -> Wish:
+        planned_a = self.plan.first_block_a(str(evse.evse.id))
+        cap_a = evse.evse.max_a if planned_a is None else min(planned_a, evse.evse.max_a)
+        blind = self._blind(evse, now)
+        if blind or evse.mute(now):
+            cap_a = min(cap_a, evse.floor_a)
+        return Wish(evse, self._paths[evse.evse.id], cap_a, blind)
+
+    def _blind(self, evse: EvseState, now: Instant) -> bool:
+        """A meter on the way to the grid is silent: only fallbacks are granted below it (G5)."""
+        return any(self.nodes[node].blind(now) for node in self._paths[evse.evse.id])
+
+    def _decide(
+        self, wishes: Sequence[Wish], shares: Allocation, left: Mapping[str, PerPhase], now: Instant
+    ) -> tuple[list[SiteEffect], Mapping[EvseId, Wait]]:
+        room = Room(left, {node: state.node.label for node, state in self.nodes.items()})
+        candidates = [Candidate(w.state, shares.currents_a[w.key][0], w.path, self._held(w, now)) for w in wishes]
+        orders, waits = decide(candidates, room, self.settings.pace, now)
+        for order in orders:
+            self.evses[order.evse].ordered(order.limit_a, now)
+        valid_s = self.settings.pace.valid_s
+        effects: list[SiteEffect] = [ApplyLimit(o.evse, o.limit_a, valid_s, o.urgent) for o in orders]
+        return effects, {wait.evse: wait for wait in waits}
+
+    def _held(self, wish: Wish, now: Instant) -> str:
+        """Why nothing may be raised on the way to the grid just now; empty if nothing speaks against it."""
+        for node in wish.path:
+            state = self.nodes[node]
+            if state.meter is not None and not state.meter.watch.state(now).may_raise:
+                return f"meter {state.meter.id} of {state.node.label} is {state.meter.watch.state(now)}"
+            if not self.book.may_raise(node, now):
+                return f"a limit of {state.node.label} is about to end"
+            if now.monotonic_s < state.no_raise_until_s:
+                return state.no_raise_reason
+        return ""
+
+    def _replan(
+        self, capacities: Sequence[Capacity], reserved: Mapping[str, PerPhase], now: Instant
+    ) -> list[SiteEffect]:
+        room = {c.node: minus(c.available_a, reserved[c.node]) for c in capacities}
+        wishes = [Wish(e, self._paths[e.evse.id], e.evse.max_a) for e in self.evses.values() if e.controllable]
+        if not wishes or not self.plan.due(room, now):
+            return []
+        return [Solve(self.plan.asked(room, now), make_problem(wishes, capacities, reserved, horizon_at(now), now))]
+
+
+def _answers_again(meter: MeterState) -> list[SiteEffect]:
+    if not meter.failure:
+        return []
+    return [Notice("info", "meter_answers", f"meter {meter.id} answers", {"meter": meter.id})]
+
+
+def _limit_answered(state: EvseState, fact: words.LimitAnswered, until: Instant, now: Instant) -> list[SiteEffect]:
+    match fact.outcome:
+        case LimitOutcome.SENT:
+            state.sent(fact.limit_a, until)
+        case LimitOutcome.ACCEPTED:
+            state.accepted(fact.limit_a, now, until)
+        case LimitOutcome.TIMED_OUT | LimitOutcome.DROPPED:
+            state.forget_order()
+        case LimitOutcome.REFUSED:
+            state.refused(fact.limit_a)
+            counted_a = state.exposure_a(now)
+            text = f"{state.evse.id} refuses {fact.limit_a:.1f} A ({fact.detail}); it counts with {counted_a:.1f} A"
+            return [Notice("warning", "limit_refused", text, {"evse": str(state.evse.id)})]
+    return []
+
+
+def _fallback_answered(state: EvseState, fact: words.LimitAnswered) -> list[SiteEffect]:
+    match fact.outcome:
+        case LimitOutcome.ACCEPTED:
+            state.fallback_answered(fact.limit_a)
+        case LimitOutcome.REFUSED:
+            state.fallback_answered(None)
+            text = (
+                f"{state.evse.id} takes no fallback ({fact.detail}): it counts with its maximum {state.evse.max_a:g} A"
+            )
+            return [Notice("error", "fallback_refused", text, {"evse": str(state.evse.id)})]
+        case _:
+            pass
+    return []

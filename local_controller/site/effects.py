@@ -1,0 +1,51 @@
+"""What can the SiteController ask of its shell? Effects are values; the driver carries them out in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_controller.station.words import EvseId
+from optimizer.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyFallback:
+    """Keep this limit in the station for the case that nobody controls it (failsafe layer L1), A per phase."""
+
+    evse: EvseId
+    limit_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyLimit:
+    """Let the running transaction draw this much, A per phase, for `valid_s` seconds; then the fallback holds (L2).
+
+    urgent: ahead of everything that waits for the station's slot.
+    """
+
+    evse: EvseId
+    limit_a: float
+    valid_s: float
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Solve:
+    """Solve this problem outside the event loop and answer with `planned(number, ...)`."""
+
+    number: int
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something people must know: `code` is stable snake_case, `text` names the place and the remedy."""
+
+    level: str  # "info" | "warning" | "error"
+    code: str
+    text: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+SiteEffect = ApplyFallback | ApplyLimit | Solve | Notice

@@ -1,0 +1,166 @@
+"""Which limits are sent now, and which must wait? Lower first, raise only into room that is proven.
+
+Room at a node is what its limit leaves after the base load and the worst case of every EVSE below. A decrease is
+ordered at once; an increase takes room, so it waits until decreases elsewhere are accepted *and* measured (LC-107).
+The measured constants are those of grid-and-safety §6.5 and goal G15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from local_controller.clock import Instant
+from local_controller.site.evse import EvseState
+from local_controller.site.per_phase import PHASE_NAMES, PerPhase, minus, on
+from local_controller.station.words import EvseId
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How calmly limits move. Amperes per phase and seconds.
+
+    dead_band_a: smaller changes are not worth a message. tolerance_a: less missing room than this is noise, which the
+    node's margin absorbs. raise_step_a per raise_interval_s: at most this fast up (G15: 6 A per 10 s).
+    command_interval_s: PWM changes that are not urgent keep this distance (G15: 5 s).
+    """
+
+    dead_band_a: float = 0.5
+    tolerance_a: float = 0.5
+    raise_step_a: float = 6.0
+    raise_interval_s: float = 10.0
+    command_interval_s: float = 5.0
+    valid_s: float = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A limit to be sent to an EVSE, A per phase."""
+
+    evse: EvseId
+    limit_a: float
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """An increase that is not sent yet, and what it waits for in words."""
+
+    evse: EvseId
+    wanted_a: float
+    reason: str
+
+
+class Room:
+    """What is left at each node on each phase; negative where worst cases exceed the limit."""
+
+    def __init__(self, left_a: Mapping[str, PerPhase], labels: Mapping[str, str]) -> None:
+        self._left_a = dict(left_a)
+        self._labels = labels
+
+    def scarcest(self, path: Sequence[str], phases: Sequence[int]) -> tuple[float, str]:
+        """The least room on the way to the grid, in A, and the place in words."""
+        return min(
+            (self._left_a[node][phase], f"{self._labels[node]}, {PHASE_NAMES[phase]}")
+            for node in path
+            for phase in phases
+        )
+
+    def short(self, path: Sequence[str], phases: Sequence[int], tolerance_a: float) -> bool:
+        """Whether a worst case on the way exceeds its limit by more than noise."""
+        return self.scarcest(path, phases)[0] < -tolerance_a
+
+    def take(self, path: Sequence[str], phases: Sequence[int], amount_a: float) -> None:
+        """Promise this much to an EVSE."""
+        for node in path:
+            self._left_a[node] = minus(self._left_a[node], on(phases, amount_a))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An EVSE with a running session, what it should get, and the nodes that carry it (its own circuit first).
+
+    may_raise: empty if all inputs on its way are fresh and calm, else the reason why not.
+    """
+
+    state: EvseState
+    target_a: float
+    path: tuple[str, ...]
+    held: str = ""
+
+
+def decide(candidates: Sequence[Candidate], room: Room, pace: Pace, now: Instant) -> tuple[list[Order], list[Wait]]:
+    """Decreases at once, increases where there is room (the smallest current first), renewals of what holds."""
+    orders = [order for c in candidates if (order := _decrease(c, room, pace, now)) is not None]
+    lowered = {order.evse for order in orders}
+    waits: list[Wait] = []
+    for candidate in sorted(candidates, key=lambda c: (c.state.ordered_a, c.state.evse.id)):
+        if candidate.state.evse.id in lowered:
+            continue
+        outcome = _increase(candidate, room, pace, now) or _renewal(candidate, pace, now)
+        if isinstance(outcome, Order):
+            orders.append(outcome)
+        elif outcome is not None:
+            waits.append(outcome)
+            orders.extend(order for order in [_renewal(candidate, pace, now)] if order is not None)
+    return orders, waits
+
+
+def _decrease(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order | None:
+    state = candidate.state
+    excess_a = state.ordered_a - candidate.target_a
+    if excess_a <= 1e-6:
+        return None
+    urgent = room.short(candidate.path, state.phases(), pace.tolerance_a) or bool(candidate.held)
+    if not urgent and (excess_a < pace.dead_band_a or _commanded_lately(state, pace.command_interval_s, now)):
+        return None
+    return Order(state.evse.id, candidate.target_a, urgent=True)
+
+
+def _increase(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order | Wait | None:
+    state = candidate.state
+    wanted_a = candidate.target_a
+    if wanted_a - state.ordered_a < pace.dead_band_a:
+        return None
+    if candidate.held:
+        return Wait(state.evse.id, wanted_a, candidate.held)
+    if _commanded_lately(state, pace.raise_interval_s, now):
+        return Wait(
+            state.evse.id, wanted_a, f"raised step by step, {pace.raise_step_a:g} A every {pace.raise_interval_s:g} s"
+        )
+    return _grant(candidate, room, pace, now)
+
+
+def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order | Wait:
+    state = candidate.state
+    phases = state.phases()
+    exposure_a = state.exposure_a(now)
+    left_a, place = room.scarcest(candidate.path, phases)
+    least_a = state.min_a(now)
+    next_step_a = max(state.ordered_a + pace.raise_step_a, least_a)
+    grant_a = _whole_tenths(min(candidate.target_a, next_step_a, exposure_a + max(0.0, left_a)))
+    if grant_a < least_a or grant_a - state.ordered_a < pace.dead_band_a:
+        return Wait(state.evse.id, candidate.target_a, f"waits for {place}: {max(left_a, 0.0):.1f} A are proven free")
+    room.take(candidate.path, phases, max(0.0, grant_a - exposure_a))
+    return Order(state.evse.id, grant_a, urgent=False)
+
+
+def _renewal(candidate: Candidate, pace: Pace, now: Instant) -> Order | None:
+    """A working limit is sent again before half of its time is over (G11); an unanswered one is left to its proxy."""
+    session = candidate.state.session
+    if session is None or session.ordered_a is None or session.ordered_at is None:
+        return None
+    if now.since(session.ordered_at) < pace.valid_s * 0.45:
+        return None
+    return Order(candidate.state.evse.id, session.ordered_a, urgent=False)
+
+
+def _commanded_lately(state: EvseState, interval_s: float, now: Instant) -> bool:
+    session = state.session
+    changes = [at for at in (session.raised_at, session.lowered_at) if at is not None] if session else []
+    return any(now.since(at) < interval_s for at in changes)
+
+
+def _whole_tenths(limit_a: float) -> float:
+    """Rounded down to what OCPP 1.6 can say (multiples of 0.1 A)."""
+    return int(limit_a * 10 + 1e-6) / 10

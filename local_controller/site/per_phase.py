@@ -1,0 +1,50 @@
+"""How do three amperes add up? Small arithmetic on (L1, L2, L3) of the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+PerPhase = tuple[float, float, float]
+PHASES: Final = (0, 1, 2)
+PHASE_NAMES: Final = ("L1", "L2", "L3")
+ZERO: Final[PerPhase] = (0.0, 0.0, 0.0)
+
+
+def equal(value: float) -> PerPhase:
+    """The same value on every phase."""
+    return (value, value, value)
+
+
+def on(phases: Iterable[int], value: float) -> PerPhase:
+    """`value` on the given phase indexes, 0 elsewhere."""
+    chosen = set(phases)
+    return (value if 0 in chosen else 0.0, value if 1 in chosen else 0.0, value if 2 in chosen else 0.0)
+
+
+def plus(a: PerPhase, b: PerPhase) -> PerPhase:
+    """Sum, phase by phase."""
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2])
+
+
+def minus(a: PerPhase, b: PerPhase) -> PerPhase:
+    """Difference, phase by phase."""
+    return (a[0] - b[0], a[1] - b[1], a[2] - b[2])
+
+
+def lower(a: PerPhase, b: PerPhase) -> PerPhase:
+    """The lower value, phase by phase."""
+    return (min(a[0], b[0]), min(a[1], b[1]), min(a[2], b[2]))
+
+
+def upper(a: PerPhase, b: PerPhase) -> PerPhase:
+    """The higher value, phase by phase."""
+    return (max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]))
+
+
+def total(values: Iterable[PerPhase]) -> PerPhase:
+    """Sum of many, phase by phase."""
+    result = ZERO
+    for value in values:
+        result = plus(result, value)
+    return result

@@ -1,0 +1,93 @@
+"""When is a new plan due, and what does the present one say about an EVSE?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from local_controller.clock import Instant
+from local_controller.site.per_phase import PHASES, PerPhase
+from optimizer.problem import Allocation
+
+RoomByNode = Mapping[str, PerPhase]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPace:
+    """Seconds and amperes that decide when to plan.
+
+    interval_s: a plan is renewed at least this often. after_s: and at most this often (events are collected).
+    change_a: a node whose room moved this far since the plan asks for a new one. lost_s: an answer that took this
+    long is not awaited any more.
+    """
+
+    interval_s: float = 300.0
+    after_s: float = 5.0
+    change_a: float = 2.0
+    lost_s: float = 60.0
+
+
+@dataclass(slots=True)
+class Plan:
+    """The latest plan and the question that is on its way, if one is."""
+
+    pace: PlanPace
+    allocation: Allocation | None = None
+    answered_at: Instant | None = None
+    _number: int = 0
+    _asked_at: Instant | None = None
+    _pending: bool = False
+    _wanted: bool = True
+    _room: RoomByNode = field(default_factory=dict)
+    _gone: set[str] = field(default_factory=set)
+
+    def want(self) -> None:
+        """Something happened that a new plan should know."""
+        self._wanted = True
+
+    def forget(self, evse: str) -> None:
+        """The session at this EVSE is over; what was planned for it must not bind the next one."""
+        self._gone.add(evse)
+        self._wanted = True
+
+    def due(self, room: RoomByNode, now: Instant) -> bool:
+        """Whether to ask now, given what is left for cars at each node."""
+        if self._asked_at is None:
+            return True
+        age_s = now.since(self._asked_at)
+        if age_s < (self.pace.lost_s if self._pending else self.pace.after_s):
+            return False
+        return self._pending or self._wanted or age_s >= self.pace.interval_s or self._moved(room)
+
+    def asked(self, room: RoomByNode, now: Instant) -> int:
+        """A question is put; returns its number."""
+        self._number += 1
+        self._pending, self._wanted, self._asked_at, self._room = True, False, now, room
+        return self._number
+
+    def answered(self, number: int, allocation: Allocation, now: Instant) -> bool:
+        """Take the answer unless a newer question was put meanwhile."""
+        if number != self._number:
+            return False
+        self._pending, self.allocation, self.answered_at = False, allocation, now
+        self._gone.clear()
+        return True
+
+    def first_block_a(self, evse: str) -> float | None:
+        """What the plan lets this EVSE draw now, A per phase; None if it does not know the session."""
+        if self.allocation is None or evse in self._gone or evse not in self.allocation.currents_a:
+            return None
+        return self.allocation.currents_a[evse][0]
+
+    def reasons(self, evse: str) -> tuple[str, ...]:
+        """Why the plan gives no more."""
+        if self.first_block_a(evse) is None or self.allocation is None:
+            return ()
+        return tuple(reason.text for reason in self.allocation.reasons.get(evse, ()))
+
+    def _moved(self, room: RoomByNode) -> bool:
+        return any(
+            abs(room[node][phase] - before[phase]) > self.pace.change_a
+            for node, before in self._room.items()
+            for phase in PHASES
+        )

@@ -1,0 +1,208 @@
+"""A site, a timeline of facts, and what really flows: the controller against physics in virtual time."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import pytest
+
+from local_controller.profiles.schedule import Schedule
+from local_controller.site.limit_message import ReceivedLimit
+from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.station.effects import CsmsLimitChanged
+from local_controller.station.words import EvseId
+from tests.site.virtual_site import START, Car, VirtualSite, topology
+
+
+def settled(site: VirtualSite) -> VirtualSite:
+    site.connect()
+    site.run(15)
+    return site
+
+
+def test_one_car_gets_what_the_fuse_leaves() -> None:
+    site = settled(VirtualSite(topology(25.0, 1)))
+    site.plug("CP-1", Car(max_a=32.0))
+    site.run(120)
+    assert site.flow("grid") == pytest.approx((24.0, 24.0, 24.0), abs=0.3)
+    assert max(site.worst["grid"]) <= 25.0
+
+
+def test_cars_share_and_the_fuse_holds_at_every_instant() -> None:
+    site = settled(VirtualSite(topology(40.0, 3)))
+    for n in range(1, 4):
+        site.plug(f"CP-{n}")
+        site.run(20)
+    site.run(200)
+    drawn = [max(s.draw_a().values()) for s in site.stations.values()]
+    assert drawn == pytest.approx([13.0] * 3, abs=0.3)
+    assert max(site.worst["grid"]) <= 40.0
+
+
+@pytest.mark.requirement("LC-107")
+def test_a_raise_waits_until_the_decrease_is_measured_at_a_slow_car() -> None:
+    site = settled(VirtualSite(topology(33.0, 2)))
+    site.plug("CP-1", Car(obey_s=8.0))
+    site.run(90)
+    assert site.flow("grid")[0] == pytest.approx(26.0, abs=0.3)  # 33 - 1 margin - 6 reserved for CP-2
+    site.plug("CP-2")
+    site.run(120)
+    assert max(site.worst["grid"]) <= 33.0
+    assert [max(s.draw_a().values()) for s in site.stations.values()] == pytest.approx([16.0, 16.0], abs=0.3)
+
+
+@pytest.mark.requirement("LC-112")
+def test_rotated_single_phase_cars_do_not_disturb_each_other() -> None:
+    site = settled(VirtualSite(topology(35.0, 3, rotations=("RST", "STR", "TRS"))))
+    for n in range(1, 4):
+        site.plug(f"CP-{n}", Car(phases=1))
+    site.run(300)
+    assert site.flow("grid") == pytest.approx((32.0, 32.0, 32.0), abs=0.5)
+    assert max(site.worst["grid"]) <= 35.0
+
+
+def test_a_rising_building_load_lowers_the_cars_within_seconds() -> None:
+    site = settled(VirtualSite(topology(50.0, 2)))
+    site.plug("CP-1")
+    site.plug("CP-2")
+    site.run(120)
+    step_at = site.now.since(START)
+    site.base = lambda s: (20.0, 20.0, 20.0) if s > step_at else (0.0, 0.0, 0.0)
+    over = []
+    site.on_step.append(lambda s: over.append(max(s.flow("grid")) > 50.0))
+    site.run(60)
+    assert sum(over) * 0.5 <= 6.0  # station's and car's own reaction: 0.5 s answer + 3 s, and the poll
+    site.run(120)
+    assert max(site.flow("grid")) <= 50.0
+    assert site.controller.nodes["grid"].excess.worst_a == pytest.approx(19.0, abs=1.2)
+
+
+@pytest.mark.requirement("LC-109")
+def test_an_external_limit_drops_and_returns() -> None:
+    source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (16.0, 16.0, 16.0))
+    site = settled(VirtualSite(topology(60.0, 3), (source,)))
+
+    def announce(limit_a: float) -> None:
+        received = ReceivedLimit((limit_a,) * 3, None, site.now.after(60.0))
+        site.carry_out(site.controller.limit_received("ems", received, site.now))
+
+    for n in range(1, 4):
+        site.plug(f"CP-{n}")
+    for _ in range(12):
+        announce(60.0)
+        site.run(10)
+    assert site.flow("grid")[0] == pytest.approx(59.0, abs=0.5)
+    for _ in range(6):
+        announce(30.0)
+        site.run(10)
+        assert max(site.flow("grid")) <= 30.0
+    for _ in range(12):
+        announce(60.0)
+        site.run(10)
+    assert site.flow("grid")[0] == pytest.approx(59.0, abs=0.5)
+
+
+@pytest.mark.requirement("LC-116")
+def test_a_silent_limit_source_counts_with_its_fallback() -> None:
+    source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (16.0, 16.0, 16.0))
+    site = settled(VirtualSite(topology(60.0, 2), (source,)))
+    received = ReceivedLimit((60.0,) * 3, None, site.now.after(60.0))
+    site.carry_out(site.controller.limit_received("ems", received, site.now))
+    site.plug("CP-1")
+    site.plug("CP-2")
+    site.run(28)
+    assert site.flow("grid")[0] > 20.0
+    site.run(60)
+    assert max(site.flow("grid")) <= 16.0
+
+
+@pytest.mark.requirement("LC-108")
+def test_a_lost_station_counts_with_its_last_limit_and_falls_back_by_itself() -> None:
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.plug("CP-1")
+    site.plug("CP-2")
+    site.run(120)
+    site.disconnect("CP-1")
+    site.run(5)
+    drawn = site.stations["CP-1"].draw_a()
+    assert max(drawn.values()) == pytest.approx(19.5, abs=0.3)
+    site.run(120)
+    assert max(site.stations["CP-1"].draw_a().values()) == 6.0
+    assert max(site.worst["grid"]) <= 40.0
+
+
+def test_a_silent_meter_sends_everybody_to_the_fallback_and_control_comes_back() -> None:
+    site = settled(VirtualSite(topology(40.0, 2, base_a=10.0)))
+    site.plug("CP-1")
+    site.plug("CP-2")
+    site.run(120)
+    site.meter_alive = False
+    site.run(25)
+    assert [max(s.draw_a().values()) for s in site.stations.values()] == [6.0, 6.0]
+    site.meter_alive = True
+    site.run(60)
+    assert max(site.flow("grid")) > 30.0
+
+
+@pytest.mark.requirement("LC-115")
+def test_a_liar_is_counted_at_what_it_draws() -> None:
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.plug("CP-1", Car(max_a=30.0))
+    site.run(90)
+    site.stations["CP-1"].liar = True
+    site.plug("CP-2")
+    site.run(120)
+    drawn = [max(s.draw_a().values()) for s in site.stations.values()]
+    assert drawn[0] == pytest.approx(30.0, abs=1.0)
+    assert drawn[1] == pytest.approx(7.0, abs=0.3)  # 40 - 1 margin - 32 that the liar was once promised
+    assert max(site.worst["grid"]) <= 40.0
+
+
+def test_a_station_that_refuses_everything_counts_with_its_maximum() -> None:
+    site = VirtualSite(topology(50.0, 2))
+    site.stations["CP-1"].refuses = True
+    site.connect()
+    site.run(15)
+    site.plug("CP-1", Car(max_a=32.0))
+    site.plug("CP-2")
+    site.run(200)
+    assert max(site.worst["grid"]) <= 50.0
+    assert any(n.code == "fallback_refused" for n in site.notices)
+
+
+def test_a_csms_profile_caps_a_car_and_frees_the_rest_for_others() -> None:
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.plug("CP-1")
+    site.plug("CP-2")
+    site.tell("CP-1", CsmsLimitChanged(1, Schedule.constant(10.0, site.now.utc - timedelta(hours=1))))
+    site.run(200)
+    drawn = [max(s.draw_a().values()) for s in site.stations.values()]
+    assert drawn == pytest.approx([10.0, 29.0], abs=0.3)
+    reasons = site.controller.decisions[EvseId("CP-1", 1)].reasons
+    assert any("CSMS" in reason for reason in reasons), reasons
+
+
+def test_a_circuit_inside_the_site_holds_too() -> None:
+    topo = topology(63.0, 4, circuits={"west": 20.0, "east": 50.0})
+    site = settled(VirtualSite(topo))
+    for n in range(1, 5):
+        site.plug(f"CP-{n}")
+    site.run(300)
+    assert max(site.worst["west"]) <= 20.0
+    assert max(site.worst["east"]) <= 50.0
+    assert max(site.worst["grid"]) <= 63.0
+    assert site.flow("west")[0] == pytest.approx(19.0, abs=0.5)
+    assert site.flow("grid")[0] == pytest.approx(62.0, abs=1.5)
+
+
+def test_calm_cars_are_not_ordered_around() -> None:
+    site = settled(VirtualSite(topology(40.0, 3)))
+    for n in range(1, 4):
+        site.plug(f"CP-{n}")
+    site.run(180)
+    before = len(site.orders)
+    site.base = lambda s: (0.2 * math.sin(s), 0.2 * math.cos(s), 0.1)
+    site.run(600)
+    renewals = 3 * 600 / (90 * 0.45)
+    assert len(site.orders) - before <= renewals * 1.3
