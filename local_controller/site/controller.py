@@ -48,6 +48,17 @@ class ControlSettings:
     calm_s: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """The site at one instant, per node: capacity, what those that do not follow may draw, what all leave at worst."""
+
+    capacities: Sequence[Capacity]
+    reserved: Mapping[str, PerPhase]
+    left: Mapping[str, PerPhase]
+    followers: Sequence[EvseState]
+    defiant: Sequence[EvseState]
+
+
 class SiteController:
     """The one core that decides limits. It owns no socket, no clock and no thread.
 
@@ -154,32 +165,16 @@ class SiteController:
 
     def _evse_fact(self, state: EvseState, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
         match fact:
-            case words.TransactionStarted():
-                state.started(fact.transaction_id, now)
-                self.plan.want()
-            case words.TransactionEnded():
-                state.ended(fact.transaction_id)
-                self.plan.forget(str(state.evse.id))
-                self.decisions.pop(state.evse.id, None)
-            case words.TransactionUpdated():
-                state.charging_state_is(fact.charging_state, now)
-            case words.ConnectorChanged() if fact.charging_state is not None:
-                state.charging_state_is(fact.charging_state, now)
-            case words.Measured():
-                phases = state.phases()
-                state.measured(fact.sample, now)
-                if state.phases() != phases:
-                    self.plan.want()
-            case words.NeedsKnown() if state.session is not None:
-                state.session.energy_wh, state.session.departure = fact.energy_wh, fact.departure
-                self.plan.want()
-            case CsmsLimitChanged():
-                state.csms = fact.schedule
-                self.plan.want()
             case words.LimitAnswered(kind=LimitKind.FALLBACK):
                 return _fallback_answered(state, fact)
             case words.LimitAnswered():
                 return _limit_answered(state, fact, now.after(self.settings.pace.valid_s), now)
+            case words.TransactionEnded():
+                state.ended(fact.transaction_id)
+                self.plan.forget(str(state.evse.id))
+                self.decisions.pop(state.evse.id, None)
+            case _ if _changes_the_question(state, fact, now):
+                self.plan.want()
             case _:
                 pass
         return []
@@ -208,22 +203,29 @@ class SiteController:
         self.deadline = now.monotonic_s + TICK_S
         for evse in self.evses.values():
             evse.expire(now)
-        capacities = {node: capacity(state, self.book, now) for node, state in self.nodes.items()}
-        reserved = {
-            node: total(e.exposure(now) for e in below if not e.controllable) for node, below in self._below.items()
-        }
-        left = {
-            node: minus(capacities[node].available_a, total(e.exposure(now) for e in below))
-            for node, below in self._below.items()
-        }
-        self._watch_room(left, now)
-        wishes = [self._wish(evse, now) for evse in self.evses.values() if evse.controllable]
-        shares = share(make_problem(wishes, [*capacities.values()], reserved, PRESENT, now))
-        orders, waits = self._decide(wishes, shares, left, now)
+        moment = self._moment(now)
+        self._watch_room(moment.left, now)
+        wishes = [self._wish(evse, now) for evse in moment.followers]
+        shares = share(make_problem(wishes, moment.capacities, moment.reserved, PRESENT, now))
+        orders, waits = self._decide(wishes, shares, moment, now)
         for wish in wishes:
             evse_id = wish.state.evse.id
             self.decisions[evse_id] = decision(wish, shares, self.plan, waits.get(evse_id), now)
-        return [*orders, *self._replan([*capacities.values()], reserved, now)]
+        return [*orders, *self._replan(moment, now)]
+
+    def _moment(self, now: Instant) -> _Moment:
+        reachable = [evse for evse in self.evses.values() if evse.reachable]
+        defiant = [evse for evse in reachable if evse.defiant(now)]
+        followers = [evse for evse in reachable if evse not in defiant]
+        capacities = [capacity(state, self.book, now) for state in self.nodes.values()]
+        exposed = {id_: [(e, e.exposure(now)) for e in below] for id_, below in self._below.items()}
+        return _Moment(
+            capacities=capacities,
+            reserved={id_: total(worst for e, worst in pairs if e not in followers) for id_, pairs in exposed.items()},
+            left={c.node: minus(c.available_a, total(worst for _, worst in exposed[c.node])) for c in capacities},
+            followers=followers,
+            defiant=defiant,
+        )
 
     def _watch_room(self, left: Mapping[str, PerPhase], now: Instant) -> None:
         for node, state in self.nodes.items():
@@ -243,10 +245,14 @@ class SiteController:
         return any(self.nodes[node].blind(now) for node in self._paths[evse.evse.id])
 
     def _decide(
-        self, wishes: Sequence[Wish], shares: Allocation, left: Mapping[str, PerPhase], now: Instant
+        self, wishes: Sequence[Wish], shares: Allocation, moment: _Moment, now: Instant
     ) -> tuple[list[SiteEffect], Mapping[EvseId, Wait]]:
-        room = Room(left, {node: state.node.label for node, state in self.nodes.items()})
-        candidates = [Candidate(w.state, shares.currents_a[w.key][0], w.path, self._held(w, now)) for w in wishes]
+        room = Room(moment.left, {node: state.node.label for node, state in self.nodes.items()})
+        candidates = [Candidate(w.state, shares.currents_a[w.key][0], w.path, self._held(w.path, now)) for w in wishes]
+        candidates += [
+            Candidate(e, min(e.ordered_a, e.floor_a), self._paths[e.evse.id], "it does not follow its limit")
+            for e in moment.defiant
+        ]
         orders, waits = decide(candidates, room, self.settings.pace, now)
         for order in orders:
             self.evses[order.evse].ordered(order.limit_a, now)
@@ -254,9 +260,9 @@ class SiteController:
         effects: list[SiteEffect] = [ApplyLimit(o.evse, o.limit_a, valid_s, o.urgent) for o in orders]
         return effects, {wait.evse: wait for wait in waits}
 
-    def _held(self, wish: Wish, now: Instant) -> str:
+    def _held(self, path: Sequence[str], now: Instant) -> str:
         """Why nothing may be raised on the way to the grid just now; empty if nothing speaks against it."""
-        for node in wish.path:
+        for node in path:
             state = self.nodes[node]
             if state.meter is not None and not state.meter.watch.state(now).may_raise:
                 return f"meter {state.meter.id} of {state.node.label} is {state.meter.watch.state(now)}"
@@ -266,20 +272,42 @@ class SiteController:
                 return state.no_raise_reason
         return ""
 
-    def _replan(
-        self, capacities: Sequence[Capacity], reserved: Mapping[str, PerPhase], now: Instant
-    ) -> list[SiteEffect]:
-        room = {c.node: minus(c.available_a, reserved[c.node]) for c in capacities}
-        wishes = [Wish(e, self._paths[e.evse.id], e.evse.max_a) for e in self.evses.values() if e.controllable]
-        if not wishes or not self.plan.due(room, now):
+    def _replan(self, moment: _Moment, now: Instant) -> list[SiteEffect]:
+        room = {c.node: minus(c.available_a, moment.reserved[c.node]) for c in moment.capacities}
+        if not moment.followers or not self.plan.due(room, now):
             return []
-        return [Solve(self.plan.asked(room, now), make_problem(wishes, capacities, reserved, horizon_at(now), now))]
+        wishes = [Wish(evse, self._paths[evse.evse.id], evse.evse.max_a) for evse in moment.followers]
+        problem = make_problem(wishes, moment.capacities, moment.reserved, horizon_at(now), now)
+        return [Solve(self.plan.asked(room, now), problem)]
 
 
 def _answers_again(meter: MeterState) -> list[SiteEffect]:
     if not meter.failure:
         return []
     return [Notice("info", "meter_answers", f"meter {meter.id} answers", {"meter": meter.id})]
+
+
+def _changes_the_question(state: EvseState, fact: StationFact | CsmsLimitChanged, now: Instant) -> bool:
+    """Take over a fact of a session; whether the plan should know it."""
+    match fact:
+        case words.TransactionStarted():
+            state.started(fact.transaction_id, now)
+            return True
+        case words.NeedsKnown() if state.session is not None:
+            state.session.energy_wh, state.session.departure = fact.energy_wh, fact.departure
+            return True
+        case CsmsLimitChanged():
+            changed = state.csms != fact.schedule
+            state.csms = fact.schedule
+            return changed
+        case words.Measured():
+            phases = state.phases()
+            state.measured(fact.sample, now)
+            return state.phases() != phases
+        case words.TransactionUpdated() | words.ConnectorChanged(charging_state=words.ChargingState()):
+            if fact.charging_state is not None:
+                state.charging_state_is(fact.charging_state, now)
+    return False
 
 
 def _limit_answered(state: EvseState, fact: words.LimitAnswered, until: Instant, now: Instant) -> list[SiteEffect]:
@@ -289,9 +317,9 @@ def _limit_answered(state: EvseState, fact: words.LimitAnswered, until: Instant,
         case LimitOutcome.ACCEPTED:
             state.accepted(fact.limit_a, now, until)
         case LimitOutcome.TIMED_OUT | LimitOutcome.DROPPED:
-            state.forget_order()
+            state.unconfirmed(now)
         case LimitOutcome.REFUSED:
-            state.refused(fact.limit_a)
+            state.refused(fact.limit_a, now)
             counted_a = state.exposure_a(now)
             text = f"{state.evse.id} refuses {fact.limit_a:.1f} A ({fact.detail}); it counts with {counted_a:.1f} A"
             return [Notice("warning", "limit_refused", text, {"evse": str(state.evse.id)})]

@@ -23,6 +23,8 @@ class Pace:
     dead_band_a: smaller changes are not worth a message. tolerance_a: less missing room than this is noise, which the
     node's margin absorbs. raise_step_a per raise_interval_s: at most this fast up (G15: 6 A per 10 s).
     command_interval_s: PWM changes that are not urgent keep this distance (G15: 5 s).
+    retry_s: a limit that was not confirmed is sent again after this time (G14: 10 s).
+    valid_s: a working limit holds this long without renewal (G11).
     """
 
     dead_band_a: float = 0.5
@@ -30,6 +32,7 @@ class Pace:
     raise_step_a: float = 6.0
     raise_interval_s: float = 10.0
     command_interval_s: float = 5.0
+    retry_s: float = 10.0
     valid_s: float = 90.0
 
 
@@ -91,10 +94,11 @@ class Candidate:
 
 def decide(candidates: Sequence[Candidate], room: Room, pace: Pace, now: Instant) -> tuple[list[Order], list[Wait]]:
     """Decreases at once, increases where there is room (the smallest current first), renewals of what holds."""
-    orders = [order for c in candidates if (order := _decrease(c, room, pace, now)) is not None]
+    ready = [c for c in candidates if not _backing_off(c.state, pace, now)]
+    orders = [order for c in ready if (order := _decrease(c, room, pace, now)) is not None]
     lowered = {order.evse for order in orders}
     waits: list[Wait] = []
-    for candidate in sorted(candidates, key=lambda c: (c.state.ordered_a, c.state.evse.id)):
+    for candidate in sorted(ready, key=lambda c: (c.state.ordered_a, c.state.evse.id)):
         if candidate.state.evse.id in lowered:
             continue
         outcome = _increase(candidate, room, pace, now) or _renewal(candidate, pace, now)
@@ -146,13 +150,20 @@ def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order 
 
 
 def _renewal(candidate: Candidate, pace: Pace, now: Instant) -> Order | None:
-    """A working limit is sent again before half of its time is over (G11); an unanswered one is left to its proxy."""
+    """A working limit is sent again before half of its time is over (G11), an unconfirmed one after a short while."""
     session = candidate.state.session
-    if session is None or session.ordered_a is None or session.ordered_at is None:
+    if session is None:
         return None
-    if now.since(session.ordered_at) < pace.valid_s * 0.45:
+    aged = session.ordered_at is not None and now.since(session.ordered_at) >= pace.valid_s * 0.45
+    if not aged and session.unconfirmed_at is None:
         return None
-    return Order(candidate.state.evse.id, session.ordered_a, urgent=False)
+    return Order(candidate.state.evse.id, min(candidate.state.ordered_a, candidate.target_a), urgent=False)
+
+
+def _backing_off(state: EvseState, pace: Pace, now: Instant) -> bool:
+    session = state.session
+    at = session.unconfirmed_at if session else None
+    return at is not None and now.since(at) < pace.retry_s
 
 
 def _commanded_lately(state: EvseState, interval_s: float, now: Instant) -> bool:

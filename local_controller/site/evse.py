@@ -25,6 +25,14 @@ CONFIRM_S: Final = 10.0
 """A station that (re)connects has this long to confirm its fallback before it counts with its maximum. No car gets from
 a boot through authorization to full current in that time, and its neighbours are not disturbed by every reconnect."""
 
+EXPIRY_LEAD_S: Final = 25.0
+"""So long before a working limit ends unrenewed, the fallback counts: time to lower others, to measure it (10 s), and
+for the slowest step (8 s). Renewals are sent when 55 % of the validity is left, 33 s of the shortest one."""
+
+DEFIANCE_S: Final = 15.0
+"""A station measured above its limit so long after it was lowered does not follow: the worst honest chain of answer,
+PWM and car takes 12 s (grid-and-safety §7)."""
+
 SAMPLE_MAX_AGE_S: Final = 150.0
 """A station's own measurement counts this long: a 60 s sampling interval, missed once, plus its transport."""
 
@@ -77,6 +85,7 @@ class Session:
     ordered_a: float | None = None
     ordered_at: Instant | None = None
     unsent_a: float | None = None
+    unconfirmed_at: Instant | None = None
     idle_phases: dict[int, int] = field(default_factory=dict)
     energy_wh: float | None = None
     departure: datetime | None = None
@@ -176,6 +185,8 @@ class EvseState:
         session.raised_at = now if limit_a > before_a else session.raised_at
         session.lowered_at = now if limit_a < before_a else session.lowered_at
         session.ordered_a, session.ordered_at, session.unsent_a = limit_a, now, limit_a
+        if session.unconfirmed_at is not None:
+            session.unconfirmed_at = now
 
     def sent(self, limit_a: float, until: Instant) -> None:
         """The limit is on the wire: from now on the station obeys this one or an older one."""
@@ -188,22 +199,24 @@ class EvseState:
         session = self.session
         if session is None:
             return
+        session.unconfirmed_at = None
         older = [p for p in session.may_apply if p.accepted_at is not None or p.limit_a != limit_a]
         session.may_apply = [*(p for p in older if p.limit_a > limit_a), Promise(limit_a, now, until)]
 
-    def refused(self, limit_a: float) -> None:
+    def refused(self, limit_a: float, now: Instant) -> None:
         """The station said no to the newest limit: it was never applied, the older ones hold."""
         session = self.session
         if session is None:
             return
         kept = [p for p in session.may_apply if p.accepted_at is not None or p.limit_a != limit_a]
         session.may_apply = kept or [Promise(self.floor_a)]
-        self.forget_order()
+        self.unconfirmed(now)
 
-    def forget_order(self) -> None:
-        """What was ordered last did not reach the station; the next decision starts from what may be in force."""
+    def unconfirmed(self, now: Instant) -> None:
+        """What was ordered last was not confirmed; the next attempt starts from what may be in force."""
         if self.session is not None:
             self.session.ordered_a, self.session.ordered_at, self.session.unsent_a = None, None, None
+            self.session.unconfirmed_at = now
 
     def expire(self, now: Instant) -> None:
         """Time passes: doubts become certainty, working limits run out."""
@@ -225,9 +238,28 @@ class EvseState:
     # --- what follows --------------------------------------------------------------------------------------------
 
     @property
-    def controllable(self) -> bool:
+    def reachable(self) -> bool:
         """A session that can be told its limit just now."""
         return self.session is not None and self.connected
+
+    def defiant(self, now: Instant) -> bool:
+        """A session that does not follow: its neighbours must make room for its worst case (LC-115, G14).
+
+        Its last limit or its renewals are not confirmed, or it was measured above a limit long after that was sent.
+        """
+        session = self.session
+        if session is None or not self.connected:
+            return False
+        return session.unconfirmed_at is not None or self._may_fall_back(now) or self._overdraws(session, now)
+
+    def _overdraws(self, session: Session, now: Instant) -> bool:
+        if (
+            session.drawn is None
+            or session.lowered_at is None
+            or session.drawn.at.since(session.lowered_at) < DEFIANCE_S
+        ):
+            return False
+        return self.drawn_a(now) > self.ordered_a * OVERDRAW + OVERDRAW_A
 
     @property
     def floor_a(self) -> float:
@@ -242,6 +274,12 @@ class EvseState:
         if self.session.ordered_a is not None:
             return self.session.ordered_a
         return self.session.may_apply[-1].limit_a
+
+    @property
+    def acknowledged_a(self) -> float | None:
+        """The newest limit that the station said yes to; None without a session."""
+        said_yes = [p.limit_a for p in self.session.may_apply if p.accepted_at is not None] if self.session else []
+        return said_yes[-1] if said_yes else None
 
     def drawn_a(self, now: Instant) -> float:
         """The largest phase current of a fresh sample, else 0."""
@@ -272,8 +310,15 @@ class EvseState:
         if self.session is None:
             return self.floor_a
         promised_a = max(promise.limit_a for promise in self.session.may_apply)
-        fallback_a = 0.0 if self.connected else self.floor_a
+        fallback_a = self.floor_a if self._may_fall_back(now) else 0.0
         return max(promised_a, self.session.unsent_a or 0.0, fallback_a, self.drawn_a(now))
+
+    def _may_fall_back(self, now: Instant) -> bool:
+        """A lost station will, and so will one whose renewals are not confirmed; its neighbours make room in time."""
+        if not self.connected or self.session is None:
+            return True
+        until = self.session.may_apply[-1].until
+        return until is not None and until.since(now) < EXPIRY_LEAD_S
 
     def phases(self) -> tuple[int, ...]:
         """Grid phases that a current may flow on: all connected ones until some are proven idle (LC-112)."""

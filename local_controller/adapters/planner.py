@@ -1,0 +1,90 @@
+"""Where is a plan computed? In one persistent, niced worker process, with a deadline.
+
+In a thread, building the model holds the interpreter for 5 to 55 ms and so delays every station's traffic; a persistent
+process leaves the relay's latency untouched. scipy is imported in the worker only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from local_controller.clock import Clock
+from optimizer.problem import Allocation, Problem
+from optimizer.share import share
+
+NICENESS: Final = 10
+SOLVE_LIMIT_S: Final = 1.0
+"""The solver's own limit; the deadline leaves it time to build the model and to answer."""
+
+log = structlog.get_logger(__name__)
+
+
+def _prepare() -> None:
+    """Make the worker polite and import the solver before the first question."""
+    os.nice(NICENESS)
+    import optimizer.solve  # noqa: F401, PLC0415 - scipy belongs into this process only
+
+
+def _ready() -> None:
+    """Nothing: its answer says that the worker is up."""
+
+
+def _solve(problem: Problem) -> Allocation:
+    from optimizer.solve import solve  # noqa: PLC0415 - scipy belongs into this process only
+
+    return solve(problem, time_limit_s=SOLVE_LIMIT_S)
+
+
+class Planner:
+    """Answers every problem within the deadline: by the solver, else by fair shares."""
+
+    def __init__(self, clock: Clock, deadline_s: float = 2.0) -> None:
+        self._deadline_s = deadline_s * clock.speed  # the machine's seconds, on a loop that runs at the clock's speed
+        self._pool = self._new_pool()
+        self._busy: Future[Allocation] | None = None
+
+    @staticmethod
+    def _new_pool() -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_prepare)
+
+    async def start(self) -> None:
+        """Start the worker; the first problem must not wait for its imports."""
+        await asyncio.wrap_future(self._pool.submit(_ready))
+
+    async def solve(self, problem: Problem) -> Allocation:
+        """The plan, or shares with status "timeout_share" when the worker is late, busy with a late one, or dead."""
+        if self._busy is not None and not self._busy.done():
+            return self._shares(problem, "worker is still busy with an earlier plan")
+        try:
+            self._busy = self._pool.submit(_solve, problem)
+            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._busy)), self._deadline_s)
+        except TimeoutError:
+            return self._shares(problem, "deadline passed")
+        except BrokenProcessPool:
+            self._pool, self._busy = self._new_pool(), None
+            return self._shares(problem, "worker died and was restarted")
+
+    @staticmethod
+    def _shares(problem: Problem, why: str) -> Allocation:
+        log.warning("plan_replaced_by_shares", why=why, cars=len(problem.needs))
+        return replace(share(problem), status="timeout_share")
+
+    async def stop(self) -> None:
+        """End the worker, also one that is still solving."""
+        processes = list((self._pool._processes or {}).values())  # noqa: SLF001 - 3.14 has terminate_workers() for this
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        for process in processes:
+            await asyncio.to_thread(process.join)

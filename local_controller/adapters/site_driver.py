@@ -1,0 +1,118 @@
+"""How do facts reach the SiteController, and who carries out what it decides? The site's asyncio shell.
+
+All inputs come through here, on one event loop, without an await between an input and its last effect; slow things
+(solving, sending) run elsewhere and come back as inputs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from local_controller.adapters.planner import Planner
+from local_controller.clock import Clock, Instant
+from local_controller.site.controller import SiteController
+from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, SiteEffect, Solve
+from local_controller.site.limit_message import ReceivedLimit
+from local_controller.site.readings import MeterReading
+from local_controller.station.effects import CsmsLimitChanged, StationFact
+
+KEPT_NOTICES = 200
+
+log = structlog.get_logger(__name__)
+
+
+class Stations(Protocol):
+    """Whoever passes limits on to the stations."""
+
+    def apply(self, effect: ApplyFallback | ApplyLimit) -> None:
+        """Hand the limit to the station's proxy; its fate comes back as a LimitAnswered fact."""
+
+
+class SiteDriver:
+    """Feeds the core, arms its one timer, carries out its effects in order."""
+
+    def __init__(self, site: SiteController, planner: Planner, clock: Clock) -> None:
+        self.site = site
+        self.notices: deque[tuple[Instant, Notice]] = deque(maxlen=KEPT_NOTICES)
+        self._planner = planner
+        self._clock = clock
+        self._stations: Stations | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._plans: set[asyncio.Task[None]] = set()
+
+    def start(self, stations: Stations) -> None:
+        """Begin; the running loop's time must run at the clock's speed."""
+        self._stations = stations
+        self._do(self.site.expire)
+
+    async def stop(self) -> None:
+        """No more timers and plans."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._plans:
+            task.cancel()
+        await asyncio.gather(*self._plans, return_exceptions=True)
+
+    # --- inputs --------------------------------------------------------------------------------------------------
+
+    def meter_read(self, reading: MeterReading) -> None:
+        """A reading of a meter."""
+        self._do(lambda now: self.site.meter_read(reading, now))
+
+    def meter_failed(self, meter: str, text: str) -> None:
+        """A meter that cannot be read."""
+        self._do(lambda now: self.site.meter_failed(meter, text, now))
+
+    def limit_received(self, source: str, limit: ReceivedLimit) -> None:
+        """A limit of an external source."""
+        self._do(lambda now: self.site.limit_received(source, limit, now))
+
+    def limit_source_failed(self, source: str, text: str) -> None:
+        """A source that cannot be understood."""
+        self._do(lambda now: self.site.limit_source_failed(source, text, now))
+
+    def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged) -> None:
+        """A fact about a station."""
+        self._do(lambda now: self.site.station_changed(station, fact, now))
+
+    # --- effects -------------------------------------------------------------------------------------------------
+
+    def _do(self, entry: Callable[[Instant], Sequence[SiteEffect]]) -> None:
+        now = self._clock.now()
+        for effect in entry(now):
+            self._carry_out(effect, now)
+        self._arm(now)
+
+    def _carry_out(self, effect: SiteEffect, now: Instant) -> None:
+        match effect:
+            case ApplyFallback() | ApplyLimit():
+                if self._stations is not None:
+                    self._stations.apply(effect)
+            case Solve():
+                task = asyncio.get_running_loop().create_task(self._solve(effect))
+                self._plans.add(task)
+                task.add_done_callback(self._plans.discard)
+            case Notice():
+                self.notices.append((now, effect))
+                _write(effect)
+
+    async def _solve(self, question: Solve) -> None:
+        allocation = await self._planner.solve(question.problem)
+        self._do(lambda now: self.site.planned(question.number, allocation, now))
+
+    def _arm(self, now: Instant) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.site.deadline is not None:
+            delay_s = max(0.0, self.site.deadline - now.monotonic_s)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._do, self.site.expire)
+
+
+def _write(notice: Notice) -> None:
+    fields: dict[str, Any] = dict(notice.fields)
+    getattr(log, notice.level)(notice.code, text=notice.text, **fields)

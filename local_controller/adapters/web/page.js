@@ -1,0 +1,86 @@
+// Shows /api/v1/site once a second. Every number has a unit; old numbers are grey.
+const PHASES = ["L1", "L2", "L3"];
+const amps = (value) => (value === null || value === undefined ? "–" : `${value.toFixed(1)} A`);
+const seconds = (value) => (value === null || value === undefined ? "never" : `${Math.round(value)} s`);
+
+function cell(text, { number = false, stale = false, bad = false, span = 1 } = {}) {
+  const td = document.createElement("td");
+  td.textContent = text;
+  td.rowSpan = span;
+  td.className = [number && "number", stale && "stale", bad && "bad"].filter(Boolean).join(" ");
+  return td;
+}
+
+function bar(value, limit) {
+  const meter = document.createElement("meter");
+  Object.assign(meter, { min: 0, max: Math.max(limit, 1), high: limit * 0.95, optimum: 0, value: Math.max(value ?? 0, 0) });
+  meter.title = `${amps(value)} of ${amps(limit)}`;
+  return meter;
+}
+
+function row(...cells) {
+  const tr = document.createElement("tr");
+  tr.append(...cells);
+  return tr;
+}
+
+function nodeRows(node) {
+  return PHASES.map((phase, i) => {
+    const stale = node.measured_age_s === null || node.measured_age_s > 10;
+    const measured = cell(`${amps(node.measured_a?.[i] ?? null)} `, { number: true, stale });
+    if (node.measured_a) measured.append(bar(node.measured_a[i], node.limit_a[i]));
+    const cells = [cell(phase), measured, cell(amps(node.allowed_to_cars_a[i]), { number: true }),
+      cell(amps(node.limit_a[i]), { number: true }), cell(node.limit_source[i])];
+    if (i === 0) {
+      const age = node.measured_a ? `, measured ${seconds(node.measured_age_s)} ago` : ", not measured";
+      cells.unshift(cell(`${node.label}${age}`, { span: 3 }));
+      const worst = `${amps(node.worst_excess_a)} for ${seconds(node.longest_excess_s)}`;
+      cells.push(cell(node.measured_a ? worst : "–", { span: 3, bad: node.worst_excess_a > 0.05 }));
+    }
+    return row(...cells);
+  });
+}
+
+function evseRow(evse) {
+  const stale = evse.measured_age_s === null || evse.measured_age_s > 90;
+  const measured = evse.measured_a ? `${evse.measured_a.map((a) => a.toFixed(1)).join(" / ")} A, ${seconds(evse.measured_age_s)} ago` : "–";
+  const acknowledged = evse.acknowledged_a !== null && evse.acknowledged_a !== evse.limit_a ? ` (said yes to ${amps(evse.acknowledged_a)})` : "";
+  return row(cell(evse.id), cell(evse.charging), cell(measured, { number: true, stale }),
+    cell(`${amps(evse.limit_a)}${acknowledged}`, { number: true }),
+    cell(evse.energy_kwh === null ? "–" : `${evse.energy_kwh.toFixed(2)} kWh`, { number: true }), cell(evse.reasons[0] ?? ""));
+}
+
+function inputRows(site) {
+  const meters = site.meters.map((m) => row(cell(`Meter ${m.id}`), cell(m.failure || m.state, { bad: Boolean(m.failure) }),
+    cell(m.current_a ? `${m.current_a.map((a) => a.toFixed(1)).join(" / ")} A` : "–"), cell(seconds(m.age_s))));
+  const limits = site.limits.map((l) => row(cell(l.label), cell(l.state),
+    cell(l.limit_a ? `${l.limit_a.map((a) => a.toFixed(1)).join(" / ")} A` : "no limit"),
+    cell(l.ends_in_s === null ? "never heard" : `ends in ${seconds(l.ends_in_s)}`)));
+  return [...meters, ...limits];
+}
+
+function show(site) {
+  document.getElementById("name").textContent = site.name;
+  document.getElementById("age").textContent = `as of ${new Date(site.at).toLocaleTimeString()}`;
+  document.getElementById("nodes").replaceChildren(...site.nodes.flatMap(nodeRows));
+  document.getElementById("evses").replaceChildren(...site.evses.map(evseRow));
+  document.getElementById("inputs").replaceChildren(...inputRows(site));
+  document.getElementById("notices").replaceChildren(...site.notices.slice(-12).reverse().map((notice) => {
+    const li = document.createElement("li");
+    li.textContent = `${new Date(notice.at).toLocaleTimeString()} ${notice.text}`;
+    if (notice.level === "error") li.className = "bad";
+    return li;
+  }));
+}
+
+async function refresh() {
+  try {
+    const response = await fetch("/api/v1/site");
+    show(await response.json());
+  } catch {
+    document.getElementById("age").textContent = "the gateway does not answer; the numbers below are old";
+  }
+  setTimeout(refresh, 1000);
+}
+
+refresh();

@@ -1,0 +1,97 @@
+"""What can a browser or a script see of the site? A JSON picture, a plain page, a health check."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from importlib import resources
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from local_controller.errors import LocalControllerError
+
+PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn on a loop that belongs to somebody else: signals are the application's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class WebServer:
+    """Serves `picture()` as JSON at /api/v1/site and a page that shows it."""
+
+    def __init__(self, host: str, port: int, picture: Callable[[], dict[str, Any]]) -> None:
+        self._socket = _listening(host, port)
+        config = uvicorn.Config(_app(picture), log_config=None, lifespan="off", access_log=False, ws="none")
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The TCP port, also when 0 was asked for."""
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    async def start(self) -> None:
+        """Begin to serve."""
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
+
+    async def stop(self) -> None:
+        """Finish open answers and end."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+        self._socket.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A bound socket. LocalControllerError that names the address and the remedy when it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise LocalControllerError(
+            f"web page on {host}:{port}: {reason}; choose another web.port or web.host"
+        ) from error
+    return listener
+
+
+def _app(picture: Callable[[], dict[str, Any]]) -> Starlette:
+    async def site(_request: Request) -> Response:
+        return JSONResponse(picture(), headers={"Cache-Control": "no-store"})
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"status": "running"})
+
+    routes: Sequence[Route] = [
+        Route("/", _static("page.html", "text/html")),
+        Route("/page.css", _static("page.css", "text/css")),
+        Route("/page.js", _static("page.js", "text/javascript")),
+        Route("/api/v1/site", site),
+        Route("/healthz", health),
+    ]
+    return Starlette(routes=routes)
+
+
+def _static(name: str, media_type: str) -> Callable[[Request], Any]:
+    text = (resources.files(__package__) / name).read_text(encoding="utf-8")
+
+    async def serve(_request: Request) -> Response:
+        return HTMLResponse(text, media_type=media_type, headers={"Content-Security-Policy": PAGE_POLICY})
+
+    return serve

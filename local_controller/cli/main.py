@@ -1,0 +1,59 @@
+"""Which commands are there? Each lives in a file of its own; heavy ones are imported when they are called.
+
+`check`, `schema` and `--help` must answer at once, also on the small machine beside a fuse box.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
+
+from local_controller.cli.check import check
+from local_controller.cli.schema import schema
+
+LAZY: Final = {
+    "run": "Controls a site, between its stations and the CSMS.",
+    "demo": "A simulated site around a real gateway.",
+}
+"""Commands and their help; the command "run" is the function `run` of local_controller.cli.run."""
+
+
+class _Commands(TyperGroup):
+    """The light commands, and stand-ins for the heavy ones until one of these is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*LAZY, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in LAZY:
+            return TyperCommand(cmd_name, help=LAZY[cmd_name])
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in LAZY:
+            return args[0], _loaded(args[0]), args[1:]
+        return super().resolve_command(ctx, args)
+
+
+def _loaded(name: str) -> Any:
+    """The real command; its own docstring is its long help."""
+    module = importlib.import_module(f"local_controller.cli.{name}")
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name)(getattr(module, name))
+    return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Keeps a charging site below every fuse, unseen by stations and CSMS.",
+)
+app.command()(check)
+app.command()(schema)

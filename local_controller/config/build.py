@@ -1,0 +1,57 @@
+"""What tree does a site file describe? From the words of the installer to the topology."""
+
+from __future__ import annotations
+
+from local_controller.config.models import CircuitSection, ControlSection, GridSection, SiteConfig, StationSection
+from local_controller.site.per_phase import PerPhase, equal, upper
+from local_controller.site.topology import GRID, Evse, Node, Station, Topology, grid_phases
+from local_controller.station.words import EvseId
+
+
+def topology(config: SiteConfig) -> Topology:
+    """The electrical tree of a site. ValueError if circuits feed each other or lead nowhere (`load` tells where)."""
+    root = _node(config.grid_connection, GRID, config.grid_connection.name, None, config.control)
+    circuits = (_node(c, c.id, c.name or c.id, c.parent, config.control) for c in config.circuits)
+    return Topology((root, *circuits), tuple(_station(station) for station in config.stations))
+
+
+def margin_a(rating_a: PerPhase, control: ControlSection) -> PerPhase:
+    """What is left unused below a fuse: the larger one of margin_a and margin_percent (goal G16)."""
+    return upper(equal(control.margin_a), _percent(rating_a, control.margin_percent))
+
+
+def _percent(value_a: PerPhase, percent: float) -> PerPhase:
+    l1, l2, l3 = value_a
+    return (l1 * percent / 100, l2 * percent / 100, l3 * percent / 100)
+
+
+def _node(
+    section: GridSection | CircuitSection, node_id: str, label: str, parent: str | None, control: ControlSection
+) -> Node:
+    return Node(
+        id=node_id,
+        label=label,
+        parent=parent,
+        rating_a=section.fuse_a,
+        fuse_type=section.fuse_type,
+        contract_a=section.contract_a if isinstance(section, GridSection) else None,
+        base_a=section.assumed_base_load_a,
+        margin_a=margin_a(section.fuse_a, control),
+        meter=section.meter,
+    )
+
+
+def _station(section: StationSection) -> Station:
+    evses = tuple(
+        Evse(
+            id=EvseId(section.id, number),
+            node=section.circuit,
+            grid_phases=grid_phases(section.rotation_of(evse)),
+            max_a=section.max_a if evse.max_a is None else evse.max_a,
+            fallback_a=section.fallback_a if evse.fallback_a is None else evse.fallback_a,
+            min_a=section.min_a,
+        )
+        for number, evse in enumerate(section.evses, start=1)
+    )
+    unit = None if section.unit == "auto" else section.unit.value
+    return Station(section.id, section.name or section.id, evses, unit)

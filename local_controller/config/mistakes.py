@@ -1,0 +1,206 @@
+"""What does a validation error mean to the installer? From pydantic's words to a place, a sentence and a remedy."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from local_controller.config.document import Document, Mistake, Path
+from local_controller.config.models import MAX_RATING_A, PATTERNS, SiteConfig
+from local_controller.config.references import did_you_mean
+
+
+def model_mistakes(document: Document) -> tuple[SiteConfig | None, list[Mistake]]:
+    """The site file's content if it is sound section by section, and what is wrong with it otherwise."""
+    try:
+        # Strict JSON rules are those of the file: a list is a tuple, a text is an enum, but "63" is no number.
+        return SiteConfig.model_validate_json(json.dumps(document.data)), []
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        return None, list(dict.fromkeys(_mistake(detail, document) for detail in details if _is_told(detail, document)))
+
+
+def located(document: Document, path: Path, message: str, *, of_key: bool = False) -> Mistake:
+    """A mistake at a path of the document, which is named in the message."""
+    name = _name(document, path)
+    return Mistake(document.place(path, of_key=of_key), f"{name}: {message}" if name else message)
+
+
+def _is_told(detail: ErrorDetails, document: Document) -> bool:
+    """A list whose items are all wrong counts as too short as well: that is no news."""
+    return not (detail["type"] == "too_short" and document.exists((*detail["loc"], 0)))
+
+
+def _mistake(detail: ErrorDetails, document: Document) -> Mistake:
+    path, kind = detail["loc"], detail["type"]
+    context = detail.get("ctx", {})
+    if kind == "wrong":
+        parts = (int(part) if part.isdigit() else part for part in context["key"].split("."))
+        return located(document, (*path, *parts), context["message"])
+    if kind == "extra_forbidden":
+        return located(document, path, _unknown_key(path), of_key=True)
+    if kind == "missing" and isinstance(path[-1], str):
+        return located(document, path, f"is missing{_example(path)}")
+    while path and isinstance(path[-1], int) and not document.exists(path):
+        path = path[:-1]  # one number that stands for three phases
+    return located(document, path, _message(detail, _text(document, path), path))
+
+
+def _text(document: Document, path: Path) -> str | None:
+    """A scalar as it is written in the file; None for lists and sections."""
+    return document.texts.get(path)
+
+
+def _message(detail: ErrorDetails, text: str | None, path: Path) -> str:
+    """What is wrong with a value, with the remedy that its text suggests."""
+    if text is not None and text.lower() in {"", "~", "null"}:
+        return "is empty: write a value, or delete the key"
+    return _MESSAGES.get(detail["type"], _as_pydantic_says)(detail, text or "", str(path[-1]) if path else "")
+
+
+def _as_pydantic_says(detail: ErrorDetails, _text: str, _key: str) -> str:
+    message = detail["msg"]
+    return message.replace("Input should be", "must be").replace("Input should have", "must have")
+
+
+def _not_a_text(_detail: ErrorDetails, text: str, _key: str) -> str:
+    why = ", or it loses its leading zeros" if text.startswith("0") else ""
+    return f'must be a text: put it in quotes, "{text}"{why}' if text else "must be a text"
+
+
+def _not_a_number(_detail: ErrorDetails, text: str, key: str) -> str:
+    return f"must be a number{_number_hint(text, key)}"
+
+
+def _not_three(_detail: ErrorDetails, text: str, key: str) -> str:
+    return f"must be one number for all phases or a list of three, for L1, L2, L3{_number_hint(text, key)}"
+
+
+def _not_a_list(detail: ErrorDetails, text: str, key: str) -> str:
+    if key.endswith("_a"):
+        return _not_three(detail, text, key)
+    return "must be a list: each entry begins with a dash, as in `- id: ...`"
+
+
+def _too_much(detail: ErrorDetails, text: str, key: str) -> str:
+    value, most = float(detail["input"]), float(detail["ctx"]["le"])
+    message = f"must be at most {most:g}, not {text}"
+    if not key.endswith("_a"):
+        return message
+    if value / 1000 <= min(most, MAX_RATING_A / 10):
+        return f"{message} - mA? write {value / 1000:g}. W? amperes are meant, per phase"
+    return f"{message} - amperes per phase are meant"
+
+
+def _not_allowed(detail: ErrorDetails, text: str, _key: str) -> str:
+    expected = re.findall(r"'([^']*)'", detail["ctx"]["expected"]) or [detail["ctx"]["expected"]]
+    hint = (
+        " - kW? write W, and in a payload factor: 1000 as well"
+        if text.lower() == "kw"
+        else did_you_mean(text, expected)
+    )
+    return f"must be one of {', '.join(expected)}{hint if ' - known' not in hint else ''}"
+
+
+def _pattern(detail: ErrorDetails, text: str, _key: str) -> str:
+    return f'must be {PATTERNS[detail["ctx"]["pattern"]]}, not "{text}"'
+
+
+_MESSAGES: Final[Mapping[str, Callable[[ErrorDetails, str, str], str]]] = {
+    "string_type": _not_a_text,
+    "float_type": _not_a_number,
+    "int_type": _not_a_number,
+    "int_from_float": lambda *_: "must be a whole number",
+    "finite_number": lambda *_: "must be a finite number: to have no limit leave the key out",
+    "bool_type": lambda *_: "must be true or false",
+    "tuple_type": _not_a_list,
+    "missing": _not_three,
+    "too_long": _not_a_list,
+    "model_type": lambda *_: "must be a section with keys of its own, indented below",
+    "less_than_equal": _too_much,
+    "literal_error": _not_allowed,
+    "enum": _not_allowed,
+    "string_pattern_mismatch": _pattern,
+    "string_too_short": lambda *_: "must not be empty",
+    "too_short": lambda *_: "must have at least one entry",
+}
+"""Our words by pydantic's type of error."""
+
+_UNITS: Final[Mapping[tuple[str, str], float]] = {
+    ("a", "a"): 1,
+    ("a", "ma"): 0.001,
+    ("a", "ka"): 1000,
+    ("a", "w"): 1 / 690,
+    ("a", "kw"): 1000 / 690,
+    ("s", "s"): 1,
+    ("s", "ms"): 0.001,
+    ("s", "min"): 60,
+    ("s", "h"): 3600,
+    ("v", "v"): 1,
+    ("v", "kv"): 1000,
+    ("percent", "%"): 1,
+}
+"""What a number with a unit becomes in the unit that ends the key's name; watts on three phases of 230 V."""
+
+
+def _number_hint(text: str, key: str) -> str:
+    """What to write instead of "63 A", "63,5" or "43 kW"."""
+    match = re.fullmatch(r"([+-]?\d+(?:[.,]\d+)?)\s*([A-Za-z%]*)", text)
+    if match is None:
+        return ""
+    number, unit = match.groups()
+    if not unit:
+        return f" - write {number.replace(',', '.')}, without quotes"
+    factor = _UNITS.get((key.rsplit("_", 1)[-1], unit.lower()))
+    if factor is None:
+        return " - without a unit"
+    value = float(number.replace(",", ".")) * factor
+    if unit.lower() in {"w", "kw"}:
+        return f" - write {math.floor(value * 10) / 10:g}, which is that power on three phases at 230 V"
+    return f" - write {value:g}"
+
+
+def _unknown_key(path: Path) -> str:
+    model = _model_at(path[:-1])
+    hint = did_you_mean(str(path[-1]), model.model_fields)
+    foreign = str(path[-1]).rsplit("_", 1)[-1] in {"kw", "w", "ma", "ka", "min", "ms"}
+    return f"unknown key{hint}{' Mind the unit.' if foreign and 'mean' in hint else ''}"
+
+
+def _example(path: Path) -> str:
+    """An example line for a key that must be there."""
+    examples = _model_at(path[:-1]).model_fields[str(path[-1])].examples
+    return f" - for example `{path[-1]}: {examples[0]}`" if examples else f": the file needs a section `{path[-1]}:`"
+
+
+def _model_at(path: Path) -> type[BaseModel]:
+    """The model that describes the section at a path."""
+    model: type[BaseModel] = SiteConfig
+    for part in path:
+        if isinstance(part, str):
+            model = _model_in(model.model_fields[part].annotation) or model
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model inside an annotation such as tuple[StationSection, ...]."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+
+
+def _name(document: Document, path: Path) -> str:
+    """A path as people read it: stations[CP-1].evses[#2].rotation."""
+    name = ""
+    for depth, part in enumerate(path, start=1):
+        if isinstance(part, int):
+            name += f"[{document.texts.get((*path[:depth], 'id')) or f'#{part + 1}'}]"
+        else:
+            name += f".{part}" if name else part
+    return name

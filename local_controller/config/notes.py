@@ -1,0 +1,65 @@
+"""What is safe in a site file, but may surprise its owner? Remarks for people; nothing here stops a start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+from local_controller.config.models import SiteConfig
+from local_controller.site.limits import AppliesTo
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, plus
+from local_controller.site.topology import Evse, Node, Topology
+
+
+def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
+    """One sentence each: what cannot happen at the same time, what counts for nothing."""
+    crowded = (note for node in topology.nodes for note in _crowding(topology, node))
+    return (*crowded, *_below_fallback(config, topology), *_unmeasured(config), *_unused(config))
+
+
+def _crowding(topology: Topology, node: Node) -> Iterator[str]:
+    """How many cars can have their minimum at once on the phase with the least room, if not all."""
+    by_phase = ((phase, topology.on_phase(node.id, phase)) for phase in PHASES)
+    crowds = [(_fitting(evses, _room_a(node, phase)), evses, phase) for phase, evses in by_phase]
+    short = [crowd for crowd in crowds if crowd[0] < len(crowd[1])]
+    if short:
+        fitting, evses, phase = min(short, key=lambda crowd: crowd[0] / len(crowd[1]))
+        yield (
+            f"{node.label} {PHASE_NAMES[phase]}: only {fitting} of {len(evses)} EVSEs can charge at once under the"
+            f" assumed base load ({_room_a(node, phase):g} A left below the margin); the others wait their turn"
+        )
+
+
+def _room_a(node: Node, phase: int) -> float:
+    return round(max(0.0, node.limit_a[phase] - node.margin_a[phase] - node.base_a[phase]), 3)
+
+
+def _fitting(evses: Sequence[Evse], room_a: float) -> int:
+    """How many EVSEs have room for their minimum rates at the same time."""
+    return sum(needed_a <= room_a for needed_a in accumulate(sorted(evse.min_a for evse in evses)))
+
+
+def _below_fallback(config: SiteConfig, topology: Topology) -> Iterator[str]:
+    """Stations that nobody controls take their fallback even where a limit asks for less."""
+    for limit in config.limits:
+        node = topology.node(limit.node)
+        base_a = node.base_a if limit.applies_to is AppliesTo.TOTAL else ZERO
+        taken_a = plus(topology.fallback_a(node.id), base_a)
+        for phase in PHASES:
+            if limit.fallback_a[phase] < taken_a[phase]:
+                yield (
+                    f"limit {limit.id} {PHASE_NAMES[phase]}: its fallback_a of {limit.fallback_a[phase]:g} A holds while"
+                    f" the gateway runs; without it {node.label} takes up to {taken_a[phase]:g} A"
+                )
+
+
+def _unmeasured(config: SiteConfig) -> Iterator[str]:
+    if config.grid_connection.meter is None:
+        yield "the grid connection has no meter: the assumed base load counts all the time"
+
+
+def _unused(config: SiteConfig) -> Iterator[str]:
+    metered = {section.meter for section in (config.grid_connection, *config.circuits)}
+    yield from (f"meter {meter.id} measures no circuit" for meter in config.meters if meter.id not in metered)
+    asked = {limit.broker for limit in config.limits}
+    yield from (f"broker {broker.id} sends no limit" for broker in config.brokers if broker.id not in asked)

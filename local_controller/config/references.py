@@ -1,0 +1,114 @@
+"""Do the names in a site file lead somewhere? Checked on the raw data, so that other mistakes hide nothing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from local_controller.config.document import Path
+from local_controller.site.topology import GRID
+
+Finding = tuple[Path, str]
+"""The path of a value, and what is wrong with it."""
+
+_LISTS: Final = ("circuits", "stations", "meters", "limits", "brokers")
+_REFERENCES: Final = (
+    ("circuits", "parent", "circuits"),
+    ("circuits", "meter", "meters"),
+    ("stations", "circuit", "circuits"),
+    ("limits", "node", "circuits"),
+    ("limits", "broker", "brokers"),
+)
+"""Where a name is used, and the list that must have it."""
+
+
+def findings(data: Mapping[str, Any], devices: Collection[str]) -> Iterator[Finding]:
+    """Duplicate ids, names of nothing, circuits in a circle, unknown kinds of meters, meters at two places."""
+    for section in _LISTS:
+        yield from _duplicates(section, data)
+    for section, key, target in _REFERENCES:
+        for path, name in _names(data, section, key):
+            yield from _dangling(path, name, target, data)
+    grid_meter = _grid_meter(data)
+    for path, name in grid_meter:
+        yield from _dangling(path, name, "meters", data)
+    yield from _circles(data)
+    yield from _shared([*grid_meter, *_names(data, "circuits", "meter")])
+    for path, name in _names(data, "meters", "device"):
+        if name not in devices:
+            yield path, f'no known kind of meter: "{name}"{did_you_mean(name, devices)}'
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """A hint with the nearest known name, or with all of them if none is near."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f" - did you mean {near[0]}?"
+    return f" - known here: {', '.join(sorted(set(known)))}" if known else " - none is known"
+
+
+def _names(data: Mapping[str, Any], section: str, key: str) -> list[tuple[Path, str]]:
+    """The texts under `key` in a list of sections, with their paths; whatever has another shape is passed over."""
+    items = data.get(section)
+    rows = enumerate(items) if isinstance(items, list) else ()
+    return [
+        ((section, index, key), row[key]) for index, row in rows if isinstance(row, dict) and _is_text(row.get(key))
+    ]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _grid_meter(data: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    grid = data.get("grid_connection")
+    meter = grid.get("meter") if isinstance(grid, dict) else None
+    return [(("grid_connection", "meter"), meter)] if isinstance(meter, str) else []
+
+
+def _duplicates(section: str, data: Mapping[str, Any]) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for path, name in _names(data, section, "id"):
+        if name in seen:
+            yield path, f"{name} is the id of another one of the {section}: ids are unique"
+        seen.add(name)
+
+
+def _dangling(path: Path, name: str, target: str, data: Mapping[str, Any]) -> Iterator[Finding]:
+    known = [known for _, known in _names(data, target, "id")] + ([GRID] if target == "circuits" else [])
+    if name not in known:
+        yield path, f'no {target.removesuffix("s")} has the id "{name}"{did_you_mean(name, known)}'
+
+
+def _circles(data: Mapping[str, Any]) -> Iterator[Finding]:
+    """Circuits that feed each other, told once per circle at its first member in the file."""
+    positions = {name: path[1] for path, name in _names(data, "circuits", "id")}
+    parents = {path[1]: name for path, name in _names(data, "circuits", "parent")}
+    feeder = {name: parents.get(position, GRID) for name, position in positions.items()}
+    told: set[str] = set()
+    for name in feeder:
+        circle = _circle(name, feeder)
+        if circle and told.isdisjoint(circle):
+            told.update(circle)
+            yield ("circuits", positions[name], "parent"), f"circuits feed each other: {' -> '.join([*circle, name])}"
+
+
+def _circle(name: str, feeder: Mapping[str, str]) -> Sequence[str]:
+    """The circuits from `name` up to itself; empty if the way up ends elsewhere."""
+    way = [name]
+    while (above := feeder.get(way[-1])) is not None:
+        if above == name:
+            return way
+        if above in way:
+            return ()
+        way.append(above)
+    return ()
+
+
+def _shared(meters: Sequence[tuple[Path, str]]) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for path, name in meters:
+        if name in seen:
+            yield path, f"meter {name} measures another circuit already: a meter has one place"
+        seen.add(name)

@@ -1,0 +1,202 @@
+"""What does the site look like just now? The one picture that API, page, terminal and tests read.
+
+Every number has its unit in the name, and every measurement its age. Planned, ordered, acknowledged and measured are
+different things and stay apart. Triples are the grid's L1, L2, L3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from local_controller.clock import Instant
+from local_controller.site.capacity import MeterState, NodeState, capacity
+from local_controller.site.controller import SiteController
+from local_controller.site.evse import EvseState
+from local_controller.site.limits import SourceState
+from local_controller.site.per_phase import PHASES, PerPhase, total
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node of the tree: what flows, what may flow, what the limit is."""
+
+    id: str
+    label: str
+    parent: str | None
+    rating_a: PerPhase
+    limit_a: PerPhase
+    limit_source: tuple[str, str, str]
+    charging_limit_a: PerPhase | None
+    measured_a: PerPhase | None
+    measured_age_s: float | None
+    other_loads_a: PerPhase
+    allowed_to_cars_a: PerPhase
+    worst_excess_a: float
+    longest_excess_s: float
+    excess_integral_as: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvseView:
+    """An EVSE: limit_a ordered, acknowledged_a the station said yes to, worst_case_a it might draw, measured_a."""
+
+    id: str
+    node: str
+    grid_phases: tuple[int, ...]
+    phases_in_use: tuple[int, ...]
+    connected: bool
+    charging: str
+    limit_a: float | None
+    acknowledged_a: float | None
+    wanted_a: float | None
+    worst_case_a: float
+    csms_limit_a: float | None
+    measured_a: PerPhase | None
+    measured_age_s: float | None
+    energy_kwh: float | None
+    fallback_a: float | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeterView:
+    """A meter and whether it can be trusted."""
+
+    id: str
+    state: str
+    age_s: float | None
+    current_a: PerPhase | None
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSourceView:
+    """An external limit and whether its source still speaks."""
+
+    id: str
+    label: str
+    node: str
+    applies_to: str
+    state: str
+    limit_a: PerPhase | None
+    ends_in_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """The latest plan of the optimizer."""
+
+    status: str
+    age_s: float
+    solve_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSnapshot:
+    """The whole site at `at` (UTC, RFC 3339)."""
+
+    at: str
+    nodes: tuple[NodeView, ...]
+    evses: tuple[EvseView, ...]
+    meters: tuple[MeterView, ...]
+    limits: tuple[LimitSourceView, ...]
+    plan: PlanView | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a JSON encoder."""
+        return asdict(self)
+
+
+def snapshot(site: SiteController, now: Instant) -> SiteSnapshot:
+    """The picture at `now`."""
+    return SiteSnapshot(
+        at=now.utc.isoformat(timespec="milliseconds"),
+        nodes=tuple(_node(site, state, now) for state in site.nodes.values()),
+        evses=tuple(_evse(site, state, now) for state in site.evses.values()),
+        meters=tuple(_meter(state, now) for state in site.meters.values()),
+        limits=tuple(_limit(state, now) for state in site.book.sources.values()),
+        plan=_plan(site, now),
+    )
+
+
+def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
+    room = capacity(state, site.book, now)
+    below = [site.evses[evse.id] for evse in site.topology.evses_below(state.node.id)]
+    reading = state.meter.reading if state.meter else None
+    return NodeView(
+        id=state.node.id,
+        label=state.node.label,
+        parent=state.node.parent,
+        rating_a=state.node.rating_a,
+        limit_a=room.ceiling.limit_a,
+        limit_source=room.ceiling.sources,
+        charging_limit_a=None if room.charging is None else room.charging.limit_a,
+        measured_a=None if reading is None else _rounded(reading.current_a),
+        measured_age_s=None if reading is None else round(now.since(reading.asked_at), 2),
+        other_loads_a=_rounded(room.base_a),
+        allowed_to_cars_a=_rounded(total(evse.exposure(now) for evse in below)),
+        worst_excess_a=round(state.excess.worst_a, 2),
+        longest_excess_s=round(state.excess.longest_s, 1),
+        excess_integral_as=round(state.excess.integral_as, 1),
+    )
+
+
+def _evse(site: SiteController, state: EvseState, now: Instant) -> EvseView:
+    session, decided = state.session, site.decisions.get(state.evse.id)
+    drawn = session.drawn if session else None
+    energy_wh = state.session_energy_wh()
+    return EvseView(
+        id=str(state.evse.id),
+        node=state.evse.node,
+        grid_phases=state.evse.grid_phases,
+        phases_in_use=state.phases() if session else (),
+        connected=state.connected,
+        charging=_charging(state),
+        limit_a=state.ordered_a if session else None,
+        acknowledged_a=state.acknowledged_a,
+        wanted_a=decided.wanted_a if decided else None,
+        worst_case_a=round(state.exposure_a(now), 2),
+        csms_limit_a=state.csms.at(now.utc),
+        measured_a=_rounded(drawn.current_a) if drawn else None,
+        measured_age_s=round(now.since(drawn.at), 1) if drawn else None,
+        energy_kwh=None if energy_wh is None else round(energy_wh / 1000, 3),
+        fallback_a=state.fallback_a,
+        reasons=decided.reasons if decided else (),
+    )
+
+
+def _charging(state: EvseState) -> str:
+    if state.session is None:
+        return "no session" if state.connected else "not connected"
+    if not state.connected:
+        return "lost while charging"
+    return state.session.charging_state or "session"
+
+
+def _meter(state: MeterState, now: Instant) -> MeterView:
+    age_s = state.watch.age_s(now)
+    current_a = None if state.reading is None else _rounded(state.reading.current_a)
+    return MeterView(
+        state.id, state.watch.state(now), None if age_s is None else round(age_s, 2), current_a, state.failure
+    )
+
+
+def _limit(state: SourceState, now: Instant) -> LimitSourceView:
+    source = state.source
+    ends_in_s = None if state.value is None else round(state.value.valid_until.since(now), 1)
+    return LimitSourceView(
+        source.id, source.label, source.node, source.applies_to, state.state(now), state.limit_a(now), ends_in_s
+    )
+
+
+def _plan(site: SiteController, now: Instant) -> PlanView | None:
+    allocation, answered_at = site.plan.allocation, site.plan.answered_at
+    if allocation is None or answered_at is None:
+        return None
+    return PlanView(allocation.status, round(now.since(answered_at), 1), round(allocation.solve_s * 1000, 1))
+
+
+def _rounded(value: PerPhase) -> PerPhase:
+    a, b, c = (round(value[phase], 2) for phase in PHASES)
+    return (a, b, c)

@@ -1,0 +1,176 @@
+"""What a sound site file becomes, and laws: sound configs survive a round trip, and no text breaks the loader."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from local_controller.config.build import margin_a, topology
+from local_controller.config.load import examined, known_devices
+from local_controller.config.models import ControlSection, SiteConfig
+from local_controller.config.notes import notes
+from local_controller.site.topology import FuseType
+from local_controller.station.words import EvseId
+
+DEVICES = ("eastron_sdm630",)
+
+
+def sound(text: str) -> SiteConfig:
+    config, mistakes = examined(text, DEVICES)
+    assert mistakes == []
+    assert config is not None
+    return config
+
+
+SITE = """
+site: {name: Shop}
+csms: {url: ws://csms/ocpp/}
+control: {margin_a: 1.5, margin_percent: 3}
+grid_connection: {fuse_a: [63, 63, 50], contract_a: 55, assumed_base_load_a: 4, meter: main}
+circuits:
+  - {id: wing, name: East wing, parent: garage, fuse_a: 20, fuse_type: gg}
+  - {id: garage, fuse_a: 40, assumed_base_load_a: [0, 0, 3]}
+meters: [{id: main, device: eastron_sdm630, host: meter}]
+stations:
+  - {id: CP-1, circuit: wing, evses: 2, max_a: 16, rotation: STR, unit: W}
+  - {id: CP-2, name: Door, phases: 1, rotation: L2, fallback_a: 0}
+  - {id: CP-3, circuit: garage, fallback_a: 8, evses: [{fallback_a: 0}, {rotation: TRS, max_a: 10}]}
+"""
+
+
+def test_a_site_file_becomes_a_tree() -> None:
+    tree = topology(sound(SITE))
+    root, wing = tree.root, tree.node("wing")
+    assert (root.rating_a, root.limit_a, root.base_a) == ((63, 63, 50), (55, 55, 50), (4, 4, 4))
+    assert (root.label, root.fuse_type, root.meter) == ("Grid connection", FuseType.SLS_E, "main")
+    assert (wing.label, wing.parent, wing.fuse_type, wing.meter) == ("East wing", "garage", FuseType.GG, None)
+    assert [(str(e.id), e.node, e.grid_phases, e.max_a, e.fallback_a) for e in tree.evses] == [
+        ("CP-1/1", "wing", (1, 2, 0), 16, 6),
+        ("CP-1/2", "wing", (1, 2, 0), 16, 6),
+        ("CP-2/1", "grid", (1,), 32, 0),
+        ("CP-3/1", "garage", (0, 1, 2), 32, 0),
+        ("CP-3/2", "garage", (2, 0, 1), 10, 8),
+    ]
+    assert [(s.label, s.unit) for s in tree.stations] == [("CP-1", "W"), ("Door", None), ("CP-3", None)]
+    assert tree.path(EvseId("CP-1", 2)) == ("wing", "garage", "grid")
+
+
+def test_the_stations_identity_is_appended_to_an_address_without_a_slash_at_its_end() -> None:
+    assert sound(SITE).csms.url == "ws://csms/ocpp"
+
+
+def test_the_margin_is_the_larger_one_of_amperes_and_per_cent() -> None:
+    assert margin_a((20.0, 50.0, 200.0), ControlSection()) == (1.0, 1.0, 4.0)  # goal G16: max(1 A, 2 %)
+    assert topology(sound(SITE)).root.margin_a == (1.89, 1.89, 1.5)
+
+
+def test_notes_tell_what_cannot_happen_at_the_same_time() -> None:
+    text = """
+    site: {name: Shop}
+    csms: {url: ws://csms}
+    grid_connection: {fuse_a: [25, 63, 63], assumed_base_load_a: 4}
+    stations: [{id: CP-1, evses: 5, fallback_a: 0}]
+    meters: [{id: spare, device: eastron_sdm630, host: meter}]
+    brokers: [{id: site, host: broker}]
+    """
+    config = sound(text)
+    crowded, *others = notes(config, topology(config))
+    assert crowded == (
+        "Grid connection L1: only 3 of 5 EVSEs can charge at once under the assumed base load"
+        " (20 A left below the margin); the others wait their turn"
+    )
+    assert others == [
+        "the grid connection has no meter: the assumed base load counts all the time",
+        "meter spare measures no circuit",
+        "broker site sends no limit",
+    ]
+
+
+def test_notes_tell_where_a_limit_asks_for_less_than_uncontrolled_stations_take() -> None:
+    limit = "{id: ems, broker: b, topic: t, node: garage, fallback_a: [20, 20, 22]}"
+    config = sound(f"{SITE}\nlimits: [{limit}]\nbrokers: [{{id: b, host: h}}]")
+    # 2 x 6 A in the east wing and 8 A in the garage, and the garage's own 3 A on L3
+    assert notes(config, topology(config)) == (
+        "limit ems L3: its fallback_a of 22 A holds while the gateway runs; without it garage takes up to 23 A",
+    )
+
+
+def test_the_shipped_meters_are_known() -> None:
+    assert "eastron_sdm630" in known_devices()
+
+
+amps = st.integers(60, 400).map(lambda tenths: tenths / 10)
+names = st.from_regex(r"\A[A-Za-z][A-Za-z0-9_-]{0,8}\Z").filter(lambda name: name != "grid")
+
+
+def sections(min_size: int = 0) -> st.SearchStrategy[list[str]]:
+    return st.lists(names, unique=True, min_size=min_size, max_size=4)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> dict[str, Any]:
+    """Plain data of sound and safe sites."""
+    circuits: list[dict[str, Any]] = []
+    for name in draw(sections()):
+        above = draw(st.sampled_from(["grid", *(circuit["id"] for circuit in circuits)]))
+        circuits.append({"id": name, "parent": above, "fuse_a": draw(st.one_of(amps, st.tuples(amps, amps, amps)))})
+    stations: list[dict[str, Any]] = []
+    for name in draw(sections(min_size=1)):
+        station: dict[str, Any] = {"id": name, "fallback_a": 0, "max_a": draw(amps)}
+        station["circuit"] = draw(st.sampled_from(["grid", *(circuit["id"] for circuit in circuits)]))
+        station["phases"] = draw(st.sampled_from([1, 3]))
+        station["rotation"] = draw(st.sampled_from(["R", "L2", "T"] if station["phases"] == 1 else ["RST", "TRS"]))
+        station["evses"] = draw(st.one_of(st.integers(1, 3), st.lists(st.just({"max_a": 6.0}), min_size=1, max_size=2)))
+        stations.append(station)
+    return {
+        "site": {"name": draw(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))},
+        "csms": {"url": "wss://csms.example.com/ocpp"},
+        "grid_connection": {"fuse_a": draw(amps), "assumed_base_load_a": draw(st.sampled_from([0, 2.5, [1, 2, 3]]))},
+        "circuits": circuits,
+        "stations": stations,
+    }
+
+
+def written(data: dict[str, Any]) -> str:
+    """The data as YAML text; JSON is YAML."""
+    return json.dumps(data, ensure_ascii=False)
+
+
+@settings(deadline=None, max_examples=30)
+@given(files())
+def test_law_a_sound_site_survives_the_round_trip_through_its_own_text(data: dict[str, Any]) -> None:
+    config = sound(written(data))
+    assert [station.id for station in config.stations] == [station["id"] for station in data["stations"]]
+    assert sound(written(config.model_dump(mode="json"))) == config
+
+
+@settings(deadline=None)
+@given(st.one_of(st.text(), st.text("ab:-[]{}&*!|>'\"#%@ \n\t0.<~,?")))
+def test_law_no_text_breaks_the_loader(text: str) -> None:
+    config, mistakes = examined(text, DEVICES)
+    assert config is None
+    assert all(mistake.place.line >= 1 and mistake.message for mistake in mistakes)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_law_any_value_in_any_section_is_either_sound_or_told(data: st.DataObject) -> None:
+    site = data.draw(files())
+    section = data.draw(st.sampled_from(sorted(SiteConfig.model_fields)))
+    keys = ["id", "rotation", "evses", "fallback_a", "fuse_a", "parent", "node", "payload", "meter"]
+    if data.draw(st.booleans()):
+        site[section] = data.draw(json_values)
+    elif section in {"stations", "limits", "meters", "circuits", "brokers"}:
+        site[section] = [data.draw(st.dictionaries(st.sampled_from(keys), json_values))]
+    config, mistakes = examined(json.dumps(site), DEVICES)
+    assert (config is None) == bool(mistakes)
