@@ -1,0 +1,13 @@
+"""Who may charge how fast? Currents per car and phase that keep every circuit below its limit; usable on its own.
+
+problem     what is asked: Horizon, CircuitLimit, ChargingNeed, Problem; and answered: Allocation, Reason
+solve       the plan of a linear program, or a fair share when there is no time
+share       max-min fair currents without a solver: the answer for every meter reading
+realize     any wanted currents -> currents that stations can be told
+check       violations(problem, allocation): the judge, written apart from everything it judges
+explain     what binds each car, in plain English
+program     Problem -> rows and columns of the linear program; objectives: what an ampere is worth in it
+rows        which car loads which circuit and phase
+
+Nothing is imported here, so that `optimizer.problem` stays cheap; only `optimizer.solve` loads scipy.
+"""

@@ -44,6 +44,8 @@ class SiteDriver:
         self._stations: Stations | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._plans: set[asyncio.Task[None]] = set()
+        self._todo: deque[tuple[SiteEffect, Instant]] = deque()
+        self._is_busy = False
 
     def start(self, stations: Stations) -> None:
         """Begin; the running loop's time must run at the clock's speed."""
@@ -83,10 +85,18 @@ class SiteDriver:
     # --- effects -------------------------------------------------------------------------------------------------
 
     def _do(self, entry: Callable[[Instant], Sequence[SiteEffect]]) -> None:
+        """One input. Carrying out an effect may lead to the next input; its effects queue behind those of this one."""
         now = self._clock.now()
-        for effect in entry(now):
-            self._carry_out(effect, now)
+        self._todo.extend((effect, now) for effect in entry(now))
         self._arm(now)
+        if self._is_busy:
+            return
+        self._is_busy = True
+        try:
+            while self._todo:
+                self._carry_out(*self._todo.popleft())
+        finally:
+            self._is_busy = False
 
     def _carry_out(self, effect: SiteEffect, now: Instant) -> None:
         match effect:

@@ -25,11 +25,11 @@ class Peer(StrEnum):
 class Fate(StrEnum):
     """What became of a frame: the seam of the trace."""
 
-    PASSED = "passed"        # relayed byte for byte
-    ALTERED = "altered"      # relayed with a named field changed
-    ABSORBED = "absorbed"    # answered or consumed here
-    INJECTED = "injected"    # written by the gateway
-    QUEUED = "queued"        # waits for its slot
+    PASSED = "passed"  # relayed byte for byte
+    ALTERED = "altered"  # relayed with a named field changed
+    ABSORBED = "absorbed"  # answered or consumed here
+    INJECTED = "injected"  # written by the gateway
+    QUEUED = "queued"  # waits for its slot
     DISCARDED = "discarded"  # too old to be executed, or an answer that nobody asked for
 
 

@@ -1,0 +1,83 @@
+"""Which reading do these registers hold?"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+
+from local_controller.adapters.modbus.device import Device, Point, WireType, registers_of
+from local_controller.clock import Instant
+from local_controller.errors import SourceError
+from local_controller.site.readings import MeterReading, PerPhase
+
+Registers = Mapping[int, int]
+"""Address on the wire -> 16 bit content."""
+
+_STRUCT: Mapping[WireType, str] = {
+    "u16": ">H",
+    "i16": ">h",
+    "u32": ">I",
+    "i32": ">i",
+    "u64": ">Q",
+    "i64": ">q",
+    "f32": ">f",
+    "f64": ">d",
+}
+
+
+def decode_value(device: Device, point: Point, registers: Registers) -> float | None:
+    """The value in its unit; None where the meter says that it has none (NaN, infinity, a code of the device)."""
+    words = [registers[point.at + offset] for offset in range(registers_of(point.type))]
+    if device.word_order == "little":
+        words.reverse()
+    raw = b"".join(word.to_bytes(2, "big") for word in words)
+    if int.from_bytes(raw, "big") in device.not_a_value.get(point.type, ()):
+        return None
+    (number,) = struct.unpack(_STRUCT[point.type], raw)
+    return number * point.factor if math.isfinite(number) else None
+
+
+def decode_reading(
+    device: Device, registers: Registers, *, meter: str, asked_at: Instant, invert: bool = False
+) -> MeterReading:
+    """All values of one poll; SourceError when a phase has no current, because the rest is worthless then.
+
+    invert: the transformers are mounted the other way round, so + means export. What the device counts as import is
+    then export, and its import register is not told.
+    """
+    points, direction = device.points, -1.0 if invert else 1.0
+    powers_w = [_times(direction, decode_value(device, point, registers)) for point in points.phase_power_w.phases()]
+    magnitudes_a = [decode_value(device, point, registers) for point in points.current_a.phases()]
+    absent = [f"L{phase}" for phase, value in enumerate(magnitudes_a, start=1) if value is None]
+    if absent:
+        raise SourceError(f"no current on {', '.join(absent)}")
+    l1_a, l2_a, l3_a = (
+        _directed(value, power_w) for value, power_w in zip(magnitudes_a, powers_w, strict=True) if value is not None
+    )
+    energy = None if invert or points.energy_import_wh is None else points.energy_import_wh
+    return MeterReading(
+        meter=meter,
+        asked_at=asked_at,
+        current_a=(l1_a, l2_a, l3_a),
+        voltage_v=_complete([decode_value(device, point, registers) for point in points.voltage_v.phases()]),
+        power_w=_times(direction, decode_value(device, points.power_w, registers)),
+        energy_import_wh=None if energy is None else decode_value(device, energy, registers),
+        phase_power_w=_complete(powers_w),
+    )
+
+
+def _directed(current_a: float, power_w: float | None) -> float:
+    """The current with the sign of its phase's power; drawn from the grid where the power is unknown."""
+    return -abs(current_a) if power_w is not None and power_w < 0 else abs(current_a)
+
+
+def _times(factor: float, value: float | None) -> float | None:
+    """A product that stays absent."""
+    return None if value is None else factor * value
+
+
+def _complete(values: list[float | None]) -> PerPhase | None:
+    """Three values, or none at all."""
+    present = [value for value in values if value is not None]
+    return (present[0], present[1], present[2]) if len(present) == 3 else None

@@ -1,0 +1,205 @@
+"""How do limits arrive from an MQTT broker, and our own states get there?
+
+paho runs its network loop in a thread of its own: connecting and resolving names block in paho, and a thread is the
+only place where that holds up nobody. Nothing is decided there; each event hops into the event loop as it is. Pauses
+and keep-alive therefore run in real time even where the event loop's time is scaled; ages do not, because the time of
+arrival is read from our clock in the thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from structlog.typing import FilteringBoundLogger
+
+from local_controller.clock import Clock, Instant
+
+KEEPALIVE_S = 10
+"""A frozen broker is noticed after about two keep-alives."""
+
+RECONNECT_S = (1, 5)
+"""First and longest pause between two attempts to connect."""
+
+STOP_S = 2.0
+"""How long a farewell may take before the socket is cut."""
+
+QOS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """How to reach a broker, and what to hear from it.
+
+    client_id: must differ from that of every other client, or the two throw each other out.
+    availability_topic: shows `online` or `offline` (the broker's last will), retained; None for no such topic.
+    """
+
+    id: str
+    host: str
+    port: int = 1883
+    client_id: str = "local-controller"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    topics: tuple[str, ...] = ()
+    availability_topic: str | None = None
+
+
+class Link(StrEnum):
+    """The states of the connection to a broker."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"  # and subscribed to all topics
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"  # password, access rights
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerState:
+    """Whether a broker's messages can arrive, and if not, why."""
+
+    broker: str
+    link: Link
+    detail: str = ""
+
+
+class MqttBroker:
+    """A connection to one broker that is kept up until stopped.
+
+    on_message gets (topic, payload, retained, received_at); on_state gets each change of the link once. Both run in
+    the event loop. A retained message arrives again after each reconnection: its age is unknown.
+    """
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        on_message: Callable[[str, bytes, bool, Instant], None],
+        on_state: Callable[[BrokerState], None],
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._settings = settings
+        self._on_message = on_message
+        self._on_state = on_state
+        self._clock = clock
+        self._log = log.bind(broker=settings.id, address=f"{settings.host}:{settings.port}")
+        self._link = Link.CONNECTING
+        self._loop: asyncio.AbstractEventLoop | None = None  # None: not started, or stopped
+        self._client = self._new_client()
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once, whether the broker is there or not."""
+        self._loop = asyncio.get_running_loop()
+        self._client.connect_async(self._settings.host, self._settings.port, KEEPALIVE_S)
+        self._client.loop_start()
+
+    async def stop(self) -> None:
+        """Say good-bye, or cut the connection to a broker that does not listen."""
+        self._loop = None
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self._farewell), STOP_S)
+        except TimeoutError:
+            self._client.disconnect()
+            if isinstance(connection := self._client.socket(), socket.socket):
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> bool:
+        """Send at QoS 1; False while the link is down: states are published anew when it is back, not queued."""
+        if self._link is not Link.CONNECTED:
+            return False
+        return self._client.publish(topic, payload, QOS, retain).rc is MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _farewell(self) -> None:
+        """Blocks, so it runs in a thread. The last word is awaited: unacknowledged, the last will would repeat it."""
+        if self._settings.availability_topic is not None and self._link is Link.CONNECTED:
+            with contextlib.suppress(RuntimeError, ValueError):  # the connection broke meanwhile: the will speaks
+                last_word = self._client.publish(self._settings.availability_topic, "offline", QOS, retain=True)
+                last_word.wait_for_publish(STOP_S)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _new_client(self) -> Client:
+        """A paho client that reports to us."""
+        client = Client(CallbackAPIVersion.VERSION2, client_id=self._settings.client_id)
+        client.reconnect_delay_set(*RECONNECT_S)
+        if self._settings.username is not None:
+            client.username_pw_set(self._settings.username, self._settings.password)
+        if self._settings.availability_topic is not None:
+            client.will_set(self._settings.availability_topic, "offline", QOS, retain=True)
+        client.on_connect = self._paho_connected
+        client.on_connect_fail = self._paho_unreachable
+        client.on_subscribe = self._paho_subscribed
+        client.on_disconnect = self._paho_disconnected
+        client.on_message = self._paho_message
+        return client
+
+    # --- in paho's thread: hand over, decide nothing ---------------------------------------------------------------
+
+    def _hop(self, receiver: Callable[..., None], *facts: Any) -> None:
+        """Call the receiver in the event loop; after the end there is nobody to call."""
+        if (loop := self._loop) is not None:
+            with contextlib.suppress(RuntimeError):  # closed without our stop()
+                loop.call_soon_threadsafe(receiver, *facts)
+
+    def _paho_connected(
+        self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if code.is_failure:
+            self._hop(self._change, Link.REFUSED, f"{code}: check username and password")
+        elif self._settings.topics:  # a clean session remembers no subscription
+            client.subscribe([(topic, QOS) for topic in self._settings.topics])
+        else:
+            self._hop(self._change, Link.CONNECTED, "")
+
+    def _paho_subscribed(
+        self, _client: Client, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        refused = [topic for topic, code in zip(self._settings.topics, codes, strict=False) if code.is_failure]
+        if refused:
+            self._hop(self._change, Link.REFUSED, f"may not subscribe to {', '.join(refused)}: check access rights")
+        else:
+            self._hop(self._change, Link.CONNECTED, "")
+
+    def _paho_unreachable(self, _client: Client, _data: Any) -> None:
+        self._hop(self._change, Link.UNREACHABLE, "no connection: check host and port")
+
+    def _paho_disconnected(
+        self, _client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._hop(self._disconnected, str(code))
+
+    def _paho_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        received_at = self._clock.now()
+        with contextlib.suppress(UnicodeDecodeError):  # a topic that is no UTF-8 is none of ours
+            self._hop(self._on_message, message.topic, message.payload, message.retain, received_at)
+
+    # --- in the event loop -----------------------------------------------------------------------------------------
+
+    def _disconnected(self, reason: str) -> None:
+        """The connection is gone (paho may say so twice); a refusal remains the better explanation."""
+        if self._link is Link.CONNECTED:
+            self._change(Link.LOST, reason)
+        elif self._link is Link.CONNECTING:
+            self._change(Link.UNREACHABLE, f"no MQTT broker answers: {reason}")
+
+    def _change(self, link: Link, detail: str) -> None:
+        """Tell a change of the link, once."""
+        if link is self._link:
+            return
+        self._link = link
+        log = self._log.info if link is Link.CONNECTED else self._log.warning
+        log("broker_link", link=str(link), detail=detail)
+        if link is Link.CONNECTED and self._settings.availability_topic is not None:
+            self.publish(self._settings.availability_topic, "online", retain=True)
+        self._on_state(BrokerState(self._settings.id, link, detail))

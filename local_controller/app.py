@@ -1,0 +1,251 @@
+"""Which objects make up a running gateway? The only place where they meet: built from a SiteConfig, started in order.
+
+Inputs first (meters, brokers), then the site, then the door for the stations: when the first car is heard of, the
+site already knows what it may give.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+
+from local_controller.adapters.csms_client import CsmsSettings
+from local_controller.adapters.driver import Outlets
+from local_controller.adapters.modbus.device import load_device
+from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
+from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
+from local_controller.adapters.planner import Planner
+from local_controller.adapters.site_driver import SiteDriver
+from local_controller.adapters.station_server import ServerSettings, StationServer
+from local_controller.adapters.web.server import WebServer
+from local_controller.clock import Clock, Instant
+from local_controller.config.build import topology
+from local_controller.config.models import BrokerSection, LimitSection, MeterSection, SiteConfig
+from local_controller.errors import LocalControllerError, SourceError
+from local_controller.profiles.units import RateUnit
+from local_controller.site.controller import ControlSettings, SiteController
+from local_controller.site.effects import ApplyFallback, ApplyLimit
+from local_controller.site.enforcement import Pace
+from local_controller.site.limit_message import LimitMessageSettings, LimitUnit, OutdatedLimitError, parse_limit
+from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
+from local_controller.site.plan import PlanPace
+from local_controller.site.snapshot import snapshot
+from local_controller.site.topology import Node, Topology
+from local_controller.station.block import BlockEffect
+from local_controller.station.blocks.smart_charging import SmartCharging
+from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.proxy import StationProxy
+from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
+
+log = structlog.get_logger(__name__)
+
+
+class LocalController:
+    """The gateway of one site. `async with` runs it; leaving closes everything in reverse order."""
+
+    def __init__(self, config: SiteConfig, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._open = AsyncExitStack()
+        self.topology = topology(config)
+        self.site = _site(config, self.topology)
+        self._planner = Planner(clock)
+        self.driver = SiteDriver(self.site, self._planner, clock)
+        self._charging: dict[str, SmartCharging] = {}
+        self.stations = StationServer(
+            ServerSettings(config.listen.host, config.listen.port, CsmsSettings(config.csms.url)),
+            clock,
+            known={station.id for station in config.stations}.__contains__,
+            make_proxy=self._make_proxy,
+            outlets=Outlets(lambda station, fact, _now: self.driver.station_changed(station, fact), log),
+        )
+        self.web: WebServer | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start everything; LocalControllerError when an address is taken or a password cannot be read."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._open.aclose()
+            raise
+        return self
+
+    async def _start(self) -> None:
+        await self._planner.start()
+        self._open.push_async_callback(self._planner.stop)
+        self.driver.start(self)
+        self._open.push_async_callback(self.driver.stop)
+        for meter in [self._meter(section) for section in self._config.meters]:
+            await self._started(meter.start, meter.stop)
+        for broker in [self._broker(section) for section in self._config.brokers]:
+            await self._started(broker.start, broker.stop)
+        if self._config.web is not None:
+            self.web = WebServer(self._config.web.host, self._config.web.port, self.picture)
+            await self._started(self.web.start, self.web.stop)
+        await self._open_the_door()
+        listen = self._config.listen
+        log.info("running", site=self._config.site.name, stations=f"ws://{listen.host}:{self.stations.port}/<identity>")
+
+    async def _started(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
+        await start()
+        self._open.push_async_callback(stop)
+
+    async def _open_the_door(self) -> None:
+        listen = self._config.listen
+        try:
+            await self._started(self.stations.start, self.stations.stop)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            text = (
+                f"door for stations on {listen.host}:{listen.port}: {reason}; choose another listen.port or listen.host"
+            )
+            raise LocalControllerError(text) from error
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop everything; stations keep their limits until these run out, then their fallback."""
+        await self._open.aclose()
+
+    # --- stations ------------------------------------------------------------------------------------------------
+
+    def _make_proxy(self, identity: str, version: OcppVersion, _now: Instant) -> StationProxy:
+        """The proxy of a new connection; what was learnt over the previous one is carried over."""
+        station = next(s for s in self.topology.stations if s.id == identity)
+        settings = StationSettings(
+            evses=[evse.id.evse for evse in station.evses],
+            fallback_a=min(evse.fallback_a for evse in station.evses),
+            unit=None if station.unit is None else RateUnit(station.unit),
+        )
+        before = self._charging.get(identity)
+        proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
+        self._charging[identity] = charging
+        return proxy
+
+    def apply(self, effect: ApplyFallback | ApplyLimit) -> None:
+        """Hand a limit to the station's proxy; without a connection it is dropped at once."""
+        station = effect.evse.station
+        driver = self.stations.drivers.get(station)
+        if driver is None:
+            kind = LimitKind.FALLBACK if isinstance(effect, ApplyFallback) else LimitKind.WORKING
+            fact = LimitAnswered(effect.evse.evse, kind, LimitOutcome.DROPPED, effect.limit_a, "not connected")
+            self.driver.station_changed(station, fact)
+            return
+        charging = self._charging[station]
+        driver.do(lambda proxy, now: proxy.perform(_wanted(charging, effect, now), now))
+
+    # --- inputs --------------------------------------------------------------------------------------------------
+
+    def _meter(self, section: MeterSection) -> ModbusMeter:
+        settings = MeterSettings(
+            id=section.id,
+            host=section.host,
+            port=section.port,
+            unit_id=section.unit_id,
+            framer=section.framing,
+            invert=section.invert,
+            poll_s=section.poll_s,
+        )
+        device = load_device(section.device)
+        return ModbusMeter(settings, device, self._clock, self.driver.meter_read, self.driver.meter_failed, log)
+
+    def _broker(self, section: BrokerSection) -> MqttBroker:
+        by_topic: dict[str, list[LimitSection]] = defaultdict(list)
+        for limit in self._config.limits:
+            if limit.broker == section.id:
+                by_topic[limit.topic].append(limit)
+        settings = BrokerSettings(
+            id=section.id,
+            host=section.host,
+            port=section.port,
+            client_id=f"local-controller-{self._config.site.name}"[:60],
+            username=section.username,
+            password=_password(section),
+            topics=tuple(by_topic),
+        )
+        return MqttBroker(settings, partial(self._limit_message, by_topic), self._broker_changed, self._clock, log)
+
+    def _limit_message(
+        self, by_topic: Mapping[str, list[LimitSection]], topic: str, payload: bytes, retained: bool, received: Instant
+    ) -> None:
+        for section in by_topic.get(topic, ()):
+            try:
+                limit = parse_limit(payload, retained, received, _message_settings(section))
+            except OutdatedLimitError as error:
+                log.warning("limit_outdated", source=section.id, topic=topic, text=str(error))
+            except SourceError as error:
+                self.driver.limit_source_failed(section.id, f"{section.id} on topic {topic}: {error}")
+            else:
+                self.driver.limit_received(section.id, limit)
+
+    @staticmethod
+    def _broker_changed(state: BrokerState) -> None:
+        level = log.info if state.link in {Link.CONNECTED, Link.CONNECTING} else log.error
+        level("broker_link", broker=state.broker, link=str(state.link), detail=state.detail)
+
+    # --- output --------------------------------------------------------------------------------------------------
+
+    def picture(self) -> dict[str, Any]:
+        """The site as /api/v1/site shows it."""
+        notices = [
+            {"at": at.utc.isoformat(timespec="milliseconds"), "level": n.level, "code": n.code, "text": n.text}
+            for at, n in self.driver.notices
+        ]
+        return {"name": self._config.site.name, **snapshot(self.site, self._clock.now()).as_json(), "notices": notices}
+
+
+def _wanted(charging: SmartCharging, effect: ApplyFallback | ApplyLimit, now: Instant) -> list[BlockEffect]:
+    if isinstance(effect, ApplyFallback):
+        return charging.set_fallback(effect.evse.evse, effect.limit_a, now)
+    return charging.set_limit(effect.evse.evse, effect.limit_a, effect.valid_s, effect.urgent, now)
+
+
+def _site(config: SiteConfig, tree: Topology) -> SiteController:
+    fixed = tuple(limit for node in tree.nodes for limit in _fixed_limits(node))
+    sources = {section.id: SourceState(_source(section)) for section in config.limits}
+    settings = ControlSettings(
+        pace=Pace(valid_s=config.control.working_limit_valid_s),
+        plan=PlanPace(interval_s=config.control.planning_interval_s),
+    )
+    return SiteController(tree, LimitBook(fixed, sources), settings, {m.id: m.poll_s for m in config.meters})
+
+
+def _fixed_limits(node: Node) -> list[Limit]:
+    limits = [Limit(node.id, node.rating_a, AppliesTo.TOTAL, "fuse")]
+    if node.contract_a is not None:
+        limits.append(Limit(node.id, node.contract_a, AppliesTo.TOTAL, "grid contract"))
+    return limits
+
+
+def _source(section: LimitSection) -> LimitSource:
+    return LimitSource(
+        section.id, f"limit {section.id!r}", section.node, section.applies_to, section.fallback_a, section.max_age_s
+    )
+
+
+def _message_settings(section: LimitSection) -> LimitMessageSettings:
+    if section.payload is None:
+        return LimitMessageSettings(max_age_s=section.max_age_s)
+    payload = section.payload
+    return LimitMessageSettings(section.max_age_s, payload.path, LimitUnit(payload.unit), payload.factor)
+
+
+def _password(section: BrokerSection) -> str | None:
+    if section.password_env is not None:
+        password = os.environ.get(section.password_env)
+        if password is None:
+            raise LocalControllerError(f"broker {section.id}: set the environment variable {section.password_env}")
+        return password
+    if section.password_file is None:
+        return None
+    try:
+        return Path(section.password_file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise LocalControllerError(
+            f"broker {section.id}: password_file: {error}; create it or correct the path"
+        ) from error

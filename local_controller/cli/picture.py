@@ -1,0 +1,105 @@
+"""What does a terminal show of a running site? The tree with its phases, the sessions, and why each limit is what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+PHASES = ("L1", "L2", "L3")
+BAR_WIDTH = 20
+
+
+def picture(site: dict[str, Any], title: str) -> RenderableType:
+    """The site of /api/v1/site as tables."""
+    return Group(Text(title, style="bold"), _nodes(site), _evses(site), _inputs(site), _events(site))
+
+
+def _table(*columns: tuple[str, str]) -> Table:
+    table = Table(expand=True, pad_edge=False, header_style="bold")
+    for name, justify in columns:
+        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
+    return table
+
+
+def _nodes(site: dict[str, Any]) -> Table:
+    table = _table(
+        ("circuit", "left"), ("phase", "left"), ("", "left"), ("measured", "right"), ("allowed to cars", "right"),
+        ("limit", "right"), ("set by", "left"), ("worst excess so far", "right"),
+    )  # fmt: skip
+    for node in site["nodes"]:
+        indent = "" if node["parent"] is None else "  "
+        for i, phase in enumerate(PHASES):
+            measured_a = None if node["measured_a"] is None else node["measured_a"][i]
+            worst = (
+                f"{node['worst_excess_a']:.1f} A, {node['longest_excess_s']:.0f} s"
+                if node["measured_a"]
+                else "not measured"
+            )
+            table.add_row(
+                f"{indent}{node['label']}" if i == 0 else "",
+                phase,
+                _bar(measured_a, node["limit_a"][i]),
+                _amps(measured_a),
+                _amps(node["allowed_to_cars_a"][i]),
+                _amps(node["limit_a"][i]),
+                node["limit_source"][i],
+                worst if i == 0 else "",
+            )
+    return table
+
+
+def _bar(value_a: float | None, limit_a: float) -> Text:
+    """Measured against the limit; the full width is the limit."""
+    if value_a is None or limit_a <= 0:
+        return Text("?" * 3, style="dim")
+    share = max(0.0, value_a / limit_a)
+    filled = min(BAR_WIDTH, round(share * BAR_WIDTH))
+    style = "red" if share > 1 else "yellow" if share > 0.97 else "green"
+    return Text("█" * filled, style=style).append("░" * (BAR_WIDTH - filled), style="dim")
+
+
+def _evses(site: dict[str, Any]) -> Table:
+    table = _table(
+        ("EVSE", "left"), ("state", "left"), ("measured L1/L2/L3", "right"), ("limit", "right"), ("energy", "right"),
+        ("why not more", "left"),
+    )  # fmt: skip
+    for evse in site["evses"]:
+        limit = _amps(evse["limit_a"])
+        if evse["acknowledged_a"] is not None and evse["acknowledged_a"] != evse["limit_a"]:
+            limit += f" (yes to {evse['acknowledged_a']:.1f})"
+        energy = "" if evse["energy_kwh"] is None else f"{evse['energy_kwh']:.2f} kWh"
+        table.add_row(evse["id"], evse["charging"], _measured(evse), limit, energy, (evse["reasons"] or ("",))[0])
+    return table
+
+
+def _measured(evse: dict[str, Any]) -> str:
+    if evse["measured_a"] is None:
+        return "-"
+    return f"{'/'.join(f'{a:.1f}' for a in evse['measured_a'])} A {evse['measured_age_s']:.0f} s ago"
+
+
+def _inputs(site: dict[str, Any]) -> Text:
+    meters = (f"meter {m['id']}: {m['failure'] or m['state']}" for m in site["meters"])
+    limits = (f"{limit['label']}: {_triple(limit['limit_a'])} ({limit['state']})" for limit in site["limits"])
+    plan = site["plan"]
+    planned = (
+        f"plan: {plan['status']}, {plan['age_s']:.0f} s old, solved in {plan['solve_ms']:.0f} ms"
+        if plan
+        else "no plan yet"
+    )
+    return Text(" · ".join([*meters, *limits, planned]))
+
+
+def _events(site: dict[str, Any]) -> Text:
+    return Text("\n".join(f"{notice['at'][11:19]} {notice['text']}" for notice in site["notices"][-5:]), style="dim")
+
+
+def _triple(value_a: Any) -> str:
+    return "no limit" if value_a is None else "/".join(f"{a:.0f}" for a in value_a) + " A"
+
+
+def _amps(value_a: float | None) -> str:
+    return "-" if value_a is None else f"{value_a:.1f} A"

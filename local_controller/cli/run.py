@@ -1,0 +1,45 @@
+"""How is a gateway run? `local-controller run SITE`, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from local_controller.app import LocalController
+from local_controller.cli.logs import configure
+from local_controller.clock import Clock
+from local_controller.config.load import load
+from local_controller.config.models import SiteConfig
+from local_controller.errors import LocalControllerError
+
+
+def run(
+    site: Annotated[Path, typer.Argument(help="The site file.", show_default=False)],
+    log_format: Annotated[Literal["json", "text", "auto"], typer.Option(help="auto: text on a terminal.")] = "auto",
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="Least level.")] = "info",
+) -> None:
+    """Controls the site that the file describes.
+
+    Stations connect to `listen`, their messages are relayed to `csms.url`; logs go to standard error.
+    Ends with 0 after SIGTERM or Ctrl-C, and with 1 and a reason if it cannot start.
+    """
+    configure(log_level, as_json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()))
+    try:
+        asyncio.run(_until_stopped(load(site)))
+    except LocalControllerError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+async def _until_stopped(config: SiteConfig) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with LocalController(config, Clock()):
+        await stopped.wait()

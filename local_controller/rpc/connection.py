@@ -1,0 +1,169 @@
+"""Which CALL may go out on one connection now, and whose CALL does an answer belong to?
+
+The state of one leg as far as we send CALLs on it: one slot (LC-022), a bounded queue in front of it, deadlines, and
+the memory of CALLs whose answer is late. It knows neither sockets nor charging, and not who its callers are: that is
+the opaque `origin`. Answers, SENDs and unknown messages take no slot and never pass here (LC-023).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from local_controller.rpc.frame import Frame
+
+Origin = TypeVar("Origin")
+
+QUEUE_LIMIT = 64  # per urgency; busy CSMSs were seen to send 8 CALLs at once, so this is a fault, not a burst
+QUEUE_LIMIT_CHARS = 16 * 1024 * 1024  # of all waiting texts: two messages of the largest size we accept (LC-014)
+LATE_LIMIT = 8  # timed-out CALLs remembered per leg: four minutes of a silent peer at 30 s each
+
+
+@dataclass(slots=True, eq=False)
+class Call(Generic[Origin]):
+    """A CALL that waits for its slot or for its answer.
+
+    urgency: lower goes first; first in, first out among equals. timeout_s: from sending to giving the slot away.
+    patience_s: None for our own CALLs. A number makes it somebody else's: it is discarded unsent when it waited so long
+    (LC-025), and our own CALLs may hold it up only for a limited time (LC-024).
+    since_s: when its present state (waiting, sent) began, in monotonic seconds.
+    """
+
+    frame: Frame
+    urgency: int
+    timeout_s: float
+    patience_s: float | None
+    origin: Origin
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expired(Generic[Origin]):
+    """What `RpcConnection.expire` found: a CALL without answer in time, and CALLs that became too old to be sent."""
+
+    timed_out: Call[Origin] | None
+    discarded: list[Call[Origin]]
+
+
+class RpcConnection(Generic[Origin]):
+    """The CALLs on their way to one peer."""
+
+    def __init__(self, own_budget_s: float = 8.0) -> None:
+        """`own_budget_s`: when our own CALLs held up a foreign one for so long, the foreign one is next (LC-024).
+
+        The same after a single own time-out. So a dead own CALL costs a foreign one at most its time-out, while a
+        series of answered reductions still goes first.
+        """
+        self.own_budget_s = own_budget_s
+        self.in_flight: Call[Origin] | None = None
+        self._waiting: dict[int, deque[Call[Origin]]] = {}
+        self._late: deque[Call[Origin]] = deque(maxlen=LATE_LIMIT)
+        self._held_up_s = 0.0
+
+    # --- sending -------------------------------------------------------------------------------------------------
+
+    def submit(self, call: Call[Origin]) -> bool:
+        """Lets `call` wait for its slot; False, and no change, when too much is waiting already (LC-031)."""
+        queue = self._waiting.setdefault(call.urgency, deque())
+        if len(queue) >= QUEUE_LIMIT or self._waiting_chars() + len(call.frame.text) > QUEUE_LIMIT_CHARS:
+            return False
+        queue.append(call)
+        return True
+
+    def next_to_send(self, now_s: float) -> Call[Origin] | None:
+        """Moves the next CALL into the free slot; the caller writes it to the wire. None: nothing may go now."""
+        queue = None if self.in_flight else self._next_queue()
+        if queue is None:
+            return None
+        call = queue.popleft()
+        if call.patience_s is not None:
+            self._held_up_s = 0.0
+        call.since_s = now_s
+        self.in_flight = call
+        return call
+
+    def withdraw(self, wanted: Callable[[Origin], bool]) -> list[Call[Origin]]:
+        """Takes the waiting CALLs whose origin is wanted out of the queue."""
+        return self._remove(lambda call: wanted(call.origin))
+
+    # --- what happens to them ------------------------------------------------------------------------------------
+
+    def answered(self, message_id: str, now_s: float) -> tuple[Call[Origin], bool] | None:
+        """The CALL that an answer with this id belongs to, and whether it is late; None if nobody asked (LC-027).
+
+        Ids that are in use twice (a peer may retry under the same id) are answered present one first, then oldest.
+        """
+        if self.in_flight is not None and self.in_flight.frame.message_id == message_id:
+            return self._free_slot(self.in_flight, now_s), False
+        for call in self._late:
+            if call.frame.message_id == message_id:
+                self._late.remove(call)
+                return call, True
+        return None
+
+    def expire(self, now_s: float) -> Expired[Origin]:
+        """Gives up what is overdue at `now_s`."""
+        timed_out = None
+        if self.in_flight is not None and self.in_flight.since_s + self.in_flight.timeout_s <= now_s:
+            timed_out = self._free_slot(self.in_flight, now_s)
+            self._late.append(timed_out)
+            if timed_out.patience_s is None:
+                self._held_up_s = self.own_budget_s
+        return Expired(timed_out, self._remove(lambda call: _too_old_at_s(call) <= now_s))
+
+    def close(self) -> list[Call[Origin]]:
+        """The connection is over: all CALLs that will never be answered, the one on the wire first."""
+        unanswered = [self.in_flight] if self.in_flight else []
+        self.in_flight = None
+        self._late.clear()
+        return unanswered + self._remove(lambda _: True)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` has something to do, in monotonic seconds."""
+        earliest_s = self.in_flight.since_s + self.in_flight.timeout_s if self.in_flight else math.inf
+        for queue in self._waiting.values():
+            if queue:
+                earliest_s = min(earliest_s, _too_old_at_s(queue[0]))
+        return None if earliest_s == math.inf else earliest_s
+
+    def mentioned(self, text: str) -> list[Call[Origin]]:
+        """The CALLs, sent and perhaps still to be answered, whose id stands somewhere in `text`."""
+        sent = [*self._late, self.in_flight] if self.in_flight else [*self._late]
+        return [call for call in sent if call.frame.message_id in text]
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _next_queue(self) -> deque[Call[Origin]] | None:
+        """The queue whose head is next: the most urgent, unless a foreign CALL was held up long enough."""
+        waiting = [queue for _, queue in sorted(self._waiting.items()) if queue]
+        if self._held_up_s >= self.own_budget_s:
+            waiting.sort(key=lambda queue: queue[0].patience_s is None)
+        return waiting[0] if waiting else None
+
+    def _free_slot(self, call: Call[Origin], now_s: float) -> Call[Origin]:
+        """Empties the slot, and keeps account of how long an own CALL in it held up the oldest foreign one."""
+        self.in_flight = None
+        held_up = [queue[0].since_s for queue in self._waiting.values() if queue and queue[0].patience_s is not None]
+        if call.patience_s is None and held_up:
+            self._held_up_s += now_s - max(call.since_s, min(held_up))
+        return call
+
+    def _remove(self, wanted: Callable[[Call[Origin]], bool]) -> list[Call[Origin]]:
+        removed = [call for _, queue in sorted(self._waiting.items()) for call in queue if wanted(call)]
+        if removed:
+            self._waiting = {
+                urgency: deque(call for call in queue if not wanted(call)) for urgency, queue in self._waiting.items()
+            }
+        return removed
+
+    def _waiting_chars(self) -> int:
+        return sum(len(call.frame.text) for queue in self._waiting.values() for call in queue)
+
+
+def _too_old_at_s(call: Call[Origin]) -> float:
+    """When a waiting CALL becomes too old to be sent, in monotonic seconds; our own never do."""
+    return math.inf if call.patience_s is None else call.since_s + call.patience_s

@@ -1,0 +1,201 @@
+"""What is one OCPP-J message? Its verbatim text, the parts of its envelope, and its payload when somebody asks.
+
+Part 4 ch. 4. Only the envelope is read on arrival; `text` is what is relayed, never a re-serialised copy (LC-018).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NoReturn
+
+import msgspec
+
+from local_controller.errors import FrameError, PayloadError
+
+
+class MessageType(IntEnum):
+    """The message types of Part 4 §4.1.3; 5 and 6 exist since OCPP 2.1. A peer may use others."""
+
+    CALL = 2
+    CALLRESULT = 3
+    CALLERROR = 4
+    CALLRESULTERROR = 5
+    SEND = 6
+
+
+CALL, CALLRESULT, CALLERROR, CALLRESULTERROR, SEND = MessageType
+_KNOWN = frozenset(MessageType)
+_WITH_ACTION = frozenset({CALL, SEND})
+_ERRORS = frozenset({CALLERROR, CALLRESULTERROR})
+_NULL = msgspec.Raw(b"null")
+
+
+class _Envelope(msgspec.Struct, array_like=True, gc=False):
+    """The elements of the array; what they mean depends on the first. Elements beyond the fifth are ignored."""
+
+    message_type: int
+    message_id: str
+    third: msgspec.Raw = _NULL
+    fourth: msgspec.Raw = _NULL
+    fifth: msgspec.Raw = _NULL
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_str = msgspec.json.Decoder(str).decode
+
+
+@dataclass(slots=True)
+class Frame:
+    """One message of a peer. Treat it as immutable: it is shared by everybody who looks at it.
+
+    text: exactly as received (or as built here). message_type: a `MessageType` or a number unknown to us.
+    message_id: "" when a message of an unknown type carries none. action: of CALL and SEND, else None.
+    """
+
+    text: str
+    message_type: int
+    message_id: str
+    action: str | None = None
+    _parts: tuple[bytes | msgspec.Raw, ...] = field(default=(), compare=False, repr=False)
+    _payload: dict[str, Any] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The payload of CALL, SEND or CALLRESULT (never change it); `null` and error messages give {}.
+
+        Raises PayloadError when it is no JSON object.
+        """
+        if self._payload is None:
+            self._payload = _load_object(self, self._parts[0] if self._parts and not self.is_error else b"null")
+        return self._payload
+
+    @property
+    def is_error(self) -> bool:
+        """Whether this is a CALLERROR or CALLRESULTERROR."""
+        return self.message_type in _ERRORS
+
+    @property
+    def error_code(self) -> str | None:
+        """The code of CALLERROR and CALLRESULTERROR as the peer spelt it (LC-028), else None."""
+        return _text_of(self._parts[0]) if self.is_error else None
+
+    @property
+    def error_description(self) -> str | None:
+        """The description of CALLERROR and CALLRESULTERROR, else None."""
+        return _text_of(self._parts[1]) if self.is_error else None
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The details of CALLERROR and CALLRESULTERROR, else {}. Raises PayloadError when they are no JSON object."""
+        return _load_object(self, self._parts[2]) if self.is_error else {}
+
+
+def parse(text: str) -> Frame:
+    """The message in `text`. Raises FrameError, with the message's id where that can be read (LC-029).
+
+    Tolerant where that harms nobody: blanks, a missing payload, surplus elements, unknown message types.
+    """
+    try:
+        envelope = _decode_envelope(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        envelope = _envelope_the_slow_way(text)
+    return _frame(text, envelope)
+
+
+def _frame(text: str, envelope: _Envelope) -> Frame:
+    """Gives the elements of the envelope their meaning."""
+    message_type, message_id = envelope.message_type, envelope.message_id
+    if message_type in _WITH_ACTION:
+        return Frame(text, message_type, message_id, _action(envelope), (envelope.fourth,))
+    if message_type in _ERRORS:
+        return Frame(text, message_type, message_id, None, (envelope.third, envelope.fourth, envelope.fifth))
+    return Frame(text, message_type, message_id, None, (envelope.third,))
+
+
+def _action(envelope: _Envelope) -> str:
+    try:
+        return _decode_str(envelope.third)
+    except (msgspec.MsgspecError, UnicodeError):
+        action = _loads(bytes(envelope.third))
+        if isinstance(action, str):
+            return action
+        raise FrameError("the action is no string", envelope.message_id) from None
+
+
+def _envelope_the_slow_way(text: str) -> _Envelope:
+    """Reads what msgspec refuses but JSON allows (lone surrogate escapes), and says what is wrong with the rest."""
+    try:
+        elements = _loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"not JSON: {error}") from error
+    if not isinstance(elements, list) or not elements or type(elements[0]) is not int:
+        raise FrameError("not an array that starts with a message type")
+    message_type, message_id = elements[0], elements[1] if len(elements) > 1 else None
+    if not isinstance(message_id, str):
+        if message_type in _KNOWN:
+            raise FrameError("the message id is no string")
+        message_id = ""
+    return _Envelope(message_type, message_id, *(msgspec.Raw(_dump(element)) for element in elements[2:5]))
+
+
+def call(message_id: str, action: str, payload: dict[str, Any]) -> Frame:
+    """A CALL of our own."""
+    return _built(CALL, message_id, action, payload)
+
+
+def result(message_id: str, payload: dict[str, Any]) -> Frame:
+    """Our CALLRESULT to the CALL `message_id`."""
+    return _built(CALLRESULT, message_id, None, payload)
+
+
+def error(message_id: str, code: str, description: str, details: dict[str, Any] | None = None) -> Frame:
+    """Our CALLERROR to the CALL `message_id`; the description is cut at 255 characters (Part 4 §4.2.3)."""
+    elements = [CALLERROR, message_id, code, description[:255], details or {}]
+    return Frame(_dump(elements).decode(), CALLERROR, message_id, None, tuple(_dump(part) for part in elements[2:]))
+
+
+def altered(frame: Frame, payload: dict[str, Any]) -> Frame:
+    """The same CALL or SEND with another payload."""
+    return _built(frame.message_type, frame.message_id, frame.action, payload)
+
+
+def _built(message_type: int, message_id: str, action: str | None, payload: dict[str, Any]) -> Frame:
+    head = [message_type, message_id] if action is None else [message_type, message_id, action]
+    return Frame(_dump([*head, payload]).decode(), message_type, message_id, action, (), payload)
+
+
+def _dump(value: Any) -> bytes:
+    """Compact JSON in plain ASCII, so that any text survives any socket."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _loads(text: str | bytes) -> Any:
+    return json.loads(text, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _load_object(frame: Frame, part: bytes | msgspec.Raw) -> dict[str, Any]:
+    where = frame.action or f"answer {frame.message_id}"
+    try:
+        value = _loads(bytes(part))
+    except (ValueError, RecursionError) as fault:
+        raise PayloadError(where, "$", str(fault)) from fault
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise PayloadError(where, "$", "an object was expected")
+    return value
+
+
+def _text_of(part: bytes | msgspec.Raw) -> str | None:
+    """A string, or None where the peer sent something else."""
+    try:
+        value = _loads(bytes(part))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, str) else None

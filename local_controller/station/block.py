@@ -1,0 +1,130 @@
+"""What may a functional block do with the messages of one station? It looks on, claims a CALL, or asks a peer itself.
+
+A block is the part that understands one functional block of OCPP. Its answers are values; `StationProxy` carries them
+out on the two connections. The default of every method is to do nothing: relaying is the rule, understanding the
+exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from local_controller.clock import Instant
+from local_controller.rpc.frame import Frame
+from local_controller.station.effects import Note, Peer, Tell
+
+
+class Urgency(IntEnum):
+    """The order in which waiting CALLs get a leg's one slot (LC-022, LC-024); within one urgency first in, first out."""
+
+    SAFETY = 0  # our own reduction of a limit
+    FOREIGN = 1  # a CALL of the far end; never chosen by a block
+    RAISE = 2  # our own increase of a limit
+    QUERY = 3  # our own questions
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCall:
+    """We ask `peer`. Later `sent(tag)` and then `answered(tag)` is called exactly once, or only the latter.
+
+    tag: shown to the `sent` and `answered` of every block, so give it a type (or prefix) of your own.
+    timeout_s counts from the moment the CALL is on the wire (LC-024).
+    """
+
+    peer: Peer
+    action: str
+    payload: dict[str, Any]
+    urgency: Urgency
+    tag: Any
+    timeout_s: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """We answer a claimed CALL of `peer` with a CALLRESULT."""
+
+    peer: Peer
+    message_id: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerError:
+    """We answer a claimed CALL of `peer` with a CALLERROR; `code` in the spelling of the version (LC-028)."""
+
+    peer: Peer
+    message_id: str
+    code: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Relay a claimed CALL of `sender` after all, with this payload; id and action stay (Fate.ALTERED)."""
+
+    sender: Peer
+    frame: Frame
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Forget the OwnCall with this tag if it still waits for its slot; then (only then) `answered(tag, None)` follows.
+
+    So that a queued increase never delays, or outlives, the reduction that replaces it.
+    """
+
+    peer: Peer
+    tag: Any
+
+
+BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Tell | Note
+
+
+class Block:
+    """A block that understands nothing. Methods may raise PayloadError: the message is relayed all the same (LC-020)."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` wants to be called, in `Instant.monotonic_s`; None for never."""
+        return None
+
+    def connected(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - an overridable default
+        """Both legs are up."""
+        return []
+
+    def claims(self, sender: Peer, frame: Frame, now: Instant) -> list[BlockEffect] | None:  # noqa: ARG002 - as above
+        """None: not mine, relay it. Otherwise this block answers the CALL, now or later (Answer, AnswerError, Forward).
+
+        Asked for CALLs only, block by block in order; the first claim wins. Never asked for `X-Signed` (LC-034).
+        """
+        return None
+
+    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+        """A CALL or SEND of `sender` is being relayed; its answer, if any, will be shown to `observe`."""
+        return []
+
+    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+        """A relayed CALL of `sender` was answered; the answer has been relayed.
+
+        None: timed out, discarded unsent or connection lost. After a time-out a late answer may still be shown.
+        """
+        return []
+
+    def sent(self, tag: Any, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+        """The OwnCall with this tag went out on the wire. Ignore the tags of other blocks."""
+        return []
+
+    def answered(self, tag: Any, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+        """The OwnCall with this tag was answered. None: timed out, or never sent. Ignore the tags of other blocks."""
+        return []
+
+    def expire(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+        """Your deadline has passed."""
+        return []
+
+    def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+        """The connection is over: from now on only Tell and Note are carried out, all else is dropped."""
+        return []

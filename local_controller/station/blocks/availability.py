@@ -1,0 +1,29 @@
+"""Which state are the connectors in? (functional block G)"""
+
+from __future__ import annotations
+
+from local_controller.clock import Instant
+from local_controller.rpc.frame import Frame
+from local_controller.station.block import Block, BlockEffect
+from local_controller.station.dialects.base import Dialect
+from local_controller.station.effects import Peer, Tell
+from local_controller.station.state import StationState
+
+
+class Availability(Block):
+    """Reads StatusNotification."""
+
+    def __init__(self, state: StationState, dialect: Dialect) -> None:
+        """Keeps the connectors of `state`."""
+        self._state = state
+        self._dialect = dialect
+
+    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - states have no age here
+        """Tells what the station says, whatever the CSMS will answer."""
+        if sender is not Peer.STATION or call.action != "StatusNotification":
+            return []
+        changed = self._dialect.connector_changed(call.payload)
+        if changed is None:
+            return []
+        self._state.connectors[changed.evse, changed.connector] = changed.status
+        return [Tell(changed)]

@@ -1,0 +1,46 @@
+"""What does the station's own meter say about each EVSE? (functional block J)"""
+
+from __future__ import annotations
+
+from local_controller.clock import Instant
+from local_controller.rpc.frame import Frame
+from local_controller.station.block import Block, BlockEffect
+from local_controller.station.dialects.base import Dialect
+from local_controller.station.effects import Peer, Tell
+from local_controller.station.state import StationState
+from local_controller.station.words import Measured, MeterSample
+
+IN_USE_A = 1.0
+"""A phase with less is not proven to be in use: meters read some 0.1 A without a car."""
+
+
+class Metering(Block):
+    """Reads MeterValues, and the meter values of TransactionEvent."""
+
+    def __init__(self, state: StationState, dialect: Dialect) -> None:
+        """Finds the EVSE of a transaction in `state` and keeps there which phases it uses."""
+        self._state = state
+        self._dialect = dialect
+
+    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - the sample has its time
+        """Tells every usable sample; those of the station's main meter (evse 0) are not ours to judge (LC-075)."""
+        if sender is not Peer.STATION or call.action is None:
+            return []
+        report = self._dialect.meter_report(call.action, call.payload)
+        if report is None:
+            return []
+        evse = report.evse
+        if evse is None and (transaction := self._state.transaction(report.transaction_id)) is not None:
+            evse = transaction.evse
+        if not evse or evse < 0:
+            return []
+        for sample in report.samples:
+            self._learn_phases(evse, sample)
+        return [Tell(Measured(evse, sample)) for sample in report.samples]
+
+    def _learn_phases(self, evse: int, sample: MeterSample) -> None:
+        """The latest sample with any current counts, so that a car that drops to one phase is noticed."""
+        in_use = sum(amps >= IN_USE_A for amps in sample.current_a.values())
+        transaction = self._state.transactions.get(evse)
+        if transaction is not None and in_use > 0:
+            transaction.phases_in_use = in_use

@@ -1,0 +1,435 @@
+"""How do the site's limits and the CSMS's charging profiles share one station? (functional block K)
+
+The gateway owns TxDefaultProfile and TxProfile. The CSMS's profiles of these purposes live in a virtual store; the
+station holds the lower of the site's limit and what that store allows (LC-093). The CSMS is answered as a station
+would answer, and never meets a profile of ours.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+from local_controller.clock import Instant
+from local_controller.errors import PayloadError
+from local_controller.profiles.profile import Purpose
+from local_controller.profiles.rules import Reason, StationFacts, Verdict
+from local_controller.profiles.schedule import Schedule
+from local_controller.rpc.frame import Frame, MessageType
+from local_controller.station.block import Answer, AnswerError, Block, BlockEffect, Forward, OwnCall, Urgency
+from local_controller.station.blocks.actuator import FORESIGHT, OWN_IDS
+from local_controller.station.blocks.virtual_store import OWNED, PASSED, VirtualStore
+from local_controller.station.blocks.writer import ProfileWriter, Push
+from local_controller.station.dialects.base import CSO, Dialect, ProfileQuery, ProfileSet, RemoteStart
+from local_controller.station.effects import CsmsLimitChanged, Note, Peer, Tell
+from local_controller.station.state import StationState, Transaction
+from local_controller.station.words import OcppVersion, RegistrationStatus, UnitLearnt
+
+ANSWER_S = 8.0
+"""The CSMS waits for an answer at most as long as for one of our own CALLs (LC-092)."""
+
+REVIEW_S = 900.0
+"""How often the CSMS's profiles are looked at again, since they change with time too."""
+
+REMOTE_START_S = 600.0
+"""A profile of a remote start waits this long for its transaction; the driver must plug in first."""
+
+
+class _Own(Enum):
+    """Tags of CALLs that are not about a limit."""
+
+    CAPABILITY = "capability"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class _ClearingRest:
+    """Tag of our ClearChargingProfile for what a wildcard clear of the CSMS means beyond the virtual store."""
+
+    message_id: str
+    criteria: Any
+    cleared_here: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A SetChargingProfile of the CSMS that is answered once the station has taken what follows from it."""
+
+    message_id: str
+    before: VirtualStore
+    evses: tuple[int, ...]
+    due_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """The profile of a remote start, waiting for its transaction."""
+
+    message_id: str
+    start: RemoteStart
+    until_s: float
+
+    def fits(self, transaction: Transaction) -> bool:
+        """Whether this transaction was started by it."""
+        if self.start.remote_start_id is not None:
+            return self.start.remote_start_id == transaction.remote_start_id
+        same_token = self.start.id_token.lower() == (transaction.id_token or "").lower()
+        return same_token and self.start.evse in {None, transaction.evse}
+
+
+class SmartCharging(Block):
+    """The block that limits a station. The site calls `set_fallback` and `set_limit`; their effects are performed."""
+
+    def __init__(self, state: StationState, dialect: Dialect, evses: Sequence[int], fallback_a: float) -> None:
+        """Every EVSE starts with the floor `fallback_a`, written as soon as we may call the station."""
+        self.state = state
+        self._dialect = dialect
+        self._evses = tuple(evses)
+        self._writer = ProfileWriter(state, dialect, evses, fallback_a)
+        self._has_asked = False
+        self._pending: _Pending | None = None
+        self._waiting: deque[Frame] = deque()
+        self._awaited: list[_Awaited] = []
+        self._told_csms: dict[int, Schedule] = {}
+        self._told_unit: str | None = None
+        self._review_s: float | None = None
+
+    # --- the site's inputs ---------------------------------------------------------------------------------------
+
+    def set_fallback(self, evse: int, limit_a: float, now: Instant) -> list[BlockEffect]:
+        """Keep this limit (A per phase) in the station for the case that nobody controls it (failsafe layer L1).
+
+        ValueError for an EVSE that the station does not have.
+        """
+        return self._writer.set_fallback(self._known(evse), limit_a, now) + self._settle(now)
+
+    def set_limit(self, evse: int, limit_a: float, valid_s: float, urgent: bool, now: Instant) -> list[BlockEffect]:
+        """Let the running transaction draw this much (A per phase) for `valid_s` seconds; then the fallback holds (L2).
+
+        ValueError for an EVSE that the station does not have.
+        """
+        effects = self._writer.set_limit(self._known(evse), limit_a, valid_s, urgent=urgent, now=now)
+        return effects + self._settle(now)
+
+    def _known(self, evse: int) -> int:
+        if evse not in self._evses:
+            raise ValueError(f"{self.state.identity} has no EVSE {evse}; it has {', '.join(map(str, self._evses))}")
+        return evse
+
+    # --- what passes by ------------------------------------------------------------------------------------------
+
+    def connected(self, now: Instant) -> list[BlockEffect]:
+        """Profiles are asserted again once the station may be called (LC-042)."""
+        self._restart()
+        self._review_s = now.monotonic_s + REVIEW_S
+        self._told_csms.clear()
+        self._writer.follow_transactions()
+        return self._news(now)
+
+    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:
+        """Transactions begin and end, cars tell their needs, samples show the phases in use."""
+        if sender is not Peer.STATION or call.action is None:
+            return []
+        effects = self._follow(now)
+        needs = self._dialect.charging_needs(call.action, call.payload)
+        if needs is not None:
+            departure = None if needs.departure is None else self.state.to_our_time(needs.departure)
+            effects.append(Tell(replace(needs, departure=departure)))
+        if call.action in {"MeterValues", "TransactionEvent"}:
+            effects += self._writer.reconsider(now)
+        return effects
+
+    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:
+        """Registration, 1.6 transaction ids, and what the station itself accepted from the CSMS."""
+        if sender is Peer.CSMS:
+            return self._observe_csms(call, answer, now)
+        if answer is None or answer.message_type != MessageType.CALLRESULT:
+            return []
+        if call.action == "BootNotification" and self.state.registration is RegistrationStatus.ACCEPTED:
+            self._restart()  # LC-041
+        return [*self._follow(now), *self._ask(), *self._writer.reconsider(now), *self._settle(now)]
+
+    def _restart(self) -> None:
+        self._writer.forget()
+        self._has_asked = False
+
+    def _ask(self) -> list[BlockEffect]:
+        """Asks once per connection and boot what the station can do (LC-041)."""
+        if self._has_asked or not self.state.may_call:
+            return []
+        self._has_asked = True
+        action, payload = self._dialect.capability_question()
+        return [OwnCall(Peer.STATION, action, payload, Urgency.QUERY, _Own.CAPABILITY)]
+
+    def _follow(self, now: Instant) -> list[BlockEffect]:
+        """Transactions that began or ended: TxProfiles go with theirs (LC-079), remote starts bring theirs (LC-101)."""
+        changed = self._writer.follow_transactions()
+        if not changed:
+            return []
+        notes: list[BlockEffect] = []
+        for evse in changed:
+            self.state.store = self.state.store.after_transaction(evse)
+            transaction = self.state.transactions.get(evse)
+            if transaction is not None:
+                notes += self._adopt(transaction, now)
+        return [*notes, *self._writer.reconsider(now), *self._news(now), *self._settle(now)]
+
+    def _adopt(self, transaction: Transaction, now: Instant) -> list[BlockEffect]:
+        """Gives a transaction the profile of the remote start that began it."""
+        self._awaited = [awaited for awaited in self._awaited if awaited.until_s > now.monotonic_s]
+        fitting = next((awaited for awaited in self._awaited if awaited.fits(transaction)), None)
+        if fitting is None:
+            return []
+        self._awaited.remove(fitting)
+        profile = replace(fitting.start.profile, transaction_id=transaction.transaction_id)
+        original = {**fitting.start.original, "transactionId": transaction.transaction_id}
+        wanted = ProfileSet(transaction.evse, profile, original)
+        self.state.store, verdict = self.state.store.install(wanted, self.state.version, self._facts())
+        if verdict.accepted:
+            return []
+        return [Note("warning", "remote_start_profile_refused", {"id": profile.id, "reason": verdict.detail})]
+
+    def _observe_csms(self, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:
+        """Records what the station itself took or dropped of the purposes that pass through (LC-090)."""
+        if answer is None or answer.is_error or answer.payload.get("status") != "Accepted":
+            self._awaited = [awaited for awaited in self._awaited if awaited.message_id != call.message_id]
+            return []
+        if call.action == "SetChargingProfile":
+            self.state.store = self.state.store.recorded(self._dialect.profile_set(call.payload), self.state.version)
+        elif call.action == "ClearChargingProfile":
+            self.state.store, _ = self.state.store.cleared(self._dialect.clear_criteria(call.payload), PASSED)
+        else:
+            return []
+        return [*self._writer.reconsider(now, retry=True), *self._news(now)]
+
+    # --- what the CSMS asks --------------------------------------------------------------------------------------
+
+    def claims(self, sender: Peer, frame: Frame, now: Instant) -> list[BlockEffect] | None:
+        """Profiles of owned purposes are ours; while one is being applied, further requests about profiles wait."""
+        if sender is not Peer.CSMS:
+            return None
+        about_profiles = frame.action in {"SetChargingProfile", "ClearChargingProfile", "GetChargingProfiles"}
+        if about_profiles and self._pending is not None:
+            self._waiting.append(frame)
+            return []
+        return self._handle(frame, now)
+
+    def _handle(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
+        """The reaction to a request of the CSMS; None lets it pass.
+
+        What is unreadable must not reach the station, where it could replace, clear or show a profile of ours.
+        """
+        try:
+            match frame.action:
+                case "SetChargingProfile":
+                    return self._set(frame, now)
+                case "ClearChargingProfile":
+                    return self._clear(frame, now)
+                case "GetChargingProfiles":
+                    query = self._dialect.profile_query(frame.action, frame.payload)
+                    return None if query is None else self._report(frame, query)
+                case "RemoteStartTransaction" | "RequestStartTransaction":
+                    return self._remote_start(frame.action, frame, now)
+        except PayloadError as error:
+            return [AnswerError(Peer.CSMS, frame.message_id, self._dialect.format_violation, str(error))]
+        return None
+
+    def _set(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
+        """SetChargingProfile, by its purpose; one that no version knows passes."""
+        purpose = self._dialect.purpose(frame.payload)
+        if purpose is None:
+            return None
+        wanted = self._dialect.profile_set(frame.payload)
+        return self._refuse_own_id(frame, wanted) if purpose in PASSED else self._install(frame, wanted, now)
+
+    def _refuse_own_id(self, frame: Frame, wanted: ProfileSet) -> list[BlockEffect] | None:
+        """A profile that passes to the station must not take the place of ours there (LC-098)."""
+        if wanted.profile.id not in OWN_IDS:
+            return None
+        return [self._answer(frame.message_id, "Rejected", Reason.INVALID_PROFILE_ID)]
+
+    def _install(self, frame: Frame, wanted: ProfileSet, now: Instant) -> list[BlockEffect]:
+        """A profile of an owned purpose: judged as a station would (LC-091), applied, then answered (LC-092)."""
+        before = self.state.store
+        store, verdict = before.install(wanted, self.state.version, self._facts())
+        if not verdict.accepted:
+            return [self._refusal(frame.message_id, verdict)]
+        self.state.store = store
+        evses = self._evses if wanted.evse == 0 else (wanted.evse,)
+        self._pending = _Pending(frame.message_id, before, evses, now.monotonic_s + ANSWER_S)
+        return [*self._writer.reconsider(now, retry=True), *self._settle(now)]
+
+    def _refusal(self, message_id: str, verdict: Verdict) -> BlockEffect:
+        """1.6 answers a connector that does not exist with an error (errata 3.39), all else with Rejected."""
+        if self.state.version is OcppVersion.V16 and verdict.reason is Reason.UNKNOWN_EVSE:
+            return AnswerError(Peer.CSMS, message_id, "PropertyConstraintViolation", verdict.detail)
+        return self._answer(message_id, "Rejected", verdict.reason)
+
+    def _settle(self, now: Instant) -> list[BlockEffect]:
+        """Answers the CSMS once the station holds what follows from its profile."""
+        pending = self._pending
+        if pending is None or (self.state.may_call and any(self._writer.is_busy(e, now) for e in pending.evses)):
+            return []
+        return [self._answer(pending.message_id, "Accepted"), *self._done(now)]
+
+    def _roll_back(self, status: str, now: Instant) -> list[BlockEffect]:
+        """The station refuses what follows from the CSMS's profile: so the CSMS is refused too (LC-092)."""
+        if self._pending is None:
+            return []
+        pending, self._pending = self._pending, None
+        self.state.store = pending.before
+        known = (
+            status if status in {"Rejected", "NotSupported"} and self.state.version is OcppVersion.V16 else "Rejected"
+        )
+        return [self._answer(pending.message_id, known), *self._writer.reconsider(now), *self._done(now)]
+
+    def _done(self, now: Instant) -> list[BlockEffect]:
+        """The store is final: the site learns of it, and what waited has its turn."""
+        self._pending = None
+        effects = self._news(now)
+        while self._waiting and self._pending is None:
+            frame = self._waiting.popleft()
+            handled = self._handle(frame, now)
+            effects += [Forward(Peer.CSMS, frame, frame.payload)] if handled is None else handled
+        return effects
+
+    def _clear(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
+        """ClearChargingProfile: what is in the store is cleared there; ours are never meant (LC-094, LC-095)."""
+        criteria = self._dialect.clear_criteria(frame.payload)
+        if criteria.profile_ids is not None:
+            (profile_id,) = criteria.profile_ids
+            purpose = self.state.store.purpose_of(profile_id)
+            if purpose not in OWNED and profile_id not in OWN_IDS:
+                return None
+        elif criteria.purpose is not None and criteria.purpose not in OWNED:
+            return None
+        self.state.store, count = self.state.store.cleared(criteria, OWNED)
+        effects = [*self._writer.reconsider(now, retry=True), *self._news(now)]
+        station_max = replace(criteria, purpose=Purpose.CHARGING_STATION_MAX_PROFILE)
+        if criteria.profile_ids is None and criteria.purpose is None and self.state.store.holds(station_max):
+            payload = self._dialect.clear_purpose(criteria, Purpose.CHARGING_STATION_MAX_PROFILE)
+            tag = _ClearingRest(frame.message_id, station_max, count)
+            return [*effects, OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, tag)]
+        return [self._answer(frame.message_id, "Accepted" if count else "Unknown"), *effects]
+
+    def _rest_cleared(self, tag: _ClearingRest, answer: Frame | None, now: Instant) -> list[BlockEffect]:
+        """The station has cleared (or not) what a wildcard clear meant beyond the store."""
+        accepted = answer is not None and not answer.is_error and answer.payload.get("status") == "Accepted"
+        effects: list[BlockEffect] = []
+        if accepted:
+            self.state.store, _ = self.state.store.cleared(tag.criteria, PASSED)
+            effects = self._news(now)
+        return [self._answer(tag.message_id, "Accepted" if accepted or tag.cleared_here else "Unknown"), *effects]
+
+    def _report(self, frame: Frame, query: ProfileQuery) -> list[BlockEffect]:
+        """GetChargingProfiles: the CSMS's own profiles, real and virtual, one report per EVSE (LC-096)."""
+        is_meant = query.sources is None or CSO in query.sources
+        found = sorted(self.state.store.by_evse(query.criteria).items()) if is_meant else []
+        answer = self._answer(frame.message_id, "Accepted" if found else "NoProfiles")
+        reports = [
+            query.report(evse, originals, to_be_continued=number < len(found))
+            for number, (evse, originals) in enumerate(found, start=1)
+        ]
+        calls = [OwnCall(Peer.CSMS, "ReportChargingProfiles", r, Urgency.QUERY, _Own.REPORT) for r in reports]
+        return [answer, *calls]
+
+    def _remote_start(self, action: str, frame: Frame, now: Instant) -> list[BlockEffect] | None:
+        """A remote start goes on without its profile, which waits for the transaction (LC-101)."""
+        start = self._dialect.remote_start(action, frame.payload)
+        if start is None:
+            return None
+        if start.profile.purpose is Purpose.TX_PROFILE:
+            self._awaited.append(_Awaited(frame.message_id, start, now.monotonic_s + REMOTE_START_S))
+        return [Forward(Peer.CSMS, frame, start.bare)]
+
+    # --- our own CALLs -------------------------------------------------------------------------------------------
+
+    def sent(self, tag: Any, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - the moment does not matter
+        """A profile of ours is on the wire."""
+        return self._writer.sent(tag) if isinstance(tag, Push) else []
+
+    def answered(self, tag: Any, answer: Frame | None, now: Instant) -> list[BlockEffect]:
+        """The station (or the CSMS, to a report) has answered."""
+        if isinstance(tag, Push):
+            effects, last_word = self._writer.answered(tag, answer, now)
+            if last_word is not None and self._pending is not None and tag.target.evse in self._pending.evses:
+                effects += self._roll_back(last_word, now)
+            return [*effects, *self._news(now), *self._settle(now)]
+        if isinstance(tag, _ClearingRest):
+            return self._rest_cleared(tag, answer, now)
+        if tag is _Own.CAPABILITY and answer is not None and answer.message_type == MessageType.CALLRESULT:
+            self.state.capability = self.state.capability.stated(self._dialect.capability_answer(answer.payload))
+            return self._news(now)
+        return []
+
+    # --- time ----------------------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """The next of: an answer that is due, a retry, the regular review."""
+        pending_s = None if self._pending is None else self._pending.due_s
+        moments = (pending_s, self._writer.deadline, self._review_s)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def expire(self, now: Instant) -> list[BlockEffect]:
+        """Answers what is due, tries again what was refused, reviews what changes with time."""
+        effects: list[BlockEffect] = []
+        if self._pending is not None and self._pending.due_s <= now.monotonic_s:
+            effects += self._roll_back("no answer", now)
+        if self._review_s is not None and self._review_s <= now.monotonic_s:
+            self._review_s = now.monotonic_s + REVIEW_S
+            self._told_csms.clear()
+            effects += self._news(now)
+        return [*effects, *self._writer.reconsider(now), *self._settle(now)]
+
+    def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - nothing is timed any more
+        """Nothing can be sent any more; the CSMS's profile that was being applied counts as installed.
+
+        Safe, because it can only lower the limit; the CSMS, which got no answer, must ask again.
+        """
+        self._writer.forget()
+        self._pending, self._review_s = None, None
+        self._waiting.clear()
+        return []
+
+    # --- what the site must know ---------------------------------------------------------------------------------
+
+    def _news(self, now: Instant) -> list[BlockEffect]:
+        """Tells what has changed: the unit in use, and what the CSMS allows within the next day."""
+        effects: list[BlockEffect] = []
+        unit = self.state.capability.unit_in_use
+        if unit is not None and unit != self._told_unit:
+            self._told_unit = unit
+            effects.append(Tell(UnitLearnt(unit.value)))
+        start, end = self.state.station_time(now), self.state.station_time(now) + FORESIGHT
+        for evse in self._evses:
+            schedule = self._allowed_by_csms(evse, now)
+            told = self._told_csms.get(evse)
+            if told is None or told.clipped(start, end) != schedule.clipped(start, end):
+                self._told_csms[evse] = schedule
+                effects.append(Tell(CsmsLimitChanged(evse, self._in_our_time(schedule))))
+        return effects
+
+    def _allowed_by_csms(self, evse: int, now: Instant) -> Schedule:
+        """All its profiles together, for the running transaction or for one that would start now."""
+        start = self.state.station_time(now)
+        return self._writer.allowed(self.state.store.installed, evse, start, start + FORESIGHT)
+
+    def _in_our_time(self, schedule: Schedule) -> Schedule:
+        return Schedule(tuple((self.state.to_our_time(moment), limit_a) for moment, limit_a in schedule.steps))
+
+    # --- small change --------------------------------------------------------------------------------------------
+
+    def _answer(self, message_id: str, status: str, reason: str | None = None) -> Answer:
+        return Answer(Peer.CSMS, message_id, self._dialect.status_answer(status, reason))
+
+    def _facts(self) -> StationFacts:
+        """What the station knows of itself when it judges a profile. Any unit will do: we convert."""
+        return StationFacts(
+            evses=frozenset(self._evses),
+            transactions={evse: t.transaction_id for evse, t in self.state.transactions.items()},
+            max_stack_level=self.state.capability.max_stack_level,
+        )

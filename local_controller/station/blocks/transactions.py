@@ -1,0 +1,68 @@
+"""Which transactions run, and on which EVSE? (functional block E)"""
+
+from __future__ import annotations
+
+from local_controller.clock import Instant
+from local_controller.rpc.frame import Frame, MessageType
+from local_controller.station.block import Block, BlockEffect
+from local_controller.station.dialects.base import Dialect, EventType, TransactionEvent
+from local_controller.station.effects import Note, Peer, Tell
+from local_controller.station.state import StationState, Transaction
+from local_controller.station.words import TransactionEnded, TransactionStarted, TransactionUpdated
+
+
+class Transactions(Block):
+    """Reads StartTransaction with its answer, StopTransaction and TransactionEvent."""
+
+    def __init__(self, state: StationState, dialect: Dialect) -> None:
+        """Keeps the transactions of `state`."""
+        self._state = state
+        self._dialect = dialect
+
+    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:
+        """Follows what the station says by itself."""
+        if sender is not Peer.STATION or call.action is None:
+            return []
+        event = self._dialect.transaction_event(call.action, call.payload)
+        return [] if event is None else self._follow(event, now)
+
+    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:
+        """Follows what only the answer completes: the CSMS of 1.6 gives the id."""
+        if sender is not Peer.STATION or call.action is None:
+            return []
+        if answer is None or answer.message_type != MessageType.CALLRESULT:
+            return []
+        event = self._dialect.transaction_answered(call.action, call.payload, answer.payload)
+        return [] if event is None else self._follow(event, now)
+
+    def _follow(self, event: TransactionEvent, now: Instant) -> list[BlockEffect]:
+        known = self._state.transaction(event.transaction_id)
+        if event.type is EventType.ENDED:
+            return [] if known is None else [self._end(known)]
+        if known is None:
+            return self._start(event, now)
+        known.id_token = known.id_token or event.id_token
+        if event.charging_state is None or event.charging_state is known.charging_state:
+            return []
+        known.charging_state = event.charging_state
+        return [Tell(TransactionUpdated(known.evse, known.transaction_id, event.charging_state))]
+
+    def _start(self, event: TransactionEvent, now: Instant) -> list[BlockEffect]:
+        """Also a transaction that began unseen: its first event that names the EVSE starts it for us."""
+        if event.evse is None:
+            return [Note("warning", "transaction_without_evse", {"transaction_id": event.transaction_id})]
+        effects: list[BlockEffect] = []
+        if (old := self._state.transactions.get(event.evse)) is not None:
+            effects.append(self._end(old))
+        started = Transaction(
+            event.evse, event.transaction_id, now, event.id_token, event.remote_start_id, event.charging_state
+        )
+        self._state.transactions[event.evse] = started
+        effects.append(Tell(TransactionStarted(event.evse, event.transaction_id, event.id_token)))
+        if event.charging_state is not None:
+            effects.append(Tell(TransactionUpdated(event.evse, event.transaction_id, event.charging_state)))
+        return effects
+
+    def _end(self, transaction: Transaction) -> Tell:
+        del self._state.transactions[transaction.evse]
+        return Tell(TransactionEnded(transaction.evse, transaction.transaction_id))

@@ -1,0 +1,84 @@
+"""Which charging profiles has the CSMS given this station, as far as it can tell?
+
+The gateway owns TxDefaultProfile and TxProfile: the CSMS's profiles of these purposes live here only, and the station
+holds the gateway's instead (LC-091). What the station itself accepted of other purposes is recorded beside them, for
+planning. No profile of the gateway is ever in here, so none can ever be shown or cleared (LC-094, LC-096).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from local_controller.profiles import rules
+from local_controller.profiles.installed import Criteria, InstalledProfiles
+from local_controller.profiles.profile import Purpose
+from local_controller.profiles.rules import Rules, StationFacts, Verdict
+from local_controller.station.dialects.base import ProfileSet
+from local_controller.station.words import OcppVersion
+
+OWNED = frozenset({Purpose.TX_DEFAULT_PROFILE, Purpose.TX_PROFILE})
+PASSED = frozenset({Purpose.CHARGING_STATION_MAX_PROFILE, Purpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS})
+"""The station merges these with ours by the minimum, so they may reach it. Any other purpose of 2.1 would lift our
+limit (PriorityCharging replaces it, LocalGeneration adds to it); these optional purposes are refused (LC-102)."""
+
+RULES: Mapping[OcppVersion, Rules] = {
+    OcppVersion.V16: rules.V16,
+    OcppVersion.V201: rules.V201,
+    OcppVersion.V21: replace(rules.V21, purposes=rules.V201.purposes, kinds=rules.V201.kinds),
+}
+"""Each version's own; in 2.1 without the optional purposes, and without Dynamic profiles, which others may update."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualStore:
+    """The CSMS's profiles; every change is a new value, so that undoing is keeping the old one."""
+
+    installed: InstalledProfiles = field(default_factory=InstalledProfiles)
+    originals: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    def install(self, wanted: ProfileSet, version: OcppVersion, facts: StationFacts) -> tuple[VirtualStore, Verdict]:
+        """The store after a SetChargingProfile of an owned purpose, and a conforming station's verdict (LC-091)."""
+        installed, verdict = self.installed.install(wanted.profile, wanted.evse, RULES[version], facts)
+        return (self._with(installed, wanted) if verdict.accepted else self), verdict
+
+    def recorded(self, wanted: ProfileSet, version: OcppVersion) -> VirtualStore:
+        """The store after the station itself accepted a profile (LC-090)."""
+        return self._with(self.installed.recorded(wanted.profile, wanted.evse, RULES[version]), wanted)
+
+    def cleared(self, criteria: Criteria, purposes: Iterable[Purpose]) -> tuple[VirtualStore, int]:
+        """The store without what the criteria mean among these purposes, and how many that were."""
+        installed, count = self.installed, 0
+        for purpose in purposes:
+            if criteria.purpose in {None, purpose}:
+                installed, removed = installed.cleared(replace(criteria, purpose=purpose))
+                count += len(removed)
+        return VirtualStore(installed, self.originals), count
+
+    def holds(self, criteria: Criteria) -> bool:
+        """Whether the criteria mean any profile."""
+        return len(self.installed.matching(criteria)) > 0
+
+    def purpose_of(self, profile_id: int) -> Purpose | None:
+        """The purpose of the profile with this id."""
+        found = (entry.profile.purpose for entry in self.installed if entry.profile.id == profile_id)
+        return next(found, None)
+
+    def by_evse(self, criteria: Criteria) -> dict[int, list[Mapping[str, Any]]]:
+        """The matching profiles as the CSMS sent them, by EVSE (0: the station)."""
+        found: dict[int, list[Mapping[str, Any]]] = {}
+        for evse, profile in self.installed.matching(criteria):
+            found.setdefault(evse, []).append(self.originals[profile.id])
+        return found
+
+    def owned(self) -> InstalledProfiles:
+        """Only what the station does not hold itself."""
+        return self.installed.of_purposes(*OWNED)
+
+    def after_transaction(self, evse: int) -> VirtualStore:
+        """The store without the TxProfiles of the transaction that ended on `evse` (LC-079)."""
+        return VirtualStore(self.installed.after_transaction(evse), self.originals)
+
+    def _with(self, installed: InstalledProfiles, wanted: ProfileSet) -> VirtualStore:
+        return VirtualStore(installed, {**self.originals, wanted.profile.id: wanted.original})

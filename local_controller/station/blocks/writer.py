@@ -1,0 +1,361 @@
+"""How does every EVSE get the profile it should hold, one CALL at a time?
+
+For each EVSE there is what it should hold (`_wanted`) and what it is known to hold (`_Evse.held`). The difference is
+written, the newest wish first; refusals climb the ladder. Nothing is ever cleared: a profile replaces itself (LC-100).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from local_controller.clock import Instant
+from local_controller.profiles.composite import composite
+from local_controller.profiles.context import Context
+from local_controller.profiles.installed import InstalledProfiles
+from local_controller.profiles.profile import Purpose
+from local_controller.profiles.schedule import Schedule, lower
+from local_controller.profiles.units import RateUnit, round_down
+from local_controller.rpc.frame import Frame, MessageType
+from local_controller.station.block import BlockEffect, OwnCall, Urgency, Withdraw
+from local_controller.station.blocks.actuator import (
+    FORESIGHT,
+    Target,
+    foresight,
+    own_profile,
+    told_limit_a,
+    working_limit,
+)
+from local_controller.station.capability import Actuator, Rung
+from local_controller.station.dialects.base import Dialect
+from local_controller.station.dialects.shared import LIMIT_STEP
+from local_controller.station.effects import Peer, Tell
+from local_controller.station.state import StationState
+from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome
+
+RETRY_S = 300.0
+"""After every rung was refused, we try again this much later, or as soon as something changes (Wallbox: refusals pass)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Push:
+    """One SetChargingProfile of ours; also the tag of its CALL. limit_a: what a phase may carry because of it."""
+
+    target: Target
+    rung: Rung
+    limit_a: float
+
+
+@dataclass(slots=True)
+class _Wish:
+    """What the site wants of a transaction until `until` (station's clock); new until it was sent once."""
+
+    limit_a: float
+    until: datetime
+    is_urgent: bool
+    is_new: bool = True
+
+
+@dataclass(slots=True)
+class _Evse:
+    """One EVSE: what the site wants, what the station is known to hold, and the CALL between them."""
+
+    number: int
+    fallback_a: float
+    wish: _Wish | None = None
+    transaction_id: str | None = None
+    held_fallback_a: float | None = None
+    held: Push | None = None
+    push: Push | None = None
+    is_sent: bool = False
+    is_withdrawn: bool = False
+    rungs_left: dict[LimitKind, tuple[Rung, ...]] = field(default_factory=dict)
+    was_unanswered: bool = False
+    retry_s: dict[LimitKind, float] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """The station may have lost everything: nothing is known to be held, nothing is on its way."""
+        self.wish = self.held_fallback_a = self.held = self.push = None
+        self.rungs_left, self.retry_s, self.was_unanswered = {}, {}, False
+
+    def held_limit(self) -> Schedule:
+        """The working limit that the station holds; no constraint if it holds none."""
+        return Schedule() if self.held is None or self.held.target.working is None else self.held.target.working
+
+    def in_force_a(self, at: datetime) -> float | None:
+        """What the station obeys now, as far as known."""
+        working_a = self.held_limit().at(at)
+        return self.held_fallback_a if working_a is None else working_a
+
+
+class ProfileWriter:
+    """Writes our profiles into the EVSEs of one station."""
+
+    def __init__(self, state: StationState, dialect: Dialect, evses: Iterable[int], fallback_a: float) -> None:
+        """Every EVSE gets `fallback_a` as its floor until told otherwise."""
+        self._state = state
+        self._dialect = dialect
+        self._evses = {number: _Evse(number, fallback_a) for number in evses}
+
+    # --- what is wanted ------------------------------------------------------------------------------------------
+
+    def set_fallback(self, evse: int, limit_a: float, now: Instant) -> list[BlockEffect]:
+        """The floor of this EVSE (A per phase) from now on. One that the station holds already is not written again."""
+        e = self._evses[evse]
+        e.fallback_a = limit_a
+        e.retry_s.pop(LimitKind.FALLBACK, None)
+        if self._state.may_call and e.push is None and e.held_fallback_a == self._fallback_a(e, now):
+            return [self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, e.held_fallback_a, "unchanged")]
+        return self._pump(e, now)
+
+    def set_limit(self, evse: int, limit_a: float, valid_s: float, *, urgent: bool, now: Instant) -> list[BlockEffect]:
+        """The running transaction may draw this much (A per phase) for `valid_s`; a wish not yet sent is replaced."""
+        e = self._evses[evse]
+        if evse not in self._state.transactions:
+            return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "no transaction")]
+        if not self._state.may_call:
+            return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "not registered")]
+        e.wish = _Wish(limit_a, self._state.station_time(now) + timedelta(seconds=valid_s), urgent)
+        e.retry_s.pop(LimitKind.WORKING, None)
+        return self._pump(e, now)
+
+    def forget(self) -> None:
+        """A new connection or a reboot: everything is written again (LC-041, LC-042)."""
+        for e in self._evses.values():
+            e.forget()
+
+    def follow_transactions(self) -> list[int]:
+        """Notices which EVSEs have another transaction than before (or none), and drops what belonged to the old one."""
+        changed = []
+        for e in self._evses.values():
+            transaction = self._state.transactions.get(e.number)
+            current = None if transaction is None else transaction.transaction_id
+            if current != e.transaction_id:
+                if e.held is not None and e.held.rung.actuator is Actuator.TX_DEFAULT:
+                    e.held_fallback_a = None  # that profile outlives the transaction
+                e.transaction_id, e.wish, e.held = current, None, None
+                e.retry_s, e.rungs_left = {}, {}
+                changed.append(e.number)
+        return changed
+
+    def reconsider(self, now: Instant, *, retry: bool = False) -> list[BlockEffect]:
+        """Something that decides about limits may have changed; with `retry` also what was refused is tried again."""
+        effects: list[BlockEffect] = []
+        for e in self._evses.values():
+            e.retry_s = {} if retry else {kind: at_s for kind, at_s in e.retry_s.items() if at_s > now.monotonic_s}
+            effects += self._pump(e, now)
+        return effects
+
+    def is_busy(self, evse: int, now: Instant) -> bool:
+        """Whether something is still to be written or answered."""
+        e = self._evses[evse]
+        return e.push is not None or self._due(e, now) is not None
+
+    @property
+    def deadline(self) -> float | None:
+        """When a refused profile is tried again, in monotonic seconds."""
+        return min((at_s for e in self._evses.values() for at_s in e.retry_s.values()), default=None)
+
+    # --- what the station says -----------------------------------------------------------------------------------
+
+    def sent(self, push: Push) -> list[BlockEffect]:
+        """Our CALL is on the wire: from now on either limit may hold."""
+        e = self._evses[push.target.evse]
+        if e.push is not push:
+            return []
+        e.is_sent = True
+        if e.wish is not None and push.target.kind is LimitKind.WORKING:
+            e.wish.is_new = False
+        return [self._tell(e, push.target.kind, LimitOutcome.SENT, push.limit_a)]
+
+    def answered(self, push: Push, answer: Frame | None, now: Instant) -> tuple[list[BlockEffect], str | None]:
+        """The answer to our CALL, None if there was none; with the station's last word when every rung has failed."""
+        e = self._evses[push.target.evse]
+        if e.push is not push:
+            return [], None
+        e.push = None
+        if not e.is_sent:
+            return self._unsent(e, push, now), None
+        word = _word(answer)
+        if push.target.kind is LimitKind.WORKING and push.target.transaction_id != e.transaction_id:
+            return self._outlived(e, push, now), None
+        if word == "Accepted":
+            return self._accepted(e, push, now), None
+        return self._failed(e, push, word, is_unanswered=answer is None, now=now)
+
+    def _unsent(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
+        """Either we withdrew it for a newer wish, or the queue was full."""
+        if e.is_withdrawn:
+            return self._pump(e, now)
+        e.retry_s[push.target.kind] = now.monotonic_s + RETRY_S
+        return [self._tell(e, push.target.kind, LimitOutcome.DROPPED, push.limit_a, "could not be sent")]
+
+    def _outlived(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
+        """The transaction ended meanwhile; a refusal then says nothing about the station."""
+        if push.rung.actuator is Actuator.TX_DEFAULT:
+            e.held_fallback_a = None
+        dropped = self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, push.limit_a, "transaction ended")
+        return [dropped, *self._pump(e, now)]
+
+    def _accepted(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
+        kind, at = push.target.kind, self._state.station_time(now)
+        self._state.capability = self._state.capability.accepted(push.rung, is_floor=kind is LimitKind.FALLBACK)
+        e.rungs_left, e.was_unanswered = {}, False
+        limit_a, effects = push.limit_a, []
+        if push.rung.actuator is Actuator.TX_DEFAULT and e.held_fallback_a != push.target.fallback_a:
+            e.held_fallback_a = push.target.fallback_a
+            if kind is LimitKind.WORKING:
+                effects.append(self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, push.target.fallback_a))
+        if kind is LimitKind.WORKING:
+            limit_a = max(limit_a, self._overriding_a(e, push, at))
+            e.held = push
+        return [*effects, self._tell(e, kind, LimitOutcome.ACCEPTED, limit_a), *self._pump(e, now)]
+
+    def _overriding_a(self, e: _Evse, push: Push, at: datetime) -> float:
+        """A TxProfile of ours that still runs beats the TxDefaultProfile that we use now."""
+        if e.held is None or e.held.rung.actuator is push.rung.actuator or e.held_limit().at(at) is None:
+            return 0.0
+        return e.held.limit_a
+
+    def _failed(
+        self, e: _Evse, push: Push, word: str, *, is_unanswered: bool, now: Instant
+    ) -> tuple[list[BlockEffect], str | None]:
+        """The next rung; after the last one the end, until something changes."""
+        kind = push.target.kind
+        e.was_unanswered = e.was_unanswered or is_unanswered
+        if is_unanswered:  # either may hold
+            e.held_fallback_a = None if push.rung.actuator is Actuator.TX_DEFAULT else e.held_fallback_a
+            e.held = None if kind is LimitKind.WORKING else e.held
+        left = tuple(rung for rung in self._rungs(e, kind) if rung != push.rung)
+        if left:
+            e.rungs_left[kind] = left
+            return self._pump(e, now), None
+        outcome = LimitOutcome.TIMED_OUT if e.was_unanswered else LimitOutcome.REFUSED
+        e.rungs_left.pop(kind, None)
+        e.was_unanswered = False
+        e.retry_s[kind] = now.monotonic_s + RETRY_S
+        return [self._tell(e, kind, outcome, push.limit_a, word), *self._pump(e, now)], word
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def _pump(self, e: _Evse, now: Instant) -> list[BlockEffect]:
+        """Writes what is due, unless a CALL is under way; one that still waits for its slot gives way to a newer one."""
+        target = self._due(e, now) if self._state.may_call else None
+        if target is None:
+            return []
+        at = self._state.station_time(now)
+        if e.push is not None:
+            if e.is_sent or _same(e.push.target, target, at):
+                return []
+            e.is_withdrawn = True
+            return [Withdraw(Peer.STATION, e.push)]
+        rung = self._rungs(e, target.kind)[0]
+        e.push = Push(target, rung, told_limit_a(target, rung.unit))
+        e.is_sent = e.is_withdrawn = False
+        payload = self._dialect.set_profile(e.number, own_profile(target, rung, self._state.capability, at))
+        urgency = Urgency.SAFETY if self._is_lower(e, target, at) else Urgency.RAISE
+        return [OwnCall(Peer.STATION, "SetChargingProfile", payload, urgency, e.push)]
+
+    def _due(self, e: _Evse, now: Instant) -> Target | None:
+        """What should be written next: a reduction first, then the floor, then an increase."""
+        at, wanted = self._state.station_time(now), self._wanted(e, now)
+        floor_is_due = e.held_fallback_a != wanted.fallback_a and not _waits(e, LimitKind.FALLBACK, now)
+        if wanted.working is None:
+            return wanted if floor_is_due else None
+        is_due = not _waits(e, LimitKind.WORKING, now) and not self._holds(e, wanted, at)
+        if self._rungs(e, LimitKind.WORKING)[0].actuator is Actuator.TX_DEFAULT:  # one profile for both
+            return wanted if is_due or floor_is_due else None
+        if is_due and (not floor_is_due or self._is_lower(e, wanted, at)):
+            return wanted
+        return replace(wanted, working=None) if floor_is_due else wanted if is_due else None
+
+    def _rungs(self, e: _Evse, kind: LimitKind) -> tuple[Rung, ...]:
+        capability = self._state.capability
+        rungs = capability.fallback_rungs() if kind is LimitKind.FALLBACK else capability.working_rungs()
+        return e.rungs_left.get(kind) or rungs
+
+    def _is_lower(self, e: _Evse, target: Target, at: datetime) -> bool:
+        """Whether this reduces what the station obeys now; what is unknown counts as unlimited."""
+        if target.working is None:
+            return e.held_fallback_a is None or target.fallback_a < e.held_fallback_a
+        if e.wish is not None and e.wish.is_urgent:
+            return True
+        before_a, after_a = e.in_force_a(at), target.working.at(at)
+        return before_a is None or (after_a is not None and after_a < before_a)
+
+    def _holds(self, e: _Evse, wanted: Target, at: datetime) -> bool:
+        """Whether the station holds this working limit already."""
+        if (e.wish is not None and e.wish.is_new) or e.held is None:
+            return False
+        held = replace(e.held.target, fallback_a=wanted.fallback_a)  # the floor is looked after apart
+        if e.held.rung.unit is RateUnit.A:
+            held = replace(held, phases=wanted.phases)  # matter for watts only
+        return _same(held, wanted, at)
+
+    # --- what it should be ---------------------------------------------------------------------------------------
+
+    def _wanted(self, e: _Evse, now: Instant) -> Target:
+        """The floor, and for a transaction the working limit above (or below) it."""
+        fallback_a = self._fallback_a(e, now)
+        transaction = self._state.transactions.get(e.number)
+        if transaction is None:
+            return Target(e.number, fallback_a)
+        working = self._working(e, fallback_a, self._state.station_time(now))
+        return Target(e.number, fallback_a, working, transaction.transaction_id, transaction.phases_in_use or 1)
+
+    def _fallback_a(self, e: _Evse, now: Instant) -> float:
+        """The floor: never more than the CSMS's TxDefaultProfiles allow within the next day."""
+        at = self._state.station_time(now)
+        defaults = self._state.store.installed.of_purposes(Purpose.TX_DEFAULT_PROFILE)
+        allowed = composite(defaults, Context(e.number), at, FORESIGHT.total_seconds())
+        lowest_a = lower(e.fallback_a, allowed.lowest(at, at + FORESIGHT))
+        return round_down(e.fallback_a if lowest_a is None else lowest_a, LIMIT_STEP)
+
+    def _working(self, e: _Evse, fallback_a: float, at: datetime) -> Schedule | None:
+        """The wish as far as the CSMS allows it (LC-093); without a wish only what the CSMS allows below the floor."""
+        has_wish = e.wish is not None and e.wish.until > at
+        until = e.wish.until if e.wish is not None and has_wish else at
+        allowed = self.allowed(self._state.store.owned(), e.number, at, foresight(until))
+        if e.wish is not None and has_wish:
+            return working_limit(e.wish.limit_a, until, fallback_a, allowed, at)
+        lowest_a = allowed.lowest(at, foresight(at))
+        is_needed = e.held_limit().at(at) is not None or (lowest_a is not None and lowest_a < fallback_a)
+        return working_limit(fallback_a, at, fallback_a, allowed, at) if is_needed else None
+
+    def allowed(self, profiles: InstalledProfiles, evse: int, start: datetime, end: datetime) -> Schedule:
+        """What these profiles of the CSMS allow in [start, end): the running transaction, or without one its like."""
+        transaction, context = self._state.transactions.get(evse), Context(evse)
+        if transaction is not None:
+            since = self._state.station_time(transaction.started)
+            context = Context(evse, transaction.transaction_id, energy_since=since)
+        return composite(profiles, context, start, (end - start).total_seconds())
+
+    def _tell(self, e: _Evse, kind: LimitKind, outcome: LimitOutcome, limit_a: float, detail: str = "") -> Tell:
+        return Tell(LimitAnswered(e.number, kind, outcome, limit_a, detail))
+
+
+def _waits(e: _Evse, kind: LimitKind, now: Instant) -> bool:
+    return now.monotonic_s < e.retry_s.get(kind, now.monotonic_s)
+
+
+def _same(a: Target, b: Target, at: datetime) -> bool:
+    """Whether two targets mean the same from now on."""
+    if (a.working is None) != (b.working is None) or (a.fallback_a, a.phases) != (b.fallback_a, b.phases):
+        return False
+    return _rest(a.working, at) == _rest(b.working, at)
+
+
+def _rest(working: Schedule | None, at: datetime) -> Schedule | None:
+    if working is None or not working.steps:
+        return None
+    return working.clipped(at, max(at, working.steps[-1][0]))
+
+
+def _word(answer: Frame | None) -> str:
+    """The station's word: a status, the code of an error, or that there was none."""
+    if answer is None:
+        return "no answer"
+    if answer.message_type != MessageType.CALLRESULT:
+        return answer.error_code or "error"
+    return str(answer.payload.get("status"))

@@ -1,0 +1,66 @@
+"""How is the proxy of one station put together?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from local_controller.profiles.units import RateUnit
+from local_controller.station.blocks.availability import Availability
+from local_controller.station.blocks.metering import Metering
+from local_controller.station.blocks.provisioning import Provisioning
+from local_controller.station.blocks.smart_charging import SmartCharging
+from local_controller.station.blocks.transactions import Transactions
+from local_controller.station.dialects import dialect
+from local_controller.station.proxy import RelayTimes, StationProxy, own_id
+from local_controller.station.quirks import Quirk, shipped_quirks
+from local_controller.station.state import StationState
+from local_controller.station.words import OcppVersion
+
+
+@dataclass(frozen=True, slots=True)
+class StationSettings:
+    """What the site file says about a station.
+
+    evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
+    unit: the only unit to use; None: find out.
+    """
+
+    evses: Sequence[int] = (1,)
+    fallback_a: float = 0.0
+    unit: RateUnit | None = None
+    quirks: Sequence[Quirk] = field(default_factory=shipped_quirks)
+    times: RelayTimes = field(default_factory=RelayTimes)
+
+
+def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
+    """A station of which nothing is known yet but the site file."""
+    state = StationState(identity, version)
+    if settings.unit is not None:
+        state.capability = state.capability.with_unit(settings.unit, "site file")
+    return state
+
+
+def station_proxy(
+    identity: str,
+    version: OcppVersion,
+    settings: StationSettings,
+    known: StationState | None = None,
+    ids: Callable[[], str] = own_id,
+) -> tuple[StationProxy, SmartCharging]:
+    """The proxy of a new connection, and its block that takes the site's limits.
+
+    known: the state of the station's previous connection (`SmartCharging.state`), which carries its transactions, its
+    CSMS's profiles and what was learnt over to this one; without effect if the station now speaks another version.
+    """
+    state = known if known is not None and known.version is version else station_state(identity, version, settings)
+    spoken = dialect(version)
+    smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a)
+    blocks = (
+        Provisioning(state, spoken, settings.quirks),
+        Availability(state, spoken),
+        Transactions(state, spoken),
+        Metering(state, spoken),
+        smart_charging,
+    )
+    return StationProxy(identity, version, blocks, ids, settings.times), smart_charging

@@ -1,0 +1,102 @@
+"""What can this station be told, how do we know, and what is tried next? The actuator ladder.
+
+A rung is a purpose and a unit. A refused or unanswered rung leads to the next one; what worked is remembered (LC-105).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeVar
+
+from local_controller.profiles.units import RateUnit
+from local_controller.station.dialects.base import StatedCapability
+
+_T = TypeVar("_T")
+
+PERIODS_UNTIL_KNOWN = 5
+"""Periods per schedule before the station says how many it takes; the lowest maximum seen on a product is 16."""
+
+PERIODS_EVER = 24
+"""More are never needed: one day in hours. Nearest periods are merged downwards."""
+
+
+class Actuator(StrEnum):
+    """How a limit of a running transaction is applied."""
+
+    TX_PROFILE = "tx_profile"  # a TxProfile above the TxDefaultProfile that is the floor
+    TX_DEFAULT = "tx_default"  # one TxDefaultProfile: the limit first, then the floor
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One way to tell a limit."""
+
+    actuator: Actuator
+    unit: RateUnit
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What we believe about a station: actuators and units in the order of trying.
+
+    learnt: where the belief comes from: "default", "site file", "quirk: …", "stated" or "accepted".
+    """
+
+    actuators: tuple[Actuator, ...] = (Actuator.TX_PROFILE, Actuator.TX_DEFAULT)
+    units: tuple[RateUnit, ...] = (RateUnit.A, RateUnit.W)
+    unit_is_proven: bool = False
+    max_stack_level: int | None = None
+    max_periods: int = PERIODS_UNTIL_KNOWN
+    learnt: str = "default"
+
+    def working_rungs(self) -> tuple[Rung, ...]:
+        """How to limit a transaction, best guess first. A unit that has worked is tried with every actuator first."""
+        if self.unit_is_proven:
+            return tuple(Rung(actuator, unit) for unit in self.units for actuator in self.actuators)
+        return tuple(Rung(actuator, unit) for actuator in self.actuators for unit in self.units)
+
+    def fallback_rungs(self) -> tuple[Rung, ...]:
+        """How to install the floor: always a TxDefaultProfile, so that only the unit is in question."""
+        return tuple(Rung(Actuator.TX_DEFAULT, unit) for unit in self.units)
+
+    @property
+    def only_unit(self) -> RateUnit | None:
+        """The unit, if there is no choice."""
+        return self.units[0] if len(self.units) == 1 else None
+
+    @property
+    def unit_in_use(self) -> RateUnit | None:
+        """The unit that is known to work; None before the first proof."""
+        return self.units[0] if self.unit_is_proven else None
+
+    def with_unit(self, unit: RateUnit, learnt: str) -> Capability:
+        """Only this unit is ever used."""
+        return replace(self, units=(unit,), unit_is_proven=True, learnt=learnt)
+
+    def known(self, unit: RateUnit | None, actuators: tuple[Actuator, ...], learnt: str) -> Capability:
+        """What is known about the product before anything was tried; a unit that is fixed already stays."""
+        capability = replace(self, actuators=actuators, learnt=learnt) if actuators else self
+        return capability if unit is None or self.only_unit is not None else capability.with_unit(unit, learnt)
+
+    def stated(self, said: StatedCapability) -> Capability:
+        """What the station says, except that a choice of unit made earlier stands (site file, quirk)."""
+        known = replace(
+            self,
+            max_stack_level=said.max_stack_level,
+            max_periods=max(1, min(said.max_periods or PERIODS_UNTIL_KNOWN, PERIODS_EVER)),
+        )
+        if self.only_unit is None and said.units is not None and len(said.units) == 1:
+            return known.with_unit(next(iter(said.units)), "stated")
+        return known
+
+    def accepted(self, rung: Rung, *, is_floor: bool) -> Capability:
+        """The station took a profile this way; a floor says nothing about the actuator."""
+        actuators = self.actuators if is_floor else _first(rung.actuator, self.actuators)
+        units = _first(rung.unit, self.units)
+        learnt = "accepted" if (actuators, units) != (self.actuators, self.units) else self.learnt
+        return replace(self, actuators=actuators, units=units, unit_is_proven=True, learnt=learnt)
+
+
+def _first(chosen: _T, others: tuple[_T, ...]) -> tuple[_T, ...]:
+    return (chosen, *(other for other in others if other != chosen))

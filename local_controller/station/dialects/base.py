@@ -1,0 +1,218 @@
+"""What must be known about a payload, whatever the version? The values and the protocol that every dialect serves.
+
+A dialect reads tolerantly (PayloadError only when a payload is truly unreadable) and writes strictly: what it writes
+is valid against the JSON schema of its version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from local_controller.profiles.installed import Criteria
+from local_controller.profiles.profile import ChargingProfile, Purpose
+from local_controller.profiles.units import RateUnit
+from local_controller.station.words import (
+    ChargingState,
+    ConnectorChanged,
+    MeterSample,
+    NeedsKnown,
+    OcppVersion,
+    RegistrationStatus,
+)
+
+Payload = dict[str, Any]
+
+CSO = "CSO"
+"""ChargingLimitSource of what the CSMS installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootCall:
+    """Who a station says it is; "" where it says nothing."""
+
+    vendor: str
+    model: str
+    firmware: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class BootAnswer:
+    """The CSMS's verdict on a BootNotification and its clock."""
+
+    status: RegistrationStatus
+    current_time: datetime | None
+
+
+class EventType(StrEnum):
+    """OCPP 2.x TransactionEventEnumType."""
+
+    STARTED = "Started"
+    UPDATED = "Updated"
+    ENDED = "Ended"
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionEvent:
+    """What a message says about a transaction. `evse` and `id_token` are None where the message does not repeat them."""
+
+    type: EventType
+    transaction_id: str
+    evse: int | None = None
+    id_token: str | None = None
+    remote_start_id: int | None = None
+    charging_state: ChargingState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReport:
+    """The samples of one message in its order; `evse` and `transaction_id` as far as the message names them."""
+
+    evse: int | None
+    transaction_id: str | None
+    samples: tuple[MeterSample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSet:
+    """A SetChargingProfile of the CSMS; `original` is its profile as sent, for reports."""
+
+    evse: int
+    profile: ChargingProfile
+    original: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStart:
+    """A remote start that brings a profile, and the same request without it (`bare`).
+
+    The transaction it starts is recognised by `remote_start_id` (2.x) or by `id_token` and, if given, `evse` (1.6).
+    """
+
+    evse: int | None
+    id_token: str
+    remote_start_id: int | None
+    profile: ChargingProfile
+    original: Mapping[str, Any]
+    bare: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileQuery:
+    """A GetChargingProfiles of the CSMS (2.x); `sources` None is any chargingLimitSource."""
+
+    request_id: int
+    criteria: Criteria
+    sources: frozenset[str] | None = None
+
+    def report(self, evse: int, originals: Sequence[Mapping[str, Any]], *, to_be_continued: bool) -> Payload:
+        """One ReportChargingProfiles of the CSMS's own profiles of an EVSE (K09.FR.01)."""
+        return {
+            "requestId": self.request_id,
+            "chargingLimitSource": CSO,
+            "evseId": evse,
+            "chargingProfile": [dict(original) for original in originals],
+            "tbc": to_be_continued,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class OwnProfile:
+    """A profile that the gateway installs. Times are in the station's clock (§3.3 of the field: the CSMS's time).
+
+    periods: (seconds after `start`, limit in `unit`), the first at 0. Stack level 0, kind Absolute.
+    transaction_id is set for a TxProfile only. Without `duration_s` and `valid_to` it never ends.
+    """
+
+    id: int
+    purpose: Purpose
+    unit: RateUnit
+    start: datetime
+    periods: tuple[tuple[int, float], ...]
+    duration_s: int | None = None
+    valid_to: datetime | None = None
+    transaction_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatedCapability:
+    """What a station says about its smart charging; None where it does not say.
+
+    Limits of the station's store: `max_stack_level` (0 is usable), `max_periods` per schedule.
+    """
+
+    units: frozenset[RateUnit] | None = None
+    max_stack_level: int | None = None
+    max_periods: int | None = None
+
+
+class Dialect(Protocol):
+    """One OCPP version's payloads in our words. Reading methods raise PayloadError."""
+
+    version: OcppVersion
+    format_violation: str
+    """The version's code for a payload that cannot be read (LC-028)."""
+
+    # --- the station's messages and the CSMS's answers
+
+    def boot(self, payload: Payload) -> BootCall:
+        """BootNotification."""
+
+    def boot_answer(self, answer: Payload) -> BootAnswer:
+        """The answer to BootNotification."""
+
+    def heartbeat_time(self, answer: Payload) -> datetime | None:
+        """The CSMS's clock in the answer to Heartbeat."""
+
+    def connector_changed(self, payload: Payload) -> ConnectorChanged | None:
+        """StatusNotification; None for the station as a whole (connector 0)."""
+
+    def transaction_event(self, action: str, payload: Payload) -> TransactionEvent | None:
+        """What a CALL of the station says about a transaction by itself."""
+
+    def transaction_answered(self, action: str, payload: Payload, answer: Payload) -> TransactionEvent | None:
+        """What a CALL of the station says together with its answer (1.6: the CSMS gives the id)."""
+
+    def meter_report(self, action: str, payload: Payload) -> MeterReport | None:
+        """The samples in a CALL of the station."""
+
+    def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:
+        """NotifyEVChargingNeeds; the departure is in the station's clock."""
+
+    # --- the CSMS's messages
+
+    def purpose(self, payload: Payload) -> Purpose | None:
+        """The purpose in a SetChargingProfile; None if it is one that no version knows."""
+
+    def profile_set(self, payload: Payload) -> ProfileSet:
+        """SetChargingProfile."""
+
+    def clear_criteria(self, payload: Payload) -> Criteria:
+        """ClearChargingProfile."""
+
+    def profile_query(self, action: str, payload: Payload) -> ProfileQuery | None:
+        """GetChargingProfiles (2.x)."""
+
+    def remote_start(self, action: str, payload: Payload) -> RemoteStart | None:
+        """A remote start that brings a profile; None for anything else."""
+
+    # --- what the gateway writes
+
+    def set_profile(self, evse: int, own: OwnProfile) -> Payload:
+        """SetChargingProfile."""
+
+    def clear_purpose(self, criteria: Criteria, purpose: Purpose) -> Payload:
+        """ClearChargingProfile with these criteria for this one purpose."""
+
+    def capability_question(self) -> tuple[str, Payload]:
+        """Action and payload that ask for a StatedCapability."""
+
+    def capability_answer(self, answer: Payload) -> StatedCapability:
+        """The answer to that question; what is missing or odd in it is "not said"."""
+
+    def status_answer(self, status: str, reason: str | None = None) -> Payload:
+        """An answer that is a status, with a reason code where the version has one."""

@@ -1,0 +1,150 @@
+"""How does a ChargingProfile on the wire become ours? The fields are alike in all versions; names differ in 1.6."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from local_controller.profiles.profile import (
+    ChargingProfile,
+    ChargingSchedule,
+    Kind,
+    LimitAtSoc,
+    OperationMode,
+    Purpose,
+    Recurrency,
+    SchedulePeriod,
+)
+from local_controller.profiles.units import RateUnit
+from local_controller.station.dialects.reading import Fields
+
+_PERIOD_FIELDS = frozenset(
+    {
+        "startPeriod",
+        "limit",
+        "limit_L2",
+        "limit_L3",
+        "numberPhases",
+        "phaseToUse",
+        "operationMode",
+        "setpoint",
+        "setpoint_L2",
+        "setpoint_L3",
+        "dischargeLimit",
+        "dischargeLimit_L2",
+        "dischargeLimit_L3",
+    }
+)
+_SCHEDULE_FIELDS = frozenset(
+    {
+        "id",
+        "startSchedule",
+        "duration",
+        "chargingRateUnit",
+        "chargingSchedulePeriod",
+        "minChargingRate",
+        "limitAtSoC",
+        "useLocalTime",
+        "randomizedDelay",
+        "powerTolerance",
+    }
+)
+_PROFILE_FIELDS = frozenset(
+    {
+        "id",
+        "chargingProfileId",
+        "transactionId",
+        "stackLevel",
+        "chargingProfilePurpose",
+        "chargingProfileKind",
+        "recurrencyKind",
+        "validFrom",
+        "validTo",
+        "chargingSchedule",
+        "maxOfflineDuration",
+        "dynUpdateTime",
+        "invalidAfterOfflineDuration",
+        "dynUpdateInterval",
+    }
+)
+
+
+def read_profile(fields: Fields, purpose: Purpose, id_name: str = "id") -> ChargingProfile:
+    """The profile in `fields`; its purpose was read before. PayloadError names what cannot be read."""
+    return ChargingProfile(
+        id=fields.need_integer(id_name),
+        stack_level=_stack_level(fields),
+        purpose=purpose,
+        kind=fields.need_one_of("chargingProfileKind", Kind),
+        schedules=_schedules(fields),
+        recurrency=fields.one_of("recurrencyKind", Recurrency),
+        transaction_id=fields.text("transactionId"),
+        valid_from=fields.moment("validFrom"),
+        valid_to=fields.moment("validTo"),
+        max_offline_duration_s=fields.integer("maxOfflineDuration"),
+        invalid_after_offline_duration=fields.flag("invalidAfterOfflineDuration"),
+        dyn_update_interval_s=fields.integer("dynUpdateInterval"),
+        dyn_update_time=fields.moment("dynUpdateTime"),
+        extra=_others(fields, _PROFILE_FIELDS),
+    )
+
+
+def _stack_level(fields: Fields) -> int:
+    level = fields.need_integer("stackLevel")
+    return level if level >= 0 else fields.fail("stackLevel", f"must not be negative, got {level}")
+
+
+def _schedules(fields: Fields) -> tuple[ChargingSchedule, ...]:
+    schedules = tuple(_schedule(child) for child in fields.children("chargingSchedule"))
+    return schedules or fields.fail("chargingSchedule", "missing")
+
+
+def _schedule(fields: Fields) -> ChargingSchedule:
+    at_soc = fields.child("limitAtSoC")
+    return ChargingSchedule(
+        rate_unit=fields.need_one_of("chargingRateUnit", RateUnit),
+        periods=_periods(fields),
+        id=fields.integer("id"),
+        start_schedule=fields.moment("startSchedule"),
+        duration_s=fields.integer("duration"),
+        min_charging_rate=fields.number("minChargingRate"),
+        limit_at_soc=LimitAtSoc(at_soc.need_integer("soc"), _rate(at_soc, "limit") or 0.0) if at_soc else None,
+        use_local_time=fields.flag("useLocalTime"),
+        randomized_delay_s=fields.integer("randomizedDelay"),
+        power_tolerance=fields.number("powerTolerance"),
+        extra=_others(fields, _SCHEDULE_FIELDS),
+    )
+
+
+def _periods(fields: Fields) -> tuple[SchedulePeriod, ...]:
+    periods = tuple(_period(child) for child in fields.children("chargingSchedulePeriod"))
+    return periods or fields.fail("chargingSchedulePeriod", "at least one period is needed")
+
+
+def _period(fields: Fields) -> SchedulePeriod:
+    return SchedulePeriod(
+        start_s=fields.need_integer("startPeriod"),
+        limit=_rate(fields, "limit"),
+        number_phases=fields.integer("numberPhases"),
+        phase_to_use=fields.integer("phaseToUse"),
+        limit_l2=_rate(fields, "limit_L2"),
+        limit_l3=_rate(fields, "limit_L3"),
+        operation_mode=fields.one_of("operationMode", OperationMode) or OperationMode.CHARGING_ONLY,
+        setpoint=fields.number("setpoint"),
+        setpoint_l2=fields.number("setpoint_L2"),
+        setpoint_l3=fields.number("setpoint_L3"),
+        discharge_limit=fields.number("dischargeLimit"),
+        discharge_limit_l2=fields.number("dischargeLimit_L2"),
+        discharge_limit_l3=fields.number("dischargeLimit_L3"),
+        extra=_others(fields, _PERIOD_FIELDS),
+    )
+
+
+def _rate(fields: Fields, name: str) -> float | None:
+    """A charging limit. A negative one has no meaning (some use -1 for "no limit") and is refused."""
+    rate = fields.number(name)
+    return rate if rate is None or rate >= 0.0 else fields.fail(name, f"must not be negative, got {rate}")
+
+
+def _others(fields: Fields, known: frozenset[str]) -> Mapping[str, Any]:
+    return {name: value for name, value in fields.data.items() if name not in known}

@@ -1,0 +1,174 @@
+"""What do a station's sampled values say about current, power and energy?
+
+Stations spell the same moment in dozens of ways: unit or context missing, kW, `L1-N`, a phase "N", power per phase
+only, a current that is a sum. What remains ambiguous gives no current: unknown counts against the session (LC-074).
+
+Rules for the current
+1. Current.Import per phase is taken as it is; a negative one by its magnitude, because it loads the fuse all the same.
+2. A phase with power but no current carries |P| / V, with V of that phase or 230 V.
+3. A current on one phase alone is believed, unless the total power is about two or three times I x V: then it flows on
+   the phases that show voltage. If the power fits neither, or voltage on several phases is all we know, it is not used.
+4. A current without a phase (or on "N" alone) is 0 A everywhere if it is zero, and flows on all three phases if the
+   total power is about three times I x V. Else it is not used: it may be one phase's current or the sum of three.
+5. Total power alone gives no current.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
+from local_controller.station.dialects.reading import Fields, number
+from local_controller.station.words import MeterSample, Phase
+
+_CONTEXTS = frozenset({"sample.periodic", "sample.clock", "trigger", "transaction.begin", "transaction.end"})
+_LOCATIONS = ("outlet", "cable", "inlet")  # the first that has a measurand is believed
+_PHASES: Mapping[str, tuple[Phase, ...]] = {
+    **{f"{phase}{suffix}": (phase,) for phase in Phase for suffix in ("", "-N")},
+    "L1-L2": (Phase.L1, Phase.L2),
+    "L2-L3": (Phase.L2, Phase.L3),
+    "L3-L1": (Phase.L3, Phase.L1),
+}
+_PREFIXES = {"k": 1e3, "m": 1e-3, "M": 1e6}
+_LIVE_V = 100.0  # far above an induced voltage, far below any supply
+_ONE_PHASE_RATIO = 1.2  # 230 V assumed at 253 V real is 1.1; the rest is current and power sampled apart
+_RATIO_TOLERANCE = 0.1  # keeps 2 and 3 phases well apart
+_SOC_LOCATIONS = (*_LOCATIONS, "ev")
+
+
+@dataclass(frozen=True, slots=True)
+class SampledValue:
+    """One SampledValue in base units (A, W, Wh, V, percent). `phases` is empty for a total."""
+
+    value: float
+    measurand: str
+    location: str
+    phases: tuple[Phase, ...]
+    is_line_to_line: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Readings:
+    """One measurand: the total and the value per phase, each if reported."""
+
+    total: float | None
+    per_phase: Mapping[Phase, float]
+
+    @property
+    def sum(self) -> float | None:
+        """The total, else the sum of the phases."""
+        return self.total if self.total is not None or not self.per_phase else math.fsum(self.per_phase.values())
+
+
+def sampled_value(fields: Fields, unit: str | None, multiplier: int) -> SampledValue | None:
+    """One entry, or None if it is of no use: no number (signed data, ""), or a context that is no sample (LC-075)."""
+    value = number(fields.raw("value"))
+    context = str(fields.raw("context") or "Sample.Periodic").strip().lower()
+    if value is None or context not in _CONTEXTS or not -9 <= multiplier <= 9:
+        return None
+    phase = str(fields.raw("phase") or "").strip().upper()
+    return SampledValue(
+        value=value * _prefix(unit) * 10.0**multiplier,
+        measurand=str(fields.raw("measurand") or "Energy.Active.Import.Register").strip().lower(),
+        location=str(fields.raw("location") or "Outlet").strip().lower(),
+        phases=_PHASES.get(phase, ()),
+        is_line_to_line=len(_PHASES.get(phase, ())) > 1,
+    )
+
+
+def _prefix(unit: str | None) -> float:
+    """Only the prefix counts: Wh on a power or W on an energy is a slip of the station, its size is right."""
+    return _PREFIXES.get(unit[0], 1.0) if unit and len(unit) > 1 else 1.0
+
+
+def meter_sample(values: Iterable[SampledValue | None], taken_at: datetime | None) -> MeterSample | None:
+    """The sample that the values of one moment make; None if they say nothing that we use."""
+    known = [value for value in values if value is not None]
+    voltage = _voltage(_values(known, "voltage"))
+    power = _readings(_values(known, "power.active.import"))
+    sample = MeterSample(
+        current_a=_current(_readings(_values(known, "current.import")), power, voltage),
+        voltage_v=voltage,
+        power_w=power.sum,
+        energy_wh=_readings(_values(known, "energy.active.import.register")).sum,
+        soc_percent=_readings(_values(known, "soc", _SOC_LOCATIONS)).total,
+        taken_at=taken_at,
+    )
+    return None if sample == MeterSample(taken_at=taken_at) else sample
+
+
+def _values(
+    known: Sequence[SampledValue], measurand: str, locations: Sequence[str] = _LOCATIONS
+) -> Sequence[SampledValue]:
+    """The values of a measurand at the best location that has any."""
+    for location in locations:
+        found = [value for value in known if value.measurand == measurand and value.location == location]
+        if found:
+            return found
+    return ()
+
+
+def _readings(values: Sequence[SampledValue]) -> _Readings:
+    """Splits into total and phases; what is said twice of one phase counts at the larger magnitude."""
+    per_phase: dict[Phase, float] = {}
+    for value in values:
+        for phase in value.phases:
+            per_phase[phase] = max(per_phase.get(phase, value.value), value.value, key=abs)
+    totals = [value.value for value in values if not value.phases]
+    return _Readings(max(totals, key=abs) if totals else None, per_phase)
+
+
+def _voltage(values: Sequence[SampledValue]) -> dict[Phase, float]:
+    """Line to neutral per phase; a line-to-line voltage counts for its first phase, one without a phase for none."""
+    voltage: dict[Phase, float] = {}
+    for value in sorted(values, key=lambda value: not value.is_line_to_line):
+        volts = value.value / math.sqrt(3.0) if value.is_line_to_line else value.value
+        if value.phases and volts > 0.0:
+            voltage[value.phases[0]] = volts
+    return voltage
+
+
+def _current(current: _Readings, power: _Readings, voltage: Mapping[Phase, float]) -> dict[Phase, float]:
+    """Amperes per phase by the rules at the top of this file; empty when nothing tells them."""
+    derived = {phase: abs(watts) / _volts(voltage, phase) for phase, watts in power.per_phase.items()}
+    measured = {phase: abs(amps) for phase, amps in current.per_phase.items()}
+    if len(measured) == 1 and not derived:
+        return _spread(*measured.popitem(), power.total, voltage)
+    if measured or derived:
+        return derived | measured
+    return {} if current.total is None else _unphased(abs(current.total), power.total, voltage)
+
+
+def _spread(phase: Phase, amps: float, power_w: float | None, voltage: Mapping[Phase, float]) -> dict[Phase, float]:
+    """Rule 3: one phase's current is believed to be all there is, unless voltage or power speak for more phases."""
+    live = [other for other in Phase if other is phase or voltage.get(other, 0.0) > _LIVE_V]
+    ratio = _power_ratio(power_w, amps, _volts(voltage, phase))
+    if amps == 0.0 or (len(live) == 1 if ratio is None else ratio <= _ONE_PHASE_RATIO):
+        return {phase: amps}
+    if _is_about(ratio, len(Phase)):
+        return dict.fromkeys(Phase, amps)
+    return dict.fromkeys(live, amps) if _is_about(ratio, len(live)) else {}
+
+
+def _unphased(amps: float, power_w: float | None, voltage: Mapping[Phase, float]) -> dict[Phase, float]:
+    """Rule 4."""
+    ratio = _power_ratio(power_w, amps, _volts(voltage, Phase.L1))
+    return dict.fromkeys(Phase, amps) if amps == 0.0 or _is_about(ratio, len(Phase)) else {}
+
+
+def _power_ratio(power_w: float | None, amps: float, volts: float) -> float | None:
+    """How many phases with this current would make that power; None if there is nothing to compare."""
+    return None if power_w is None or amps <= 0.0 else abs(power_w) / (amps * volts)
+
+
+def _is_about(ratio: float | None, phases: int) -> bool:
+    return ratio is not None and abs(ratio - phases) <= _RATIO_TOLERANCE * phases
+
+
+def _volts(voltage: Mapping[Phase, float], phase: Phase) -> float:
+    """The phase's voltage if it is a live one, else the nominal one (some stations report 0 V)."""
+    volts = voltage.get(phase, 0.0)
+    return volts if volts > _LIVE_V else NOMINAL_VOLTAGE_V

@@ -1,0 +1,47 @@
+"""Which payloads are the same in every version?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local_controller.profiles.units import round_down
+from local_controller.station.dialects.base import BootAnswer, OwnProfile, Payload
+from local_controller.station.dialects.reading import Fields, timestamp
+from local_controller.station.words import RegistrationStatus
+
+LIMIT_STEP = 0.1
+"""1.6 demands a multiple of 0.1 (A and W alike); 2.x has the same step for the sake of the stations."""
+
+
+def read_boot_answer(answer: Payload) -> BootAnswer:
+    """The answer to BootNotification."""
+    fields = Fields("BootNotification", answer)
+    return BootAnswer(fields.need_one_of("status", RegistrationStatus), fields.moment("currentTime"))
+
+
+def write_profile(own: OwnProfile, id_name: str, schedule: Any) -> Payload:
+    """An own profile without its transaction; always stack level 0 and Absolute."""
+    profile = {
+        id_name: own.id,
+        "stackLevel": 0,
+        "chargingProfilePurpose": own.purpose.value,
+        "chargingProfileKind": "Absolute",
+        "chargingSchedule": schedule,
+    }
+    if own.valid_to is not None:
+        profile["validTo"] = timestamp(own.valid_to)
+    return profile
+
+
+def write_schedule(own: OwnProfile) -> Payload:
+    """The schedule of an own profile; limits are rounded down to one decimal."""
+    schedule: Payload = {
+        "startSchedule": timestamp(own.start),
+        "chargingRateUnit": own.unit.value,
+        "chargingSchedulePeriod": [
+            {"startPeriod": start_s, "limit": round_down(limit, LIMIT_STEP)} for start_s, limit in own.periods
+        ],
+    }
+    if own.duration_s is not None:
+        schedule["duration"] = own.duration_s
+    return schedule

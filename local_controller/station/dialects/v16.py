@@ -1,0 +1,213 @@
+"""How does OCPP 1.6 say it? (edition 2 with errata; JSON)
+
+Here "charge point" and "connector" are the standard's words; every connector is an EVSE of its own to us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from local_controller.profiles.installed import Criteria
+from local_controller.profiles.profile import Purpose
+from local_controller.station.dialects.base import (
+    BootAnswer,
+    BootCall,
+    EventType,
+    MeterReport,
+    OwnProfile,
+    Payload,
+    ProfileQuery,
+    ProfileSet,
+    RemoteStart,
+    StatedCapability,
+    TransactionEvent,
+)
+from local_controller.station.dialects.charging_profile import read_profile
+from local_controller.station.dialects.reading import Fields
+from local_controller.station.dialects.sampled import meter_sample, sampled_value
+from local_controller.station.dialects.shared import read_boot_answer, write_profile, write_schedule
+from local_controller.station.dialects.stated import stated_integer, stated_units
+from local_controller.station.words import (
+    ChargingState,
+    ConnectorChanged,
+    ConnectorStatus,
+    MeterSample,
+    NeedsKnown,
+    OcppVersion,
+)
+
+_CHARGE_POINT_MAX = "ChargePointMaxProfile"
+_PURPOSES = {
+    _CHARGE_POINT_MAX: Purpose.CHARGING_STATION_MAX_PROFILE,
+    "TxDefaultProfile": Purpose.TX_DEFAULT_PROFILE,
+    "TxProfile": Purpose.TX_PROFILE,
+}
+_OCCUPIED = ConnectorStatus.OCCUPIED
+_STATES: Mapping[str, tuple[ConnectorStatus, ChargingState | None]] = {
+    "available": (ConnectorStatus.AVAILABLE, ChargingState.IDLE),
+    "preparing": (_OCCUPIED, ChargingState.EV_CONNECTED),
+    "charging": (_OCCUPIED, ChargingState.CHARGING),
+    "suspendedev": (_OCCUPIED, ChargingState.SUSPENDED_EV),
+    "suspendedevse": (_OCCUPIED, ChargingState.SUSPENDED_EVSE),
+    "finishing": (_OCCUPIED, ChargingState.EV_CONNECTED),
+    "reserved": (ConnectorStatus.RESERVED, None),
+    "unavailable": (ConnectorStatus.UNAVAILABLE, None),
+    "faulted": (ConnectorStatus.FAULTED, None),
+}
+_UNIT_KEY = "ChargingScheduleAllowedChargingRateUnit"
+_STACK_KEY = "ChargeProfileMaxStackLevel"
+_PERIODS_KEY = "ChargingScheduleMaxPeriods"
+
+
+class V16:
+    """The 1.6 dialect."""
+
+    version = OcppVersion.V16
+    format_violation = "FormationViolation"
+
+    def boot(self, payload: Payload) -> BootCall:
+        """BootNotification.req."""
+        fields = Fields("BootNotification", payload)
+        return BootCall(
+            vendor=fields.text("chargePointVendor") or "",
+            model=fields.text("chargePointModel") or "",
+            firmware=fields.text("firmwareVersion") or "",
+            serial=fields.text("chargePointSerialNumber") or fields.text("chargeBoxSerialNumber") or "",
+        )
+
+    def boot_answer(self, answer: Payload) -> BootAnswer:
+        """BootNotification.conf."""
+        return read_boot_answer(answer)
+
+    def heartbeat_time(self, answer: Payload) -> datetime | None:
+        """Heartbeat.conf."""
+        return Fields("Heartbeat", answer).moment("currentTime")
+
+    def connector_changed(self, payload: Payload) -> ConnectorChanged | None:
+        """StatusNotification.req."""
+        fields = Fields("StatusNotification", payload)
+        connector = fields.need_integer("connectorId")
+        status, charging_state = _STATES.get(fields.need_text("status").lower(), (None, None))
+        if status is None:
+            fields.fail("status", "no ChargePointStatus")
+        return ConnectorChanged(connector, 1, status, charging_state) if connector > 0 else None
+
+    def transaction_event(self, action: str, payload: Payload) -> TransactionEvent | None:
+        """StopTransaction.req."""
+        if action != "StopTransaction":
+            return None
+        return TransactionEvent(EventType.ENDED, str(Fields(action, payload).need_integer("transactionId")))
+
+    def transaction_answered(self, action: str, payload: Payload, answer: Payload) -> TransactionEvent | None:
+        """StartTransaction.req with its .conf, which brings the id."""
+        if action != "StartTransaction":
+            return None
+        fields = Fields(action, payload)
+        return TransactionEvent(
+            EventType.STARTED,
+            str(Fields(action, answer).need_integer("transactionId")),
+            evse=fields.need_integer("connectorId"),
+            id_token=fields.text("idTag"),
+        )
+
+    def meter_report(self, action: str, payload: Payload) -> MeterReport | None:
+        """MeterValues.req."""
+        if action != "MeterValues":
+            return None
+        fields = Fields(action, payload)
+        transaction_id = fields.integer("transactionId")
+        return MeterReport(
+            evse=fields.integer("connectorId"),
+            transaction_id=None if transaction_id is None else str(transaction_id),
+            samples=tuple(sample for value in fields.children("meterValue") if (sample := _sample(value))),
+        )
+
+    def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:  # noqa: ARG002 - 1.6 has no such message
+        """1.6 knows no charging needs."""
+        return None
+
+    def purpose(self, payload: Payload) -> Purpose | None:
+        """SetChargingProfile.req."""
+        profile = Fields("SetChargingProfile", payload).need_child("csChargingProfiles")
+        return _PURPOSES.get(profile.need_text("chargingProfilePurpose"))
+
+    def profile_set(self, payload: Payload) -> ProfileSet:
+        """SetChargingProfile.req."""
+        fields = Fields("SetChargingProfile", payload)
+        profile = fields.need_child("csChargingProfiles")
+        read = read_profile(profile, _purpose(profile), "chargingProfileId")
+        return ProfileSet(fields.need_integer("connectorId"), read, profile.data)
+
+    def clear_criteria(self, payload: Payload) -> Criteria:
+        """ClearChargingProfile.req; with an id all other fields are ignored (errata 3.25)."""
+        fields = Fields("ClearChargingProfile", payload)
+        profile_id = fields.integer("id")
+        if profile_id is not None:
+            return Criteria(profile_ids=frozenset({profile_id}))
+        named = fields.text("chargingProfilePurpose")
+        return Criteria(
+            evse=fields.integer("connectorId"),
+            purpose=None if named is None else _purpose(fields),
+            stack_level=fields.integer("stackLevel"),
+        )
+
+    def profile_query(self, action: str, payload: Payload) -> ProfileQuery | None:  # noqa: ARG002 - as above
+        """1.6 has no GetChargingProfiles."""
+        return None
+
+    def remote_start(self, action: str, payload: Payload) -> RemoteStart | None:
+        """RemoteStartTransaction.req."""
+        fields = Fields(action, payload)
+        if action != "RemoteStartTransaction" or (profile := fields.child("chargingProfile")) is None:
+            return None
+        return RemoteStart(
+            evse=fields.integer("connectorId"),
+            id_token=fields.need_text("idTag"),
+            remote_start_id=None,
+            profile=read_profile(profile, _purpose(profile), "chargingProfileId"),
+            original=profile.data,
+            bare={name: value for name, value in payload.items() if name != "chargingProfile"},
+        )
+
+    def set_profile(self, evse: int, own: OwnProfile) -> Payload:
+        """SetChargingProfile.req; limits are rounded down to one decimal (schema: multipleOf 0.1)."""
+        profile = write_profile(own, "chargingProfileId", write_schedule(own))
+        if own.transaction_id is not None:
+            profile["transactionId"] = int(own.transaction_id)
+        return {"connectorId": evse, "csChargingProfiles": profile}
+
+    def clear_purpose(self, criteria: Criteria, purpose: Purpose) -> Payload:
+        """ClearChargingProfile.req."""
+        name = next(name for name, known in _PURPOSES.items() if known is purpose)
+        fields = {"connectorId": criteria.evse, "chargingProfilePurpose": name, "stackLevel": criteria.stack_level}
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def capability_question(self) -> tuple[str, Payload]:
+        """GetConfiguration.req."""
+        return "GetConfiguration", {"key": [_UNIT_KEY, _STACK_KEY, _PERIODS_KEY]}
+
+    def capability_answer(self, answer: Payload) -> StatedCapability:
+        """GetConfiguration.conf."""
+        entries = Fields("GetConfiguration", answer).children("configurationKey")
+        values = {entry.text("key"): entry.raw("value") for entry in entries}
+        return StatedCapability(
+            units=stated_units(values.get(_UNIT_KEY)),
+            max_stack_level=stated_integer(values.get(_STACK_KEY)),
+            max_periods=stated_integer(values.get(_PERIODS_KEY)),
+        )
+
+    def status_answer(self, status: str, reason: str | None = None) -> Payload:  # noqa: ARG002 - 1.6 gives no reasons
+        """Any .conf that is a status."""
+        return {"status": status}
+
+
+def _purpose(fields: Fields) -> Purpose:
+    name = fields.need_text("chargingProfilePurpose")
+    purpose = _PURPOSES.get(name)
+    return purpose or fields.fail("chargingProfilePurpose", f"{name!r:.40} is no purpose of OCPP 1.6")
+
+
+def _sample(meter_value: Fields) -> MeterSample | None:
+    values = [sampled_value(value, value.text("unit"), 0) for value in meter_value.children("sampledValue")]
+    return meter_sample(values, meter_value.moment("timestamp"))

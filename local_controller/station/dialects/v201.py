@@ -1,0 +1,239 @@
+"""How does OCPP 2.0.1 say it? What is the same in 2.1 is inherited there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from local_controller.profiles.installed import Criteria
+from local_controller.profiles.profile import Purpose
+from local_controller.station.dialects.base import (
+    BootAnswer,
+    BootCall,
+    EventType,
+    MeterReport,
+    OwnProfile,
+    Payload,
+    ProfileQuery,
+    ProfileSet,
+    RemoteStart,
+    StatedCapability,
+    TransactionEvent,
+)
+from local_controller.station.dialects.charging_profile import read_profile
+from local_controller.station.dialects.reading import Fields
+from local_controller.station.dialects.sampled import SampledValue, meter_sample, sampled_value
+from local_controller.station.dialects.shared import read_boot_answer, write_profile, write_schedule
+from local_controller.station.dialects.stated import stated_integer, stated_units
+from local_controller.station.words import (
+    ChargingState,
+    ConnectorChanged,
+    ConnectorStatus,
+    MeterSample,
+    NeedsKnown,
+    OcppVersion,
+)
+
+_SMART_CHARGING = "SmartChargingCtrlr"
+_UNIT, _STACK, _PERIODS = "RateUnit", "ProfileStackLevel", "PeriodsPerSchedule"
+_CHARGING_STATES = {state.value.lower(): state for state in ChargingState}
+
+
+class V201:
+    """The 2.0.1 dialect."""
+
+    version = OcppVersion.V201
+    format_violation = "FormatViolation"
+
+    def boot(self, payload: Payload) -> BootCall:
+        """BootNotificationRequest."""
+        station = Fields("BootNotification", payload).need_child("chargingStation")
+        return BootCall(
+            vendor=station.text("vendorName") or "",
+            model=station.text("model") or "",
+            firmware=station.text("firmwareVersion") or "",
+            serial=station.text("serialNumber") or "",
+        )
+
+    def boot_answer(self, answer: Payload) -> BootAnswer:
+        """BootNotificationResponse."""
+        return read_boot_answer(answer)
+
+    def heartbeat_time(self, answer: Payload) -> datetime | None:
+        """HeartbeatResponse."""
+        return Fields("Heartbeat", answer).moment("currentTime")
+
+    def connector_changed(self, payload: Payload) -> ConnectorChanged | None:
+        """StatusNotificationRequest."""
+        fields = Fields("StatusNotification", payload)
+        evse, connector = fields.need_integer("evseId"), fields.need_integer("connectorId")
+        status = fields.need_one_of("connectorStatus", ConnectorStatus)
+        return ConnectorChanged(evse, connector, status) if evse > 0 else None
+
+    def transaction_event(self, action: str, payload: Payload) -> TransactionEvent | None:
+        """TransactionEventRequest."""
+        if action != "TransactionEvent":
+            return None
+        fields = Fields(action, payload)
+        info = fields.need_child("transactionInfo")
+        evse, id_token = fields.child("evse"), fields.child("idToken")
+        return TransactionEvent(
+            type=fields.need_one_of("eventType", EventType),
+            transaction_id=info.need_text("transactionId"),
+            evse=evse.integer("id") if evse else None,
+            id_token=id_token.text("idToken") if id_token else None,
+            remote_start_id=info.integer("remoteStartId"),
+            charging_state=_CHARGING_STATES.get((info.text("chargingState") or "").lower()),
+        )
+
+    def transaction_answered(
+        self,
+        action: str,  # noqa: ARG002 - in 2.x the station gives the id; the answer adds nothing
+        payload: Payload,  # noqa: ARG002
+        answer: Payload,  # noqa: ARG002
+    ) -> TransactionEvent | None:
+        """Nothing: a TransactionEvent says it all by itself."""
+        return None
+
+    def meter_report(self, action: str, payload: Payload) -> MeterReport | None:
+        """MeterValuesRequest, and the meter values of a TransactionEventRequest unless it is a replay of the past."""
+        fields = Fields(action, payload)
+        if action == "MeterValues":
+            return MeterReport(fields.integer("evseId"), None, _samples(fields))
+        if action != "TransactionEvent" or fields.flag("offline"):
+            return None
+        evse, info = fields.child("evse"), fields.need_child("transactionInfo")
+        return MeterReport(evse.integer("id") if evse else None, info.text("transactionId"), _samples(fields))
+
+    def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:
+        """NotifyEVChargingNeedsRequest."""
+        if action != "NotifyEVChargingNeeds":
+            return None
+        fields = Fields(action, payload)
+        needs = fields.need_child("chargingNeeds")
+        return NeedsKnown(fields.need_integer("evseId"), self._energy_wh(needs), needs.moment("departureTime"))
+
+    def _energy_wh(self, needs: Fields) -> float | None:
+        """The energy that the car asks for, in AC or DC."""
+        for name in ("acChargingParameters", "dcChargingParameters"):
+            parameters = needs.child(name)
+            if parameters and (energy_wh := parameters.number("energyAmount")) is not None:
+                return energy_wh
+        return None
+
+    def purpose(self, payload: Payload) -> Purpose | None:
+        """SetChargingProfileRequest."""
+        profile = Fields("SetChargingProfile", payload).need_child("chargingProfile")
+        name = profile.need_text("chargingProfilePurpose")
+        return next((purpose for purpose in Purpose if purpose.value == name), None)
+
+    def profile_set(self, payload: Payload) -> ProfileSet:
+        """SetChargingProfileRequest."""
+        fields = Fields("SetChargingProfile", payload)
+        profile = fields.need_child("chargingProfile")
+        read = read_profile(profile, profile.need_one_of("chargingProfilePurpose", Purpose))
+        return ProfileSet(fields.need_integer("evseId"), read, profile.data)
+
+    def clear_criteria(self, payload: Payload) -> Criteria:
+        """ClearChargingProfileRequest: an id, or criteria that all must match (K10)."""
+        fields = Fields("ClearChargingProfile", payload)
+        profile_id = fields.integer("chargingProfileId")
+        if profile_id is not None:
+            return Criteria(profile_ids=frozenset({profile_id}))
+        criteria = fields.child("chargingCriteria")
+        if criteria is None:
+            return Criteria()
+        return Criteria(
+            evse=criteria.integer("evseId"),
+            purpose=criteria.one_of("chargingProfilePurpose", Purpose),
+            stack_level=criteria.integer("stackLevel"),
+        )
+
+    def profile_query(self, action: str, payload: Payload) -> ProfileQuery | None:
+        """GetChargingProfilesRequest."""
+        if action != "GetChargingProfiles":
+            return None
+        fields = Fields(action, payload)
+        wanted = fields.child("chargingProfile") or Fields(action, {})
+        criteria = Criteria(
+            profile_ids=frozenset(_integers(wanted, "chargingProfileId")) or None,
+            evse=fields.integer("evseId"),
+            purpose=wanted.one_of("chargingProfilePurpose", Purpose),
+            stack_level=wanted.integer("stackLevel"),
+        )
+        sources = frozenset(str(source) for source in wanted.raw("chargingLimitSource") or ()) or None
+        return ProfileQuery(fields.need_integer("requestId"), criteria, sources)
+
+    def remote_start(self, action: str, payload: Payload) -> RemoteStart | None:
+        """RequestStartTransactionRequest."""
+        fields = Fields(action, payload)
+        if action != "RequestStartTransaction" or (profile := fields.child("chargingProfile")) is None:
+            return None
+        return RemoteStart(
+            evse=fields.integer("evseId"),
+            id_token=fields.need_child("idToken").need_text("idToken"),
+            remote_start_id=fields.need_integer("remoteStartId"),
+            profile=read_profile(profile, profile.need_one_of("chargingProfilePurpose", Purpose)),
+            original=profile.data,
+            bare={name: value for name, value in payload.items() if name != "chargingProfile"},
+        )
+
+    def set_profile(self, evse: int, own: OwnProfile) -> Payload:
+        """SetChargingProfileRequest; the schedule's id is the profile's."""
+        profile = write_profile(own, "id", [{"id": own.id} | write_schedule(own)])
+        if own.transaction_id is not None:
+            profile["transactionId"] = own.transaction_id
+        return {"evseId": evse, "chargingProfile": profile}
+
+    def clear_purpose(self, criteria: Criteria, purpose: Purpose) -> Payload:
+        """ClearChargingProfileRequest."""
+        fields = {
+            "evseId": criteria.evse,
+            "chargingProfilePurpose": purpose.value,
+            "stackLevel": criteria.stack_level,
+        }
+        return {"chargingCriteria": {name: value for name, value in fields.items() if value is not None}}
+
+    def capability_question(self) -> tuple[str, Payload]:
+        """GetVariablesRequest."""
+        component = {"name": _SMART_CHARGING}
+        data = [{"component": component, "variable": {"name": name}} for name in (_UNIT, _STACK, _PERIODS)]
+        return "GetVariables", {"getVariableData": data}
+
+    def capability_answer(self, answer: Payload) -> StatedCapability:
+        """GetVariablesResponse."""
+        values = {
+            result.need_child("variable").text("name"): result.raw("attributeValue")
+            for result in Fields("GetVariables", answer).children("getVariableResult")
+            if result.text("attributeStatus") == "Accepted"
+        }
+        return StatedCapability(
+            units=stated_units(values.get(_UNIT)),
+            max_stack_level=stated_integer(values.get(_STACK)),
+            max_periods=stated_integer(values.get(_PERIODS)),
+        )
+
+    def status_answer(self, status: str, reason: str | None = None) -> Payload:
+        """Any response that is a status."""
+        return {"status": status} if reason is None else {"status": status, "statusInfo": {"reasonCode": reason}}
+
+
+def _samples(fields: Fields) -> tuple[MeterSample, ...]:
+    return tuple(sample for value in fields.children("meterValue") if (sample := _sample(value)))
+
+
+def _sample(meter_value: Fields) -> MeterSample | None:
+    values = [_sampled(value) for value in meter_value.children("sampledValue")]
+    return meter_sample(values, meter_value.moment("timestamp"))
+
+
+def _sampled(value: Fields) -> SampledValue | None:
+    """`unitOfMeasure`, or the plain `unit` of stations that grew up with 1.6."""
+    measure = value.child("unitOfMeasure") or Fields(value.action, {"unit": value.raw("unit")}, value.path)
+    return sampled_value(value, measure.text("unit"), measure.integer("multiplier") or 0)
+
+
+def _integers(fields: Fields, name: str) -> list[int]:
+    values = fields.raw(name) or []
+    if not isinstance(values, list):
+        values = [values]
+    return [Fields(fields.action, {name: value}, fields.path).need_integer(name) for value in values]

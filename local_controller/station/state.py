@@ -1,0 +1,77 @@
+"""What do we know about one charging station? The facts that its blocks share.
+
+It outlives a connection: a station keeps its profiles and its transactions over a reconnect, so we must too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from local_controller.clock import Instant
+from local_controller.station.blocks.virtual_store import VirtualStore
+from local_controller.station.capability import Capability
+from local_controller.station.words import ChargingState, ConnectorStatus, OcppVersion, RegistrationStatus
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A running transaction of an EVSE.
+
+    phases_in_use: phases with at least 1 A in the latest sample that showed any current; None if none did yet.
+    """
+
+    evse: int
+    transaction_id: str
+    started: Instant
+    id_token: str | None = None
+    remote_start_id: int | None = None
+    charging_state: ChargingState | None = None
+    phases_in_use: int | None = None
+
+
+@dataclass(slots=True)
+class StationState:
+    """One station. `connectors` is keyed by (evse, connector), `transactions` by evse.
+
+    registration: the CSMS's answer to a BootNotification on this connection; None if there was none.
+    answered: a CALL of the station was answered normally on this connection.
+    csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
+    """
+
+    identity: str
+    version: OcppVersion
+    registration: RegistrationStatus | None = None
+    answered: bool = False
+    csms_ahead_s: float = 0.0
+    connectors: dict[tuple[int, int], ConnectorStatus] = field(default_factory=dict)
+    transactions: dict[int, Transaction] = field(default_factory=dict)
+    store: VirtualStore = field(default_factory=VirtualStore)
+    capability: Capability = field(default_factory=Capability)
+
+    def connected(self) -> None:
+        """A new connection: what only holds for one is unknown again."""
+        self.registration, self.answered = None, False
+
+    @property
+    def may_call(self) -> bool:
+        """Whether we may send CALLs to the station (LC-039).
+
+        After a BootNotification only once it was accepted; after a pure reconnect once a CALL of the station was
+        answered normally, which no CSMS does before it has accepted the station (FR.04).
+        """
+        if self.registration is None:
+            return self.answered
+        return self.registration is RegistrationStatus.ACCEPTED
+
+    def station_time(self, now: Instant) -> datetime:
+        """The station's clock, which is the CSMS's (LC-044)."""
+        return now.utc + timedelta(seconds=self.csms_ahead_s)
+
+    def to_our_time(self, moment: datetime) -> datetime:
+        """A moment of the station's clock on ours."""
+        return moment - timedelta(seconds=self.csms_ahead_s)
+
+    def transaction(self, transaction_id: str | None) -> Transaction | None:
+        """The running transaction with this id."""
+        return next((t for t in self.transactions.values() if t.transaction_id == transaction_id), None)

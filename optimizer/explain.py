@@ -1,0 +1,130 @@
+"""Why does a car get no more than this? The binding row or bound of block 0 in plain English, with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optimizer.problem import PHASES, ChargingNeed, CircuitLimit, Problem, Reason
+
+NOISE_A = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One phase of one circuit in block 0: what it has, what is left, how many cars run on it, who gets most."""
+
+    circuit: CircuitLimit
+    phase: int
+    available_a: float
+    left_a: float
+    running: int
+    first: ChargingNeed | None
+
+    def __str__(self) -> str:
+        source = f" ({self.circuit.source})" if self.circuit.source else ""
+        available = f"{self.available_a:.1f} A available for charging{source}"
+        return f"{self.circuit.label}, {PHASES[self.phase]}: {available}, {_sharing(self.running)}"
+
+
+def _sharing(cars: int) -> str:
+    return {0: "no car uses it", 1: "one car uses it"}.get(cars, f"{cars} cars share it")
+
+
+def explain(problem: Problem, currents_a: Mapping[str, Sequence[float]]) -> dict[str, tuple[Reason, ...]]:
+    """Reasons per need, the decisive one first, read off the currents of block 0 alone (whoever made them)."""
+    now = {need.id: currents_a[need.id][0] for need in problem.needs}
+    by_row = _rows(problem, now)
+    return {
+        need.id: _reasons(need, now, [by_row[circuit, phase] for circuit in need.circuits for phase in need.phases])
+        for need in problem.needs
+    }
+
+
+def _rows(problem: Problem, now: Mapping[str, float]) -> dict[tuple[str, int], _Row]:
+    loading: dict[tuple[str, int], list[ChargingNeed]] = {}
+    for need in problem.needs:
+        for circuit in need.circuits:
+            for phase in need.phases:
+                loading.setdefault((circuit, phase), []).append(need)
+    circuits = {circuit.id: circuit for circuit in problem.circuits}
+    return {(name, phase): _row(circuits[name], phase, needs, now) for (name, phase), needs in loading.items()}
+
+
+def _row(circuit: CircuitLimit, phase: int, needs: list[ChargingNeed], now: Mapping[str, float]) -> _Row:
+    available = max(circuit.available_a[0][phase], 0.0)
+    running = [now[need.id] for need in needs if now[need.id] > 0]
+    first = max(needs, key=lambda need: now[need.id]) if running else None
+    return _Row(circuit, phase, available, available - sum(running), len(running), first)
+
+
+def _reasons(need: ChargingNeed, now: Mapping[str, float], rows: list[_Row]) -> tuple[Reason, ...]:
+    current = now[need.id]
+    if need.energy_wh == 0:
+        return (Reason("energy_met", f"{need.id} pauses at 0 A: it has all the energy that was asked for."),)
+    if current == 0:
+        return _paused(need, rows)
+    bounds = _bounds(need, current)
+    full = min(rows, key=lambda row: row.left_a, default=None)
+    if bounds:
+        return bounds
+    if full is None or full.left_a >= need.step_a - NOISE_A:
+        return _last_energy(need, current)
+    text = f"{current:.1f} A: {full}."
+    circuit = Reason("circuit", text, full.circuit.id, full.phase, full.available_a)
+    return (circuit, *_favoured(need, now, full))
+
+
+def _bounds(need: ChargingNeed, current: float) -> tuple[Reason, ...]:
+    """The car's own bounds that a further step would pass."""
+    ceiling = need.ceiling_a[0] if need.ceiling_a is not None else None
+    beyond = current + need.step_a - NOISE_A
+    if ceiling is not None and beyond > ceiling and ceiling <= need.max_a:
+        text = f"{current:.1f} A: the CSMS's charging profile allows {ceiling:.1f} A."
+        return (Reason("csms_profile", text, limit_a=ceiling),)
+    if beyond > need.max_a:
+        text = f"{current:.1f} A: car, cable and station take at most {need.max_a:.1f} A."
+        return (Reason("vehicle_max", text, limit_a=need.max_a),)
+    return ()
+
+
+def _last_energy(need: ChargingNeed, current: float) -> tuple[Reason, ...]:
+    """Nothing else binds: the current is enough for the rest, if that is known."""
+    if need.energy_wh is None:
+        return ()
+    text = f"{current:.1f} A: enough for the {need.energy_wh / 1000:.1f} kWh that it still wants."
+    return (Reason("energy_met", text),)
+
+
+def _paused(need: ChargingNeed, rows: list[_Row]) -> tuple[Reason, ...]:
+    ceiling = need.ceiling_a[0] if need.ceiling_a is not None else None
+    least = f"its minimum of {need.min_a:.1f} A"
+    if ceiling is not None and ceiling < need.min_a:
+        text = f"Paused: the CSMS's charging profile allows {ceiling:.1f} A, less than {least}."
+        return (Reason("csms_profile", text, limit_a=ceiling),)
+    if need.max_a < need.min_a:
+        text = f"Paused: car, cable and station take at most {need.max_a:.1f} A, less than {least}."
+        return (Reason("vehicle_max", text, limit_a=need.max_a),)
+    if not rows:
+        return ()
+    full = min(rows, key=lambda row: row.left_a)
+    text = f"Paused: {full}; {max(full.left_a, 0.0):.1f} A left, less than {least}."
+    return (Reason("minimum_rate", text, full.circuit.id, full.phase, full.available_a),)
+
+
+def _favoured(need: ChargingNeed, now: Mapping[str, float], row: _Row) -> tuple[Reason, ...]:
+    """Who gets most on this row, if that is more than steps explain, and what speaks for that car."""
+    if row.first is None or now[row.first.id] - now[need.id] <= max(need.step_a, row.first.step_a) + NOISE_A:
+        return ()
+    most = now[row.first.id]
+    text = f"{row.first.id} gets {most:.1f} A there{_merit(row.first, most)}."
+    return (Reason("shared", text, row.circuit.id, row.phase, most),)
+
+
+def _merit(other: ChargingNeed, current: float) -> str:
+    if current <= other.min_a + other.step_a:
+        return f", its minimum is {other.min_a:.1f} A"
+    if other.departure_s is not None and other.energy_wh is not None:
+        hours = max(other.departure_s, 0.0) / 3600
+        return f", it wants {other.energy_wh / 1000:.1f} kWh and leaves in {hours:.1f} h"
+    return ", so that all together get the most energy"

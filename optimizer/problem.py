@@ -1,0 +1,196 @@
+"""What is asked of the optimizer, what does it answer? Frozen data with units in the names; amperes are per phase."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+PHASES = ("L1", "L2", "L3")
+"""The phases of the grid; a phase is given as its index 0..2."""
+
+DEFAULT_ENERGY_WH = 13_000.0
+"""What a car is assumed to want when nobody said: the prior with which the method was measured on real sessions."""
+
+HORIZON_BLOCKS = ((6, 300.0), (6, 900.0), (8, 1800.0), (6, 3600.0))
+"""Number and width (s) of blocks, near to far. This grid keeps 99.95 % of the value of 144 blocks of 5 min."""
+
+
+def _demand(condition: bool, where: str, field: str, rule: str, value: object) -> None:
+    """ValueError that names the guilty object, its field, the rule and the value, unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{where}: {field} must be {rule}, is {value!r}")
+
+
+def _at_least_zero(value: float) -> bool:
+    return math.isfinite(value) and value >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """Blocks of time, as edges in seconds from now: the first is 0, they ascend, there is one more than blocks."""
+
+    edges_s: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        edges = self.edges_s
+        _demand(len(edges) >= 2 and edges[0] == 0, "Horizon", "edges_s", "two or more edges, the first 0", edges)
+        ascending = all(a < b for a, b in pairwise(edges)) and math.isfinite(edges[-1])
+        _demand(ascending, "Horizon", "edges_s", "finite and ascending", edges)
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return len(self.edges_s) - 1
+
+
+def variable_horizon(now_s_of_day: float) -> Horizon:
+    """About 12 h in 26 blocks, fine near and coarse far: 6 x 5 min, 6 x 15 min, 8 x 30 min, 6 x 1 h.
+
+    Each edge lies on a multiple of its block's width on the clock (`now_s_of_day`: seconds since midnight), so that
+    plans made minutes apart share their edges and prices change on an edge. Where the width grows, and at the first
+    edge, a block is therefore between half and one and a half of its width long.
+    """
+    edges = [now_s_of_day]
+    for count, width_s in HORIZON_BLOCKS:
+        for _ in range(count):
+            edges.append(math.ceil((edges[-1] + width_s / 2) / width_s) * width_s)
+    return Horizon(tuple(edge - now_s_of_day for edge in edges))
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitLimit:
+    """What a circuit can still carry for cars.
+
+    available_a: [block][phase] amperes left for cars: base load, margins and reserves are already subtracted, so it
+        may be negative, which means that the cars below must not draw anything there.
+    label, source: as the facility manager knows them ("Garage fuse", "63 A fuse" or "EMS limit"), for explanations.
+    """
+
+    id: str
+    label: str
+    available_a: tuple[tuple[float, float, float], ...]
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for block in self.available_a:
+            sound = len(block) == len(PHASES) and all(map(math.isfinite, block))
+            _demand(sound, f"CircuitLimit {self.id!r}", "available_a", "three finite numbers per block", block)
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingNeed:
+    """One car at one EVSE and what it wants.
+
+    circuits: ids of all circuits that carry it, leaf first. phases: indexes of the grid phases it loads; the same
+        current flows on each of them.
+    min_a, max_a, step_a: a running car gets a multiple of step_a between them; otherwise it gets 0 A. A car whose
+        maximum is below its minimum cannot run, which is an answer and not an error.
+    energy_wh: still wanted; 0 means served. None means unknown: DEFAULT_ENERGY_WH count as wanted, and more than
+        that is given freely but at half the worth, so it yields to cars that are known to want it.
+    departure_s: seconds from now; None means it stays over the horizon. A car that overstayed (0 or less) counts as
+        present in block 0: it is still there, so it is still served, and it may leave any moment, so it is urgent.
+    ceiling_a: [block] amperes that the CSMS's profiles allow; None means no constraint.
+    present_a: what it has now; a car that charges is kept charging rather than swapped for an equal one.
+    priority: of two cars that cannot both run at their minimum, the higher runs. It does not scale the currents.
+        At equal priority a charging car goes before a waiting one, and then the earlier in `Problem.needs`.
+    """
+
+    id: str
+    circuits: tuple[str, ...]
+    phases: tuple[int, ...]
+    min_a: float = 6.0
+    max_a: float = 32.0
+    step_a: float = 0.1
+    energy_wh: float | None = None
+    departure_s: float | None = None
+    ceiling_a: tuple[float, ...] | None = None
+    present_a: float = 0.0
+    priority: int = 0
+    voltage_v: float = 230.0
+
+    def __post_init__(self) -> None:
+        where = f"ChargingNeed {self.id!r}"
+        phases_sound = 0 < len(self.phases) == len(set(self.phases)) and set(self.phases) <= {0, 1, 2}
+        _demand(phases_sound, where, "phases", "one to three different indexes of 0, 1, 2", self.phases)
+        _demand(len(set(self.circuits)) == len(self.circuits), where, "circuits", "different ids", self.circuits)
+        for field in ("min_a", "max_a", "present_a"):
+            _demand(_at_least_zero(getattr(self, field)), where, field, "finite, 0 or more", getattr(self, field))
+        for field in ("step_a", "voltage_v"):
+            value = getattr(self, field)
+            _demand(math.isfinite(value) and value > 0, where, field, "finite, above 0", value)
+        if self.energy_wh is not None:
+            _demand(_at_least_zero(self.energy_wh), where, "energy_wh", "None or finite, 0 or more", self.energy_wh)
+        if self.departure_s is not None:
+            _demand(math.isfinite(self.departure_s), where, "departure_s", "None or finite", self.departure_s)
+        for ceiling in self.ceiling_a or ():
+            _demand(_at_least_zero(ceiling), where, "ceiling_a", "None or finite numbers, 0 or more", ceiling)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A horizon, the circuits and the cars. Every circuit and ceiling has one entry per block of the horizon."""
+
+    horizon: Horizon
+    circuits: tuple[CircuitLimit, ...]
+    needs: tuple[ChargingNeed, ...]
+
+    def __post_init__(self) -> None:
+        blocks = self.horizon.blocks
+        _demand_unique("circuits", (circuit.id for circuit in self.circuits))
+        _demand_unique("needs", (need.id for need in self.needs))
+        for circuit in self.circuits:
+            fits = len(circuit.available_a) == blocks
+            _demand(fits, f"CircuitLimit {circuit.id!r}", "available_a", f"{blocks} blocks", len(circuit.available_a))
+        known = {circuit.id for circuit in self.circuits}
+        for need in self.needs:
+            where = f"ChargingNeed {need.id!r}"
+            _demand(known.issuperset(need.circuits), where, "circuits", "ids of Problem.circuits", need.circuits)
+            if need.ceiling_a is not None:
+                _demand(len(need.ceiling_a) == blocks, where, "ceiling_a", f"{blocks} blocks", len(need.ceiling_a))
+
+
+def _demand_unique(field: str, ids: Iterable[str]) -> None:
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    _demand(not twice, "Problem", field, "of different ids", twice)
+
+
+ReasonCode = Literal["circuit", "shared", "vehicle_max", "csms_profile", "energy_met", "minimum_rate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a car gets no more in block 0.
+
+    code: "circuit" a circuit is full; "shared" another car on that circuit gets more, and why; "vehicle_max" the
+        maximum of car, cable or station; "csms_profile" the CSMS's charging profile; "energy_met" it wants no more;
+        "minimum_rate" it is paused because what is left is less than its minimum.
+    text: one sentence in plain English with numbers and units. circuit, phase: the row that binds, if one does.
+    limit_a: the amperes per phase that the code speaks of (of the circuit: what it has for all cars).
+    """
+
+    code: ReasonCode
+    text: str
+    circuit: str | None = None
+    phase: int | None = None
+    limit_a: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Currents per need and block, in amperes per phase.
+
+    Block 0 can be told to stations: 0 or at least the minimum, on steps, no circuit or ceiling exceeded. The later
+    blocks keep all limits too, but are a plan: steps and minimums are applied when their time comes.
+    status: "optimal" the plan of the program; "share" max-min fair shares, asked for or because the solver gave up;
+        "timeout_share" the same because time ran out; "empty" nobody needs anything.
+    solve_s: seconds spent building and solving the program; 0 where none was solved.
+    """
+
+    currents_a: Mapping[str, tuple[float, ...]]
+    status: Literal["optimal", "share", "timeout_share", "empty"]
+    solve_s: float
+    reasons: Mapping[str, tuple[Reason, ...]]

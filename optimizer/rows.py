@@ -1,0 +1,108 @@
+"""Which car loads which row (a phase of a circuit), and how much may it draw in each block? Arrays for the makers.
+
+Shapes: N needs, R rows that some car loads, K blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.problem import Problem
+
+Array = npt.NDArray[np.float64]
+
+TINY_A = 1e-9
+"""Rounding noise of sums of currents; the judge (`check`) tolerates a thousand times more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that cars load.
+
+    names: (circuit index, phase) of each row. of_need: the rows that each need loads. loads: the same as (R, N), 1
+    where the need loads the row. available_a: (R, K), never negative: a circuit without room allows its cars 0 A.
+    """
+
+    names: tuple[tuple[int, int], ...]
+    of_need: tuple[tuple[int, ...], ...]
+    loads: Array
+    available_a: Array
+
+
+def rows_of(problem: Problem) -> Rows:
+    """The rows of a problem, in the order in which its needs mention them."""
+    index = {circuit.id: c for c, circuit in enumerate(problem.circuits)}
+    number: dict[tuple[int, int], int] = {}
+    of_need = tuple(
+        tuple(number.setdefault((index[name], phase), len(number)) for name in need.circuits for phase in need.phases)
+        for need in problem.needs
+    )
+    loads = np.zeros((len(number), len(of_need)))
+    for n, rows in enumerate(of_need):
+        loads[rows, n] = 1.0
+    available = [np.array([block[phase] for block in problem.circuits[c].available_a]) for c, phase in number]
+    return Rows(
+        tuple(number), of_need, loads, np.array(available).reshape(len(number), problem.horizon.blocks).clip(min=0.0)
+    )
+
+
+def hours_of(problem: Problem) -> Array:
+    """(N, K) hours that each car is there in each block; all of them are there in block 0."""
+    edges = np.array(problem.horizon.edges_s)
+    stays = [edges[-1] if need.departure_s is None else max(need.departure_s, edges[1]) for need in problem.needs]
+    until = np.array(stays)[:, None]
+    hours: Array = (np.minimum(edges[1:], until) - edges[:-1]).clip(min=0.0) / 3600
+    return hours
+
+
+def wh_per_ampere(problem: Problem) -> Array:
+    """(N, K) energy that one ampere per phase brings in each block."""
+    watts = np.array([need.voltage_v * len(need.phases) for need in problem.needs])
+    per_ampere: Array = watts[:, None] * hours_of(problem)
+    return per_ampere
+
+
+def minimum_of(problem: Problem) -> Array:
+    """(N,) the lowest current of a running car: its minimum, on a step."""
+    minimum, step = (np.array([getattr(need, field) for need in problem.needs]) for field in ("min_a", "step_a"))
+    lowest: Array = np.ceil(minimum / step - TINY_A) * step
+    return lowest
+
+
+def caps_of(problem: Problem) -> Array:
+    """(N, K) the highest current of each car in each block, on steps in block 0; 0 where it cannot or need not run.
+
+    In block 0 a car that wants little gets no more than it can use, but its minimum at least: it stops by itself.
+    """
+    per_ampere = wh_per_ampere(problem)
+    minimum = minimum_of(problem)[:, None]
+    blocks = problem.horizon.blocks
+    caps = np.array([_permitted_a(need.max_a, need.ceiling_a, blocks) for need in problem.needs]).reshape(-1, blocks)
+    wanted = np.array([np.inf if need.energy_wh is None else need.energy_wh for need in problem.needs])
+    step = np.array([need.step_a for need in problem.needs])
+    useful = np.ceil(wanted / per_ampere[:, 0] / step - TINY_A) * step
+    caps[:, 0] = np.minimum(np.floor(caps[:, 0] / step + TINY_A) * step, np.maximum(useful, minimum[:, 0]))
+    caps[(caps < minimum - TINY_A) | (per_ampere == 0) | (wanted == 0)[:, None]] = 0.0
+    return caps
+
+
+def _permitted_a(max_a: float, ceiling_a: tuple[float, ...] | None, blocks: int) -> list[float]:
+    if ceiling_a is None:
+        return [max_a] * blocks
+    return [min(max_a, ceiling) for ceiling in ceiling_a]
+
+
+def trim_to_energy(plan_a: Array, problem: Problem) -> Array:
+    """The plan (N, K) without what follows once the wanted energy is delivered; block 0 stays as it is."""
+    per_ampere = wh_per_ampere(problem)
+    planned = plan_a * per_ampere
+    wanted = np.array([np.inf if need.energy_wh is None else need.energy_wh for need in problem.needs])[:, None]
+    before = planned.cumsum(axis=1) - planned
+    kept: Array = np.minimum(planned, (wanted - before).clip(min=0.0))
+    trimmed: Array = np.divide(kept, per_ampere, out=np.zeros_like(kept), where=per_ampere > 0)
+    trimmed = np.minimum(trimmed, plan_a)  # x * y / y may exceed x by rounding
+    trimmed[:, 0] = plan_a[:, 0]
+    return trimmed

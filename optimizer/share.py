@@ -1,0 +1,42 @@
+"""What would a fair division give each car? Max-min fair currents without a solver: quick enough for every reading.
+
+The answer when there is no time, and the floor that a plan has to beat.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optimizer.explain import explain
+from optimizer.problem import Allocation, Problem
+from optimizer.realize import fill, realized
+from optimizer.rows import TINY_A, Array, Rows, caps_of, rows_of, trim_to_energy
+
+
+def share(problem: Problem) -> Allocation:
+    """Max-min fair currents: nobody could get more without taking from someone who has as little or less.
+
+    Block 0 serves as many minimums as fit, in the order of `ChargingNeed.priority`, and then raises the lowest
+    first. The plan repeats it for as long as the car stays and wants energy; later blocks with less room get less.
+    """
+    if not problem.needs:
+        return Allocation({}, "empty", 0.0, {})
+    rows, caps = rows_of(problem), caps_of(problem)
+    currents = currents_by_id(problem, shared_plan(problem, rows, caps))
+    return Allocation(currents, "share", 0.0, explain(problem, currents))
+
+
+def shared_plan(problem: Problem, rows: Rows, caps_a: Array) -> Array:
+    """`share` on arrays: the plan (N, K)."""
+    now = realized(problem, rows, caps_a[:, 0], caps_a[:, 0])
+    plan = np.minimum(now[:, None], caps_a)
+    plan[:, 0] = now
+    crowded = (rows.loads @ plan > rows.available_a + TINY_A).any(axis=0)
+    for block in np.flatnonzero(crowded):
+        plan[:, block] = fill(rows.loads, rows.available_a[:, block], np.zeros(len(now)), plan[:, block])
+    return trim_to_energy(plan, problem)
+
+
+def currents_by_id(problem: Problem, plan_a: Array) -> dict[str, tuple[float, ...]]:
+    """The plan (N, K) as `Allocation.currents_a`."""
+    return {need.id: tuple(row) for need, row in zip(problem.needs, plan_a.tolist(), strict=True)}

@@ -1,0 +1,64 @@
+"""How does a node of the site look to a Modbus TCP client? Like an Eastron SDM630: input registers, float32, big-endian."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import Self, cast
+
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from site_simulator.site import Gauge
+from site_simulator.vehicle import NOMINAL_V
+
+REFRESH_S = 0.5
+READ_INPUT_REGISTERS = 4
+UNIT = 1
+IMAGE_REGISTERS = 76
+VOLTAGE, CURRENT, POWER, POWER_SUM, FREQUENCY, ENERGY_KWH = 0, 6, 12, 52, 70, 72
+"""First registers; the three phases follow each other, two registers apart."""
+
+
+def image(gauge: Gauge) -> list[int]:
+    """The 76 input registers that show the node's present state."""
+    values = dict.fromkeys(range(0, IMAGE_REGISTERS, 2), 0.0)
+    for phase, amperes in enumerate(gauge.current_a):
+        values[VOLTAGE + 2 * phase] = NOMINAL_V
+        values[CURRENT + 2 * phase] = amperes
+        values[POWER + 2 * phase] = amperes * NOMINAL_V
+    values[POWER_SUM] = sum(gauge.current_a) * NOMINAL_V
+    values[FREQUENCY] = 50.0
+    values[ENERGY_KWH] = gauge.energy_wh / 1000
+    return [register for value in values.values() for register in struct.unpack(">HH", struct.pack(">f", value))]
+
+
+class SimulatedMeter:
+    """A Modbus TCP server on the loopback interface; as a context manager it listens and refreshes itself."""
+
+    def __init__(self, gauge: Gauge, port: int = 0) -> None:
+        self.port = port
+        self._gauge = gauge
+
+    async def __aenter__(self) -> Self:
+        """Listen; `port` then tells where."""
+        unused = [SimData(0, values=False, datatype=DataType.BITS)]
+        registers = [SimData(0, values=image(self._gauge), datatype=DataType.REGISTERS)]
+        device = SimDevice(UNIT, simdata=(unused, unused, [SimData(0, datatype=DataType.REGISTERS)], registers))
+        self._server = ModbusTcpServer(device, address=("127.0.0.1", self.port))
+        await self._server.serve_forever(background=True)
+        listener = cast("asyncio.Server", self._server.transport)  # typed too narrowly
+        self.port = listener.sockets[0].getsockname()[1]
+        self._refreshing = asyncio.create_task(self._refresh())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop answering."""
+        self._refreshing.cancel()
+        await asyncio.wait([self._refreshing])
+        await self._server.shutdown()  # type: ignore[no-untyped-call]  # lacks its annotation
+
+    async def _refresh(self) -> None:
+        while True:
+            await self._server.async_setValues(UNIT, READ_INPUT_REGISTERS, 0, image(self._gauge))
+            await asyncio.sleep(REFRESH_S)

@@ -1,0 +1,68 @@
+"""How do stations of different makes spell what their meter shows?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from site_simulator.vehicle import NOMINAL_V
+
+Sampled = dict[str, Any]
+
+
+class Spelling(StrEnum):
+    """Ways of writing MeterValues that the field has shown."""
+
+    FULL = "full"  # per phase L1..L3 with units, and sums
+    NEUTRAL = "neutral"  # phases called L1-N..L3-N
+    BARE = "bare"  # neither unit nor context; per phase only
+    KILO = "kilo"  # kW per phase, kWh, currents per phase
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A station's meter: amperes per phase as the station counts them, and the import register."""
+
+    current_a: Sequence[float]
+    energy_wh: float
+
+
+def sampled_values(reading: Reading, spelling: Spelling) -> list[Sampled]:
+    """The reading as 1.6 SampledValue objects (all values are text there)."""
+    kilo = spelling is Spelling.KILO
+    suffix = "-N" if spelling is Spelling.NEUTRAL else ""
+    values = [_value("Current.Import", amps, "A", f"L{i}{suffix}") for i, amps in enumerate(reading.current_a, 1)]
+    values += [_value("Voltage", NOMINAL_V, "V", f"L{i}-N") for i, _ in enumerate(reading.current_a, 1)]
+    if spelling in {Spelling.BARE, Spelling.KILO}:
+        values += [
+            _value("Power.Active.Import", amps * NOMINAL_V, "W", f"L{i}", kilo=kilo)
+            for i, amps in enumerate(reading.current_a, 1)
+        ]
+    else:
+        values.append(_value("Power.Active.Import", sum(reading.current_a) * NOMINAL_V, "W"))
+    values.append(_value("Energy.Active.Import.Register", reading.energy_wh, "Wh", kilo=kilo))
+    return [_bare(value) for value in values] if spelling is Spelling.BARE else values
+
+
+def _value(measurand: str, number: float, unit: str, phase: str | None = None, *, kilo: bool = False) -> Sampled:
+    value = {"value": f"{number / 1000:.4f}" if kilo else f"{number:.2f}", "context": "Sample.Periodic"}
+    value |= {"measurand": measurand, "unit": f"k{unit}" if kilo else unit}
+    return value if phase is None else value | {"phase": phase}
+
+
+def _bare(value: Sampled) -> Sampled:
+    """Without what the standard gives a default: W and Wh, Sample.Periodic."""
+    return {key: text for key, text in value.items() if key not in {"context", "unit"}}
+
+
+def sampled_values_2x(reading: Reading, spelling: Spelling) -> list[Sampled]:
+    """The reading as 2.x SampledValue objects: numbers, and the unit in an object of its own."""
+    return [_as_2x(value) for value in sampled_values(reading, spelling)]
+
+
+def _as_2x(value: Sampled) -> Sampled:
+    modern = value | {"value": float(value["value"])}
+    unit = modern.pop("unit", None)
+    return modern if unit is None else modern | {"unitOfMeasure": {"unit": unit}}

@@ -1,0 +1,141 @@
+"""Is the data about meters sound, and do registers become the right values?"""
+
+from __future__ import annotations
+
+import math
+import struct
+from datetime import UTC, datetime
+from importlib import resources
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local_controller.adapters.modbus.decode import decode_reading, decode_value
+from local_controller.adapters.modbus.device import Device, Point, known_devices, load_device, parse_device
+from local_controller.clock import Instant
+from local_controller.errors import SourceError
+from local_controller.site.readings import Doubt, implausible
+
+NOW = Instant(0.0, datetime(2026, 11, 22, tzinfo=UTC))
+SDM630 = load_device("eastron_sdm630")
+EM340 = load_device("carlo_gavazzi_em3x0_em5x0")
+SDM630_TEXT = (
+    resources.files("local_controller.adapters.modbus").joinpath("devices/eastron_sdm630.yaml").read_text("utf-8")
+)
+
+
+def f32(**values: float) -> dict[int, int]:
+    """Registers of big-endian floats: f32(a0=230.0) fills registers 0 and 1."""
+    return {
+        int(name[1:]) + offset: word
+        for name, value in values.items()
+        for offset, word in enumerate(struct.unpack(">HH", struct.pack(">f", value)))
+    }
+
+
+def sdm630(**changes: float) -> dict[int, int]:
+    """A plausible image of an SDM630: 10 A on each phase, L2 exports."""
+    volts = {"a0": 230.0, "a2": 230.0, "a4": 230.0}
+    amperes = {"a6": 10.0, "a8": 10.0, "a10": 10.0}
+    watts = {"a12": 2300.0, "a14": -2300.0, "a16": 2300.0, "a52": 2300.0}
+    return f32(**(volts | amperes | watts | {"a70": 50.0, "a72": 12.5} | changes))
+
+
+def test_at_least_eight_meters_are_known_and_every_file_loads() -> None:
+    devices = [load_device(name) for name in known_devices()]
+    assert len(devices) >= 8
+    assert {"eastron_sdm630", "shelly_pro_3em", "siemens_pac"} <= {device.id for device in devices}
+
+
+def test_an_unknown_device_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(SourceError, match=r"no meter data for 'sdm'; known are: .*eastron_sdm630"):
+        load_device("sdm")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("word_order: big", "word_order: middle", "word_order: Input should be 'big' or 'little'"),
+        ("function_code: 4", "function_code: 4\ncolour: red", "colour: Extra inputs are not permitted"),
+        ("[[0, 36], [52, 22]]", "[[0, 126], [52, 22]]", "a read carries 1 to 125 registers"),
+        ("[[0, 36], [52, 22]]", "[[0, 36], [52, 21]]", r"register 72 \(f32\) lies in no block"),
+        ("at: [0, 2, 4]", "at: [0, 2]", r"points\.voltage_v\.at"),
+        ("type: f32", "type: f33", r"points\.voltage_v\.type"),
+        ("word_order: big", "word_order: big\nword_order: big", "duplicate key"),
+        ("vendor: Eastron", "\tvendor: Eastron", "cannot start any token"),
+    ],
+)
+def test_a_mistake_in_device_data_is_named(old: str, new: str, text: str) -> None:
+    assert old in SDM630_TEXT
+    with pytest.raises(SourceError, match=rf"(?s)meter data x: .*{text}"):
+        parse_device("x", SDM630_TEXT.replace(old, new, 1))
+
+
+def test_an_empty_device_file_is_named() -> None:
+    with pytest.raises(SourceError, match="meter data x: expected keys and values, found None"):
+        parse_device("x", "")
+
+
+def test_a_magnitude_gets_the_sign_of_its_phase_power() -> None:
+    reading = decode_reading(SDM630, sdm630(), meter="grid", asked_at=NOW)
+    assert reading.current_a == (10.0, -10.0, 10.0)
+    assert (reading.power_w, reading.energy_import_wh) == (2300.0, 12_500.0)
+    assert implausible(reading) == []
+
+
+def test_inverted_transformers_turn_power_and_current_and_hide_the_import_register() -> None:
+    reading = decode_reading(SDM630, sdm630(), meter="grid", asked_at=NOW, invert=True)
+    assert reading.current_a == (-10.0, 10.0, -10.0)
+    assert reading.phase_power_w == (-2300.0, 2300.0, -2300.0)
+    assert (reading.power_w, reading.energy_import_wh) == (-2300.0, None)
+
+
+@pytest.mark.parametrize("nothing", [math.nan, math.inf, -math.inf])
+def test_nan_is_absent_and_never_zero(nothing: float) -> None:
+    image = sdm630(a2=nothing, a14=nothing, a52=nothing, a72=nothing)
+    reading = decode_reading(SDM630, image, meter="grid", asked_at=NOW)
+    assert (reading.voltage_v, reading.power_w, reading.energy_import_wh) == (None, None, None)
+    assert reading.phase_power_w is None
+    assert reading.current_a == (10.0, 10.0, 10.0)  # L2 without a power: counted as drawn
+
+
+def test_a_phase_without_current_spoils_the_reading() -> None:
+    with pytest.raises(SourceError, match="no current on L1, L3"):
+        decode_reading(SDM630, sdm630(a6=math.nan, a10=math.nan), meter="grid", asked_at=NOW)
+
+
+def test_the_overflow_code_of_a_meter_is_absent() -> None:
+    image = dict.fromkeys(range(60), 0) | {2: 0xFFFF, 3: 0x7FFF}  # low word first: 0x7FFFFFFF
+    assert decode_value(EM340, EM340.points.voltage_v.phases()[1], image) is None
+    assert decode_value(EM340, EM340.points.voltage_v.phases()[0], image) == 0.0
+
+
+def test_swapped_words_are_found_out() -> None:
+    swapped = parse_device("x", SDM630_TEXT.replace("word_order: big", "word_order: little"))
+    reading = decode_reading(swapped, sdm630(), meter="grid", asked_at=NOW)
+    assert Doubt.VOLTAGE in [finding.doubt for finding in implausible(reading)]
+
+
+PACKED = {"u16": "H", "i16": "h", "u32": "I", "i32": "i", "u64": "Q", "i64": "q", "f32": "f", "f64": "d"}
+
+
+def with_order(word_order: str) -> Device:
+    return parse_device("x", SDM630_TEXT.replace("word_order: big", f"word_order: {word_order}"))
+
+
+ORDERS = {order: with_order(order) for order in ("big", "little")}
+
+
+@given(
+    wire_type=st.sampled_from(sorted(PACKED)),
+    order=st.sampled_from(["big", "little"]),
+    raw=st.binary(min_size=8, max_size=8),
+)
+def test_every_type_in_both_word_orders_is_read_as_written(wire_type: str, order: str, raw: bytes) -> None:
+    size = struct.calcsize(">" + PACKED[wire_type])
+    (number,) = struct.unpack(">" + PACKED[wire_type], raw[:size])
+    words = struct.unpack(f">{size // 2}H", raw[:size])
+    registers = dict(enumerate(words if order == "big" else words[::-1], start=100))
+    value = decode_value(ORDERS[order], Point(type=wire_type, at=100, factor=0.5), registers)
+    assert value == (number * 0.5 if math.isfinite(number) else None)

@@ -1,0 +1,303 @@
+"""Does a meter's supervisor read every device, and survive whatever a meter or its gateway does?"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+import structlog
+from pymodbus.framer.rtu import FramerRTU
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from local_controller.adapters.modbus.device import Device, Point, known_devices, load_device
+from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
+from local_controller.clock import Clock, scaled_clock
+from local_controller.site.readings import MeterReading
+
+PACKED = {"u16": "H", "i16": "h", "u32": "I", "i32": "i", "u64": "Q", "i64": "q", "f32": "f", "f64": "d"}
+SDM630 = load_device("eastron_sdm630")
+VOLTS, AMPERES = (229.5, 230.5, 231.5), (10.5, 21.25, 32.75)
+WATTS = (2_400.0, -4_800.0, 7_500.0)
+
+
+def encoded(device: Device, point: Point, value: float) -> dict[int, int]:
+    """Registers of one value, written apart from the decoder."""
+    raw = value / point.factor if point.type.startswith("f") else round(value / point.factor)
+    packed = struct.pack(">" + PACKED[point.type], raw)
+    words = list(struct.unpack(f">{len(packed) // 2}H", packed))
+    ordered = words if device.word_order == "big" else words[::-1]
+    return dict(enumerate(ordered, start=point.at))
+
+
+def image(device: Device, amperes: tuple[float, float, float] = AMPERES) -> dict[int, int]:
+    """All registers of a device's blocks, with plausible values in them."""
+    points = device.points
+    values = [
+        *zip(points.voltage_v.phases(), VOLTS, strict=True),
+        *zip(points.current_a.phases(), amperes, strict=True),
+        *zip(points.phase_power_w.phases(), WATTS, strict=True),
+        (points.power_w, sum(WATTS)),
+        (points.frequency_hz, 50.1),
+        (points.energy_import_wh, 1_234_000.0),
+    ]
+    registers = {first + offset: 0 for first, count in device.blocks for offset in range(count)}
+    for point, value in values:
+        if point is not None:
+            registers |= encoded(device, point, value)
+    return registers
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def modbus_server(device: Device, port: int, registers: dict[int, int]) -> AsyncIterator[ModbusTcpServer]:
+    """A real Modbus TCP server (unit 1) that shows these registers where the device keeps them."""
+    blocks = [
+        SimData(first, values=[registers[first + offset] for offset in range(count)], datatype=DataType.REGISTERS)
+        for first, count in sorted(device.blocks)
+    ]
+    bits, unused = [SimData(0, values=False, datatype=DataType.BITS)], [SimData(0)]
+    tables = (bits, bits, blocks, unused) if device.function_code == 3 else (bits, bits, unused, blocks)
+    server = ModbusTcpServer(SimDevice(1, simdata=tables), address=("127.0.0.1", port))
+    await server.serve_forever(background=True)
+    try:
+        yield server
+    finally:
+        await server.shutdown()
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def scripted_server(port: int, handler: Handler) -> AsyncIterator[None]:
+    """A TCP peer that misbehaves as the handler says."""
+    served: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served[asyncio.current_task()] = writer
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await handler(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    try:
+        yield
+    finally:
+        server.close()
+        for writer in served.values():
+            writer.close()
+        await asyncio.gather(*(task for task in served if task is not None))
+
+
+@dataclass
+class Observed:
+    """What a supervisor told."""
+
+    readings: list[MeterReading] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    on_reading: Callable[[MeterReading], None] | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def read(self, reading: MeterReading) -> None:
+        self.readings.append(reading)
+        self.news.set()
+        if self.on_reading is not None:
+            self.on_reading(reading)
+
+    def failed(self, meter: str, text: str) -> None:
+        assert meter == "grid"
+        self.failures.append(text)
+        self.news.set()
+
+    async def until(self, *, readings: int = 0, failures: int = 0) -> None:
+        """Wait until so much was told."""
+        async with asyncio.timeout(8):
+            while len(self.readings) < readings or len(self.failures) < failures:
+                self.news.clear()
+                await self.news.wait()
+
+
+def settings(port: int) -> MeterSettings:
+    return MeterSettings("grid", "127.0.0.1", port, poll_s=0.05, timeout_s=0.2)
+
+
+@asynccontextmanager
+async def watching(
+    settings: MeterSettings, device: Device = SDM630, clock: Clock | None = None
+) -> AsyncIterator[Observed]:
+    observed = Observed()
+    log = structlog.get_logger()
+    meter = ModbusMeter(settings, device, clock or Clock(), observed.read, observed.failed, log)
+    await meter.start()
+    try:
+        yield observed
+    finally:
+        await meter.stop()
+
+
+@pytest.mark.parametrize("name", known_devices())
+async def test_every_known_device_is_read_from_a_real_server(name: str) -> None:
+    device, port = load_device(name), free_port()
+    before = Clock().now()
+    async with modbus_server(device, port, image(device)), watching(settings(port), device) as observed:
+        await observed.until(readings=1)
+    assert observed.failures == []
+    reading, points = observed.readings[0], device.points
+    assert reading.current_a == pytest.approx((10.5, -21.25, 32.75), abs=points.current_a.factor)
+    assert reading.voltage_v == pytest.approx(VOLTS, abs=points.voltage_v.factor)
+    assert reading.phase_power_w == pytest.approx(WATTS)
+    assert reading.power_w == pytest.approx(sum(WATTS))
+    assert reading.energy_import_wh == (None if points.energy_import_wh is None else pytest.approx(1_234_000.0))
+    assert before <= reading.asked_at <= Clock().now()
+
+
+async def test_a_meter_that_is_down_at_the_start_is_a_named_state_until_it_comes_up() -> None:
+    port = free_port()
+    async with watching(settings(port)) as observed:
+        await asyncio.sleep(0.3)  # several attempts, one report
+        assert observed.failures == [f"cannot be reached: no connection to 127.0.0.1:{port}"]
+        async with modbus_server(SDM630, port, image(SDM630)):
+            await observed.until(readings=2)
+        await observed.until(failures=2)  # the server is gone again: reported again
+    assert len(observed.failures) == 2
+
+
+async def test_a_black_hole_does_not_answer_and_a_meter_in_its_place_does() -> None:
+    async def swallow(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        while await reader.read(100):
+            pass
+
+    port = free_port()
+    async with contextlib.AsyncExitStack() as hole:
+        await hole.enter_async_context(scripted_server(port, swallow))
+        async with watching(settings(port)) as observed:
+            await asyncio.sleep(0.8)  # several attempts, one report
+            assert observed.failures == ["does not answer: registers 0 to 35 within 0.2 s"]
+            await hole.aclose()
+            async with modbus_server(SDM630, port, image(SDM630)):
+                await observed.until(readings=1)
+
+
+@pytest.mark.parametrize(
+    ("unit_id", "device", "text"),
+    [
+        (7, SDM630, "device failure: is `unit_id` right?"),
+        (1, load_device("siemens_pac"), "illegal address: is `device` the right model?"),
+    ],
+)
+async def test_an_exception_answer_names_what_to_check(unit_id: int, device: Device, text: str) -> None:
+    port = free_port()
+    wrong = replace(settings(port), unit_id=unit_id)
+    async with modbus_server(SDM630, port, image(SDM630)), watching(wrong, device) as observed:
+        await observed.until(failures=1)
+    assert observed.failures[0].startswith("answers with an exception: ")
+    assert text in observed.failures[0]
+    assert observed.readings == []
+
+
+async def test_a_late_answer_on_rtu_over_tcp_is_never_taken_for_the_next() -> None:
+    """RTU over TCP has no transaction id; each answer carries the number of its question in its current (G24)."""
+    one_block = SDM630.model_copy(update={"blocks": ((0, 74),)})
+    asked = 0
+
+    async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        loop = asyncio.get_running_loop()
+        bus_free_s = loop.time()
+        while True:
+            unit, code, first, count = struct.unpack(">BBHH", (await reader.readexactly(8))[:6])
+            asked += 1
+            registers = image(one_block, (100 + asked, 100 + asked, 100 + asked))
+            words = [registers[first + offset] for offset in range(count)]
+            body = struct.pack(f">BBB{count}H", unit, code, 2 * count, *words)
+            frame = body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
+            # two answers come later than the time-out of 0.2 s, and those after them queue behind
+            bus_free_s = max(bus_free_s, loop.time()) + (0.3 if asked in {3, 5} else 0.03)
+            loop.call_at(bus_free_s, writer.write, frame)
+
+    def belongs_to_the_last_question(reading: MeterReading) -> None:
+        numbers.append((reading.current_a[0], 100.0 + asked))
+
+    numbers: list[tuple[float, float]] = []
+    port = free_port()
+    rtu = replace(settings(port), framer="rtu_over_tcp")
+    async with scripted_server(port, gateway), watching(rtu, one_block) as observed:
+        observed.on_reading = belongs_to_the_last_question
+        await observed.until(readings=6)
+    assert [answer for answer, _ in numbers] == [question for _, question in numbers]
+    assert observed.failures[0].startswith("does not answer")
+
+
+async def test_garbage_is_survived() -> None:
+    noise = random.Random(7)
+
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.read(100):
+            head = request[:2] + b"\0\0" + noise.choice((b"\0\3\1\4", b"\0\5\1\x84", b"\xff\xff"))
+            writer.write(noise.choice((head, b"")) + noise.randbytes(noise.randrange(40)))
+
+    port = free_port()
+    hasty = replace(settings(port), poll_s=0.01, timeout_s=0.03)
+    async with contextlib.AsyncExitStack() as nonsense:
+        await nonsense.enter_async_context(scripted_server(port, babble))
+        async with watching(hasty) as observed:
+            await asyncio.sleep(1)
+            assert observed.readings == []
+            assert observed.failures
+            await nonsense.aclose()
+            async with modbus_server(SDM630, port, image(SDM630)):
+                await observed.until(readings=1)
+
+
+async def test_a_meter_that_repeats_old_data_has_failed_until_something_changes() -> None:
+    port = free_port()
+    async with (
+        modbus_server(SDM630, port, image(SDM630)) as server,
+        watching(replace(settings(port), poll_s=0.02), clock=scaled_clock(100.0)) as observed,
+    ):
+        await observed.until(failures=1)
+        assert observed.failures[0].startswith("repeats old data: no register has changed for 3")
+        assert len(observed.readings) >= 10
+        assert observed.readings[-1].asked_at.since(observed.readings[0].asked_at) < 30
+        told = len(observed.readings)
+        await server.async_setValues(1, 4, 70, list(encoded(SDM630, Point(type="f32", at=70), 49.9).values()))
+        await observed.until(readings=told + 1)
+    assert len(observed.failures) == 1
+
+
+async def test_implausible_values_are_no_reading() -> None:
+    port = free_port()
+    broken = image(SDM630) | encoded(SDM630, SDM630.points.voltage_v.phases()[1], 23.0)
+    async with modbus_server(SDM630, port, broken), watching(settings(port)) as observed:
+        await observed.until(failures=1)
+    assert observed.readings == []
+    assert "answers nonsense: voltage implausible: L2 has 23 V" in observed.failures[0]
+
+
+async def test_a_host_that_is_no_host_is_a_named_state() -> None:
+    async with watching(replace(settings(1), host="no..host")) as observed:
+        await observed.until(failures=1)
+    assert observed.failures[0].startswith("cannot be reached: host 'no..host'")
+
+
+async def test_an_answer_of_another_length_belongs_to_another_question() -> None:
+    async def two_registers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.read(100):
+            writer.write(request[:4] + struct.pack(">HBBBHH", 7, 1, 4, 4, 0x4366, 0x8000))
+
+    port = free_port()
+    async with scripted_server(port, two_registers), watching(settings(port)) as observed:
+        await observed.until(failures=1)
+    assert observed.failures == ["answers nonsense: asked for 36 registers, got 2"]

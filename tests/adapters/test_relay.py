@@ -1,0 +1,619 @@
+"""Stations and a CSMS on real sockets, with the relay between them: good manners and every bad one."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import CapturingLogger
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.http11 import Request, Response
+
+from local_controller.adapters import driver as driver_module
+from local_controller.adapters.csms_client import CsmsConnection, CsmsSettings, LegSettings
+from local_controller.adapters.driver import Outlets
+from local_controller.adapters.station_server import ServerSettings, StationServer
+from local_controller.clock import Clock, Instant
+from local_controller.rpc.frame import Frame
+from local_controller.station.block import Block, BlockEffect, OwnCall, Urgency
+from local_controller.station.effects import CsmsLimitChanged, Fate, Peer, StationFact, Tell, Trace
+from local_controller.station.proxy import StationProxy
+from local_controller.station.words import Connected, Disconnected, OcppVersion, UnitLearnt
+
+MIB = 1024 * 1024
+QUIET = LegSettings(ping_interval_s=0.0)
+
+
+@dataclass
+class Csms:
+    """A CSMS that does what a test tells it, and remembers what it saw."""
+
+    server: Server | None = None
+    port: int = 0
+    requests: list[Request] = field(default_factory=list)
+    sockets: list[ServerConnection] = field(default_factory=list)
+    refuse: Callable[[ServerConnection], Response | None] = lambda _: None
+    chooses: tuple[str, ...] = ("ocpp2.0.1", "ocpp1.6")
+    delay_s: float = 0.0
+    open_now: int = 0
+    most_open: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        self.requests.append(request)
+        await asyncio.sleep(self.delay_s)
+        return self.refuse(connection)
+
+    def choose(self, _: ServerConnection, offered: Any) -> Any:
+        return next((one for one in self.chooses if one in offered), None)
+
+    async def handle(self, socket: ServerConnection) -> None:
+        self.sockets.append(socket)
+        self.open_now += 1
+        self.most_open = max(self.most_open, self.open_now)
+        self.arrived.set()
+        await socket.wait_closed()
+        self.open_now -= 1
+
+    async def socket(self, number: int = 0) -> ServerConnection:
+        """The socket of the n-th station that got through."""
+        while len(self.sockets) <= number:
+            self.arrived.clear()
+            await self.arrived.wait()
+        return self.sockets[number]
+
+
+@dataclass
+class Site:
+    """The relay with its facts, log and blocks."""
+
+    server: StationServer
+    csms: Csms
+    facts: list[tuple[str, StationFact | CsmsLimitChanged]] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list)
+    log: CapturingLogger = field(default_factory=CapturingLogger)
+
+    @property
+    def events(self) -> list[str]:
+        return [call.kwargs["event"] for call in self.log.calls]
+
+    async def until_told(self, wanted: type) -> StationFact | CsmsLimitChanged:
+        while True:
+            for _, fact in self.facts:
+                if isinstance(fact, wanted):
+                    return fact
+            await asyncio.sleep(0.005)
+
+    def dial(self, path: str = "CP-7", **options: Any) -> connect:
+        """A station's attempt to connect."""
+        options = {"subprotocols": ["ocpp1.6"], "compression": None, "max_size": 16 * MIB, "proxy": None} | options
+        return connect(f"ws://127.0.0.1:{self.server.port}/{path}", **options)
+
+    @asynccontextmanager
+    async def pair(
+        self, path: str = "CP-7", **options: Any
+    ) -> AsyncIterator[tuple[ClientConnection, ServerConnection]]:
+        """A connected station and the CSMS's end of it."""
+        number = len(self.csms.sockets)
+        async with self.dial(path, **options) as station:
+            yield station, await self.csms.socket(number)
+
+    async def raw_station(
+        self, *headers: bytes, path: bytes = b"/CP-7"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A station that sends exactly these header lines; only the request is written."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+        lines = [
+            b"GET " + path + b" HTTP/1.1",
+            b"Host: lc",
+            b"Upgrade: websocket",
+            b"Connection: Upgrade",
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            b"Sec-WebSocket-Version: 13",
+            b"Sec-WebSocket-Protocol: ocpp1.6",
+            *headers,
+        ]
+        writer.write(b"\r\n".join(lines) + b"\r\n\r\n")
+        return reader, writer
+
+
+@asynccontextmanager
+async def site_with(
+    *blocks: Block,
+    leg: LegSettings = QUIET,
+    csms_leg: LegSettings = QUIET,
+    csms: Csms | None = None,
+    dial_timeout_s: float = 2.0,
+    csms_port: int = 0,
+) -> AsyncIterator[Site]:
+    """A running relay for the stations CP-…, with a CSMS unless its port is given."""
+    csms = csms or Csms()
+    csms.server = await serve(
+        csms.handle,
+        "127.0.0.1",
+        0,
+        process_request=csms.process_request,
+        select_subprotocol=csms.choose,
+        compression="deflate",
+        max_size=16 * MIB,
+        max_queue=None,
+    )
+    csms.port = next(iter(csms.server.sockets)).getsockname()[1]
+    ids = (f"LC{n}" for n in itertools.count(1))
+    site = Site(None, csms)  # type: ignore[arg-type]  # the server follows three lines below
+    site.server = StationServer(
+        ServerSettings(
+            "127.0.0.1", 0, CsmsSettings(f"ws://127.0.0.1:{csms_port or csms.port}/ocpp", csms_leg, dial_timeout_s), leg
+        ),
+        Clock(),
+        lambda identity: identity.startswith("CP"),
+        lambda identity, version, now: StationProxy(identity, version, blocks, ids=lambda: next(ids)),
+        Outlets(
+            lambda identity, fact, now: site.facts.append((identity, fact)),
+            structlog.wrap_logger(site.log, processors=[], wrapper_class=structlog.make_filtering_bound_logger(10)),
+            lambda identity, trace, now: site.traces.append(trace),
+        ),
+    )
+    await site.server.start()
+    try:
+        async with asyncio.timeout(30):
+            yield site
+    finally:
+        await site.server.stop()
+        csms.server.close()
+        await csms.server.wait_closed()
+
+
+async def refusal(attempt: connect) -> Response:
+    """The HTTP answer that is no 101."""
+    with pytest.raises(InvalidStatus) as caught:
+        await attempt
+    return caught.value.response
+
+
+async def close_of(socket: ClientConnection | ServerConnection) -> int | None:
+    """The close code that this end sees; a loss is 1006."""
+    with suppress(ConnectionClosed):
+        while True:
+            await socket.recv()
+    return socket.close_code
+
+
+# --- the handshake ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("LC-001", "LC-005", "LC-018")
+@pytest.mark.parametrize("segment", ["CP-7", "CP%207", "CP%7C7%3a", "CP" + "x" * 46])
+async def test_a_station_is_relayed_under_its_own_name_byte_for_byte(segment: str) -> None:
+    async with site_with() as site, site.pair(f"any/ocpp2.1/{segment}") as (station, csms):
+        assert [request.path for request in site.csms.requests] == [f"/ocpp/{segment}"]
+        await station.send('[2, "a", "MeterValues", {"é": 1.10, "e": 1E3}]')
+        assert await csms.recv() == '[2, "a", "MeterValues", {"é": 1.10, "e": 1E3}]'
+        await csms.send('[3,"a",{} ]')
+        assert await station.recv() == '[3,"a",{} ]'
+        assert {trace.fate for trace in site.traces} == {Fate.PASSED}
+        assert [fact for _, fact in site.facts] == [Connected(OcppVersion.V16)]
+
+
+@pytest.mark.requirement("LC-003")
+@pytest.mark.parametrize(
+    ("offered", "upstream", "chosen"),
+    [
+        (["ocpp2.0", "ocpp1.6", "ocpp2.0.1"], "ocpp1.6, ocpp2.0.1", "ocpp2.0.1"),
+        (["ocpp2.0.1", "ocpp1.6"], "ocpp2.0.1, ocpp1.6", "ocpp2.0.1"),
+        (["ocpp2.1", "soap", "ocpp1.6"], "ocpp2.1, ocpp1.6", "ocpp1.6"),
+    ],
+)
+async def test_the_csms_chooses_among_the_versions_that_all_three_speak(
+    offered: list[str], upstream: str, chosen: str
+) -> None:
+    async with site_with() as site, site.pair(subprotocols=offered) as (station, _):
+        assert site.csms.requests[0].headers["Sec-WebSocket-Protocol"] == upstream
+        assert station.subprotocol == chosen
+        assert site.facts == [("CP-7", Connected(OcppVersion(chosen)))]
+
+
+@pytest.mark.requirement("LC-004")
+@pytest.mark.parametrize("offered", [None, ["ocpp1.5", "soap"]])
+async def test_without_a_common_version_the_handshake_completes_and_the_socket_closes(
+    offered: list[str] | None,
+) -> None:
+    async with site_with() as site, site.dial(subprotocols=offered) as station:
+        assert station.subprotocol is None
+        assert await close_of(station) == 1002
+        assert site.csms.requests == []
+
+
+@pytest.mark.requirement("LC-003", "LC-004")
+async def test_a_csms_that_names_no_version_is_copied() -> None:
+    csms = Csms(chooses=())
+    async with site_with(csms=csms) as site:
+        async with site.dial(subprotocols=["ocpp1.6", "ocpp2.0.1"]) as station:
+            assert station.subprotocol is None
+            assert await close_of(station) == 1002
+        async with site.pair() as (station, upstream):
+            assert station.subprotocol is None
+            await upstream.send('[2,"a","Reset",{}]')
+            assert await station.recv() == '[2,"a","Reset",{}]'
+
+
+@pytest.mark.requirement("LC-002")
+@pytest.mark.parametrize(
+    ("status", "told"), [(401, 401), (403, 403), (404, 404), (429, 429), (499, 499), (500, 500), (302, 503)]
+)
+async def test_a_refusal_of_the_csms_reaches_the_station(status: int, told: int) -> None:
+    def refuse(connection: ServerConnection) -> Response:
+        response = connection.respond(404, "no")
+        response.status_code = status
+        response.headers["WWW-Authenticate"] = 'Basic realm="ä"'
+        response.headers["Location"] = f"ws://127.0.0.1:{site.csms.port}/elsewhere"
+        return response
+
+    async with site_with(csms=Csms(refuse=refuse)) as site:
+        response = await refusal(site.dial())
+        assert response.status_code == told
+        assert response.headers.get("WWW-Authenticate") == (None if told == 503 else 'Basic realm="ä"')
+        assert len(site.csms.requests) == 1
+        assert site.facts == []
+        assert site.events == ["csms_refused"]
+
+
+@pytest.mark.requirement("LC-002")
+@pytest.mark.parametrize("behaviour", ["closed port", "silent", "hangs up", "talks nonsense"])
+async def test_a_csms_that_cannot_be_reached_is_service_unavailable(behaviour: str) -> None:
+    async def serve_badly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if behaviour == "silent":
+            await asyncio.sleep(1.0)
+        writer.write(b"220 smtp ready\r\n\r\n" if behaviour == "talks nonsense" else b"")
+        writer.close()
+
+    bad = await asyncio.start_server(serve_badly, "127.0.0.1", 0)
+    port = bad.sockets[0].getsockname()[1]
+    if behaviour == "closed port":
+        bad.close()
+    async with site_with(csms_port=port, dial_timeout_s=0.3) as site:
+        assert (await refusal(site.dial())).status_code == 503
+    bad.close()
+
+
+async def test_strangers_get_404_and_the_csms_never_hears_of_them() -> None:
+    async with site_with() as site:
+        for path in ("", "nobody", "CP-7/", "../nobody"):
+            assert (await refusal(site.dial(path))).status_code == 404
+        assert site.csms.requests == []
+        assert "unknown_station" in site.events
+
+
+@pytest.mark.requirement("LC-006")
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Basic " + base64.b64encode(b"CP-7:" + bytes(range(0xF0, 0x100)) + b"\xff\xfe"),
+        b"Basic \xff\xfe raw bytes \xc3\xa9",
+        b"bAsIc   odd==  spacing",
+    ],
+)
+async def test_the_credentials_reach_the_csms_byte_for_byte(value: bytes) -> None:
+    seen: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def catch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.set_result(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    catcher = await asyncio.start_server(catch, "127.0.0.1", 0)
+    async with site_with(csms_port=catcher.sockets[0].getsockname()[1]) as site:
+        reader, writer = await site.raw_station(b"Authorization: " + value, b"User-Agent: wallbox/1")
+        lines = (await seen).split(b"\r\n")
+        assert b"Authorization: " + value in lines
+        assert b"User-Agent: wallbox/1" in lines
+        assert (await reader.readline()).startswith(b"HTTP/1.1 503")
+        writer.close()
+    catcher.close()
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "answer"),
+    [
+        (b"GET /CP-7 HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 426"),
+        (b"GET /CP-7 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: ,;,\r\n\r\n", b"HTTP/1.1 4"),
+        (b"\x16\x03\x01\x02\x00 this is TLS\r\n\r\n", b""),
+    ],
+)
+async def test_what_is_no_websocket_request_never_reaches_the_csms(request_bytes: bytes, answer: bytes) -> None:
+    async with site_with() as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+        writer.write(request_bytes)
+        assert (await reader.read()).startswith(answer)
+        writer.close()
+        assert site.csms.requests == []
+        async with site.pair() as (station, csms):
+            await station.send("still there")
+            assert await csms.recv() == "still there"
+
+
+@pytest.mark.requirement("LC-038")
+async def test_a_station_that_leaves_during_the_handshake_leaves_nothing_upstream() -> None:
+    async with site_with(csms=Csms(delay_s=0.2)) as site:
+        _, writer = await site.raw_station()
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+        upstream = await site.csms.socket()
+        assert await close_of(upstream) in {1001, 1006}
+        assert site.facts == []
+        async with site.pair() as (station, csms):
+            await csms.send("welcome back")
+            assert await station.recv() == "welcome back"
+
+
+# --- the end ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("LC-036", "LC-038")
+@pytest.mark.parametrize(("code", "other"), [(1000, 1000), (1001, 1001), (1008, 1008), (4321, 4321), (None, 1001)])
+@pytest.mark.parametrize("who", ["station", "csms"])
+async def test_both_legs_end_together_with_a_legal_code(who: str, code: int | None, other: int) -> None:
+    async with site_with() as site, site.pair() as pair:
+        leaving, staying = pair if who == "station" else pair[::-1]
+        if code is None:
+            leaving.transport.abort()
+        else:
+            await leaving.close(code, "for a reason")
+        assert await close_of(staying) == other
+        assert staying.close_reason == ("" if code is None else "for a reason")
+        gone = await site.until_told(Disconnected)
+        assert isinstance(gone, Disconnected)
+        assert who in gone.reason
+        await site.server.stop()
+        assert not site.server.drivers
+
+
+@pytest.mark.requirement("LC-036")
+async def test_a_peer_that_says_goodbye_but_holds_the_line_is_cut_off() -> None:
+    async with site_with() as site:
+        reader, writer = await site.raw_station()
+        assert b"101" in await reader.readuntil(b"\r\n\r\n")
+        upstream = await site.csms.socket()
+        writer.write(b"\x88\x80abcd")  # a Close frame; the TCP connection stays
+        assert await close_of(upstream) == 1000
+        await reader.read()
+        writer.close()
+
+
+@pytest.mark.requirement("LC-014", "LC-033")
+@pytest.mark.parametrize("who", ["station", "csms"])
+async def test_eight_mebibytes_pass_nine_close_the_leg_and_others_do_not_notice(who: str) -> None:
+    robust = {"create_connection": CsmsConnection}  # the plain one fails when closed with much unsent
+    async with site_with() as site, site.pair("CP-1") as bystanders, site.pair("CP-2", **robust) as pair:
+        sender, receiver = pair if who == "station" else pair[::-1]
+        large = '[6,"e","NotifyPeriodicEventStream",{"data":"' + "x" * (8 * MIB - 64) + '"}]'
+        await sender.send(large)
+        assert await receiver.recv() == large
+        with suppress(ConnectionClosed):
+            await sender.send("x" * 9 * MIB)
+        assert await close_of(sender) == 1009
+        assert await close_of(receiver) in {1001, 1009}
+        await bystanders[0].send("here")
+        assert await bystanders[1].recv() == "here"
+
+
+@pytest.mark.parametrize("who", ["station", "csms"])
+async def test_a_binary_message_closes_both_legs(who: str) -> None:
+    async with site_with() as site, site.pair() as pair:
+        sender, receiver = pair if who == "station" else pair[::-1]
+        await sender.send(b'[2,"a","Heartbeat",{}]')
+        assert await close_of(sender) == 1003
+        assert await close_of(receiver) == 1003
+
+
+@pytest.mark.requirement("LC-033")
+async def test_text_that_is_no_utf8_closes_the_leg_and_nothing_else() -> None:
+    async with site_with() as site, site.pair("CP-1") as bystanders, site.pair("CP-2") as (station, csms):
+        await station.send(b"\xff\xfe", text=True)
+        assert await close_of(station) == 1007
+        assert await close_of(csms) in {1001, 1007}
+        await bystanders[1].send("here")
+        assert await bystanders[0].recv() == "here"
+
+
+@pytest.mark.requirement("LC-015")
+async def test_a_station_that_answers_no_ping_is_lost() -> None:
+    async with site_with(leg=LegSettings(ping_interval_s=0.1, ping_timeout_s=0.1)) as site:
+        _, writer = await site.raw_station()
+        upstream = await site.csms.socket()
+        assert await close_of(upstream) in {1001, 1011}
+        writer.close()
+
+
+@pytest.mark.requirement("LC-036")
+async def test_stopping_the_relay_says_goodbye_on_both_legs() -> None:
+    async with site_with() as site, site.pair() as (station, csms):
+        await site.server.stop()
+        assert station.close_code == csms.close_code == 1001
+        assert site.facts[-1][1] == Disconnected("station closed the connection (1001)")
+
+
+# --- a second connection of one identity --------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("LC-016")
+async def test_a_second_connection_with_the_same_credentials_replaces_the_first_on_both_legs() -> None:
+    header = {"additional_headers": {"Authorization": "Basic eA=="}}
+    async with site_with() as site, site.pair(**header) as (old, old_csms), site.pair(**header) as (new, new_csms):
+        assert await close_of(old) == await close_of(old_csms) == 1001
+        await new.send("new")
+        assert await new_csms.recv() == "new"
+        assert site.csms.most_open == 1
+        assert [type(fact) for _, fact in site.facts] == [Connected, Disconnected, Connected]
+        assert list(site.server.drivers) == ["CP-7"]
+
+
+@pytest.mark.requirement("LC-016")
+async def test_many_at_once_under_one_name_never_become_two_upstream() -> None:
+    async with site_with() as site:
+        results = await asyncio.gather(*(site.dial() for _ in range(5)), return_exceptions=True)
+        sockets = [one for one in results if isinstance(one, ClientConnection)]
+        assert sockets
+        assert site.csms.most_open == 1
+        for socket in sockets:
+            await socket.close()
+
+
+@pytest.mark.requirement("LC-016")
+async def test_a_stranger_with_other_credentials_cannot_throw_out_a_living_station() -> None:
+    async with site_with() as site, site.pair(additional_headers={"Authorization": "Basic eA=="}) as (station, csms):
+        response = await refusal(site.dial(additional_headers={"Authorization": "Basic eQ=="}))
+        assert response.status_code == 503
+        await station.send("here")
+        assert await csms.recv() == "here"
+        assert len(site.csms.requests) == 1
+
+
+@pytest.mark.requirement("LC-016")
+async def test_a_station_with_a_new_password_replaces_its_dead_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local_controller.adapters.station_server.ALIVE_S", 0.1)
+    async with site_with() as site:
+        _, writer = await site.raw_station(b"Authorization: Basic eA==")  # answers no ping
+        old_csms = await site.csms.socket()
+        async with site.pair(additional_headers={"Authorization": "Basic eQ=="}) as (new, new_csms):
+            assert await close_of(old_csms) == 1001
+            await new_csms.send("welcome")
+            assert await new.recv() == "welcome"
+            assert site.csms.most_open == 1
+        writer.close()
+
+
+# --- bad neighbours -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("LC-033", "LC-014")
+async def test_a_station_that_reads_nothing_holds_up_its_own_csms_and_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(driver_module, "STALL_S", 0.5)
+    async with site_with() as site, site.pair("CP-1") as bystanders:
+        _, writer = await site.raw_station(path=b"/CP-2")
+        flooder = await site.csms.socket(1)
+        sent = 0
+        with suppress(ConnectionClosed):
+            while sent < 200:
+                await flooder.send('[6,"e","X",{"data":"' + "x" * MIB + '"}]')
+                sent += 1
+                await bystanders[0].send("here")
+                assert await bystanders[1].recv() == "here"
+        assert sent < 60, "the relay took in what it could not get rid of"
+        assert site.events == ["connection_stalled"]
+        writer.close()
+
+
+@pytest.mark.requirement("LC-033", "LC-031")
+async def test_a_flood_of_calls_is_answered_with_errors_while_others_are_served() -> None:
+    async with site_with() as site, site.pair("CP-1") as bystanders, site.pair("CP-2") as (station, csms):
+        for n in range(500):
+            await station.send(f'[2,"{n}","Heartbeat",{{}}]')
+        await bystanders[0].send("here")
+        assert await bystanders[1].recv() == "here"
+        errors = [await station.recv() for _ in range(500 - 1 - 64)]
+        assert all('"GenericError"' in error for error in errors)
+        for n in range(65):
+            assert await csms.recv() == f'[2,"{n}","Heartbeat",{{}}]'
+            await csms.send(f'[3,"{n}",{{}}]')
+            assert await station.recv() == f'[3,"{n}",{{}}]'
+
+
+@pytest.mark.requirement("LC-013")
+@pytest.mark.parametrize("compressed", ["station", "csms"])
+async def test_each_leg_has_its_own_compression(compressed: str) -> None:
+    station_leg = LegSettings(0.0, compress=compressed == "station")
+    csms_leg = LegSettings(0.0, compress=compressed == "csms")
+    async with (
+        site_with(leg=station_leg, csms_leg=csms_leg) as site,
+        site.pair(compression="deflate") as (station, csms),
+    ):
+        assert [bool(one.protocol.extensions) for one in (station, csms)] == [
+            compressed == "station",
+            compressed == "csms",
+        ]
+        await station.send("x" * 10_000)
+        assert await csms.recv() == "x" * 10_000
+
+
+class Faulty(Block):
+    """A block with a bug."""
+
+    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:
+        if call.action == "Boom":
+            raise ZeroDivisionError("a bug of ours")
+        return []
+
+
+async def test_our_own_bug_ends_one_connection_and_the_site_knows() -> None:
+    async with site_with(Faulty()) as site, site.pair("CP-1") as bystanders:
+        async with site.pair("CP-2") as (station, csms):
+            await station.send('[2,"a","Boom",{}]')
+            assert await close_of(station) == await close_of(csms) == 1011
+            assert site.facts[-1] == ("CP-2", Disconnected("internal error: ZeroDivisionError: a bug of ours"))
+            assert site.events == ["station_failed"]
+        async with site.pair("CP-2") as (station, csms):
+            await station.send("again")
+            assert await csms.recv() == "again"
+        await bystanders[0].send("here")
+        assert await bystanders[1].recv() == "here"
+
+
+# --- time and order -----------------------------------------------------------------------------------------------
+
+
+class Patient(Block):
+    """Tells when its call was answered, or not."""
+
+    def __init__(self) -> None:
+        self.wakes_at_s: float | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        return self.wakes_at_s
+
+    def connected(self, now: Instant) -> list[BlockEffect]:
+        self.wakes_at_s = now.monotonic_s + 0.05
+        return []
+
+    def expire(self, now: Instant) -> list[BlockEffect]:
+        self.wakes_at_s = None
+        return [OwnCall(Peer.STATION, "GetConfiguration", {}, Urgency.QUERY, "q", timeout_s=0.05)]
+
+    def answered(self, tag: Any, answer: Frame | None, now: Instant) -> list[BlockEffect]:
+        return [Tell(UnitLearnt("nothing" if answer is None else "A"))]
+
+
+async def test_deadlines_of_blocks_and_of_our_calls_are_kept() -> None:
+    async with site_with(Patient()) as site, site.pair() as (station, csms):
+        assert await station.recv() == '[2,"LC1","GetConfiguration",{}]'
+        assert await site.until_told(UnitLearnt) == UnitLearnt("nothing")
+        await station.send('[3,"LC1",{}]')
+        await station.send("after it")
+        assert await csms.recv() == "after it"
+
+
+async def test_what_the_site_asks_for_while_it_is_told_something_comes_after_it() -> None:
+    call = OwnCall(Peer.STATION, "ClearCache", {}, Urgency.SAFETY, "x")
+    async with site_with() as site, site.pair() as (station, _):
+        driver = site.server.drivers["CP-7"]
+
+        def on_fact(identity: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> None:
+            site.facts.append((identity, fact))
+            if fact == UnitLearnt("A"):
+                driver.do(lambda proxy, now: proxy.perform([call], now))
+
+        driver._outlets = Outlets(on_fact, driver._outlets.log)
+        driver.do(lambda proxy, now: [Tell(UnitLearnt("A")), Tell(UnitLearnt("W"))])
+        assert [fact for _, fact in site.facts[1:]] == [UnitLearnt("A"), UnitLearnt("W")]
+        assert await station.recv() == '[2,"LC1","ClearCache",{}]'

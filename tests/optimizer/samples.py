@@ -1,0 +1,68 @@
+"""Which problems do the tests pose? Hypothesis strategies for any site, and a garage for stories."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from optimizer.problem import ChargingNeed, CircuitLimit, Horizon, Problem
+
+PHASE_SETS = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2), (2, 0, 1))
+HALF_HOURS = Horizon((0.0, 300.0, 2100.0, 3900.0, 5700.0))
+
+
+def amperes(low: float, high: float) -> st.SearchStrategy[float]:
+    """Round numbers, where edge cases live, and any others."""
+    return st.integers(int(low), int(high)).map(float) | st.floats(low, high)
+
+
+@st.composite
+def needs(draw: st.DrawFn, name: str, blocks: int, *, known: bool) -> ChargingNeed:
+    """Any car below the main circuit and perhaps one or two panels; `known` ones say what they want."""
+    energy = st.one_of(st.just(0.0), st.floats(0.0, 100.0), st.floats(0.0, 40_000.0))
+    ceiling = st.lists(st.sampled_from((0.0, 4.0, 8.3, 32.0)), min_size=blocks, max_size=blocks).map(tuple)
+    return ChargingNeed(
+        name,
+        draw(st.sampled_from((("main",), ("panel", "main"), ("side", "panel", "main"), ("side", "main")))),
+        draw(st.sampled_from(PHASE_SETS)),
+        min_a=draw(st.sampled_from((6.0, 6.0, 0.0, 6.25, 13.0))),
+        max_a=draw(st.sampled_from((32.0, 16.0, 10.3, 6.0, 5.0, 0.0))),
+        step_a=draw(st.sampled_from((0.1, 1.0, 0.5, 4.0, 1 / 3))),
+        energy_wh=draw(energy if known else st.none() | energy),
+        departure_s=draw(st.none() | st.floats(-3600.0, 7200.0)),
+        ceiling_a=draw(st.none() | ceiling),
+        present_a=draw(st.sampled_from((0.0, 6.0, 16.0))),
+        priority=draw(st.integers(-1, 1)),
+        voltage_v=draw(st.sampled_from((230.0, 120.0, 240.0))),
+    )
+
+
+@st.composite
+def limits(draw: st.DrawFn, name: str, blocks: int) -> CircuitLimit:
+    """Any circuit: two sets of amperes that alternate anyhow."""
+    triple = st.tuples(*[amperes(-20, 70)] * 3)
+    pair = (draw(triple), draw(triple))
+    return CircuitLimit(name, name.title(), tuple(pair[draw(st.integers(0, 1))] for _ in range(blocks)))
+
+
+@st.composite
+def problems(draw: st.DrawFn, *, known: bool = False, most: int = 7) -> Problem:
+    """Any site: overloaded, empty, with limits that change, with cars that cannot run."""
+    widths = draw(st.lists(st.sampled_from((300.0, 900.0, 1800.0)), min_size=1, max_size=4))
+    horizon = Horizon(tuple(sum(widths[:index], 0.0) for index in range(len(widths) + 1)))
+    circuits = tuple(draw(limits(name, len(widths))) for name in ("main", "panel", "side"))
+    cars = range(draw(st.integers(0, most)))
+    return Problem(horizon, circuits, tuple(draw(needs(f"CP-{car}", len(widths), known=known)) for car in cars))
+
+
+def garage(
+    *needs: ChargingNeed, available_a: float | tuple[float, ...] = 63.0, horizon: Horizon = HALF_HOURS
+) -> Problem:
+    """A garage behind one fuse with the same amperes on all phases, per block or always."""
+    per_block = available_a if isinstance(available_a, tuple) else (available_a,) * horizon.blocks
+    fuse = CircuitLimit("garage", "Garage fuse", tuple((a, a, a) for a in per_block), "63 A fuse less the building")
+    return Problem(horizon, (fuse,), needs)
+
+
+def car(name: str, phases: tuple[int, ...] = (0, 1, 2), **wishes: float) -> ChargingNeed:
+    """A car in that garage."""
+    return ChargingNeed(name, ("garage",), phases, **wishes)  # type: ignore[arg-type]  # every wish is a number

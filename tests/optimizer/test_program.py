@@ -1,0 +1,88 @@
+"""Is the program what it says? Names of rows and columns, its size, and what it is worth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from optimizer.level import level
+from optimizer.objectives import DEFAULT_WEIGHTS, first_block
+from optimizer.problem import Problem
+from optimizer.program import Program, build
+from optimizer.rows import caps_of, rows_of, wh_per_ampere
+from optimizer.share import shared_plan
+from tests.optimizer.samples import car, garage, problems
+
+
+def program_of(problem: Problem) -> Program:
+    rows, caps = rows_of(problem), caps_of(problem)
+    return build(problem, rows, caps, shared_plan(problem, rows, caps)[:, 0], DEFAULT_WEIGHTS)
+
+
+def names(program: Program) -> tuple[list[str], list[str]]:
+    columns = [program.column_name(index) for index in range(len(program.worth))]
+    return columns, [program.row_name(index) for index in range(len(program.row_low))]
+
+
+def test_rows_and_columns_can_be_read() -> None:
+    columns, rows = names(
+        program_of(garage(car("CP-1", energy_wh=9_000.0), car("CP-2"), available_a=(40.0, 90, 90, 90)))
+    )
+    assert columns[:3] == ["current[CP-1, 1]", "current[CP-1, 2]", "current[CP-1, 3]"]
+    assert {"current[CP-1, 0]", "group[garage, L1+L2+L3, 0]", "beyond[CP-2]"} <= set(columns)
+    links = [f"link[garage, L1+L2+L3, {block}]" for block in range(4)]
+    limits = [f"limit[garage, {phase}, 0]" for phase in ("L1", "L2", "L3")]
+    assert rows == [*links, *limits, "energy[CP-1]", "energy[CP-2]"]
+
+
+def test_cars_of_one_group_add_no_limit_rows() -> None:
+    few, many = (program_of(garage(*(car(f"CP-{n}") for n in range(count)))) for count in (3, 30))
+    assert len(few.limits) == len(many.limits) == 12
+    assert len(few.groups) == len(many.groups) == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(problems())
+def test_the_fair_share_is_a_solution_of_every_program(problem: Problem) -> None:
+    """Whatever is asked, some point keeps all rows: no site is infeasible."""
+    if not problem.needs:
+        return
+    program, plan = program_of(problem), shared_plan(problem, rows_of(problem), caps_of(problem))
+    plan[:, 0] = np.minimum(plan[:, 0], 0.0)  # block 0 of a share may run on at its minimum; nothing is a solution too
+    x = _point(program, plan)
+    drawn = np.zeros(len(program.row_low))
+    np.add.at(drawn, program.row, program.value * x[program.column])
+    assert (drawn <= program.row_high + 1e-6).all()
+    assert (drawn >= program.row_low - 1e-6).all()
+
+
+def _point(program: Program, plan: np.ndarray) -> np.ndarray:
+    blocks = program.problem.horizon.blocks
+    currents = np.where(program.block > 0, plan[program.need, program.block], 0.0)
+    totals = np.zeros((len(program.groups), blocks))
+    np.add.at(totals, program.group, plan)
+    beyond = np.array([(plan * wh_per_ampere(program.problem)).sum(axis=1)[need] for need in program.open])
+    return np.concatenate((currents, totals.ravel(), beyond))
+
+
+def test_the_worth_of_a_current_falls_and_its_pieces_add_up() -> None:
+    need = car("CP-1", (0,), present_a=20.0)
+    pieces = first_block(need, 32.0, 12.0, 100.0, DEFAULT_WEIGHTS)
+    assert [piece.width_a for piece in pieces] == [6.0, 6.0, 8.0, 12.0]
+    assert [piece.worth_wh for piece in pieces] == pytest.approx([327.0, 117.0, 107.0, 102.0])
+
+
+@settings(max_examples=50, deadline=None)
+@given(problems(known=True))
+def test_levelling_changes_no_total_and_no_energy(problem: Problem) -> None:
+    if not problem.needs:
+        return
+    program, caps, energy = program_of(problem), caps_of(problem), wh_per_ampere(problem)
+    plan = caps * np.linspace(0.0, 1.0, caps.size).reshape(caps.shape)
+    levelled = level(plan, caps, energy, program.group)
+    assert (levelled * energy).sum(axis=1) == pytest.approx((plan * energy).sum(axis=1), abs=1e-6)
+    for group in range(len(program.groups)):
+        cars = program.group == group
+        assert levelled[cars].sum(axis=0) == pytest.approx(plan[cars].sum(axis=0), abs=1e-6)
+    assert (levelled <= caps + 1e-9).all()

@@ -1,0 +1,121 @@
+"""Laws of the one slot: who is next, for how long, and whose answer it is."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local_controller.rpc import frame as rpc
+from local_controller.rpc.connection import LATE_LIMIT, QUEUE_LIMIT, Call, RpcConnection
+
+SAFETY, FOREIGN, RAISE, QUERY = range(4)
+
+
+def call(name: str, urgency: int = FOREIGN, since_s: float = 0.0, size: int = 0) -> Call[str]:
+    """A CALL whose id and origin are `name`; foreign ones have 30 s, our own 8 s."""
+    frame = rpc.call(name, "X", {"blob": "x" * size})
+    return Call(frame, urgency, *((30.0, 30.0) if urgency == FOREIGN else (8.0, None)), name, since_s)
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("submit"), st.sampled_from([SAFETY, FOREIGN, RAISE, QUERY])),
+        st.tuples(st.just("answer"), st.integers(0, 12)),
+        st.tuples(st.just("wait"), st.sampled_from([0.0, 0.5, 3.0, 8.0, 31.0])),
+    ),
+    max_size=60,
+)
+
+
+@pytest.mark.requirement("LC-022", "LC-025", "LC-031")
+@given(ACTIONS)
+def test_one_call_at_a_time_in_order_and_each_ends_once(actions: list[tuple[str, float]]) -> None:
+    leg: RpcConnection[str] = RpcConnection()
+    names, now_s = itertools.count(), 0.0
+    submitted, sent, ended = [], [], []
+    open_until_s = 0.0
+    for what, value in actions:
+        match what:
+            case "submit":
+                one = call(f"{next(names)}", int(value), now_s)
+                assert leg.submit(one)
+                submitted.append(one)
+            case "answer":
+                found = leg.answered(f"{value}", now_s)
+                if found and not found[1]:
+                    ended.append(found[0])
+                    open_until_s = now_s
+            case "wait":
+                end_s = now_s + value
+                while leg.deadline is not None and leg.deadline <= end_s:
+                    now_s = max(now_s, leg.deadline)
+                    expired = leg.expire(now_s)
+                    assert expired.timed_out or expired.discarded, "a deadline without a reason"
+                    ended += [*([expired.timed_out] if expired.timed_out else []), *expired.discarded]
+                    assert all(one.urgency == FOREIGN for one in expired.discarded)
+                now_s = end_s
+        if one := leg.next_to_send(now_s):
+            assert now_s >= open_until_s
+            sent.append(one)
+        assert leg.next_to_send(now_s) is None, "two CALLs at once"
+    foreign_sent = [int(one.origin) for one in sent if one.urgency == FOREIGN]
+    assert foreign_sent == sorted(foreign_sent)
+    ended += leg.close()
+    assert sorted(one.origin for one in ended) == sorted(one.origin for one in submitted)
+    assert leg.deadline is None
+
+
+@pytest.mark.requirement("LC-031")
+def test_the_queue_is_bounded_by_number_and_by_size_but_a_flood_does_not_shut_out_our_reduction() -> None:
+    leg: RpcConnection[str] = RpcConnection()
+    assert all(leg.submit(call(f"{n}")) for n in range(QUEUE_LIMIT))
+    assert not leg.submit(call("too many"))
+    assert leg.submit(call("ours", SAFETY))
+    big: RpcConnection[str] = RpcConnection()
+    assert big.submit(call("8 MiB", size=8 << 20))
+    assert not big.submit(call("9 MiB", size=9 << 20))
+    assert big.submit(call("small"))
+
+
+@pytest.mark.requirement("LC-024")
+def test_answered_reductions_go_first_until_they_held_up_the_csms_for_one_time_out() -> None:
+    leg: RpcConnection[str] = RpcConnection()
+    for n in range(6):
+        leg.submit(call(f"own {n}", SAFETY))
+    leg.submit(call("reset"))
+    order = []
+    for second in range(0, 21, 3):
+        sent = leg.next_to_send(float(second))
+        assert sent
+        order.append(sent.origin)
+        leg.answered(sent.origin, second + 3.0)
+    assert order == ["own 0", "own 1", "own 2", "reset", "own 3", "own 4", "own 5"]
+
+
+def test_a_withdrawn_call_is_gone_unless_it_was_sent() -> None:
+    leg: RpcConnection[str] = RpcConnection()
+    leg.submit(call("raise", RAISE))
+    leg.submit(call("another", RAISE))
+    assert leg.next_to_send(0.0)
+    assert leg.withdraw(lambda origin: origin == "raise") == []
+    assert [one.origin for one in leg.withdraw(lambda origin: origin == "another")] == ["another"]
+    assert leg.answered("raise", 1.0)
+    assert leg.next_to_send(1.0) is None
+
+
+@pytest.mark.requirement("LC-027")
+def test_late_answers_are_known_for_the_last_few_calls_only() -> None:
+    leg: RpcConnection[str] = RpcConnection()
+    for n in range(LATE_LIMIT + 1):
+        leg.submit(call(f"{n}", QUERY))
+        leg.next_to_send(10.0 * n)
+        assert leg.expire(10.0 * n + 8.0).timed_out
+    assert leg.answered("0", 100.0) is None
+    for n in range(1, LATE_LIMIT + 1):
+        found = leg.answered(f"{n}", 100.0)
+        assert found
+        assert (found[0].origin, found[1]) == (f"{n}", True)
+        assert leg.answered(f"{n}", 100.0) is None

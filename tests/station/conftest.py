@@ -1,0 +1,271 @@
+"""A bench for one station: the proxy between a station and a CSMS that answer as told; every own write is validated."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from itertools import count
+from typing import Any
+
+import jsonschema
+import pytest
+
+from local_controller.clock import Instant
+from local_controller.profiles.composite import composite
+from local_controller.profiles.context import Context
+from local_controller.profiles.installed import InstalledProfiles
+from local_controller.rpc import frame as rpc
+from local_controller.station.blocks.virtual_store import RULES
+from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.dialects import dialect
+from local_controller.station.effects import Close, CsmsLimitChanged, Effect, Note, Peer, Send, Tell, Trace
+from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
+
+NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+FOLDER = {OcppVersion.V16: "v16", OcppVersion.V201: "v201", OcppVersion.V21: "v21"}
+Payload = dict[str, Any]
+
+
+@cache
+def schema(version: OcppVersion, name: str) -> Any:
+    folder = resources.files("ocpp").joinpath(FOLDER[version], "schemas")
+    return json.loads(folder.joinpath(f"{name}.json").read_text("utf-8-sig"), parse_float=Decimal)
+
+
+def validate(version: OcppVersion, action: str, payload: Payload, *, is_answer: bool) -> None:
+    """Raises unless the payload is valid; decimals, because 0.1 is no binary number."""
+    request = action if version is OcppVersion.V16 else f"{action}Request"
+    exact = json.loads(json.dumps(payload), parse_float=Decimal)
+    jsonschema.validate(exact, schema(version, f"{action}Response" if is_answer else request))
+
+
+class Bench:
+    """One station behind the gateway. `station` and `csms` map an action to the payload of its answer.
+
+    None as answer: that peer stays silent; a text: that CALLERROR; a function: called with the payload.
+    """
+
+    def __init__(self, version: OcppVersion, settings: StationSettings, *, known: Any = None) -> None:
+        self.version = version
+        self.now = Instant(1000.0, NOON)
+        numbers = count(1)
+        self.proxy, self.smart = station_proxy("CP", version, settings, known, lambda: f"LC{next(numbers)}")
+        self.answers: dict[Peer, dict[str, Any]] = {Peer.STATION: {}, Peer.CSMS: {}}
+        self.station, self.csms = self.answers[Peer.STATION], self.answers[Peer.CSMS]
+        self.sent: dict[Peer, list[rpc.Frame]] = {Peer.STATION: [], Peer.CSMS: []}
+        self.facts: list[Any] = []
+        self.notes: list[Note] = []
+        self.closes: list[Close] = []
+        self.installed = InstalledProfiles()
+        self.accepts: Callable[[Payload], Any] = lambda _payload: True
+        self.station |= {"SetChargingProfile": self._install, "GetConfiguration": {}, "GetVariables": {}}
+        self.csms |= {"BootNotification": self._boot_answer, "Heartbeat": self._heartbeat_answer}
+        self.csms_ahead_s = 0.0
+        self._actions: dict[tuple[Peer, str], str] = {}
+        self._ids = count(1)
+        self._do(self.proxy.connected(self.now))
+
+    # --- acting
+
+    def calls(self, peer: Peer, action: str, payload: Payload) -> list[rpc.Frame]:
+        """`peer` sends a CALL; gives the answers that it got while this was going on."""
+        message_id = f"{peer}{next(self._ids)}"
+        self._actions[peer, message_id] = action
+        before = len(self.sent[peer])
+        self._do(self.proxy.receive(peer, rpc.call(message_id, action, payload).text, self.now))
+        return [frame for frame in self.sent[peer][before:] if frame.message_id == message_id]
+
+    def from_station(self, action: str, payload: Payload) -> None:
+        self.calls(Peer.STATION, action, payload)
+
+    def from_csms(self, action: str, payload: Payload) -> Payload | str | None:
+        """The payload of the answer, the code of an error, None if there is no answer yet."""
+        answers = self.calls(Peer.CSMS, action, payload)
+        if not answers:
+            return None
+        return answers[-1].error_code or answers[-1].payload
+
+    def set_limit(self, limit_a: float, valid_s: float = 300.0, evse: int = 1, *, urgent: bool = False) -> None:
+        self._do(self.proxy.perform(self.smart.set_limit(evse, limit_a, valid_s, urgent, self.now), self.now))
+
+    def set_fallback(self, limit_a: float, evse: int = 1) -> None:
+        self._do(self.proxy.perform(self.smart.set_fallback(evse, limit_a, self.now), self.now))
+
+    def wait(self, seconds: float) -> None:
+        """Time passes; every deadline on the way is met."""
+        end = self.now.after(seconds)
+        while self.proxy.deadline is not None and self.proxy.deadline <= end.monotonic_s:
+            self.now = self.now.after(max(0.0, self.proxy.deadline - self.now.monotonic_s))
+            self._do(self.proxy.expire(self.now))
+        self.now = end
+
+    # --- stories that many tests begin with
+
+    def boot(self, vendor: str = "Acme", model: str = "One") -> None:
+        if self.version is OcppVersion.V16:
+            self.from_station("BootNotification", {"chargePointVendor": vendor, "chargePointModel": model})
+        else:
+            station = {"vendorName": vendor, "model": model}
+            self.from_station("BootNotification", {"reason": "PowerUp", "chargingStation": station})
+
+    def start(self, transaction: int | str = 7, evse: int = 1, token: str = "TAG", **more: Any) -> None:
+        if self.version is OcppVersion.V16:
+            self.csms["StartTransaction"] = {"transactionId": transaction, "idTagInfo": {"status": "Accepted"}}
+            head = {"connectorId": evse, "idTag": token, "meterStart": 0, "timestamp": stamp(self.now)}
+            self.from_station("StartTransaction", head)
+        else:
+            self.transaction_event("Started", str(transaction), evse={"id": evse}, idToken=id_token(token), **more)
+
+    def stop(self, transaction: int | str = 7) -> None:
+        if self.version is OcppVersion.V16:
+            payload = {"transactionId": transaction, "meterStop": 9, "timestamp": stamp(self.now)}
+            self.from_station("StopTransaction", payload)
+        else:
+            self.transaction_event("Ended", str(transaction))
+
+    def transaction_event(self, event: str, transaction: str, *, info: Payload | None = None, **more: Any) -> None:
+        head = {"eventType": event, "timestamp": stamp(self.now), "triggerReason": "Trigger", "seqNo": 0}
+        self.from_station(
+            "TransactionEvent", head | {"transactionInfo": {"transactionId": transaction} | (info or {})} | more
+        )
+
+    def meter(self, amps: Iterable[float], evse: int = 1) -> None:
+        values = [
+            {"value": str(a) if self.version is OcppVersion.V16 else a, "measurand": "Current.Import", "phase": f"L{n}"}
+            for n, a in enumerate(amps, start=1)
+        ]
+        name = "connectorId" if self.version is OcppVersion.V16 else "evseId"
+        value = {"timestamp": stamp(self.now), "sampledValue": values}
+        self.from_station("MeterValues", {name: evse, "meterValue": [value]})
+
+    def csms_profile(self, purpose: str, limit: float, profile_id: int = 1, **more: Any) -> Payload:
+        """The profile in a SetChargingProfile; `evse`, `unit`, `periods`, `schedule` and any field may be given."""
+        unit, periods = more.pop("unit", "A"), more.pop("periods", [{"startPeriod": 0, "limit": limit}])
+        schedule = {
+            "chargingRateUnit": unit,
+            "chargingSchedulePeriod": periods,
+            "startSchedule": stamp(self.now, -3600),
+        }
+        schedule |= more.pop("schedule", {})
+        head = {"stackLevel": 0, "chargingProfilePurpose": purpose, "chargingProfileKind": "Absolute"}
+        if self.version is OcppVersion.V16:
+            return {"chargingProfileId": profile_id, **head, "chargingSchedule": schedule} | more
+        return {"id": profile_id, **head, "chargingSchedule": [{"id": profile_id} | schedule]} | more
+
+    def csms_sets(self, purpose: str, limit: float, profile_id: int = 1, evse: int = 1, **more: Any) -> Any:
+        """The status of the answer (or the code of an error)."""
+        profile = self.csms_profile(purpose, limit, profile_id, **more)
+        if self.version is OcppVersion.V16:
+            answer = self.from_csms("SetChargingProfile", {"connectorId": evse, "csChargingProfiles": profile})
+        else:
+            answer = self.from_csms("SetChargingProfile", {"evseId": evse, "chargingProfile": profile})
+        return answer["status"] if isinstance(answer, dict) else answer
+
+    # --- looking
+
+    def own_profiles(self) -> list[Payload]:
+        """Every profile of the gateway that reached the station, oldest first."""
+        name = "csChargingProfiles" if self.version is OcppVersion.V16 else "chargingProfile"
+        return [frame.payload[name] for frame in self.calls_to(Peer.STATION, "SetChargingProfile") if own(frame)]
+
+    def calls_to(self, peer: Peer, action: str) -> list[rpc.Frame]:
+        return [frame for frame in self.sent[peer] if frame.action == action]
+
+    def in_force_a(self, seconds: float = 0.0, evse: int = 1) -> float | None:
+        """What the station's own profiles allow that much later."""
+        moment = self.now.utc + timedelta(seconds=self.csms_ahead_s + seconds)
+        transaction = self.smart.state.transactions.get(evse)
+        since = None if transaction is None else transaction.started.utc
+        context = Context(evse, None if transaction is None else transaction.transaction_id, energy_since=since)
+        return composite(self.installed, context, moment, 1.0).at(moment)
+
+    def outcomes(self, kind: LimitKind = LimitKind.WORKING) -> list[tuple[LimitOutcome, float]]:
+        told = [fact for fact in self.facts if isinstance(fact, LimitAnswered) and fact.kind is kind]
+        return [(fact.outcome, round(fact.limit_a, 3)) for fact in told]
+
+    def csms_limit(self, evse: int = 1) -> Any:
+        """What the site was last told that the CSMS allows."""
+        return [f.schedule for f in self.facts if isinstance(f, CsmsLimitChanged) and f.evse == evse][-1]
+
+    # --- carrying out
+
+    def _do(self, effects: Iterable[Effect]) -> None:
+        todo = deque(effects)
+        while todo:
+            match todo.popleft():
+                case Send(peer, text):
+                    todo.extend(self._receive(peer, rpc.parse(text)))
+                case Tell(fact):
+                    self.facts.append(fact)
+                case Note() as note:
+                    self.notes.append(note)
+                case Close() as close:
+                    self.closes.append(close)
+                case Trace():
+                    pass
+
+    def _receive(self, peer: Peer, frame: rpc.Frame) -> list[Effect]:
+        self.sent[peer].append(frame)
+        if frame.message_type == rpc.CALLRESULT and (peer, frame.message_id) in self._actions:
+            if peer is Peer.CSMS:
+                validate(self.version, self._actions[peer, frame.message_id], frame.payload, is_answer=True)
+            return []
+        if frame.action is None:
+            return []
+        if own(frame):
+            validate(self.version, frame.action, frame.payload, is_answer=False)
+        answer = self.answers[peer].get(frame.action, {})
+        answer = answer(frame.payload) if callable(answer) else answer
+        if answer is None:
+            return []
+        reply = (
+            rpc.error(frame.message_id, answer, "") if isinstance(answer, str) else rpc.result(frame.message_id, answer)
+        )
+        return self.proxy.receive(peer, reply.text, self.now)
+
+    def _install(self, payload: Payload) -> Any:
+        """The station's own store; `accepts` decides with True, False (Rejected), None (silence) or an error code."""
+        verdict = self.accepts(payload)
+        if not isinstance(verdict, bool):
+            return verdict
+        if verdict:
+            wanted = dialect(self.version).profile_set(payload)
+            self.installed = self.installed.recorded(wanted.profile, wanted.evse, RULES[self.version])
+        return {"status": "Accepted" if verdict else "Rejected"}
+
+    def _heartbeat_answer(self, _payload: Payload) -> Payload:
+        return {"currentTime": stamp(self.now, self.csms_ahead_s)}
+
+    def _boot_answer(self, payload: Payload) -> Payload:
+        return self._heartbeat_answer(payload) | {"interval": 300, "status": "Accepted"}
+
+
+def own(frame: rpc.Frame) -> bool:
+    return frame.message_id.startswith("LC")
+
+
+def stamp(now: Instant, seconds: float = 0.0) -> str:
+    return (now.utc + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def id_token(token: str) -> Payload:
+    return {"idToken": token, "type": "ISO14443"}
+
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def bench() -> MakeBench:
+    """Makes a bench; keywords go to StationSettings, except `known`."""
+
+    def make(version: OcppVersion = OcppVersion.V16, *, known: Any = None, **settings: Any) -> Bench:
+        return Bench(version, replace(StationSettings(fallback_a=6.0), **settings), known=known)
+
+    return make

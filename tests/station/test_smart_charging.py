@@ -1,0 +1,159 @@
+"""Does the station hold what the site and the CSMS agree on? Stories of one station."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_controller.station.effects import Peer
+from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
+
+ALL = pytest.mark.parametrize("version", list(OcppVersion))
+SENT, ACCEPTED, DROPPED = LimitOutcome.SENT, LimitOutcome.ACCEPTED, LimitOutcome.DROPPED
+
+
+@ALL
+@pytest.mark.requirement("LC-039")
+def test_nothing_is_written_before_the_csms_has_accepted_the_station(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.set_fallback(6.0)
+    b.csms["BootNotification"] = {"currentTime": "2026-06-01T12:00:00Z", "interval": 60, "status": "Pending"}
+    b.boot()
+    b.wait(30)
+    assert b.sent[Peer.STATION][-1].message_id == "station1"
+    del b.csms["BootNotification"]
+    b.csms["BootNotification"] = b._boot_answer
+    b.boot()
+    assert b.in_force_a() == 6.0
+    assert b.outcomes(LimitKind.FALLBACK) == [(SENT, 6.0), (ACCEPTED, 6.0)]
+
+
+@ALL
+@pytest.mark.requirement("LC-039", "LC-042")
+def test_after_a_pure_reconnect_the_first_normal_answer_opens_the_way(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.csms["Heartbeat"] = "SecurityError"
+    b.from_station("Heartbeat", {})
+    assert not b.own_profiles()
+    b.csms["Heartbeat"] = b._heartbeat_answer
+    b.from_station("Heartbeat", {})
+    assert b.in_force_a() == 6.0
+
+
+@ALL
+def test_a_limit_needs_a_transaction(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.set_limit(16.0)
+    assert b.outcomes() == [(DROPPED, 16.0)]
+    assert b.in_force_a() == 6.0
+
+
+@ALL
+@pytest.mark.requirement("LC-106", "LC-111")
+def test_a_working_limit_ends_by_itself_and_leaves_the_fallback(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.set_limit(16.0, valid_s=300)
+    assert b.outcomes() == [(SENT, 16.0), (ACCEPTED, 16.0)]
+    assert [b.in_force_a(s) for s in (0, 299, 301, 9e6)] == [16.0, 16.0, 6.0, 6.0]
+
+
+@ALL
+@pytest.mark.requirement("LC-044")
+def test_with_a_csms_clock_ten_minutes_off_limits_hold_when_they_should(bench: Any, version: OcppVersion) -> None:
+    for ahead_s in (-600.0, 600.0):
+        b = bench(version)
+        b.csms_ahead_s = ahead_s
+        b.boot()
+        b.start()
+        b.set_limit(16.0, valid_s=300)
+        assert [b.in_force_a(s) for s in (0, 298, 302)] == [16.0, 16.0, 6.0]
+        assert any(note.event == "csms_clock_differs" for note in b.notes)
+
+
+@ALL
+@pytest.mark.requirement("LC-098", "LC-100", "LC-104")
+def test_own_profiles_keep_id_and_stack_level(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, evses=(1, 2))
+    b.boot()
+    b.start(evse=2)
+    for limit_a in (16.0, 10.0, 12.5):
+        b.set_limit(limit_a, evse=2)
+    b.set_fallback(7.0, evse=2)
+    name = "chargingProfileId" if version is OcppVersion.V16 else "id"
+    seen = {(profile[name], profile["stackLevel"], profile["chargingProfilePurpose"]) for profile in b.own_profiles()}
+    assert seen == {
+        (2_147_480_002, 0, "TxDefaultProfile"),
+        (2_147_480_004, 0, "TxDefaultProfile"),
+        (2_147_480_005, 0, "TxProfile"),
+    }
+    assert not b.calls_to(Peer.STATION, "ClearChargingProfile")
+
+
+@ALL
+def test_while_one_call_is_open_only_the_newest_wish_survives(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.accepts = lambda _: None  # silent
+    b.set_limit(16.0)
+    for limit_a in (12.0, 10.0, 8.0):
+        b.set_limit(limit_a)
+    assert b.outcomes() == [(SENT, 16.0)]
+    b.accepts = lambda _: True
+    b.wait(8)
+    assert b.outcomes()[-1] == (ACCEPTED, 8.0 if version is not OcppVersion.V16 else b.outcomes()[-1][1])
+    assert b.outcomes()[-1][1] <= 8.0
+
+
+@ALL
+@pytest.mark.requirement("LC-024")
+def test_a_reduction_replaces_a_waiting_increase_and_overtakes_the_csms(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.set_limit(10.0)
+    b.station["Reset"] = None  # the station is busy with this
+    b.from_csms("Reset", {"type": "Soft"} if version is OcppVersion.V16 else {"type": "Immediate"})
+    b.from_csms("UnlockConnector", {"connectorId": 1} | ({} if version is OcppVersion.V16 else {"evseId": 1}))
+    b.set_limit(16.0)
+    b.set_limit(7.0)
+    b.wait(30)  # the slot is freed
+    order = [frame.action for frame in b.sent[Peer.STATION][-2:]]
+    assert order == ["SetChargingProfile", "UnlockConnector"]
+    assert b.in_force_a() == 7.0
+    assert (SENT, 16.0) not in b.outcomes()
+
+
+@ALL
+@pytest.mark.requirement("LC-041")
+def test_after_a_reboot_everything_is_written_again(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.set_fallback(6.0)
+    assert b.outcomes(LimitKind.FALLBACK)[-1] == (ACCEPTED, 6.0)
+    written = len(b.own_profiles())
+    b.set_fallback(6.0)
+    assert len(b.own_profiles()) == written, "a persistent profile is not written twice for nothing"
+    b.boot()
+    assert len(b.own_profiles()) == written + 1
+
+
+@ALL
+def test_the_state_of_a_station_survives_a_reconnect(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    assert b.csms_sets("TxDefaultProfile", 10.0) == "Accepted"
+    again = bench(version, known=b.smart.state)
+    again.from_station("Heartbeat", {})
+    again.set_limit(16.0)
+    assert again.in_force_a() == 10.0
+
+
+def test_an_unknown_evse_is_our_own_mistake(bench: Any) -> None:
+    with pytest.raises(ValueError, match="has no EVSE 3"):
+        bench().set_fallback(6.0, evse=3)

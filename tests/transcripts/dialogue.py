@@ -1,0 +1,110 @@
+"""How is a dialogue in a text file played against a StationProxy?
+
+    # a comment; "# version: ocpp2.1" and "# proves: LC-018 LC-019" are read
+    csms    > [2,"a","Reset",{"type":"Soft"}]       the CSMS sends this
+    station < [2,"a","Reset",{"type":"Soft"}]       the station must now receive exactly this
+    lc      ! SetChargingProfile {"connectorId":0}  we ask the station; "! raise ..." or "! query ..." in a lower order,
+                                                    "! csms ..." asks the CSMS. Our ids count: LC1, LC2 ...
+    wait 9s                                         time passes, deadlines are kept
+    station x 1006                                  the station's connection is lost; "csms x 1001" is then expected
+
+After each input exactly the following outputs, in this order, must come, to the byte.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from local_controller.clock import Instant
+from local_controller.station.block import Block, OwnCall, Urgency
+from local_controller.station.effects import Close, Effect, Peer, Send
+from local_controller.station.proxy import StationProxy
+from local_controller.station.words import OcppVersion
+
+START = Instant(1000.0, datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+_LINE = re.compile(r"(?P<who>station|csms|lc|wait)\s*(?P<sign>[><!x]?) ?(?P<rest>.*)")
+_OWN = re.compile(r"(?:(safety|raise|query) )?(?:(csms) )?(\w+) (\{.*\})")
+
+
+@dataclass
+class Stage:
+    """A proxy and the time of the play."""
+
+    proxy: StationProxy
+    now: Instant = START
+    effects: list[Effect] = field(default_factory=list)
+
+    def wait(self, seconds: float) -> list[Effect]:
+        """Lets time pass as a driver would: `expire` at each deadline on the way."""
+        end, effects = self.now.after(seconds), []
+        while (deadline := self.proxy.deadline) is not None and deadline <= end.monotonic_s:
+            self.now = self.now.after(max(0.0, deadline - self.now.monotonic_s))
+            effects += self.proxy.expire(self.now)
+        self.now = end
+        return effects
+
+    def play_input(self, line: str) -> list[Effect]:
+        """Carries out one input line."""
+        match = _LINE.fullmatch(line)
+        assert match, f"not a line of a dialogue: {line}"
+        who, sign, rest = match.group("who", "sign", "rest")
+        match who, sign:
+            case "wait", "":
+                return self.wait(float(rest.removesuffix("s")))
+            case "lc", "!":
+                return self.proxy.perform([own_call(rest)], self.now)
+            case (("station" | "csms"), ">"):
+                return self.proxy.receive(Peer(who), rest, self.now)
+            case (("station" | "csms"), "x"):
+                return self.proxy.closed(Peer(who), self.now, int(rest))
+        raise AssertionError(f"not an input: {line}")
+
+
+def own_call(text: str) -> OwnCall:
+    """`query csms Heartbeat {}` as the wish of a block."""
+    match = _OWN.fullmatch(text)
+    assert match, f"not a call: {text}"
+    urgency, peer, action, payload = match.groups()
+    return OwnCall(Peer(peer or "station"), action, json.loads(payload), Urgency[(urgency or "safety").upper()], text)
+
+
+def outputs(effects: list[Effect]) -> list[str]:
+    """What the peers see of these effects, as lines of a dialogue."""
+    lines = []
+    for effect in effects:
+        match effect:
+            case Send(peer, text):
+                lines.append(f"{peer:<7} < {text}")
+            case Close(peer, code):
+                lines.append(f"{peer:<7} x {code}")
+    return lines
+
+
+def header(path: Path, name: str) -> list[str]:
+    """The words of the comment `# name: words`."""
+    return [
+        word for line in path.read_text().splitlines() if line.startswith(f"# {name}:") for word in line.split()[2:]
+    ]
+
+
+def play(path: Path, *blocks: Block) -> None:
+    """Plays a file; the AssertionError shows the first line that went differently."""
+    counter = itertools.count(1)
+    version = OcppVersion((header(path, "version") or ["ocpp1.6"])[0])
+    stage = Stage(StationProxy("CP-7", version, blocks, ids=lambda: f"LC{next(counter)}"))
+    lines = [(n, line) for n, line in enumerate(path.read_text().splitlines(), 1) if line and line[0] != "#"]
+    came: list[str] = []
+    for number, line in lines:
+        if came and (" < " in line[:10] or " x " in line[:10]):
+            output = came.pop(0)
+            assert line == output, f"{path.name}:{number}: instead came {output}"
+            continue
+        assert came == [], f"{path.name}:{number}: not in the dialogue, but came {came}"
+        assert " < " not in line[:10], f"{path.name}:{number}: did not come: {line}"
+        came = outputs(stage.play_input(line))
+    assert came == [], f"{path.name}: after the last line came {came}"
