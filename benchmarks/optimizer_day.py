@@ -117,7 +117,7 @@ def policies() -> dict[str, Policy]:
     changed = {
         "default": DEFAULT_WEIGHTS,
         "minimum 0": replace(DEFAULT_WEIGHTS, minimum=0.0),
-        "minimum 0.3": replace(DEFAULT_WEIGHTS, minimum=0.3),
+        "minimum 0.7": replace(DEFAULT_WEIGHTS, minimum=0.7),
         "minimum 2": replace(DEFAULT_WEIGHTS, minimum=2.0),
         "fair 0": replace(DEFAULT_WEIGHTS, fair=0.0),
         "calm 0": replace(DEFAULT_WEIGHTS, calm=0.0),

@@ -147,7 +147,7 @@ class LocalController:
             host=section.host,
             port=section.port,
             unit_id=section.unit_id,
-            framer=section.framing,
+            framing=section.framing,
             invert=section.invert,
             poll_s=section.poll_s,
         )

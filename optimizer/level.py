@@ -7,6 +7,8 @@ crowded garage without information (`benchmarks/optimizer_day.py`): like cars di
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from optimizer.program import Indexes
@@ -14,36 +16,36 @@ from optimizer.realize import fill
 from optimizer.rows import TINY_A, Array
 
 
-def level(plan_a: Array, caps_a: Array, per_ampere_wh: Array, group: Indexes) -> Array:
-    """The plan (N, K) with block 0 as even inside each group as swaps can make it.
+def level(plan_a: Array, caps_a: Array, per_ampere_wh: Array, wanted_wh: Array, group: Indexes) -> Array:
+    """The plan (N, K) with block 0 as even inside each group as gifts and then swaps can make it.
 
-    caps_a, per_ampere_wh: (N, K), bounds and energy of an ampere; group: (N,), equal numbers load the same rows.
+    caps_a, per_ampere_wh: (N, K), bounds and energy of an ampere; wanted_wh: (N,); group: (N,), equal numbers load the
+    same rows. A gift moves energy to a car that the plan leaves unserved, if the giver has more current than that car.
     """
     plan = plan_a.copy()
+    unserved_a = (wanted_wh - (plan * per_ampere_wh).sum(axis=1)).clip(min=0.0) / per_ampere_wh[:, 0]
+    plan[:, 0] = _even(plan[:, 0], np.zeros(len(plan)), np.minimum(plan[:, 0] + unserved_a, caps_a[:, 0]), group)
     later = per_ampere_wh[:, 1:] / per_ampere_wh[:, :1]
-    change = _even(plan, caps_a, later, group) - plan[:, 0]
+    catch_up_a = ((caps_a - plan)[:, 1:] * later).sum(axis=1)
+    due_a = (plan[:, 1:] * later).sum(axis=1)
+    least, most = (plan[:, 0] - catch_up_a).clip(min=0.0), np.minimum(plan[:, 0] + due_a, caps_a[:, 0])
+    change = _even(plan[:, 0], least, most, group) - plan[:, 0]
     for number in np.unique(group):
         cars = np.flatnonzero(group == number)
-        for giver in cars[change[cars] < -TINY_A]:
-            for taker in cars[change[cars] > TINY_A]:
-                moved_a = _swap(plan, caps_a, later, (giver, taker), min(-change[giver], change[taker]))
+        for giver, taker in product(cars[change[cars] < -TINY_A], cars[change[cars] > TINY_A]):
+            if (most_a := min(-change[giver], change[taker])) > TINY_A:
+                moved_a = _swap(plan, caps_a, later, (giver, taker), most_a)
                 change[giver] += moved_a
                 change[taker] -= moved_a
     return np.clip(plan, 0.0, caps_a)
 
 
-def _even(plan_a: Array, caps_a: Array, later: Array, group: Indexes) -> Array:
-    """(N,) max-min fair currents of block 0 inside each group, if later blocks had room for every swap.
-
-    A car gives at most what it has time to catch up with, and takes at most what it would get later.
-    """
-    least = (plan_a[:, 0] - ((caps_a - plan_a)[:, 1:] * later).sum(axis=1)).clip(min=0.0)
-    most = np.minimum(plan_a[:, 0] + (plan_a[:, 1:] * later).sum(axis=1), caps_a[:, 0])
-    even: Array = plan_a[:, 0].copy()
+def _even(currents_a: Array, least_a: Array, most_a: Array, group: Indexes) -> Array:
+    """(N,) max-min fair currents with the same total in each group, between least_a and most_a."""
+    even = currents_a.copy()
     for number in np.unique(group):
         cars = np.flatnonzero(group == number)
-        total = plan_a[cars, 0].sum(keepdims=True)
-        even[cars] = fill(np.ones((1, len(cars))), total, least[cars], most[cars])
+        even[cars] = fill(np.ones((1, len(cars))), even[cars].sum(keepdims=True), least_a[cars], most_a[cars])
     return even
 
 
@@ -53,9 +55,9 @@ def _swap(plan_a: Array, caps_a: Array, later: Array, pair: tuple[int, int], mos
     Blocks in which an ampere is not worth the same to both (one leaves in between) take no part.
     """
     giver, taker = pair
-    alike = np.isclose(later[giver], later[taker])
-    room = np.where(alike, np.minimum(caps_a[giver, 1:] - plan_a[giver, 1:], plan_a[taker, 1:]) * later[giver], 0.0)
-    back = np.diff(np.minimum(room.cumsum(), most_a), prepend=0.0)
+    alike = abs(later[giver] - later[taker]) < TINY_A
+    room = np.minimum(caps_a[giver, 1:] - plan_a[giver, 1:], plan_a[taker, 1:]) * later[giver] * alike
+    back = np.minimum(room, (most_a - (room.cumsum() - room)).clip(min=0.0))
     in_block = np.divide(back, later[giver], out=np.zeros_like(back), where=room > 0)
     plan_a[giver, 1:] += in_block
     plan_a[taker, 1:] -= in_block

@@ -27,7 +27,7 @@ from optimizer.problem import ChargingNeed
 class Weights:
     """Worth relative to one Wh delivered by departure."""
 
-    minimum: float = 0.7
+    minimum: float = 0.3
     early: float = 0.02
     fair: float = 0.10
     calm: float = 0.05
@@ -52,9 +52,9 @@ def first_block(
 
     fair_a: its max-min fair share. per_ampere_wh: energy of one ampere in the block.
     """
-    three_phase_wh = per_ampere_wh / len(need.phases) * 3
+    parity = 3 / len(need.phases) - 1
     bonuses = (
-        (min(fair_a, need.min_a), weights.minimum * three_phase_wh),
+        (min(fair_a, need.min_a), (parity + weights.minimum) * per_ampere_wh),
         (fair_a, weights.fair * per_ampere_wh),
         (need.present_a, weights.calm * per_ampere_wh),
     )

@@ -28,7 +28,7 @@ class Program:
     """A linear program; `row`, `column` and `value` are the coordinates of A (repeated ones add up).
 
     The rest says what rows and columns mean. need, block: of each current column. groups: (circuits, phases).
-    group: (N,) that of each need. limits: (index of `Rows.names`, block) of each limit row. capped: need of each energy row; open: of each beyond.
+    group: (N,) that of each need. wanted_wh: (N,). limits: (index of `Rows.names`, block) of each limit row. capped: need of each energy row; open: of each beyond.
     """
 
     worth: Array
@@ -44,6 +44,7 @@ class Program:
     block: Indexes
     groups: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]
     group: Indexes
+    wanted_wh: Array
     limits: Indexes
     capped: Indexes
     open: Indexes
@@ -116,6 +117,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
         block=block,
         groups=groups,
         group=group,
+        wanted_wh=wanted,
         limits=limits,
         capped=capped,
         open=open_,

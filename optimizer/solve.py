@@ -62,6 +62,6 @@ def _planned(
 def _realized_plan(program: Program, caps_a: Array, plan_a: Array) -> Array:
     """The plan with a block 0 that stations can be told, and no more energy than wanted."""
     problem = program.problem
-    plan = level(np.clip(plan_a, 0.0, caps_a), caps_a, wh_per_ampere(problem), program.group)
+    plan = level(np.clip(plan_a, 0.0, caps_a), caps_a, wh_per_ampere(problem), program.wanted_wh, program.group)
     plan[:, 0] = realized(problem, program.rows, caps_a[:, 0], plan[:, 0])
     return trim_to_energy(plan, problem)

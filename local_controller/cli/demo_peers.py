@@ -39,7 +39,7 @@ async def broker(port: int, folder: Path) -> AsyncIterator[str]:
         config.write_text(f"listener {port} {HOST}\nallow_anonymous true\n", encoding="utf-8")
         name, command = "mosquitto", ["mosquitto", "-c", str(config)]
     else:
-        code = f"import iotcore; iotcore.Broker(port={port}, host={HOST!r}).run_forever()"
+        code = f"import iotcore; iotcore.Broker(port={port}, listen={HOST!r}).run_forever()"
         name, command = "iotcore (rumqttd)", [sys.executable, "-c", code]
     with (folder / "broker.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
@@ -76,8 +76,10 @@ async def simulated_site(
         try:
             ready = await _line(process, folder)
             result = asyncio.get_running_loop().create_task(_line(process, folder))
-            yield SimulatedSite(ready["csms"], ready["meters"], result)
-            result.cancel()
+            try:
+                yield SimulatedSite(ready["csms"], ready["meters"], result)
+            finally:
+                result.cancel()
         finally:
             await _ended(process)
 
@@ -85,7 +87,10 @@ async def simulated_site(
 async def _line(process: asyncio.subprocess.Process, folder: Path) -> dict[str, Any]:
     assert process.stdout is not None  # noqa: S101 - started with a pipe
     text = await process.stdout.readline()
-    answer: dict[str, Any] = json.loads(text) if text else {"error": f"it ended; see {folder / 'simulator.log'}"}
+    if not text:
+        said = (folder / "simulator.log").read_text(encoding="utf-8", errors="replace")[-800:]
+        raise LocalControllerError(f"the simulated site ended too early: {said or 'it said nothing'}")
+    answer: dict[str, Any] = json.loads(text)
     if "error" in answer:
         raise LocalControllerError(f"the simulated site failed: {answer['error']}")
     return answer

@@ -29,4 +29,5 @@ def configure(level: str = "info", *, as_json: bool, stream: TextIO | None = Non
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(target),
     )
+    logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # dumps frames; the meters' own states say it
     logging.basicConfig(stream=target, level=logging.WARNING, format="%(name)s: %(message)s", force=True)

@@ -116,17 +116,14 @@ class Timeline:
 
     @property
     def _end(self) -> timedelta | None:
-        """Offset at which the schedule ends; the duration of a Dynamic one is its watchdog instead (K28.FR.13)."""
-        duration_s = self.schedule.duration_s
-        return None if duration_s is None or self.profile.kind is Kind.DYNAMIC else _seconds(duration_s)
+        return None if self.schedule.duration_s is None else _seconds(self.schedule.duration_s)
 
     def _marks(self, first: timedelta, last: timedelta) -> Iterator[timedelta]:
         """Offsets strictly between `first` and `last` at which a period begins or the schedule begins or ends."""
         marks = {_ZERO, *self.starts} | ({self._end} if self._end is not None else set())
         length = self._recurrence
         rounds = [_ZERO] if length is None else _rounds(length, first, last)
-        in_one_round = [mark for mark in marks if length is None or mark < length]
-        yield from (r + mark for r in rounds for mark in in_one_round if first < r + mark < last)
+        yield from (r + mark for r in rounds for mark in marks if first < r + mark < last)
 
 
 def _rounds(length: timedelta, first: timedelta, last: timedelta) -> list[timedelta]:

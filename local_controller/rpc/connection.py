@@ -59,7 +59,7 @@ class RpcConnection(Generic[Origin]):
         """
         self.own_budget_s = own_budget_s
         self.in_flight: Call[Origin] | None = None
-        self._waiting: dict[int, deque[Call[Origin]]] = {}
+        self._waiting: dict[int, deque[Call[Origin]]] = {}  # by urgency; no empty queues
         self._late: deque[Call[Origin]] = deque(maxlen=LATE_LIMIT)
         self._held_up_s = 0.0
 
@@ -67,18 +67,22 @@ class RpcConnection(Generic[Origin]):
 
     def submit(self, call: Call[Origin]) -> bool:
         """Lets `call` wait for its slot; False, and no change, when too much is waiting already (LC-031)."""
-        queue = self._waiting.setdefault(call.urgency, deque())
+        queue = self._waiting.get(call.urgency, deque())
         if len(queue) >= QUEUE_LIMIT or self._waiting_chars() + len(call.frame.text) > QUEUE_LIMIT_CHARS:
             return False
         queue.append(call)
+        self._waiting[call.urgency] = queue
         return True
 
     def next_to_send(self, now_s: float) -> Call[Origin] | None:
         """Moves the next CALL into the free slot; the caller writes it to the wire. None: nothing may go now."""
-        queue = None if self.in_flight else self._next_queue()
-        if queue is None:
+        if self.in_flight or not self._waiting:
             return None
+        urgency = self._next_urgency()
+        queue = self._waiting[urgency]
         call = queue.popleft()
+        if not queue:
+            del self._waiting[urgency]
         if call.patience_s is not None:
             self._held_up_s = 0.0
         call.since_s = now_s
@@ -126,8 +130,7 @@ class RpcConnection(Generic[Origin]):
         """When `expire` has something to do, in monotonic seconds."""
         earliest_s = self.in_flight.since_s + self.in_flight.timeout_s if self.in_flight else math.inf
         for queue in self._waiting.values():
-            if queue:
-                earliest_s = min(earliest_s, _too_old_at_s(queue[0]))
+            earliest_s = min(earliest_s, _too_old_at_s(queue[0]))
         return None if earliest_s == math.inf else earliest_s
 
     def mentioned(self, text: str) -> list[Call[Origin]]:
@@ -137,27 +140,25 @@ class RpcConnection(Generic[Origin]):
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _next_queue(self) -> deque[Call[Origin]] | None:
-        """The queue whose head is next: the most urgent, unless a foreign CALL was held up long enough."""
-        waiting = [queue for _, queue in sorted(self._waiting.items()) if queue]
+    def _next_urgency(self) -> int:
+        """Whose turn it is: the most urgent, unless a foreign CALL was held up long enough."""
         if self._held_up_s >= self.own_budget_s:
-            waiting.sort(key=lambda queue: queue[0].patience_s is None)
-        return waiting[0] if waiting else None
+            return min(self._waiting, key=lambda urgency: (self._waiting[urgency][0].patience_s is None, urgency))
+        return min(self._waiting)
 
     def _free_slot(self, call: Call[Origin], now_s: float) -> Call[Origin]:
         """Empties the slot, and keeps account of how long an own CALL in it held up the oldest foreign one."""
         self.in_flight = None
-        held_up = [queue[0].since_s for queue in self._waiting.values() if queue and queue[0].patience_s is not None]
-        if call.patience_s is None and held_up:
-            self._held_up_s += now_s - max(call.since_s, min(held_up))
+        if call.patience_s is None:
+            held_up = [queue[0].since_s for queue in self._waiting.values() if queue[0].patience_s is not None]
+            self._held_up_s += now_s - max(call.since_s, min(held_up, default=now_s))
         return call
 
     def _remove(self, wanted: Callable[[Call[Origin]], bool]) -> list[Call[Origin]]:
         removed = [call for _, queue in sorted(self._waiting.items()) for call in queue if wanted(call)]
         if removed:
-            self._waiting = {
-                urgency: deque(call for call in queue if not wanted(call)) for urgency, queue in self._waiting.items()
-            }
+            kept = {urgency: deque(c for c in queue if not wanted(c)) for urgency, queue in self._waiting.items()}
+            self._waiting = {urgency: queue for urgency, queue in kept.items() if queue}
         return removed
 
     def _waiting_chars(self) -> int:

@@ -41,6 +41,7 @@ class Capability:
     """What we believe about a station: actuators and units in the order of trying.
 
     learnt: where the belief comes from: "default", "site file", "quirk: …", "stated" or "accepted".
+    proven: what the station has accepted before.
     """
 
     actuators: tuple[Actuator, ...] = (Actuator.TX_PROFILE, Actuator.TX_DEFAULT)
@@ -49,6 +50,7 @@ class Capability:
     max_stack_level: int | None = None
     max_periods: int = PERIODS_UNTIL_KNOWN
     learnt: str = "default"
+    proven: frozenset[Rung] = frozenset()
 
     def working_rungs(self) -> tuple[Rung, ...]:
         """How to limit a transaction, best guess first. A unit that has worked is tried with every actuator first."""
@@ -95,7 +97,8 @@ class Capability:
         actuators = self.actuators if is_floor else _first(rung.actuator, self.actuators)
         units = _first(rung.unit, self.units)
         learnt = "accepted" if (actuators, units) != (self.actuators, self.units) else self.learnt
-        return replace(self, actuators=actuators, units=units, unit_is_proven=True, learnt=learnt)
+        proven = self.proven | {rung}
+        return replace(self, actuators=actuators, units=units, unit_is_proven=True, learnt=learnt, proven=proven)
 
 
 def _first(chosen: _T, others: tuple[_T, ...]) -> tuple[_T, ...]:

@@ -11,7 +11,6 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from local_controller.clock import Instant
 from local_controller.errors import FrameError, PayloadError
@@ -93,6 +92,8 @@ class StationProxy:
         self._ids = ids
         self._times = times
         self._legs = {Peer.STATION: _Leg(), Peer.CSMS: _Leg()}
+        legs = [leg.calls for leg in self._legs.values()]
+        self._clocked: tuple[RpcConnection[_Origin] | Block, ...] = (*legs, *self._blocks)
         self._unreadable = 0
         self._is_open = True
 
@@ -154,15 +155,16 @@ class StationProxy:
                     *self._no_answer(call, now),
                 ]
         due = [block for block in self._blocks if block.deadline is not None and block.deadline <= now.monotonic_s]
-        for block in due:
-            effects += self._ask(partial(block.expire, now), "expire", now)
+        effects += self._ask(due, lambda block: block.expire(now), "expire", now)
         return effects + self._pump(now)
 
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called, in `Instant.monotonic_s`; None for never."""
-        moments = [leg.calls.deadline for leg in self._legs.values()] + [block.deadline for block in self._blocks]
-        earliest_s = min((moment for moment in moments if moment is not None), default=math.inf)
+        earliest_s = math.inf
+        for waiting in self._clocked:
+            if (deadline_s := waiting.deadline) is not None and deadline_s < earliest_s:
+                earliest_s = deadline_s
         return None if earliest_s == math.inf else earliest_s
 
     # --- CALLs ---------------------------------------------------------------------------------------------------
@@ -204,7 +206,7 @@ class StationProxy:
         effects = self._send_next(sender.other, now)
         if calls.in_flight is not call:
             effects.append(Trace(sender, frame.text, Fate.QUEUED))
-        return effects + self._ask_all(lambda block: block.called(sender, frame, now), f"called {frame.action}", now)
+        return effects + self._ask_all(lambda block: block.called(sender, frame, now), "called", now)
 
     def _refuse(self, sender: Peer, frame: Frame) -> list[Effect]:
         """Too much is waiting: the sender is told, nothing gets lost silently (LC-031)."""
@@ -219,7 +221,10 @@ class StationProxy:
 
     def _pump(self, now: Instant) -> list[Effect]:
         """Sends what may be sent now, after the blocks had their say (LC-024: reductions go first)."""
-        return [effect for peer in self._legs for effect in self._send_next(peer, now)] if self._is_open else []
+        effects: list[Effect] = []
+        while sent := [effect for peer in self._legs for effect in self._send_next(peer, now)]:
+            effects += sent
+        return effects
 
     def _send_next(self, peer: Peer, now: Instant) -> list[Effect]:
         call = self._legs[peer].calls.next_to_send(now.monotonic_s)
@@ -252,7 +257,7 @@ class StationProxy:
 
     def _observed(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[Effect]:
         """Shows the end of a relayed CALL to the blocks."""
-        return self._ask_all(lambda block: block.observe(sender, call, answer, now), f"observe {call.action}", now)
+        return self._ask_all(lambda block: block.observe(sender, call, answer, now), "observe", now)
 
     def _answered(self, tag: object, answer: Frame | None, now: Instant) -> list[Effect]:
         """Shows the answer of an own CALL to the blocks; to a block that cannot read it, it is none."""
@@ -283,7 +288,7 @@ class StationProxy:
         """SEND, CALLRESULTERROR and unknown types take no slot (LC-019, LC-021)."""
         effects = _passed(sender, frame.text)
         if frame.message_type == MessageType.SEND:
-            effects += self._ask_all(lambda block: block.called(sender, frame, now), f"called {frame.action}", now)
+            effects += self._ask_all(lambda block: block.called(sender, frame, now), "called", now)
         return effects
 
     def _unreadable_text(self, peer: Peer, text: str, error: FrameError) -> list[Effect]:
@@ -299,18 +304,22 @@ class StationProxy:
     # --- blocks --------------------------------------------------------------------------------------------------
 
     def _ask_all(self, ask: Callable[[Block], list[BlockEffect]], where: str, now: Instant) -> list[Effect]:
-        effects: list[Effect] = []
-        for block in self._blocks:
-            effects += self._ask(partial(ask, block), where, now)
-        return effects
+        return self._ask(self._blocks, ask, where, now)
 
-    def _ask(self, ask: Callable[[], list[BlockEffect]], where: str, now: Instant) -> list[Effect]:
-        """What a block wants, carried out; a payload it cannot read is noted and otherwise ignored (LC-020)."""
-        try:
-            wanted = ask()
-        except PayloadError as error:
-            return [_unreadable_payload(error, where)]
-        return self._do(wanted, now)
+    def _ask(
+        self, blocks: Iterable[Block], ask: Callable[[Block], list[BlockEffect]], where: str, now: Instant
+    ) -> list[Effect]:
+        """What blocks want, carried out; a payload that one cannot read is noted and otherwise ignored (LC-020)."""
+        effects: list[Effect] = []
+        for block in blocks:
+            try:
+                wanted = ask(block)
+            except PayloadError as error:
+                effects.append(_unreadable_payload(error, where))
+                continue
+            if wanted:
+                effects += self._do(wanted, now)
+        return effects
 
     def _do(self, wanted: Iterable[BlockEffect], now: Instant) -> list[Effect]:
         """Carries out what a block wants; after the end only what it tells."""

@@ -232,7 +232,7 @@ async def test_a_late_answer_on_rtu_over_tcp_is_never_taken_for_the_next() -> No
 
     numbers: list[tuple[float, float]] = []
     port = free_port()
-    rtu = replace(settings(port), framer="rtu_over_tcp")
+    rtu = replace(settings(port), framing="rtu_over_tcp")
     async with scripted_server(port, gateway), watching(rtu, one_block) as observed:
         observed.on_reading = belongs_to_the_last_question
         await observed.until(readings=6)

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import itertools
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,9 +107,10 @@ class Site:
         async with self.dial(path, **options) as station:
             yield station, await self.csms.socket(number)
 
+    @asynccontextmanager
     async def raw_station(
         self, *headers: bytes, path: bytes = b"/CP-7"
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         """A station that sends exactly these header lines; only the request is written."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
         lines = [
@@ -123,7 +124,8 @@ class Site:
             *headers,
         ]
         writer.write(b"\r\n".join(lines) + b"\r\n\r\n")
-        return reader, writer
+        with closing(writer):
+            yield reader, writer
 
 
 @asynccontextmanager
@@ -270,19 +272,22 @@ async def test_a_refusal_of_the_csms_reaches_the_station(status: int, told: int)
 @pytest.mark.requirement("LC-002")
 @pytest.mark.parametrize("behaviour", ["closed port", "silent", "hangs up", "talks nonsense"])
 async def test_a_csms_that_cannot_be_reached_is_service_unavailable(behaviour: str) -> None:
-    async def serve_badly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if behaviour == "silent":
-            await asyncio.sleep(1.0)
-        writer.write(b"220 smtp ready\r\n\r\n" if behaviour == "talks nonsense" else b"")
-        writer.close()
+    async def serve_badly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer):
+            if behaviour == "silent":
+                await reader.read()
+            writer.write(b"220 smtp ready\r\n\r\n" if behaviour == "talks nonsense" else b"")
+        hung_up.set()
 
+    hung_up = asyncio.Event()
     bad = await asyncio.start_server(serve_badly, "127.0.0.1", 0)
     port = bad.sockets[0].getsockname()[1]
     if behaviour == "closed port":
         bad.close()
-    async with site_with(csms_port=port, dial_timeout_s=0.3) as site:
+        hung_up.set()
+    async with bad, site_with(csms_port=port, dial_timeout_s=0.3) as site:
         assert (await refusal(site.dial())).status_code == 503
-    bad.close()
+        await hung_up.wait()
 
 
 async def test_strangers_get_404_and_the_csms_never_hears_of_them() -> None:
@@ -310,14 +315,11 @@ async def test_the_credentials_reach_the_csms_byte_for_byte(value: bytes) -> Non
         writer.close()
 
     catcher = await asyncio.start_server(catch, "127.0.0.1", 0)
-    async with site_with(csms_port=catcher.sockets[0].getsockname()[1]) as site:
-        reader, writer = await site.raw_station(b"Authorization: " + value, b"User-Agent: wallbox/1")
-        lines = (await seen).split(b"\r\n")
-        assert b"Authorization: " + value in lines
-        assert b"User-Agent: wallbox/1" in lines
+    headers = b"Authorization: " + value, b"User-Agent: wallbox/1"
+    port = catcher.sockets[0].getsockname()[1]
+    async with catcher, site_with(csms_port=port) as site, site.raw_station(*headers) as (reader, _):
+        assert set(headers) < set((await seen).split(b"\r\n"))
         assert (await reader.readline()).startswith(b"HTTP/1.1 503")
-        writer.close()
-    catcher.close()
 
 
 @pytest.mark.parametrize(
@@ -331,9 +333,9 @@ async def test_the_credentials_reach_the_csms_byte_for_byte(value: bytes) -> Non
 async def test_what_is_no_websocket_request_never_reaches_the_csms(request_bytes: bytes, answer: bytes) -> None:
     async with site_with() as site:
         reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
-        writer.write(request_bytes)
-        assert (await reader.read()).startswith(answer)
-        writer.close()
+        with closing(writer):
+            writer.write(request_bytes)
+            assert (await reader.read()).startswith(answer)
         assert site.csms.requests == []
         async with site.pair() as (station, csms):
             await station.send("still there")
@@ -343,9 +345,9 @@ async def test_what_is_no_websocket_request_never_reaches_the_csms(request_bytes
 @pytest.mark.requirement("LC-038")
 async def test_a_station_that_leaves_during_the_handshake_leaves_nothing_upstream() -> None:
     async with site_with(csms=Csms(delay_s=0.2)) as site:
-        _, writer = await site.raw_station()
-        await asyncio.sleep(0.05)
-        writer.transport.abort()
+        async with site.raw_station() as (_, writer):
+            await asyncio.sleep(0.05)
+            writer.transport.abort()
         upstream = await site.csms.socket()
         assert await close_of(upstream) in {1001, 1006}
         assert site.facts == []
@@ -378,14 +380,12 @@ async def test_both_legs_end_together_with_a_legal_code(who: str, code: int | No
 
 @pytest.mark.requirement("LC-036")
 async def test_a_peer_that_says_goodbye_but_holds_the_line_is_cut_off() -> None:
-    async with site_with() as site:
-        reader, writer = await site.raw_station()
+    async with site_with() as site, site.raw_station() as (reader, writer):
         assert b"101" in await reader.readuntil(b"\r\n\r\n")
         upstream = await site.csms.socket()
         writer.write(b"\x88\x80abcd")  # a Close frame; the TCP connection stays
         assert await close_of(upstream) == 1000
         await reader.read()
-        writer.close()
 
 
 @pytest.mark.requirement("LC-014", "LC-033")
@@ -426,11 +426,9 @@ async def test_text_that_is_no_utf8_closes_the_leg_and_nothing_else() -> None:
 
 @pytest.mark.requirement("LC-015")
 async def test_a_station_that_answers_no_ping_is_lost() -> None:
-    async with site_with(leg=LegSettings(ping_interval_s=0.1, ping_timeout_s=0.1)) as site:
-        _, writer = await site.raw_station()
+    async with site_with(leg=LegSettings(ping_interval_s=0.1, ping_timeout_s=0.1)) as site, site.raw_station():
         upstream = await site.csms.socket()
-        assert await close_of(upstream) in {1001, 1011}
-        writer.close()
+        assert await close_of(upstream) == 1001
 
 
 @pytest.mark.requirement("LC-036")
@@ -446,7 +444,7 @@ async def test_stopping_the_relay_says_goodbye_on_both_legs() -> None:
 
 @pytest.mark.requirement("LC-016")
 async def test_a_second_connection_with_the_same_credentials_replaces_the_first_on_both_legs() -> None:
-    header = {"additional_headers": {"Authorization": "Basic eA=="}}
+    header: dict[str, Any] = {"additional_headers": {"Authorization": "Basic eA=="}}
     async with site_with() as site, site.pair(**header) as (old, old_csms), site.pair(**header) as (new, new_csms):
         assert await close_of(old) == await close_of(old_csms) == 1001
         await new.send("new")
@@ -480,15 +478,13 @@ async def test_a_stranger_with_other_credentials_cannot_throw_out_a_living_stati
 @pytest.mark.requirement("LC-016")
 async def test_a_station_with_a_new_password_replaces_its_dead_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local_controller.adapters.station_server.ALIVE_S", 0.1)
-    async with site_with() as site:
-        _, writer = await site.raw_station(b"Authorization: Basic eA==")  # answers no ping
+    async with site_with() as site, site.raw_station(b"Authorization: Basic eA=="):  # it answers no ping
         old_csms = await site.csms.socket()
         async with site.pair(additional_headers={"Authorization": "Basic eQ=="}) as (new, new_csms):
             assert await close_of(old_csms) == 1001
             await new_csms.send("welcome")
             assert await new.recv() == "welcome"
             assert site.csms.most_open == 1
-        writer.close()
 
 
 # --- bad neighbours -----------------------------------------------------------------------------------------------
@@ -499,8 +495,7 @@ async def test_a_station_that_reads_nothing_holds_up_its_own_csms_and_is_cut_off
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(driver_module, "STALL_S", 0.5)
-    async with site_with() as site, site.pair("CP-1") as bystanders:
-        _, writer = await site.raw_station(path=b"/CP-2")
+    async with site_with() as site, site.pair("CP-1") as bystanders, site.raw_station(path=b"/CP-2"):
         flooder = await site.csms.socket(1)
         sent = 0
         with suppress(ConnectionClosed):
@@ -510,8 +505,7 @@ async def test_a_station_that_reads_nothing_holds_up_its_own_csms_and_is_cut_off
                 await bystanders[0].send("here")
                 assert await bystanders[1].recv() == "here"
         assert sent < 60, "the relay took in what it could not get rid of"
-        assert site.events == ["connection_stalled"]
-        writer.close()
+        assert "connection_stalled" in site.events
 
 
 @pytest.mark.requirement("LC-033", "LC-031")

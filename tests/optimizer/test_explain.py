@@ -16,7 +16,7 @@ def reasons(problem: Problem, name: str) -> tuple[Reason, ...]:
 
 
 def test_a_full_circuit_is_named_with_phase_amperes_source_and_company() -> None:
-    text = "12.6 A: Garage fuse, L1: 63.0 A available for charging (63 A fuse less the building), 5 cars share it."
+    text = "12.6 A: Garage fuse, L1: 63.0 A available for charging (63 A), 5 cars share it."
     cars = [car(f"CP-{n}") for n in range(5)]
     assert reasons(garage(*cars), "CP-3") == (Reason("circuit", text, "garage", 0, 63.0),)
 
@@ -59,8 +59,7 @@ def test_a_full_circuit_is_named_with_phase_amperes_source_and_company() -> None
             car("CP-1", (1,)),
             5.5,
             "minimum_rate",
-            "Paused: Garage fuse, L2: 5.5 A available for charging (63 A fuse less the building), no car uses it; "
-            "5.5 A left, less than its minimum of 6.0 A.",
+            "Paused: Garage fuse, L2: 5.5 A available for charging (63 A), no car uses it; 5.5 A left, less than its minimum of 6.0 A.",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
@@ -21,7 +22,7 @@ def now(allocation: Allocation) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("answer", [solve, share])
-def test_equal_cars_get_equal_currents(answer: type[Allocation]) -> None:
+def test_equal_cars_get_equal_currents(answer: Callable[[Problem], Allocation]) -> None:
     cars = [car(f"CP-{n}") for n in range(5)]
     assert set(now(answer(garage(*cars))).values()) == {12.6}
 
@@ -46,12 +47,32 @@ def test_equal_cars_on_unequal_panels_share_the_main_fuse_equally() -> None:
 
 
 def test_a_car_that_leaves_soon_goes_before_one_that_has_all_night() -> None:
+    soon = car("soon", energy_wh=22_500.0, departure_s=HOUR_S)
+    night = car("night", energy_wh=15_000.0, departure_s=11 * HOUR_S)
+    problem = garage(soon, night, available_a=32.0, horizon=variable_horizon(0.0))
+    assert now(solve(problem)) == {"soon": 32.0, "night": 0.0}
+    assert now(share(problem)) == {"soon": 16.0, "night": 16.0}
+
+
+def test_a_car_that_has_time_enough_takes_no_more_than_its_share_yet() -> None:
     soon = car("soon", energy_wh=15_000.0, departure_s=HOUR_S)
     night = car("night", energy_wh=15_000.0, departure_s=11 * HOUR_S)
-    allocation = solve(garage(soon, night, available_a=32.0, horizon=variable_horizon(0.0)))
-    assert now(allocation) == {"soon": pytest.approx(22.0, abs=4.1), "night": pytest.approx(10.0, abs=4.1)}
-    assert now(allocation)["soon"] > now(allocation)["night"] >= 6.0
-    assert now(share(garage(soon, night, available_a=32.0))) == {"soon": 16.0, "night": 16.0}
+    problem = garage(soon, night, available_a=32.0, horizon=variable_horizon(0.0))
+    plan = solve(problem)
+    assert now(plan) == {"soon": 16.0, "night": 16.0}
+    assert delivered_wh(problem, plan) == pytest.approx({"soon": 15_000.0, "night": 15_000.0}, rel=1e-6)
+
+
+def delivered_wh(problem: Problem, allocation: Allocation) -> dict[str, float]:
+    edges_s = problem.horizon.edges_s
+    return {
+        need.id: sum(
+            current * need.voltage_v * len(need.phases) * (min(end, need.departure_s or end) - start) / 3600
+            for current, start, end in zip(allocation.currents_a[need.id], edges_s, edges_s[1:], strict=False)
+            if current
+        )
+        for need in problem.needs
+    }
 
 
 def test_a_one_phase_car_is_not_starved_by_three_phase_cars() -> None:
@@ -101,9 +122,12 @@ def test_the_ceiling_of_the_csms_holds_and_what_it_leaves_is_used() -> None:
         assert violations(garage(capped, car("CP-2"), available_a=30.0), allocation) == []
 
 
-def test_an_overstayer_is_still_served() -> None:
+def test_a_car_that_should_have_left_is_still_served_while_it_is_there() -> None:
     late = car("late", energy_wh=5_000.0, departure_s=-600.0)
-    assert now(solve(garage(late, car("other"))))["late"] == 31.5 or now(solve(garage(late)))["late"] == 32.0
+    patient = car("patient", energy_wh=5_000.0)
+    allocation = solve(garage(late, patient, available_a=32.0))
+    assert now(allocation) == {"late": 32.0, "patient": 0.0}
+    assert allocation.currents_a["late"][1:] == (0.0, 0.0, 0.0)
 
 
 def test_the_last_energy_comes_at_the_minimum_and_then_no_more() -> None:

@@ -172,6 +172,11 @@ def test_a_station_keeps_to_its_own_bounds(change: dict[str, object], profile: C
     assert outcome(profile, facts=replace(FACTS, **change)) is reason  # type: ignore[arg-type]  # spelled in the cases
 
 
+def test_the_bounds_of_a_station_can_be_reached() -> None:
+    bounds = replace(FACTS, max_stack_level=3, max_periods=1, max_external_constraints_id=0, max_installed=2)
+    assert outcome(replace(default, stack_level=3), facts=bounds, before=holding((1, tx))) is None
+
+
 def test_a_car_that_told_its_needs_may_be_offered_alternatives() -> None:
     three = replace(tx, schedules=(schedule,) * 3)
     assert outcome(three) is Reason.INVALID_PROFILE

@@ -95,3 +95,14 @@ def test_the_clock_may_go_back_by_half_an_hour() -> None:
 def test_the_calendar_may_lose_a_day() -> None:
     found = limits(APIA, "2011-12-30T09:00", 3, (0, 10.0), (0.5, 12.0), (23, 23.0))
     assert found == [("30T09:00", 23.0), ("30T10:00", 10.0), ("30T10:30", 12.0)]
+
+
+@pytest.mark.requirement("LC-083")
+def test_a_step_behind_the_skipped_hour_is_found() -> None:
+    assert limits(BERLIN, "2026-03-29T00:30", 1, (0, 10.0), (3.25, 13.0)) == [("29T00:30", 10.0), ("29T01:15", 13.0)]
+
+
+@pytest.mark.requirement("LC-083")
+def test_a_step_in_the_hour_that_returns_is_found() -> None:
+    found = limits(BERLIN, "2026-10-25T00:45", 1, (0, 10.0), (2.5, 12.0))
+    assert found == [("25T00:45", 12.0), ("25T01:00", 10.0), ("25T01:30", 12.0)]

@@ -238,7 +238,7 @@ def schedules(draw: st.DrawFn, t0: datetime, version: str, kind: Kind) -> Chargi
     local = version == V21 and draw(st.booleans())
     zone = BERLIN if local else UTC
     days_ago = draw(st.sampled_from([0, 1, 7, 8]))
-    first = t0.astimezone(zone) + timedelta(days=-days_ago, seconds=draw(near), hours=draw(st.sampled_from([0, 0, -1])))
+    first = t0.astimezone(zone) + timedelta(days=-days_ago, seconds=draw(near), hours=draw(st.sampled_from([0, -1, 1])))
     return ChargingSchedule(
         unit,
         periods,

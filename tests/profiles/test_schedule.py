@@ -107,6 +107,8 @@ def test_coalescing_gives_away_as_little_as_it_can() -> None:
     segments = [Segment(s(0), s(10), 10.0), Segment(s(10), s(20), 16.0), Segment(s(20), s(21), 6.0)]
     assert coalesced(segments, 2) == [Segment(s(0), s(20), 10.0), Segment(s(20), s(21), 6.0)]
     assert coalesced(segments, 1) == [Segment(s(0), s(21), 6.0)]
+    steep_then_flat = [Segment(s(0), s(10), 10.0), Segment(s(10), s(20), 32.0), Segment(s(20), s(30), 31.0)]
+    assert coalesced(steep_then_flat, 2) == [Segment(s(0), s(10), 10.0), Segment(s(10), s(30), 31.0)]
 
 
 def test_coalescing_to_nothing_is_refused() -> None:

@@ -354,3 +354,24 @@ def test_the_largest_number_is_no_limit_and_no_failure() -> None:
     huge = [profile(DEFAULT, steps((0, 1.7e308))), profile(GENERATION, steps((0, 1.7e308)))]
     assert composite(store(huge), IDLE, T0, 60.0).at(T0) is None
     assert [p.limit for p in answer(store(huge[:1]), IDLE, W, T0, 60.0).periods] == [None]
+
+
+def test_a_late_first_period_leaves_a_gap_in_every_round() -> None:
+    late = profile(DEFAULT, steps((60, 10.0), start_schedule=T0), recurrency=Recurrency.DAILY)
+    next_round = T0 + timedelta(days=1)
+    schedule = composite(store([late]), IDLE, T0, 86400.0 + 120.0)
+    assert [
+        s.limit_a for s in schedule.segments(next_round - timedelta(seconds=1), next_round + timedelta(seconds=61))
+    ] == [
+        10.0,
+        None,
+        10.0,
+    ]
+
+
+def test_a_station_uses_as_many_phases_as_any_of_its_evses() -> None:
+    on_one = profile(DEFAULT, steps((0, 16.0), phases=1))
+    installed = InstalledProfiles((Installed(1, on_one), Installed(2, profile(DEFAULT, steps((0, 10.0))))))
+    station = StationContext(Context(evse=0), (Context(evse=1), Context(evse=2)))
+    found = [answer_station(installed, station, unit, T0, 60.0).periods[0] for unit in (A, W)]
+    assert [(p.limit, p.number_phases) for p in found] == [(26.0, 3), (16.0 * 230 + 10.0 * 690, 3)]

@@ -72,12 +72,12 @@ def test_a_site_can_be_stopped_at_any_moment(moment_s: float) -> None:
 
 @pytest.mark.e2e
 def test_the_demo_site_runs_in_a_process_of_its_own() -> None:
-    command = [sys.executable, "-m", "site_simulator", "--speed", "100", "--duration", "200"]
+    command = [sys.executable, "-m", "site_simulator", "--speed", "60", "--duration", "260"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     ready, results = (json.loads(line) for line in done.stdout.splitlines())
     assert set(ready["meters"]) == set(DEMO_SITE.metered)
     assert results["csms_errors"] == 0, results["complaints"]
-    assert all(energy > 0 for energy in results["energy_kwh_by_station"].values())
+    assert min(results["energy_kwh_by_station"].values()) > 0, results["energy_kwh_by_station"]
     assert results["worst_excess_a"] > 60
     assert done.stderr == ""
 

@@ -33,16 +33,18 @@ Payload = dict[str, Any]
 
 
 @cache
-def schema(version: OcppVersion, name: str) -> Any:
+def validator(version: OcppVersion, name: str) -> jsonschema.Draft6Validator:
     folder = resources.files("ocpp").joinpath(FOLDER[version], "schemas")
-    return json.loads(folder.joinpath(f"{name}.json").read_text("utf-8-sig"), parse_float=Decimal)
+    schema = json.loads(folder.joinpath(f"{name}.json").read_text("utf-8-sig"), parse_float=Decimal)
+    return jsonschema.Draft6Validator(schema)
 
 
 def validate(version: OcppVersion, action: str, payload: Payload, *, is_answer: bool) -> None:
-    """Raises unless the payload is valid; decimals, because 0.1 is no binary number."""
+    """Raises unless the payload is valid; in decimals, because 0.1 is no binary number."""
     request = action if version is OcppVersion.V16 else f"{action}Request"
     exact = json.loads(json.dumps(payload), parse_float=Decimal)
-    jsonschema.validate(exact, schema(version, f"{action}Response" if is_answer else request))
+    errors = validator(version, f"{action}Response" if is_answer else request).iter_errors(exact)
+    assert not [error.message for error in errors], (action, payload)
 
 
 class Bench:
@@ -65,6 +67,8 @@ class Bench:
         self.installed = InstalledProfiles()
         self.accepts: Callable[[Payload], Any] = lambda _payload: True
         self.station |= {"SetChargingProfile": self._install, "GetConfiguration": {}, "GetVariables": {}}
+        self.station["ClearChargingProfile"] = {"status": "Unknown"}
+        self.station["RemoteStartTransaction"] = self.station["RequestStartTransaction"] = {"status": "Accepted"}
         self.csms |= {"BootNotification": self._boot_answer, "Heartbeat": self._heartbeat_answer}
         self.csms_ahead_s = 0.0
         self._actions: dict[tuple[Peer, str], str] = {}
@@ -114,13 +118,13 @@ class Bench:
             station = {"vendorName": vendor, "model": model}
             self.from_station("BootNotification", {"reason": "PowerUp", "chargingStation": station})
 
-    def start(self, transaction: int | str = 7, evse: int = 1, token: str = "TAG", **more: Any) -> None:
+    def start(self, transaction: int | str = 7, evse: int = 1, tag: str = "TAG", **more: Any) -> None:
         if self.version is OcppVersion.V16:
             self.csms["StartTransaction"] = {"transactionId": transaction, "idTagInfo": {"status": "Accepted"}}
-            head = {"connectorId": evse, "idTag": token, "meterStart": 0, "timestamp": stamp(self.now)}
+            head = {"connectorId": evse, "idTag": tag, "meterStart": 0, "timestamp": stamp(self.now)}
             self.from_station("StartTransaction", head)
         else:
-            self.transaction_event("Started", str(transaction), evse={"id": evse}, idToken=id_token(token), **more)
+            self.transaction_event("Started", str(transaction), evse={"id": evse}, idToken=id_token(tag), **more)
 
     def stop(self, transaction: int | str = 7) -> None:
         if self.version is OcppVersion.V16:
@@ -254,8 +258,8 @@ def stamp(now: Instant, seconds: float = 0.0) -> str:
     return (now.utc + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def id_token(token: str) -> Payload:
-    return {"idToken": token, "type": "ISO14443"}
+def id_token(tag: str) -> Payload:
+    return {"idToken": tag, "type": "ISO14443"}
 
 
 MakeBench = Callable[..., Bench]

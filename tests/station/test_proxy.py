@@ -289,6 +289,12 @@ def test_a_stale_command_is_discarded_and_noted() -> None:
     assert block.seen[-1] == "observe csms Reset None"
 
 
+def test_what_a_block_asks_when_its_call_goes_out_goes_out_too() -> None:
+    report = OwnCall(CSMS, "ReportChargingProfiles", {}, Urgency.QUERY, "report")
+    effects = proxy_with(Scripted(script={"sent report": [PUSH]})).perform([report], NOW)
+    assert [peer for peer, _ in sends(effects)] == [CSMS, STATION]
+
+
 def test_only_blocks_whose_time_has_come_are_woken() -> None:
     early, late = Scripted(wakes_at_s=1001.0, script={"expire": [FACT]}), Scripted(wakes_at_s=1002.0)
     proxy = proxy_with(early, late)

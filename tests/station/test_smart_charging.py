@@ -98,15 +98,15 @@ def test_while_one_call_is_open_only_the_newest_wish_survives(bench: Any, versio
     b = bench(version)
     b.boot()
     b.start()
+    b.set_limit(11.0)
     b.accepts = lambda _: None  # silent
     b.set_limit(16.0)
     for limit_a in (12.0, 10.0, 8.0):
         b.set_limit(limit_a)
-    assert b.outcomes() == [(SENT, 16.0)]
+    assert b.outcomes()[2:] == [(SENT, 16.0)]
     b.accepts = lambda _: True
     b.wait(8)
-    assert b.outcomes()[-1] == (ACCEPTED, 8.0 if version is not OcppVersion.V16 else b.outcomes()[-1][1])
-    assert b.outcomes()[-1][1] <= 8.0
+    assert b.outcomes()[3:] == [(LimitOutcome.TIMED_OUT, 16.0), (SENT, 8.0), (ACCEPTED, 8.0)]
 
 
 @ALL
@@ -118,10 +118,12 @@ def test_a_reduction_replaces_a_waiting_increase_and_overtakes_the_csms(bench: A
     b.set_limit(10.0)
     b.station["Reset"] = None  # the station is busy with this
     b.from_csms("Reset", {"type": "Soft"} if version is OcppVersion.V16 else {"type": "Immediate"})
+    b.station["UnlockConnector"] = {"status": "Unlocked"}
+    b.wait(5)
     b.from_csms("UnlockConnector", {"connectorId": 1} | ({} if version is OcppVersion.V16 else {"evseId": 1}))
     b.set_limit(16.0)
     b.set_limit(7.0)
-    b.wait(30)  # the slot is freed
+    b.wait(25)  # the slot is freed
     order = [frame.action for frame in b.sent[Peer.STATION][-2:]]
     assert order == ["SetChargingProfile", "UnlockConnector"]
     assert b.in_force_a() == 7.0

@@ -49,7 +49,7 @@ class MeterSettings:
     host: str
     port: int = 502
     unit_id: int = 1
-    framer: Literal["tcp", "rtu_over_tcp"] = "tcp"
+    framing: Literal["tcp", "rtu_over_tcp"] = "tcp"
     invert: bool = False
     poll_s: float = 1.0
     timeout_s: float = 1.0
@@ -167,7 +167,7 @@ class ModbusMeter:
         self._client = AsyncModbusTcpClient(
             self._settings.host,
             port=self._settings.port,
-            framer=_FRAMERS[self._settings.framer],
+            framer=_FRAMERS[self._settings.framing],
             timeout=self._settings.timeout_s,
             retries=0,
             reconnect_delay=0,  # its own reconnecting waits up to 300 s

@@ -87,32 +87,28 @@ def own_profile(target: Target, rung: Rung, capability: Capability, now: datetim
         return OwnProfile(floor_id, Purpose.TX_DEFAULT_PROFILE, rung.unit, FALLBACK_START, ((0, limit),))
     start = now.replace(microsecond=0) - timedelta(seconds=HEAD_START_S)
     if rung.actuator is Actuator.TX_DEFAULT:
-        return _single_profile(target, rung.unit, start, capability.max_periods)
+        return _single_profile(target, target.working, rung.unit, start, capability.max_periods)
     segments = coalesced(_segments(target.working), capability.max_periods)
-    end_s = math.floor((segments[-1].end - start).total_seconds())
+    end_s = _end_s(segments, start, target.fallback_a)
     return OwnProfile(
         id=profile_id(target.evse, LimitKind.WORKING),
         purpose=Purpose.TX_PROFILE,
         unit=rung.unit,
         start=start,
-        periods=_periods(segments, start, rung.unit, target.phases),
+        periods=_periods(segments, start, end_s, rung.unit, target.phases),
         duration_s=end_s,
         valid_to=start + timedelta(seconds=end_s),
         transaction_id=target.transaction_id,
     )
 
 
-def _single_profile(target: Target, unit: RateUnit, start: datetime, max_periods: int) -> OwnProfile:
-    """The limit first, then the floor for ever, in the one TxDefaultProfile (§11.1 of the field's pattern)."""
-    segments = coalesced(_segments(target.working or Schedule()), max(1, max_periods - 1))
-    end = segments[-1].end
+def _single_profile(target: Target, working: Schedule, unit: RateUnit, start: datetime, max_periods: int) -> OwnProfile:
+    """The limit first, then the floor for ever, in one TxDefaultProfile; without room for both the lower for ever."""
+    segments = coalesced(_segments(working), max(1, max_periods - 1))
+    end_s = _end_s(segments, start, target.fallback_a)
     floor = _in_unit(target.fallback_a, unit, 1)
-    periods = _periods(segments, start, unit, target.phases)
-    end_s = math.floor((end - start).total_seconds())
-    if max_periods < 2:  # no room for a floor: the lower of both for ever
-        periods = ((0, min(floor, *(limit for _, limit in periods))),)
-    else:
-        periods = (*(period for period in periods if period[0] < end_s), (end_s, floor))
+    periods = _periods(segments, start, end_s, unit, target.phases)
+    periods = (*periods, (end_s, floor)) if max_periods > 1 else ((0, min(floor, periods[0][1])),)
     return OwnProfile(profile_id(target.evse, LimitKind.FALLBACK), Purpose.TX_DEFAULT_PROFILE, unit, start, periods)
 
 
@@ -140,15 +136,23 @@ def _segments(working: Schedule) -> list[Segment]:
     return working.segments(start, end)
 
 
+def _end_s(segments: Sequence[Segment], start: datetime, fallback_a: float) -> int:
+    """Whole seconds after `start` when the fallback takes over: a moment early if that is lower, late if it is higher."""
+    end = segments[-1].end
+    last_second = start + timedelta(seconds=math.floor((end - start).total_seconds()))
+    lowest_a = Schedule.of(segments).lowest(last_second, end)
+    seconds = (end - start).total_seconds()
+    return math.floor(seconds) if lowest_a is None or lowest_a >= fallback_a else math.ceil(seconds)
+
+
 def _periods(
-    segments: Sequence[Segment], start: datetime, unit: RateUnit, phases: int
+    segments: Sequence[Segment], start: datetime, end_s: int, unit: RateUnit, phases: int
 ) -> tuple[tuple[int, float], ...]:
     """Whole seconds after `start`: every second gets the lowest limit that holds in it, the head start the first one."""
     limit, end = Schedule.of(segments), segments[-1].end
     offsets_s = [(segment.start - start).total_seconds() for segment in segments[1:]]
-    cuts = sorted(
-        {0, *(math.floor(offset_s) for offset_s in offsets_s), *(math.ceil(offset_s) for offset_s in offsets_s)}
-    )
+    edges = {0, *(math.floor(offset_s) for offset_s in offsets_s), *(math.ceil(offset_s) for offset_s in offsets_s)}
+    cuts = sorted(cut for cut in edges if cut < end_s)
     instants = [start + timedelta(seconds=cut) for cut in cuts]
     periods: list[tuple[int, float]] = []
     for cut, instant, following in zip(cuts, instants, [*instants[1:], end], strict=True):

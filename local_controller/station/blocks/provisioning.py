@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame, MessageType
@@ -15,6 +16,9 @@ from local_controller.station.words import Booted
 
 CLOCK_WARNING_S = 5.0
 """A CSMS clock further from ours is worth a warning; own profiles follow the CSMS's clock anyway (LC-044)."""
+
+CLOCK_NONSENSE_S = 366 * 86400.0
+"""A clock that is years off is none: a time zone, a dead battery or a slip cannot explain it."""
 
 
 class Provisioning(Block):
@@ -41,16 +45,14 @@ class Provisioning(Block):
             case "Heartbeat":
                 self._state.answered = True
                 moment = self._dialect.heartbeat_time(answer.payload)
-                return [] if moment is None else self._set_clock((moment - now.utc).total_seconds())
+                return self._set_clock(moment, now)
         self._state.answered = True
         return []
 
     def _booted(self, call: Frame, answer: Frame, now: Instant) -> list[BlockEffect]:
         verdict = self._dialect.boot_answer(answer.payload)
         self._state.registration = verdict.status
-        effects: list[BlockEffect] = []
-        if verdict.current_time is not None:
-            effects += self._set_clock((verdict.current_time - now.utc).total_seconds())
+        effects = self._set_clock(verdict.current_time, now)
         who = self._dialect.boot(call.payload)
         if (quirk := quirk_of(who, self._quirks)) is not None:
             self._state.capability = quirk.applied(self._state.capability)
@@ -59,9 +61,14 @@ class Provisioning(Block):
             )
         return [*effects, Tell(Booted(who.vendor, who.model, who.firmware, who.serial, verdict.status))]
 
-    def _set_clock(self, ahead_s: float) -> list[BlockEffect]:
+    def _set_clock(self, moment: datetime | None, now: Instant) -> list[BlockEffect]:
         """Takes over the CSMS's clock; says so once when it moves away from ours."""
-        before_s, self._state.csms_ahead_s = self._state.csms_ahead_s, ahead_s
+        if moment is None:
+            return []
+        before_s, ahead_s = self._state.csms_ahead_s, (moment - now.utc).total_seconds()
+        if abs(ahead_s) > CLOCK_NONSENSE_S:
+            return [Note("error", "csms_clock_ignored", {"ahead_s": round(ahead_s, 1)})]
+        self._state.csms_ahead_s = ahead_s
         if abs(ahead_s) > CLOCK_WARNING_S >= abs(before_s):
             return [Note("warning", "csms_clock_differs", {"ahead_s": round(ahead_s, 1)})]
         return []

@@ -238,18 +238,18 @@ class SmartCharging(Block):
         return None
 
     def _set(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
-        """SetChargingProfile, by its purpose; one that no version knows passes."""
-        purpose = self._dialect.purpose(frame.payload)
-        if purpose is None:
-            return None
-        wanted = self._dialect.profile_set(frame.payload)
-        return self._refuse_own_id(frame, wanted) if purpose in PASSED else self._install(frame, wanted, now)
+        """SetChargingProfile, by its purpose."""
+        if self._dialect.purpose(frame.payload) in PASSED:
+            return self._refuse_own_id(frame)
+        return self._install(frame, self._dialect.profile_set(frame.payload), now)
 
-    def _refuse_own_id(self, frame: Frame, wanted: ProfileSet) -> list[BlockEffect] | None:
+    def _refuse_own_id(self, frame: Frame) -> list[BlockEffect] | None:
         """A profile that passes to the station must not take the place of ours there (LC-098)."""
-        if wanted.profile.id not in OWN_IDS:
-            return None
-        return [self._answer(frame.message_id, "Rejected", Reason.INVALID_PROFILE_ID)]
+        try:
+            is_ours = self._dialect.profile_set(frame.payload).profile.id in OWN_IDS
+        except PayloadError:
+            return None  # the station's to judge (LC-020)
+        return [self._answer(frame.message_id, "Rejected", Reason.INVALID_PROFILE_ID)] if is_ours else None
 
     def _install(self, frame: Frame, wanted: ProfileSet, now: Instant) -> list[BlockEffect]:
         """A profile of an owned purpose: judged as a station would (LC-091), applied, then answered (LC-092)."""
@@ -303,7 +303,7 @@ class SmartCharging(Block):
             (profile_id,) = criteria.profile_ids
             purpose = self.state.store.purpose_of(profile_id)
             if purpose not in OWNED and profile_id not in OWN_IDS:
-                return None
+                return self._pass_alone(frame, profile_id)
         elif criteria.purpose is not None and criteria.purpose not in OWNED:
             return None
         self.state.store, count = self.state.store.cleared(criteria, OWNED)
@@ -314,6 +314,11 @@ class SmartCharging(Block):
             tag = _ClearingRest(frame.message_id, station_max, count)
             return [*effects, OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, tag)]
         return [self._answer(frame.message_id, "Accepted" if count else "Unknown"), *effects]
+
+    def _pass_alone(self, frame: Frame, profile_id: int) -> list[BlockEffect] | None:
+        """Other fields beside an id mean nothing (1.6 errata 3.25), but some firmware might clear ours by them."""
+        alone = self._dialect.clear_id(profile_id)
+        return None if frame.payload == alone else [Forward(Peer.CSMS, frame, alone)]
 
     def _rest_cleared(self, tag: _ClearingRest, answer: Frame | None, now: Instant) -> list[BlockEffect]:
         """The station has cleared (or not) what a wildcard clear meant beyond the store."""

@@ -34,8 +34,11 @@ from local_controller.station.effects import Peer, Tell
 from local_controller.station.state import StationState
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome
 
-RETRY_S = 300.0
+REFUSED_RETRY_S = 300.0
 """After every rung was refused, we try again this much later, or as soon as something changes (Wallbox: refusals pass)."""
+
+UNANSWERED_RETRY_S = 30.0
+"""After silence sooner: the station's usual time to answer is over (some take up to 60 s, field experience)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +62,10 @@ class _Wish:
 
 @dataclass(slots=True)
 class _Evse:
-    """One EVSE: what the site wants, what the station is known to hold, and the CALL between them."""
+    """One EVSE: what the site wants, what the station is known to hold, and the CALL between them.
+
+    possible: TxProfiles of ours that the station may hold; while one runs, it beats every TxDefaultProfile.
+    """
 
     number: int
     fallback_a: float
@@ -67,6 +73,7 @@ class _Evse:
     transaction_id: str | None = None
     held_fallback_a: float | None = None
     held: Push | None = None
+    possible: tuple[Push, ...] = ()
     push: Push | None = None
     is_sent: bool = False
     is_withdrawn: bool = False
@@ -77,7 +84,7 @@ class _Evse:
     def forget(self) -> None:
         """The station may have lost everything: nothing is known to be held, nothing is on its way."""
         self.wish = self.held_fallback_a = self.held = self.push = None
-        self.rungs_left, self.retry_s, self.was_unanswered = {}, {}, False
+        self.rungs_left, self.retry_s, self.was_unanswered, self.possible = {}, {}, False, ()
 
     def held_limit(self) -> Schedule:
         """The working limit that the station holds; no constraint if it holds none."""
@@ -134,7 +141,7 @@ class ProfileWriter:
             if current != e.transaction_id:
                 if e.held is not None and e.held.rung.actuator is Actuator.TX_DEFAULT:
                     e.held_fallback_a = None  # that profile outlives the transaction
-                e.transaction_id, e.wish, e.held = current, None, None
+                e.transaction_id, e.wish, e.held, e.possible = current, None, None, ()
                 e.retry_s, e.rungs_left = {}, {}
                 changed.append(e.number)
         return changed
@@ -165,6 +172,8 @@ class ProfileWriter:
         if e.push is not push:
             return []
         e.is_sent = True
+        if push.rung.actuator is Actuator.TX_PROFILE:
+            e.possible = (*e.possible, push)
         if e.wish is not None and push.target.kind is LimitKind.WORKING:
             e.wish.is_new = False
         return [self._tell(e, push.target.kind, LimitOutcome.SENT, push.limit_a)]
@@ -188,7 +197,7 @@ class ProfileWriter:
         """Either we withdrew it for a newer wish, or the queue was full."""
         if e.is_withdrawn:
             return self._pump(e, now)
-        e.retry_s[push.target.kind] = now.monotonic_s + RETRY_S
+        e.retry_s[push.target.kind] = now.monotonic_s + UNANSWERED_RETRY_S
         return [self._tell(e, push.target.kind, LimitOutcome.DROPPED, push.limit_a, "could not be sent")]
 
     def _outlived(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
@@ -202,39 +211,46 @@ class ProfileWriter:
         kind, at = push.target.kind, self._state.station_time(now)
         self._state.capability = self._state.capability.accepted(push.rung, is_floor=kind is LimitKind.FALLBACK)
         e.rungs_left, e.was_unanswered = {}, False
-        limit_a, effects = push.limit_a, []
+        effects: list[BlockEffect] = []
         if push.rung.actuator is Actuator.TX_DEFAULT and e.held_fallback_a != push.target.fallback_a:
             e.held_fallback_a = push.target.fallback_a
             if kind is LimitKind.WORKING:
                 effects.append(self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, push.target.fallback_a))
         if kind is LimitKind.WORKING:
-            limit_a = max(limit_a, self._overriding_a(e, push, at))
             e.held = push
+        if push.rung.actuator is Actuator.TX_PROFILE:
+            e.possible = (push,)
+        running = [
+            p.limit_a for p in e.possible if p.target.working is not None and p.target.working.at(at) is not None
+        ]
+        limit_a = max([push.limit_a, *running]) if kind is LimitKind.WORKING else push.limit_a
         return [*effects, self._tell(e, kind, LimitOutcome.ACCEPTED, limit_a), *self._pump(e, now)]
-
-    def _overriding_a(self, e: _Evse, push: Push, at: datetime) -> float:
-        """A TxProfile of ours that still runs beats the TxDefaultProfile that we use now."""
-        if e.held is None or e.held.rung.actuator is push.rung.actuator or e.held_limit().at(at) is None:
-            return 0.0
-        return e.held.limit_a
 
     def _failed(
         self, e: _Evse, push: Push, word: str, *, is_unanswered: bool, now: Instant
     ) -> tuple[list[BlockEffect], str | None]:
-        """The next rung; after the last one the end, until something changes."""
-        kind = push.target.kind
+        """The next rung; after the last one the end, until something changes.
+
+        Silence says nothing about a way that has worked before: no other is tried then.
+        """
+        kind, proven = push.target.kind, self._state.capability.proven
         e.was_unanswered = e.was_unanswered or is_unanswered
-        if is_unanswered:  # either may hold
-            e.held_fallback_a = None if push.rung.actuator is Actuator.TX_DEFAULT else e.held_fallback_a
-            e.held = None if kind is LimitKind.WORKING else e.held
+        if not is_unanswered:
+            e.possible = tuple(other for other in e.possible if other is not push)
+        elif kind is LimitKind.WORKING:  # either may hold
+            e.held = None
+        if is_unanswered and push.rung.actuator is Actuator.TX_DEFAULT:
+            e.held_fallback_a = None
         left = tuple(rung for rung in self._rungs(e, kind) if rung != push.rung)
-        if left:
+        if left and not (is_unanswered and push.rung in proven):
             e.rungs_left[kind] = left
             return self._pump(e, now), None
         outcome = LimitOutcome.TIMED_OUT if e.was_unanswered else LimitOutcome.REFUSED
+        pause_s = UNANSWERED_RETRY_S if e.was_unanswered else REFUSED_RETRY_S
         e.rungs_left.pop(kind, None)
         e.was_unanswered = False
-        e.retry_s[kind] = now.monotonic_s + RETRY_S
+        if e.wish is None or not e.wish.is_new or kind is LimitKind.FALLBACK:
+            e.retry_s[kind] = now.monotonic_s + pause_s
         return [self._tell(e, kind, outcome, push.limit_a, word), *self._pump(e, now)], word
 
     # --- writing -------------------------------------------------------------------------------------------------

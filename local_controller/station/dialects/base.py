@@ -185,8 +185,8 @@ class Dialect(Protocol):
 
     # --- the CSMS's messages
 
-    def purpose(self, payload: Payload) -> Purpose | None:
-        """The purpose in a SetChargingProfile; None if it is one that no version knows."""
+    def purpose(self, payload: Payload) -> Purpose:
+        """The purpose in a SetChargingProfile, which may be readable where the rest is not."""
 
     def profile_set(self, payload: Payload) -> ProfileSet:
         """SetChargingProfile."""
@@ -207,6 +207,9 @@ class Dialect(Protocol):
 
     def clear_purpose(self, criteria: Criteria, purpose: Purpose) -> Payload:
         """ClearChargingProfile with these criteria for this one purpose."""
+
+    def clear_id(self, profile_id: int) -> Payload:
+        """ClearChargingProfile of this profile alone."""
 
     def capability_question(self) -> tuple[str, Payload]:
         """Action and payload that ask for a StatedCapability."""

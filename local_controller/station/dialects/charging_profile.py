@@ -18,6 +18,8 @@ from local_controller.profiles.profile import (
 from local_controller.profiles.units import RateUnit
 from local_controller.station.dialects.reading import Fields
 
+_LONGEST_S = 2**31 - 1
+_HIGHEST = 1e9  # in A or W: more than any grid connection
 _PERIOD_FIELDS = frozenset(
     {
         "startPeriod",
@@ -81,9 +83,9 @@ def read_profile(fields: Fields, purpose: Purpose, id_name: str = "id") -> Charg
         transaction_id=fields.text("transactionId"),
         valid_from=fields.moment("validFrom"),
         valid_to=fields.moment("validTo"),
-        max_offline_duration_s=fields.integer("maxOfflineDuration"),
+        max_offline_duration_s=_seconds(fields, "maxOfflineDuration"),
         invalid_after_offline_duration=fields.flag("invalidAfterOfflineDuration"),
-        dyn_update_interval_s=fields.integer("dynUpdateInterval"),
+        dyn_update_interval_s=_seconds(fields, "dynUpdateInterval"),
         dyn_update_time=fields.moment("dynUpdateTime"),
         extra=_others(fields, _PROFILE_FIELDS),
     )
@@ -106,11 +108,11 @@ def _schedule(fields: Fields) -> ChargingSchedule:
         periods=_periods(fields),
         id=fields.integer("id"),
         start_schedule=fields.moment("startSchedule"),
-        duration_s=fields.integer("duration"),
+        duration_s=_seconds(fields, "duration"),
         min_charging_rate=fields.number("minChargingRate"),
         limit_at_soc=LimitAtSoc(at_soc.need_integer("soc"), _rate(at_soc, "limit") or 0.0) if at_soc else None,
         use_local_time=fields.flag("useLocalTime"),
-        randomized_delay_s=fields.integer("randomizedDelay"),
+        randomized_delay_s=_seconds(fields, "randomizedDelay"),
         power_tolerance=fields.number("powerTolerance"),
         extra=_others(fields, _SCHEDULE_FIELDS),
     )
@@ -123,7 +125,7 @@ def _periods(fields: Fields) -> tuple[SchedulePeriod, ...]:
 
 def _period(fields: Fields) -> SchedulePeriod:
     return SchedulePeriod(
-        start_s=fields.need_integer("startPeriod"),
+        start_s=_start(fields),
         limit=_rate(fields, "limit"),
         number_phases=fields.integer("numberPhases"),
         phase_to_use=fields.integer("phaseToUse"),
@@ -140,10 +142,25 @@ def _period(fields: Fields) -> SchedulePeriod:
     )
 
 
+def _start(fields: Fields) -> int:
+    start_s = _seconds(fields, "startPeriod")
+    return start_s if start_s is not None else fields.fail("startPeriod", "missing")
+
+
+def _seconds(fields: Fields, name: str) -> int | None:
+    """A duration; more than 68 years (peers write 8638204663973) is as good as that."""
+    seconds = fields.integer(name)
+    if seconds is not None and seconds < 0:
+        fields.fail(name, f"must not be negative, got {seconds}")
+    return None if seconds is None else min(seconds, _LONGEST_S)
+
+
 def _rate(fields: Fields, name: str) -> float | None:
     """A charging limit. A negative one has no meaning (some use -1 for "no limit") and is refused."""
     rate = fields.number(name)
-    return rate if rate is None or rate >= 0.0 else fields.fail(name, f"must not be negative, got {rate}")
+    if rate is not None and rate < 0.0:
+        fields.fail(name, f"must not be negative, got {rate}")
+    return None if rate is None else min(rate, _HIGHEST)
 
 
 def _others(fields: Fields, known: frozenset[str]) -> Mapping[str, Any]:

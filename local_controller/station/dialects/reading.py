@@ -18,6 +18,10 @@ from local_controller.errors import PayloadError
 _E = TypeVar("_E", bound=StrEnum)
 
 
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2300, 1, 1, tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """One JSON object of a payload, and the path that leads to it ("$" is the payload itself)."""
@@ -64,13 +68,17 @@ class Fields:
         return str(self.raw(name)).strip().lower() == "true"
 
     def moment(self, name: str) -> datetime | None:
-        """An RFC 3339 time in UTC; without an offset it is taken as UTC, as the standard recommends."""
+        """An RFC 3339 time in UTC; without an offset it is taken as UTC, as the standard recommends.
+
+        One before 1970 or after 2300 is that bound: "always" and "never" are meant, and calculating with it is safe.
+        """
         value = self.text(name)
         if value is None:
             return None
         try:
             read = datetime.fromisoformat(value)
-            return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+            read = read if read.tzinfo is not None else read.replace(tzinfo=UTC)
+            return min(max(read, EARLIEST), LATEST).astimezone(UTC)
         except (ValueError, OverflowError):
             return self.fail(name, f"a time like 2026-01-31T12:00:00Z was expected, got {value!r:.40}")
 

@@ -127,10 +127,9 @@ class V16:
         """1.6 knows no charging needs."""
         return None
 
-    def purpose(self, payload: Payload) -> Purpose | None:
+    def purpose(self, payload: Payload) -> Purpose:
         """SetChargingProfile.req."""
-        profile = Fields("SetChargingProfile", payload).need_child("csChargingProfiles")
-        return _PURPOSES.get(profile.need_text("chargingProfilePurpose"))
+        return _purpose(Fields("SetChargingProfile", payload).need_child("csChargingProfiles"))
 
     def profile_set(self, payload: Payload) -> ProfileSet:
         """SetChargingProfile.req."""
@@ -183,6 +182,10 @@ class V16:
         fields = {"connectorId": criteria.evse, "chargingProfilePurpose": name, "stackLevel": criteria.stack_level}
         return {name: value for name, value in fields.items() if value is not None}
 
+    def clear_id(self, profile_id: int) -> Payload:
+        """ClearChargingProfile.req."""
+        return {"id": profile_id}
+
     def capability_question(self) -> tuple[str, Payload]:
         """GetConfiguration.req."""
         return "GetConfiguration", {"key": [_UNIT_KEY, _STACK_KEY, _PERIODS_KEY]}
@@ -204,8 +207,8 @@ class V16:
 
 def _purpose(fields: Fields) -> Purpose:
     name = fields.need_text("chargingProfilePurpose")
-    purpose = _PURPOSES.get(name)
-    return purpose or fields.fail("chargingProfilePurpose", f"{name!r:.40} is no purpose of OCPP 1.6")
+    found = (purpose for known, purpose in _PURPOSES.items() if known.lower() == name.lower())
+    return next(found, None) or fields.fail("chargingProfilePurpose", f"{name!r:.40} is no purpose of OCPP 1.6")
 
 
 def _sample(meter_value: Fields) -> MeterSample | None:

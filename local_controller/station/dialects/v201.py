@@ -120,11 +120,10 @@ class V201:
                 return energy_wh
         return None
 
-    def purpose(self, payload: Payload) -> Purpose | None:
+    def purpose(self, payload: Payload) -> Purpose:
         """SetChargingProfileRequest."""
         profile = Fields("SetChargingProfile", payload).need_child("chargingProfile")
-        name = profile.need_text("chargingProfilePurpose")
-        return next((purpose for purpose in Purpose if purpose.value == name), None)
+        return profile.need_one_of("chargingProfilePurpose", Purpose)
 
     def profile_set(self, payload: Payload) -> ProfileSet:
         """SetChargingProfileRequest."""
@@ -139,7 +138,7 @@ class V201:
         profile_id = fields.integer("chargingProfileId")
         if profile_id is not None:
             return Criteria(profile_ids=frozenset({profile_id}))
-        criteria = fields.child("chargingCriteria")
+        criteria = fields.child("chargingProfileCriteria")
         if criteria is None:
             return Criteria()
         return Criteria(
@@ -191,7 +190,11 @@ class V201:
             "chargingProfilePurpose": purpose.value,
             "stackLevel": criteria.stack_level,
         }
-        return {"chargingCriteria": {name: value for name, value in fields.items() if value is not None}}
+        return {"chargingProfileCriteria": {name: value for name, value in fields.items() if value is not None}}
+
+    def clear_id(self, profile_id: int) -> Payload:
+        """ClearChargingProfileRequest."""
+        return {"chargingProfileId": profile_id}
 
     def capability_question(self) -> tuple[str, Payload]:
         """GetVariablesRequest."""

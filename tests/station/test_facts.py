@@ -1,0 +1,166 @@
+"""What does the site learn of a station, whatever its version? Stories of boot, connectors, transactions and needs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from local_controller.station import words
+from local_controller.station.effects import Peer
+from local_controller.station.words import ChargingState, ConnectorStatus, OcppVersion, Phase, RegistrationStatus
+
+ALL = pytest.mark.parametrize("version", list(OcppVersion))
+V2 = pytest.mark.parametrize("version", [OcppVersion.V201, OcppVersion.V21])
+
+
+def told(b: Any, kind: type) -> list[Any]:
+    return [fact for fact in b.facts if isinstance(fact, kind)]
+
+
+@ALL
+def test_a_boot_tells_who_it_is_and_what_the_csms_thinks(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot("Acme", "One")
+    assert told(b, words.Booted) == [words.Booted("Acme", "One", "", "", RegistrationStatus.ACCEPTED)]
+
+
+@ALL
+@pytest.mark.requirement("LC-040")
+def test_the_boot_answer_goes_before_our_own_calls(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    assert b.sent[Peer.STATION][0].message_id == "station1"
+    assert len(b.sent[Peer.STATION]) > 1
+
+
+@pytest.mark.parametrize(
+    ("status", "meaning"),
+    [
+        ("Available", (ConnectorStatus.AVAILABLE, ChargingState.IDLE)),
+        ("Preparing", (ConnectorStatus.OCCUPIED, ChargingState.EV_CONNECTED)),
+        ("Charging", (ConnectorStatus.OCCUPIED, ChargingState.CHARGING)),
+        ("SuspendedEV", (ConnectorStatus.OCCUPIED, ChargingState.SUSPENDED_EV)),
+        ("SuspendedEVSE", (ConnectorStatus.OCCUPIED, ChargingState.SUSPENDED_EVSE)),
+        ("Finishing", (ConnectorStatus.OCCUPIED, ChargingState.EV_CONNECTED)),
+        ("Reserved", (ConnectorStatus.RESERVED, None)),
+        ("Unavailable", (ConnectorStatus.UNAVAILABLE, None)),
+        ("Faulted", (ConnectorStatus.FAULTED, None)),
+    ],
+)
+@pytest.mark.requirement("LC-073")
+def test_the_nine_states_of_1_6(bench: Any, status: str, meaning: tuple[ConnectorStatus, ChargingState | None]) -> None:
+    b = bench(OcppVersion.V16)
+    b.from_station("StatusNotification", {"connectorId": 2, "errorCode": "NoError", "status": status})
+    b.from_station("StatusNotification", {"connectorId": 0, "errorCode": "NoError", "status": status})
+    assert told(b, words.ConnectorChanged) == [words.ConnectorChanged(2, 1, *meaning)]
+
+
+@V2
+def test_the_states_of_2_x(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.from_station(
+        "StatusNotification", {"evseId": 1, "connectorId": 2, "connectorStatus": "Occupied", "timestamp": "x"}
+    )
+    assert told(b, words.ConnectorChanged) == [words.ConnectorChanged(1, 2, ConnectorStatus.OCCUPIED)]
+
+
+def test_an_unreadable_state_is_relayed_and_noted(bench: Any) -> None:
+    b = bench()
+    b.from_station("StatusNotification", {"connectorId": 1, "status": "Sleepy"})
+    assert b.calls_to(Peer.CSMS, "StatusNotification")
+    assert b.notes[-1].event == "unreadable_payload"
+
+
+@ALL
+def test_a_transaction_from_begin_to_end(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, evses=(1, 2))
+    b.start(7, evse=2, tag="TAG")
+    b.stop(7)
+    started, ended = told(b, words.TransactionStarted), told(b, words.TransactionEnded)
+    assert started == [words.TransactionStarted(2, "7", "TAG")]
+    assert ended == [words.TransactionEnded(2, "7")]
+
+
+def test_1_6_the_id_is_known_with_the_answer_only(bench: Any) -> None:
+    b = bench()
+    b.csms["StartTransaction"] = None
+    head = {"connectorId": 1, "idTag": "TAG", "meterStart": 0, "timestamp": "2026-06-01T12:00:00Z"}
+    b.from_station("StartTransaction", head)
+    assert not told(b, words.TransactionStarted)
+    b.csms["StartTransaction"] = "InternalError"
+    b.wait(31)
+    b.from_station("StartTransaction", head)
+    assert not told(b, words.TransactionStarted)
+    b.start(12)
+    assert told(b, words.TransactionStarted) == [words.TransactionStarted(1, "12", "TAG")]
+
+
+@V2
+@pytest.mark.requirement("LC-073")
+def test_2_x_the_first_event_names_the_evse_and_later_ones_follow(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, evses=(1, 2))
+    b.transaction_event("Started", "t1", evse={"id": 2}, info={"chargingState": "EVConnected"})
+    values = [{"value": 16.0, "measurand": "Current.Import", "phase": "L1"}]
+    meter = [{"timestamp": "2026-06-01T12:00:00Z", "sampledValue": values}]
+    b.transaction_event("Updated", "t1", info={"chargingState": "Charging"}, meterValue=meter)
+    b.transaction_event("Updated", "t1", info={"chargingState": "Charging"})
+    updates = told(b, words.TransactionUpdated)
+    assert [(fact.evse, fact.charging_state) for fact in updates] == [
+        (2, ChargingState.EV_CONNECTED),
+        (2, ChargingState.CHARGING),
+    ]
+    (measured,) = told(b, words.Measured)
+    assert (measured.evse, measured.sample.current_a) == (2, {Phase.L1: 16.0})
+
+
+@V2
+def test_2_x_replayed_events_are_no_measurements(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    values = [{"value": 16.0, "measurand": "Current.Import", "phase": "L1"}]
+    meter = [{"timestamp": "2026-06-01T10:00:00Z", "sampledValue": values}]
+    b.transaction_event("Started", "t1", evse={"id": 1}, meterValue=meter, offline=True)
+    assert told(b, words.TransactionStarted)
+    assert not told(b, words.Measured)
+
+
+@ALL
+def test_a_new_transaction_ends_one_that_never_said_goodbye(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.start(7)
+    b.start(8)
+    assert told(b, words.TransactionEnded) == [words.TransactionEnded(1, "7")]
+    assert told(b, words.TransactionStarted)[-1].transaction_id == "8"
+
+
+@ALL
+@pytest.mark.requirement("LC-075")
+def test_the_main_meter_is_not_a_session(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.meter([50.0, 50.0, 50.0], evse=0)
+    assert not told(b, words.Measured)
+    b.meter([5.0, 6.0, 7.0], evse=1)
+    (measured,) = told(b, words.Measured)
+    assert measured.sample.current_a == {Phase.L1: 5.0, Phase.L2: 6.0, Phase.L3: 7.0}
+    assert measured.sample.taken_at == datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+@V2
+@pytest.mark.requirement("LC-148")
+def test_needs_are_told_with_a_departure_on_our_clock(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.csms_ahead_s = 600.0
+    b.boot()
+    parameters = {"energyAmount": 20000, "evMinCurrent": 6, "evMaxCurrent": 32, "evMaxVoltage": 230}
+    needs = {"requestedEnergyTransfer": "AC_three_phase", "departureTime": "2026-06-01T18:10:00Z"}
+    payload = {"evseId": 1, "chargingNeeds": needs | {"acChargingParameters": parameters}}
+    b.from_station("NotifyEVChargingNeeds", payload)
+    assert told(b, words.NeedsKnown) == [words.NeedsKnown(1, 20000.0, datetime(2026, 6, 1, 18, tzinfo=UTC))]
+
+
+def test_2_1_a_bidirectional_session_states_its_target(bench: Any) -> None:
+    b = bench(OcppVersion.V21)
+    needs = {"requestedEnergyTransfer": "AC_BPT", "v2xChargingParameters": {"evTargetEnergyRequest": 15000}}
+    b.from_station("NotifyEVChargingNeeds", {"evseId": 1, "chargingNeeds": needs})
+    assert told(b, words.NeedsKnown) == [words.NeedsKnown(1, 15000.0, None)]

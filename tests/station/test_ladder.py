@@ -1,0 +1,200 @@
+"""What happens when a station refuses, ignores or misunderstands our profiles? Stories of the actuator ladder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_controller.profiles.units import RateUnit
+from local_controller.station.dialects.base import BootCall
+from local_controller.station.effects import Peer
+from local_controller.station.quirks import quirk_of, shipped_quirks
+from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion, UnitLearnt
+
+ALL = pytest.mark.parametrize("version", list(OcppVersion))
+SENT, ACCEPTED = LimitOutcome.SENT, LimitOutcome.ACCEPTED
+REFUSED, TIMED_OUT = LimitOutcome.REFUSED, LimitOutcome.TIMED_OUT
+
+
+def purpose_and_unit(payload: dict[str, Any]) -> tuple[str, str]:
+    profile = payload.get("csChargingProfiles") or payload["chargingProfile"]
+    schedule = profile["chargingSchedule"]
+    schedule = schedule[0] if isinstance(schedule, list) else schedule
+    return profile["chargingProfilePurpose"], schedule["chargingRateUnit"]
+
+
+def tried(b: Any) -> list[tuple[str, str]]:
+    return [purpose_and_unit(frame.payload) for frame in b.calls_to(Peer.STATION, "SetChargingProfile")]
+
+
+@ALL
+@pytest.mark.requirement("LC-105")
+@pytest.mark.parametrize("answer", [False, "PropertyConstraintViolation", None])
+def test_amperes_refused_then_watts(bench: Any, version: OcppVersion, answer: Any) -> None:
+    b = bench(version)
+    b.accepts = lambda payload: True if purpose_and_unit(payload)[1] == "W" else answer
+    b.boot()
+    b.wait(9)
+    assert tried(b) == [("TxDefaultProfile", "A"), ("TxDefaultProfile", "W")]
+    assert UnitLearnt("W") in b.facts
+    assert b.own_profiles()[-1]["chargingSchedule"] != []
+    b.start()
+    b.set_limit(16.0)
+    assert tried(b)[2:] == [("TxProfile", "W")], "what worked is remembered"
+
+
+@ALL
+@pytest.mark.requirement("LC-105")
+def test_tx_profile_refused_then_a_single_tx_default(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.accepts = lambda payload: purpose_and_unit(payload)[0] != "TxProfile"
+    b.boot()
+    b.start()
+    b.set_limit(16.0, valid_s=300)
+    assert tried(b) == [("TxDefaultProfile", "A"), ("TxProfile", "A"), ("TxDefaultProfile", "A")]
+    assert b.outcomes() == [(SENT, 16.0), (SENT, 16.0), (ACCEPTED, 16.0)]
+    assert [b.in_force_a(s) for s in (0, 298, 301, 9e6)] == [16.0, 16.0, 6.0, 6.0]
+    b.set_limit(10.0)
+    assert tried(b)[3:] == [("TxDefaultProfile", "A")]
+    b.stop()
+    assert b.in_force_a() == 6.0, "the floor is back at once"
+    assert b.smart.state.capability.learnt == "accepted"
+
+
+@ALL
+def test_every_rung_refused_is_told_and_tried_again_later(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.accepts = lambda _: False
+    b.set_limit(16.0, valid_s=3600)
+    assert b.outcomes()[-1] == (REFUSED, 16.0)
+    assert len(tried(b)) == 1 + 4
+    b.wait(299)
+    assert len(tried(b)) == 1 + 4
+    b.accepts = lambda _: True
+    b.wait(2)
+    assert b.outcomes()[-1] == (ACCEPTED, 16.0)
+
+
+@ALL
+def test_a_silent_station_is_told_as_timed_out(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.accepts = lambda _: None
+    b.set_limit(16.0)
+    b.wait(8 * 2)
+    assert b.outcomes()[-1] == (TIMED_OUT, 16.0)
+    assert {unit for _, unit in tried(b)} == {"A"}, "amperes have worked before, so this is silence and not a refusal"
+
+
+@ALL
+def test_one_missed_answer_does_not_change_what_works(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.set_limit(16.0)
+    b.accepts = lambda _: None
+    b.set_limit(8.0)
+    b.wait(8)
+    assert b.outcomes()[-1] == (TIMED_OUT, 8.0)
+    b.accepts = lambda _: True
+    b.wait(31)
+    assert b.outcomes()[-1] == (ACCEPTED, 8.0)
+    assert tried(b)[-3:] == [("TxProfile", "A")] * 3
+
+
+@ALL
+def test_a_running_tx_profile_still_counts_when_the_actuator_changes(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.set_limit(16.0)
+    b.accepts = lambda payload: purpose_and_unit(payload)[0] != "TxProfile"
+    b.set_limit(8.0)
+    assert b.outcomes()[-1] == (ACCEPTED, 16.0), "the TxProfile beats the TxDefaultProfile until it ends"
+    assert b.in_force_a() == 16.0
+
+
+@ALL
+@pytest.mark.requirement("LC-112")
+def test_watts_are_shared_only_by_phases_proven_in_use(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, unit=RateUnit.W)
+    b.boot()
+    b.start()
+    b.set_limit(10.0)
+    assert limit_of(b) == 10.0 * 207
+    b.meter([9.0, 9.1, 9.2])
+    assert limit_of(b) == 10.0 * 207 * 3
+    assert b.outcomes()[-1] == (ACCEPTED, 10.0)
+    b.meter([9.0, 0.1, 0.0])
+    assert limit_of(b) == 10.0 * 207, "it dropped to one phase, which would get all the watts"
+    written = len(b.own_profiles())
+    b.meter([0.0, 0.0, 0.0])
+    assert len(b.own_profiles()) == written
+
+
+def limit_of(b: Any) -> float:
+    schedule = b.own_profiles()[-1]["chargingSchedule"]
+    schedule = schedule[0] if isinstance(schedule, list) else schedule
+    return float(schedule["chargingSchedulePeriod"][0]["limit"])
+
+
+@ALL
+@pytest.mark.requirement("LC-041")
+def test_a_station_that_states_its_unit_is_asked_once_and_believed(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    if version is OcppVersion.V16:
+        entry = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": "power"}
+        b.station["GetConfiguration"] = {"configurationKey": [entry]}
+    else:
+        result = {"attributeStatus": "Accepted", "attributeValue": "W", "component": {"name": "SmartChargingCtrlr"}}
+        b.station["GetVariables"] = {"getVariableResult": [result | {"variable": {"name": "RateUnit"}}]}
+    b.boot()
+    b.from_station("Heartbeat", {})
+    questions = b.calls_to(Peer.STATION, "GetConfiguration") + b.calls_to(Peer.STATION, "GetVariables")
+    assert len(questions) == 1
+    assert UnitLearnt("W") in b.facts
+    b.start()
+    b.set_limit(10.0)
+    assert tried(b)[-1] == ("TxProfile", "W")
+
+
+def test_the_site_file_beats_what_the_station_states(bench: Any) -> None:
+    b = bench(unit=RateUnit.A)
+    entry = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": "Power"}
+    b.station["GetConfiguration"] = {"configurationKey": [entry]}
+    b.boot()
+    b.start()
+    b.set_limit(10.0)
+    assert {unit for _, unit in tried(b)} == {"A"}
+
+
+def test_a_known_product_starts_where_it_works(bench: Any) -> None:
+    b = bench()
+    b.boot("Huawei", "SCharger-22KT")
+    assert tried(b) == [("TxDefaultProfile", "W")]
+    assert [note.fields["name"] for note in b.notes if note.event == "known_product"] == ["Huawei SCharger"]
+    c = bench()
+    c.boot("EVBox", "Elvi")
+    c.start()
+    c.set_limit(10.0)
+    assert tried(c) == [("TxDefaultProfile", "A"), ("TxDefaultProfile", "A")]
+
+
+def test_every_record_of_a_product_can_be_found_and_names_its_source() -> None:
+    names = {"go-e": "go-e Charger Gemini", "EV-BOX": "EVBox Elvi", "Acme": None}
+    for vendor, name in names.items():
+        found = quirk_of(BootCall(vendor, "Elvi", "", ""), shipped_quirks())
+        assert (found and found.name) == name
+    assert len(shipped_quirks()) >= 10
+    assert all(quirk.source.startswith("https://") for quirk in shipped_quirks())
+
+
+def test_a_floor_that_cannot_be_installed_is_told(bench: Any) -> None:
+    b = bench()
+    b.accepts = lambda _: "NotSupported"
+    b.boot()
+    assert b.outcomes(LimitKind.FALLBACK)[-1] == (REFUSED, 6.0)

@@ -1,0 +1,138 @@
+"""Is the limit in the station ever above what the site or the CSMS allows? Laws (LC-093)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local_controller.profiles.schedule import Schedule, lower
+from local_controller.profiles.units import RateUnit
+from local_controller.station.blocks.actuator import Target, own_profile, told_limit_a, working_limit
+from local_controller.station.capability import Actuator, Capability, Rung
+from local_controller.station.dialects import dialect
+from local_controller.station.dialects.base import OwnProfile
+from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
+from tests.station.conftest import NOON, validate
+
+AMPS = st.one_of(st.just(0.0), st.floats(0.0, 80.0), st.integers(0, 320).map(lambda tenth: tenth / 10))
+EPSILON = 1e-6
+
+
+@st.composite
+def allowances(draw: st.DrawFn) -> Schedule:
+    """What the CSMS allows around now: steps at fractions of seconds, with gaps."""
+    offsets = sorted(draw(st.sets(st.floats(-500.0, 3000.0).map(lambda s: round(s, 3)), max_size=6)))
+    return Schedule(tuple((NOON + timedelta(seconds=s), draw(st.none() | AMPS)) for s in offsets))
+
+
+def limit_of(own: OwnProfile, seconds: float, phases: int) -> float | None:
+    """Amperes on a phase that this profile lets flow that long after NOON; written apart from the product."""
+    offset_s = seconds + (NOON - own.start).total_seconds()
+    if offset_s < 0 or (own.duration_s is not None and offset_s >= own.duration_s):
+        return None
+    limit = [value for start_s, value in own.periods if start_s <= offset_s][-1]
+    return limit if own.unit is RateUnit.A else limit / (207.0 * phases)
+
+
+@given(
+    wish_a=AMPS,
+    fallback_a=AMPS,
+    valid_s=st.floats(1.0, 900.0),
+    allowed=allowances(),
+    fraction_s=st.floats(0.0, 0.999),
+    rung=st.builds(Rung, st.sampled_from(Actuator), st.sampled_from(RateUnit)),
+    max_periods=st.integers(1, 6),
+    phases=st.integers(1, 3),
+)
+@pytest.mark.requirement("LC-087", "LC-093")
+def test_a_written_profile_never_allows_more_than_site_and_csms(
+    wish_a: float,
+    fallback_a: float,
+    valid_s: float,
+    allowed: Schedule,
+    fraction_s: float,
+    rung: Rung,
+    max_periods: int,
+    phases: int,
+) -> None:
+    now = NOON + timedelta(seconds=fraction_s)
+    until = now + timedelta(seconds=valid_s)
+    floor_a = lower(fallback_a, allowed.lowest(now, now + timedelta(days=2))) or 0.0  # as the writer makes it
+    working = working_limit(wish_a, until, floor_a, allowed, now)
+    target = Target(1, floor_a, working, "7", phases)
+    own = own_profile(target, rung, Capability(max_periods=max_periods), now)
+    assert len(own.periods) <= max_periods
+    for version in OcppVersion:
+        validate(version, "SetChargingProfile", dialect(version).set_profile(1, own), is_answer=False)
+    edges = [(t - NOON).total_seconds() for t, _ in (*allowed.steps, *working.steps)]
+    for seconds in [fraction_s, *(edge + off for edge in edges for off in (-1.5, -0.4, 0.0, 0.4, 1.5))]:
+        moment = NOON + timedelta(seconds=seconds)
+        if moment < now:
+            continue
+        site_a = wish_a if moment < until else floor_a
+        csms_a = allowed.at(moment)
+        most_a = site_a if csms_a is None else min(site_a, csms_a)
+        written_a = limit_of(own, seconds, phases)
+        assert (floor_a if written_a is None else written_a) <= most_a + EPSILON
+        assert written_a is None or moment >= until or written_a <= told_limit_a(target, rung.unit) + EPSILON
+
+
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("wish"), AMPS, st.floats(10.0, 400.0)),
+        st.tuples(st.just("fallback"), AMPS, st.just(0.0)),
+        st.tuples(st.just("tx"), AMPS, st.integers(0, 600)),
+        st.tuples(st.just("default"), AMPS, st.integers(0, 600)),
+        st.tuples(st.just("clear"), st.just(0.0), st.just(0)),
+        st.tuples(st.just("wait"), st.floats(0.5, 500.0), st.just(0)),
+        st.tuples(st.just("restart"), st.just(0.0), st.just(0)),
+    ),
+    max_size=12,
+)
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@given(operations=OPERATIONS, refuses_tx_profile=st.booleans())
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.requirement("LC-093", "LC-107")
+def test_whatever_happens_the_station_obeys_the_lower_master(
+    bench: Any, version: OcppVersion, operations: list[tuple[str, float, float]], refuses_tx_profile: bool
+) -> None:
+    b = bench(version)
+    name = "csChargingProfiles" if version is OcppVersion.V16 else "chargingProfile"
+    if refuses_tx_profile:
+        b.accepts = lambda payload: payload[name]["chargingProfilePurpose"] != "TxProfile"
+    b.boot()
+    b.start()
+    running, fallback_a, wish_a, until_s, tag = 7, 6.0, 0.0, 0.0, {"transactionId": 7 if name.startswith("cs") else "7"}
+    for what, value, extra in operations:
+        rounded = round(value, 1)
+        if what == "wish":
+            wish_a, until_s = value, b.now.monotonic_s + extra
+            b.set_limit(value, extra)
+        elif what == "fallback":
+            fallback_a = value
+            b.set_fallback(value)
+        elif what == "wait":
+            b.wait(value)
+        elif what == "clear":
+            b.from_csms("ClearChargingProfile", {} if name.startswith("cs") else {"chargingProfileCriteria": {}})
+        elif what == "restart":
+            b.stop(running)
+            running, until_s = running + 1, 0.0
+            b.start(running)
+            tag = {"transactionId": running if name.startswith("cs") else str(running)}
+        else:
+            periods = [{"startPeriod": 0, "limit": 20.0}, {"startPeriod": 3600 + int(extra), "limit": rounded}]
+            purpose, fields = ("TxProfile", tag) if what == "tx" else ("TxDefaultProfile", {})
+            assert b.csms_sets(purpose, 0.0, 1 if what == "tx" else 2, periods=periods, **fields) == "Accepted"
+        site_a = wish_a if b.now.monotonic_s < until_s else fallback_a
+        csms_a = b.csms_limit().at(b.now.utc)
+        assert b.in_force_a() <= (site_a if csms_a is None else min(site_a, csms_a)) + EPSILON, (what, value)
+        outcomes = b.outcomes()
+        assert not [o for o in outcomes if o[0] in {LimitOutcome.REFUSED, LimitOutcome.TIMED_OUT}]
+    assert b.outcomes(LimitKind.FALLBACK)[-1][0] is LimitOutcome.ACCEPTED

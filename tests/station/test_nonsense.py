@@ -1,0 +1,125 @@
+"""Can a peer's nonsense break a station's proxy? Laws: nothing but values comes out, and our profile stays."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local_controller.station.blocks.actuator import OWN_IDS
+from local_controller.station.effects import Peer
+from local_controller.station.words import OcppVersion
+
+NUMBERS = [0, -1, -0.5, 1.5, 3, 7, 86400, 2**31, 2**63, 10**400, 1e18, 1e308, -1e308, 1e-320]
+WORDS = ["", " ", "x", "1", "NaN", "Recurring", "Relative", "TxProfile", "TxDefaultProfile", "Daily", "W"]
+TIMES = ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-06-01T12:00:00+14:00", "2026-06-01"]
+NASTY = st.sampled_from([None, True, [], {}, [{}], [[]], *NUMBERS, *WORDS, *TIMES])
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of everything inside."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [*([path] if path else []), *(found for name, child in inner for found in leaves(child, (*path, name)))]
+
+
+def replaced(payload: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    result = copy.deepcopy(payload)
+    place = result
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    return result
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@given(data=st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.requirement("LC-020", "LC-093", "LC-094")
+def test_a_csms_that_sends_nonsense_about_profiles_changes_nothing_for_the_worse(
+    bench: Any, version: OcppVersion, data: st.DataObject
+) -> None:
+    b = bench(version)
+    b.boot()
+    b.start(7)
+    b.set_limit(16.0)
+    is_v16 = version is OcppVersion.V16
+    fields = {
+        "validFrom": "2026-06-01T00:00:00Z",
+        "validTo": "2026-06-02T00:00:00Z",
+        "transactionId": 7 if is_v16 else "7",
+    }
+    period = {"startPeriod": 0, "limit": 10.0, "numberPhases": 3}
+    schedule = {"duration": 7200, "minChargingRate": 1.0}
+    purpose = data.draw(st.sampled_from(["TxProfile", "TxDefaultProfile"]))
+    profile = b.csms_profile(
+        purpose, 0.0, periods=[period, period | {"startPeriod": 9000}], schedule=schedule, **fields
+    )
+    if is_v16:
+        requests = {
+            "SetChargingProfile": {"connectorId": 1, "csChargingProfiles": profile},
+            "ClearChargingProfile": {"id": 1, "connectorId": 1, "chargingProfilePurpose": purpose, "stackLevel": 0},
+            "RemoteStartTransaction": {"connectorId": 1, "idTag": "TAG", "chargingProfile": profile},
+        }
+    else:
+        criteria = {"evseId": 1, "chargingProfilePurpose": purpose, "stackLevel": 0}
+        token = {"idToken": "TAG", "type": "ISO14443"}
+        requests = {
+            "SetChargingProfile": {"evseId": 1, "chargingProfile": profile},
+            "ClearChargingProfile": {"chargingProfileCriteria": criteria},
+            "GetChargingProfiles": {
+                "requestId": 1,
+                "evseId": 1,
+                "chargingProfile": {"chargingProfileId": [1], "stackLevel": 0},
+            },
+            "RequestStartTransaction": {"remoteStartId": 1, "evseId": 1, "idToken": token, "chargingProfile": profile},
+        }
+    for _ in range(data.draw(st.integers(1, 3))):
+        action = data.draw(st.sampled_from(sorted(requests)))
+        payload = requests[action]
+        b.from_csms(action, replaced(payload, data.draw(st.sampled_from(leaves(payload))), data.draw(NASTY)))
+    b.wait(5)
+    for frame in b.calls_to(Peer.STATION, "ClearChargingProfile"):
+        ((name, profile_id),) = frame.payload.items()
+        assert name == ("id" if is_v16 else "chargingProfileId")
+        assert profile_id not in OWN_IDS
+    assert b.in_force_a() <= 16.0
+
+
+STATION_CALLS: dict[OcppVersion, dict[str, Any]] = {
+    OcppVersion.V16: {
+        "BootNotification": {"chargePointVendor": "v", "chargePointModel": "m", "firmwareVersion": "1"},
+        "StatusNotification": {"connectorId": 1, "errorCode": "NoError", "status": "Charging"},
+        "StartTransaction": {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": "2026-06-01T12:00:00Z"},
+        "StopTransaction": {"transactionId": 7, "meterStop": 0, "timestamp": "2026-06-01T12:00:00Z"},
+    },
+    OcppVersion.V201: {
+        "BootNotification": {"reason": "PowerUp", "chargingStation": {"vendorName": "v", "model": "m"}},
+        "StatusNotification": {"evseId": 1, "connectorId": 1, "connectorStatus": "Occupied"},
+        "TransactionEvent": {"eventType": "Started", "evse": {"id": 1}, "transactionInfo": {"transactionId": "7", "chargingState": "Charging", "remoteStartId": 1}, "idToken": {"idToken": "T"}},
+        "NotifyEVChargingNeeds": {"evseId": 1, "chargingNeeds": {"departureTime": "2026-06-01T12:00:00Z", "acChargingParameters": {"energyAmount": 1}}},
+    },
+}  # fmt: skip
+STATION_CALLS[OcppVersion.V21] = STATION_CALLS[OcppVersion.V201]
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@given(data=st.data())
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.requirement("LC-020")
+def test_a_station_that_sends_nonsense_is_relayed(bench: Any, version: OcppVersion, data: st.DataObject) -> None:
+    b = bench(version)
+    b.csms["StartTransaction"] = {"transactionId": data.draw(NASTY)}
+    b.csms["BootNotification"] = {"status": data.draw(NASTY | st.just("Accepted")), "currentTime": data.draw(NASTY)}
+    b.csms["Heartbeat"] = {"currentTime": data.draw(NASTY)}
+    for _ in range(data.draw(st.integers(1, 4))):
+        action = data.draw(st.sampled_from(sorted(STATION_CALLS[version])))
+        payload = STATION_CALLS[version][action]
+        payload = replaced(payload, data.draw(st.sampled_from(leaves(payload))), data.draw(NASTY))
+        b.from_station(action, payload)
+        b.from_station("Heartbeat", {})
+        b.wait(1)
+    relayed = [frame.action for frame in b.sent[Peer.CSMS] if frame.action]
+    assert relayed.count("Heartbeat") * 2 == len(relayed)
