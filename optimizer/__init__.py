@@ -7,6 +7,7 @@ realize     any wanted currents -> currents that stations can be told
 check       violations(problem, allocation): the judge, written apart from everything it judges
 explain     what binds each car, in plain English
 program     Problem -> rows and columns of the linear program; objectives: what an ampere is worth in it
+level       like cars are treated alike: the even one of equally good plans
 rows        which car loads which circuit and phase
 
 Nothing is imported here, so that `optimizer.problem` stays cheap; only `optimizer.solve` loads scipy.

@@ -27,8 +27,9 @@ Indexes = npt.NDArray[np.intp]
 class Program:
     """A linear program; `row`, `column` and `value` are the coordinates of A (repeated ones add up).
 
-    The rest says what rows and columns mean. need, block: of each current column. groups: (circuits, phases).
-    group: (N,) that of each need. wanted_wh: (N,). limits: (index of `Rows.names`, block) of each limit row. capped: need of each energy row; open: of each beyond.
+    The rest says what rows and columns mean. need, block: of each current column. groups: (circuits, phases). group,
+    wanted_wh: (N,) group of each need, and what counts as wanted by it. limits: (index of `Rows.names`, block) of each
+    limit row. capped: need of each energy row; open: of each beyond.
     """
 
     worth: Array

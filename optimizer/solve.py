@@ -10,7 +10,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csc_array
 
 from optimizer.explain import explain
-from optimizer.level import level
+from optimizer.level import average_twins, level
 from optimizer.objectives import DEFAULT_WEIGHTS, Weights
 from optimizer.problem import Allocation, Problem
 from optimizer.program import Program, build
@@ -63,5 +63,6 @@ def _realized_plan(program: Program, caps_a: Array, plan_a: Array) -> Array:
     """The plan with a block 0 that stations can be told, and no more energy than wanted."""
     problem = program.problem
     plan = level(np.clip(plan_a, 0.0, caps_a), caps_a, wh_per_ampere(problem), program.wanted_wh, program.group)
+    plan = average_twins(plan, problem.needs)
     plan[:, 0] = realized(problem, program.rows, caps_a[:, 0], plan[:, 0])
     return trim_to_energy(plan, problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +19,7 @@ def picture(site: dict[str, Any], title: str) -> RenderableType:
 
 
 def _table(*columns: tuple[str, str]) -> Table:
-    table = Table(expand=True, pad_edge=False, header_style="bold")
+    table = Table(expand=True, pad_edge=False, header_style="bold", box=box.SIMPLE_HEAD)
     for name, justify in columns:
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
     return table

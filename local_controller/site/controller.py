@@ -96,7 +96,7 @@ class SiteController:
     def meter_failed(self, meter: str, text: str, now: Instant) -> list[SiteEffect]:
         """The supervisor cannot read this meter; the age of its last reading does the rest."""
         self.meters[meter].failure = text
-        return [Notice("error", "meter_failed", text, {"meter": meter}), *self._react(now)]
+        return [Notice("error", "meter_failed", f"meter {meter} {text}", {"meter": meter}), *self._react(now)]
 
     def limit_received(self, source: str, limit: ReceivedLimit, now: Instant) -> list[SiteEffect]:
         """A limit of an external source: EMS, grid operator, a person."""

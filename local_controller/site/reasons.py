@@ -25,12 +25,13 @@ class Decision:
 
 
 def decision(wish: Wish, shares: Allocation, plan: Plan, wait: Wait | None, now: Instant) -> Decision:
-    """The record of one EVSE after a reaction."""
+    """The record of one EVSE after a reaction. Where the plan or a doubt capped it, that is the reason, not its maximum."""
+    capped = wish.cap_a < wish.state.evse.max_a
     reasons = [
         *([] if wait is None else [wait.reason]),
         *_distrust(wish, now),
-        *(plan.reasons(wish.key) if wish.cap_a < wish.state.evse.max_a else ()),
-        *(reason.text for reason in shares.reasons.get(wish.key, ())),
+        *(plan.reasons(wish.key) if capped else ()),
+        *(reason.text for reason in shares.reasons.get(wish.key, ()) if not (capped and reason.code == "vehicle_max")),
     ]
     evse, wanted_a = wish.state.evse.id, shares.currents_a[wish.key][0]
     return Decision(evse, wish.state.ordered_a, wanted_a, tuple(dict.fromkeys(reasons)), now)

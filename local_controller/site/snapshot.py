@@ -153,9 +153,9 @@ def _evse(site: SiteController, state: EvseState, now: Instant) -> EvseView:
         phases_in_use=state.phases() if session else (),
         connected=state.connected,
         charging=_charging(state),
-        limit_a=state.ordered_a if session else None,
-        acknowledged_a=state.acknowledged_a,
-        wanted_a=decided.wanted_a if decided else None,
+        limit_a=_tenths(state.ordered_a) if session else None,
+        acknowledged_a=_tenths(state.acknowledged_a),
+        wanted_a=_tenths(decided.wanted_a) if decided else None,
         worst_case_a=round(state.exposure_a(now), 2),
         csms_limit_a=state.csms.at(now.utc),
         measured_a=_rounded(drawn.current_a) if drawn else None,
@@ -195,6 +195,10 @@ def _plan(site: SiteController, now: Instant) -> PlanView | None:
     if allocation is None or answered_at is None:
         return None
     return PlanView(allocation.status, round(now.since(answered_at), 1), round(allocation.solve_s * 1000, 1))
+
+
+def _tenths(value_a: float | None) -> float | None:
+    return None if value_a is None else round(value_a, 1)
 
 
 def _rounded(value: PerPhase) -> PerPhase:

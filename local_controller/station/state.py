@@ -5,6 +5,7 @@ It outlives a connection: a station keeps its profiles and its transactions over
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,6 +13,8 @@ from local_controller.clock import Instant
 from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.capability import Capability
 from local_controller.station.words import ChargingState, ConnectorStatus, OcppVersion, RegistrationStatus
+
+_ENDED_KEPT = 32  # some stations send their closing meter values after the end, and they must not revive it
 
 
 @dataclass(slots=True)
@@ -32,7 +35,7 @@ class Transaction:
 
 @dataclass(slots=True)
 class StationState:
-    """One station. `connectors` is keyed by (evse, connector), `transactions` by evse.
+    """One station. `connectors` is keyed by (evse, connector), `transactions` by evse; `ended` are the latest ended ones.
 
     registration: the CSMS's answer to a BootNotification on this connection; None if there was none.
     answered: a CALL of the station was answered normally on this connection.
@@ -46,6 +49,7 @@ class StationState:
     csms_ahead_s: float = 0.0
     connectors: dict[tuple[int, int], ConnectorStatus] = field(default_factory=dict)
     transactions: dict[int, Transaction] = field(default_factory=dict)
+    ended: deque[str] = field(default_factory=lambda: deque(maxlen=_ENDED_KEPT))
     store: VirtualStore = field(default_factory=VirtualStore)
     capability: Capability = field(default_factory=Capability)
 

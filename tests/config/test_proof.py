@@ -105,7 +105,7 @@ def trees(draw: st.DrawFn) -> Topology:
     return Topology(tuple(draw(st.permutations(nodes))), tuple(stations))
 
 
-@pytest.mark.requirement("LC-112")
+@pytest.mark.requirement("LC-106", "LC-112")
 @settings(deadline=None)
 @given(trees())
 def test_law_the_verdict_equals_the_sum_by_hand(topology: Topology) -> None:

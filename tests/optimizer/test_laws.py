@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -122,6 +124,17 @@ def test_a_plan_delivers_as_much_as_fair_shares(problem: Problem) -> None:
     calm_wh = DEFAULT_WEIGHTS.calm * sum(n.present_a * wh for n, wh in zip(problem.needs, block_0_wh, strict=True))
     least = delivered_wh(problem, share(problem)) / (1 + DEFAULT_WEIGHTS.early)
     assert delivered_wh(problem, solve(problem)) >= least - calm_wh - rounding_wh - 1e-3
+
+
+@settings(max_examples=50, deadline=None)
+@given(problems(most=5), st.integers(2, 3))
+def test_cars_that_want_the_same_differ_by_a_step_at_most(problem: Problem, count: int) -> None:
+    """Unless there is no room for the minimum of each of them."""
+    for wish in problem.needs[:1]:
+        twins = tuple(replace(wish, id=f"twin-{number}") for number in range(count))
+        currents = solve(replace(problem, needs=twins + problem.needs[1:])).currents_a
+        running = [currents[twin.id][0] for twin in twins if currents[twin.id][0] > 0]
+        assert not running or max(running) - min(running) <= wish.step_a + NOISE_A
 
 
 @settings(max_examples=20, deadline=None)

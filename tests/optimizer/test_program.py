@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from optimizer.level import level
 from optimizer.objectives import DEFAULT_WEIGHTS, first_block
@@ -74,15 +75,20 @@ def test_the_worth_of_a_current_falls_and_its_pieces_add_up() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(problems(known=True))
-def test_levelling_changes_no_total_and_no_energy(problem: Problem) -> None:
+@given(problems(known=True), st.floats(0, 5_000))
+def test_levelling_changes_no_total_of_a_group_and_no_energy_of_a_served_car(
+    problem: Problem, unserved_wh: float
+) -> None:
     if not problem.needs:
         return
     program, caps, energy = program_of(problem), caps_of(problem), wh_per_ampere(problem)
     plan = caps * np.linspace(0.0, 1.0, caps.size).reshape(caps.shape)
-    levelled = level(plan, caps, energy, program.group)
-    assert (levelled * energy).sum(axis=1) == pytest.approx((plan * energy).sum(axis=1), abs=1e-6)
-    for group in range(len(program.groups)):
-        cars = program.group == group
-        assert levelled[cars].sum(axis=0) == pytest.approx(plan[cars].sum(axis=0), abs=1e-6)
-    assert (levelled <= caps + 1e-9).all()
+    before = (plan * energy).sum(axis=1)
+    levelled = level(plan, caps, energy, before, program.group)
+    assert (levelled * energy).sum(axis=1) == pytest.approx(before, abs=1e-6)
+    for candidate in (levelled, level(plan, caps, energy, before + unserved_wh, program.group)):
+        for group in range(len(program.groups)):
+            cars = program.group == group
+            assert candidate[cars].sum(axis=0) == pytest.approx(plan[cars].sum(axis=0), abs=1e-6)
+        assert (candidate <= caps + 1e-9).all()
+        assert ((candidate * energy).sum(axis=1) <= before + unserved_wh + 1e-6).all()

@@ -318,6 +318,7 @@ def test_the_end_of_a_transaction_removes_its_tx_profiles() -> None:
     assert STORE.after_transaction(2) == STORE
 
 
+@pytest.mark.requirement("LC-060")
 @pytest.mark.parametrize(("offline_s", "left"), [(300.0, {1, 2}), (300.5, {2})])
 def test_an_offline_time_may_end_a_profile_for_good(offline_s: float, left: set[int]) -> None:
     once = replace(default, max_offline_duration_s=300, invalid_after_offline_duration=True)

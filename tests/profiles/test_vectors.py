@@ -187,7 +187,7 @@ def test_v11_the_higher_level_wins_even_with_a_higher_limit() -> None:
     assert amps([profile(MAX, steps((0, 20.0)), 0), profile(MAX, steps((0, 30.0)), 9)], T0) == 30.0
 
 
-@pytest.mark.requirement("LC-080")
+@pytest.mark.requirement("LC-060", "LC-080")
 @pytest.mark.parametrize(("seconds", "limit_a"), [(300, 32.0), (301, 6.0)])
 def test_v12_offline_for_longer_than_allowed(seconds: int, limit_a: float) -> None:
     profiles = [profile(DEFAULT, steps((0, 6.0)), 0), profile(DEFAULT, steps((0, 32.0)), 1, max_offline_duration_s=300)]
@@ -275,6 +275,7 @@ def test_a_period_that_starts_at_the_duration_never_runs() -> None:
     assert schedule.steps == ((T0, 10.0), (T0 + timedelta(seconds=60), None))
 
 
+@pytest.mark.requirement("LC-083")
 def test_a_recurring_profile_does_not_run_before_its_start() -> None:
     tomorrow = steps((0, 10.0), start_schedule=T0 + timedelta(days=1))
     profiles = [profile(DEFAULT, tomorrow, recurrency=Recurrency.DAILY)]

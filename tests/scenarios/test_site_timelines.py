@@ -78,7 +78,7 @@ def test_a_rising_building_load_lowers_the_cars_within_seconds() -> None:
     assert site.controller.nodes["grid"].excess.worst_a == pytest.approx(19.0, abs=1.2)
 
 
-@pytest.mark.requirement("LC-109")
+@pytest.mark.requirement("LC-109", "LC-118")
 def test_an_external_limit_drops_and_returns() -> None:
     source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (16.0, 16.0, 16.0))
     site = settled(VirtualSite(topology(60.0, 3), (source,)))
@@ -159,6 +159,7 @@ def test_a_liar_is_counted_at_what_it_draws() -> None:
     assert max(site.worst["grid"]) <= 40.0
 
 
+@pytest.mark.requirement("LC-108")
 def test_a_station_that_refuses_everything_counts_with_its_maximum() -> None:
     site = VirtualSite(topology(50.0, 2))
     site.stations["CP-1"].refuses = True
@@ -171,6 +172,7 @@ def test_a_station_that_refuses_everything_counts_with_its_maximum() -> None:
     assert any(n.code == "fallback_refused" for n in site.notices)
 
 
+@pytest.mark.requirement("LC-093")
 def test_a_csms_profile_caps_a_car_and_frees_the_rest_for_others() -> None:
     site = settled(VirtualSite(topology(40.0, 2)))
     site.plug("CP-1")
@@ -196,6 +198,7 @@ def test_a_circuit_inside_the_site_holds_too() -> None:
     assert site.flow("grid")[0] == pytest.approx(62.0, abs=1.5)
 
 
+@pytest.mark.requirement("LC-113")
 def test_calm_cars_are_not_ordered_around() -> None:
     site = settled(VirtualSite(topology(40.0, 3)))
     for n in range(1, 4):

@@ -97,6 +97,19 @@ def test_1_6_the_id_is_known_with_the_answer_only(bench: Any) -> None:
     assert told(b, words.TransactionStarted) == [words.TransactionStarted(1, "12", "TAG")]
 
 
+def test_1_6_meter_values_name_a_transaction_that_began_unseen_but_do_not_revive_one(bench: Any) -> None:
+    b = bench()
+    values = [{"timestamp": "2026-06-01T12:00:00Z", "sampledValue": [{"value": "5"}]}]
+    for transaction_id in (-1, 0, 7, 7):
+        b.from_station("MeterValues", {"connectorId": 1, "transactionId": transaction_id, "meterValue": values})
+    assert told(b, words.TransactionStarted) == [words.TransactionStarted(1, "7")]
+    b.stop(7)
+    b.from_station("MeterValues", {"connectorId": 1, "transactionId": 7, "meterValue": values})
+    assert len(told(b, words.TransactionStarted)) == 1
+    b.set_limit(16.0)
+    assert b.outcomes()[-1][0] is words.LimitOutcome.DROPPED
+
+
 @V2
 @pytest.mark.requirement("LC-073")
 def test_2_x_the_first_event_names_the_evse_and_later_ones_follow(bench: Any, version: OcppVersion) -> None:

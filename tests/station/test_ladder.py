@@ -45,7 +45,7 @@ def test_amperes_refused_then_watts(bench: Any, version: OcppVersion, answer: An
 
 
 @ALL
-@pytest.mark.requirement("LC-105")
+@pytest.mark.requirement("LC-105", "LC-106")
 def test_tx_profile_refused_then_a_single_tx_default(bench: Any, version: OcppVersion) -> None:
     b = bench(version)
     b.accepts = lambda payload: purpose_and_unit(payload)[0] != "TxProfile"

@@ -36,7 +36,7 @@ def replaced(payload: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict
 
 @pytest.mark.parametrize("version", list(OcppVersion))
 @given(data=st.data())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.requirement("LC-020", "LC-093", "LC-094")
 def test_a_csms_that_sends_nonsense_about_profiles_changes_nothing_for_the_worse(
     bench: Any, version: OcppVersion, data: st.DataObject
@@ -107,7 +107,7 @@ STATION_CALLS[OcppVersion.V21] = STATION_CALLS[OcppVersion.V201]
 
 @pytest.mark.parametrize("version", list(OcppVersion))
 @given(data=st.data())
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.requirement("LC-020")
 def test_a_station_that_sends_nonsense_is_relayed(bench: Any, version: OcppVersion, data: st.DataObject) -> None:
     b = bench(version)

@@ -137,7 +137,7 @@ def test_requests_that_come_while_one_is_applied_are_answered_in_order(bench: An
 
 
 @ALL
-@pytest.mark.requirement("LC-091")
+@pytest.mark.requirement("LC-028", "LC-091")
 def test_the_answers_are_those_of_a_conforming_station(bench: Any, version: OcppVersion) -> None:
     b = bench(version)
     b.boot()
@@ -221,7 +221,7 @@ def test_a_clear_of_other_purposes_passes(bench: Any, version: OcppVersion) -> N
 
 
 @V2
-@pytest.mark.requirement("LC-096", "LC-098")
+@pytest.mark.requirement("LC-030", "LC-096", "LC-098")
 def test_get_shows_the_profiles_of_the_csms_only(bench: Any, version: OcppVersion) -> None:
     b = charging(bench, version, 16.0)
     wildcard = {"requestId": 5, "chargingProfile": {"chargingLimitSource": ["CSO"]}}
@@ -256,7 +256,7 @@ def test_get_by_other_criteria(bench: Any, version: OcppVersion) -> None:
 
 
 @ALL
-@pytest.mark.requirement("LC-101")
+@pytest.mark.requirement("LC-078", "LC-101")
 def test_the_profile_of_a_remote_start_waits_for_its_transaction(bench: Any, version: OcppVersion) -> None:
     b = bench(version)
     b.boot()

@@ -142,22 +142,32 @@ class ModbusMeter:
             self._succeeded(reading)
 
     async def _read(self) -> MeterReading:
-        """A plausible reading, its age counted from before the first question; else MeterError."""
+        """A plausible reading; else MeterError.
+
+        Blocks are read one after the other: a load that changes in between contradicts itself, so what looks
+        implausible is looked at again before it counts as a failure.
+        """
         client = await self._connected()
+        reading = await self._look(client)
+        if implausible(reading):
+            reading = await self._look(client)
+        if findings := implausible(reading):
+            raise MeterError(Trouble.NONSENSE, "; ".join(map(str, findings)))
+        return reading
+
+    async def _look(self, client: AsyncModbusTcpClient) -> MeterReading:
+        """What the registers say, its age counted from before the first question; MeterError if that is no reading."""
         asked_at = self._clock.now()
         registers: dict[int, int] = {}
         for first, count in self._device.blocks:
             registers |= await self._read_block(client, first, count)
         self._refuse_frozen(registers, asked_at)
         try:
-            reading = decode_reading(
+            return decode_reading(
                 self._device, registers, meter=self._settings.id, asked_at=asked_at, invert=self._settings.invert
             )
         except SourceError as error:
             raise MeterError(Trouble.NONSENSE, str(error)) from error
-        if findings := implausible(reading):
-            raise MeterError(Trouble.NONSENSE, "; ".join(map(str, findings)))
-        return reading
 
     async def _connected(self) -> AsyncModbusTcpClient:
         """The open connection, or a new one."""

@@ -44,8 +44,10 @@ class WebServer:
         return port
 
     async def start(self) -> None:
-        """Begin to serve."""
+        """Serve; returns when the first request can be answered."""
         self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started:
+            await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
         """Finish open answers and end."""

@@ -89,7 +89,7 @@ class SmartCharging(Block):
         self._dialect = dialect
         self._evses = tuple(evses)
         self._writer = ProfileWriter(state, dialect, evses, fallback_a)
-        self._has_asked = False
+        self._could_call = False
         self._pending: _Pending | None = None
         self._waiting: deque[Frame] = deque()
         self._awaited: list[_Awaited] = []
@@ -138,7 +138,7 @@ class SmartCharging(Block):
         if needs is not None:
             departure = None if needs.departure is None else self.state.to_our_time(needs.departure)
             effects.append(Tell(replace(needs, departure=departure)))
-        if call.action in {"MeterValues", "TransactionEvent"}:
+        if self._writer.shares_watts_wrongly():
             effects += self._writer.reconsider(now)
         return effects
 
@@ -150,17 +150,18 @@ class SmartCharging(Block):
             return []
         if call.action == "BootNotification" and self.state.registration is RegistrationStatus.ACCEPTED:
             self._restart()  # LC-041
-        return [*self._follow(now), *self._ask(), *self._writer.reconsider(now), *self._settle(now)]
+        effects = self._follow(now)
+        if self.state.may_call and not self._could_call:
+            self._could_call = True
+            effects += [*self._ask(), *self._writer.reconsider(now), *self._settle(now)]
+        return effects
 
     def _restart(self) -> None:
         self._writer.forget()
-        self._has_asked = False
+        self._could_call = False
 
     def _ask(self) -> list[BlockEffect]:
-        """Asks once per connection and boot what the station can do (LC-041)."""
-        if self._has_asked or not self.state.may_call:
-            return []
-        self._has_asked = True
+        """Asks what the station can do, once per connection and boot (LC-041)."""
         action, payload = self._dialect.capability_question()
         return [OwnCall(Peer.STATION, action, payload, Urgency.QUERY, _Own.CAPABILITY)]
 

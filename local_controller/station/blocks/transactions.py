@@ -49,6 +49,8 @@ class Transactions(Block):
 
     def _start(self, event: TransactionEvent, now: Instant) -> list[BlockEffect]:
         """Also a transaction that began unseen: its first event that names the EVSE starts it for us."""
+        if event.transaction_id in self._state.ended and event.type is not EventType.STARTED:
+            return []
         if event.evse is None:
             return [Note("warning", "transaction_without_evse", {"transaction_id": event.transaction_id})]
         effects: list[BlockEffect] = []
@@ -65,4 +67,5 @@ class Transactions(Block):
 
     def _end(self, transaction: Transaction) -> Tell:
         del self._state.transactions[transaction.evse]
+        self._state.ended.append(transaction.transaction_id)
         return Tell(TransactionEnded(transaction.evse, transaction.transaction_id))

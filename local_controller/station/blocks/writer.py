@@ -154,6 +154,12 @@ class ProfileWriter:
             effects += self._pump(e, now)
         return effects
 
+    def shares_watts_wrongly(self) -> bool:
+        """Whether a car uses other phases than those for which its watts were meant."""
+        in_watts = [e.held.target for e in self._evses.values() if e.held and e.held.rung.unit is RateUnit.W]
+        running = ((target, self._state.transactions.get(target.evse)) for target in in_watts)
+        return any(t is not None and target.phases != (t.phases_in_use or 1) for target, t in running)
+
     def is_busy(self, evse: int, now: Instant) -> bool:
         """Whether something is still to be written or answered."""
         e = self._evses[evse]

@@ -94,10 +94,16 @@ class V16:
         return ConnectorChanged(connector, 1, status, charging_state) if connector > 0 else None
 
     def transaction_event(self, action: str, payload: Payload) -> TransactionEvent | None:
-        """StopTransaction.req."""
-        if action != "StopTransaction":
+        """StopTransaction.req; and MeterValues.req, which names a transaction whose start we may have missed."""
+        fields = Fields(action, payload)
+        if action == "StopTransaction":
+            return TransactionEvent(EventType.ENDED, str(fields.need_integer("transactionId")))
+        if action != "MeterValues":
             return None
-        return TransactionEvent(EventType.ENDED, str(Fields(action, payload).need_integer("transactionId")))
+        connector, transaction_id = fields.integer("connectorId"), fields.integer("transactionId")
+        if not connector or transaction_id is None or transaction_id <= 0:  # -1 and 0 stand for "none" (errata 3.18)
+            return None
+        return TransactionEvent(EventType.UPDATED, str(transaction_id), evse=connector)
 
     def transaction_answered(self, action: str, payload: Payload, answer: Payload) -> TransactionEvent | None:
         """StartTransaction.req with its .conf, which brings the id."""

@@ -1,0 +1,76 @@
+"""How does a site in one process run faster than real time, and no faster than its machine can follow?
+
+On a plain compressed clock a busy machine eats simulated seconds: at a speed of 10 a pause of 0.3 s makes every meter
+stale. Here time passes while the loop waits, `speed` times faster, but hardly while it works: a slow machine makes the
+run longer and changes nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from local_controller.clock import Instant
+
+T = TypeVar("T")
+BUSY_STEP_S = 0.02
+"""Simulated seconds that pass at most during one turn of the loop's work: a message over five hops takes 0.1 s."""
+
+
+class PatientTime:
+    """One clock for all: it has the methods of the gateway's Clock and of the simulator's SimClock."""
+
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+        self.origin_s = time.monotonic()
+        self.origin_utc = datetime.now(UTC)
+        self._now_s = self.origin_s
+
+    def advance(self, seconds: float) -> None:
+        self._now_s += max(0.0, seconds)
+
+    def monotonic_s(self) -> float:
+        return self._now_s
+
+    def utc(self) -> datetime:
+        return self.origin_utc + timedelta(seconds=self._now_s - self.origin_s)
+
+    def now(self) -> Instant:
+        return Instant(self._now_s, self.utc())
+
+
+class _PatientSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # a class chosen at run time
+    """Lets time pass: in full while it waits, but never longer than it was asked to; a little while others work."""
+
+    def __init__(self, clock: PatientTime) -> None:
+        super().__init__()
+        self._clock = clock
+        self._returned = time.monotonic()
+
+    def select(self, timeout: float | None = None) -> Any:
+        clock, asked = self._clock, time.monotonic()
+        clock.advance(min((asked - self._returned) * clock.speed, BUSY_STEP_S))
+        events = super().select(None if timeout is None else timeout / clock.speed)
+        self._returned = time.monotonic()
+        waited_s = (self._returned - asked) * clock.speed
+        clock.advance(waited_s if timeout is None else min(waited_s, max(0.0, timeout)))
+        return events
+
+
+class _PatientLoop(asyncio.SelectorEventLoop):
+    def __init__(self, clock: PatientTime) -> None:
+        super().__init__(_PatientSelector(clock))
+        self._patient = clock
+
+    def time(self) -> float:
+        return self._patient.monotonic_s()
+
+
+def run(main: Coroutine[Any, Any, T], clock: PatientTime) -> T:
+    """`asyncio.run` on the patient clock."""
+    with asyncio.Runner(loop_factory=lambda: _PatientLoop(clock)) as runner:
+        return runner.run(main)
