@@ -168,7 +168,7 @@ class SiteController:
             case words.LimitAnswered(kind=LimitKind.FALLBACK):
                 return _fallback_answered(state, fact)
             case words.LimitAnswered():
-                return _limit_answered(state, fact, now.after(self.settings.pace.valid_s), now)
+                return _limit_answered(state, fact, self._valid_until(state, now), now)
             case words.TransactionEnded():
                 state.ended(fact.transaction_id)
                 self.plan.forget(str(state.evse.id))
@@ -178,6 +178,11 @@ class SiteController:
             case _:
                 pass
         return []
+
+    def _valid_until(self, state: EvseState, now: Instant) -> Instant:
+        """A limit ends with its order; a station that is told again because the CSMS changed a profile keeps that end."""
+        ordered_at = None if state.session is None else state.session.ordered_at
+        return (ordered_at or now).after(self.settings.pace.valid_s)
 
     def _of(self, station: str) -> list[EvseState]:
         return [state for evse_id, state in self.evses.items() if evse_id.station == station]

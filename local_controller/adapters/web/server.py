@@ -23,6 +23,15 @@ PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-
 class _Server(uvicorn.Server):
     """Uvicorn on a loop that belongs to somebody else: signals are the application's business."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self.ready.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -46,8 +55,7 @@ class WebServer:
     async def start(self) -> None:
         """Serve; returns when the first request can be answered."""
         self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
-        while not self._server.started:
-            await asyncio.sleep(0.01)
+        await self._server.ready.wait()
 
     async def stop(self) -> None:
         """Finish open answers and end."""
