@@ -8,7 +8,7 @@ swap     of current in block 0 against current in later blocks, which changes no
 average  of cars that differ in nothing but what they have now.
 
 Measured with `benchmarks/optimizer_day.py`: without information like cars differ by one step instead of 8 A; with it, in
-twofold overload, the worst served tenth of the cars gets 20 % instead of 6 % of its wish, at the same energy in all.
+twofold overload, the worst served tenth of the cars gets 20 % instead of 7 % of its wish, at the same energy in all.
 """
 
 from __future__ import annotations

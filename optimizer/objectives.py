@@ -5,7 +5,7 @@
    as if the car drew on three phases. Otherwise a three-phase car, worth three times as much per ampere, starves a
    one-phase car. With less than 1/3, a three-phase car that would leave unserved may pause one that can wait, and then
    the plan of the next moment agrees with this one. 0.3, 0.7 and 2.0 delivered 85, 84 and 80 % of a crowded day's
-   wishes with 0.9, 0.7 and 0.1 stops per car (fair shares: 78 %, none).
+   wishes with 0.9, 0.7 and 0.2 stops per car (fair shares: 78 %, none).
 3. Energy by departure: 1 per Wh, up to what the car wants and until it leaves. A shortfall costs exactly that.
 4. Early: `early` more per Wh now, falling to 0 at the horizon: capacity is used while it is there and cars are too.
 5. Fairness (block 0): each ampere up to the car's max-min fair share earns `fair` on top. Whoever gets less gives it
