@@ -22,7 +22,7 @@ class _Row:
     first: ChargingNeed | None
 
     def __str__(self) -> str:
-        source = f" ({self.circuit.source})" if self.circuit.source else ""
+        source = f" ({self.circuit.sources[self.phase]})" if self.circuit.sources[self.phase] else ""
         available = f"{self.available_a:.1f} A available for charging{source}"
         return f"{self.circuit.label}, {PHASES[self.phase]}: {available}, {_sharing(self.running)}"
 

@@ -67,13 +67,14 @@ class CircuitLimit:
 
     available_a: [block][phase] amperes left for cars: base load, margins and reserves are already subtracted, so it
         may be negative, which means that the cars below must not draw anything there.
-    label, source: as the facility manager knows them ("Garage fuse", "63 A fuse" or "EMS limit"), for explanations.
+    label: as the facility manager knows it ("Garage"). sources: for each phase, who set the limit and how what is
+        available came about ("63.0 A fuse - 41.2 A other loads"), for explanations.
     """
 
     id: str
     label: str
     available_a: tuple[tuple[float, float, float], ...]
-    source: str = ""
+    sources: tuple[str, str, str] = ("", "", "")
 
     def __post_init__(self) -> None:
         for block in self.available_a:

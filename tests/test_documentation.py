@@ -12,6 +12,9 @@ import pydantic
 import pytest
 
 from local_controller.site.freshness import METER_LADDER, scaled_to
+from tests.scenarios.test_site_timelines import settled
+from tests.site.virtual_site import VirtualSite, topology
+from tests.transcripts.dialogue import play
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -110,3 +113,23 @@ def test_all_known_meters_are_in_the_table() -> None:
     devices = {path.stem for path in (ROOT / "local_controller/adapters/modbus/devices").glob("*.yaml")}
     table = re.findall(r"^\| `(\w+)` \| ", (DOCS / "inputs.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert devices <= set(table)
+
+
+def example(language: str) -> str:
+    """The one example of this language among the rules for contributors."""
+    (text,) = re.findall(
+        rf"^```{language}\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    return str(text)
+
+
+def test_the_example_of_a_transcript_plays(tmp_path: Path) -> None:
+    story = tmp_path / "story.txt"
+    story.write_text(example(""), encoding="utf-8")
+    play(story)
+
+
+def test_the_example_of_a_scenario_holds() -> None:
+    names: dict[str, Any] = {"settled": settled, "VirtualSite": VirtualSite, "topology": topology}
+    exec(example("python"), names)  # noqa: S102 - the document's own text
+    assert names["site"].worst["grid"][0] > 20.0

@@ -9,7 +9,7 @@ from local_controller.site.base_load import BaseLoad
 from local_controller.site.excess import Excess
 from local_controller.site.freshness import Watch
 from local_controller.site.limits import AppliesTo, Ceiling, LimitBook
-from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, lower, minus, upper
+from local_controller.site.per_phase import PerPhase, lower, minus, upper
 from local_controller.site.readings import MeterReading
 from local_controller.site.topology import Node
 
@@ -75,11 +75,10 @@ class Capacity:
 
     def sentence(self, phase: int) -> str:
         """The arithmetic as people read it."""
-        where = f"{self.label} {PHASE_NAMES[phase]}"
         if self.charging is not None and self.charging.limit_a[phase] <= self.available_a[phase]:
-            return f"{where}: {self.charging.sources[phase]} {self.charging.limit_a[phase]:.1f} A for charging"
+            return f"{self.charging.sources[phase]} {self.charging.limit_a[phase]:.1f} A for charging"
         return (
-            f"{where}: {self.ceiling.sources[phase]} {self.ceiling.limit_a[phase]:.1f} A"
+            f"{self.ceiling.sources[phase]} {self.ceiling.limit_a[phase]:.1f} A"
             f" - {self.base_a[phase]:.1f} A other loads - {self.margin_a[phase]:.1f} A margin"
         )
 
@@ -96,8 +95,3 @@ def capacity(state: NodeState, book: LimitBook, now: Instant) -> Capacity:
     if charging is not None:
         available_a = lower(available_a, charging.limit_a)
     return Capacity(node.id, node.label, ceiling, base_a, node.margin_a, charging, available_a)
-
-
-def tightest_phase(left_a: PerPhase) -> int:
-    """The phase with the least left."""
-    return min(PHASES, key=lambda phase: left_a[phase])

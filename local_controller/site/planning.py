@@ -13,9 +13,9 @@ from itertools import pairwise
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
-from local_controller.site.capacity import Capacity, tightest_phase
+from local_controller.site.capacity import Capacity
 from local_controller.site.evse import EvseState
-from local_controller.site.per_phase import PerPhase, minus
+from local_controller.site.per_phase import PHASES, PerPhase, minus
 from optimizer.problem import ChargingNeed, CircuitLimit, Horizon, Problem, variable_horizon
 
 PRESENT = Horizon((0.0, 300.0))
@@ -60,11 +60,14 @@ def make_problem(
 
 def _circuit(capacity: Capacity, reserved_a: PerPhase, blocks: int) -> CircuitLimit:
     available_a = minus(capacity.available_a, reserved_a)
-    phase = tightest_phase(available_a)
-    source = capacity.sentence(phase)
-    if reserved_a[phase] > 0:
-        source += f" - {reserved_a[phase]:.1f} A reserved for EVSEs without a controlled session"
-    return CircuitLimit(capacity.node, capacity.label, (available_a,) * blocks, source)
+    l1, l2, l3 = (_source(capacity, reserved_a, phase) for phase in PHASES)
+    return CircuitLimit(capacity.node, capacity.label, (available_a,) * blocks, (l1, l2, l3))
+
+
+def _source(capacity: Capacity, reserved_a: PerPhase, phase: int) -> str:
+    if reserved_a[phase] <= 0:
+        return capacity.sentence(phase)
+    return f"{capacity.sentence(phase)} - {reserved_a[phase]:.1f} A reserved for EVSEs without a controlled session"
 
 
 def _need(wish: Wish, horizon: Horizon, now: Instant) -> ChargingNeed:

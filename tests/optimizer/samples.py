@@ -59,7 +59,7 @@ def garage(
 ) -> Problem:
     """A garage behind one fuse with the same amperes on all phases, per block or always."""
     per_block = available_a if isinstance(available_a, tuple) else (available_a,) * horizon.blocks
-    fuse = CircuitLimit("garage", "Garage fuse", tuple((a, a, a) for a in per_block), "63 A")
+    fuse = CircuitLimit("garage", "Garage fuse", tuple((a, a, a) for a in per_block), ("63 A",) * 3)
     return Problem(horizon, (fuse,), needs)
 
 
