@@ -38,10 +38,13 @@ def _ready() -> None:
     """Nothing: its answer says that the worker is up."""
 
 
-def _solve(problem: Problem) -> Allocation:
+def _solve(problem: Problem) -> tuple[Allocation, list[str]]:
+    """The plan, and what is wrong with it in the eyes of code that did not make it (the solver proposes, check disposes)."""
+    from optimizer.check import violations  # noqa: PLC0415 - beside the solver
     from optimizer.solve import solve  # noqa: PLC0415 - scipy belongs into this process only
 
-    return solve(problem, time_limit_s=SOLVE_LIMIT_S)
+    allocation = solve(problem, time_limit_s=SOLVE_LIMIT_S)
+    return allocation, violations(problem, allocation)
 
 
 class Planner:
@@ -50,7 +53,7 @@ class Planner:
     def __init__(self, clock: Clock, deadline_s: float = 2.0) -> None:
         self._deadline_s = deadline_s * clock.speed  # the machine's seconds, on a loop that runs at the clock's speed
         self._pool = self._new_pool()
-        self._busy: Future[Allocation] | None = None
+        self._busy: Future[tuple[Allocation, list[str]]] | None = None
 
     @staticmethod
     def _new_pool() -> ProcessPoolExecutor:
@@ -62,17 +65,19 @@ class Planner:
         await asyncio.wrap_future(self._pool.submit(_ready))
 
     async def solve(self, problem: Problem) -> Allocation:
-        """The plan, or shares with status "timeout_share" when the worker is late, busy with a late one, or dead."""
+        """The plan, or shares with status "timeout_share" when the worker is late, busy with a late one, dead or wrong."""
         if self._busy is not None and not self._busy.done():
             return self._shares(problem, "worker is still busy with an earlier plan")
         try:
             self._busy = self._pool.submit(_solve, problem)
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._busy)), self._deadline_s)
+            waiting = asyncio.shield(asyncio.wrap_future(self._busy))
+            allocation, faults = await asyncio.wait_for(waiting, self._deadline_s)
         except TimeoutError:
             return self._shares(problem, "deadline passed")
         except BrokenProcessPool:
             self._pool, self._busy = self._new_pool(), None
             return self._shares(problem, "worker died and was restarted")
+        return self._shares(problem, f"plan breaks a limit: {faults[0]}") if faults else allocation
 
     @staticmethod
     def _shares(problem: Problem, why: str) -> Allocation:

@@ -7,14 +7,16 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from dataclasses import replace
 
+import pytest
 import pytest_asyncio
 
 from local_controller.adapters.planner import Planner
 from local_controller.clock import Clock
 from optimizer.check import violations
-from optimizer.problem import ChargingNeed, CircuitLimit, Problem, variable_horizon
+from optimizer.problem import Allocation, ChargingNeed, CircuitLimit, Problem, variable_horizon
 
 
 def problem(cars: int = 3) -> Problem:
@@ -63,8 +65,17 @@ async def test_a_late_plan_is_replaced_by_shares_and_does_not_block_the_next_que
 
 async def test_the_gateway_process_itself_never_imports_the_solver() -> None:
     code = "import sys, local_controller.adapters.planner, local_controller.app; print('scipy' in sys.modules)"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert out.decode().strip() == "False"
+
+
+async def test_a_plan_that_breaks_a_limit_is_not_used(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = problem()
+    bad = replace(await planner.solve(question), currents_a={n.id: (32.0,) * 26 for n in question.needs})
+    answer: Future[tuple[Allocation, list[str]]] = Future()
+    answer.set_result((bad, violations(question, bad)))
+    monkeypatch.setattr(planner._pool, "submit", lambda *_: answer)
+    used = await planner.solve(question)
+    assert used.status == "timeout_share"
+    assert violations(question, used) == []
