@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -24,6 +25,7 @@ from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, Mq
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.site_driver import SiteDriver
 from local_controller.adapters.station_server import ServerSettings, StationServer
+from local_controller.adapters.trace_store import TraceStore
 from local_controller.adapters.web.server import WebServer
 from local_controller.clock import Clock, Instant
 from local_controller.config.build import topology
@@ -41,6 +43,7 @@ from local_controller.site.topology import Node, Topology
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.guard_policy import GuardPolicy, Policy
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
@@ -59,12 +62,17 @@ class LocalController:
         self._planner = Planner(clock)
         self.driver = SiteDriver(self.site, self._planner, clock)
         self._charging: dict[str, SmartCharging] = {}
+        self._trace = _trace(config)
         self.stations = StationServer(
             ServerSettings(config.listen.host, config.listen.port, CsmsSettings(config.csms.url)),
             clock,
             known={station.id for station in config.stations}.__contains__,
             make_proxy=self._make_proxy,
-            outlets=Outlets(lambda station, fact, _now: self.driver.station_changed(station, fact), log),
+            outlets=Outlets(
+                lambda station, fact, _now: self.driver.station_changed(station, fact),
+                log,
+                None if self._trace is None else self._trace.record,
+            ),
         )
         self.web: WebServer | None = None
 
@@ -89,6 +97,8 @@ class LocalController:
         if self._config.web is not None:
             self.web = WebServer(self._config.web.host, self._config.web.port, self.picture)
             await self._started(self.web.start, self.web.stop)
+        if self._trace is not None:
+            await self._started(self._trace.start, self._trace.stop)
         await self._open_the_door()
         listen = self._config.listen
         log.info("running", site=self._config.site.name, stations=f"ws://{listen.host}:{self.stations.port}/<identity>")
@@ -121,6 +131,8 @@ class LocalController:
             evses=[evse.id.evse for evse in station.evses],
             fallback_a=min(evse.fallback_a for evse in station.evses),
             unit=None if station.unit is None else RateUnit(station.unit),
+            time_zone=ZoneInfo(self._config.site.time_zone),
+            guards=_guards(self._config),
         )
         before = self._charging.get(identity)
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
@@ -213,6 +225,17 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
         plan=PlanPace(interval_s=config.control.planning_interval_s),
     )
     return SiteController(tree, LimitBook(fixed, sources), settings, {m.id: m.poll_s for m in config.meters})
+
+
+def _guards(config: SiteConfig) -> GuardPolicy:
+    wanted = {kind: Policy(policy) for kind, policy in config.guards.model_dump().items()}
+    return GuardPolicy(**wanted, public_url=config.listen.public_url)
+
+
+def _trace(config: SiteConfig) -> TraceStore | None:
+    if config.trace is None:
+        return None
+    return TraceStore(Path(config.trace.file), round(config.trace.max_size_mb * 1e6), log)
 
 
 def _fixed_limits(node: Node) -> list[Limit]:

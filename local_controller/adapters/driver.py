@@ -107,8 +107,17 @@ class StationDriver:
                 await asyncio.sleep(0)
             for receiver in self._legs.values():
                 if receiver.paused:
-                    async with asyncio.timeout(STALL_S):
-                        await receiver.drain()
+                    await self._drained(receiver)
+
+    async def _drained(self, receiver: Connection) -> None:
+        """Waits until this leg takes more; one that breaks meanwhile is its own reader's business. Raises TimeoutError."""
+        try:
+            async with asyncio.timeout(STALL_S):
+                await receiver.drain()
+        except TimeoutError:
+            raise
+        except OSError as fault:  # what broke the transport, not a ConnectionClosed
+            self._log.debug("connection_broke", fault=str(fault))
 
     def _receive(self, peer: Peer, text: str) -> None:
         self.do(lambda proxy, now: proxy.receive(peer, text, now))

@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
+import signal
+import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -25,13 +27,29 @@ NICENESS: Final = 10
 SOLVE_LIMIT_S: Final = 1.0
 """The solver's own limit; the deadline leaves it time to build the model and to answer."""
 
+HUNG_S: Final = 30.0
+"""A worker that owes an answer for so many of the machine's seconds is replaced: thirty times the solver's limit."""
+
 log = structlog.get_logger(__name__)
 
 
 def _prepare() -> None:
-    """Make the worker polite and import the solver before the first question."""
-    os.nice(NICENESS)
+    """Make the worker polite and mortal, and import the solver before the first question."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole terminal; the gateway ends its worker itself
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import optimizer.solve  # noqa: F401, PLC0415 - scipy belongs into this process only
+
+    os.nice(NICENESS)  # only now: the gateway's start waits for the imports
+
+
+def _end_with_parent() -> None:
+    """A worker whose gateway was killed would wait for questions for ever: it holds both ends of its own pipe."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _ready() -> None:
@@ -52,8 +70,10 @@ class Planner:
 
     def __init__(self, clock: Clock, deadline_s: float = 2.0) -> None:
         self._deadline_s = deadline_s * clock.speed  # the machine's seconds, on a loop that runs at the clock's speed
+        self._hung_s = HUNG_S * clock.speed
         self._pool = self._new_pool()
         self._busy: Future[tuple[Allocation, list[str]]] | None = None
+        self._asked_s = 0.0
 
     @staticmethod
     def _new_pool() -> ProcessPoolExecutor:
@@ -66,12 +86,17 @@ class Planner:
 
     async def solve(self, problem: Problem) -> Allocation:
         """The plan, or shares with status "timeout_share" when the worker is late, busy with a late one, dead or wrong."""
+        now_s = asyncio.get_running_loop().time()
         if self._busy is not None and not self._busy.done():
+            if now_s - self._asked_s >= self._hung_s:
+                self._kill()  # its pool is then broken, which the next question finds out
             return self._shares(problem, "worker is still busy with an earlier plan")
+        self._asked_s = now_s
         try:
             self._busy = self._pool.submit(_solve, problem)
-            waiting = asyncio.shield(asyncio.wrap_future(self._busy))
-            allocation, faults = await asyncio.wait_for(waiting, self._deadline_s)
+            answer = asyncio.wrap_future(self._busy)
+            answer.add_done_callback(_look_at)
+            allocation, faults = await asyncio.wait_for(asyncio.shield(answer), self._deadline_s)
         except TimeoutError:
             return self._shares(problem, "deadline passed")
         except BrokenProcessPool:
@@ -86,10 +111,17 @@ class Planner:
 
     async def stop(self) -> None:
         """End the worker, also one that is still solving."""
-        processes = list((self._pool._processes or {}).values())  # noqa: SLF001 - 3.14 has terminate_workers() for this
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        self._kill()
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+
+    def _kill(self) -> None:
+        """A worker has nothing to lose; one that was stopped would not notice a polite word."""
+        for process in (self._pool._processes or {}).values():  # noqa: SLF001 - 3.14 has kill_workers() for this
             with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-        for process in processes:
-            await asyncio.to_thread(process.join)
+                process.kill()
+
+
+def _look_at(answer: asyncio.Future[tuple[Allocation, list[str]]]) -> None:
+    """An answer that came too late, or the end of its worker, is no news to anybody."""
+    if not answer.cancelled():
+        answer.exception()

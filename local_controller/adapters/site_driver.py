@@ -22,6 +22,7 @@ from local_controller.site.readings import MeterReading
 from local_controller.station.effects import CsmsLimitChanged, StationFact
 
 KEPT_NOTICES = 200
+_SHORTEST_SLEEP_S = 0.01  # a deadline that does not move must not occupy the loop
 
 log = structlog.get_logger(__name__)
 
@@ -87,8 +88,10 @@ class SiteDriver:
     def _do(self, entry: Callable[[Instant], Sequence[SiteEffect]]) -> None:
         """One input. Carrying out an effect may lead to the next input; its effects queue behind those of this one."""
         now = self._clock.now()
-        self._todo.extend((effect, now) for effect in entry(now))
-        self._arm(now)
+        try:
+            self._todo.extend((effect, now) for effect in entry(now))
+        finally:
+            self._arm(now)  # also after a fault of ours: limits must be renewed and ages looked at whatever happened
         if self._is_busy:
             return
         self._is_busy = True
@@ -119,7 +122,7 @@ class SiteDriver:
         if self._timer is not None:
             self._timer.cancel()
         if self.site.deadline is not None:
-            delay_s = max(0.0, self.site.deadline - now.monotonic_s)
+            delay_s = max(_SHORTEST_SLEEP_S, self.site.deadline - now.monotonic_s)
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._do, self.site.expire)
 
 

@@ -62,7 +62,10 @@ class StationConnection(PromptlyClosed, ServerConnection):
 
 @dataclass(eq=False, slots=True)
 class _Session:
-    """One station that got through to the CSMS: from the dialled upstream leg until both legs are closed."""
+    """One station that got through to the CSMS: from the dialled upstream leg until both legs are closed.
+
+    relayed: set when its relay has ended; None before there is one.
+    """
 
     identity: str
     credentials: list[str]
@@ -70,6 +73,7 @@ class _Session:
     csms: CsmsConnection
     version: OcppVersion | None
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    relayed: asyncio.Event | None = None
 
 
 class StationServer:
@@ -196,16 +200,22 @@ class StationServer:
         legs = {Peer.STATION: connection, Peer.CSMS: session.csms}
         driver = StationDriver(identity, proxy, legs, self._clock, self._outlets)
         self._drivers[identity] = driver
+        session.relayed = asyncio.Event()
         try:
             await driver.run()
         finally:
-            if self._drivers.get(identity) is driver:
-                del self._drivers[identity]
+            del self._drivers[identity]
+            session.relayed.set()
 
     async def _see_out(self, session: _Session) -> None:
-        """No upstream leg outlives its station, whatever became of the handshake (LC-038)."""
+        """No upstream leg outlives its station, whatever became of the handshake (LC-038).
+
+        The identity is free again when its relay has told all it had to tell.
+        """
         await session.station.wait_closed()
         await session.csms.close(1001)
+        if session.relayed:
+            await session.relayed.wait()
         del self._sessions[session.identity]
         session.over.set()
 

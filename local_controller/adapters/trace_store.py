@@ -40,11 +40,9 @@ _ROW_BYTES: Final = 160  # what a row costs beside its texts
 _PAGE_BYTES: Final = 4096
 _APPLICATION_ID: Final = 0x4C435452  # "LCTR"; says to `file` and to us that this is a trace
 
-_SCHEMA: Final = f"""
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = 1;
+_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS frames (
-    number INTEGER PRIMARY KEY, utc TEXT NOT NULL, identity TEXT NOT NULL, sender TEXT NOT NULL, fate TEXT NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, utc TEXT NOT NULL, identity TEXT NOT NULL, sender TEXT NOT NULL, fate TEXT NOT NULL,
     message_id TEXT NOT NULL, action TEXT NOT NULL, detail TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS missing (reason TEXT PRIMARY KEY, count INTEGER NOT NULL);
 INSERT OR IGNORE INTO missing VALUES ('made_room', 0), ('not_kept', 0);
@@ -91,6 +89,7 @@ class TraceStore:
         """`max_bytes` bounds the file; beside it stands a write-ahead log of some megabytes while it is written."""
         self._file = file
         self._max_pages = max_bytes // _PAGE_BYTES
+        self._batch_limit = min(BATCH_LIMIT, max_bytes // 8)
         self._log = log
         self._pending: deque[_Pending] = deque()
         self._arrived_bytes = 0  # counted by the event loop only
@@ -135,7 +134,7 @@ class TraceStore:
     def _batch(self) -> list[_Pending]:
         batch: list[_Pending] = []
         size = 0
-        while self._pending and size < BATCH_LIMIT:
+        while self._pending and size < self._batch_limit:
             pending = self._pending.popleft()
             batch.append(pending)
             size += pending.size
@@ -144,7 +143,7 @@ class TraceStore:
 
     def _keep(self, batch: Sequence[_Pending]) -> None:
         """One transaction; if the file does not take it, its frames are lost and counted."""
-        rows = [_row(pending) for pending in batch]
+        rows = map(_row, batch)  # one by one: SQLite lets the event loop run between any two
         not_kept = self._not_kept_before + self._refused + self._failed
         try:
             with self._database as database:
@@ -182,7 +181,9 @@ def _opened_for_writing(file: Path, max_pages: int) -> sqlite3.Connection:
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
         file.chmod(0o600)  # also when it was there; the write-ahead log gets the same mode
     except OSError as error:
-        raise LocalControllerError(f"trace file {file}: {error.strerror}; create its folder or choose another") from error
+        raise LocalControllerError(
+            f"trace file {file}: {error.strerror}; create its folder or choose another"
+        ) from error
     database = sqlite3.connect(file, check_same_thread=False)
     try:
         _prepare(database, max_pages)
@@ -199,6 +200,7 @@ def _prepare(database: sqlite3.Connection, max_pages: int) -> None:
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last seconds, never the file
     database.execute(f"PRAGMA journal_size_limit = {2 * BATCH_LIMIT}")
+    database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
     database.executescript(_SCHEMA)
     with database:
         _make_room(database, max_pages)
@@ -250,17 +252,23 @@ class TraceFile:
     def _opened(self) -> sqlite3.Connection:
         try:
             database = sqlite3.connect(f"{self._file.absolute().as_uri()}?mode=ro", uri=True)
-            is_trace = _is_trace(database)
         except sqlite3.Error as error:
-            raise LocalControllerError(f"{self._file}: {error}; name the `trace.file` of a site file") from error
-        if not is_trace:
-            database.close()
-            raise LocalControllerError(f"{self._file}: is no trace; name the `trace.file` of a site file")
-        return database
+            raise self._no_trace(str(error)) from error
+        try:
+            if _is_trace(database):
+                return database
+            reason = "is no trace"
+        except sqlite3.Error as error:
+            reason = str(error)
+        database.close()
+        raise self._no_trace(reason)
+
+    def _no_trace(self, reason: str) -> LocalControllerError:
+        return LocalControllerError(f"{self._file}: {reason}; name the `trace.file` of a site file")
 
     def records(self, station: str | None = None, after: int = 0) -> Iterator[Record]:
         """The frames with a higher number than `after`, oldest first, of one station or of all."""
-        page: list[Record] = [] 
+        page: list[Record] = []
         while page := self._page(station, page[-1].number if page else after):
             yield from page
 

@@ -111,7 +111,7 @@ async def _watch(gateway: LocalController, peers: SimulatedSite, options: Option
         while not await _over(peers, PROGRESS_S * options.speed):
             print(_progress(gateway.picture()), file=sys.stderr)
     else:
-        with Live(console=Console(), screen=True, auto_refresh=False) as live:
+        with Live(console=Console(markup=False), screen=True, auto_refresh=False) as live:
             while not await _over(peers, REFRESH_S * options.speed):
                 live.update(picture(gateway.picture(), title), refresh=True)
     return peers.result.result()

@@ -18,8 +18,9 @@ from local_controller.cli.schema import schema
 LAZY: Final = {
     "run": "Controls a site, between its stations and the CSMS.",
     "demo": "A simulated site around a real gateway.",
+    "trace": "What went over the wires, and what the gateway did to it.",
 }
-"""Commands and their help; the command "run" is the function `run` of local_controller.cli.run."""
+"""Commands and their help; "run" is `run` of local_controller.cli.run: a function, or a Typer app of several commands."""
 
 
 class _Commands(TyperGroup):
@@ -41,9 +42,11 @@ class _Commands(TyperGroup):
 
 def _loaded(name: str) -> Any:
     """The real command; its own docstring is its long help."""
-    module = importlib.import_module(f"local_controller.cli.{name}")
+    found = getattr(importlib.import_module(f"local_controller.cli.{name}"), name)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name)(getattr(module, name))
+    single.command(name)(found)
     return typer.main.get_command(single)
 
 

@@ -132,6 +132,25 @@ class ListenSection(Section):
     """Address of the network interface towards the stations. The default is this machine only."""
     port: Port = 9310
     """TCP port."""
+    public_url: Annotated[str, AfterValidator(_websocket_url)] | None = Field(
+        default=None, examples=["ws://192.168.1.10:9310"]
+    )
+    """Address under which the stations reach this gateway, without their identity: what guards write into a station.
+    With wss:// something in front of the gateway ends the encryption."""
+
+
+class GuardsSection(Section):
+    """Messages of the CSMS that could take a station away from the gateway. Each one is logged, whatever its policy."""
+
+    network: Literal["pass", "rewrite", "refuse"] = "refuse"
+    """The address that a station dials: network profiles of OCPP 2.x, vendors' keys of 1.6. rewrite: the station is
+    given listen.public_url in place of the new address."""
+    security_profile: Literal["pass", "refuse"] = "refuse"
+    """The security profile. refuse: only those pass for which the gateway has a door, 0 and 1 with ws://, 2 with wss://."""
+    credentials: Literal["pass", "refuse"] = "pass"
+    """Password and identity of a station. A new identity has to be in this file before the station comes back."""
+    root_certificates: Literal["pass", "refuse"] = "refuse"
+    """The certificates by which a station knows its CSMS, and so the gateway: installing and deleting them."""
 
 
 class WebSection(Section):
@@ -141,6 +160,16 @@ class WebSection(Section):
     """Address of the network interface. The default is this machine only."""
     port: Port = 8080
     """TCP port."""
+
+
+class TraceSection(Section):
+    """A record of every message and its fate, for `local-controller trace`. Without this section there is none."""
+
+    file: Text = Field(examples=["trace.db"])
+    """The file; its folder must exist. It holds messages as they are, identifiers of drivers included, but no passwords;
+    only its owner may read it (mode 0600)."""
+    max_size_mb: float = Field(default=100.0, ge=10, le=100_000)
+    """Size of the file in megabytes. When it is full the oldest messages make room."""
 
 
 class ControlSection(Section):
@@ -391,6 +420,8 @@ class SiteConfig(Section):
     csms: CsmsSection
     listen: ListenSection = ListenSection()
     web: WebSection | None = None
+    trace: TraceSection | None = None
+    guards: GuardsSection = GuardsSection()
     control: ControlSection = ControlSection()
     grid_connection: GridSection
     circuits: tuple[CircuitSection, ...] = ()
@@ -398,3 +429,10 @@ class SiteConfig(Section):
     meters: tuple[MeterSection, ...] = ()
     limits: tuple[LimitSection, ...] = ()
     brokers: tuple[BrokerSection, ...] = ()
+
+    @model_validator(mode="after")
+    def _address_to_rewrite_to(self) -> SiteConfig:
+        if self.guards.network == "rewrite" and self.listen.public_url is None:
+            remedy = "say in listen.public_url how stations reach the gateway, e.g. ws://192.168.1.10:9310"
+            raise wrong("guards.network", f"rewrite needs an address to write: {remedy}")
+        return self

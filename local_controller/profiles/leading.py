@@ -76,7 +76,7 @@ def _timelines(profile: ChargingProfile, context: Context, asked_at: datetime) -
 
 def _bound(schedule: ChargingSchedule, period: SchedulePeriod, leader: Leader) -> Bound:
     context = leader.context
-    phases = period.number_phases or context.default_phases
+    phases = period.number_phases if period.number_phases in {1, 2, 3} else context.default_phases  # some say -1
 
     def wanted(limit: float, phases: int) -> float:
         return converted(limit, schedule.rate_unit, leader.unit, phases=phases, voltage_v=context.nominal_voltage_v)

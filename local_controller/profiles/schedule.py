@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import NamedTuple, Self, TypeVar
 
 Step = tuple[datetime, float | None]
@@ -110,9 +111,12 @@ def merged_down(
     if max_count < 1:
         raise ValueError(f"cannot coalesce to {max_count} periods: at least 1 is needed")
     left = list(items)
+    losses = [loss(a, b) for a, b in pairwise(left)]
     while len(left) > max_count:
-        best = min(range(len(left) - 1), key=lambda i: loss(left[i], left[i + 1]))
+        best = losses.index(min(losses))
         left[best : best + 2] = [join(left[best], left[best + 1])]
+        changed = slice(max(best - 1, 0), best + 2)
+        losses[changed] = [loss(a, b) for a, b in pairwise(left[changed])]
     return left
 
 

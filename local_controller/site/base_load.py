@@ -4,7 +4,8 @@ Stations measure every 10 to 60 s, the grid meter every second, so the draw of e
 The base load therefore lies in an interval too; the estimate moves as little as that interval demands. This has two
 properties: a rising meter is never explained by more than the cars are allowed to draw, so that a measured overload is
 always seen at once; and a car that takes up a raise is not mistaken for a new load in the building, which would lower
-its neighbours and set them swinging.
+its neighbours and set them swinging. A falling meter may be a car that only rests: the building is believed to need
+less once every car that was counted on has been measured since.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ PEAK_WINDOW_S: Final = 900.0
 
 BUCKET_S: Final = 60.0
 
+SAMPLE_MAX_AGE_S: Final = 150.0
+"""No measurement of a car counts longer, so no older reading is asked for."""
+
 
 @dataclass(slots=True)
 class BaseLoad:
@@ -31,16 +35,33 @@ class BaseLoad:
     """
 
     current_a: PerPhase | None = None
+    _highs: deque[tuple[Instant, PerPhase]] = field(default_factory=deque)
     _peaks: deque[tuple[float, PerPhase]] = field(default_factory=deque)
 
-    def update(self, measured_a: PerPhase, least_a: PerPhase, most_a: PerPhase, now: Instant) -> PerPhase:
-        """Take in a reading while the cars below draw between `least_a` and `most_a`."""
-        high = minus(measured_a, least_a)
+    def update(
+        self, measured_a: PerPhase, least_a: PerPhase, most_a: PerPhase, now: Instant, proven_at: Instant | None = None
+    ) -> PerPhase:
+        """Take in a reading while the cars below draw between `least_a` and `most_a`.
+
+        proven_at: the oldest of the measurements behind `least_a`; None where all are of this moment.
+        """
+        high = self._highest_since(proven_at or now, minus(measured_a, least_a), now)
         low = minus(measured_a, most_a)
         before = high if self.current_a is None else self.current_a
         self.current_a = upper(lower(upper(before, low), high), ZERO)
         self._remember(self.current_a, now)
         return self.current_a
+
+    def _highest_since(self, start: Instant, high_a: PerPhase, now: Instant) -> PerPhase:
+        """The highest of all upper bounds from `start` on: whoever was measured last may have rested ever since."""
+        self._highs.append((now, high_a))
+        while now.since(self._highs[0][0]) > SAMPLE_MAX_AGE_S:
+            self._highs.popleft()
+        for at, before_a in reversed(self._highs):
+            if at.since(start) < 0:
+                break
+            high_a = upper(high_a, before_a)
+        return high_a
 
     def peak(self) -> PerPhase:
         """The highest estimate of the last quarter of an hour."""

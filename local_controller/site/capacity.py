@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from local_controller.clock import Instant
@@ -28,20 +29,24 @@ class MeterState:
 class NodeState:
     """A node of the tree, its meter, its base load and its history of excess.
 
-    no_raise_until_s: monotonic time before which nothing below is raised, and why.
+    held: for each phase in trouble, the monotonic time before which nothing on it is raised, and why.
     """
 
     node: Node
     meter: MeterState | None
     base: BaseLoad = field(default_factory=BaseLoad)
     excess: Excess = field(default_factory=Excess)
-    no_raise_until_s: float = 0.0
-    no_raise_reason: str = ""
+    held: dict[int, tuple[float, str]] = field(default_factory=dict)
 
-    def hold(self, until_s: float, reason: str) -> None:
-        """No increase below this node before `until_s`."""
-        if until_s > self.no_raise_until_s:
-            self.no_raise_until_s, self.no_raise_reason = until_s, reason
+    def hold(self, phase: int, until_s: float, reason: str) -> None:
+        """No increase on this phase below this node before `until_s`. The other phases have their own room."""
+        if phase not in self.held or until_s > self.held[phase][0]:
+            self.held[phase] = until_s, reason
+
+    def held_because(self, phases: Iterable[int], now: Instant) -> str:
+        """Why nothing may be raised on these phases just now; empty if nothing speaks against it."""
+        waits = [self.held[phase] for phase in phases if phase in self.held]
+        return max(((until_s, why) for until_s, why in waits if now.monotonic_s < until_s), default=(0.0, ""))[1]
 
     def blind(self, now: Instant) -> bool:
         """The node has a meter, and that meter is silent (or was never heard)."""

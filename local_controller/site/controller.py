@@ -19,11 +19,11 @@ from local_controller.site.evse import EvseState
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
-from local_controller.site.per_phase import PerPhase, minus, total
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, total
 from local_controller.site.plan import Plan, PlanPace
 from local_controller.site.planning import PRESENT, Wish, horizon_at, make_problem
 from local_controller.site.readings import MeterReading
-from local_controller.site.reasons import Decision, decision
+from local_controller.site.reasons import Decision, decision, set_aside
 from local_controller.site.topology import Topology
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged, StationFact
@@ -50,13 +50,16 @@ class ControlSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """The site at one instant, per node: capacity, what those that do not follow may draw, what all leave at worst."""
+    """The site at one instant, per node: capacity, what those that do not follow may draw, what all leave at worst.
+
+    followers, set_aside: EVSEs with a session that can be controlled just now, and those that are lost or defiant.
+    """
 
     capacities: Sequence[Capacity]
     reserved: Mapping[str, PerPhase]
     left: Mapping[str, PerPhase]
     followers: Sequence[EvseState]
-    defiant: Sequence[EvseState]
+    set_aside: Sequence[EvseState]
 
 
 class SiteController:
@@ -77,6 +80,8 @@ class SiteController:
         self.plan = Plan(settings.plan)
         self.decisions: dict[EvseId, Decision] = {}
         self.deadline: float | None = None
+        self._started_at: Instant | None = None
+        self._with_strangers: set[str] = set()
         self._paths = {evse.id: topology.path(evse.id) for evse in topology.evses}
         self._below = {n.id: [self.evses[e.id] for e in topology.evses_below(n.id)] for n in topology.nodes}
 
@@ -95,8 +100,10 @@ class SiteController:
 
     def meter_failed(self, meter: str, text: str, now: Instant) -> list[SiteEffect]:
         """The supervisor cannot read this meter; the age of its last reading does the rest."""
+        is_news = text != self.meters[meter].failure
         self.meters[meter].failure = text
-        return [Notice("error", "meter_failed", f"meter {meter} {text}", {"meter": meter}), *self._react(now)]
+        notice = Notice("error", "meter_failed", f"meter {meter} {text}", {"meter": meter})
+        return [*([notice] if is_news else []), *self._react(now)]
 
     def limit_received(self, source: str, limit: ReceivedLimit, now: Instant) -> list[SiteEffect]:
         """A limit of an external source: EMS, grid operator, a person."""
@@ -113,15 +120,20 @@ class SiteController:
 
     def limit_source_failed(self, source: str, text: str, now: Instant) -> list[SiteEffect]:
         """A source said something that cannot be understood: it counts as silent at once."""
-        self.book.sources[source].lost()
-        return [
-            Notice("error", "limit_unusable", f"{text}; its fallback counts", {"source": source}),
-            *self._react(now),
-        ]
+        state = self.book.sources[source]
+        is_news = text != state.failure
+        state.lost(text)
+        self.plan.want()
+        notice = Notice("error", "limit_unusable", f"{text}; its fallback counts", {"source": source})
+        return [*([notice] if is_news else []), *self._react(now)]
 
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
-        """A fact about one of the stations, in our words whatever its version."""
-        return [*self._station_fact(station, fact, now), *self._react(now)]
+        """A fact about one of the stations, in our words whatever its version.
+
+        What a sample proves is used at the next reading or tick: hundreds of stations measure more often than that.
+        """
+        effects = self._station_fact(station, fact, now)
+        return effects if isinstance(fact, words.Measured) else [*effects, *self._react(now)]
 
     def planned(self, number: int, allocation: Allocation, now: Instant) -> list[SiteEffect]:
         """The answer to `Solve(number, ...)`; an outdated one is dropped."""
@@ -136,7 +148,7 @@ class SiteController:
     def _station_fact(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
         match fact:
             case words.Connected() | words.Booted(status=words.RegistrationStatus.ACCEPTED):
-                return self._assert_fallbacks(station, now)
+                return self._assert_fallbacks(station, isinstance(fact, words.Booted), now)
             case words.Disconnected():
                 for state in self._of(station):
                     state.connected = False
@@ -149,26 +161,36 @@ class SiteController:
             case _ if fact.evse == 0:
                 pass
             case _ if EvseId(station, fact.evse) not in self.evses:
-                text = (
-                    f"{station} has an EVSE {fact.evse} that the site file does not know: it is not controlled; add it"
-                )
-                return [Notice("error", "unknown_evse", text, {"station": station, "evse": fact.evse})]
+                return self._stranger(station, fact.evse)
             case _:
                 return self._evse_fact(self.evses[EvseId(station, fact.evse)], fact, now)
         return []
 
-    def _assert_fallbacks(self, station: str, now: Instant) -> list[SiteEffect]:
+    def _stranger(self, station: str, evse: int) -> list[SiteEffect]:
+        """An EVSE that is wired, but not in the site file; said once per station."""
+        if station in self._with_strangers:
+            return []
+        self._with_strangers.add(station)
+        text = f"{station} has an EVSE {evse} that the site file does not know: it is not controlled; add it"
+        return [Notice("error", "unknown_evse", text, {"station": station, "evse": evse})]
+
+    def _assert_fallbacks(self, station: str, booted: bool, now: Instant) -> list[SiteEffect]:
         """Both a new connection and a reboot may have lost the station's profiles (LC-041, LC-042)."""
         for state in self._of(station):
-            state.connected_now(now)
+            state.connected_now(now, booted=booted)
         return [ApplyFallback(state.evse.id, state.evse.fallback_a) for state in self._of(station)]
 
     def _evse_fact(self, state: EvseState, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
         match fact:
             case words.LimitAnswered(kind=LimitKind.FALLBACK):
-                return _fallback_answered(state, fact)
+                return _fallback_answered(state, fact, now)
             case words.LimitAnswered():
                 return _limit_answered(state, fact, self._valid_until(state, now), now)
+            case words.Measured():
+                return self._measured(state, fact.sample, now)
+            case words.TransactionStarted():
+                state.started(fact.transaction_id, now)
+                self.plan.forget(str(state.evse.id))
             case words.TransactionEnded():
                 state.ended(fact.transaction_id)
                 self.plan.forget(str(state.evse.id))
@@ -178,6 +200,17 @@ class SiteController:
             case _:
                 pass
         return []
+
+    def _measured(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
+        """A sample may show other phases in use, which the plan should know, and a car above its limit (LC-115)."""
+        phases, was_defiant = state.phases(), state.ignores_its_limit
+        state.measured(sample, now)
+        if state.phases() != phases:
+            self.plan.want()
+        if not state.ignores_its_limit or was_defiant:
+            return []
+        text = f"{state.evse.id} draws {state.drawn_a(now):.1f} A although it may draw {state.ordered_a:.1f} A only"
+        return [Notice("error", "limit_ignored", f"{text}: check the station", {"evse": str(state.evse.id)})]
 
     def _valid_until(self, state: EvseState, now: Instant) -> Instant:
         """A limit ends with its order; a station that is told again because the CSMS changed a profile keeps that end."""
@@ -191,21 +224,30 @@ class SiteController:
 
     def _measure(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
         bounds = [evse.draw_bounds(now) for evse in self._below[state.node.id]]
+        proofs = [bound.measured_at for bound in bounds if bound.measured_at is not None]
         state.base.update(
-            reading.current_a, total(least for least, _ in bounds), total(most for _, most in bounds), now
+            reading.current_a,
+            total(bound.least_a for bound in bounds),
+            total(bound.most_a for bound in bounds),
+            now,
+            min(proofs, key=lambda at: at.monotonic_s, default=None),
         )
         ceiling = self.book.ceiling(state.node.id, AppliesTo.TOTAL, now)
         if ceiling is None:
             return
-        over_a = max(minus(reading.current_a, ceiling.limit_a))
-        state.excess.measured(over_a, now)
-        if over_a > self.settings.pace.tolerance_a:
-            state.hold(now.monotonic_s + self.settings.calm_s, f"{state.node.label} was {over_a:.1f} A over its limit")
+        over_a = minus(reading.current_a, ceiling.limit_a)
+        state.excess.measured(max(over_a), now)
+        for phase in PHASES:
+            if over_a[phase] > self.settings.pace.tolerance_a:
+                where = f"{state.node.label} {PHASE_NAMES[phase]}"
+                text = f"{where} was {over_a[phase]:.1f} A over its limit"
+                state.hold(phase, now.monotonic_s + self.settings.calm_s, text)
 
     # --- reacting ------------------------------------------------------------------------------------------------
 
     def _react(self, now: Instant) -> list[SiteEffect]:
         self.deadline = now.monotonic_s + TICK_S
+        self._started_at = self._started_at or now
         for evse in self.evses.values():
             evse.expire(now)
         moment = self._moment(now)
@@ -216,33 +258,36 @@ class SiteController:
         for wish in wishes:
             evse_id = wish.state.evse.id
             self.decisions[evse_id] = decision(wish, shares, self.plan, waits.get(evse_id), now)
+        for evse in moment.set_aside:
+            self.decisions[evse.evse.id] = set_aside(evse, now)
         return [*orders, *self._replan(moment, now)]
 
     def _moment(self, now: Instant) -> _Moment:
-        reachable = [evse for evse in self.evses.values() if evse.reachable]
-        defiant = [evse for evse in reachable if evse.defiant(now)]
-        followers = [evse for evse in reachable if evse not in defiant]
+        sessions = [evse for evse in self.evses.values() if evse.session is not None]
+        follows = {evse: evse.connected and not evse.defiant(now) for evse in sessions}
         capacities = [capacity(state, self.book, now) for state in self.nodes.values()]
         exposed = {id_: [(e, e.exposure(now)) for e in below] for id_, below in self._below.items()}
         return _Moment(
             capacities=capacities,
-            reserved={id_: total(worst for e, worst in pairs if e not in followers) for id_, pairs in exposed.items()},
+            reserved={id_: total(a for e, a in pairs if not follows.get(e, False)) for id_, pairs in exposed.items()},
             left={c.node: minus(c.available_a, total(worst for _, worst in exposed[c.node])) for c in capacities},
-            followers=followers,
-            defiant=defiant,
+            followers=[evse for evse in sessions if follows[evse]],
+            set_aside=[evse for evse in sessions if not follows[evse]],
         )
 
     def _watch_room(self, left: Mapping[str, PerPhase], now: Instant) -> None:
         for node, state in self.nodes.items():
-            if min(left[node]) < -self.settings.pace.tolerance_a:
-                state.hold(now.monotonic_s + self.settings.stable_s, f"{state.node.label} had no room a moment ago")
+            for phase in PHASES:
+                if left[node][phase] < -self.settings.pace.tolerance_a:
+                    text = f"{state.node.label} {PHASE_NAMES[phase]} had no room a moment ago"
+                    state.hold(phase, now.monotonic_s + self.settings.stable_s, text)
 
     def _wish(self, evse: EvseState, now: Instant) -> Wish:
         planned_a = self.plan.first_block_a(str(evse.evse.id))
         cap_a = evse.evse.max_a if planned_a is None else min(planned_a, evse.evse.max_a)
         blind = self._blind(evse, now)
         if blind or evse.mute(now):
-            cap_a = min(cap_a, evse.floor_a)
+            cap_a = min(cap_a, evse.modest_a)
         return Wish(evse, self._paths[evse.evse.id], cap_a, blind)
 
     def _blind(self, evse: EvseState, now: Instant) -> bool:
@@ -253,10 +298,11 @@ class SiteController:
         self, wishes: Sequence[Wish], shares: Allocation, moment: _Moment, now: Instant
     ) -> tuple[list[SiteEffect], Mapping[EvseId, Wait]]:
         room = Room(moment.left, {node: state.node.label for node, state in self.nodes.items()})
-        candidates = [Candidate(w.state, shares.currents_a[w.key][0], w.path, self._held(w.path, now)) for w in wishes]
+        candidates = [Candidate(w.state, shares.currents_a[w.key][0], w.path, self._held(w, now)) for w in wishes]
         candidates += [
-            Candidate(e, min(e.ordered_a, e.floor_a), self._paths[e.evse.id], "it does not follow its limit")
-            for e in moment.defiant
+            Candidate(e, min(e.ordered_a, e.modest_a), self._paths[e.evse.id], "it does not follow its limit")
+            for e in moment.set_aside
+            if e.connected
         ]
         orders, waits = decide(candidates, room, self.settings.pace, now)
         for order in orders:
@@ -265,17 +311,27 @@ class SiteController:
         effects: list[SiteEffect] = [ApplyLimit(o.evse, o.limit_a, valid_s, o.urgent) for o in orders]
         return effects, {wait.evse: wait for wait in waits}
 
-    def _held(self, path: Sequence[str], now: Instant) -> str:
+    def _held(self, wish: Wish, now: Instant) -> str:
         """Why nothing may be raised on the way to the grid just now; empty if nothing speaks against it."""
-        for node in path:
-            state = self.nodes[node]
-            if state.meter is not None and not state.meter.watch.state(now).may_raise:
-                return f"meter {state.meter.id} of {state.node.label} is {state.meter.watch.state(now)}"
-            if not self.book.may_raise(node, now):
-                return f"a limit of {state.node.label} is about to end"
-            if now.monotonic_s < state.no_raise_until_s:
-                return state.no_raise_reason
-        return ""
+        phases = wish.state.phases()
+        return next((why for node in wish.path if (why := self._held_at(self.nodes[node], phases, now))), "")
+
+    def _held_at(self, state: NodeState, phases: Sequence[int], now: Instant) -> str:
+        if state.meter is not None and not state.meter.watch.state(now).may_raise:
+            return f"meter {state.meter.id} of {state.node.label} is {state.meter.watch.state(now)}"
+        if not self.book.may_raise(state.node.id, now):
+            return f"a limit of {state.node.label} is about to end"
+        if state.meter is None and self._may_hold_old_limits(state.node.id, now):
+            return f"stations of {state.node.label} may still hold limits of an earlier run"
+        return state.held_because(phases, now)
+
+    def _may_hold_old_limits(self, node: str, now: Instant) -> bool:
+        """Before the working limits of an earlier run have ended, unless every station has booted or shown its session.
+
+        Where a meter measures, it sees what they draw.
+        """
+        runs_s = now.since(self._started_at or now)
+        return runs_s < self.settings.pace.valid_s and not all(evse.known for evse in self._below[node])
 
     def _replan(self, moment: _Moment, now: Instant) -> list[SiteEffect]:
         room = {c.node: minus(c.available_a, moment.reserved[c.node]) for c in moment.capacities}
@@ -295,9 +351,6 @@ def _answers_again(meter: MeterState) -> list[SiteEffect]:
 def _changes_the_question(state: EvseState, fact: StationFact | CsmsLimitChanged, now: Instant) -> bool:
     """Take over a fact of a session; whether the plan should know it."""
     match fact:
-        case words.TransactionStarted():
-            state.started(fact.transaction_id, now)
-            return True
         case words.NeedsKnown() if state.session is not None:
             state.session.energy_wh, state.session.departure = fact.energy_wh, fact.departure
             return True
@@ -305,10 +358,6 @@ def _changes_the_question(state: EvseState, fact: StationFact | CsmsLimitChanged
             changed = state.csms != fact.schedule
             state.csms = fact.schedule
             return changed
-        case words.Measured():
-            phases = state.phases()
-            state.measured(fact.sample, now)
-            return state.phases() != phases
         case words.TransactionUpdated() | words.ConnectorChanged(charging_state=words.ChargingState()):
             if fact.charging_state is not None:
                 state.charging_state_is(fact.charging_state, now)
@@ -324,19 +373,20 @@ def _limit_answered(state: EvseState, fact: words.LimitAnswered, until: Instant,
         case LimitOutcome.TIMED_OUT | LimitOutcome.DROPPED:
             state.unconfirmed(now)
         case LimitOutcome.REFUSED:
+            is_news = not state.refuses
             state.refused(fact.limit_a, now)
             counted_a = state.exposure_a(now)
             text = f"{state.evse.id} refuses {fact.limit_a:.1f} A ({fact.detail}); it counts with {counted_a:.1f} A"
-            return [Notice("warning", "limit_refused", text, {"evse": str(state.evse.id)})]
+            return [Notice("warning", "limit_refused", text, {"evse": str(state.evse.id)})] if is_news else []
     return []
 
 
-def _fallback_answered(state: EvseState, fact: words.LimitAnswered) -> list[SiteEffect]:
+def _fallback_answered(state: EvseState, fact: words.LimitAnswered, now: Instant) -> list[SiteEffect]:
     match fact.outcome:
         case LimitOutcome.ACCEPTED:
-            state.fallback_answered(fact.limit_a)
+            state.fallback_answered(fact.limit_a, now)
         case LimitOutcome.REFUSED:
-            state.fallback_answered(None)
+            state.fallback_answered(None, now)
             text = (
                 f"{state.evse.id} takes no fallback ({fact.detail}): it counts with its maximum {state.evse.max_a:g} A"
             )

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from local_controller.clock import Instant
-from local_controller.site.evse import EvseState
+from local_controller.site.evse import EvseState, Session
 from local_controller.site.per_phase import PHASE_NAMES, PerPhase, minus, on
 from local_controller.station.words import EvseId
+
+RENEWED_AT: Final = 0.55
+"""A working limit is renewed when so much of its validity is left."""
+
+ANSWER_S: Final = 20.0
+"""So long an order may wait for its answer: 8 s for the CALL under way, 8 s for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,8 @@ class Pace:
     dead_band_a: smaller changes are not worth a message. tolerance_a: less missing room than this is noise, which the
     node's margin absorbs. raise_step_a per raise_interval_s: at most this fast up (G15: 6 A per 10 s).
     command_interval_s: PWM changes that are not urgent keep this distance (G15: 5 s).
-    retry_s: a limit that was not confirmed is sent again after this time (G14: 10 s).
+    retry_s: a limit that was not confirmed is sent again after this time (G14: 10 s); one that was refused after twice,
+    four times ... this time, at most `refused_s`. So long no raise is tried that a station has just refused.
     valid_s: a working limit holds this long without renewal (G11).
     """
 
@@ -33,6 +41,7 @@ class Pace:
     raise_interval_s: float = 10.0
     command_interval_s: float = 5.0
     retry_s: float = 10.0
+    refused_s: float = 300.0
     valid_s: float = 90.0
 
 
@@ -83,7 +92,7 @@ class Room:
 class Candidate:
     """An EVSE with a running session, what it should get, and the nodes that carry it (its own circuit first).
 
-    may_raise: empty if all inputs on its way are fresh and calm, else the reason why not.
+    held: empty if all inputs on its way are fresh and calm, else the reason why nothing is raised.
     """
 
     state: EvseState
@@ -94,7 +103,7 @@ class Candidate:
 
 def decide(candidates: Sequence[Candidate], room: Room, pace: Pace, now: Instant) -> tuple[list[Order], list[Wait]]:
     """Decreases at once, increases where there is room (the smallest current first), renewals of what holds."""
-    ready = [c for c in candidates if not _backing_off(c.state, pace, now)]
+    ready = [c for c in candidates if not _backing_off(c, pace, now)]
     orders = [order for c in ready if (order := _decrease(c, room, pace, now)) is not None]
     lowered = {order.evse for order in orders}
     waits: list[Wait] = []
@@ -116,7 +125,10 @@ def _decrease(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Ord
     if excess_a <= 1e-6:
         return None
     urgent = room.short(candidate.path, state.phases(), pace.tolerance_a) or bool(candidate.held)
-    if not urgent and (excess_a < pace.dead_band_a or _commanded_lately(state, pace.command_interval_s, now)):
+    large = excess_a >= pace.dead_band_a
+    if not urgent and not large:
+        return None
+    if not (urgent and large) and _commanded_lately(state, pace.command_interval_s, now):
         return None
     return Order(state.evse.id, candidate.target_a, urgent=True)
 
@@ -128,6 +140,8 @@ def _increase(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Ord
         return None
     if candidate.held:
         return Wait(state.evse.id, wanted_a, candidate.held)
+    if _refused_lately(state, pace, now):
+        return Wait(state.evse.id, wanted_a, "the station has just refused a higher limit")
     if _commanded_lately(state, pace.raise_interval_s, now):
         return Wait(
             state.evse.id, wanted_a, f"raised step by step, {pace.raise_step_a:g} A every {pace.raise_interval_s:g} s"
@@ -150,20 +164,39 @@ def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order 
 
 
 def _renewal(candidate: Candidate, pace: Pace, now: Instant) -> Order | None:
-    """A working limit is sent again before half of its time is over (G11), an unconfirmed one after a short while."""
-    session = candidate.state.session
+    """A working limit is sent again before half of its time is over (G11), an unconfirmed one after a short while.
+
+    So is one that a station may have lost, once it has answered about its fallback.
+    """
+    state, session = candidate.state, candidate.state.session
     if session is None:
         return None
-    aged = session.ordered_at is not None and now.since(session.ordered_at) >= pace.valid_s * 0.45
-    if not aged and session.unconfirmed_at is None:
+    ends_at = session.ends_at()
+    is_old = ends_at is not None and ends_at.since(now) <= pace.valid_s * RENEWED_AT
+    is_doubtful = session.may_have_fallen_back and not state.asserting
+    if session.unconfirmed_at is None and (_is_under_way(session, now) or not (is_old or is_doubtful)):
         return None
-    return Order(candidate.state.evse.id, min(candidate.state.ordered_a, candidate.target_a), urgent=False)
+    return Order(state.evse.id, min(state.ordered_a, candidate.target_a), urgent=False)
 
 
-def _backing_off(state: EvseState, pace: Pace, now: Instant) -> bool:
-    session = state.session
-    at = session.unconfirmed_at if session else None
-    return at is not None and now.since(at) < pace.retry_s
+def _is_under_way(session: Session, now: Instant) -> bool:
+    """An order that may still be answered."""
+    ordered_at = None if session.ordered_a is None else session.ordered_at
+    return ordered_at is not None and now.since(ordered_at) < ANSWER_S
+
+
+def _backing_off(candidate: Candidate, pace: Pace, now: Instant) -> bool:
+    """Not yet again what has just failed; a still lower limit may always be tried."""
+    session = candidate.state.session
+    if session is None or session.unconfirmed_at is None:
+        return False
+    pause_s = min(pace.retry_s * 2 ** min(session.refusals, 10), pace.refused_s)
+    return now.since(session.unconfirmed_at) < pause_s and candidate.target_a > session.tried_a - pace.dead_band_a
+
+
+def _refused_lately(state: EvseState, pace: Pace, now: Instant) -> bool:
+    at = state.session.raise_refused_at if state.session else None
+    return at is not None and now.since(at) < pace.refused_s
 
 
 def _commanded_lately(state: EvseState, interval_s: float, now: Instant) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
@@ -54,12 +54,18 @@ PHASE_PROOF_SAMPLES: Final = 3
 class Promise:
     """A limit that the station might be obeying, in A per phase.
 
-    accepted_at: None while unanswered. until: when the station falls back by itself; None for the fallback itself.
+    accepted_at: since when the station has said yes to this value; None while it has not. until: when the station falls
+    back by itself; None for the fallback itself. is_lost: its answer never came, so nobody will ever know.
     """
 
     limit_a: float
     accepted_at: Instant | None = None
     until: Instant | None = None
+    is_lost: bool = False
+
+    def is_over(self, now: Instant, by_s: float = 0.0) -> bool:
+        """Whether it ended at least `by_s` ago."""
+        return self.until is not None and now.since(self.until) >= by_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,13 @@ class Drawn:
 
 @dataclass(slots=True)
 class Session:
-    """A running transaction as the site sees it; everything in it ends with the transaction."""
+    """A running transaction as the site sees it; everything in it ends with the transaction.
+
+    may_apply: oldest first. ordered_a, ordered_at, unsent_a: the last order, while it may still succeed, and as long as
+    it is not on the wire. unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one
+    failed before it). refusals: in a row. raise_refused_at: the station keeps its limit but takes no higher one.
+    may_have_fallen_back: it (re)connected since its limit was accepted. is_defiant: measured above its limit.
+    """
 
     transaction_id: str
     started_at: Instant
@@ -86,22 +98,54 @@ class Session:
     ordered_at: Instant | None = None
     unsent_a: float | None = None
     unconfirmed_at: Instant | None = None
+    tried_a: float = 0.0
+    refusals: int = 0
+    raise_refused_at: Instant | None = None
+    may_have_fallen_back: bool = False
+    is_defiant: bool = False
     idle_phases: dict[int, int] = field(default_factory=dict)
     energy_wh: float | None = None
     departure: datetime | None = None
     start_register_wh: float | None = None
     register_wh: float | None = None
 
+    def in_force(self) -> list[Promise]:
+        """What the station obeys if it is honest: what it said yes to last, or something that was sent since."""
+        said_yes = [i for i, promise in enumerate(self.may_apply) if promise.accepted_at is not None]
+        return self.may_apply[said_yes[-1] :] if said_yes else self.may_apply
 
-@dataclass(slots=True)
+    def ends_at(self) -> Instant | None:
+        """The earliest end of what is in force; None if only the fallback is."""
+        ends = [promise.until for promise in self.in_force() if promise.until is not None]
+        return min(ends, key=lambda end: end.monotonic_s, default=None)
+
+
+class DrawBounds(NamedTuple):
+    """Between which currents a draw lies, per grid phase; when the lower one was measured (None: nothing proves it)."""
+
+    least_a: PerPhase
+    most_a: PerPhase
+    measured_at: Instant | None = None
+
+
+@dataclass(slots=True, eq=False)
 class EvseState:
-    """One EVSE: what it may draw, what it draws, what it was told. Limits are amperes per phase in use."""
+    """One EVSE: what it may draw, what it draws, what it was told. Limits are amperes per phase in use.
+
+    known: it booted or told of a transaction since we run, so that no limit of an earlier run is in force unseen.
+    fallback_a: None if the station refused it or may have lost it. confirmed: the station itself said yes to it.
+    asserting: it connected and has not answered about its fallback yet.
+    left_over: limits of the last transaction that may outlive it (one TxDefaultProfile for both).
+    """
 
     evse: Evse
     connected: bool = False
-    seen: bool = False
+    known: bool = False
     fallback_a: float | None = None
+    confirmed: bool = False
+    asserting: bool = False
     fallback_doubted_at: Instant | None = None
+    left_over: list[Promise] = field(default_factory=list)
     watts_only: bool = False
     session: Session | None = None
     csms: Schedule = field(default_factory=Schedule.unlimited)
@@ -112,24 +156,42 @@ class EvseState:
 
     # --- facts ---------------------------------------------------------------------------------------------------
 
-    def connected_now(self, now: Instant) -> None:
-        """The station is back, perhaps rebooted: its fallback must be confirmed again within `CONFIRM_S`."""
-        self.connected = self.seen = True
-        if self.fallback_a is not None:
-            self.fallback_doubted_at = now
+    def connected_now(self, now: Instant, *, booted: bool = False) -> None:
+        """The station is back: its profiles are asserted again, and until then either limit may be in force.
 
-    def fallback_answered(self, limit_a: float | None) -> None:
+        After a boot, and until it was confirmed once, the fallback must be confirmed within `CONFIRM_S` (LC-041); a mere
+        reconnect loses no profile (LC-042), and such a station may not be called before it calls itself.
+        """
+        self.connected = self.asserting = True
+        self.known = self.known or booted
+        if self.fallback_a is not None and (booted or not self.confirmed):
+            self.fallback_doubted_at = now
+        if self.session is not None:
+            self.session.may_have_fallen_back = True
+
+    def fallback_answered(self, limit_a: float | None, now: Instant) -> None:
         """The station holds this fallback, or refused to (None)."""
         self.fallback_a, self.fallback_doubted_at = limit_a, None
+        self.confirmed, self.asserting = limit_a is not None, False
+        self.left_over = [] if self.confirmed else self.left_over
+        session = self.session
+        if session is not None and any(p.until is None and p.limit_a != self.floor_a for p in session.in_force()):
+            session.may_apply.append(Promise(self.floor_a, now))
 
     def started(self, transaction_id: str, now: Instant) -> None:
-        """A transaction began, under the fallback."""
-        if self.session is None or self.session.transaction_id != transaction_id:
-            self.session = Session(transaction_id, now, [Promise(self.floor_a, now)])
+        """A transaction began, under the fallback, or under what is left of the limits of the one before."""
+        if self.session is not None and self.session.transaction_id == transaction_id:
+            return
+        if self.session is not None:
+            self.ended(self.session.transaction_id)
+        self.known = True
+        left_over = [promise for promise in self.left_over if not promise.is_over(now)]
+        self.session = Session(transaction_id, now, [*left_over, Promise(self.floor_a, now)])
 
     def ended(self, transaction_id: str) -> None:
         """The transaction is over: its TxProfile is gone, the fallback is left (LC-079)."""
         if self.session is not None and self.session.transaction_id == transaction_id:
+            self.left_over = [promise for promise in self.session.may_apply if promise.until is not None]
             self.session = None
 
     def charging_state_is(self, state: ChargingState, now: Instant) -> None:
@@ -155,6 +217,7 @@ class EvseState:
         session.drawn = Drawn(self.evse.on_grid(sample.current_a), now)
         self._learn_phases(session)
         self._prove(session, now)
+        self._judge(session, now)
 
     @staticmethod
     def _learn_phases(session: Session) -> None:
@@ -167,12 +230,20 @@ class EvseState:
                 session.idle_phases[phase] = session.idle_phases.get(phase, 0) + 1
 
     def _prove(self, session: Session, now: Instant) -> None:
-        """The newest limit is proven by a sample that was taken after the station had time to follow it."""
-        newest = session.may_apply[-1]
-        if newest.accepted_at is None or now.since(newest.accepted_at) < SETTLE_S:
-            return
-        if self.drawn_a(now) <= newest.limit_a * OVERDRAW + OVERDRAW_A:
-            session.may_apply = [newest]
+        """A limit that a sample keeps, taken after the station had time to follow, proves that older ones are gone."""
+        for i in reversed(range(len(session.may_apply))):
+            promise = session.may_apply[i]
+            has_settled = promise.accepted_at is not None and now.since(promise.accepted_at) >= SETTLE_S
+            if has_settled and self.drawn_a(now) <= _tolerated_a(promise.limit_a):
+                session.may_apply = session.may_apply[i:]
+                return
+
+    def _judge(self, session: Session, now: Instant) -> None:
+        """A car above its limit long after that was lowered does not follow, until it is measured at its limit again."""
+        if self.drawn_a(now) <= _tolerated_a(self.ordered_a):
+            session.is_defiant = False
+        elif now.since(session.lowered_at or session.started_at) >= DEFIANCE_S:
+            session.is_defiant = True
 
     # --- limits on their way -------------------------------------------------------------------------------------
 
@@ -186,7 +257,7 @@ class EvseState:
         session.lowered_at = now if limit_a < before_a else session.lowered_at
         session.ordered_a, session.ordered_at, session.unsent_a = limit_a, now, limit_a
         if session.unconfirmed_at is not None:
-            session.unconfirmed_at = now
+            session.unconfirmed_at, session.tried_a = now, limit_a
 
     def sent(self, limit_a: float, until: Instant) -> None:
         """The limit is on the wire: from now on the station obeys this one or an older one."""
@@ -195,52 +266,78 @@ class EvseState:
             self.session.unsent_a = None
 
     def accepted(self, limit_a: float, now: Instant, until: Instant) -> None:
-        """The station said yes. Older, lower limits no longer matter; older, higher ones do until it is measured."""
+        """The station said yes. Older, lower limits no longer matter; older, higher ones do until it is measured.
+
+        Saying yes to the same value again (a renewal) does not put off its proof.
+        """
         session = self.session
         if session is None:
             return
-        session.unconfirmed_at = None
-        older = [p for p in session.may_apply if p.accepted_at is not None or p.limit_a != limit_a]
-        session.may_apply = [*(p for p in older if p.limit_a > limit_a), Promise(limit_a, now, until)]
+        before = [p for p in session.in_force() if p.accepted_at is not None and p.limit_a == limit_a]
+        is_renewal = bool(before) and not session.may_have_fallen_back and not before[0].is_over(now)
+        older = [p for p in session.may_apply if p.limit_a > limit_a]
+        if session.may_have_fallen_back and self.floor_a > limit_a:
+            older.append(Promise(self.floor_a, now))
+        session.may_apply = [*older, Promise(limit_a, before[0].accepted_at if is_renewal else now, until)]
+        session.unconfirmed_at, session.refusals, session.may_have_fallen_back = None, 0, False
 
     def refused(self, limit_a: float, now: Instant) -> None:
-        """The station said no to the newest limit: it was never applied, the older ones hold."""
+        """The station said no, in every way we asked: nothing of that was applied, what held before holds.
+
+        Whoever takes no higher limit follows all the same; whoever takes no lower one does not.
+        """
         session = self.session
         if session is None:
             return
-        kept = [p for p in session.may_apply if p.accepted_at is not None or p.limit_a != limit_a]
+        kept = [promise for promise in session.may_apply if promise.accepted_at is not None or promise.is_lost]
         session.may_apply = kept or [Promise(self.floor_a)]
-        self.unconfirmed(now)
+        session.refusals += 1
+        if limit_a > session.may_apply[-1].limit_a and session.unconfirmed_at is None:
+            session.ordered_a, session.unsent_a, session.raise_refused_at = None, None, now
+        else:
+            self.unconfirmed(now)
 
     def unconfirmed(self, now: Instant) -> None:
         """What was ordered last was not confirmed; the next attempt starts from what may be in force."""
-        if self.session is not None:
-            self.session.ordered_a, self.session.ordered_at, self.session.unsent_a = None, None, None
-            self.session.unconfirmed_at = now
+        session = self.session
+        if session is None:
+            return
+        for promise in session.may_apply:
+            promise.is_lost = promise.is_lost or promise.accepted_at is None
+        session.tried_a = self.ordered_a
+        session.ordered_a, session.unsent_a, session.unconfirmed_at = None, None, now
 
     def expire(self, now: Instant) -> None:
         """Time passes: doubts become certainty, working limits run out."""
         if self.fallback_doubted_at is not None and now.since(self.fallback_doubted_at) > CONFIRM_S:
-            self.fallback_answered(None)
-        self._fall_back(now)
+            asserting = self.asserting
+            self.fallback_answered(None, now)
+            self.asserting = asserting
+        if self.session is not None:
+            self._fall_back(self.session, now)
 
-    def _fall_back(self, now: Instant) -> None:
-        """A working limit that ran out leaves the station at its fallback, proven like any other lowered limit."""
-        session = self.session
-        if session is None:
-            return
-        over = [p for p in session.may_apply if p.until is not None and p.until.monotonic_s <= now.monotonic_s]
-        newest_is_over = bool(over) and session.may_apply[-1] is over[-1]
-        if newest_is_over and session.may_apply[-1].limit_a != self.floor_a:
+    def _fall_back(self, session: Session, now: Instant) -> None:
+        """A working limit that ran out leaves the station at its fallback, proven like any other lowered limit.
+
+        Where nothing can prove it, because nothing is measured, it counts no longer than the car needs to follow (G12).
+        """
+        if all(promise.is_over(now) for promise in session.in_force()):
             session.may_apply.append(Promise(self.floor_a, now))
             session.ordered_a, session.ordered_at = None, None
+        if not self.connected or self.mute(now):
+            session.may_apply = [promise for promise in session.may_apply if not promise.is_over(now, SETTLE_S)]
 
     # --- what follows --------------------------------------------------------------------------------------------
 
     @property
-    def reachable(self) -> bool:
-        """A session that can be told its limit just now."""
-        return self.session is not None and self.connected
+    def ignores_its_limit(self) -> bool:
+        """The session was measured above its limit (LC-115)."""
+        return self.session is not None and self.session.is_defiant
+
+    @property
+    def refuses(self) -> bool:
+        """The session's last limit was refused."""
+        return self.session is not None and self.session.refusals > 0
 
     def defiant(self, now: Instant) -> bool:
         """A session that does not follow: its neighbours must make room for its worst case (LC-115, G14).
@@ -250,21 +347,17 @@ class EvseState:
         session = self.session
         if session is None or not self.connected:
             return False
-        return session.unconfirmed_at is not None or self._may_fall_back(now) or self._overdraws(session, now)
-
-    def _overdraws(self, session: Session, now: Instant) -> bool:
-        if (
-            session.drawn is None
-            or session.lowered_at is None
-            or session.drawn.at.since(session.lowered_at) < DEFIANCE_S
-        ):
-            return False
-        return self.drawn_a(now) > self.ordered_a * OVERDRAW + OVERDRAW_A
+        return session.unconfirmed_at is not None or session.is_defiant or self._runs_out(session, now)
 
     @property
     def floor_a(self) -> float:
         """What the station falls back to: its confirmed fallback, else anything up to its maximum (G12)."""
         return self.evse.max_a if self.fallback_a is None else self.fallback_a
+
+    @property
+    def modest_a(self) -> float:
+        """What a station is granted that cannot be trusted: its fallback, be it the one that it should hold."""
+        return min(self.floor_a, self.evse.fallback_a)
 
     @property
     def ordered_a(self) -> float:
@@ -315,10 +408,13 @@ class EvseState:
 
     def _may_fall_back(self, now: Instant) -> bool:
         """A lost station will, and so will one whose renewals are not confirmed; its neighbours make room in time."""
-        if not self.connected or self.session is None:
-            return True
-        until = self.session.may_apply[-1].until
-        return until is not None and until.since(now) < EXPIRY_LEAD_S
+        session = self.session
+        return session is None or not self.connected or session.may_have_fallen_back or self._runs_out(session, now)
+
+    @staticmethod
+    def _runs_out(session: Session, now: Instant) -> bool:
+        end = session.ends_at()
+        return end is not None and end.since(now) < EXPIRY_LEAD_S
 
     def phases(self) -> tuple[int, ...]:
         """Grid phases that a current may flow on: all connected ones until some are proven idle (LC-112)."""
@@ -332,7 +428,7 @@ class EvseState:
         drawn = self.session.drawn if self.session and self.sampled(now) else None
         return worst if drawn is None else upper(worst, drawn.current_a)
 
-    def draw_bounds(self, now: Instant) -> tuple[PerPhase, PerPhase]:
+    def draw_bounds(self, now: Instant) -> DrawBounds:
         """Between which currents the draw lies just now, per grid phase, as far as anything proves it.
 
         Without a proof the lower bound is 0: the grid meter's reading then counts as somebody else's load. The upper
@@ -340,16 +436,18 @@ class EvseState:
         """
         session = self.session
         if session is None or not self.connected or self.mute(now):
-            return ZERO, ZERO
+            return DrawBounds(ZERO, ZERO)
         if session.drawn is None or not self.sampled(now):
-            return ZERO, self.exposure(now)
+            return DrawBounds(ZERO, self.exposure(now))
         drawn = session.drawn
+        outdated = session.raised_at is not None and drawn.at.since(session.raised_at) < SETTLE_S
+        most = upper(drawn.current_a, self.exposure(now)) if outdated else drawn.current_a
         lowest_a = min(promise.limit_a for promise in session.may_apply)
         least = lower(drawn.current_a, on(PHASES, lowest_a))
-        if session.suspended_at is not None and session.suspended_at.since(drawn.at) >= 0:
-            least = ZERO
-        outdated = session.raised_at is not None and drawn.at.since(session.raised_at) < SETTLE_S
-        return least, upper(drawn.current_a, self.exposure(now)) if outdated else drawn.current_a
+        suspended = session.suspended_at is not None and session.suspended_at.since(drawn.at) >= 0
+        if suspended or least == ZERO:
+            return DrawBounds(ZERO, most)
+        return DrawBounds(least, most, drawn.at)
 
     def session_energy_wh(self) -> float | None:
         """Energy of the running transaction; None until the station's register was read twice."""
@@ -357,3 +455,7 @@ class EvseState:
         if session is None or session.register_wh is None or session.start_register_wh is None:
             return None
         return session.register_wh - session.start_register_wh
+
+
+def _tolerated_a(limit_a: float) -> float:
+    return limit_a * OVERDRAW + OVERDRAW_A

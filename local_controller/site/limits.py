@@ -76,16 +76,17 @@ class ReceivedValue:
 
 @dataclass(slots=True)
 class SourceState:
-    """A limit source and the last thing it said."""
+    """A limit source and the last thing it said; `failure` is empty while it is understood."""
 
     source: LimitSource
     value: ReceivedValue | None = None
+    failure: str = ""
 
     def received(self, value: ReceivedValue, now: Instant) -> None:
         """Take over what the source said; see `ReceivedValue.may_raise`."""
         if not value.may_raise:
             value = self._lowered_to(value, now)
-        self.value = value
+        self.value, self.failure = value, ""
 
     def _lowered_to(self, value: ReceivedValue, now: Instant) -> ReceivedValue:
         in_force = self.limit_a(now)
@@ -94,9 +95,9 @@ class SourceState:
         lowest = in_force if value.limit_a is None else lower(in_force, value.limit_a)
         return ReceivedValue(lowest, value.received_at, value.valid_until, may_raise=False, reason=value.reason)
 
-    def lost(self) -> None:
+    def lost(self, failure: str) -> None:
         """The source said something unreadable: it counts as silent at once (grid-and-safety §3.3)."""
-        self.value = None
+        self.value, self.failure = None, failure
 
     def limit_a(self, now: Instant) -> PerPhase | None:
         """What counts now; None only where the source explicitly lifted the limit."""
@@ -172,8 +173,3 @@ class LimitBook:
         return all(
             state.state(now) is not Freshness.SUSPECT for state in self.sources.values() if state.source.node == node
         )
-
-    def next_change(self, now: Instant) -> Instant | None:
-        """When the next limit ends, so that its fallback takes over on time."""
-        ends = [s.value.valid_until for s in self.sources.values() if s.value is not None]
-        return min((end for end in ends if end.monotonic_s > now.monotonic_s), default=None)

@@ -40,6 +40,7 @@ class Plan:
     _wanted: bool = True
     _room: RoomByNode = field(default_factory=dict)
     _gone: set[str] = field(default_factory=set)
+    _gone_since_asked: set[str] = field(default_factory=set)
 
     def want(self) -> None:
         """Something happened that a new plan should know."""
@@ -48,6 +49,7 @@ class Plan:
     def forget(self, evse: str) -> None:
         """The session at this EVSE is over; what was planned for it must not bind the next one."""
         self._gone.add(evse)
+        self._gone_since_asked.add(evse)
         self._wanted = True
 
     def due(self, room: RoomByNode, now: Instant) -> bool:
@@ -63,6 +65,7 @@ class Plan:
         """A question is put; returns its number."""
         self._number += 1
         self._pending, self._wanted, self._asked_at, self._room = True, False, now, room
+        self._gone_since_asked = set()
         return self._number
 
     def answered(self, number: int, allocation: Allocation, now: Instant) -> bool:
@@ -70,7 +73,7 @@ class Plan:
         if number != self._number:
             return False
         self._pending, self.allocation, self.answered_at = False, allocation, now
-        self._gone.clear()
+        self._gone = set(self._gone_since_asked)
         return True
 
     def first_block_a(self, evse: str) -> float | None:

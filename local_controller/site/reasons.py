@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from local_controller.clock import Instant
 from local_controller.site.enforcement import Wait
-from local_controller.site.evse import SAMPLE_MAX_AGE_S
+from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
 from local_controller.site.plan import Plan
 from local_controller.site.planning import Wish
 from local_controller.station.words import EvseId
@@ -46,3 +46,10 @@ def _distrust(wish: Wish, now: Instant) -> list[str]:
     if wish.blind:
         reasons.append("a meter on the way to the grid is silent: only the fallback is granted")
     return reasons
+
+
+def set_aside(state: EvseState, now: Instant) -> Decision:
+    """The record of a session that cannot be controlled just now: it is lost, or it does not follow."""
+    trouble = "does not follow its limit" if state.connected else "has no connection"
+    text = f"{state.evse.id} {trouble}: it counts with up to {state.exposure_a(now):.1f} A"
+    return Decision(state.evse.id, state.ordered_a, min(state.ordered_a, state.modest_a), (text,), now)

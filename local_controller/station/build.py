@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.availability import Availability
+from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
 from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.transactions import Transactions
 from local_controller.station.dialects import dialect
+from local_controller.station.guard_policy import GuardPolicy
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
 from local_controller.station.quirks import Quirk, shipped_quirks
 from local_controller.station.state import StationState
@@ -23,19 +26,22 @@ class StationSettings:
     """What the site file says about a station.
 
     evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
-    unit: the only unit to use; None: find out.
+    time_zone: what the station calls local time (K01.FR.90). unit: the only unit to use; None: find out.
+    guards: what happens to messages that could take it away from the gateway.
     """
 
     evses: Sequence[int] = (1,)
     fallback_a: float = 0.0
+    time_zone: tzinfo = UTC
     unit: RateUnit | None = None
     quirks: Sequence[Quirk] = field(default_factory=shipped_quirks)
     times: RelayTimes = field(default_factory=RelayTimes)
+    guards: GuardPolicy = field(default_factory=GuardPolicy)
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
     """A station of which nothing is known yet but the site file."""
-    state = StationState(identity, version)
+    state = StationState(identity, version, time_zone=settings.time_zone)
     if settings.unit is not None:
         state.capability = state.capability.with_unit(settings.unit, "site file")
     return state
@@ -57,9 +63,10 @@ def station_proxy(
     spoken = dialect(version)
     smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a)
     blocks = (
+        Guards(identity, spoken, settings.guards),
         Provisioning(state, spoken, settings.quirks),
-        Availability(state, spoken),
-        Transactions(state, spoken),
+        Availability(spoken),
+        Transactions(state, spoken, settings.evses),
         Metering(state, spoken),
         smart_charging,
     )

@@ -7,39 +7,26 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from local_controller.clock import Instant
+from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.capability import Capability
-from local_controller.station.words import ChargingState, ConnectorStatus, OcppVersion, RegistrationStatus
+from local_controller.station.transaction import Transaction
+from local_controller.station.words import OcppVersion, RegistrationStatus
 
 _ENDED_KEPT = 32  # some stations send their closing meter values after the end, and they must not revive it
 
 
 @dataclass(slots=True)
-class Transaction:
-    """A running transaction of an EVSE.
-
-    phases_in_use: phases with at least 1 A in the latest sample that showed any current; None if none did yet.
-    """
-
-    evse: int
-    transaction_id: str
-    started: Instant
-    id_token: str | None = None
-    remote_start_id: int | None = None
-    charging_state: ChargingState | None = None
-    phases_in_use: int | None = None
-
-
-@dataclass(slots=True)
 class StationState:
-    """One station. `connectors` is keyed by (evse, connector), `transactions` by evse; `ended` are the latest ended ones.
+    """One station. `transactions` is keyed by evse; `ended` are the latest ended ones.
 
-    registration: the CSMS's answer to a BootNotification on this connection; None if there was none.
-    answered: a CALL of the station was answered normally on this connection.
+    registration: the CSMS's answer to the station's last BootNotification on this connection; None if there was none.
+    answered: a CALL of the station was answered normally since it connected or booted.
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
+    time_zone: what the station calls local time.
     """
 
     identity: str
@@ -47,14 +34,15 @@ class StationState:
     registration: RegistrationStatus | None = None
     answered: bool = False
     csms_ahead_s: float = 0.0
-    connectors: dict[tuple[int, int], ConnectorStatus] = field(default_factory=dict)
+    time_zone: tzinfo = UTC
     transactions: dict[int, Transaction] = field(default_factory=dict)
     ended: deque[str] = field(default_factory=lambda: deque(maxlen=_ENDED_KEPT))
     store: VirtualStore = field(default_factory=VirtualStore)
+    remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     capability: Capability = field(default_factory=Capability)
 
-    def connected(self) -> None:
-        """A new connection: what only holds for one is unknown again."""
+    def unregister(self) -> None:
+        """A new connection or boot: the CSMS must accept the station (again) before we may call it (LC-039)."""
         self.registration, self.answered = None, False
 
     @property
@@ -70,7 +58,11 @@ class StationState:
 
     def station_time(self, now: Instant) -> datetime:
         """The station's clock, which is the CSMS's (LC-044)."""
-        return now.utc + timedelta(seconds=self.csms_ahead_s)
+        return self.to_station_time(now.utc)
+
+    def to_station_time(self, moment: datetime) -> datetime:
+        """A moment of our clock on the station's."""
+        return moment + timedelta(seconds=self.csms_ahead_s)
 
     def to_our_time(self, moment: datetime) -> datetime:
         """A moment of the station's clock on ours."""

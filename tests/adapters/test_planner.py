@@ -79,3 +79,19 @@ async def test_a_plan_that_breaks_a_limit_is_not_used(planner: Planner, monkeypa
     used = await planner.solve(question)
     assert used.status == "timeout_share"
     assert violations(question, used) == []
+
+
+async def test_a_worker_that_hangs_is_replaced_and_ctrl_c_does_not_end_it(planner: Planner) -> None:
+    (pid,) = planner._pool._processes
+    os.kill(pid, signal.SIGINT)  # as a terminal sends it to every process of the group
+    question = problem()
+    assert (await planner.solve(question)).status == "optimal"
+    os.kill(pid, signal.SIGSTOP)
+    planner._deadline_s, planner._hung_s = 0.01, 0.0
+    assert (await planner.solve(question)).status == "timeout_share"
+    assert (await planner.solve(question)).status == "timeout_share"  # found to hang, and killed
+    planner._deadline_s = planner._hung_s = 120.0
+    assert planner._busy is not None
+    await asyncio.wait([asyncio.wrap_future(planner._busy)])
+    assert (await planner.solve(question)).status == "timeout_share"  # the pool is broken, and replaced
+    assert (await planner.solve(question)).status == "optimal"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
@@ -455,6 +457,21 @@ async def test_a_second_connection_with_the_same_credentials_replaces_the_first_
 
 
 @pytest.mark.requirement("LC-016")
+async def test_the_site_hears_of_the_end_of_the_first_before_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = driver_module.StationDriver._read_messages
+
+    async def slowly(self: Any, peer: Peer, leg: Any) -> None:
+        try:
+            await read(self, peer, leg)
+        finally:
+            await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(driver_module.StationDriver, "_read_messages", slowly)
+    async with site_with() as site, site.pair(), site.pair():
+        assert [type(fact) for _, fact in site.facts] == [Connected, Disconnected, Connected]
+
+
+@pytest.mark.requirement("LC-016")
 async def test_many_at_once_under_one_name_never_become_two_upstream() -> None:
     async with site_with() as site:
         results = await asyncio.gather(*(site.dial() for _ in range(5)), return_exceptions=True)
@@ -506,6 +523,25 @@ async def test_a_station_that_reads_nothing_holds_up_its_own_csms_and_is_cut_off
                 assert await bystanders[1].recv() == "here"
         assert sent < 60, "the relay took in what it could not get rid of"
         assert "connection_stalled" in site.events
+
+
+@pytest.mark.requirement("LC-036")
+async def test_a_station_that_vanishes_while_it_holds_up_its_csms_is_a_lost_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with site_with() as site, site.raw_station(path=b"/CP-2") as (_, writer):
+        flooder = await site.csms.socket()
+        with suppress(ConnectionClosed, TimeoutError):
+            while True:
+                async with asyncio.timeout(0.5):
+                    await flooder.send('[6,"e","X",{"data":"' + "x" * MIB + '"}]')
+        reset_at_once = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_at_once)
+        writer.close()
+        await site.until_told(Disconnected)
+        await flooder.wait_closed()
+    assert [type(fact) for _, fact in site.facts] == [Connected, Disconnected]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.mark.requirement("LC-033", "LC-031")

@@ -54,7 +54,7 @@ async def main_run(clock: PatientTime, folder: Path) -> MainRun:
         ports = {node: meter.port for node, meter in site.meters.items()}
         path = folder / "site.yaml"
         path.write_text(_site_file(site.csms.url, gateway_port, mqtt_port, ports), encoding="utf-8")
-        async with LocalController(load(path), clock) as gateway:
+        async with LocalController(load(path), clock):
             seconds: list[Second] = []
             watching = asyncio.create_task(_watch(site.world, seconds))
             results = await site.play(DURATION_S, BOOT_S * clock.speed, mqtt_port)

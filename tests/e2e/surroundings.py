@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -25,6 +25,13 @@ def program(name: str) -> str:
     """The path of a program that these tests need; without it they are skipped, or fail where REQUIRE_PEERS=1 says so."""
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     return path if path is not None else missing(f"{name} is not installed")
+
+
+async def until(condition: Callable[[], object], within_s: float) -> None:
+    """Until a condition holds that nobody announces; TimeoutError after so many seconds of the loop's time."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110  # the world is looked at, it tells nothing
+            await asyncio.sleep(0.05)
 
 
 def missing(reason: str) -> str:
@@ -96,13 +103,19 @@ def mqtt_limit(port: int, topic: str, fallback_a: float) -> str:
 
 
 @asynccontextmanager
-async def gateway_process(site: Path, clock: SimClock, *, ready_s: float = 20.0) -> AsyncIterator[asyncio.subprocess.Process]:
+async def gateway_process(
+    site: Path, clock: SimClock, *, ready_s: float = 20.0
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """The gateway on compressed time, controlling within `ready_s` real seconds; whatever happens, it is gone afterwards."""
     arguments = [str(site), str(clock.speed), str(clock.origin_s), clock.origin_utc.isoformat()]
     log = site.with_suffix(".gateway.log")
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, str(HERE / "compressed_gateway.py"), *arguments, stdout=asyncio.subprocess.PIPE, stderr=errors
+            sys.executable,
+            str(HERE / "compressed_gateway.py"),
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
         )
         try:
             assert process.stdout is not None

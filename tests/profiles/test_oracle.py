@@ -36,7 +36,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 SPRING, AUTUMN = datetime(2026, 3, 29, 1, 0, tzinfo=UTC), datetime(2026, 10, 25, 1, 0, tzinfo=UTC)
 PLAIN = datetime(2026, 6, 10, 8, 0, tzinfo=UTC)
 V16, V201, V21 = "1.6", "2.0.1", "2.1"
-EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "50"))
 
 # --- the evaluator -----------------------------------------------------------------------------------------------
 

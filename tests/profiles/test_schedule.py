@@ -146,3 +146,21 @@ def test_instants_need_a_time_zone_and_an_order() -> None:
         Schedule.constant(6.0, s(0).replace(tzinfo=None))
     with pytest.raises(ValueError, match="ascend"):
         Schedule(((s(1), 6.0), (s(1), 7.0)))
+
+
+def test_many_periods_are_joined_like_the_plain_way_does() -> None:
+    noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    segments = [
+        Segment(noon + timedelta(minutes=n), noon + timedelta(minutes=n + 1), float(n * 7919 % 32)) for n in range(60)
+    ]
+
+    def loss(a: Segment, b: Segment) -> float:
+        low = min(a.limit_a or 0.0, b.limit_a or 0.0)
+        return sum(((s.limit_a or 0.0) - low) * (s.end - s.start).total_seconds() for s in (a, b))
+
+    left = list(segments)
+    while len(left) > 7:
+        best = min(range(len(left) - 1), key=lambda n: loss(left[n], left[n + 1]))
+        a, b = left[best], left[best + 1]
+        left[best : best + 2] = [Segment(a.start, b.end, min(a.limit_a or 0.0, b.limit_a or 0.0))]
+    assert coalesced(segments, 7) == left

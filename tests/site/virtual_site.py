@@ -1,18 +1,21 @@
 """A charging site in virtual time: cars, stations and meters as simple physics around the real SiteController.
 
 One step is half a second. Stations answer limits after a delay, obey them after another, fall back when a working
-limit runs out, and report samples at their own interval. Nothing here is shared with the product but its public words.
+limit runs out, and report samples at their own interval; between site and station stands a writer with one CALL in
+flight and the newest wish behind it. Nothing here is shared with the product but its public words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 
 from local_controller.clock import Instant
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, Solve
+from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
 from local_controller.site.readings import MeterReading
 from local_controller.site.topology import Evse, FuseType, Node, Station, Topology
@@ -21,6 +24,10 @@ from local_controller.station.words import EvseId, LimitKind, LimitOutcome, Mete
 from optimizer.solve import solve
 
 STEP_S = 0.5
+SILENCE_S = 8.0
+"""So long the station's proxy waits for an answer."""
+
+BOOT_S = 20.0
 START = Instant(1000.0, datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
 PerPhase = tuple[float, float, float]
 
@@ -33,40 +40,63 @@ def topology(
     circuits: dict[str, float] | None = None,
     margin_a: float = 1.0,
     rotations: tuple[str, ...] = ("RST",),
+    evses: int = 1,
+    circuit_meters: bool = False,
 ) -> Topology:
-    """A grid connection with a meter, optional unmetered circuits, and one-EVSE stations spread over them."""
+    """A grid connection with a meter, circuits (with meters on demand), and stations spread over them."""
     margin = (margin_a,) * 3
     nodes = [Node("grid", "Grid", None, (fuse_a,) * 3, FuseType.MCB, base_a=(base_a,) * 3, margin_a=margin, meter="m")]
-    nodes += [Node(c, c.title(), "grid", (a,) * 3, FuseType.MCB, margin_a=margin) for c, a in (circuits or {}).items()]
+    nodes += [
+        Node(c, c.title(), "grid", (a,) * 3, FuseType.MCB, margin_a=margin, meter=f"m-{c}" if circuit_meters else None)
+        for c, a in (circuits or {}).items()
+    ]
     homes = list(circuits or ["grid"])
     built = []
     for n in range(stations):
         order = tuple("RST".index(letter) for letter in rotations[n % len(rotations)])
-        evse = Evse(EvseId(f"CP-{n + 1}", 1), homes[n % len(homes)], order)
-        built.append(Station(f"CP-{n + 1}", f"CP-{n + 1}", (evse,)))
+        name, home = f"CP-{n + 1}", homes[n % len(homes)]
+        built.append(
+            Station(name, name, tuple(Evse(EvseId(name, number), home, order) for number in range(1, evses + 1)))
+        )
     return Topology(tuple(nodes), tuple(built))
 
 
 @dataclass
 class Car:
-    """phases: how many it uses; max_a: its own limit; obey_s: until a new limit reaches its draw."""
+    """phases: how many it uses; max_a: its own limit; obey_s: until a new limit reaches its draw; paused: it rests."""
 
     phases: int = 3
     max_a: float = 32.0
     obey_s: float = 3.0
+    paused: bool = False
+
+
+class Manner(Enum):
+    """How a station treats SetChargingProfile."""
+
+    HONEST = "answers and obeys"
+    REFUSES = "says no"
+    DEAF = "neither answers nor obeys"
+    MUMBLES = "obeys, but its answer gets lost"
+    BUSY = "its queue is full, nothing can be sent"
 
 
 @dataclass
 class VirtualStation:
-    """One station with one EVSE; `refuses`, `deaf` and `mute` make it misbehave."""
+    """One EVSE of a station; `manner`, `liar` and `silent_meter` make it misbehave.
+
+    highest_a: it refuses limits above this. wish: the order that waits until the CALL in flight is answered.
+    """
 
     evse: Evse
     answer_s: float = 0.5
     sample_s: float = 10.0
     connected: bool = False
-    refuses: bool = False
+    manner: Manner = Manner.HONEST
+    highest_a: float = 1000.0
     liar: bool = False
     silent_meter: bool = False
+    forgetful: bool = False
     fallback_a: float | None = None
     working: tuple[float, float] | None = None
     car: Car | None = None
@@ -74,6 +104,18 @@ class VirtualStation:
     obeys: list[tuple[float, float]] = field(default_factory=list)
     pwm_a: float = 0.0
     next_sample_s: float = 0.0
+    off_until_s: float = 0.0
+    in_flight: ApplyLimit | None = None
+    wish: tuple[ApplyLimit, float] | None = None
+    line: int = 0
+
+    @property
+    def refuses(self) -> bool:
+        return self.manner is Manner.REFUSES
+
+    @refuses.setter
+    def refuses(self, refuses: bool) -> None:
+        self.manner = Manner.REFUSES if refuses else Manner.HONEST
 
     def limit_a(self, now_s: float) -> float:
         if self.working is not None and now_s < self.working[1]:
@@ -88,56 +130,96 @@ class VirtualStation:
             self.obeys.pop(0)
         if self.obeys[0][0] <= now_s and not (self.liar and self.transaction and self.pwm_a):
             self.pwm_a = self.obeys[0][1]
+        if now_s < self.off_until_s:
+            self.pwm_a = 0.0
 
     def draw_a(self) -> dict[Phase, float]:
-        if self.car is None or self.transaction is None or self.pwm_a < 6.0:
+        if self.car is None or self.transaction is None or self.pwm_a < 6.0 or self.car.paused:
             return dict.fromkeys(self.evse.station_phases, 0.0)
         amps = min(self.pwm_a, self.car.max_a)
         return {p: amps if i < self.car.phases else 0.0 for i, p in enumerate(self.evse.station_phases)}
 
 
 class VirtualSite:
-    """The site, its controller, and a record of what really flowed."""
+    """The site, its controller, and a record of what really flowed.
+
+    `stations` are the EVSEs by the name of their station; further EVSEs of a station are "CP-1/2" and so on.
+    """
 
     def __init__(
-        self, topo: Topology, sources: tuple[LimitSource, ...] = (), settings: ControlSettings | None = None
+        self,
+        topo: Topology,
+        sources: tuple[LimitSource, ...] = (),
+        settings: ControlSettings | None = None,
+        fixed: Sequence[Limit] = (),
     ) -> None:
-        fixed = tuple(Limit(n.id, n.limit_a, AppliesTo.TOTAL, f"{n.label} fuse") for n in topo.nodes)
-        book = LimitBook(fixed, {s.id: SourceState(s) for s in sources})
+        fuses = tuple(Limit(n.id, n.limit_a, AppliesTo.TOTAL, f"{n.label} fuse") for n in topo.nodes)
+        book = LimitBook((*fuses, *fixed), {s.id: SourceState(s) for s in sources})
         self.topology = topo
-        self.controller = SiteController(topo, book, settings or ControlSettings(), {"m": 1.0})
-        self.stations = {s.id: VirtualStation(s.evses[0]) for s in topo.stations}
+        self.meters = {n.meter: n.id for n in topo.nodes if n.meter is not None}
+        self.controller = SiteController(topo, book, settings or ControlSettings(), dict.fromkeys(self.meters, 1.0))
+        self.stations = {
+            e.id.station if e.id.evse == 1 else str(e.id): VirtualStation(e) for s in topo.stations for e in s.evses
+        }
         self.now = START
         self.base: Callable[[float], PerPhase] = lambda _s: (0.0, 0.0, 0.0)
+        self.circuit_base: dict[str, PerPhase] = {}
         self.meter_alive = True
         self.notices: list[Notice] = []
         self.events: list[tuple[float, Callable[[], object]]] = []
         self.worst: dict[str, PerPhase] = {n.id: (0.0, 0.0, 0.0) for n in topo.nodes}
         self.on_step: list[Callable[[VirtualSite], None]] = []
         self.orders: list[tuple[float, EvseId, float]] = []
+        self._by_id = {station.evse.id: station for station in self.stations.values()}
 
     # --- what people and cars do ---
-    def connect(self, *ids: str) -> None:
-        for id_ in ids or self.stations:
-            self.stations[id_].connected = True
+    def connect(self, *ids: str, boot: bool = True) -> None:
+        for id_ in ids or tuple(s.id for s in self.topology.stations):
+            for outlet in self._outlets(id_):
+                outlet.connected = True
             self.tell(id_, words.Connected(words.OcppVersion.V16))
-            self.tell(id_, words.Booted("v", "m", "f", "s", words.RegistrationStatus.ACCEPTED))
+            if boot:
+                self.tell(id_, words.Booted("v", "m", "f", "s", words.RegistrationStatus.ACCEPTED))
 
     def disconnect(self, id_: str) -> None:
-        self.stations[id_].connected = False
+        for outlet in self._outlets(id_):
+            outlet.connected, outlet.wish = False, None
+            outlet.line += 1
+            if outlet.in_flight is not None:
+                self._answer(outlet, LimitOutcome.TIMED_OUT)
         self.tell(id_, words.Disconnected("link lost"))
+
+    def reboot(self, id_: str) -> None:
+        """Power fails: the link is gone, and what was in memory; the transaction goes on after the boot."""
+        if self.stations[id_].connected:
+            self.disconnect(id_)
+        for outlet in self._outlets(id_):
+            outlet.working = None
+            outlet.fallback_a = None if outlet.forgetful else outlet.fallback_a
+            outlet.off_until_s = self.now.monotonic_s + BOOT_S + 12.0
+        self.after(BOOT_S, lambda: None if self.stations[id_].connected else self.connect(id_))
 
     def plug(self, id_: str, car: Car | None = None) -> None:
         station = self.stations[id_]
         station.car, station.transaction = car or Car(), f"tx-{id_}-{self.now.monotonic_s:.0f}"
+        station.working = None
         station.next_sample_s = self.now.monotonic_s + station.sample_s
-        self.tell(id_, words.TransactionStarted(1, station.transaction))
+        self.tell(station.evse.id.station, words.TransactionStarted(station.evse.id.evse, station.transaction))
 
     def unplug(self, id_: str) -> None:
         station = self.stations[id_]
         transaction, station.car, station.transaction, station.working = station.transaction, None, None, None
+        station.wish = None
         assert transaction
-        self.tell(id_, words.TransactionEnded(1, transaction))
+        self.tell(station.evse.id.station, words.TransactionEnded(station.evse.id.evse, transaction))
+
+    def announce(self, source: str, limit_a: float | None, valid_s: float = 60.0) -> None:
+        limit = None if limit_a is None else (limit_a,) * 3
+        received = ReceivedLimit(limit, None, self.now.after(valid_s))
+        self.carry_out(self.controller.limit_received(source, received, self.now))
+
+    def _outlets(self, id_: str) -> list[VirtualStation]:
+        return [s for s in self.stations.values() if s.evse.id.station == id_]
 
     # --- time ---
     def after(self, delay_s: float, action: Callable[[], object]) -> None:
@@ -165,12 +247,13 @@ class VirtualSite:
             hook(self)
         self._samples(now_s)
         if now_s % 1.0 == 0 and self.meter_alive:
-            self.carry_out(self.controller.meter_read(MeterReading("m", self.now, self.flow("grid")), self.now))
+            for meter, node in self.meters.items():
+                self.carry_out(self.controller.meter_read(MeterReading(meter, self.now, self.flow(node)), self.now))
         elif now_s % 1.0 == 0:
             self.carry_out(self.controller.expire(self.now))
 
     def _samples(self, now_s: float) -> None:
-        for id_, station in self.stations.items():
+        for station in self.stations.values():
             if (
                 station.transaction
                 and station.connected
@@ -178,16 +261,24 @@ class VirtualSite:
                 and now_s >= station.next_sample_s
             ):
                 station.next_sample_s = now_s + station.sample_s
-                self.tell(id_, words.Measured(1, MeterSample(station.draw_a())))
+                evse = station.evse.id
+                self.tell(evse.station, words.Measured(evse.evse, MeterSample(station.draw_a())))
 
     # --- physics ---
     def flow(self, node: str) -> PerPhase:
-        """What really flows at a node, per grid phase; the base load belongs to the grid connection."""
+        """What really flows at a node, per grid phase."""
         result = list(self.base(self.now.since(START))) if node == "grid" else [0.0, 0.0, 0.0]
+        for circuit, base_a in self.circuit_base.items():
+            if node in {circuit, "grid"}:
+                result = [a + b for a, b in zip(result, base_a, strict=True)]
         for evse in self.topology.evses_below(node):
-            for phase, amps in self.stations[evse.id.station].draw_a().items():
+            for phase, amps in self._by_id[evse.id].draw_a().items():
                 result[evse.grid_phase(phase)] += amps
         return tuple(result)
+
+    def drawn(self) -> list[float]:
+        """The highest phase current of each EVSE."""
+        return [max(station.draw_a().values()) for station in self.stations.values()]
 
     # --- effects ---
     def carry_out(self, effects: list[object]) -> None:
@@ -208,36 +299,71 @@ class VirtualSite:
                     self.notices.append(effect)
 
     def _fallback(self, effect: ApplyFallback) -> None:
-        station = self.stations[effect.evse.station]
-        if not station.connected:
-            return
+        station = self._by_id[effect.evse]
+        line = station.line
 
         def answered() -> None:
-            if station.refuses:
-                self._answer(effect.evse, LimitKind.FALLBACK, LimitOutcome.REFUSED, effect.limit_a)
+            if station.line != line or not station.connected:
+                return
+            if station.manner is Manner.REFUSES:
+                outcome = LimitOutcome.REFUSED
+            elif station.manner is Manner.HONEST:
+                station.fallback_a, outcome = effect.limit_a, LimitOutcome.ACCEPTED
             else:
-                station.fallback_a = effect.limit_a
-                self._answer(effect.evse, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, effect.limit_a)
+                self.after(30.0, lambda: self._fallback(effect))  # the writer tries again
+                outcome = LimitOutcome.TIMED_OUT
+            self.tell(
+                effect.evse.station, words.LimitAnswered(effect.evse.evse, LimitKind.FALLBACK, outcome, effect.limit_a)
+            )
 
-        self.after(station.answer_s, answered)
+        if station.connected:
+            self.after(station.answer_s if station.manner in {Manner.HONEST, Manner.REFUSES} else SILENCE_S, answered)
 
     def _limit(self, effect: ApplyLimit) -> None:
-        station = self.stations[effect.evse.station]
-        if not station.connected or station.transaction is None:
-            self._answer(effect.evse, LimitKind.WORKING, LimitOutcome.DROPPED, effect.limit_a)
+        station = self._by_id[effect.evse]
+        if not station.connected or station.transaction is None or station.manner is Manner.BUSY:
+            self._tell_outcome(station, LimitOutcome.DROPPED, effect.limit_a)
             return
-        self._answer(effect.evse, LimitKind.WORKING, LimitOutcome.SENT, effect.limit_a)
+        station.wish = (effect, self.now.monotonic_s + effect.valid_s)
+        self._send(station)
+
+    def _send(self, station: VirtualStation) -> None:
+        if station.in_flight is not None or station.wish is None:
+            return
+        (effect, until_s), station.wish = station.wish, None
+        station.in_flight = effect
+        transaction, line, manner = station.transaction, station.line, station.manner
+        if effect.limit_a > station.highest_a:
+            manner = Manner.REFUSES
+        self._tell_outcome(station, LimitOutcome.SENT, effect.limit_a)
+
+        def arrived() -> None:
+            if (
+                station.line == line
+                and station.transaction == transaction
+                and manner in {Manner.HONEST, Manner.MUMBLES}
+            ):
+                station.working = (effect.limit_a, until_s)
 
         def answered() -> None:
-            if not station.connected:
-                self._answer(effect.evse, LimitKind.WORKING, LimitOutcome.TIMED_OUT, effect.limit_a)
-            elif station.refuses:
-                self._answer(effect.evse, LimitKind.WORKING, LimitOutcome.REFUSED, effect.limit_a)
+            if station.in_flight is not effect or station.line != line:
+                return
+            if station.transaction != transaction:
+                self._answer(station, LimitOutcome.DROPPED)
+            elif manner is Manner.HONEST:
+                self._answer(station, LimitOutcome.ACCEPTED)
             else:
-                station.working = (effect.limit_a, self.now.monotonic_s + effect.valid_s)
-                self._answer(effect.evse, LimitKind.WORKING, LimitOutcome.ACCEPTED, effect.limit_a)
+                self._answer(station, LimitOutcome.REFUSED if manner is Manner.REFUSES else LimitOutcome.TIMED_OUT)
 
-        self.after(station.answer_s, answered)
+        self.after(station.answer_s, arrived)
+        self.after(station.answer_s if manner in {Manner.HONEST, Manner.REFUSES} else SILENCE_S, answered)
 
-    def _answer(self, evse: EvseId, kind: LimitKind, outcome: LimitOutcome, limit_a: float) -> None:
-        self.tell(evse.station, words.LimitAnswered(evse.evse, kind, outcome, limit_a))
+    def _answer(self, station: VirtualStation, outcome: LimitOutcome) -> None:
+        effect, station.in_flight = station.in_flight, None
+        assert effect is not None
+        self._tell_outcome(station, outcome, effect.limit_a)
+        self._send(station)
+
+    def _tell_outcome(self, station: VirtualStation, outcome: LimitOutcome, limit_a: float) -> None:
+        evse = station.evse.id
+        self.tell(evse.station, words.LimitAnswered(evse.evse, LimitKind.WORKING, outcome, limit_a))

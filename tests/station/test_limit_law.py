@@ -16,7 +16,7 @@ from local_controller.station.capability import Actuator, Capability, Rung
 from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import OwnProfile
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
-from tests.station.conftest import NOON, validate
+from tests.station.conftest import EFFORT, NOON, validate
 
 AMPS = st.one_of(st.just(0.0), st.floats(0.0, 80.0), st.integers(0, 320).map(lambda tenth: tenth / 10))
 EPSILON = 1e-6
@@ -90,6 +90,8 @@ OPERATIONS = st.lists(
         st.tuples(st.just("clear"), st.just(0.0), st.just(0)),
         st.tuples(st.just("wait"), st.floats(0.5, 500.0), st.just(0)),
         st.tuples(st.just("restart"), st.just(0.0), st.just(0)),
+        st.tuples(st.just("boot"), st.just(0.0), st.just(0)),
+        st.tuples(st.just("clock"), st.integers(-60, 60).map(lambda minutes: minutes * 60.0), st.just(0)),
     ),
     max_size=12,
 )
@@ -97,7 +99,7 @@ OPERATIONS = st.lists(
 
 @pytest.mark.parametrize("version", list(OcppVersion))
 @given(operations=OPERATIONS, refuses_tx_profile=st.booleans())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.requirement("LC-093", "LC-107")
 def test_whatever_happens_the_station_obeys_the_lower_master(
     bench: Any, version: OcppVersion, operations: list[tuple[str, float, float]], refuses_tx_profile: bool
@@ -121,6 +123,11 @@ def test_whatever_happens_the_station_obeys_the_lower_master(
             b.wait(value)
         elif what == "clear":
             b.from_csms("ClearChargingProfile", {} if name.startswith("cs") else {"chargingProfileCriteria": {}})
+        elif what == "boot":
+            b.boot()
+        elif what == "clock":
+            b.csms_ahead_s = value
+            b.from_station("Heartbeat", {})
         elif what == "restart":
             b.stop(running)
             running, until_s = running + 1, 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -21,13 +20,11 @@ from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
 from local_controller.station.words import OcppVersion
-
-SESSIONS = int(os.environ.get("SESSIONS", "60"))
-"""Per OCPP version; thousands for a long run."""
+from tests.station.conftest import EFFORT
 
 NOW = Instant(1000.0, datetime(2026, 6, 1, 12, 0, tzinfo=UTC))
 OWN_TIMEOUT_S, FOREIGN_TIMEOUT_S = 8.0, 30.0
-SECRET = "TAG-OF-ALICE"
+ID_TAG = "TAG-OF-ALICE"
 IDS = ["1", "2", "same", "LC1", "-1", "", "ü"]
 PROFILE_IDS = [1, 2, OWN_IDS.start + 2, OWN_IDS.start + 3]
 GARBAGE = [
@@ -104,10 +101,10 @@ def calls_of_csms(version: OcppVersion, number: int) -> tuple[str, Any]:
             ("SetChargingProfile", {"connectorId": evse, "csChargingProfiles": given_profile}),
             ("ClearChargingProfile", {}),
             ("ClearChargingProfile", {"id": PROFILE_IDS[number % 4], "connectorId": evse}),
-            ("RemoteStartTransaction", {"connectorId": evse, "idTag": SECRET, "chargingProfile": given_profile}),
+            ("RemoteStartTransaction", {"connectorId": evse, "idTag": ID_TAG, "chargingProfile": given_profile}),
         ]
     else:
-        token = {"idToken": SECRET, "type": "ISO14443"}
+        token = {"idToken": ID_TAG, "type": "ISO14443"}
         requests = [
             ("SetChargingProfile", {"evseId": evse, "chargingProfile": given_profile}),
             ("ClearChargingProfile", {"chargingProfileCriteria": {}}),
@@ -128,8 +125,8 @@ def calls_of_station(version: OcppVersion, number: int) -> tuple[str, Any]:
         requests: list[tuple[str, Any]] = [
             ("BootNotification", {"chargePointVendor": "v", "chargePointModel": "m"}),
             ("StatusNotification", {"connectorId": evse, "status": ["Available", "Charging"][number % 2]}),
-            ("StartTransaction", {"connectorId": evse, "idTag": SECRET, "meterStart": 0}),
-            ("StopTransaction", {"transactionId": transaction, "idTag": SECRET}),
+            ("StartTransaction", {"connectorId": evse, "idTag": ID_TAG, "meterStart": 0}),
+            ("StopTransaction", {"transactionId": transaction, "idTag": ID_TAG}),
             ("MeterValues", {"connectorId": evse, "transactionId": transaction, "meterValue": values}),
         ]
     else:
@@ -139,7 +136,7 @@ def calls_of_station(version: OcppVersion, number: int) -> tuple[str, Any]:
         requests = [
             ("BootNotification", {"reason": "PowerUp", "chargingStation": {"vendorName": "v", "model": "m"}}),
             ("StatusNotification", {"evseId": evse, "connectorId": 1, "connectorStatus": "Occupied"}),
-            ("TransactionEvent", event | {"idToken": {"idToken": SECRET}}),
+            ("TransactionEvent", event | {"idToken": {"idToken": ID_TAG}}),
             ("ReportChargingProfiles", {"requestId": number, "evseId": 1}),
             ("NotifyEVChargingNeeds", {"evseId": evse, "chargingNeeds": {"departureTime": "soon"}}),
         ]
@@ -226,9 +223,7 @@ class Session:
     def limit(self, _: Peer, number: int) -> None:
         amps, evse = [0.0, 6.0, 10.0, 16.0, 32.0][number % 5], 1 + number % 2
         if number % 3:
-            self.do(
-                self.proxy.perform(self.smart.set_limit(evse, amps, 60.0, number % 7 == 0, self.now), self.now)
-            )
+            self.do(self.proxy.perform(self.smart.set_limit(evse, amps, 60.0, number % 7 == 0, self.now), self.now))
         else:
             self.do(self.proxy.perform(self.smart.set_fallback(evse, amps, self.now), self.now))
 
@@ -254,7 +249,7 @@ class Session:
                 case Trace(sender, text, fate):
                     self.traced(sender, text, fate, pending)
                 case Note(_, _, fields):
-                    assert SECRET not in str(fields), "LC-068"
+                    assert ID_TAG not in str(fields), "LC-068"
                 case Tell(fact):
                     self.facts.append(fact)
                 case Close():
@@ -330,7 +325,7 @@ STEPS = st.lists(
 
 @pytest.mark.parametrize("version", list(OcppVersion))
 @given(steps=STEPS, is_booted=st.booleans(), closer=st.sampled_from(Peer))
-@settings(max_examples=SESSIONS)
+@settings(max_examples=60 * EFFORT)
 @pytest.mark.requirement("LC-018", "LC-019", "LC-022", "LC-027", "LC-068")
 def test_whatever_happens_every_message_ends_once_and_none_of_ours_leaks(
     version: OcppVersion, steps: list[tuple[Any, Peer, int]], is_booted: bool, closer: Peer

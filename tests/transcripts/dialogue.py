@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,11 +93,25 @@ def header(path: Path, name: str) -> list[str]:
     ]
 
 
+def version_of(path: Path) -> OcppVersion:
+    """The version that a dialogue is in."""
+    return OcppVersion((header(path, "version") or ["ocpp1.6"])[0])
+
+
+def own_ids() -> Callable[[], str]:
+    """Our message ids as a dialogue writes them."""
+    counter = itertools.count(1)
+    return lambda: f"LC{next(counter)}"
+
+
 def play(path: Path, *blocks: Block) -> None:
     """Plays a file; the AssertionError shows the first line that went differently."""
-    counter = itertools.count(1)
-    version = OcppVersion((header(path, "version") or ["ocpp1.6"])[0])
-    stage = Stage(StationProxy("CP-7", version, blocks, ids=lambda: f"LC{next(counter)}"))
+    play_with(StationProxy("CP-7", version_of(path), blocks, own_ids()), path)
+
+
+def play_with(proxy: StationProxy, path: Path) -> None:
+    """Plays a file with this proxy."""
+    stage = Stage(proxy)
     lines = [(n, line) for n, line in enumerate(path.read_text().splitlines(), 1) if line and line[0] != "#"]
     came: list[str] = []
     for number, line in lines:

@@ -119,6 +119,7 @@ class ModbusMeter:
         while True:
             started_s = loop.time()
             await self._poll()
+            _heed_cancellation()
             await asyncio.sleep(max(0.0, started_s + self._pause_s() - loop.time()))
 
     def _pause_s(self) -> float:
@@ -233,3 +234,10 @@ class ModbusMeter:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+
+def _heed_cancellation() -> None:
+    """Raise the CancelledError that pymodbus lost: before Python 3.12 `wait_for` swallows it when an answer arrives."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

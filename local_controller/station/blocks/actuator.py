@@ -24,6 +24,9 @@ OWN_IDS = range(2_147_480_000, 2**31)
 HEAD_START_S = 60
 """A profile for "now" begins in the past, so that no clock difference leaves a gap (1.6 §5.16.4; 60 s as in evcc)."""
 
+SINGLE_HEAD_START_S = 86_400
+"""The one profile that is limit and floor begins a day ago: a clock set back by less must not leave the station without."""
+
 FALLBACK_START = datetime(2000, 1, 1, tzinfo=UTC)
 """Long before any station's clock, so that the floor also holds in a station that lost a few hours."""
 
@@ -87,7 +90,8 @@ def own_profile(target: Target, rung: Rung, capability: Capability, now: datetim
         return OwnProfile(floor_id, Purpose.TX_DEFAULT_PROFILE, rung.unit, FALLBACK_START, ((0, limit),))
     start = now.replace(microsecond=0) - timedelta(seconds=HEAD_START_S)
     if rung.actuator is Actuator.TX_DEFAULT:
-        return _single_profile(target, target.working, rung.unit, start, capability.max_periods)
+        early = now.replace(microsecond=0) - timedelta(seconds=SINGLE_HEAD_START_S)
+        return _single_profile(target, target.working, rung.unit, early, capability.max_periods)
     segments = coalesced(_segments(target.working), capability.max_periods)
     end_s = _end_s(segments, start, target.fallback_a)
     return OwnProfile(

@@ -7,15 +7,13 @@ from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block, BlockEffect
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Peer, Tell
-from local_controller.station.state import StationState
 
 
 class Availability(Block):
     """Reads StatusNotification."""
 
-    def __init__(self, state: StationState, dialect: Dialect) -> None:
-        """Keeps the connectors of `state`."""
-        self._state = state
+    def __init__(self, dialect: Dialect) -> None:
+        """A state is told, not kept: the site knows what to make of it."""
         self._dialect = dialect
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - states have no age here
@@ -23,7 +21,4 @@ class Availability(Block):
         if sender is not Peer.STATION or call.action != "StatusNotification":
             return []
         changed = self._dialect.connector_changed(call.payload)
-        if changed is None:
-            return []
-        self._state.connectors[changed.evse, changed.connector] = changed.status
-        return [Tell(changed)]
+        return [] if changed is None else [Tell(changed)]

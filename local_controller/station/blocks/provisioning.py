@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from local_controller.clock import Instant
+from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame, MessageType
 from local_controller.station.block import Block, BlockEffect
 from local_controller.station.dialects.base import Dialect
@@ -16,6 +16,10 @@ from local_controller.station.words import Booted
 
 CLOCK_WARNING_S = 5.0
 """A CSMS clock further from ours is worth a warning; own profiles follow the CSMS's clock anyway (LC-044)."""
+
+CLOCK_STEP_S = 1.5
+"""A clock that moves by less is not followed: whole seconds and delays on the way make that much noise, and following it
+would write every limit again. Own profiles may be 2 s off (LC-044)."""
 
 CLOCK_NONSENSE_S = 366 * 86400.0
 """A clock that is years off is none: a time zone, a dead battery or a slip cannot explain it."""
@@ -32,7 +36,18 @@ class Provisioning(Block):
 
     def connected(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - nothing to time here
         """What only holds for one connection is unknown again."""
-        self._state.connected()
+        self._state.unregister()
+        return []
+
+    def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+        """A limit that comes after the end is dropped, not lost."""
+        self._state.unregister()
+        return []
+
+    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+        """Between BootNotification and its answer nobody calls a station (LC-039)."""
+        if sender is Peer.STATION and call.action == "BootNotification":
+            self._state.unregister()
         return []
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:
@@ -44,30 +59,34 @@ class Provisioning(Block):
                 return self._booted(call, answer, now)
             case "Heartbeat":
                 self._state.answered = True
-                moment = self._dialect.heartbeat_time(answer.payload)
-                return self._set_clock(moment, now)
+                return self._follow_clock(answer, now)
         self._state.answered = True
         return []
 
     def _booted(self, call: Frame, answer: Frame, now: Instant) -> list[BlockEffect]:
-        verdict = self._dialect.boot_answer(answer.payload)
-        self._state.registration = verdict.status
-        effects = self._set_clock(verdict.current_time, now)
+        self._state.registration = status = self._dialect.boot_status(answer.payload)
+        effects = self._follow_clock(answer, now)
         who = self._dialect.boot(call.payload)
         if (quirk := quirk_of(who, self._quirks)) is not None:
             self._state.capability = quirk.applied(self._state.capability)
             effects.append(
                 Note("info", "known_product", {"name": quirk.name, "note": quirk.note, "source": quirk.source})
             )
-        return [*effects, Tell(Booted(who.vendor, who.model, who.firmware, who.serial, verdict.status))]
+        return [*effects, Tell(Booted(who.vendor, who.model, who.firmware, who.serial, status))]
 
-    def _set_clock(self, moment: datetime | None, now: Instant) -> list[BlockEffect]:
-        """Takes over the CSMS's clock; says so once when it moves away from ours."""
+    def _follow_clock(self, answer: Frame, now: Instant) -> list[BlockEffect]:
+        """Takes over the CSMS's clock when it has moved; says so once when it moves away from ours."""
+        try:
+            moment = self._dialect.current_time(answer.payload)
+        except PayloadError as error:
+            return [Note("warning", "csms_clock_unreadable", {"reason": str(error)})]
         if moment is None:
             return []
         before_s, ahead_s = self._state.csms_ahead_s, (moment - now.utc).total_seconds()
         if abs(ahead_s) > CLOCK_NONSENSE_S:
             return [Note("error", "csms_clock_ignored", {"ahead_s": round(ahead_s, 1)})]
+        if abs(ahead_s - before_s) < CLOCK_STEP_S:
+            return []
         self._state.csms_ahead_s = ahead_s
         if abs(ahead_s) > CLOCK_WARNING_S >= abs(before_s):
             return [Note("warning", "csms_clock_differs", {"ahead_s": round(ahead_s, 1)})]

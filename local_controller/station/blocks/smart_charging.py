@@ -17,16 +17,16 @@ from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.profiles.profile import Purpose
 from local_controller.profiles.rules import Reason, StationFacts, Verdict
-from local_controller.profiles.schedule import Schedule
 from local_controller.rpc.frame import Frame, MessageType
-from local_controller.station.block import Answer, AnswerError, Block, BlockEffect, Forward, OwnCall, Urgency
-from local_controller.station.blocks.actuator import FORESIGHT, OWN_IDS
-from local_controller.station.blocks.virtual_store import OWNED, PASSED, VirtualStore
+from local_controller.station.block import Answer, AnswerError, Block, BlockEffect, Forward, OwnCall, Urgency, Withdraw
+from local_controller.station.blocks.actuator import OWN_IDS
+from local_controller.station.blocks.news import News
+from local_controller.station.blocks.virtual_store import MOST_PERIODS, MOST_PROFILES, OWNED, PASSED, VirtualStore
 from local_controller.station.blocks.writer import ProfileWriter, Push
-from local_controller.station.dialects.base import CSO, Dialect, ProfileQuery, ProfileSet, RemoteStart
-from local_controller.station.effects import CsmsLimitChanged, Note, Peer, Tell
-from local_controller.station.state import StationState, Transaction
-from local_controller.station.words import OcppVersion, RegistrationStatus, UnitLearnt
+from local_controller.station.dialects.base import CSO, Dialect, ProfileQuery, ProfileSet
+from local_controller.station.effects import Note, Peer, Tell
+from local_controller.station.state import StationState
+from local_controller.station.words import OcppVersion
 
 ANSWER_S = 8.0
 """The CSMS waits for an answer at most as long as for one of our own CALLs (LC-092)."""
@@ -34,8 +34,11 @@ ANSWER_S = 8.0
 REVIEW_S = 900.0
 """How often the CSMS's profiles are looked at again, since they change with time too."""
 
-REMOTE_START_S = 600.0
-"""A profile of a remote start waits this long for its transaction; the driver must plug in first."""
+PATIENCE_S = 30.0
+"""A request that waited so long behind others is not executed any more: the CSMS has given it up (LC-025)."""
+
+_REMOTE_STARTS = frozenset({"RemoteStartTransaction", "RequestStartTransaction"})
+_ABOUT_PROFILES = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetChargingProfiles"})
 
 
 class _Own(Enum):
@@ -59,25 +62,10 @@ class _Pending:
     """A SetChargingProfile of the CSMS that is answered once the station has taken what follows from it."""
 
     message_id: str
-    before: VirtualStore
+    wanted: ProfileSet
+    replaced: VirtualStore
     evses: tuple[int, ...]
     due_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Awaited:
-    """The profile of a remote start, waiting for its transaction."""
-
-    message_id: str
-    start: RemoteStart
-    until_s: float
-
-    def fits(self, transaction: Transaction) -> bool:
-        """Whether this transaction was started by it."""
-        if self.start.remote_start_id is not None:
-            return self.start.remote_start_id == transaction.remote_start_id
-        same_token = self.start.id_token.lower() == (transaction.id_token or "").lower()
-        return same_token and self.start.evse in {None, transaction.evse}
 
 
 class SmartCharging(Block):
@@ -91,10 +79,9 @@ class SmartCharging(Block):
         self._writer = ProfileWriter(state, dialect, evses, fallback_a)
         self._could_call = False
         self._pending: _Pending | None = None
-        self._waiting: deque[Frame] = deque()
-        self._awaited: list[_Awaited] = []
-        self._told_csms: dict[int, Schedule] = {}
-        self._told_unit: str | None = None
+        self._waiting: deque[tuple[Frame, float]] = deque()
+        self._news = News(state, self._evses)
+        self._csms_ahead_s = state.csms_ahead_s
         self._review_s: float | None = None
 
     # --- the site's inputs ---------------------------------------------------------------------------------------
@@ -123,16 +110,16 @@ class SmartCharging(Block):
 
     def connected(self, now: Instant) -> list[BlockEffect]:
         """Profiles are asserted again once the station may be called (LC-042)."""
-        self._restart()
         self._review_s = now.monotonic_s + REVIEW_S
-        self._told_csms.clear()
         self._writer.follow_transactions()
-        return self._news(now)
+        return self._news.latest(now)
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:
         """Transactions begin and end, cars tell their needs, samples show the phases in use."""
         if sender is not Peer.STATION or call.action is None:
             return []
+        if call.action == "BootNotification":
+            return self._restart()
         effects = self._follow(now)
         needs = self._dialect.charging_needs(call.action, call.payload)
         if needs is not None:
@@ -148,17 +135,24 @@ class SmartCharging(Block):
             return self._observe_csms(call, answer, now)
         if answer is None or answer.message_type != MessageType.CALLRESULT:
             return []
-        if call.action == "BootNotification" and self.state.registration is RegistrationStatus.ACCEPTED:
-            self._restart()  # LC-041
-        effects = self._follow(now)
+        effects = [*self._follow_clock(now), *self._follow(now)]
         if self.state.may_call and not self._could_call:
             self._could_call = True
             effects += [*self._ask(), *self._writer.reconsider(now), *self._settle(now)]
         return effects
 
-    def _restart(self) -> None:
-        self._writer.forget()
+    def _restart(self) -> list[BlockEffect]:
+        """The station boots: until it is accepted nothing of ours is sent, then all of it again (LC-039, LC-041)."""
         self._could_call = False
+        return [Withdraw(Peer.STATION, _Own.CAPABILITY), *self._writer.forget()]
+
+    def _follow_clock(self, now: Instant) -> list[BlockEffect]:
+        """The CSMS's clock has moved, so the station's will: what is to end at an instant is written again (LC-044)."""
+        if self.state.csms_ahead_s == self._csms_ahead_s:
+            return []
+        self._csms_ahead_s = self.state.csms_ahead_s
+        self._news.forget()
+        return [*self._writer.reconsider(now), *self._news.latest(now)]
 
     def _ask(self) -> list[BlockEffect]:
         """Asks what the station can do, once per connection and boot (LC-041)."""
@@ -168,43 +162,38 @@ class SmartCharging(Block):
     def _follow(self, now: Instant) -> list[BlockEffect]:
         """Transactions that began or ended: TxProfiles go with theirs (LC-079), remote starts bring theirs (LC-101)."""
         changed = self._writer.follow_transactions()
-        if not changed:
-            return []
-        notes: list[BlockEffect] = []
         for evse in changed:
             self.state.store = self.state.store.after_transaction(evse)
-            transaction = self.state.transactions.get(evse)
-            if transaction is not None:
-                notes += self._adopt(transaction, now)
-        return [*notes, *self._writer.reconsider(now), *self._news(now), *self._settle(now)]
-
-    def _adopt(self, transaction: Transaction, now: Instant) -> list[BlockEffect]:
-        """Gives a transaction the profile of the remote start that began it."""
-        self._awaited = [awaited for awaited in self._awaited if awaited.until_s > now.monotonic_s]
-        fitting = next((awaited for awaited in self._awaited if awaited.fits(transaction)), None)
-        if fitting is None:
+        running = self.state.transactions.values()
+        brought = [found for t in running if (found := self.state.remote_starts.taken_by(t, now)) is not None]
+        if not changed and not brought:
             return []
-        self._awaited.remove(fitting)
-        profile = replace(fitting.start.profile, transaction_id=transaction.transaction_id)
-        original = {**fitting.start.original, "transactionId": transaction.transaction_id}
-        wanted = ProfileSet(transaction.evse, profile, original)
+        notes = [note for wanted in brought for note in self._adopt(wanted)]
+        return [*notes, *self._writer.reconsider(now), *self._news.latest(now), *self._settle(now)]
+
+    def _adopt(self, wanted: ProfileSet) -> list[BlockEffect]:
+        """Gives a transaction the profile of the remote start that began it, or that came while it waited for one."""
         self.state.store, verdict = self.state.store.install(wanted, self.state.version, self._facts())
         if verdict.accepted:
             return []
-        return [Note("warning", "remote_start_profile_refused", {"id": profile.id, "reason": verdict.detail})]
+        return [Note("warning", "remote_start_profile_refused", {"id": wanted.profile.id, "reason": verdict.detail})]
 
     def _observe_csms(self, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:
         """Records what the station itself took or dropped of the purposes that pass through (LC-090)."""
-        if answer is None or answer.is_error or answer.payload.get("status") != "Accepted":
-            self._awaited = [awaited for awaited in self._awaited if awaited.message_id != call.message_id]
+        if answer is None:
+            return []
+        if answer.is_error or answer.payload.get("status") != "Accepted":
+            if call.action in _REMOTE_STARTS:
+                self.state.remote_starts.refused(call.message_id)
             return []
         if call.action == "SetChargingProfile":
-            self.state.store = self.state.store.recorded(self._dialect.profile_set(call.payload), self.state.version)
+            taken = self._dialect.profile_set(call.payload).received(self.state.station_time(now))
+            self.state.store = self.state.store.recorded(taken, self.state.version)
         elif call.action == "ClearChargingProfile":
             self.state.store, _ = self.state.store.cleared(self._dialect.clear_criteria(call.payload), PASSED)
         else:
             return []
-        return [*self._writer.reconsider(now, retry=True), *self._news(now)]
+        return [*self._writer.reconsider(now, retry=True), *self._news.latest(now)]
 
     # --- what the CSMS asks --------------------------------------------------------------------------------------
 
@@ -212,9 +201,8 @@ class SmartCharging(Block):
         """Profiles of owned purposes are ours; while one is being applied, further requests about profiles wait."""
         if sender is not Peer.CSMS:
             return None
-        about_profiles = frame.action in {"SetChargingProfile", "ClearChargingProfile", "GetChargingProfiles"}
-        if about_profiles and self._pending is not None:
-            self._waiting.append(frame)
+        if frame.action in _ABOUT_PROFILES and self._pending is not None:
+            self._waiting.append((frame, now.monotonic_s))
             return []
         return self._handle(frame, now)
 
@@ -239,18 +227,13 @@ class SmartCharging(Block):
         return None
 
     def _set(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
-        """SetChargingProfile, by its purpose."""
-        if self._dialect.purpose(frame.payload) in PASSED:
-            return self._refuse_own_id(frame)
-        return self._install(frame, self._dialect.profile_set(frame.payload), now)
-
-    def _refuse_own_id(self, frame: Frame) -> list[BlockEffect] | None:
-        """A profile that passes to the station must not take the place of ours there (LC-098)."""
-        try:
-            is_ours = self._dialect.profile_set(frame.payload).profile.id in OWN_IDS
-        except PayloadError:
-            return None  # the station's to judge (LC-020)
-        return [self._answer(frame.message_id, "Rejected", Reason.INVALID_PROFILE_ID)] if is_ours else None
+        """SetChargingProfile, by its purpose. What passes must not take the place of ours in the station (LC-098)."""
+        profile_id, purpose = self._dialect.profile_head(frame.payload)
+        if purpose not in PASSED:
+            return self._install(frame, self._dialect.profile_set(frame.payload), now)
+        if profile_id not in OWN_IDS:
+            return None  # and the rest is the station's to judge (LC-020)
+        return [self._answer(frame.message_id, "Rejected", Reason.INVALID_PROFILE_ID)]
 
     def _install(self, frame: Frame, wanted: ProfileSet, now: Instant) -> list[BlockEffect]:
         """A profile of an owned purpose: judged as a station would (LC-091), applied, then answered (LC-092)."""
@@ -260,7 +243,7 @@ class SmartCharging(Block):
             return [self._refusal(frame.message_id, verdict)]
         self.state.store = store
         evses = self._evses if wanted.evse == 0 else (wanted.evse,)
-        self._pending = _Pending(frame.message_id, before, evses, now.monotonic_s + ANSWER_S)
+        self._pending = _Pending(frame.message_id, wanted, before.missing(store), evses, now.monotonic_s + ANSWER_S)
         return [*self._writer.reconsider(now, retry=True), *self._settle(now)]
 
     def _refusal(self, message_id: str, verdict: Verdict) -> BlockEffect:
@@ -272,7 +255,7 @@ class SmartCharging(Block):
     def _settle(self, now: Instant) -> list[BlockEffect]:
         """Answers the CSMS once the station holds what follows from its profile."""
         pending = self._pending
-        if pending is None or (self.state.may_call and any(self._writer.is_busy(e, now) for e in pending.evses)):
+        if pending is None or (self.state.may_call and not all(self._writer.is_done(e, now) for e in pending.evses)):
             return []
         return [self._answer(pending.message_id, "Accepted"), *self._done(now)]
 
@@ -281,7 +264,7 @@ class SmartCharging(Block):
         if self._pending is None:
             return []
         pending, self._pending = self._pending, None
-        self.state.store = pending.before
+        self.state.store = self.state.store.without(pending.wanted, pending.replaced)
         known = (
             status if status in {"Rejected", "NotSupported"} and self.state.version is OcppVersion.V16 else "Rejected"
         )
@@ -290,9 +273,12 @@ class SmartCharging(Block):
     def _done(self, now: Instant) -> list[BlockEffect]:
         """The store is final: the site learns of it, and what waited has its turn."""
         self._pending = None
-        effects = self._news(now)
+        effects = self._news.latest(now)
         while self._waiting and self._pending is None:
-            frame = self._waiting.popleft()
+            frame, since_s = self._waiting.popleft()
+            if since_s + PATIENCE_S <= now.monotonic_s:
+                effects.append(Note("warning", "request_discarded", {"message_id": frame.message_id}))
+                continue
             handled = self._handle(frame, now)
             effects += [Forward(Peer.CSMS, frame, frame.payload)] if handled is None else handled
         return effects
@@ -308,7 +294,7 @@ class SmartCharging(Block):
         elif criteria.purpose is not None and criteria.purpose not in OWNED:
             return None
         self.state.store, count = self.state.store.cleared(criteria, OWNED)
-        effects = [*self._writer.reconsider(now, retry=True), *self._news(now)]
+        effects = [*self._writer.reconsider(now, retry=True), *self._news.latest(now)]
         station_max = replace(criteria, purpose=Purpose.CHARGING_STATION_MAX_PROFILE)
         if criteria.profile_ids is None and criteria.purpose is None and self.state.store.holds(station_max):
             payload = self._dialect.clear_purpose(criteria, Purpose.CHARGING_STATION_MAX_PROFILE)
@@ -327,7 +313,7 @@ class SmartCharging(Block):
         effects: list[BlockEffect] = []
         if accepted:
             self.state.store, _ = self.state.store.cleared(tag.criteria, PASSED)
-            effects = self._news(now)
+            effects = self._news.latest(now)
         return [self._answer(tag.message_id, "Accepted" if accepted or tag.cleared_here else "Unknown"), *effects]
 
     def _report(self, frame: Frame, query: ProfileQuery) -> list[BlockEffect]:
@@ -348,7 +334,7 @@ class SmartCharging(Block):
         if start is None:
             return None
         if start.profile.purpose is Purpose.TX_PROFILE:
-            self._awaited.append(_Awaited(frame.message_id, start, now.monotonic_s + REMOTE_START_S))
+            self.state.remote_starts.expect(frame.message_id, start, now)
         return [Forward(Peer.CSMS, frame, start.bare)]
 
     # --- our own CALLs -------------------------------------------------------------------------------------------
@@ -363,12 +349,12 @@ class SmartCharging(Block):
             effects, last_word = self._writer.answered(tag, answer, now)
             if last_word is not None and self._pending is not None and tag.target.evse in self._pending.evses:
                 effects += self._roll_back(last_word, now)
-            return [*effects, *self._news(now), *self._settle(now)]
+            return [*effects, *self._news.latest(now), *self._settle(now)]
         if isinstance(tag, _ClearingRest):
             return self._rest_cleared(tag, answer, now)
         if tag is _Own.CAPABILITY and answer is not None and answer.message_type == MessageType.CALLRESULT:
             self.state.capability = self.state.capability.stated(self._dialect.capability_answer(answer.payload))
-            return self._news(now)
+            return self._news.latest(now)
         return []
 
     # --- time ----------------------------------------------------------------------------------------------------
@@ -387,8 +373,8 @@ class SmartCharging(Block):
             effects += self._roll_back("no answer", now)
         if self._review_s is not None and self._review_s <= now.monotonic_s:
             self._review_s = now.monotonic_s + REVIEW_S
-            self._told_csms.clear()
-            effects += self._news(now)
+            self._news.forget()
+            effects += self._news.latest(now)
         return [*effects, *self._writer.reconsider(now), *self._settle(now)]
 
     def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - nothing is timed any more
@@ -401,32 +387,6 @@ class SmartCharging(Block):
         self._waiting.clear()
         return []
 
-    # --- what the site must know ---------------------------------------------------------------------------------
-
-    def _news(self, now: Instant) -> list[BlockEffect]:
-        """Tells what has changed: the unit in use, and what the CSMS allows within the next day."""
-        effects: list[BlockEffect] = []
-        unit = self.state.capability.unit_in_use
-        if unit is not None and unit != self._told_unit:
-            self._told_unit = unit
-            effects.append(Tell(UnitLearnt(unit.value)))
-        start, end = self.state.station_time(now), self.state.station_time(now) + FORESIGHT
-        for evse in self._evses:
-            schedule = self._allowed_by_csms(evse, now)
-            told = self._told_csms.get(evse)
-            if told is None or told.clipped(start, end) != schedule.clipped(start, end):
-                self._told_csms[evse] = schedule
-                effects.append(Tell(CsmsLimitChanged(evse, self._in_our_time(schedule))))
-        return effects
-
-    def _allowed_by_csms(self, evse: int, now: Instant) -> Schedule:
-        """All its profiles together, for the running transaction or for one that would start now."""
-        start = self.state.station_time(now)
-        return self._writer.allowed(self.state.store.installed, evse, start, start + FORESIGHT)
-
-    def _in_our_time(self, schedule: Schedule) -> Schedule:
-        return Schedule(tuple((self.state.to_our_time(moment), limit_a) for moment, limit_a in schedule.steps))
-
     # --- small change --------------------------------------------------------------------------------------------
 
     def _answer(self, message_id: str, status: str, reason: str | None = None) -> Answer:
@@ -438,4 +398,6 @@ class SmartCharging(Block):
             evses=frozenset(self._evses),
             transactions={evse: t.transaction_id for evse, t in self.state.transactions.items()},
             max_stack_level=self.state.capability.max_stack_level,
+            max_periods=MOST_PERIODS,
+            max_installed=MOST_PROFILES,
         )

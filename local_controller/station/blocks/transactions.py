@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame, MessageType
 from local_controller.station.block import Block, BlockEffect
 from local_controller.station.dialects.base import Dialect, EventType, TransactionEvent
 from local_controller.station.effects import Note, Peer, Tell
-from local_controller.station.state import StationState, Transaction
+from local_controller.station.state import StationState
+from local_controller.station.transaction import Transaction
 from local_controller.station.words import TransactionEnded, TransactionStarted, TransactionUpdated
 
 
 class Transactions(Block):
     """Reads StartTransaction with its answer, StopTransaction and TransactionEvent."""
 
-    def __init__(self, state: StationState, dialect: Dialect) -> None:
-        """Keeps the transactions of `state`."""
+    def __init__(self, state: StationState, dialect: Dialect, evses: Collection[int]) -> None:
+        """Keeps the transactions of `state`, on these EVSEs: a station that invents others must not fill our memory."""
         self._state = state
         self._dialect = dialect
+        self._evses = frozenset(evses)
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:
         """Follows what the station says by itself."""
@@ -42,6 +46,7 @@ class Transactions(Block):
         if known is None:
             return self._start(event, now)
         known.id_token = known.id_token or event.id_token
+        known.remote_start_id = known.remote_start_id or event.remote_start_id
         if event.charging_state is None or event.charging_state is known.charging_state:
             return []
         known.charging_state = event.charging_state
@@ -53,6 +58,8 @@ class Transactions(Block):
             return []
         if event.evse is None:
             return [Note("warning", "transaction_without_evse", {"transaction_id": event.transaction_id})]
+        if event.evse not in self._evses:
+            return [Note("warning", "transaction_on_unknown_evse", {"evse": event.evse})]
         effects: list[BlockEffect] = []
         if (old := self._state.transactions.get(event.evse)) is not None:
             effects.append(self._end(old))

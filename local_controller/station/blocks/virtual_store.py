@@ -23,6 +23,12 @@ PASSED = frozenset({Purpose.CHARGING_STATION_MAX_PROFILE, Purpose.CHARGING_STATI
 """The station merges these with ours by the minimum, so they may reach it. Any other purpose of 2.1 would lift our
 limit (PriorityCharging replaces it, LocalGeneration adds to it); these optional purposes are refused (LC-102)."""
 
+MOST_PROFILES = 64
+"""So many of the CSMS's profiles are kept per station; products are seen to hold 10."""
+
+MOST_PERIODS = 1024
+"""So many periods a schedule may have (the schemas of 2.x); 1.6 names no bound."""
+
 RULES: Mapping[OcppVersion, Rules] = {
     OcppVersion.V16: rules.V16,
     OcppVersion.V201: rules.V201,
@@ -45,7 +51,8 @@ class VirtualStore:
 
     def recorded(self, wanted: ProfileSet, version: OcppVersion) -> VirtualStore:
         """The store after the station itself accepted a profile (LC-090)."""
-        return self._with(self.installed.recorded(wanted.profile, wanted.evse, RULES[version]), wanted)
+        installed = self.installed.recorded(wanted.profile, wanted.evse, RULES[version])
+        return self._with(installed, wanted) if len(installed) <= MOST_PROFILES else self
 
     def cleared(self, criteria: Criteria, purposes: Iterable[Purpose]) -> tuple[VirtualStore, int]:
         """The store without what the criteria mean among these purposes, and how many that were."""
@@ -54,7 +61,7 @@ class VirtualStore:
             if criteria.purpose in {None, purpose}:
                 installed, removed = installed.cleared(replace(criteria, purpose=purpose))
                 count += len(removed)
-        return VirtualStore(installed, self.originals), count
+        return _store(installed, self.originals), count
 
     def holds(self, criteria: Criteria) -> bool:
         """Whether the criteria mean any profile."""
@@ -78,7 +85,24 @@ class VirtualStore:
 
     def after_transaction(self, evse: int) -> VirtualStore:
         """The store without the TxProfiles of the transaction that ended on `evse` (LC-079)."""
-        return VirtualStore(self.installed.after_transaction(evse), self.originals)
+        return _store(self.installed.after_transaction(evse), self.originals)
+
+    def without(self, wanted: ProfileSet, replaced: VirtualStore) -> VirtualStore:
+        """The store as if `wanted` had never replaced others; whatever else has changed meanwhile stays."""
+        kept = tuple(entry for entry in self.installed if entry.profile is not wanted.profile)
+        if len(kept) == len(self.installed):  # it went with its transaction
+            return self
+        return _store(InstalledProfiles(kept + replaced.installed.entries), {**self.originals, **replaced.originals})
+
+    def missing(self, later: VirtualStore) -> VirtualStore:
+        """What of this store a later one no longer holds."""
+        missing = tuple(entry for entry in self.installed if entry not in later.installed)
+        return _store(InstalledProfiles(missing), self.originals)
 
     def _with(self, installed: InstalledProfiles, wanted: ProfileSet) -> VirtualStore:
-        return VirtualStore(installed, {**self.originals, wanted.profile.id: wanted.original})
+        return _store(installed, {**self.originals, wanted.profile.id: wanted.original})
+
+
+def _store(installed: InstalledProfiles, originals: Mapping[int, Mapping[str, Any]]) -> VirtualStore:
+    """A store of these profiles; the originals of others are forgotten."""
+    return VirtualStore(installed, {entry.profile.id: originals[entry.profile.id] for entry in installed})

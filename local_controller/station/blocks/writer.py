@@ -11,25 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from local_controller.clock import Instant
-from local_controller.profiles.composite import composite
-from local_controller.profiles.context import Context
+from local_controller.errors import PayloadError
 from local_controller.profiles.installed import InstalledProfiles
-from local_controller.profiles.profile import Purpose
-from local_controller.profiles.schedule import Schedule, lower
-from local_controller.profiles.units import RateUnit, round_down
-from local_controller.rpc.frame import Frame, MessageType
+from local_controller.profiles.schedule import Schedule
+from local_controller.profiles.units import RateUnit
+from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, OwnCall, Urgency, Withdraw
-from local_controller.station.blocks.actuator import (
-    FORESIGHT,
-    Target,
-    foresight,
-    own_profile,
-    told_limit_a,
-    working_limit,
-)
+from local_controller.station.blocks.actuator import Target, own_profile, told_limit_a
+from local_controller.station.blocks.wanted import Orders, Wish, floor_a, wanted
 from local_controller.station.capability import Actuator, Rung
 from local_controller.station.dialects.base import Dialect
-from local_controller.station.dialects.shared import LIMIT_STEP
 from local_controller.station.effects import Peer, Tell
 from local_controller.station.state import StationState
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome
@@ -41,23 +32,22 @@ UNANSWERED_RETRY_S = 30.0
 """After silence sooner: the station's usual time to answer is over (some take up to 60 s, field experience)."""
 
 
+_STATUSES = ("Accepted", "Rejected", "NotSupported")
+_SILENCE, _NONSENSE = "no answer", "an answer without a known status"
+"""After either the station may hold the old limit or the new one."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Push:
-    """One SetChargingProfile of ours; also the tag of its CALL. limit_a: what a phase may carry because of it."""
+    """One SetChargingProfile of ours; also the tag of its CALL.
+
+    limit_a: what a phase may carry because of it. respected: the CSMS's profiles that it takes account of.
+    """
 
     target: Target
     rung: Rung
     limit_a: float
-
-
-@dataclass(slots=True)
-class _Wish:
-    """What the site wants of a transaction until `until` (station's clock); new until it was sent once."""
-
-    limit_a: float
-    until: datetime
-    is_urgent: bool
-    is_new: bool = True
+    respected: InstalledProfiles
 
 
 @dataclass(slots=True)
@@ -69,7 +59,7 @@ class _Evse:
 
     number: int
     fallback_a: float
-    wish: _Wish | None = None
+    wish: Wish | None = None
     transaction_id: str | None = None
     held_fallback_a: float | None = None
     held: Push | None = None
@@ -82,13 +72,18 @@ class _Evse:
     retry_s: dict[LimitKind, float] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """The station may have lost everything: nothing is known to be held, nothing is on its way."""
-        self.wish = self.held_fallback_a = self.held = self.push = None
+        """The station may have lost everything: nothing is known to be held, nothing is on its way; the wish stays."""
+        self.held_fallback_a = self.held = self.push = None
         self.rungs_left, self.retry_s, self.was_unanswered, self.possible = {}, {}, False, ()
 
     def held_limit(self) -> Schedule:
         """The working limit that the station holds; no constraint if it holds none."""
         return Schedule() if self.held is None or self.held.target.working is None else self.held.target.working
+
+    def holds_after(self, at: datetime) -> bool:
+        """Whether the working limit that the station holds has not ended yet; after a clock was set back it may begin again."""
+        steps = self.held_limit().steps
+        return bool(steps) and steps[-1][0] > at
 
     def in_force_a(self, at: datetime) -> float | None:
         """What the station obeys now, as far as known."""
@@ -112,7 +107,7 @@ class ProfileWriter:
         e = self._evses[evse]
         e.fallback_a = limit_a
         e.retry_s.pop(LimitKind.FALLBACK, None)
-        if self._state.may_call and e.push is None and e.held_fallback_a == self._fallback_a(e, now):
+        if self._state.may_call and e.push is None and e.held_fallback_a == floor_a(self._state, evse, limit_a, now):
             return [self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, e.held_fallback_a, "unchanged")]
         return self._pump(e, now)
 
@@ -123,14 +118,16 @@ class ProfileWriter:
             return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "no transaction")]
         if not self._state.may_call:
             return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "not registered")]
-        e.wish = _Wish(limit_a, self._state.station_time(now) + timedelta(seconds=valid_s), urgent)
+        e.wish = Wish(limit_a, now.utc + timedelta(seconds=valid_s), urgent)
         e.retry_s.pop(LimitKind.WORKING, None)
         return self._pump(e, now)
 
-    def forget(self) -> None:
-        """A new connection or a reboot: everything is written again (LC-041, LC-042)."""
+    def forget(self) -> list[BlockEffect]:
+        """A new connection or a reboot: everything is written again (LC-041, LC-042), and nothing old is sent any more."""
+        waiting = [e.push for e in self._evses.values() if e.push is not None and not e.is_sent]
         for e in self._evses.values():
             e.forget()
+        return [Withdraw(Peer.STATION, push) for push in waiting]
 
     def follow_transactions(self) -> list[int]:
         """Notices which EVSEs have another transaction than before (or none), and drops what belonged to the old one."""
@@ -160,10 +157,14 @@ class ProfileWriter:
         running = ((target, self._state.transactions.get(target.evse)) for target in in_watts)
         return any(t is not None and target.phases != (t.phases_in_use or 1) for target, t in running)
 
-    def is_busy(self, evse: int, now: Instant) -> bool:
-        """Whether something is still to be written or answered."""
+    def is_done(self, evse: int, now: Instant) -> bool:
+        """Whether the station holds all that follows from the CSMS's profiles, whatever the site has wished since."""
         e = self._evses[evse]
-        return e.push is not None or self._due(e, now) is not None
+        if e.push is None and self._due(e, now) is None:
+            return True
+        target = self._wanted(e, now)
+        respects = e.held is not None and e.held.respected == self._state.store.owned()
+        return e.held_fallback_a == target.fallback_a and (target.working is None or respects)
 
     @property
     def deadline(self) -> float | None:
@@ -197,10 +198,10 @@ class ProfileWriter:
             return self._outlived(e, push, now), None
         if word == "Accepted":
             return self._accepted(e, push, now), None
-        return self._failed(e, push, word, is_unanswered=answer is None, now=now)
+        return self._failed(e, push, word, is_unanswered=word in {_SILENCE, _NONSENSE}, now=now)
 
     def _unsent(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
-        """Either we withdrew it for a newer wish, or the queue was full."""
+        """Either we withdrew it because something else is wanted now, or the queue was full."""
         if e.is_withdrawn:
             return self._pump(e, now)
         e.retry_s[push.target.kind] = now.monotonic_s + UNANSWERED_RETRY_S
@@ -262,18 +263,18 @@ class ProfileWriter:
     # --- writing -------------------------------------------------------------------------------------------------
 
     def _pump(self, e: _Evse, now: Instant) -> list[BlockEffect]:
-        """Writes what is due, unless a CALL is under way; one that still waits for its slot gives way to a newer one."""
+        """Writes what is due, unless a CALL is under way; one that still waits for its slot gives way to what is due."""
         target = self._due(e, now) if self._state.may_call else None
-        if target is None:
-            return []
         at = self._state.station_time(now)
         if e.push is not None:
-            if e.is_sent or _same(e.push.target, target, at):
+            if e.is_sent or e.is_withdrawn or (target is not None and _same(e.push.target, target, at)):
                 return []
             e.is_withdrawn = True
             return [Withdraw(Peer.STATION, e.push)]
+        if target is None:
+            return []
         rung = self._rungs(e, target.kind)[0]
-        e.push = Push(target, rung, told_limit_a(target, rung.unit))
+        e.push = Push(target, rung, told_limit_a(target, rung.unit), self._state.store.owned())
         e.is_sent = e.is_withdrawn = False
         payload = self._dialect.set_profile(e.number, own_profile(target, rung, self._state.capability, at))
         urgency = Urgency.SAFETY if self._is_lower(e, target, at) else Urgency.RAISE
@@ -281,16 +282,16 @@ class ProfileWriter:
 
     def _due(self, e: _Evse, now: Instant) -> Target | None:
         """What should be written next: a reduction first, then the floor, then an increase."""
-        at, wanted = self._state.station_time(now), self._wanted(e, now)
-        floor_is_due = e.held_fallback_a != wanted.fallback_a and not _waits(e, LimitKind.FALLBACK, now)
-        if wanted.working is None:
-            return wanted if floor_is_due else None
-        is_due = not _waits(e, LimitKind.WORKING, now) and not self._holds(e, wanted, at)
+        at, target = self._state.station_time(now), self._wanted(e, now)
+        floor_is_due = e.held_fallback_a != target.fallback_a and not _waits(e, LimitKind.FALLBACK, now)
+        if target.working is None:
+            return target if floor_is_due else None
+        is_due = not _waits(e, LimitKind.WORKING, now) and not self._holds(e, target, at)
         if self._rungs(e, LimitKind.WORKING)[0].actuator is Actuator.TX_DEFAULT:  # one profile for both
-            return wanted if is_due or floor_is_due else None
-        if is_due and (not floor_is_due or self._is_lower(e, wanted, at)):
-            return wanted
-        return replace(wanted, working=None) if floor_is_due else wanted if is_due else None
+            return target if is_due or floor_is_due else None
+        if is_due and (not floor_is_due or self._is_lower(e, target, at)):
+            return target
+        return replace(target, working=None) if floor_is_due else target if is_due else None
 
     def _rungs(self, e: _Evse, kind: LimitKind) -> tuple[Rung, ...]:
         capability = self._state.capability
@@ -306,52 +307,18 @@ class ProfileWriter:
         before_a, after_a = e.in_force_a(at), target.working.at(at)
         return before_a is None or (after_a is not None and after_a < before_a)
 
-    def _holds(self, e: _Evse, wanted: Target, at: datetime) -> bool:
+    def _holds(self, e: _Evse, target: Target, at: datetime) -> bool:
         """Whether the station holds this working limit already."""
         if (e.wish is not None and e.wish.is_new) or e.held is None:
             return False
-        held = replace(e.held.target, fallback_a=wanted.fallback_a)  # the floor is looked after apart
+        held = replace(e.held.target, fallback_a=target.fallback_a)  # the floor is looked after apart
         if e.held.rung.unit is RateUnit.A:
-            held = replace(held, phases=wanted.phases)  # matter for watts only
-        return _same(held, wanted, at)
-
-    # --- what it should be ---------------------------------------------------------------------------------------
+            held = replace(held, phases=target.phases)  # matter for watts only
+        return _same(held, target, at)
 
     def _wanted(self, e: _Evse, now: Instant) -> Target:
-        """The floor, and for a transaction the working limit above (or below) it."""
-        fallback_a = self._fallback_a(e, now)
-        transaction = self._state.transactions.get(e.number)
-        if transaction is None:
-            return Target(e.number, fallback_a)
-        working = self._working(e, fallback_a, self._state.station_time(now))
-        return Target(e.number, fallback_a, working, transaction.transaction_id, transaction.phases_in_use or 1)
-
-    def _fallback_a(self, e: _Evse, now: Instant) -> float:
-        """The floor: never more than the CSMS's TxDefaultProfiles allow within the next day."""
-        at = self._state.station_time(now)
-        defaults = self._state.store.installed.of_purposes(Purpose.TX_DEFAULT_PROFILE)
-        allowed = composite(defaults, Context(e.number), at, FORESIGHT.total_seconds())
-        lowest_a = lower(e.fallback_a, allowed.lowest(at, at + FORESIGHT))
-        return round_down(e.fallback_a if lowest_a is None else lowest_a, LIMIT_STEP)
-
-    def _working(self, e: _Evse, fallback_a: float, at: datetime) -> Schedule | None:
-        """The wish as far as the CSMS allows it (LC-093); without a wish only what the CSMS allows below the floor."""
-        has_wish = e.wish is not None and e.wish.until > at
-        until = e.wish.until if e.wish is not None and has_wish else at
-        allowed = self.allowed(self._state.store.owned(), e.number, at, foresight(until))
-        if e.wish is not None and has_wish:
-            return working_limit(e.wish.limit_a, until, fallback_a, allowed, at)
-        lowest_a = allowed.lowest(at, foresight(at))
-        is_needed = e.held_limit().at(at) is not None or (lowest_a is not None and lowest_a < fallback_a)
-        return working_limit(fallback_a, at, fallback_a, allowed, at) if is_needed else None
-
-    def allowed(self, profiles: InstalledProfiles, evse: int, start: datetime, end: datetime) -> Schedule:
-        """What these profiles of the CSMS allow in [start, end): the running transaction, or without one its like."""
-        transaction, context = self._state.transactions.get(evse), Context(evse)
-        if transaction is not None:
-            since = self._state.station_time(transaction.started)
-            context = Context(evse, transaction.transaction_id, energy_since=since)
-        return composite(profiles, context, start, (end - start).total_seconds())
+        holds_working = e.holds_after(self._state.station_time(now))
+        return wanted(self._state, Orders(e.number, e.fallback_a, e.wish), now, holds_working=holds_working)
 
     def _tell(self, e: _Evse, kind: LimitKind, outcome: LimitOutcome, limit_a: float, detail: str = "") -> Tell:
         return Tell(LimitAnswered(e.number, kind, outcome, limit_a, detail))
@@ -363,9 +330,13 @@ def _waits(e: _Evse, kind: LimitKind, now: Instant) -> bool:
 
 def _same(a: Target, b: Target, at: datetime) -> bool:
     """Whether two targets mean the same from now on."""
-    if (a.working is None) != (b.working is None) or (a.fallback_a, a.phases) != (b.fallback_a, b.phases):
+    if (a.working is None) != (b.working is None) or _but_working(a) != _but_working(b):
         return False
     return _rest(a.working, at) == _rest(b.working, at)
+
+
+def _but_working(target: Target) -> Target:
+    return replace(target, working=None)
 
 
 def _rest(working: Schedule | None, at: datetime) -> Schedule | None:
@@ -375,9 +346,13 @@ def _rest(working: Schedule | None, at: datetime) -> Schedule | None:
 
 
 def _word(answer: Frame | None) -> str:
-    """The station's word: a status, the code of an error, or that there was none."""
+    """The station's word: a status, the code of an error, or that it said nothing that we understand."""
     if answer is None:
-        return "no answer"
-    if answer.message_type != MessageType.CALLRESULT:
+        return _SILENCE
+    if answer.is_error:
         return answer.error_code or "error"
-    return str(answer.payload.get("status"))
+    try:
+        said = str(answer.payload.get("status")).strip().lower()
+    except PayloadError:
+        return _NONSENSE
+    return next((status for status in _STATUSES if status.lower() == said), _NONSENSE)

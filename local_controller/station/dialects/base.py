@@ -7,13 +7,13 @@ is valid against the JSON schema of its version.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 from local_controller.profiles.installed import Criteria
-from local_controller.profiles.profile import ChargingProfile, Purpose
+from local_controller.profiles.profile import ChargingProfile, Kind, Purpose
 from local_controller.profiles.units import RateUnit
 from local_controller.station.words import (
     ChargingState,
@@ -38,14 +38,6 @@ class BootCall:
     model: str
     firmware: str
     serial: str
-
-
-@dataclass(frozen=True, slots=True)
-class BootAnswer:
-    """The CSMS's verdict on a BootNotification and its clock."""
-
-    status: RegistrationStatus
-    current_time: datetime | None
 
 
 class EventType(StrEnum):
@@ -85,6 +77,12 @@ class ProfileSet:
     profile: ChargingProfile
     original: Mapping[str, Any]
 
+    def received(self, at: datetime) -> ProfileSet:
+        """The same, with the watchdog of a Dynamic profile running from its receipt if nothing else is said (K28)."""
+        if self.profile.kind is not Kind.DYNAMIC or self.profile.dyn_update_time is not None:
+            return self
+        return replace(self, profile=replace(self.profile, dyn_update_time=at))
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteStart:
@@ -115,9 +113,16 @@ class ProfileQuery:
             "requestId": self.request_id,
             "chargingLimitSource": CSO,
             "evseId": evse,
-            "chargingProfile": [dict(original) for original in originals],
+            "chargingProfile": [_without_nulls(original) for original in originals],
             "tbc": to_be_continued,
         }
+
+
+def _without_nulls(value: Any) -> Any:
+    """The same without fields that are `null`, which some CSMSs send and none may be sent (Part 4 §4.1)."""
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +167,11 @@ class Dialect(Protocol):
     def boot(self, payload: Payload) -> BootCall:
         """BootNotification."""
 
-    def boot_answer(self, answer: Payload) -> BootAnswer:
-        """The answer to BootNotification."""
+    def boot_status(self, answer: Payload) -> RegistrationStatus:
+        """The verdict in the answer to BootNotification."""
 
-    def heartbeat_time(self, answer: Payload) -> datetime | None:
-        """The CSMS's clock in the answer to Heartbeat."""
+    def current_time(self, answer: Payload) -> datetime | None:
+        """The CSMS's clock in the answer to BootNotification or Heartbeat."""
 
     def connector_changed(self, payload: Payload) -> ConnectorChanged | None:
         """StatusNotification; None for the station as a whole (connector 0)."""
@@ -185,8 +190,8 @@ class Dialect(Protocol):
 
     # --- the CSMS's messages
 
-    def purpose(self, payload: Payload) -> Purpose:
-        """The purpose in a SetChargingProfile, which may be readable where the rest is not."""
+    def profile_head(self, payload: Payload) -> tuple[int | None, Purpose]:
+        """Id and purpose in a SetChargingProfile, which may be readable where the rest is not; None for a missing id."""
 
     def profile_set(self, payload: Payload) -> ProfileSet:
         """SetChargingProfile."""

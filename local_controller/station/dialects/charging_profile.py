@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from local_controller.errors import PayloadError
 from local_controller.profiles.profile import (
     ChargingProfile,
     ChargingSchedule,
@@ -73,12 +74,19 @@ _PROFILE_FIELDS = frozenset(
 
 def read_profile(fields: Fields, purpose: Purpose, id_name: str = "id") -> ChargingProfile:
     """The profile in `fields`; its purpose was read before. PayloadError names what cannot be read."""
+    try:
+        return _profile(fields, purpose, id_name)
+    except ValueError as error:  # a value of which no profile can be made, say, beyond 32 bits
+        raise PayloadError(fields.action, fields.path, str(error)) from error
+
+
+def _profile(fields: Fields, purpose: Purpose, id_name: str) -> ChargingProfile:
     return ChargingProfile(
         id=fields.need_integer(id_name),
         stack_level=_stack_level(fields),
         purpose=purpose,
         kind=fields.need_one_of("chargingProfileKind", Kind),
-        schedules=_schedules(fields),
+        schedules=_schedules(fields, has_ids=id_name == "id"),
         recurrency=fields.one_of("recurrencyKind", Recurrency),
         transaction_id=fields.text("transactionId"),
         valid_from=fields.moment("validFrom"),
@@ -96,22 +104,22 @@ def _stack_level(fields: Fields) -> int:
     return level if level >= 0 else fields.fail("stackLevel", f"must not be negative, got {level}")
 
 
-def _schedules(fields: Fields) -> tuple[ChargingSchedule, ...]:
-    schedules = tuple(_schedule(child) for child in fields.children("chargingSchedule"))
+def _schedules(fields: Fields, *, has_ids: bool) -> tuple[ChargingSchedule, ...]:
+    schedules = tuple(_schedule(child, has_id=has_ids) for child in fields.children("chargingSchedule"))
     return schedules or fields.fail("chargingSchedule", "missing")
 
 
-def _schedule(fields: Fields) -> ChargingSchedule:
-    at_soc = fields.child("limitAtSoC")
+def _schedule(fields: Fields, *, has_id: bool) -> ChargingSchedule:
+    at_soc, is_local = fields.child("limitAtSoC"), fields.flag("useLocalTime")
     return ChargingSchedule(
         rate_unit=fields.need_one_of("chargingRateUnit", RateUnit),
         periods=_periods(fields),
-        id=fields.integer("id"),
-        start_schedule=fields.moment("startSchedule"),
+        id=fields.need_integer("id") if has_id else None,
+        start_schedule=fields.wall_time("startSchedule") if is_local else fields.moment("startSchedule"),
         duration_s=_seconds(fields, "duration"),
         min_charging_rate=fields.number("minChargingRate"),
         limit_at_soc=LimitAtSoc(at_soc.need_integer("soc"), _rate(at_soc, "limit") or 0.0) if at_soc else None,
-        use_local_time=fields.flag("useLocalTime"),
+        use_local_time=is_local,
         randomized_delay_s=_seconds(fields, "randomizedDelay"),
         power_tolerance=fields.number("powerTolerance"),
         extra=_others(fields, _SCHEDULE_FIELDS),

@@ -45,7 +45,7 @@ class Fields:
         if value is None or isinstance(value, str):
             return value and value.strip()
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return str(value)
+            return str(int(value) if value == value // 1 else value)
         return self.fail(name, f"text was expected, got {type(value).__name__}")
 
     def number(self, name: str) -> float | None:
@@ -61,14 +61,20 @@ class Fields:
         value = self.number(name)
         if value is None:
             return None
-        return int(value) if value == int(value) else self.fail(name, f"a whole number was expected, got {value}")
+        whole = whole_number(value)
+        return whole if whole is not None else self.fail(name, f"a whole number was expected, got {value}")
 
     def flag(self, name: str) -> bool:
         """True only for `true` or the text "true"."""
         return str(self.raw(name)).strip().lower() == "true"
 
     def moment(self, name: str) -> datetime | None:
-        """An RFC 3339 time in UTC; without an offset it is taken as UTC, as the standard recommends.
+        """An RFC 3339 time in UTC; without an offset it is taken as UTC, as the standard recommends."""
+        read = self.wall_time(name)
+        return None if read is None else read.astimezone(UTC)
+
+    def wall_time(self, name: str) -> datetime | None:
+        """As `moment`, but with the reading and the offset that were sent, for those to whom the reading matters.
 
         One before 1970 or after 2300 is that bound: "always" and "never" are meant, and calculating with it is safe.
         """
@@ -78,7 +84,7 @@ class Fields:
         try:
             read = datetime.fromisoformat(value)
             read = read if read.tzinfo is not None else read.replace(tzinfo=UTC)
-            return min(max(read, EARLIEST), LATEST).astimezone(UTC)
+            return min(max(read, EARLIEST), LATEST)
         except (ValueError, OverflowError):
             return self.fail(name, f"a time like 2026-01-31T12:00:00Z was expected, got {value!r:.40}")
 
@@ -142,6 +148,12 @@ def number(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return read if math.isfinite(read) else None
+
+
+def whole_number(value: Any) -> int | None:
+    """The number, if it is a whole one: 3, 3.0, "3"; None for anything else."""
+    read = number(value)
+    return int(read) if read is not None and read == int(read) else None
 
 
 def timestamp(moment: datetime) -> str:

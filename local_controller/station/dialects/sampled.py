@@ -33,6 +33,7 @@ _PHASES: Mapping[str, tuple[Phase, ...]] = {
     "L3-L1": (Phase.L3, Phase.L1),
 }
 _PREFIXES = {"k": 1e3, "m": 1e-3, "M": 1e6}
+_LARGEST = 1e12  # Wh of the largest register; whatever is larger is noise
 _LIVE_V = 100.0  # far above an induced voltage, far below any supply
 _ONE_PHASE_RATIO = 1.2  # 230 V assumed at 253 V real is 1.1; the rest is current and power sampled apart
 _RATIO_TOLERANCE = 0.1  # keeps 2 and 3 phases well apart
@@ -65,18 +66,26 @@ class _Readings:
 
 def sampled_value(fields: Fields, unit: str | None, multiplier: int) -> SampledValue | None:
     """One entry, or None if it is of no use: no number (signed data, ""), or a context that is no sample (LC-075)."""
-    value = number(fields.raw("value"))
+    value = _in_base_units(number(fields.raw("value")), unit, multiplier)
     context = str(fields.raw("context") or "Sample.Periodic").strip().lower()
-    if value is None or context not in _CONTEXTS or not -9 <= multiplier <= 9:
+    if value is None or context not in _CONTEXTS:
         return None
     phase = str(fields.raw("phase") or "").strip().upper()
     return SampledValue(
-        value=value * _prefix(unit) * 10.0**multiplier,
+        value=value,
         measurand=str(fields.raw("measurand") or "Energy.Active.Import.Register").strip().lower(),
         location=str(fields.raw("location") or "Outlet").strip().lower(),
         phases=_PHASES.get(phase, ()),
         is_line_to_line=len(_PHASES.get(phase, ())) > 1,
     )
+
+
+def _in_base_units(value: float | None, unit: str | None, multiplier: int) -> float | None:
+    """None for what no meter of a station can have measured: a glitch must not count as a load of any size."""
+    if value is None or not -9 <= multiplier <= 9:
+        return None
+    scaled = value * _prefix(unit) * 10.0**multiplier
+    return scaled if abs(scaled) <= _LARGEST else None
 
 
 def _prefix(unit: str | None) -> float:

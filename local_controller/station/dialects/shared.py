@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from local_controller.profiles.units import round_down
-from local_controller.station.dialects.base import BootAnswer, OwnProfile, Payload
+from local_controller.station.dialects.base import OwnProfile, Payload
 from local_controller.station.dialects.reading import Fields, timestamp
 from local_controller.station.words import RegistrationStatus
 
@@ -13,10 +14,14 @@ LIMIT_STEP = 0.1
 """1.6 demands a multiple of 0.1 (A and W alike); 2.x has the same step for the sake of the stations."""
 
 
-def read_boot_answer(answer: Payload) -> BootAnswer:
-    """The answer to BootNotification."""
-    fields = Fields("BootNotification", answer)
-    return BootAnswer(fields.need_one_of("status", RegistrationStatus), fields.moment("currentTime"))
+def read_boot_status(answer: Payload) -> RegistrationStatus:
+    """The verdict in the answer to BootNotification."""
+    return Fields("BootNotification", answer).need_one_of("status", RegistrationStatus)
+
+
+def read_current_time(answer: Payload) -> datetime | None:
+    """The CSMS's clock in the answer to BootNotification or Heartbeat."""
+    return Fields("answer", answer).moment("currentTime")
 
 
 def write_profile(own: OwnProfile, id_name: str, schedule: Any) -> Payload:

@@ -11,7 +11,6 @@ from datetime import datetime
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
 from local_controller.station.dialects.base import (
-    BootAnswer,
     BootCall,
     EventType,
     MeterReport,
@@ -24,9 +23,9 @@ from local_controller.station.dialects.base import (
     TransactionEvent,
 )
 from local_controller.station.dialects.charging_profile import read_profile
-from local_controller.station.dialects.reading import Fields
+from local_controller.station.dialects.reading import Fields, whole_number
 from local_controller.station.dialects.sampled import meter_sample, sampled_value
-from local_controller.station.dialects.shared import read_boot_answer, write_profile, write_schedule
+from local_controller.station.dialects.shared import read_boot_status, read_current_time, write_profile, write_schedule
 from local_controller.station.dialects.stated import stated_integer, stated_units
 from local_controller.station.words import (
     ChargingState,
@@ -35,6 +34,7 @@ from local_controller.station.words import (
     MeterSample,
     NeedsKnown,
     OcppVersion,
+    RegistrationStatus,
 )
 
 _CHARGE_POINT_MAX = "ChargePointMaxProfile"
@@ -76,13 +76,13 @@ class V16:
             serial=fields.text("chargePointSerialNumber") or fields.text("chargeBoxSerialNumber") or "",
         )
 
-    def boot_answer(self, answer: Payload) -> BootAnswer:
+    def boot_status(self, answer: Payload) -> RegistrationStatus:
         """BootNotification.conf."""
-        return read_boot_answer(answer)
+        return read_boot_status(answer)
 
-    def heartbeat_time(self, answer: Payload) -> datetime | None:
-        """Heartbeat.conf."""
-        return Fields("Heartbeat", answer).moment("currentTime")
+    def current_time(self, answer: Payload) -> datetime | None:
+        """BootNotification.conf and Heartbeat.conf."""
+        return read_current_time(answer)
 
     def connector_changed(self, payload: Payload) -> ConnectorChanged | None:
         """StatusNotification.req."""
@@ -133,9 +133,10 @@ class V16:
         """1.6 knows no charging needs."""
         return None
 
-    def purpose(self, payload: Payload) -> Purpose:
+    def profile_head(self, payload: Payload) -> tuple[int | None, Purpose]:
         """SetChargingProfile.req."""
-        return _purpose(Fields("SetChargingProfile", payload).need_child("csChargingProfiles"))
+        profile = Fields("SetChargingProfile", payload).need_child("csChargingProfiles")
+        return whole_number(profile.raw("chargingProfileId")), _purpose(profile)
 
     def profile_set(self, payload: Payload) -> ProfileSet:
         """SetChargingProfile.req."""

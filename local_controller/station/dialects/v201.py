@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
 from local_controller.station.dialects.base import (
-    BootAnswer,
     BootCall,
     EventType,
     MeterReport,
@@ -20,9 +20,9 @@ from local_controller.station.dialects.base import (
     TransactionEvent,
 )
 from local_controller.station.dialects.charging_profile import read_profile
-from local_controller.station.dialects.reading import Fields
+from local_controller.station.dialects.reading import Fields, whole_number
 from local_controller.station.dialects.sampled import SampledValue, meter_sample, sampled_value
-from local_controller.station.dialects.shared import read_boot_answer, write_profile, write_schedule
+from local_controller.station.dialects.shared import read_boot_status, read_current_time, write_profile, write_schedule
 from local_controller.station.dialects.stated import stated_integer, stated_units
 from local_controller.station.words import (
     ChargingState,
@@ -31,6 +31,7 @@ from local_controller.station.words import (
     MeterSample,
     NeedsKnown,
     OcppVersion,
+    RegistrationStatus,
 )
 
 _SMART_CHARGING = "SmartChargingCtrlr"
@@ -54,13 +55,13 @@ class V201:
             serial=station.text("serialNumber") or "",
         )
 
-    def boot_answer(self, answer: Payload) -> BootAnswer:
+    def boot_status(self, answer: Payload) -> RegistrationStatus:
         """BootNotificationResponse."""
-        return read_boot_answer(answer)
+        return read_boot_status(answer)
 
-    def heartbeat_time(self, answer: Payload) -> datetime | None:
-        """HeartbeatResponse."""
-        return Fields("Heartbeat", answer).moment("currentTime")
+    def current_time(self, answer: Payload) -> datetime | None:
+        """BootNotificationResponse and HeartbeatResponse."""
+        return read_current_time(answer)
 
     def connector_changed(self, payload: Payload) -> ConnectorChanged | None:
         """StatusNotificationRequest."""
@@ -120,10 +121,10 @@ class V201:
                 return energy_wh
         return None
 
-    def purpose(self, payload: Payload) -> Purpose:
+    def profile_head(self, payload: Payload) -> tuple[int | None, Purpose]:
         """SetChargingProfileRequest."""
         profile = Fields("SetChargingProfile", payload).need_child("chargingProfile")
-        return profile.need_one_of("chargingProfilePurpose", Purpose)
+        return whole_number(profile.raw("id")), profile.need_one_of("chargingProfilePurpose", Purpose)
 
     def profile_set(self, payload: Payload) -> ProfileSet:
         """SetChargingProfileRequest."""
@@ -159,7 +160,7 @@ class V201:
             purpose=wanted.one_of("chargingProfilePurpose", Purpose),
             stack_level=wanted.integer("stackLevel"),
         )
-        sources = frozenset(str(source) for source in wanted.raw("chargingLimitSource") or ()) or None
+        sources = frozenset(str(source) for source in _members(wanted, "chargingLimitSource")) or None
         return ProfileQuery(fields.need_integer("requestId"), criteria, sources)
 
     def remote_start(self, action: str, payload: Payload) -> RemoteStart | None:
@@ -236,7 +237,12 @@ def _sampled(value: Fields) -> SampledValue | None:
 
 
 def _integers(fields: Fields, name: str) -> list[int]:
-    values = fields.raw(name) or []
-    if not isinstance(values, list):
-        values = [values]
-    return [Fields(fields.action, {name: value}, fields.path).need_integer(name) for value in values]
+    return [Fields(fields.action, {name: value}, fields.path).need_integer(name) for value in _members(fields, name)]
+
+
+def _members(fields: Fields, name: str) -> list[Any]:
+    """The members of a list; a single value counts as a list of one."""
+    values = fields.raw(name)
+    if values is None:
+        return []
+    return values if isinstance(values, list) else [values]

@@ -1,0 +1,132 @@
+"""The shell around the site's core: order of effects, its one timer, and what becomes of faults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+
+from local_controller.adapters.site_driver import KEPT_NOTICES, SiteDriver
+from local_controller.clock import Clock
+from local_controller.site.controller import ControlSettings, SiteController
+from local_controller.site.effects import ApplyFallback, ApplyLimit
+from local_controller.site.limit_message import ReceivedLimit
+from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
+from local_controller.site.readings import MeterReading
+from local_controller.station import words
+from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome
+from optimizer.problem import Allocation, Problem
+from optimizer.share import share
+from tests.site.virtual_site import topology
+
+
+class Worker:
+    """Answers like the planner, at once or never."""
+
+    def __init__(self) -> None:
+        self.questions: list[Problem] = []
+        self.is_asleep = False
+
+    async def solve(self, problem: Problem) -> Allocation:
+        self.questions.append(problem)
+        if self.is_asleep:
+            await asyncio.Event().wait()
+        return share(problem)
+
+
+class ObedientStations:
+    """Every limit is sent and accepted within the call that orders it, the worst case for the order of effects."""
+
+    def __init__(self, driver: SiteDriver) -> None:
+        self.driver = driver
+        self.applied: list[ApplyFallback | ApplyLimit] = []
+        self.then: Callable[[], None] = lambda: None
+
+    def apply(self, effect: ApplyFallback | ApplyLimit) -> None:
+        self.applied.append(effect)
+        kind = LimitKind.FALLBACK if isinstance(effect, ApplyFallback) else LimitKind.WORKING
+        for outcome in (LimitOutcome.SENT, LimitOutcome.ACCEPTED):
+            answer = LimitAnswered(effect.evse.evse, kind, outcome, effect.limit_a)
+            self.driver.station_changed(effect.evse.station, answer)
+        self.then()
+
+
+def site() -> SiteController:
+    topo = topology(40.0, 3)
+    fixed = tuple(Limit(n.id, n.limit_a, AppliesTo.TOTAL, "fuse") for n in topo.nodes)
+    source = LimitSource("ems", "EMS", "grid", AppliesTo.TOTAL, (20.0, 20.0, 20.0))
+    return SiteController(topo, LimitBook(fixed, {"ems": SourceState(source)}), ControlSettings(), {"m": 1.0})
+
+
+@pytest_asyncio.fixture
+async def driver() -> AsyncIterator[SiteDriver]:
+    driver = SiteDriver(site(), Worker(), Clock())  # type: ignore[arg-type]  # a worker that needs no process
+    yield driver
+    await driver.stop()
+
+
+def with_a_car(driver: SiteDriver) -> ObedientStations:
+    stations = ObedientStations(driver)
+    driver.start(stations)
+    driver.meter_read(MeterReading("m", Clock().now(), (0.0, 0.0, 0.0)))
+    for id_ in ("CP-1", "CP-2", "CP-3"):
+        driver.station_changed(id_, words.Connected(words.OcppVersion.V201))
+        driver.station_changed(id_, words.TransactionStarted(1, f"tx-{id_}"))
+    return stations
+
+
+async def test_answers_within_the_order_do_not_overtake_the_orders_behind_it(driver: SiteDriver) -> None:
+    stations = with_a_car(driver)
+    depth = []
+    stations.then = lambda: depth.append(len(driver._todo))
+    driver.limit_received("ems", ReceivedLimit((9.0, 9.0, 9.0), None, Clock().now().after(60.0)))
+    orders = [e.limit_a for e in stations.applied if isinstance(e, ApplyLimit)]
+    assert sum(orders[-3:]) <= 9.0
+    assert not driver._todo
+    assert len(depth) >= 2
+
+
+async def test_the_first_plan_is_asked_for_with_the_first_session_and_taken_when_it_comes(driver: SiteDriver) -> None:
+    with_a_car(driver)
+    assert driver.site.plan.allocation is None
+    await asyncio.sleep(0.01)
+    assert driver.site.plan.allocation is not None
+    assert not driver._plans
+
+
+async def test_an_answer_that_never_comes_ends_with_the_driver(driver: SiteDriver) -> None:
+    driver._planner.is_asleep = True
+    with_a_car(driver)
+    await asyncio.sleep(0.01)
+    (task,) = driver._plans
+    await driver.stop()
+    assert task.cancelled()
+
+
+async def test_a_fault_of_ours_does_not_stop_the_clock(driver: SiteDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_a_car(driver)
+    await asyncio.sleep(0.01)  # the first plan is answered
+    ticks = []
+
+    def broken(now: object) -> list[object]:
+        ticks.append(now)
+        driver.site.deadline = driver._clock.now().monotonic_s + 0.01
+        raise RuntimeError("our fault")
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
+    monkeypatch.setattr(driver.site, "expire", broken)
+    with pytest.raises(RuntimeError):
+        driver._do(driver.site.expire)
+    await asyncio.sleep(0.1)
+    assert len(ticks) >= 3
+
+
+async def test_only_the_latest_notices_are_kept(driver: SiteDriver) -> None:
+    driver.start(ObedientStations(driver))
+    for n in range(KEPT_NOTICES + 50):
+        driver.meter_failed("m", f"trouble {n}")
+    assert len(driver.notices) == KEPT_NOTICES
+    assert driver.notices[-1][1].text.endswith(f"trouble {KEPT_NOTICES + 49}")

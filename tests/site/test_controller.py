@@ -1,0 +1,309 @@
+"""What does the site decide over minutes? Stories in virtual time about what must not go wrong, and must not stay wrong."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from local_controller.profiles.schedule import Schedule
+from local_controller.site.limits import AppliesTo, Limit, LimitSource
+from local_controller.station import words
+from local_controller.station.effects import CsmsLimitChanged
+from local_controller.station.words import EvseId, MeterSample, Phase
+from tests.site.virtual_site import START, Car, Manner, VirtualSite, topology
+
+
+def settled(site: VirtualSite) -> VirtualSite:
+    site.connect()
+    site.run(15)
+    return site
+
+
+def since(site: VirtualSite, seconds: float) -> Counter[EvseId]:
+    """Orders per EVSE in the last seconds."""
+    return Counter(evse for at_s, evse, _ in site.orders if at_s > site.now.since(START) - seconds)
+
+
+# --- safety ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_car_that_rests_between_two_samples_is_not_taken_for_a_building_that_needs_less() -> None:
+    site = settled(VirtualSite(topology(40.0, 2, base_a=10.0)))
+    site.base = lambda _s: (10.0, 10.0, 10.0)
+    site.stations["CP-1"].sample_s = 60.0
+    site.plug("CP-1", Car(max_a=16.0))
+    site.plug("CP-2")
+    site.run(240)
+    site.run(60 - (site.now.monotonic_s - site.stations["CP-1"].next_sample_s) % 60 + 1)
+    site.stations["CP-1"].car.paused = True
+    site.run(50)
+    site.stations["CP-1"].car.paused = False
+    site.run(60)
+    assert max(site.worst["grid"]) <= 40.0
+
+
+def test_a_building_that_needs_less_is_believed_once_every_car_was_measured_since() -> None:
+    site = settled(VirtualSite(topology(40.0, 2, base_a=10.0)))
+    site.base = lambda s: (10.0,) * 3 if s < 240 else (0.0,) * 3
+    site.stations["CP-1"].sample_s = 60.0
+    site.plug("CP-1", Car(max_a=16.0))
+    site.plug("CP-2")
+    site.run(220)
+    assert site.flow("grid")[0] == pytest.approx(39.0, abs=0.5)
+    site.run(120)
+    assert site.drawn() == pytest.approx([16.0, 19.5], abs=0.5)
+
+
+@pytest.mark.requirement("LC-041", "LC-108")
+@pytest.mark.parametrize("boot", [True, False])
+def test_a_paused_station_that_comes_back_with_its_fallback_only_is_counted_with_it(boot: bool) -> None:
+    site = settled(VirtualSite(topology(18.0, 2)))
+    site.plug("CP-1")
+    site.run(60)
+    site.stations["CP-2"].fallback_a = 6.0
+    site.plug("CP-2")
+    site.run(60)
+    site.disconnect("CP-2")
+    site.stations["CP-2"].working = None  # one TxDefaultProfile carried both limits, and is written anew
+    site.connect("CP-2", boot=boot)
+    site.run(120)
+    assert max(site.worst["grid"]) <= 18.0
+
+
+@pytest.mark.requirement("LC-108")
+def test_a_station_that_stops_answering_at_a_low_limit_is_counted_with_its_fallback_in_time() -> None:
+    site = settled(VirtualSite(topology(30.0, 2)))
+    site.plug("CP-2")
+    site.plug("CP-1")
+    site.run(60)
+    site.tell("CP-2", CsmsLimitChanged(1, Schedule.constant(0.0, site.now.utc - timedelta(hours=1))))
+    site.run(60)
+    assert site.drawn() == pytest.approx([29.0, 0.0], abs=0.3)
+    site.stations["CP-2"].manner = Manner.DEAF
+    site.run(200)
+    assert site.drawn()[1] == 6.0
+    assert max(site.worst["grid"]) <= 30.0
+
+
+# --- nothing is wasted for ever ---------------------------------------------------------------------------------------
+
+
+def test_trouble_on_one_phase_does_not_hold_the_others() -> None:
+    site = settled(VirtualSite(topology(20.0, 2, rotations=("R", "S"))))
+    site.base = lambda s: (25.0, 0.0, 0.0) if s > 20 else (0.0, 0.0, 0.0)
+    site.run(10)
+    site.plug("CP-2")
+    site.run(60)
+    assert site.drawn() == pytest.approx([0.0, 19.0], abs=0.3)
+
+
+def test_a_lost_station_with_a_session_does_not_keep_its_last_limit_for_days() -> None:
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.plug("CP-1")
+    site.plug("CP-2")
+    site.run(120)
+    site.disconnect("CP-1")
+    site.run(300)
+    assert site.drawn() == pytest.approx([6.0, 27.0], abs=0.3)  # 40 - 1 - 6 fallback - 6 that the meter sees besides
+
+
+def test_a_station_that_refuses_high_limits_keeps_the_one_that_it_took() -> None:
+    site = settled(VirtualSite(topology(40.0, 1)))
+    site.stations["CP-1"].highest_a = 16.0
+    site.plug("CP-1")
+    site.run(60)
+    drawn = []
+    site.on_step.append(lambda s: drawn.append(s.drawn()[0]))
+    site.run(300)
+    assert min(drawn) == max(drawn) == pytest.approx(12.0)
+    assert sum(n.code == "limit_refused" for n in site.notices) <= 3
+
+
+def test_a_refusing_station_is_not_asked_every_ten_seconds_for_ever() -> None:
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.plug("CP-1")
+    site.plug("CP-2")
+    site.run(60)
+    site.stations["CP-1"].manner = Manner.REFUSES
+    site.run(1200)
+    assert since(site, 600)[EvseId("CP-1", 1)] <= 6
+    site.stations["CP-1"].manner = Manner.HONEST
+    site.run(400)
+    assert site.drawn() == pytest.approx([19.5, 19.5], abs=0.3)
+
+
+def test_a_silent_station_without_a_known_fallback_is_limited_to_the_one_of_the_site_file() -> None:
+    site = VirtualSite(topology(60.0, 1))
+    site.connect()
+    site.tell("CP-1", words.LimitAnswered(1, words.LimitKind.FALLBACK, words.LimitOutcome.REFUSED, 6.0))
+    site.stations["CP-1"].silent_meter = True
+    site.run(15)
+    site.plug("CP-1")
+    site.run(300)
+    assert site.orders[-1][2] == 6.0
+
+
+def test_a_new_transaction_under_another_id_is_not_bound_by_the_plan_of_the_old_one() -> None:
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.plug("CP-1", Car(max_a=10.0))
+    site.plug("CP-2")
+    site.run(60)
+    before = site.controller.plan.first_block_a("CP-1/1")
+    assert before is not None
+    site.plug("CP-1")  # the end of the first was never told
+    assert site.controller.plan.first_block_a("CP-1/1") is None
+
+
+@pytest.mark.parametrize("evses", [1, 3])
+def test_everybody_gets_more_when_the_others_leave(evses: int) -> None:
+    site = settled(VirtualSite(topology(40.0, 2, evses=evses)))
+    for id_ in site.stations:
+        site.plug(id_)
+    site.run(120)
+    for id_ in list(site.stations)[1:]:
+        site.unplug(id_)
+    site.run(120)
+    assert site.drawn()[0] == pytest.approx(min(32.0, 39.0 - 6.0 * (2 * evses - 1)), abs=0.3)
+
+
+# --- calm ------------------------------------------------------------------------------------------------------------
+
+
+def test_orders_are_few_while_the_building_load_wanders() -> None:
+    site = settled(VirtualSite(topology(60.0, 4)))
+    for n in range(1, 5):
+        site.stations[f"CP-{n}"].sample_s = 60.0
+        site.plug(f"CP-{n}")
+    site.run(180)
+    site.base = lambda s: (8 + 8 * math.sin(s / 40), 6 + 3 * math.sin(s / 5), 4 + 4 * math.sin(s))
+    site.run(600)
+    assert max(since(site, 600).values()) <= 600 / 60 * 12
+
+
+@pytest.mark.requirement("LC-115")
+def test_a_liar_is_told_its_fallback_and_is_not_raised_in_between() -> None:
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.plug("CP-1", Car(max_a=30.0))
+    site.run(90)
+    site.stations["CP-1"].liar = True
+    site.plug("CP-2")
+    site.run(60)
+    site.run(600)
+    assert {limit_a for at_s, evse, limit_a in site.orders if evse.station == "CP-1" and at_s > 200} == {6.0}
+    assert sum(n.code == "limit_ignored" for n in site.notices) == 1
+    assert any("does not follow" in r for r in site.controller.decisions[EvseId("CP-1", 1)].reasons)
+
+
+def test_the_same_thing_is_not_said_again_and_again() -> None:
+    source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (16.0, 16.0, 16.0))
+    site = settled(VirtualSite(topology(60.0, 1), (source,)))
+    for _ in range(5):
+        site.tell("CP-1", words.Measured(7, MeterSample({Phase.L1: 1.0})))
+        site.carry_out(site.controller.limit_source_failed("ems", "nonsense", site.now))
+        site.carry_out(site.controller.meter_failed("m", "does not answer", site.now))
+    codes = Counter(n.code for n in site.notices)
+    assert (codes["unknown_evse"], codes["limit_unusable"], codes["meter_failed"]) == (1, 1, 1)
+
+
+def test_a_lost_session_says_why_nothing_else_happens() -> None:
+    site = settled(VirtualSite(topology(40.0, 1)))
+    site.plug("CP-1")
+    site.run(60)
+    site.disconnect("CP-1")
+    assert "connection" in site.controller.decisions[EvseId("CP-1", 1)].reasons[0]
+
+
+# --- kinds of limits and trees ---------------------------------------------------------------------------------------
+
+
+def test_a_limit_on_the_cars_alone_and_a_contract_hold() -> None:
+    cars = LimitSource("cars", "cars", "grid", AppliesTo.CHARGING, (18.0, 18.0, 18.0))
+    contract = Limit("grid", (50.0,) * 3, AppliesTo.TOTAL, "grid contract")
+    site = settled(VirtualSite(topology(80.0, 2, base_a=20.0), (cars,), fixed=(contract,)))
+    site.base = lambda _s: (20.0, 20.0, 20.0)
+    for n in (1, 2):
+        site.plug(f"CP-{n}")
+    site.run(120)
+    assert sum(site.drawn()) == pytest.approx(18.0, abs=0.3)
+    for _ in range(20):
+        site.announce("cars", None)
+        site.run(10)
+    assert sum(site.drawn()) == pytest.approx(29.0, abs=0.5)  # 50 contract - 20 - 1 margin
+    assert max(site.worst["grid"]) <= 50.0
+
+
+def test_a_metered_circuit_inside_a_metered_site_counts_its_own_other_loads() -> None:
+    topo = topology(63.0, 4, circuits={"west": 30.0, "east": 40.0}, circuit_meters=True)
+    site = settled(VirtualSite(topo))
+    site.circuit_base = {"west": (8.0, 0.0, 0.0)}
+    site.run(10)
+    for id_ in site.stations:
+        site.plug(id_)
+    site.run(300)
+    assert site.flow("west")[0] == pytest.approx(29.0, abs=0.5)
+    assert all(max(flow) <= topo.node(node).rating_a[0] for node, flow in site.worst.items())
+
+
+def test_generation_behind_the_meter_is_no_headroom() -> None:
+    site = settled(VirtualSite(topology(20.0, 1)))
+    site.base = lambda _s: (-15.0, -15.0, -15.0)
+    site.plug("CP-1")
+    site.run(120)
+    assert site.drawn()[0] == pytest.approx(19.0, abs=0.3)
+    site.base = lambda _s: (0.0, 0.0, 0.0)
+    site.run(30)
+    assert max(site.worst["grid"]) <= 20.0
+
+
+def test_a_station_that_takes_watts_gets_enough_to_start_three_phases() -> None:
+    site = settled(VirtualSite(topology(40.0, 1)))
+    site.tell("CP-1", words.UnitLearnt("W"))
+    site.plug("CP-1")
+    site.run(30)
+    assert any(limit_a >= 6.0 * 3 for _, _, limit_a in site.orders)
+
+
+def test_an_oscillating_meter_does_not_swing_the_cars() -> None:
+    site = settled(VirtualSite(topology(40.0, 2)))
+    for n in (1, 2):
+        site.plug(f"CP-{n}")
+    site.run(120)
+    site.base = lambda s: (6.0, 6.0, 6.0) if int(s / 10) % 2 else (0.0, 0.0, 0.0)
+    site.run(60)
+    limits = []
+    site.on_step.append(lambda s: limits.append(sum(s.drawn())))
+    site.run(300)
+    assert max(limits) - min(limits) <= 6.5
+    assert max(since(site, 300).values()) <= 5 * 12
+
+
+def test_a_wall_clock_that_jumps_changes_no_limit() -> None:
+    source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (16.0, 16.0, 16.0))
+    site = settled(VirtualSite(topology(40.0, 2), (source,)))
+    for n in (1, 2):
+        site.plug(f"CP-{n}")
+    for hours in (0, 1, -1, 0, 0):
+        site.now = replace(site.now, utc=site.now.utc + timedelta(hours=hours))
+        for _ in range(6):
+            site.announce("ems", 30.0)
+            site.run(10)
+    assert sum(site.drawn()) == pytest.approx(29.0, abs=0.5)
+
+
+@pytest.mark.requirement("LC-108")
+@pytest.mark.parametrize("boot", [True, False])
+def test_limits_of_an_earlier_run_are_waited_for_where_no_meter_sees_them(boot: bool) -> None:
+    site = VirtualSite(topology(63.0, 2, circuits={"west": 20.0}))
+    before = site.stations["CP-1"]  # charges since before our start, and its link is still down
+    before.car, before.transaction, before.fallback_a = Car(), "tx-old", 6.0
+    before.working = (13.0, START.monotonic_s + 80.0)
+    site.connect("CP-2", boot=boot)
+    site.run(15)
+    site.plug("CP-2")
+    site.run(150)
+    assert max(site.worst["west"]) <= 20.0
+    assert site.drawn() == pytest.approx([6.0, 13.0], abs=0.3)

@@ -1,0 +1,220 @@
+"""What may an EVSE draw at worst? Stories of orders, answers, silences and measurements at one EVSE."""
+
+from __future__ import annotations
+
+import pytest
+
+from local_controller.clock import Instant
+from local_controller.site.evse import EvseState
+from local_controller.site.topology import Evse
+from local_controller.station.words import ChargingState, EvseId, MeterSample, Phase
+from tests.site.virtual_site import START
+
+VALID_S = 90.0
+
+
+def at(seconds: float) -> Instant:
+    return START.after(seconds)
+
+
+def charging(fallback_a: float = 6.0) -> EvseState:
+    """An EVSE whose fallback is confirmed, with a transaction that began at second 0."""
+    state = EvseState(Evse(EvseId("CP-1", 1), "grid", fallback_a=fallback_a))
+    state.connected_now(at(-20))
+    state.fallback_answered(fallback_a, at(-19))
+    state.started("tx", at(0))
+    return state
+
+
+def order(state: EvseState, limit_a: float, second: float, *, accepted: float | None = None) -> None:
+    """Ordered and sent at `second`; accepted at `accepted` if at all."""
+    state.ordered(limit_a, at(second))
+    state.sent(limit_a, at(second + VALID_S))
+    if accepted is not None:
+        state.accepted(limit_a, at(accepted), at(second + VALID_S))
+
+
+def sample(state: EvseState, amps: float, second: float, phases: int = 3) -> None:
+    drawn = {phase: amps if i < phases else 0.0 for i, phase in enumerate(Phase)}
+    state.measured(MeterSample(drawn), at(second))
+
+
+@pytest.mark.requirement("LC-107")
+def test_a_lowered_limit_counts_with_its_old_value_until_it_is_measured() -> None:
+    state = charging()
+    order(state, 20.0, 1, accepted=2)
+    sample(state, 20.0, 15)
+    order(state, 10.0, 20, accepted=21)
+    assert state.exposure_a(at(25)) == 20.0
+    sample(state, 10.0, 26)  # too early: the car may not have got there for good
+    assert state.exposure_a(at(26)) == 20.0
+    sample(state, 10.0, 32)
+    assert state.exposure_a(at(32)) == 10.0
+
+
+def test_a_raised_limit_counts_from_the_order_on() -> None:
+    state = charging()
+    state.ordered(20.0, at(1))
+    assert state.exposure_a(at(1)) == 20.0
+
+
+@pytest.mark.requirement("LC-107")
+def test_renewals_do_not_put_off_the_proof_of_a_lowered_limit() -> None:
+    state = charging()
+    order(state, 20.0, 1, accepted=2)
+    order(state, 10.0, 20, accepted=21)
+    order(state, 10.0, 25, accepted=26)
+    order(state, 9.5, 30, accepted=31)
+    sample(state, 9.5, 33)
+    assert state.exposure_a(at(33)) == 10.0  # 10 A hold for more than 10 s; 9.5 A not yet
+
+
+@pytest.mark.requirement("LC-108")
+def test_a_working_limit_below_the_fallback_ends_on_time_although_renewals_were_sent_in_vain() -> None:
+    state = charging(fallback_a=6.0)
+    order(state, 0.0, 1, accepted=2)
+    sample(state, 0.0, 15)
+    for second in (41, 59, 77):
+        order(state, 0.0, second)
+        state.unconfirmed(at(second + 8))
+    assert state.exposure_a(at(70)) == 6.0  # 21 s before the end: the station may be back at its fallback soon
+    state.expire(at(92))
+    assert state.exposure_a(at(100)) == 6.0
+
+
+@pytest.mark.requirement("LC-108")
+def test_an_unanswered_limit_stays_possible_when_its_repetition_is_refused() -> None:
+    state = charging()
+    order(state, 12.0, 1)
+    state.unconfirmed(at(9))
+    order(state, 12.0, 20)
+    state.refused(12.0, at(21))
+    assert state.exposure_a(at(22)) == 12.0
+
+
+def test_all_ways_of_telling_a_limit_that_were_refused_are_forgotten() -> None:
+    state = charging()
+    order(state, 12.0, 1)
+    state.sent(11.9, at(91))  # the next rung of the ladder, in watts
+    state.refused(11.9, at(3))
+    assert state.exposure_a(at(4)) == 6.0
+
+
+@pytest.mark.requirement("LC-041", "LC-042")
+def test_after_a_reconnect_the_fallback_counts_until_the_working_limit_is_confirmed_again() -> None:
+    state = charging()
+    order(state, 0.0, 1, accepted=2)
+    sample(state, 0.0, 15)
+    state.connected_now(at(30))
+    state.fallback_answered(6.0, at(31))
+    assert state.exposure_a(at(31)) == 6.0
+    order(state, 0.0, 32, accepted=33)
+    assert state.exposure_a(at(34)) == 6.0  # lowered, not yet measured
+    sample(state, 0.0, 44)
+    assert state.exposure_a(at(44)) == 0.0
+
+
+@pytest.mark.requirement("LC-041")
+def test_a_station_that_boots_and_does_not_confirm_its_fallback_counts_with_its_maximum() -> None:
+    state = charging()
+    order(state, 10.0, 1, accepted=2)
+    state.connected_now(at(30), booted=True)
+    state.expire(at(35))
+    assert state.exposure_a(at(35)) == 10.0
+    state.expire(at(41))
+    assert state.exposure_a(at(41)) == 32.0
+
+
+@pytest.mark.requirement("LC-108")
+def test_a_lost_station_counts_with_its_last_limit_until_that_has_ended_then_with_its_fallback() -> None:
+    state = charging()
+    order(state, 20.0, 1, accepted=2)
+    state.connected = False
+    state.expire(at(50))
+    assert state.exposure_a(at(50)) == 20.0
+    state.expire(at(95))
+    assert state.exposure_a(at(95)) == 20.0  # its car needs some seconds to follow
+    state.expire(at(103))
+    assert state.exposure_a(at(103)) == 6.0
+
+
+def test_what_the_last_transaction_was_promised_counts_for_the_next_one_while_it_could_still_hold() -> None:
+    state = charging()
+    order(state, 20.0, 1, accepted=2)
+    state.ended("tx")
+    assert state.exposure_a(at(30)) == 6.0  # nobody draws without a transaction
+    state.started("next", at(31))
+    assert state.exposure_a(at(31)) == 20.0
+    state.expire(at(102))
+    state.fallback_answered(6.0, at(102))
+    state.ended("next")
+    state.started("third", at(110))
+    assert state.exposure_a(at(110)) == 6.0
+
+
+def test_a_confirmed_fallback_ends_what_the_last_transaction_was_promised() -> None:
+    state = charging()
+    order(state, 20.0, 1, accepted=2)
+    state.ended("tx")
+    state.fallback_answered(6.0, at(30))
+    state.started("next", at(31))
+    assert state.exposure_a(at(31)) == 6.0
+
+
+@pytest.mark.requirement("LC-115")
+def test_a_session_that_draws_too_much_is_defiant_until_it_is_measured_at_its_limit() -> None:
+    state = charging()
+    order(state, 20.0, 1, accepted=2)
+    sample(state, 20.0, 15)
+    order(state, 10.0, 20, accepted=21)
+    sample(state, 20.0, 30)
+    assert not state.defiant(at(30))  # still within the time that an honest chain needs
+    sample(state, 20.0, 36)
+    assert state.defiant(at(36))
+    order(state, 6.0, 37, accepted=38)
+    assert state.defiant(at(40))  # another order does not make it honest
+    sample(state, 6.0, 50)
+    assert not state.defiant(at(50))
+
+
+@pytest.mark.requirement("LC-115")
+def test_a_session_that_never_obeyed_its_fallback_is_defiant() -> None:
+    state = charging()
+    sample(state, 32.0, 20)
+    assert state.defiant(at(20))
+    assert state.exposure_a(at(20)) == 32.0
+
+
+@pytest.mark.requirement("LC-112")
+def test_a_phase_is_out_of_use_after_three_samples_and_back_with_one() -> None:
+    state = charging()
+    for second in (10, 20, 30):
+        assert state.phases() == (0, 1, 2)
+        sample(state, 6.0, second, phases=1)
+    assert state.phases() == (0,)
+    sample(state, 6.0, 40, phases=3)
+    assert state.phases() == (0, 1, 2)
+
+
+def test_a_suspended_car_proves_no_draw() -> None:
+    state = charging()
+    order(state, 20.0, 1, accepted=2)
+    sample(state, 20.0, 15)
+    assert state.draw_bounds(at(16))[0] == (20.0, 20.0, 20.0)
+    state.charging_state_is(ChargingState.SUSPENDED_EV, at(17))
+    assert state.draw_bounds(at(18))[0] == (0.0, 0.0, 0.0)
+
+
+def test_facts_without_a_session_change_nothing() -> None:
+    state = EvseState(Evse(EvseId("CP-1", 1), "grid"))
+    sample(state, 6.0, 1)
+    state.ordered(6.0, at(1))
+    state.sent(6.0, at(91))
+    state.accepted(6.0, at(2), at(91))
+    state.refused(6.0, at(3))
+    state.unconfirmed(at(4))
+    state.ended("tx")
+    state.charging_state_is(ChargingState.CHARGING, at(5))
+    state.expire(at(6))
+    assert state.exposure_a(at(7)) == 6.0
+    assert not state.defiant(at(7))

@@ -1,0 +1,94 @@
+"""Which limit holds, who set it, and until when?"""
+
+from __future__ import annotations
+
+import pytest
+
+from local_controller.site.freshness import Freshness
+from local_controller.site.limit_message import ReceivedLimit
+from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, ReceivedValue, SourceState, lowest
+from local_controller.site.per_phase import equal
+from tests.site.virtual_site import START
+
+FUSE = Limit("grid", equal(63.0), AppliesTo.TOTAL, "fuse")
+
+
+def ems() -> SourceState:
+    return SourceState(LimitSource("ems", "EMS", "grid", AppliesTo.TOTAL, equal(16.0)))
+
+
+def said(limit_a: float | None, *, second: float = 0, valid_s: float = 60.0, may_raise: bool = True) -> ReceivedValue:
+    now = START.after(second)
+    return ReceivedValue(None if limit_a is None else equal(limit_a), now, now.after(valid_s), may_raise)
+
+
+@pytest.mark.requirement("LC-116")
+def test_a_source_counts_with_its_fallback_before_its_first_word_and_after_its_last() -> None:
+    state = ems()
+    assert state.limit_a(START) == equal(16.0)
+    state.received(said(40.0), START)
+    assert state.limit_a(START.after(59.9)) == equal(40.0)
+    assert state.limit_a(START.after(60)) == equal(16.0)
+    limit = state.limit(START.after(60))
+    assert limit is not None
+    assert (limit.source, limit.valid_until) == ("EMS (silent: fallback)", None)
+
+
+@pytest.mark.requirement("LC-116")
+def test_only_an_explicit_word_lifts_a_limit_and_only_for_its_time() -> None:
+    state = ems()
+    state.received(said(None), START)
+    assert state.limit(START.after(30)) is None
+    assert state.sentence(START.after(30)) == "EMS: no limit"
+    assert state.limit_a(START.after(61)) == equal(16.0)
+
+
+@pytest.mark.parametrize(
+    ("in_force_a", "retained_a", "then_a"), [(40.0, 50.0, 40.0), (40.0, 30.0, 30.0), (None, 9.0, 9.0)]
+)
+def test_a_message_of_unknown_age_lowers_but_never_raises(
+    in_force_a: float | None, retained_a: float, then_a: float
+) -> None:
+    state = ems()
+    state.received(said(in_force_a), START)
+    state.received(said(retained_a, second=1, may_raise=False), START.after(1))
+    assert state.limit_a(START.after(2)) == equal(then_a)
+
+
+def test_nonsense_makes_a_source_silent_until_it_is_understood_again() -> None:
+    state = ems()
+    state.received(said(40.0), START)
+    state.lost("no JSON")
+    assert (state.limit_a(START), state.failure, state.state(START)) == (equal(16.0), "no JSON", Freshness.INIT)
+    state.received(said(40.0), START)
+    assert (state.limit_a(START), state.failure) == (equal(40.0), "")
+
+
+def test_watts_become_the_amperes_that_exceed_them_at_no_voltage() -> None:
+    received = ReceivedLimit((20.0, 9.0, 20.0), 3 * 253.0 * 10.0, START.after(60))
+    assert ReceivedValue.of(received, START).limit_a == pytest.approx((10.0, 9.0, 10.0))
+
+
+def test_the_lowest_source_wins_on_each_phase() -> None:
+    ceiling = lowest([FUSE, Limit("grid", (40.0, 80.0, 80.0), AppliesTo.TOTAL, "EMS")])
+    assert ceiling is not None
+    assert ceiling.limit_a == (40.0, 63.0, 63.0)
+    assert ceiling.sources == ("EMS", "fuse", "fuse")
+    assert lowest([]) is None
+
+
+def test_limits_of_other_nodes_and_kinds_do_not_count() -> None:
+    book = LimitBook((FUSE,), {"ems": ems()})
+    assert book.ceiling("garage", AppliesTo.TOTAL, START) is None
+    assert book.ceiling("grid", AppliesTo.CHARGING, START) is None
+
+
+def test_nothing_is_raised_under_a_limit_that_is_about_to_end() -> None:
+    state = ems()
+    book = LimitBook((FUSE,), {"ems": state})
+    assert book.may_raise("grid", START)  # silent: its fallback does not end
+    state.received(said(40.0), START)
+    assert book.may_raise("grid", START.after(30))
+    assert not book.may_raise("grid", START.after(31))
+    assert book.may_raise("garage", START.after(31))
+    assert book.may_raise("grid", START.after(60))

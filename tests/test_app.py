@@ -1,0 +1,93 @@
+"""A gateway that starts, cannot start, and stops: the composition root with real sockets and nobody around."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from local_controller.app import LocalController
+from local_controller.clock import Clock
+from local_controller.config.load import load
+from local_controller.config.models import SiteConfig
+from local_controller.errors import LocalControllerError
+from local_controller.site.effects import ApplyFallback, ApplyLimit
+from local_controller.site.limits import AppliesTo
+from local_controller.station import words
+from local_controller.station.words import EvseId
+
+SITE = """
+site: {{name: Test}}
+csms: {{url: "ws://127.0.0.1:9/ocpp"}}
+listen: {{host: 127.0.0.1, port: {port}}}
+grid_connection: {{fuse_a: 50, contract_a: 40, assumed_base_load_a: 10, meter: main}}
+meters: [{{id: main, device: eastron_sdm630, host: 127.0.0.1, port: {closed}}}]
+brokers: [{{id: mqtt, host: 127.0.0.1, port: {closed}{password}}}]
+limits: [{{id: ems, broker: mqtt, topic: site/limit, fallback_a: 16}}]
+stations: [{{id: CP-1}}, {{id: CP-2, evses: 2}}]
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def config(folder: Path, port: int | None = None, password: str = "") -> SiteConfig:
+    path = folder / "site.yaml"
+    text = SITE.format(port=port or free_port(), closed=free_port(), password=password)
+    path.write_text(text, encoding="utf-8")
+    return load(path)
+
+
+async def test_it_runs_with_everything_around_it_down_and_says_so(tmp_path: Path) -> None:
+    async with LocalController(config(tmp_path), Clock()) as gateway:
+        async with asyncio.timeout(30):
+            while not any(n["code"] == "meter_failed" for n in gateway.picture()["notices"]):
+                await asyncio.sleep(0.05)
+        view = gateway.picture()
+    assert [evse["id"] for evse in view["evses"]] == ["CP-1/1", "CP-2/1", "CP-2/2"]
+    assert view["nodes"][0]["limit_a"] == (16.0, 16.0, 16.0)  # the EMS is silent: its fallback
+    assert view["meters"][0]["state"] == "init"
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+async def test_fuse_and_contract_are_limits_of_the_tree(tmp_path: Path) -> None:
+    gateway = LocalController(config(tmp_path), Clock())
+    sources = [limit.source for limit in gateway.site.book.in_force("grid", AppliesTo.TOTAL, Clock().now())]
+    assert sources[:2] == ["fuse", "grid contract"]
+    await gateway._planner.stop()
+
+
+async def test_a_taken_door_ends_the_start_with_a_remedy_and_leaves_nothing_running(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(LocalControllerError, match=rf"127\.0\.0\.1:{port}: .*choose another listen\.port"):
+            async with LocalController(config(tmp_path, port), Clock()):
+                pytest.fail("it must not start")
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+async def test_a_missing_password_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH_PASSWORD", raising=False)
+    site = config(tmp_path, password=", username: gateway, password_env: NO_SUCH_PASSWORD")
+    with pytest.raises(LocalControllerError, match="set the environment variable NO_SUCH_PASSWORD"):
+        async with LocalController(site, Clock()):
+            pytest.fail("it must not start")
+
+
+async def test_a_limit_for_a_station_without_a_connection_is_dropped_and_the_site_knows(tmp_path: Path) -> None:
+    gateway = LocalController(config(tmp_path), Clock())
+    evse = gateway.site.evses[EvseId("CP-1", 1)]
+    gateway.driver.station_changed("CP-1", words.TransactionStarted(1, "tx"))
+    gateway.apply(ApplyFallback(evse.evse.id, 6.0))
+    gateway.apply(ApplyLimit(evse.evse.id, 10.0, 90.0, urgent=True))
+    assert evse.session is not None
+    assert evse.session.unconfirmed_at is not None
+    await gateway.driver.stop()
+    await gateway._planner.stop()

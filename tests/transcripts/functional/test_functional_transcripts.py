@@ -1,0 +1,84 @@
+"""Each functional block as dialogues, through a proxy with all blocks: one for every action of every version.
+
+What the gateway asks the station meanwhile (its limits, its questions) is answered and left out: neither side of such a
+dialogue can tell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from local_controller.clock import Instant
+from local_controller.rpc import frame as rpc
+from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.effects import Effect, Peer, Send
+from local_controller.station.proxy import StationProxy
+from local_controller.station.words import OcppVersion
+from tests.payloads import actions, mistakes
+from tests.transcripts.dialogue import START, header, own_ids, play_with, version_of
+
+STORIES = sorted(Path(__file__).parent.glob("*.txt"))
+PARAMS = [pytest.param(path, id=path.stem, marks=pytest.mark.requirement(*header(path, "proves"))) for path in STORIES]
+
+
+def spoken(path: Path) -> Iterator[tuple[str, rpc.Frame]]:
+    """What the two peers say in a dialogue: the action it is about, and the message."""
+    asked: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line[8:10] == "> ":
+            frame = rpc.parse(line[10:])
+            action = asked.setdefault(frame.message_id, frame.action or "")
+            yield action, frame
+
+
+class Obedient:
+    """A proxy whose station does what the gateway asks, unseen by the dialogue."""
+
+    deadline = None
+
+    def __init__(self, proxy: StationProxy) -> None:
+        self._proxy = proxy
+        self._unseen(proxy.connected(START), START)
+
+    def receive(self, peer: Peer, text: str, now: Instant) -> list[Effect]:
+        return self._unseen(self._proxy.receive(peer, text, now), now)
+
+    def _unseen(self, effects: list[Effect], now: Instant) -> list[Effect]:
+        seen, todo = [], deque(effects)
+        while todo:
+            effect = todo.popleft()
+            if isinstance(effect, Send) and effect.peer is Peer.STATION and effect.text.startswith('[2,"LC'):
+                answer = rpc.result(rpc.parse(effect.text).message_id, {"status": "Accepted"})
+                todo.extendleft(reversed(self._proxy.receive(Peer.STATION, answer.text, now)))
+            else:
+                seen.append(effect)
+        return seen
+
+
+@pytest.mark.parametrize("path", PARAMS)
+def test_dialogue(path: Path) -> None:
+    proxy, _ = station_proxy("CP-7", version_of(path), StationSettings(), ids=own_ids())
+    play_with(cast(StationProxy, Obedient(proxy)), path)
+
+
+@pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
+def test_its_messages_are_what_the_standard_means(path: Path) -> None:
+    if header(path, "schemas") == ["beyond"]:
+        return
+    for action, frame in spoken(path):
+        is_answer = frame.message_type == rpc.CALLRESULT
+        third = json.dumps(frame.payload)
+        assert mistakes(version_of(path), action, third, is_answer=is_answer) == [], (action, third)
+
+
+@pytest.mark.requirement("LC-150")
+@pytest.mark.parametrize("version", list(OcppVersion))
+def test_every_action_has_its_dialogue(version: OcppVersion) -> None:
+    shown = {action for path in STORIES if version_of(path) is version for action, _ in spoken(path)}
+    assert sorted(set(actions(version)) - shown) == []
