@@ -129,6 +129,22 @@ def test_2_x_the_first_event_names_the_evse_and_later_ones_follow(bench: Any, ve
 
 
 @V2
+def test_2_x_a_transaction_that_began_unseen_belongs_to_the_only_evse(bench: Any, version: OcppVersion) -> None:
+    event = {
+        "eventType": "Updated",
+        "timestamp": "2026-03-02T08:00:00Z",
+        "triggerReason": "MeterValuePeriodic",
+        "seqNo": 7,
+        "transactionInfo": {"transactionId": "old", "chargingState": "Charging"},
+    }
+    one, two = bench(version), bench(version, evses=(1, 2))
+    one.from_station("TransactionEvent", event)
+    two.from_station("TransactionEvent", event)
+    assert told(one, words.TransactionStarted) == [words.TransactionStarted(1, "old", None)]
+    assert told(two, words.TransactionStarted) == []
+
+
+@V2
 def test_2_x_replayed_events_are_no_measurements(bench: Any, version: OcppVersion) -> None:
     b = bench(version)
     values = [{"value": 16.0, "measurand": "Current.Import", "phase": "L1"}]

@@ -53,24 +53,31 @@ class Transactions(Block):
         return [Tell(TransactionUpdated(known.evse, known.transaction_id, event.charging_state))]
 
     def _start(self, event: TransactionEvent, now: Instant) -> list[BlockEffect]:
-        """Also a transaction that began unseen: its first event that names the EVSE starts it for us."""
+        """Also a transaction that began unseen: its first event that tells the EVSE starts it for us."""
         if event.transaction_id in self._state.ended and event.type is not EventType.STARTED:
             return []
-        if event.evse is None:
+        evse = self._evse_of(event)
+        if evse is None:
             return [Note("warning", "transaction_without_evse", {"transaction_id": event.transaction_id})]
-        if event.evse not in self._evses:
-            return [Note("warning", "transaction_on_unknown_evse", {"evse": event.evse})]
+        if evse not in self._evses:
+            return [Note("warning", "transaction_on_unknown_evse", {"evse": evse})]
         effects: list[BlockEffect] = []
-        if (old := self._state.transactions.get(event.evse)) is not None:
+        if (old := self._state.transactions.get(evse)) is not None:
             effects.append(self._end(old))
         started = Transaction(
-            event.evse, event.transaction_id, now, event.id_token, event.remote_start_id, event.charging_state
+            evse, event.transaction_id, now, event.id_token, event.remote_start_id, event.charging_state
         )
-        self._state.transactions[event.evse] = started
-        effects.append(Tell(TransactionStarted(event.evse, event.transaction_id, event.id_token)))
+        self._state.transactions[evse] = started
+        effects.append(Tell(TransactionStarted(evse, event.transaction_id, event.id_token)))
         if event.charging_state is not None:
-            effects.append(Tell(TransactionUpdated(event.evse, event.transaction_id, event.charging_state)))
+            effects.append(Tell(TransactionUpdated(evse, event.transaction_id, event.charging_state)))
         return effects
+
+    def _evse_of(self, event: TransactionEvent) -> int | None:
+        """Only the first event of a transaction must name its EVSE (E01); where there is one, there is no doubt."""
+        if event.evse is not None or len(self._evses) != 1:
+            return event.evse
+        return next(iter(self._evses))
 
     def _end(self, transaction: Transaction) -> Tell:
         del self._state.transactions[transaction.evse]
