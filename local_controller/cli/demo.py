@@ -46,8 +46,8 @@ class Options:
 
 
 def demo(
-    duration: Annotated[float, typer.Option(min=10, help="Simulated seconds after all stations have booted.")] = 1800.0,
-    speed: Annotated[float, typer.Option(min=1, max=60, help="Simulated seconds per second, for everybody.")] = 15.0,
+    duration: Annotated[float, typer.Option(min=10, help="Simulated seconds after all stations have booted.")] = 1300.0,
+    speed: Annotated[float, typer.Option(min=1, max=60, help="Simulated seconds per second, for everybody.")] = 12.0,
     web_port: Annotated[int, typer.Option(help="Port of the page and of /api/v1/site; 0 for any free one.")] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="No picture: progress on standard error, then one line.")
@@ -129,4 +129,7 @@ def _progress(site: dict[str, Any]) -> str:
     )
     limit = " / ".join(f"{a:.1f}" for a in root["limit_a"])
     sessions = sum(evse["limit_a"] is not None for evse in site["evses"])
-    return f"{site['at'][11:19]}  {measured} of {limit} A, {sessions} sessions, worst excess {root['worst_excess_a']:.2f} A"
+    worst = (
+        f"worst excess over the fuse {root['worst_excess_a']:.2f} A, over limits {root['limit_worst_excess_a']:.2f} A"
+    )
+    return f"{site['at'][11:19]}  {measured} of {limit} A, {sessions} sessions, {worst}"

@@ -28,17 +28,12 @@ def _table(*columns: tuple[str, str]) -> Table:
 def _nodes(site: dict[str, Any]) -> Table:
     table = _table(
         ("circuit", "left"), ("phase", "left"), ("", "left"), ("measured", "right"), ("allowed to cars", "right"),
-        ("limit", "right"), ("set by", "left"), ("worst excess so far", "right"),
+        ("limit", "right"), ("set by", "left"), ("worst excess so far", "left"),
     )  # fmt: skip
     for node in site["nodes"]:
         indent = "" if node["parent"] is None else "  "
         for i, phase in enumerate(PHASES):
             measured_a = None if node["measured_a"] is None else node["measured_a"][i]
-            worst = (
-                f"{node['worst_excess_a']:.1f} A, {node['longest_excess_s']:.0f} s"
-                if node["measured_a"]
-                else "not measured"
-            )
             table.add_row(
                 f"{indent}{node['label']}" if i == 0 else "",
                 phase,
@@ -47,9 +42,17 @@ def _nodes(site: dict[str, Any]) -> Table:
                 _amps(node["allowed_to_cars_a"][i]),
                 _amps(node["limit_a"][i]),
                 node["limit_source"][i],
-                worst if i == 0 else "",
+                _excess(node)[i],
             )
     return table
+
+
+def _excess(node: dict[str, Any]) -> tuple[str, str, str]:
+    """Over the fuse, which must stay 0, and over limits, which a limit that drops exceeds until cars follow."""
+    if not node["measured_a"]:
+        return ("not measured", "", "")
+    over_fuse = f"fuse {node['worst_excess_a']:.1f} A, {node['longest_excess_s']:.0f} s"
+    return (over_fuse, f"limit {node['limit_worst_excess_a']:.1f} A, {node['limit_longest_excess_s']:.0f} s", "")
 
 
 def _bar(value_a: float | None, limit_a: float) -> Text:

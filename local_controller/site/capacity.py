@@ -27,15 +27,17 @@ class MeterState:
 
 @dataclass(slots=True)
 class NodeState:
-    """A node of the tree, its meter, its base load and its history of excess.
+    """A node of the tree, its meter, its base load and its history.
 
+    over_fuse, over_limit: what its meter saw above the rating, and above the lowest limit in force.
     held: for each phase in trouble, the monotonic time before which nothing on it is raised, and why.
     """
 
     node: Node
     meter: MeterState | None
     base: BaseLoad = field(default_factory=BaseLoad)
-    excess: Excess = field(default_factory=Excess)
+    over_fuse: Excess = field(default_factory=Excess)
+    over_limit: Excess = field(default_factory=Excess)
     held: dict[int, tuple[float, str]] = field(default_factory=dict)
 
     def hold(self, phase: int, until_s: float, reason: str) -> None:

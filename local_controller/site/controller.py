@@ -236,7 +236,8 @@ class SiteController:
         if ceiling is None:
             return
         over_a = minus(reading.current_a, ceiling.limit_a)
-        state.excess.measured(max(over_a), now)
+        state.over_limit.measured(max(over_a), now)
+        state.over_fuse.measured(max(minus(reading.current_a, state.node.rating_a)), now)
         for phase in PHASES:
             if over_a[phase] > self.settings.pace.tolerance_a:
                 where = f"{state.node.label} {PHASE_NAMES[phase]}"

@@ -19,7 +19,10 @@ from local_controller.site.per_phase import PHASES, PerPhase, total
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node of the tree: what flows, what may flow, what the limit is."""
+    """A node of the tree: what flows, what may flow, what the limit is.
+
+    worst_excess_a and its companions are over the fuse, limit_... over the lowest limit in force, since the start.
+    """
 
     id: str
     label: str
@@ -35,6 +38,9 @@ class NodeView:
     worst_excess_a: float
     longest_excess_s: float
     excess_integral_as: float
+    limit_worst_excess_a: float
+    limit_longest_excess_s: float
+    limit_excess_integral_as: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +142,12 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
         measured_age_s=None if reading is None else round(now.since(reading.asked_at), 2),
         other_loads_a=_rounded(room.base_a),
         allowed_to_cars_a=_rounded(total(evse.exposure(now) for evse in below)),
-        worst_excess_a=round(state.excess.worst_a, 2),
-        longest_excess_s=round(state.excess.longest_s, 1),
-        excess_integral_as=round(state.excess.integral_as, 1),
+        worst_excess_a=round(state.over_fuse.worst_a, 2),
+        longest_excess_s=round(state.over_fuse.longest_s, 1),
+        excess_integral_as=round(state.over_fuse.integral_as, 1),
+        limit_worst_excess_a=round(state.over_limit.worst_a, 2),
+        limit_longest_excess_s=round(state.over_limit.longest_s, 1),
+        limit_excess_integral_as=round(state.over_limit.integral_as, 1),
     )
 
 

@@ -75,7 +75,7 @@ def test_a_rising_building_load_lowers_the_cars_within_seconds() -> None:
     assert sum(over) * 0.5 <= 6.0  # station's and car's own reaction: 0.5 s answer + 3 s, and the poll
     site.run(120)
     assert max(site.flow("grid")) <= 50.0
-    assert site.controller.nodes["grid"].excess.worst_a == pytest.approx(19.0, abs=1.2)
+    assert site.controller.nodes["grid"].over_fuse.worst_a == pytest.approx(19.0, abs=1.2)
 
 
 @pytest.mark.requirement("LC-109", "LC-118")

@@ -130,8 +130,8 @@ class VirtualStation:
             self.obeys.pop(0)
         if self.obeys[0][0] <= now_s and not (self.liar and self.transaction and self.pwm_a):
             self.pwm_a = self.obeys[0][1]
-        if now_s < self.off_until_s:
-            self.pwm_a = 0.0
+        if now_s < self.off_until_s:  # a station that has booted begins with what it knows by then
+            self.pwm_a, self.obeys = 0.0, [(now_s, wanted)]
 
     def draw_a(self) -> dict[Phase, float]:
         if self.car is None or self.transaction is None or self.pwm_a < 6.0 or self.car.paused:

@@ -34,8 +34,9 @@ function nodeRows(node) {
     if (i === 0) {
       const age = node.measured_a ? `, measured ${seconds(node.measured_age_s)} ago` : ", not measured";
       cells.unshift(cell(`${node.label}${age}`, { span: 3 }));
-      const worst = `${amps(node.worst_excess_a)} for ${seconds(node.longest_excess_s)}`;
-      cells.push(cell(node.measured_a ? worst : "–", { span: 3, bad: node.worst_excess_a > 0.05 }));
+      const fuse = `fuse: ${amps(node.worst_excess_a)} for ${seconds(node.longest_excess_s)}`;
+      const limit = `limits: ${amps(node.limit_worst_excess_a)} for ${seconds(node.limit_longest_excess_s)}`;
+      cells.push(cell(node.measured_a ? `${fuse}; ${limit}` : "–", { span: 3, bad: node.worst_excess_a > 0.05 }));
     }
     return row(...cells);
   });
