@@ -267,11 +267,13 @@ class SiteController:
         sessions = [evse for evse in self.evses.values() if evse.session is not None]
         follows = {evse: evse.connected and not evse.defiant(now) for evse in sessions}
         capacities = [capacity(state, self.book, now) for state in self.nodes.values()]
-        exposed = {id_: [(e, e.exposure(now)) for e in below] for id_, below in self._below.items()}
+        worst = {evse: evse.exposure(now) for evse in self.evses.values()}
         return _Moment(
             capacities=capacities,
-            reserved={id_: total(a for e, a in pairs if not follows.get(e, False)) for id_, pairs in exposed.items()},
-            left={c.node: minus(c.available_a, total(worst for _, worst in exposed[c.node])) for c in capacities},
+            reserved={
+                node: total(worst[e] for e in below if not follows.get(e, False)) for node, below in self._below.items()
+            },
+            left={c.node: minus(c.available_a, total(worst[e] for e in self._below[c.node])) for c in capacities},
             followers=[evse for evse in sessions if follows[evse]],
             set_aside=[evse for evse in sessions if not follows[evse]],
         )
