@@ -154,7 +154,7 @@ def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order 
     phases = state.phases()
     exposure_a = state.exposure_a(now)
     left_a, place = room.scarcest(candidate.path, phases)
-    least_a = state.min_a(now)
+    least_a = state.min_a()
     next_step_a = max(state.ordered_a + pace.raise_step_a, least_a)
     grant_a = _whole_tenths(min(candidate.target_a, next_step_a, exposure_a + max(0.0, left_a)))
     if grant_a < least_a or grant_a - state.ordered_a < pace.dead_band_a:

@@ -83,7 +83,8 @@ class Session:
     may_apply: oldest first. ordered_a, ordered_at, unsent_a: the last order, while it may still succeed, and as long as
     it is not on the wire. unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one
     failed before it). refusals: in a row. raise_refused_at: the station keeps its limit but takes no higher one.
-    may_have_fallen_back: it (re)connected since its limit was accepted. is_defiant: measured above its limit.
+    has_drawn: a current was measured, so the phases in use are known. may_have_fallen_back: it (re)connected since its
+    limit was accepted. is_defiant: measured above its limit.
     """
 
     transaction_id: str
@@ -104,6 +105,7 @@ class Session:
     may_have_fallen_back: bool = False
     is_defiant: bool = False
     idle_phases: dict[int, int] = field(default_factory=dict)
+    has_drawn: bool = False
     energy_wh: float | None = None
     departure: datetime | None = None
     start_register_wh: float | None = None
@@ -222,6 +224,7 @@ class EvseState:
     @staticmethod
     def _learn_phases(session: Session) -> None:
         drawn = session.drawn.current_a if session.drawn else ZERO
+        session.has_drawn |= max(drawn) >= PHASE_ON_A
         charging = max(drawn) >= PHASE_PROOF_A
         for phase in PHASES:
             if drawn[phase] > PHASE_ON_A:
@@ -388,13 +391,13 @@ class EvseState:
         session = self.session
         return session is not None and not self.sampled(now) and now.since(session.started_at) > SAMPLE_MAX_AGE_S
 
-    def min_a(self, now: Instant) -> float:
+    def min_a(self) -> float:
         """The least current that lets the car charge.
 
-        A station that takes watts only gets them as if all might flow on one phase; until the phases in use are
-        measured, a three-phase car therefore needs three times the current's worth.
+        A station that takes watts only gets them as if all might flow on one phase; until its car was measured, a
+        three-phase one therefore needs three times the current's worth. A pause does not make that forgotten.
         """
-        if not self.watts_only or self.drawn_a(now) >= PHASE_ON_A:
+        if not self.watts_only or (self.session is not None and self.session.has_drawn):
             return self.evse.min_a
         return self.evse.min_a * len(self.evse.grid_phases) * WATTS_START
 

@@ -77,7 +77,7 @@ def _need(wish: Wish, horizon: Horizon, now: Instant) -> ChargingNeed:
         id=wish.key,
         circuits=wish.path,
         phases=state.phases(),
-        min_a=state.min_a(now),
+        min_a=state.min_a(),
         max_a=max(wish.cap_a, 0.0),
         energy_wh=_energy_left_wh(state),
         departure_s=None if departure is None else (departure - now.utc).total_seconds(),
