@@ -24,7 +24,7 @@ csms: {{url: "ws://127.0.0.1:9/ocpp"}}
 listen: {{host: 127.0.0.1, port: {port}}}
 grid_connection: {{fuse_a: 50, contract_a: 40, assumed_base_load_a: 10, meter: main}}
 meters: [{{id: main, device: eastron_sdm630, host: 127.0.0.1, port: {closed}}}]
-brokers: [{{id: mqtt, host: 127.0.0.1, port: {closed}{password}}}]
+brokers: [{{id: mqtt, host: 127.0.0.1, port: {closed}{broker}}}]
 limits: [{{id: ems, broker: mqtt, topic: site/limit, fallback_a: 16}}]
 stations: [{{id: CP-1}}, {{id: CP-2, evses: 2}}]
 """
@@ -36,19 +36,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def config(folder: Path, port: int | None = None, password: str = "") -> SiteConfig:
+def config(folder: Path, port: int | None = None, broker: str = "") -> SiteConfig:
     path = folder / "site.yaml"
-    text = SITE.format(port=port or free_port(), closed=free_port(), password=password)
+    text = SITE.format(port=port or free_port(), closed=free_port(), broker=broker)
     path.write_text(text, encoding="utf-8")
     return load(path)
 
 
 async def test_it_runs_with_everything_around_it_down_and_says_so(tmp_path: Path) -> None:
-    async with LocalController(config(tmp_path), Clock()) as gateway:
+    told = asyncio.Event()
+    gateway = LocalController(config(tmp_path), Clock())
+    hear = gateway.driver.meter_failed
+    gateway.driver.meter_failed = lambda meter, text: (hear(meter, text), told.set())
+    async with gateway:
         async with asyncio.timeout(30):
-            while not any(n["code"] == "meter_failed" for n in gateway.picture()["notices"]):
-                await asyncio.sleep(0.05)
+            await told.wait()
         view = gateway.picture()
+    assert [notice["code"] for notice in view["notices"]] == ["meter_failed"]
     assert [evse["id"] for evse in view["evses"]] == ["CP-1/1", "CP-2/1", "CP-2/2"]
     assert view["nodes"][0]["limit_a"] == (16.0, 16.0, 16.0)  # the EMS is silent: its fallback
     assert view["meters"][0]["state"] == "init"
@@ -75,7 +79,7 @@ async def test_a_taken_door_ends_the_start_with_a_remedy_and_leaves_nothing_runn
 
 async def test_a_missing_password_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_PASSWORD", raising=False)
-    site = config(tmp_path, password=", username: gateway, password_env: NO_SUCH_PASSWORD")
+    site = config(tmp_path, broker=", username: gateway, password_env: NO_SUCH_PASSWORD")
     with pytest.raises(LocalControllerError, match="set the environment variable NO_SUCH_PASSWORD"):
         async with LocalController(site, Clock()):
             pytest.fail("it must not start")

@@ -47,6 +47,7 @@ class SiteDriver:
         self._plans: set[asyncio.Task[None]] = set()
         self._todo: deque[tuple[SiteEffect, Instant]] = deque()
         self._is_busy = False
+        self._armed_s: float | None = None
 
     def start(self, stations: Stations) -> None:
         """Begin; the running loop's time must run at the clock's speed."""
@@ -86,12 +87,18 @@ class SiteDriver:
     # --- effects -------------------------------------------------------------------------------------------------
 
     def _do(self, entry: Callable[[Instant], Sequence[SiteEffect]]) -> None:
-        """One input. Carrying out an effect may lead to the next input; its effects queue behind those of this one."""
+        """One input. Carrying out an effect may lead to the next input; its effects queue behind those of this one.
+
+        A fault of ours costs this input and a notice, never the meter, station or timer that brought it.
+        """
         now = self._clock.now()
         try:
             self._todo.extend((effect, now) for effect in entry(now))
-        finally:
-            self._arm(now)  # also after a fault of ours: limits must be renewed and ages looked at whatever happened
+        except Exception as fault:
+            log.exception("site_fault")
+            text = f"a fault of the gateway itself ({fault!r}): please report it with the log"
+            self.notices.append((now, Notice("error", "site_fault", text)))
+        self._arm(now)
         if self._is_busy:
             return
         self._is_busy = True
@@ -119,11 +126,19 @@ class SiteDriver:
         self._do(lambda now: self.site.planned(question.number, allocation, now))
 
     def _arm(self, now: Instant) -> None:
+        """Sees to it that the timer rings at the site's deadline; most inputs, such as samples, do not move it."""
+        if self.site.deadline == self._armed_s:
+            return
         if self._timer is not None:
             self._timer.cancel()
-        if self.site.deadline is not None:
-            delay_s = max(_SHORTEST_SLEEP_S, self.site.deadline - now.monotonic_s)
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._do, self.site.expire)
+        self._armed_s = self.site.deadline
+        if self._armed_s is not None:
+            delay_s = max(_SHORTEST_SLEEP_S, self._armed_s - now.monotonic_s)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._ring)
+
+    def _ring(self) -> None:
+        self._armed_s = None
+        self._do(self.site.expire)
 
 
 def _write(notice: Notice) -> None:

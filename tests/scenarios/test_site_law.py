@@ -201,17 +201,18 @@ def unused_room(site: VirtualSite) -> dict[str, float]:
 
 @pytest.mark.requirement("LC-113")
 @settings(SLACK, max_examples=5)
-@given(site=sites(), timeline=steps(*ACTIONS, *TROUBLES))
-def test_when_the_trouble_is_over_no_room_is_left_unused(site: VirtualSite, timeline: list[Any]) -> None:
-    site.connect()
-    site.run(15)
+@given(site=sites(), crowd=st.none() | CARS, timeline=steps(*ACTIONS, *TROUBLES))
+def test_when_the_trouble_is_over_no_room_is_left_unused(
+    site: VirtualSite, crowd: Car | None, timeline: list[Any]
+) -> None:
+    begin(site, crowd)
     for step in timeline:
         perform(site, step)
     recover(site)
     site.run(480)
     wasted = {id_: left_a for id_, left_a in unused_room(site).items() if left_a > 2.5}
     paused = {id_ for id_ in wasted if site.controller.evses[_evse(site, id_)].ordered_a == 0.0 and wasted[id_] < 6.1}
-    assert not wasted.keys() - paused, (wasted, {k.id: k for k in site.controller.evses.values()})
+    assert not wasted.keys() - paused, wasted
     before = len(site.orders)
     site.run(90)
     renewals = 3 * len(site.stations)  # two in 90 s, and a step
@@ -230,13 +231,13 @@ REACTION_S = 1.0 + 7.5 + 7.5 + 8.0 + 1.0
 @settings(SLACK, max_examples=6)
 @given(
     site=sites(),
+    crowd=st.none() | CARS,
     timeline=steps("plug", "plug", "plug", "unplug", "rest", "resume", "limit", "lift", "base", "base"),
 )
 def test_cars_never_take_more_than_there_was_room_for_when_they_last_could_react(
-    site: VirtualSite, timeline: list[Any]
+    site: VirtualSite, crowd: Car | None, timeline: list[Any]
 ) -> None:
-    site.connect()
-    site.run(15)
+    begin(site, crowd)
     room, base_a = Room(site), list(site.base(0.0))
     site.on_step.append(room.look)
     for step in timeline:
