@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 CODE   := local_controller optimizer site_simulator
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema
+.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,6 +47,9 @@ schema: $(VENV)/run  ## regenerates site_configs/schema.json
 
 ocpp-coverage: $(VENV)/dev  ## regenerates docs/ocpp-coverage.md from the tests' markers
 	$(BIN)/python docs/make_ocpp_coverage.py
+
+bench-relay: $(VENV)/dev  ## the relay beside nginx and a naive relay: one JSON object a line (needs nginx, 2 cores; ARGS=--quick)
+	@$(BIN)/python benchmarks/relay $(ARGS)
 
 lock: $(VENV)/dev  ## renews the hash-pinned requirement files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

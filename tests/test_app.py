@@ -91,6 +91,7 @@ async def test_a_limit_for_a_station_without_a_connection_is_dropped_and_the_sit
     gateway.driver.station_changed("CP-1", words.TransactionStarted(1, "tx"))
     gateway.apply(ApplyFallback(evse.evse.id, 6.0))
     gateway.apply(ApplyLimit(evse.evse.id, 10.0, 90.0, urgent=True))
+    await asyncio.sleep(0)
     assert evse.session is not None
     assert evse.session.unconfirmed_at is not None
     await gateway.driver.stop()

@@ -20,6 +20,7 @@ from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, Sit
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.readings import MeterReading
 from local_controller.station.effects import CsmsLimitChanged, StationFact
+from local_controller.station.words import Measured
 
 KEPT_NOTICES = 200
 _SHORTEST_SLEEP_S = 0.01  # a deadline that does not move must not occupy the loop
@@ -48,6 +49,7 @@ class SiteDriver:
         self._todo: deque[tuple[SiteEffect, Instant]] = deque()
         self._is_busy = False
         self._armed_s: float | None = None
+        self._news: list[tuple[str, StationFact | CsmsLimitChanged, Instant]] = []
 
     def start(self, stations: Stations) -> None:
         """Begin; the running loop's time must run at the clock's speed."""
@@ -81,8 +83,20 @@ class SiteDriver:
         self._do(lambda now: self.site.limit_source_failed(source, text, now))
 
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged) -> None:
-        """A fact about a station."""
-        self._do(lambda now: self.site.station_changed(station, fact, now))
+        """A fact about a station. The site reacts once to all facts of one turn of the event loop.
+
+        A reaction looks at every EVSE: when hundreds of stations come back at once, one per fact would take minutes.
+        """
+        if isinstance(fact, Measured) and not self._news:
+            self._do(lambda now: self.site.station_changed(station, fact, now))
+            return
+        if not self._news:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._news.append((station, fact, self._clock.now()))
+
+    def _tell(self) -> None:
+        news, self._news = self._news, []
+        self._do(lambda now: self.site.stations_changed(news, now))
 
     # --- effects -------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ input that reported it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -134,6 +134,13 @@ class SiteController:
         """
         effects = self._station_fact(station, fact, now)
         return effects if isinstance(fact, words.Measured) else [*effects, *self._react(now)]
+
+    def stations_changed(
+        self, facts: Iterable[tuple[str, StationFact | CsmsLimitChanged, Instant]], now: Instant
+    ) -> list[SiteEffect]:
+        """As `station_changed` for several facts, each with the moment it was told, in their order; one reaction to all."""
+        told = [effect for station, fact, at in facts for effect in self._station_fact(station, fact, at)]
+        return [*told, *self._react(now)]
 
     def planned(self, number: int, allocation: Allocation, now: Instant) -> list[SiteEffect]:
         """The answer to `Solve(number, ...)`; an outdated one is dropped."""

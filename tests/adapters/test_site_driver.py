@@ -79,9 +79,11 @@ def with_a_car(driver: SiteDriver) -> ObedientStations:
 
 async def test_answers_within_the_order_do_not_overtake_the_orders_behind_it(driver: SiteDriver) -> None:
     stations = with_a_car(driver)
+    await asyncio.sleep(0)
     depth = []
     stations.then = lambda: depth.append(len(driver._todo))
     driver.limit_received("ems", ReceivedLimit((9.0, 9.0, 9.0), None, Clock().now().after(60.0)))
+    await asyncio.sleep(0)
     orders = [e.limit_a for e in stations.applied if isinstance(e, ApplyLimit)]
     assert sum(orders[-3:]) <= 9.0
     assert not driver._todo
