@@ -34,7 +34,7 @@ def test_no_fuse_and_no_limit_is_exceeded_for_longer_than_stations_need(main_job
         f" integral {over_limit_as:.1f} A·s on the worst phase; bound {BOUND_S:.1f} s"
     )
     assert results.stations == 20
-    assert 0 < results.longest_excess_s <= BOUND_S, "the building's step must be seen, and answered in time"
+    assert results.longest_excess_s <= BOUND_S, "the building's step must be answered in time, if it found no room"
     assert 0 < results.limit_longest_excess_s <= BOUND_S, "the cut must be seen, and answered in time"
     jump_a = max(change_a for _, change_a in STEPS)
     assert results.worst_excess_a <= jump_a, "nothing but the building's step may exceed a fuse"
