@@ -77,7 +77,7 @@ class StationDriver:
         try:
             self._carry_out(act(self.proxy, now), now)
             self._arm(now)
-        except Exception as fault:  # noqa: BLE001 - the only one: our fault ends this station's task, never the site
+        except Exception as fault:  # noqa: BLE001 - our fault ends this station's task, never the site
             self._fail(fault, now)
 
     # --- reading -------------------------------------------------------------------------------------------------

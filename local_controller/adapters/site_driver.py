@@ -108,7 +108,7 @@ class SiteDriver:
         now = self._clock.now()
         try:
             self._todo.extend((effect, now) for effect in entry(now))
-        except Exception as fault:
+        except Exception as fault:  # our fault costs this input, never the site; StationDriver has its counterpart
             log.exception("site_fault")
             text = f"a fault of the gateway itself ({fault!r}): please report it with the log"
             self.notices.append((now, Notice("error", "site_fault", text)))

@@ -14,7 +14,7 @@ import msgspec
 
 from local_controller.clock import Instant
 from local_controller.errors import SourceError
-from local_controller.site.readings import PerPhase
+from local_controller.site.per_phase import PerPhase
 
 MAX_PAYLOAD_BYTES = 65_536
 """A limit fits in 200 bytes; the bound keeps a wrong topic from costing time."""

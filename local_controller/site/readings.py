@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from local_controller.clock import Instant
-
-PerPhase = tuple[float, float, float]
-"""One value for each phase of the grid: L1, L2, L3."""
+from local_controller.site.per_phase import PerPhase
 
 VOLTAGE_WINDOW_V = (180.0, 270.0)
 """Line to neutral. A wrong address or word order nearly always lands outside."""

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_controller.clock import Instant
-from local_controller.site.readings import Doubt, MeterReading, PerPhase, implausible
+from local_controller.site.per_phase import PerPhase
+from local_controller.site.readings import Doubt, MeterReading, implausible
 
 NOW = Instant(0.0, datetime(2026, 11, 22, tzinfo=UTC))
 HONEST = MeterReading(

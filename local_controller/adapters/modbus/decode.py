@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from local_controller.adapters.modbus.device import Device, Point, WireType, registers_of
 from local_controller.clock import Instant
 from local_controller.errors import SourceError
-from local_controller.site.readings import MeterReading, PerPhase
+from local_controller.site.per_phase import PerPhase
+from local_controller.site.readings import MeterReading
 
 Registers = Mapping[int, int]
 """Address on the wire -> 16 bit content."""
