@@ -3,7 +3,6 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-CODE   := local_controller optimizer site_simulator
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay
 

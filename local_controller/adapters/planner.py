@@ -35,9 +35,8 @@ log = structlog.get_logger(__name__)
 
 def _prepare() -> None:
     """Make the worker polite and mortal, and import the solver before the first question."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole terminal; the gateway ends its worker itself
+    # Ctrl-C reaches the whole terminal; the gateway ends its worker itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import optimizer.solve  # noqa: F401, PLC0415 - scipy belongs into this process only
 

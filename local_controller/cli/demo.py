@@ -6,9 +6,8 @@ import asyncio
 import json
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +20,7 @@ from local_controller.cli.demo_peers import SimulatedSite, broker, free_ports, s
 from local_controller.cli.demo_site_file import site_file
 from local_controller.cli.logs import configure
 from local_controller.cli.picture import picture
-from local_controller.clock import Clock
+from local_controller.clock import Clock, scaled_clock
 from local_controller.config.load import load
 from local_controller.errors import LocalControllerError
 from site_simulator.clock import ScaledEventLoop, SimClock
@@ -59,8 +58,7 @@ def demo(
     served as a page. Ends by itself, with one line of JSON that says what the simulated fuses saw.
     """
     options = Options(duration, speed, web_port, as_json)
-    origin_s = time.monotonic()
-    clock = Clock(speed, origin_s, datetime.now(UTC) - timedelta(seconds=time.monotonic() - origin_s))
+    clock = scaled_clock(speed)
     try:
         with tempfile.TemporaryDirectory(prefix="local-controller-demo-") as folder:
             result = _on_compressed_clock(options, clock, Path(folder))
