@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,10 +31,20 @@ def run(
     """
     configure(log_level, as_json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()))
     try:
-        asyncio.run(_until_stopped(load(site)))
+        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+            runner.run(_until_stopped(load(site)))
     except LocalControllerError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it exists: asyncio's own takes 256 KiB per TLS connection and twice the time per message."""
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not on every platform
+
+    return uvloop.new_event_loop
 
 
 async def _until_stopped(config: SiteConfig) -> None:

@@ -21,8 +21,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 
 from local_controller.adapters import driver as driver_module
-from local_controller.adapters.csms_client import CsmsConnection, CsmsSettings, LegSettings
+from local_controller.adapters.csms_client import CsmsSettings
 from local_controller.adapters.driver import Outlets
+from local_controller.adapters.leg import LegSettings
 from local_controller.adapters.station_server import ServerSettings, StationServer
 from local_controller.clock import Clock, Instant
 from local_controller.rpc.frame import Frame
@@ -30,6 +31,7 @@ from local_controller.station.block import Block, BlockEffect, OwnCall, Urgency
 from local_controller.station.effects import CsmsLimitChanged, Fate, Peer, StationFact, Tell, Trace
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import Connected, Disconnected, OcppVersion, UnitLearnt
+from tests.robust_client import RobustClient
 
 MIB = 1024 * 1024
 QUIET = LegSettings(ping_interval_s=0.0)
@@ -393,7 +395,10 @@ async def test_a_peer_that_says_goodbye_but_holds_the_line_is_cut_off() -> None:
 @pytest.mark.requirement("LC-014", "LC-033")
 @pytest.mark.parametrize("who", ["station", "csms"])
 async def test_eight_mebibytes_pass_nine_close_the_leg_and_others_do_not_notice(who: str) -> None:
-    robust = {"create_connection": CsmsConnection}  # the plain one fails when closed with much unsent
+    robust = {
+        "create_connection": RobustClient,
+        "close_timeout": 0.9,
+    }  # the plain one fails when closed with much unsent
     async with site_with() as site, site.pair("CP-1") as bystanders, site.pair("CP-2", **robust) as pair:
         sender, receiver = pair if who == "station" else pair[::-1]
         large = '[6,"e","NotifyPeriodicEventStream",{"data":"' + "x" * (8 * MIB - 64) + '"}]'
@@ -457,18 +462,12 @@ async def test_a_second_connection_with_the_same_credentials_replaces_the_first_
 
 
 @pytest.mark.requirement("LC-016")
-async def test_the_site_hears_of_the_end_of_the_first_before_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = driver_module.StationDriver._read_messages
-
-    async def slowly(self: Any, peer: Peer, leg: Any) -> None:
-        try:
-            await read(self, peer, leg)
-        finally:
-            await asyncio.sleep(0.1)
-
-    monkeypatch.setattr(driver_module.StationDriver, "_read_messages", slowly)
-    async with site_with() as site, site.pair(), site.pair():
-        assert [type(fact) for _, fact in site.facts] == [Connected, Disconnected, Connected]
+async def test_the_site_hears_of_the_end_of_the_first_before_the_second() -> None:
+    async with site_with() as site, site.raw_station():  # never finishes the closing handshake
+        old_csms = await site.csms.socket()
+        async with site.pair():
+            assert old_csms.close_code == 1001
+            assert [type(fact) for _, fact in site.facts] == [Connected, Disconnected, Connected]
 
 
 @pytest.mark.requirement("LC-016")
