@@ -35,7 +35,7 @@ def located(document: Document, path: Path, message: str, *, of_key: bool = Fals
 
 def _is_told(detail: ErrorDetails, document: Document) -> bool:
     """A list whose items are all wrong counts as too short as well: that is no news."""
-    return not (detail["type"] == "too_short" and document.exists((*detail["loc"], 0)))
+    return not (detail["type"] == "too_short" and document.exists((*_as_written(detail["loc"], document), 0)))
 
 
 def _mistake(detail: ErrorDetails, document: Document) -> Mistake:
