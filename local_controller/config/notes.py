@@ -84,7 +84,7 @@ def _without_stations(config: SiteConfig) -> Iterator[str]:
             if is_pattern(name) and not any(Assignment([[name]]).of(station.id) == 0 for station in config.stations):
                 yield f"CSMS {csms.label}: {name} fits no station of this file"
         if position not in busy:
-            yield f"CSMS {csms.label} has no station: CSMSs before it name all"
+            yield f"CSMS {csms.label} has no station: others have them all"
 
 
 def _without_versions(config: SiteConfig) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_what_is_sound_but_surprises_is_noted() -> None:
         "  - {id: other, urls: {ocpp2.0.1: 'ws://b'}}\n"
     ) == [
         "CSMS fleet: ROOF-? fits no station of this file",
-        "CSMS other has no station: CSMSs before it name all",
+        "CSMS other has no station: others have them all",
         "CSMS other has no address for ocpp1.6, ocpp2.1: stations that speak nothing else have no version in common with it",
     ]
 
@@ -168,6 +169,20 @@ def test_prefixes_of_paths_are_kept_without_a_slash_at_the_end() -> None:
 )  # fmt: skip
 def test_a_mistake_about_the_door_is_told_where_it_stands(listen: str, expected: str) -> None:
     assert mistakes(f"csms: {{url: 'ws://a'}}\nlisten: {{{listen}}}") == [expected]
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_examples_of_the_reference_are_sound(pair: tuple[Path, Path]) -> None:
+    """With real files in place of those that it names, and the stations that it speaks of."""
+    certificate, key = pair
+    text = (ROOT / "docs" / "site-configuration.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(examples) >= 4
+    for example in examples:
+        here = re.sub(r"/etc/\S+\.pem", str(certificate), re.sub(r"/etc/\S+\.key", str(key), example))
+        assert told(here, SITE.replace("{id: YARD-1}", "{id: YARD-7}, {id: LOBBY-1}")) == []
 
 
 # --- certificates and keys --------------------------------------------------------------------------------------------
