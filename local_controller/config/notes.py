@@ -80,8 +80,9 @@ def _without_stations(config: SiteConfig) -> Iterator[str]:
     assignment = Assignment(csms.stations for csms in config.csms)
     busy = {assignment.of(station.id) for station in config.stations}
     for position, csms in enumerate(config.csms):
-        for name in csms.stations or ():
-            if is_pattern(name) and not any(Assignment([[name]]).of(station.id) == 0 for station in config.stations):
+        for name in filter(is_pattern, csms.stations or ()):
+            alone = Assignment([[name]])
+            if all(alone.of(station.id) is None for station in config.stations):
                 yield f"CSMS {csms.label}: {name} fits no station of this file"
         if position not in busy:
             yield f"CSMS {csms.label} has no station: others have them all"
