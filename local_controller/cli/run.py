@@ -26,7 +26,7 @@ def run(
 ) -> None:
     """Controls the site that the file describes.
 
-    Stations connect to `listen`, their messages are relayed to `csms.url`; logs go to standard error.
+    Stations connect to `listen`, their messages are relayed to their `csms`; logs go to standard error.
     Ends with 0 after SIGTERM or Ctrl-C, and with 1 and a reason if it cannot start.
     """
     configure(log_level, as_json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()))
