@@ -17,14 +17,14 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from local_controller.adapters.csms_client import CsmsSettings
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
 from local_controller.adapters.planner import Planner
+from local_controller.adapters.settings import door_settings, residents
 from local_controller.adapters.site_driver import SiteDriver
-from local_controller.adapters.station_server import ServerSettings, StationServer
+from local_controller.adapters.station_server import StationServer
 from local_controller.adapters.trace_store import TraceStore
 from local_controller.adapters.web.server import WebServer
 from local_controller.clock import Clock, Instant
@@ -63,10 +63,11 @@ class LocalController:
         self.driver = SiteDriver(self.site, self._planner, clock)
         self._charging: dict[str, SmartCharging] = {}
         self._trace = _trace(config)
+        self._residents = residents(config)
         self.stations = StationServer(
-            ServerSettings(config.listen.host, config.listen.port, CsmsSettings(config.csms.url)),
+            door_settings(config),
             clock,
-            known={station.id for station in config.stations}.__contains__,
+            resident=lambda identity: self._residents.get(identity.casefold()),
             make_proxy=self._make_proxy,
             outlets=Outlets(
                 lambda station, fact, _now: self.driver.station_changed(station, fact),
@@ -101,7 +102,8 @@ class LocalController:
             await self._started(self._trace.start, self._trace.stop)
         await self._open_the_door()
         listen = self._config.listen
-        log.info("running", site=self._config.site.name, stations=f"ws://{listen.host}:{self.stations.port}/<identity>")
+        doors = [f"{listen.host}:{port}" for port in self.stations.ports]
+        log.info("running", site=self._config.site.name, doors=doors)
 
     async def _started(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
         await start()

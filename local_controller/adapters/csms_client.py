@@ -19,17 +19,19 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.leg import Leg, LegSettings
+from local_controller.adapters.routing import Upstream, offers
+from local_controller.station.words import OcppVersion
 
 
 @dataclass(frozen=True, slots=True)
 class CsmsSettings:
-    """Where the CSMS is.
+    """A CSMS and how it is dialled.
 
-    url: ws:// or wss:// address to which "/" and the identity are appended. dial_timeout_s: when a CSMS that does not
-    answer counts as unreachable. tls: for wss; None verifies chain and host name with the system's authorities (LC-010).
+    upstream: its addresses. dial_timeout_s: when a CSMS that does not answer counts as unreachable. tls: for wss; None
+    verifies chain and host name with the system's authorities (LC-010).
     """
 
-    url: str
+    upstream: Upstream
     leg: LegSettings = field(default_factory=LegSettings)
     dial_timeout_s: float = 8.0
     tls: ssl.SSLContext | None = None
@@ -46,17 +48,31 @@ class Refusal:
     is_tls_failure: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a station says of itself, and we in its name.
+
+    segment: its identity as it encoded it (LC-001). headers: those of its request; `Authorization` (LC-006; ISO-8859-1
+    keeps every byte) and `User-Agent` are passed on.
+    """
+
+    segment: str
+    headers: Headers
+
+
 class CsmsLeg(Leg):
     """Our end of the upstream leg."""
 
     def __init__(
-        self, settings: CsmsSettings, uri: WebSocketURI, offer: Sequence[Subprotocol], large_messages: LargeMessages
+        self, settings: CsmsSettings, uri: WebSocketURI, offer: Sequence[OcppVersion], large_messages: LargeMessages
     ) -> None:
         leg = settings.leg
+        subprotocols = [Subprotocol(version.value) for version in offer]
         protocol = ClientProtocol(
-            uri, subprotocols=offer, extensions=leg.client_extensions(), max_size=leg.max_message_bytes
+            uri, subprotocols=subprotocols, extensions=leg.client_extensions(), max_size=leg.max_message_bytes
         )
         super().__init__(protocol, leg, large_messages)
+        self.offer = tuple(offer)
         self.answered: asyncio.Future[None] = self._loop.create_future()
         self.client = protocol
 
@@ -64,6 +80,13 @@ class CsmsLeg(Leg):
     def subprotocol(self) -> Subprotocol | None:
         """What the CSMS chose."""
         return self.protocol.subprotocol
+
+    @property
+    def version(self) -> OcppVersion | None:
+        """The version to read messages in; a CSMS that names none can only have meant the only one offered."""
+        if self.subprotocol is not None:
+            return OcppVersion(self.subprotocol)
+        return self.offer[0] if len(self.offer) == 1 else None
 
     def ask(self, station: Headers) -> None:
         """Sends our half of the handshake, in the words of the station's own."""
@@ -86,21 +109,43 @@ class CsmsLeg(Leg):
             self.answered.set_exception(self.protocol.handshake_exc or EOFError("connection closed"))
 
 
-async def dial(
+async def connect(
     settings: CsmsSettings,
-    segment: str,
-    offer: Sequence[Subprotocol],
-    station: Headers,
+    station: Introduction,
+    offer: Sequence[OcppVersion],
     large_messages: LargeMessages,
 ) -> CsmsLeg | Refusal:
-    """Opens the upstream leg, offering these versions in this order (LC-003).
+    """Opens the upstream leg at the first of the CSMS's addresses that takes one of these versions; else its first refusal.
 
-    segment: the identity as the station encoded it (LC-001). station: the headers of its request; `Authorization`
-    (LC-006; ISO-8859-1 keeps every byte) and `User-Agent` are passed on. A refusal with 4xx or 5xx keeps its status, all
+    A CSMS with one address is dialled once, and what it answers is the answer, also if it names no version.
+    """
+    refusal: Refusal | None = None
+    dials = offers(settings.upstream, offer)
+    for number, (url, versions) in enumerate(dials, 1):
+        answer = await dial(settings, url, station, versions, large_messages)
+        if isinstance(answer, Refusal):
+            refusal = refusal or answer
+        elif answer.subprotocol is None and number < len(dials):
+            await answer.end(1000)
+        else:
+            return answer
+    return refusal or Refusal(503, "the CSMS has no address for these versions")
+
+
+async def dial(
+    settings: CsmsSettings,
+    url: str,
+    station: Introduction,
+    offer: Sequence[OcppVersion],
+    large_messages: LargeMessages,
+) -> CsmsLeg | Refusal:
+    """Opens the upstream leg at one address, offering these versions in this order (LC-003).
+
+    url: ws:// or wss:// address to which "/" and the segment are appended. A refusal with 4xx or 5xx keeps its status, all
     else is 503 (LC-002); redirects are not followed, since credentials go to the configured host only.
     """
     try:
-        uri = parse_uri(f"{settings.url.rstrip('/')}/{segment}")
+        uri = parse_uri(f"{url.rstrip('/')}/{station.segment}")
     except InvalidURI as fault:
         return Refusal(503, str(fault))
     leg = CsmsLeg(settings, uri, offer, large_messages)
@@ -109,7 +154,7 @@ async def dial(
             await asyncio.get_running_loop().create_connection(
                 lambda: leg, uri.host, uri.port, ssl=(settings.tls or True) if uri.secure else None
             )
-            leg.ask(station)
+            leg.ask(station.headers)
             await leg.answered
     except InvalidStatus as refused:
         return _refusal(refused.response)

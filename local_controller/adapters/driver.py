@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
-from local_controller.adapters.leg import PRESSURE, Ear, Leg
+from local_controller.adapters.leg import PRESSURE, RATE, Ear, Leg
+from local_controller.adapters.rates import MessageRate
 from local_controller.clock import Clock, Instant
 from local_controller.station.effects import Close, CsmsLimitChanged, Effect, Note, Peer, Send, StationFact, Tell, Trace
 from local_controller.station.proxy import StationProxy
@@ -39,15 +40,21 @@ class StationDriver:
     """One station's proxy, its two legs and its timer."""
 
     def __init__(
-        self, identity: str, proxy: StationProxy, legs: Mapping[Peer, Leg], clock: Clock, outlets: Outlets
+        self,
+        proxy: StationProxy,
+        legs: Mapping[Peer, Leg],
+        clock: Clock,
+        outlets: Outlets,
+        rate: MessageRate,
     ) -> None:
-        """Both legs must be open; `start` does the rest."""
-        self.identity = identity
+        """Both legs must be open; `start` does the rest. rate: how much the station may say."""
+        self.identity = proxy.identity
         self.proxy = proxy
         self._legs = legs
         self._clock = clock
         self._outlets = outlets
-        self._log = outlets.log.bind(station=identity)
+        self._rate = rate
+        self._log = outlets.log.bind(station=proxy.identity)
         self._todo: deque[tuple[Iterable[Effect], Instant]] = deque()
         self._is_busy = False
         self._has_failed = False
@@ -86,6 +93,8 @@ class StationDriver:
             if self._has_failed:
                 return
             now = self._clock.now()
+            if peer is Peer.STATION and (pause_s := self._rate.take(now.monotonic_s)) > 0:
+                self._rest(pause_s)
             try:
                 self._carry_out(self.proxy.receive(peer, text, now), now)
                 self._arm(now)
@@ -99,6 +108,12 @@ class StationDriver:
             self._pressed(peer, is_full)
 
         return Ear(text, ended, pressure)
+
+    def _rest(self, pause_s: float) -> None:
+        """A station that talks too much is not read for a while: nothing is lost, and others are not disturbed (LC-033)."""
+        leg = self._legs[Peer.STATION]
+        leg.hold(RATE)
+        asyncio.get_running_loop().call_later(pause_s, leg.release, RATE)
 
     def _pressed(self, peer: Peer, is_full: bool) -> None:
         """Both legs are read only while both take what is sent: answers and own CALLs go back to where CALLs come from."""

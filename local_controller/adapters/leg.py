@@ -56,6 +56,7 @@ class LegSettings:
     close_timeout_s: float = 0.9
     compress: bool = False
     max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_head_bytes: int = MAX_HEAD_BYTES
 
     def server_extensions(self) -> list[ServerPerMessageDeflateFactory] | None:
         """What we accept as a server, in the words of `websockets`."""
@@ -114,6 +115,10 @@ class Leg(asyncio.Protocol):
     def not_opened(self) -> None:
         """The opening handshake has failed, or the connection was lost before its end."""
         raise NotImplementedError
+
+    def head_too_long(self) -> None:
+        """The peer's half of the opening handshake exceeds all bounds."""
+        self.abort()
 
     def flush(self) -> None:
         """Sends what `protocol` wants to be sent."""
@@ -270,8 +275,9 @@ class Leg(asyncio.Protocol):
             self._tell_opened()
             if rest:
                 self._read(rest)
-        elif len(self._head) > MAX_HEAD_BYTES:
-            self.abort()
+        elif len(self._head) > self._settings.max_head_bytes:
+            self._read = _ignore
+            self.head_too_long()
 
     def _read_refusal(self, data: bytes) -> None:
         self.protocol.receive_data(data)

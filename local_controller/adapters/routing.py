@@ -67,17 +67,6 @@ class Routes:
         return None if position is None else self._upstreams[position]
 
 
-class Identities:
-    """The stations of a site in the spelling of its file, whatever case of letters a station uses (identifierString)."""
-
-    def __init__(self, identities: Iterable[str]) -> None:
-        self._spelling = {identity.casefold(): identity for identity in identities}
-
-    def of(self, identity: str) -> str | None:
-        """As the site file spells it; None for a stranger."""
-        return self._spelling.get(identity.casefold())
-
-
 def offers(upstream: Upstream, versions: Sequence[OcppVersion]) -> list[tuple[str, list[OcppVersion]]]:
     """The dials to try one after the other: an address, and the versions to offer there in the station's order (LC-003).
 

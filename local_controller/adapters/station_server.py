@@ -11,9 +11,10 @@ newcomer shows the same credentials, or the first no longer answers a ping; othe
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
 from urllib.parse import unquote
@@ -21,14 +22,15 @@ from urllib.parse import unquote
 from websockets.exceptions import InvalidHeader
 from websockets.headers import parse_subprotocol
 from websockets.http11 import Request, Response
-from websockets.protocol import State
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
-from local_controller.adapters.csms_client import CsmsLeg, CsmsSettings, Refusal, dial
+from local_controller.adapters.csms_client import CsmsLeg, CsmsSettings, Introduction, Refusal, connect
 from local_controller.adapters.driver import Outlets, StationDriver
 from local_controller.adapters.large_messages import LargeMessages
-from local_controller.adapters.leg import ROOM, Leg, LegSettings
+from local_controller.adapters.leg import ROOM, LegSettings
+from local_controller.adapters.rates import ConnectionRates, MessageRate
+from local_controller.adapters.routing import is_open_path
+from local_controller.adapters.station_leg import StationLeg
+from local_controller.adapters.tls_door import TlsDoor, TlsFailure
 from local_controller.clock import Clock, Instant
 from local_controller.station.effects import Peer
 from local_controller.station.proxy import StationProxy
@@ -36,109 +38,53 @@ from local_controller.station.words import OcppVersion
 
 BACKLOG = 4096  # with 100, a site of 500 stations took three times as long to come back after a power cut
 ALIVE_S = 2.0  # a station that is there answers a ping within this time
-_VERSIONS = frozenset(version.value for version in OcppVersion)
+_VERSIONS = {version.value: version for version in OcppVersion}
 
 MakeProxy = Callable[[str, OcppVersion, Instant], StationProxy]
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """Where stations find us, and where we find the CSMS. port: 0 for any free one.
-
-    handshake_timeout_s: for a station's half of the opening handshake, and before it for that of TLS.
-    """
+class Door:
+    """One address that stations dial. port: 0 for any free one. tls: None for ws://."""
 
     host: str
     port: int
-    csms: CsmsSettings
-    leg: LegSettings = field(default_factory=LegSettings)
     tls: ssl.SSLContext | None = None
-    handshake_timeout_s: float = 10.0
 
 
-class StationLeg(Leg):
-    """Our end of the downstream leg."""
+@dataclass(frozen=True, slots=True)
+class DoorLimits:
+    """What the stations' side bears (LC-033); the site file explains each."""
 
-    def __init__(
-        self, settings: ServerSettings, large_messages: LargeMessages, admit: Callable[[StationLeg], None]
-    ) -> None:
-        leg = settings.leg
-        self.server = ServerProtocol(extensions=leg.server_extensions(), max_size=leg.max_message_bytes)
-        super().__init__(self.server, leg, large_messages)
-        self._admit = admit
-        self._patience_s = settings.handshake_timeout_s
-        self._deadline: asyncio.TimerHandle | None = None
-        self._request: Request | None = None
-
-    @property
-    def request(self) -> Request:
-        """What the station asked for; only until it is answered."""
-        assert self._request is not None  # noqa: S101 - misuse by us
-        return self._request
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A request that dribbles in has so long and no longer."""
-        self._deadline = self._loop.call_later(self._patience_s, self.abort)
-        super().connection_made(transport)
-
-    def opened(self, message: Request | Response) -> None:
-        """The request is complete: let somebody judge it."""
-        assert isinstance(message, Request)  # noqa: S101 - what a server receives
-        self._be_patient()
-        self._request = message
-        self._admit(self)
-
-    def not_opened(self) -> None:
-        """The request is none, or the station has left: the protocol has answered what there is to answer."""
-        self._be_patient()
-
-    def _be_patient(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-
-    def accept(self) -> Response:
-        """The answer 101, or another one if the request has a fault; it is not sent yet."""
-        return self.server.accept(self.request)
-
-    def answer(self, response: Response) -> bool:
-        """Sends the answer; False if the station has not waited for it."""
-        self._request = None
-        if self.protocol.state is not State.CONNECTING or self.gone.done():
-            return False
-        self.server.send_response(response)
-        self.flush()
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            self._abort_later()
-        return self.is_open
-
-    def refuse(self, status: int, text: str, headers: Sequence[tuple[str, str]] = ()) -> None:
-        """Answers with an error."""
-        response = self.server.reject(HTTPStatus.SERVICE_UNAVAILABLE, text)
-        response.status_code = status
-        response.reason_phrase = next((one.phrase for one in HTTPStatus if one == status), "Refused by the CSMS")
-        for name, value in headers:
-            response.headers[name] = value
-        self.answer(response)
-
-    def refuse_as(self, refusal: Refusal) -> None:
-        """Passes a refusal of the CSMS on (LC-002)."""
-        headers = [("WWW-Authenticate", challenge) for challenge in refusal.challenges]
-        if refusal.retry_after is not None:
-            headers.append(("Retry-After", refusal.retry_after))
-        self.refuse(refusal.status, f"{refusal.reason}\n", headers)
+    connections_per_minute_per_address: float = 1200.0
+    connections_per_minute_per_station: float = 60.0
+    handshake_timeout_s: float = 20.0
+    messages_per_second_per_station: float = 100.0
+    message_burst: float = 500.0
+    max_connections: int = 4096
 
 
-class _TlsGate(asyncio.Protocol):
-    """A new connection on which TLS comes first. We start it ourselves, since a server's own would fail in silence."""
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where stations find us. path_prefixes: what may stand before the identity; None for anything."""
 
-    def __init__(self, encrypt: Callable[[asyncio.Transport], None]) -> None:
-        self._encrypt = encrypt
+    doors: tuple[Door, ...]
+    leg: LegSettings = field(default_factory=LegSettings)
+    limits: DoorLimits = field(default_factory=DoorLimits)
+    path_prefixes: Sequence[str] | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Not a byte is read before the encryption is there."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a TCP server makes
-        transport.pause_reading()
-        self._encrypt(transport)
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A station that belongs to the site.
+
+    identity: as in the site file; the station may write it in other cases. unsecured: whether it may come in without
+    password and certificate (LC-008).
+    """
+
+    identity: str
+    csms: CsmsSettings
+    unsecured: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -160,23 +106,28 @@ class StationServer:
         self,
         settings: ServerSettings,
         clock: Clock,
-        known: Callable[[str], bool],
+        resident: Callable[[str], Resident | None],
         make_proxy: MakeProxy,
         outlets: Outlets,
     ) -> None:
-        """`known` says whether an identity belongs to the site (else 404); `make_proxy` is called per connection."""
+        """`resident` finds the station of an identity (none: 404); `make_proxy` is called per connection."""
         self._settings = settings
         self._clock = clock
-        self._known = known
+        self._resident = resident
         self._make_proxy = make_proxy
         self._outlets = outlets
         self._log = outlets.log
-        self._server: asyncio.Server | None = None
+        limits = settings.limits
+        self._rates = ConnectionRates(
+            limits.connections_per_minute_per_address, limits.connections_per_minute_per_station
+        )
         self._large_messages = LargeMessages(ROOM)
+        self._doors: list[asyncio.Server | TlsDoor] = []
         self._drivers: dict[str, StationDriver] = {}
         self._sessions: dict[str, _Session] = {}
-        self._doors: dict[str, asyncio.Lock] = {}
+        self._gates: dict[str, asyncio.Lock] = {}
         self._arriving: set[asyncio.Task[None]] = set()
+        self._open = 0
 
     @property
     def drivers(self) -> Mapping[str, StationDriver]:
@@ -184,57 +135,78 @@ class StationServer:
         return MappingProxyType(self._drivers)
 
     @property
-    def port(self) -> int:
-        """The TCP port that stations dial, once started."""
-        assert self._server, "not started"  # noqa: S101 - misuse by us
-        return int(self._server.sockets[0].getsockname()[1])
+    def ports(self) -> tuple[int, ...]:
+        """The TCP ports of the doors, once started."""
+        return tuple(
+            door.port if isinstance(door, TlsDoor) else int(door.sockets[0].getsockname()[1]) for door in self._doors
+        )
 
     async def start(self) -> None:
-        """Opens the door to the stations. Raises OSError when the address is in use."""
-        settings = self._settings
-        self._server = await asyncio.get_running_loop().create_server(
-            self._gate if settings.tls else self._leg, settings.host, settings.port, backlog=BACKLOG
-        )
+        """Opens the doors to the stations. Raises OSError when an address is in use."""
+        loop = asyncio.get_running_loop()
+        for door in self._settings.doors:
+            if door.tls is not None:
+                encrypted = self._tls_door(door.tls)
+                await encrypted.open(door.host, door.port, BACKLOG)
+                self._doors.append(encrypted)
+            else:
+                plain = await loop.create_server(self._plain_leg, door.host, door.port, backlog=BACKLOG)
+                self._doors.append(plain)
 
     async def stop(self) -> None:
         """Closes all connections on both legs (1001) and waits for their end."""
-        if self._server is None:
-            return
-        self._server.close()
+        for door in self._doors:
+            if isinstance(door, TlsDoor):
+                await door.close()
+            else:
+                door.close()
         for task in self._arriving:
             task.cancel()
         await asyncio.gather(*self._arriving, return_exceptions=True)
         await asyncio.gather(*(self._finish(session, "") for session in list(self._sessions.values())))
-        await self._server.wait_closed()
+        for door in self._doors:
+            if not isinstance(door, TlsDoor):
+                await door.wait_closed()
 
     # --- the handshake -------------------------------------------------------------------------------------------
 
+    def _knock(self, address: str) -> float:
+        """Seconds that a new connection of this address should wait; 0 to come in."""
+        if self._open >= self._settings.limits.max_connections:
+            self._log.warning("too_many_connections", address=address, open=self._open)
+            return math.inf
+        wait_s = self._rates.knock(address, self._clock.monotonic_s())
+        if wait_s > 0:
+            self._log.warning("connection_rate_exceeded", address=address, wait_s=round(wait_s, 1))
+        return wait_s
+
+    def _plain_leg(self) -> StationLeg:
+        """Judged when the connection is there; at the other door before TLS costs anything."""
+        leg = self._leg()
+        leg.knock = self._knock
+        return leg
+
     def _leg(self) -> StationLeg:
-        return StationLeg(self._settings, self._large_messages, lambda leg: self._spawn(self._admit(leg)))
+        settings = self._settings
+        leg = StationLeg(settings.leg, settings.limits.handshake_timeout_s, self._large_messages, self._arrived)
+        self._open += 1
+        leg.gone.add_done_callback(self._gone)
+        return leg
 
-    def _gate(self) -> _TlsGate:
-        return _TlsGate(lambda transport: self._spawn(self._encrypt(transport)))
+    def _gone(self, _: asyncio.Future[None]) -> None:
+        self._open -= 1
 
-    def _spawn(self, arrival: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(arrival)
+    def _tls_door(self, context: ssl.SSLContext) -> TlsDoor:
+        def failed(failure: TlsFailure) -> None:
+            self._log.warning("station_tls_failed", **asdict(failure))
+
+        timeout_s = self._settings.limits.handshake_timeout_s
+        return TlsDoor(self._leg, context, failed, lambda address: self._knock(address) <= 0, timeout_s)
+
+    def _arrived(self, leg: StationLeg) -> None:
+        task = asyncio.get_running_loop().create_task(self._admit(leg))
         self._arriving.add(task)
         task.add_done_callback(self._arriving.discard)
-
-    async def _encrypt(self, transport: asyncio.Transport) -> None:
-        """The TLS handshake; then the station's leg begins on the encrypted transport."""
-        leg, address = self._leg(), transport.get_extra_info("peername")
-        context, timeout_s = self._settings.tls, self._settings.handshake_timeout_s
-        assert context is not None  # noqa: S101 - else there is no gate
-        try:
-            encrypted = await asyncio.get_running_loop().start_tls(
-                transport, leg, context, server_side=True, ssl_handshake_timeout=timeout_s
-            )
-        except OSError as fault:  # of TLS, of the network, or a time-out
-            transport.abort()
-            self._log.warning("station_tls_failed", address=str(address), reason=f"{type(fault).__name__}: {fault}")
-            return
-        if encrypted is not None:
-            leg.connection_made(encrypted)
 
     async def _admit(self, leg: StationLeg) -> None:
         """Judges a request, dials the CSMS in its name, and answers it."""
@@ -242,41 +214,61 @@ class StationServer:
         if request.headers.get("Upgrade", "").lower() != "websocket":
             leg.refuse(HTTPStatus.UPGRADE_REQUIRED, "OCPP-J speaks WebSocket.\n", [("Upgrade", "websocket")])
             return
-        if not self._known(identity):
+        wait_s = self._rates.enter(leg.address, identity, self._clock.monotonic_s())
+        if wait_s > 0:
+            self._log.warning("station_rate_exceeded", station=identity, address=leg.address, wait_s=round(wait_s, 1))
+            leg.refuse_for(wait_s)
+            return
+        resident = self._resident(identity) if is_open_path(request.path, self._settings.path_prefixes) else None
+        if resident is None:
             self._log.warning("unknown_station", identity=identity, address=leg.address)
             leg.refuse(HTTPStatus.NOT_FOUND, "No such station at this site.\n")
             return
-        response, offer = leg.accept(), _common_subprotocols(request)
+        if not self._is_secured(leg, resident):
+            return
+        await self._shake_hands(leg, resident)
+
+    def _is_secured(self, leg: StationLeg, resident: Resident) -> bool:
+        """LC-008: without any credentials only where the site file says so."""
+        if resident.unsecured or leg.request.headers.get_all("Authorization"):
+            return True
+        self._log.warning("unsecured_station_refused", station=resident.identity, address=leg.address)
+        challenge = [("WWW-Authenticate", 'Basic realm="OCPP"')]
+        leg.refuse(HTTPStatus.UNAUTHORIZED, "This station needs a password or a certificate.\n", challenge)
+        return False
+
+    async def _shake_hands(self, leg: StationLeg, resident: Resident) -> None:
+        response, offer = leg.accept(), _common_versions(leg.request)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             leg.answer(response)
         elif not offer:  # completed without a subprotocol, then closed (LC-004)
             leg.answer(response)
             leg.close(1002, "no common OCPP version")
         else:
-            async with self._doors.setdefault(identity, asyncio.Lock()):
-                await self._let_in(leg, identity, response, offer)
+            async with self._gates.setdefault(resident.identity, asyncio.Lock()):
+                await self._let_in(leg, resident, response, offer)
 
-    async def _let_in(self, leg: StationLeg, identity: str, response: Response, offer: list[Subprotocol]) -> None:
+    async def _let_in(self, leg: StationLeg, resident: Resident, response: Response, offer: list[OcppVersion]) -> None:
         """Connects with the CSMS, unless another connection of this identity must not give way."""
-        request = leg.request
+        request, identity = leg.request, resident.identity
         if not await self._make_room(identity, request):
             leg.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This identity is connected already.\n")
             return
-        csms = await dial(self._settings.csms, _segment(request), offer, request.headers, self._large_messages)
+        introduction = Introduction(_segment(request), request.headers)
+        csms = await connect(resident.csms, introduction, offer, self._large_messages)
         if isinstance(csms, Refusal):
             event = "csms_tls_failed" if csms.is_tls_failure else "csms_refused"
-            self._log.warning(event, station=identity, status=csms.status, reason=csms.reason)
+            self._log.warning(event, station=identity, address=leg.address, status=csms.status, reason=csms.reason)
             leg.refuse_as(csms)
             return
         if csms.subprotocol is not None:  # what the CSMS chose, also if that is nothing (LC-003)
             response.headers["Sec-WebSocket-Protocol"] = csms.subprotocol
-        version = _version(csms, offer)
         if not leg.answer(response):
             csms.close(1001)  # no upstream leg outlives its station (LC-038)
-        elif version is None:
+        elif csms.version is None:
             await asyncio.gather(*(one.end(1002, "no common OCPP version") for one in (leg, csms)))
         else:
-            self._start(identity, request.headers.get_all("Authorization"), leg, csms, version)
+            self._start(identity, request.headers.get_all("Authorization"), leg, csms, csms.version)
 
     async def _make_room(self, identity: str, request: Request) -> bool:
         """Closes the session that `identity` already has, if it must give way; see the module's text."""
@@ -297,8 +289,10 @@ class StationServer:
     ) -> None:
         """Relays for a station whose handshake is complete, until both legs are gone."""
         proxy = self._make_proxy(identity, version, self._clock.now())
+        limits = self._settings.limits
+        rate = MessageRate(limits.messages_per_second_per_station, limits.message_burst)
         legs = {Peer.STATION: station, Peer.CSMS: csms}
-        driver = StationDriver(identity, proxy, legs, self._clock, self._outlets)
+        driver = StationDriver(proxy, legs, self._clock, self._outlets, rate)
         session = _Session(identity, credentials, station, csms, driver)
         self._sessions[identity] = session
         self._drivers[identity] = driver
@@ -329,7 +323,7 @@ def _identity(request: Request) -> str:
     return unquote(_segment(request))
 
 
-def _common_subprotocols(request: Request) -> list[Subprotocol]:
+def _common_versions(request: Request) -> list[OcppVersion]:
     """The station's versions that we speak, in the station's order; none if its header is unreadable."""
     try:
         offered = [
@@ -337,10 +331,4 @@ def _common_subprotocols(request: Request) -> list[Subprotocol]:
         ]
     except InvalidHeader:
         return []
-    return [one for one in offered if one in _VERSIONS]
-
-
-def _version(csms: CsmsLeg, offer: list[Subprotocol]) -> OcppVersion | None:
-    """The version to read messages in; a CSMS that names none can only have meant the only one offered."""
-    chosen = csms.subprotocol or (offer[0] if len(offer) == 1 else None)
-    return OcppVersion(chosen) if chosen else None
+    return [_VERSIONS[one] for one in offered if one in _VERSIONS]

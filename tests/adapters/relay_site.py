@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,14 +20,17 @@ from websockets.http11 import Request, Response
 from local_controller.adapters.csms_client import CsmsSettings
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.leg import LegSettings
-from local_controller.adapters.station_server import ServerSettings, StationServer
+from local_controller.adapters.routing import Upstream
+from local_controller.adapters.station_server import Door, DoorLimits, Resident, ServerSettings, StationServer
 from local_controller.clock import Clock
 from local_controller.station.block import Block
 from local_controller.station.effects import CsmsLimitChanged, StationFact, Trace
 from local_controller.station.proxy import StationProxy
+from local_controller.station.words import OcppVersion
 
 MIB = 1024 * 1024
 QUIET = LegSettings(ping_interval_s=0.0)
+GENEROUS = DoorLimits(messages_per_second_per_station=1e6)
 
 
 @dataclass
@@ -96,7 +99,7 @@ class Site:
     def dial(self, path: str = "CP-7", **options: Any) -> connect:
         """A station's attempt to connect."""
         options = {"subprotocols": ["ocpp1.6"], "compression": None, "max_size": 16 * MIB, "proxy": None} | options
-        return connect(f"ws://127.0.0.1:{self.server.port}/{path}", **options)
+        return connect(f"ws://127.0.0.1:{self.server.ports[0]}/{path}", **options)
 
     @asynccontextmanager
     async def pair(
@@ -112,7 +115,7 @@ class Site:
         self, *headers: bytes, path: bytes = b"/CP-7"
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         """A station that sends exactly these header lines; only the request is written."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.ports[0])
         lines = [
             b"GET " + path + b" HTTP/1.1",
             b"Host: lc",
@@ -136,7 +139,10 @@ async def site_with(
     csms: Csms | None = None,
     dial_timeout_s: float = 2.0,
     csms_port: int = 0,
-    handshake_timeout_s: float = 5.0,
+    limits: DoorLimits = GENEROUS,
+    path_prefixes: Sequence[str] | None = None,
+    urls: Mapping[OcppVersion, str] | None = None,
+    unsecured: bool = True,
 ) -> AsyncIterator[Site]:
     """A running relay for the stations CP-…, with a CSMS unless its port is given."""
     csms = csms or Csms()
@@ -153,16 +159,12 @@ async def site_with(
     csms.port = next(iter(csms.server.sockets)).getsockname()[1]
     ids = (f"LC{n}" for n in itertools.count(1))
     site = Site(None, csms)  # type: ignore[arg-type]  # the server follows three lines below
+    addresses = urls or dict.fromkeys(OcppVersion, f"ws://127.0.0.1:{csms_port or csms.port}/ocpp")
+    upstream = CsmsSettings(Upstream("csms", addresses), csms_leg, dial_timeout_s)
     site.server = StationServer(
-        ServerSettings(
-            "127.0.0.1",
-            0,
-            CsmsSettings(f"ws://127.0.0.1:{csms_port or csms.port}/ocpp", csms_leg, dial_timeout_s),
-            leg,
-            handshake_timeout_s=handshake_timeout_s,
-        ),
+        ServerSettings((Door("127.0.0.1", 0),), leg, limits, path_prefixes),
         Clock(),
-        lambda identity: identity.startswith("CP"),
+        lambda identity: Resident(identity.upper(), upstream, unsecured) if identity.upper().startswith("CP") else None,
         lambda identity, version, now: StationProxy(identity, version, blocks, ids=lambda: next(ids)),
         Outlets(
             lambda identity, fact, now: site.facts.append((identity, fact)),

@@ -15,6 +15,7 @@ from websockets.utils import accept_key
 from local_controller.adapters import large_messages as large_messages_module
 from local_controller.adapters.framing import plain_text, text_frame
 from local_controller.adapters.leg import MAX_HEAD_BYTES, TURN, LegSettings
+from local_controller.adapters.station_server import DoorLimits
 from local_controller.station.effects import Peer
 from local_controller.station.words import Connected, Disconnected
 from tests.adapters.relay_site import MIB, QUIET, Site, close_of, site_with
@@ -62,7 +63,7 @@ async def acceptance(reader: asyncio.StreamReader) -> bytes:
 
 async def test_a_request_that_dribbles_in_is_one_request() -> None:
     async with site_with() as site:
-        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.ports[0])
         request = (
             b"GET /CP-7 HTTP/1.1\r\nHost: lc\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
@@ -78,8 +79,8 @@ async def test_a_request_that_dribbles_in_is_one_request() -> None:
 
 @pytest.mark.requirement("LC-033")
 async def test_a_request_that_never_ends_is_cut_off_in_time() -> None:
-    async with site_with(handshake_timeout_s=0.2) as site:
-        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+    async with site_with(limits=DoorLimits(handshake_timeout_s=0.2)) as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.ports[0])
         with closing(writer):
             writer.write(b"GET /CP-7 HTTP/1.1\r\nHost: lc\r\n")
             with suppress(ConnectionError):
@@ -100,7 +101,7 @@ async def test_a_request_that_never_ends_is_cut_off_in_time() -> None:
 )
 async def test_a_request_that_is_too_large_is_refused(head: bytes) -> None:
     async with site_with() as site:
-        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.ports[0])
         with closing(writer), suppress(ConnectionError):
             writer.write(head)
             assert (await reader.read())[:12] in {b"", b"HTTP/1.1 431"}

@@ -168,7 +168,7 @@ async def test_the_credentials_reach_the_csms_byte_for_byte(value: bytes) -> Non
 )
 async def test_what_is_no_websocket_request_never_reaches_the_csms(request_bytes: bytes, answer: bytes) -> None:
     async with site_with() as site:
-        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.ports[0])
         with closing(writer):
             writer.write(request_bytes)
             assert (await reader.read()).startswith(answer)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_controller.adapters.routing import Identities, Routes, TlsFiles, Upstream, is_open_path, offers, upstreams
+from local_controller.adapters.routing import Routes, TlsFiles, Upstream, is_open_path, offers, upstreams
 from local_controller.config.load import examined
 from local_controller.station.words import OcppVersion
 
@@ -47,16 +47,6 @@ def test_an_identity_is_the_same_in_any_case_of_letters(identity: str) -> None:
     """identifierString is case-insensitive in OCPP 2.x; the spelling of the station is what goes upstream."""
     for names in (["HALL-1"], ["hall-*"]):
         assert label_of(Routes([upstream("other", "X"), upstream("hall", *names)]), identity) == "hall"
-
-
-def test_a_station_is_known_in_the_spelling_of_the_site_file() -> None:
-    identities = Identities(["HALL-1", "yard 7"])
-    assert [identities.of(one) for one in ("hall-1", "HALL-1", "YARD 7", "HALL-2")] == [
-        "HALL-1",
-        "HALL-1",
-        "yard 7",
-        None,
-    ]
 
 
 def test_characters_of_an_identity_that_patterns_use_match_themselves() -> None:
