@@ -170,9 +170,12 @@ class StationServer:
 
     # --- the handshake -------------------------------------------------------------------------------------------
 
-    def _knock(self, address: str) -> float:
-        """Seconds that a new connection of this address should wait; 0 to come in."""
-        if self._open >= self._settings.limits.max_connections:
+    def _knock(self, address: str, uncounted: int = 0) -> float:
+        """Seconds that a new connection of this address should wait; 0 to come in, infinity if there is no room.
+
+        uncounted: 1 while it has no leg yet, which would count it.
+        """
+        if self._open + uncounted > self._settings.limits.max_connections:
             self._log.warning("too_many_connections", address=address, open=self._open)
             return math.inf
         wait_s = self._rates.knock(address, self._clock.monotonic_s())
@@ -201,7 +204,7 @@ class StationServer:
             self._log.warning("station_tls_failed", **asdict(failure))
 
         timeout_s = self._settings.limits.handshake_timeout_s
-        return TlsDoor(self._leg, context, failed, lambda address: self._knock(address) <= 0, timeout_s)
+        return TlsDoor(self._leg, context, failed, lambda address: self._knock(address, 1) <= 0, timeout_s)
 
     def _arrived(self, leg: StationLeg) -> None:
         task = asyncio.get_running_loop().create_task(self._admit(leg))
