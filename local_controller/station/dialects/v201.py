@@ -7,6 +7,8 @@ from typing import Any
 
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
+from local_controller.rpc.frame import Frame
+from local_controller.station.dialects import strict
 from local_controller.station.dialects.base import (
     BootCall,
     EventType,
@@ -104,6 +106,20 @@ class V201:
             return None
         evse, info = fields.child("evse"), fields.need_child("transactionInfo")
         return MeterReport(evse.integer("id") if evse else None, info.text("transactionId"), _samples(fields))
+
+    def transaction_event_of(self, call: Frame) -> TransactionEvent | None:
+        """TransactionEventRequest."""
+        if call.action != "TransactionEvent":
+            return None
+        return strict.transaction_event(call) or self.transaction_event(call.action, call.payload)
+
+    def meter_report_of(self, call: Frame) -> MeterReport | None:
+        """MeterValuesRequest and TransactionEventRequest."""
+        if call.action == "TransactionEvent":
+            return strict.transaction_meter_report(call) or self.meter_report(call.action, call.payload)
+        if call.action == "MeterValues":
+            return strict.meter_report_2x(call) or self.meter_report(call.action, call.payload)
+        return None
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:
         """NotifyEVChargingNeedsRequest."""
