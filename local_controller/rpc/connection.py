@@ -62,7 +62,7 @@ class RpcConnection(Generic[Origin]):
         self.in_flight: Call[Origin] | None = None
         self.due_s = math.inf
         """When `expire` has something to do, in monotonic seconds."""
-        self._waiting: dict[int, deque[Call[Origin]]] = {}  # by urgency; no empty queues
+        self.waiting: dict[int, deque[Call[Origin]]] = {}  # for the slot, by urgency; no empty queues
         self._late: deque[Call[Origin]] = deque(maxlen=LATE_LIMIT)
         self._held_up_s = 0.0
 
@@ -70,35 +70,30 @@ class RpcConnection(Generic[Origin]):
 
     def take_slot(self, call: Call[Origin]) -> bool:
         """Lets `call` have the slot at once; False, and no change, unless it is free and nobody waits for it."""
-        if self.in_flight is not None or self._waiting:
+        if self.in_flight is not None or self.waiting:
             return False
         self._occupy(call)
         return True
 
     def submit(self, call: Call[Origin]) -> bool:
         """Lets `call` wait for its slot; False, and no change, when too much is waiting already (LC-031)."""
-        queue = self._waiting.get(call.urgency, deque())
+        queue = self.waiting.get(call.urgency, deque())
         if len(queue) >= QUEUE_LIMIT or self._waiting_chars() + len(call.frame.text) > QUEUE_LIMIT_CHARS:
             return False
         queue.append(call)
-        self._waiting[call.urgency] = queue
+        self.waiting[call.urgency] = queue
         self._look_ahead()
         return True
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether `next_to_send` has something to send."""
-        return self.in_flight is None and bool(self._waiting)
-
     def next_to_send(self, now_s: float) -> Call[Origin] | None:
         """Moves the next CALL into the free slot; the caller writes it to the wire. None: nothing may go now."""
-        if self.in_flight or not self._waiting:
+        if self.in_flight or not self.waiting:
             return None
         urgency = self._next_urgency()
-        queue = self._waiting[urgency]
+        queue = self.waiting[urgency]
         call = queue.popleft()
         if not queue:
-            del self._waiting[urgency]
+            del self.waiting[urgency]
         call.since_s = now_s
         self._occupy(call)
         return call
@@ -158,8 +153,8 @@ class RpcConnection(Generic[Origin]):
     def _next_urgency(self) -> int:
         """Whose turn it is: the most urgent, unless a foreign CALL was held up long enough."""
         if self._held_up_s >= self.own_budget_s:
-            return min(self._waiting, key=lambda urgency: (self._waiting[urgency][0].patience_s is None, urgency))
-        return min(self._waiting)
+            return min(self.waiting, key=lambda urgency: (self.waiting[urgency][0].patience_s is None, urgency))
+        return min(self.waiting)
 
     def _occupy(self, call: Call[Origin]) -> None:
         """Puts a CALL whose `since_s` is now into the slot."""
@@ -167,35 +162,35 @@ class RpcConnection(Generic[Origin]):
             self._held_up_s = 0.0
         self.in_flight = call
         self.due_s = call.since_s + call.timeout_s
-        if self._waiting:
+        if self.waiting:
             self._look_ahead()
 
     def _free_slot(self, call: Call[Origin], now_s: float) -> None:
         """Empties the slot, and keeps account of how long an own CALL in it held up the oldest foreign one."""
         self.in_flight = None
         self.due_s = math.inf
-        if self._waiting:
+        if self.waiting:
             self._look_ahead()
         if call.patience_s is None:
-            held_up = [queue[0].since_s for queue in self._waiting.values() if queue[0].patience_s is not None]
+            held_up = [queue[0].since_s for queue in self.waiting.values() if queue[0].patience_s is not None]
             self._held_up_s += now_s - max(call.since_s, min(held_up, default=now_s))
 
     def _look_ahead(self) -> None:
         """Finds out when `expire` has something to do."""
         self.due_s = math.inf if self.in_flight is None else self.in_flight.since_s + self.in_flight.timeout_s
-        for queue in self._waiting.values():
+        for queue in self.waiting.values():
             self.due_s = min(self.due_s, _too_old_at_s(queue[0]))
 
     def _remove(self, wanted: Callable[[Call[Origin]], bool]) -> list[Call[Origin]]:
-        removed = [call for _, queue in sorted(self._waiting.items()) for call in queue if wanted(call)]
+        removed = [call for _, queue in sorted(self.waiting.items()) for call in queue if wanted(call)]
         if removed:
-            kept = {urgency: deque(c for c in queue if not wanted(c)) for urgency, queue in self._waiting.items()}
-            self._waiting = {urgency: queue for urgency, queue in kept.items() if queue}
+            kept = {urgency: deque(c for c in queue if not wanted(c)) for urgency, queue in self.waiting.items()}
+            self.waiting = {urgency: queue for urgency, queue in kept.items() if queue}
             self._look_ahead()
         return removed
 
     def _waiting_chars(self) -> int:
-        return sum(len(call.frame.text) for queue in self._waiting.values() for call in queue)
+        return sum(len(call.frame.text) for queue in self.waiting.values() for call in queue)
 
 
 def _too_old_at_s(call: Call[Origin]) -> float:

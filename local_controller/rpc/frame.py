@@ -24,6 +24,8 @@ class MessageType(IntEnum):
     CALLRESULTERROR = 5
     SEND = 6
 
+    __hash__ = int.__hash__  # that of Enum is written in Python
+
 
 CALL, CALLRESULT, CALLERROR, CALLRESULTERROR, SEND = MessageType
 _KNOWN = frozenset(MessageType)

@@ -37,6 +37,8 @@ CLAIMED_LIMIT = 64  # claimed CALLs of one peer that may await our answer; as ma
 CLAIMED_S = 120.0  # after so long nobody waits for our answer any more
 STRAYS_LIMIT = 16  # unreadable messages whose error answer we let pass
 ANSWERED_LIMIT = 16  # CALLs we answered ourselves, whose CALLRESULTERROR is therefore ours
+_NEVER_S = math.inf
+_FOREIGN = Urgency.FOREIGN
 NOTED = 10  # so many faults of a kind are noted one by one, then the 16th, the 32nd ...
 _LEGAL_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})  # RFC 6455 §7.4, IANA; besides 3000..4999
 
@@ -143,13 +145,13 @@ class StationProxy:
             _Audience(self._blocks, method) for method in ("claims", "called", "observe")
         )
         self._clocked = [block for block in self._blocks if _has_deadline(block)]
-        self._blocks_due_s = math.inf
+        self._blocks_due_s = _NEVER_S
         self._may_be_due_earlier = True
         self._ids = ids
         self._times = times
         self._is_traced = is_traced
         self._legs = _legs()
-        self._station, self._csms = self._legs.values()
+        self._to_station, self._to_csms = (leg.calls for leg in self._legs.values())
         self._is_open = True
 
     # --- inputs --------------------------------------------------------------------------------------------------
@@ -172,13 +174,13 @@ class StationProxy:
         kind = frame.message_type
         if kind == CALL:
             effects = self._call(leg, frame, now)
-        elif kind in {CALLRESULT, CALLERROR}:
+        elif CALLRESULT <= kind <= CALLERROR:
             effects = self._answer(leg, frame, now)
         elif kind == CALLRESULTERROR and frame.message_id in leg.answered:
             effects = self._unwanted(leg, frame, "our_answer_refused")
         else:
             effects = self._pass(leg, frame, now)
-        if self._station.calls.is_ready or self._csms.calls.is_ready:
+        if self._to_station.waiting or self._to_csms.waiting:
             effects += self._pump(now)
         return effects
 
@@ -223,10 +225,11 @@ class StationProxy:
         if self._may_be_due_earlier:
             self._may_be_due_earlier = False
             deadlines = [block.deadline for block in self._clocked]
-            self._blocks_due_s = min((due_s for due_s in deadlines if due_s is not None), default=math.inf)
-        due_s, other_s = self._station.calls.due_s, self._csms.calls.due_s
-        due_s = min(due_s, other_s, self._blocks_due_s)
-        return None if due_s == math.inf else due_s
+            self._blocks_due_s = min((due_s for due_s in deadlines if due_s is not None), default=_NEVER_S)
+        due_s, station_s, csms_s = self._blocks_due_s, self._to_station.due_s, self._to_csms.due_s
+        due_s = due_s if due_s < station_s else station_s  # noqa: FURB136 - `min` takes twice as long
+        due_s = due_s if due_s < csms_s else csms_s  # noqa: FURB136 - as above
+        return None if due_s == _NEVER_S else due_s
 
     # --- CALLs ---------------------------------------------------------------------------------------------------
 
@@ -263,7 +266,7 @@ class StationProxy:
     def _relay(self, frame: Frame, origin: _Relayed, now: Instant) -> list[Effect]:
         """Puts a CALL into the other leg's queue and shows it to the blocks."""
         sender, to, times = origin.sender, origin.sender.other, self._times
-        call = Call[_Origin](frame, Urgency.FOREIGN, times.answer_s, times.unsent_s, origin, now.monotonic_s)
+        call: Call[_Origin] = Call(frame, _FOREIGN, times.answer_s, times.unsent_s, origin, now.monotonic_s)
         if to.calls.take_slot(call):
             effects = self._sent(to, frame.text, sender, origin.fate)
         elif to.calls.submit(call):
@@ -441,7 +444,8 @@ class StationProxy:
         """Lets an own CALL wait for its slot; it is sent after all blocks had their say."""
         frame = rpc.call(self._ids(), own.action, own.payload)
         leg = self._legs[own.peer]
-        if leg.calls.submit(Call[_Origin](frame, own.urgency, own.timeout_s, None, own, now.monotonic_s)):
+        call: Call[_Origin] = Call(frame, own.urgency, own.timeout_s, None, own, now.monotonic_s)
+        if leg.calls.submit(call):
             return []
         return [Note("warning", "own_call_not_sent", _of(leg, frame)), *self._answered(own.tag, None, now)]
 

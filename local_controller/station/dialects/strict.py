@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -65,9 +65,7 @@ _Line = Literal["L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N"]
 _PHASES: Final[Mapping[str | None, Phase]] = {
     f"{phase}{suffix}": phase for phase in Phase for suffix in ("", "-N")
 }  # "N" is no phase: a total
-_PREFIXES: Final = {
-    unit: prefix(unit) for unit in (None, "A", "V", "W", "kW", "Wh", "kWh", "Percent", "varh", "Celsius")
-}
+_BASE_UNITS: Final = frozenset({None, "A", "V", "W", "Wh", "Percent"})
 
 
 class _Unit(msgspec.Struct, gc=False):
@@ -177,13 +175,13 @@ def transaction_meter_report(call: Frame) -> MeterReport | None:
     if read is None or read.offline or not (transaction_id := read.transactionInfo.transactionId.strip()):
         return None
     evse = read.evse
-    return _report(None if evse is None else evse.id, transaction_id, read.meterValue or (), _value_2x)
+    return _report(None if evse is None else evse.id, transaction_id, read.meterValue or (), _numbers_2x)
 
 
 def meter_report_2x(call: Frame) -> MeterReport | None:
     """The samples in a MeterValuesRequest."""
     read = call.payload_as(_meter_values_2x)
-    return None if read is None else _report(read.evseId, None, read.meterValue, _value_2x)
+    return None if read is None else _report(read.evseId, None, read.meterValue, _numbers_2x)
 
 
 def transaction_of_meter_values_16(call: Frame) -> tuple[int | None, int | None] | None:
@@ -198,7 +196,7 @@ def meter_report_16(call: Frame) -> MeterReport | None:
     if read is None:
         return None
     transaction_id = None if read.transactionId is None else str(read.transactionId)
-    return _report(read.connectorId, transaction_id, read.meterValue, _value_16)
+    return _report(read.connectorId, transaction_id, read.meterValue, _numbers_16)
 
 
 # --- meter values -------------------------------------------------------------------------------------------------
@@ -207,31 +205,35 @@ def meter_report_16(call: Frame) -> MeterReport | None:
 def _report(
     evse: int | None,
     transaction_id: str | None,
-    meter_values: Sequence[_MeterValue2x | _MeterValue16],
-    value_of: Callable[..., float],
+    meter_values: Sequence[_MeterValue2x] | Sequence[_MeterValue16],
+    numbers: Callable[..., list[float]],
 ) -> MeterReport | None:
     try:
-        samples = [_sample(one.sampledValue, value_of, _moment(one.timestamp)) for one in meter_values]
+        samples = [_sample(one.sampledValue, numbers(one.sampledValue), _moment(one.timestamp)) for one in meter_values]
     except (ValueError, OverflowError):
         return None
     return MeterReport(evse, transaction_id, tuple([sample for sample in samples if sample is not None]))
 
 
-def _sample(values: Sequence[_Sampled], value_of: Callable[..., float], taken_at: datetime) -> MeterSample | None:
-    """What the values of one moment make. Raises ValueError unless all are numbers and each is said once."""
+def _sample(values: Sequence[_Sampled], numbers: list[float], taken_at: datetime) -> MeterSample | None:
+    """What the values of one moment make. Raises ValueError when something is said twice."""
     found: dict[str, dict[Phase | None, float]] = {}
-    for one in values:
+    for one, value in zip(values, numbers, strict=True):
         measurand = one.measurand
-        if one.context in _NO_SAMPLE or (one.location == "EV" and measurand != "SoC"):
-            continue
-        value = value_of(one)
-        if not -LARGEST <= value <= LARGEST:
+        if (
+            one.context in _NO_SAMPLE
+            or (one.location == "EV" and measurand != "SoC")
+            or not -LARGEST <= value <= LARGEST
+        ):
             continue
         phase = _PHASES.get(one.phase)
-        said = found.setdefault(measurand, {})
-        if phase in said:
-            raise ValueError("said twice")
-        said[phase] = value
+        said = found.get(measurand)
+        if said is None:
+            found[measurand] = {phase: value}
+        elif phase in said:
+            raise ValueError(f"{measurand} of {phase} is said twice")
+        else:
+            said[phase] = value
     return combined(
         _readings(found.get("Current.Import")),
         _readings(found.get("Power.Active.Import")),
@@ -243,28 +245,30 @@ def _sample(values: Sequence[_Sampled], value_of: Callable[..., float], taken_at
 
 
 def _readings(said: dict[Phase | None, float] | None) -> Readings:
-    if said is None:
-        return NOTHING
-    return Readings(said.pop(None, None), cast(dict[Phase, float], said))
+    return NOTHING if said is None else Readings(said.pop(None, None), said)  # type: ignore[arg-type]  # without None
 
 
-def _value_2x(one: _Sampled2x) -> float:
-    """The value in base units."""
-    measure = one.unitOfMeasure
-    if measure is None:
-        return one.value * _prefix(one.unit)
-    value = one.value * _prefix(measure.unit)
-    return value * 10.0**measure.multiplier if measure.multiplier else value
+def _numbers_2x(values: Sequence[_Sampled2x]) -> list[float]:
+    """The values in base units."""
+    return [
+        one.value
+        if (measure := one.unitOfMeasure) is not None and measure.unit in _BASE_UNITS and not measure.multiplier
+        else _scaled(
+            one.value, one.unit if measure is None else measure.unit, 0 if measure is None else measure.multiplier
+        )
+        for one in values
+    ]
 
 
-def _value_16(one: _Sampled16) -> float:
-    """The value in base units. Raises ValueError when it is no number."""
-    return float(one.value) * _prefix(one.unit)
+def _numbers_16(values: Sequence[_Sampled16]) -> list[float]:
+    """The values in base units. Raises ValueError when one is no number."""
+    return [
+        float(one.value) if one.unit in _BASE_UNITS else _scaled(float(one.value), one.unit, None) for one in values
+    ]
 
 
-def _prefix(unit: str | None) -> float:
-    known = _PREFIXES.get(unit)
-    return prefix(unit.strip()) if known is None and unit is not None else known or 1.0
+def _scaled(value: float, unit: str | None, multiplier: int | None) -> float:
+    return value * prefix(unit and unit.strip()) * 10.0 ** (multiplier or 0)
 
 
 def _moment(text: str) -> datetime:
