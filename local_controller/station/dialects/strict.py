@@ -8,7 +8,7 @@ then None, and the dialect reads it tolerantly. Where both can read a message th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -50,21 +50,12 @@ _Measurand = Literal[
     "Temperature",
     "Voltage",
 ]
-_Context = Literal[
-    "Sample.Periodic",
-    "Sample.Clock",
-    "Trigger",
-    "Transaction.Begin",
-    "Transaction.End",
-    "Interruption.Begin",
-    "Interruption.End",
-    "Other",
-]
-_NO_SAMPLE: Final = frozenset({"Interruption.Begin", "Interruption.End", "Other"})
+_Context = Literal["Sample.Periodic", "Sample.Clock", "Trigger", "Transaction.Begin", "Transaction.End"]
 _Line = Literal["L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N"]
 _PHASES: Final[Mapping[str | None, Phase]] = {
     f"{phase}{suffix}": phase for phase in Phase for suffix in ("", "-N")
 }  # "N" is no phase: a total
+_Value = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 _BASE_UNITS: Final = frozenset({None, "A", "V", "W", "Wh", "Percent"})
 
 
@@ -74,27 +65,32 @@ class _Unit(msgspec.Struct, gc=False):
 
 
 class _Sampled(msgspec.Struct, gc=False):
-    """What SampledValue (1.6) and SampledValueType (2.x) share, as far as it matters."""
+    """SampledValueType of 2.x; `unit` is sent by stations that grew up with 1.6."""
 
+    value: _Value
     measurand: _Measurand = "Energy.Active.Import.Register"
     phase: _Line | None = None
+    unitOfMeasure: _Unit | None = None  # noqa: N815 - here and below: the standard's name
+    unit: str | None = None
     context: _Context = "Sample.Periodic"
     location: Literal["Outlet", "EV"] = "Outlet"
-    unit: str | None = None  # in 2.x of stations that grew up with 1.6
 
 
-class _Sampled2x(_Sampled, gc=False, kw_only=True):
-    value: float
-    unitOfMeasure: _Unit | None = None  # noqa: N815 - here and below: the standard's name
+class _Sampled16(msgspec.Struct, gc=False):
+    """SampledValue of 1.6."""
+
+    value: _Value
+    measurand: _Measurand = "Energy.Active.Import.Register"
+    phase: _Line | None = None
+    unitOfMeasure: None = None  # noqa: N815
+    unit: str | None = None
+    context: _Context = "Sample.Periodic"
+    location: Literal["Outlet", "EV"] = "Outlet"
 
 
-class _Sampled16(_Sampled, gc=False, kw_only=True):
-    value: str
-
-
-class _MeterValue2x(msgspec.Struct, gc=False):
+class _MeterValue(msgspec.Struct, gc=False):
     timestamp: str
-    sampledValue: list[_Sampled2x]  # noqa: N815
+    sampledValue: list[_Sampled]  # noqa: N815
 
 
 class _MeterValue16(msgspec.Struct, gc=False):
@@ -124,13 +120,13 @@ class _TransactionEvent(msgspec.Struct, gc=False):
     evse: _Evse | None = None
     idToken: _IdToken | None = None  # noqa: N815
     offline: bool | None = None
-    meterValue: list[_MeterValue2x] | None = None  # noqa: N815
+    meterValue: list[_MeterValue] | None = None  # noqa: N815
 
 
-class _MeterValues2x(msgspec.Struct, gc=False):
+class _MeterValues(msgspec.Struct, gc=False):
     """MeterValuesRequest."""
 
-    meterValue: list[_MeterValue2x]  # noqa: N815
+    meterValue: list[_MeterValue]  # noqa: N815
     evseId: _Integer | None = None  # noqa: N815
 
 
@@ -138,13 +134,13 @@ class _MeterValues16(msgspec.Struct, gc=False):
     """MeterValues.req."""
 
     meterValue: list[_MeterValue16]  # noqa: N815
-    connectorId: _Integer | None = None  # noqa: N815
-    transactionId: _Integer | None = None  # noqa: N815
+    connectorId: _Integer  # noqa: N815
+    transactionId: _Integer | msgspec.UnsetType = msgspec.UNSET  # noqa: N815
 
 
 _transaction_event = msgspec.json.Decoder(_TransactionEvent).decode
-_meter_values_2x = msgspec.json.Decoder(_MeterValues2x).decode
-_meter_values_16 = msgspec.json.Decoder(_MeterValues16).decode
+_meter_values = msgspec.json.Decoder(_MeterValues).decode
+_meter_values_16 = msgspec.json.Decoder(_MeterValues16, strict=False).decode  # 1.6 writes numbers of meters as text
 
 
 # --- messages -----------------------------------------------------------------------------------------------------
@@ -172,59 +168,65 @@ def transaction_event(call: Frame) -> TransactionEvent | None:
 def transaction_meter_report(call: Frame) -> MeterReport | None:
     """The samples in a TransactionEventRequest that is no replay of the past."""
     read = call.payload_as(_transaction_event)
-    if read is None or read.offline or not (transaction_id := read.transactionInfo.transactionId.strip()):
+    if read is None or read.offline:
         return None
-    evse = read.evse
-    return _report(None if evse is None else evse.id, transaction_id, read.meterValue or (), _numbers_2x)
+    evse, transaction_id = read.evse, read.transactionInfo.transactionId.strip()
+    samples = _samples(read.meterValue or ())
+    if samples is None or not transaction_id:
+        return None
+    return MeterReport(None if evse is None else evse.id, transaction_id, samples)
 
 
-def meter_report_2x(call: Frame) -> MeterReport | None:
+def meter_report(call: Frame) -> MeterReport | None:
     """The samples in a MeterValuesRequest."""
-    read = call.payload_as(_meter_values_2x)
-    return None if read is None else _report(read.evseId, None, read.meterValue, _numbers_2x)
+    read = call.payload_as(_meter_values)
+    if read is None or (samples := _samples(read.meterValue)) is None:
+        return None
+    return MeterReport(read.evseId, None, samples)
 
 
-def transaction_of_meter_values_16(call: Frame) -> tuple[int | None, int | None] | None:
+def transaction_of_meter_values_16(call: Frame) -> tuple[int, int | None] | None:
     """Connector and transaction of a MeterValues.req."""
     read = call.payload_as(_meter_values_16)
-    return None if read is None else (read.connectorId, read.transactionId)
+    return None if read is None else (read.connectorId, read.transactionId or None)
 
 
 def meter_report_16(call: Frame) -> MeterReport | None:
     """The samples in a MeterValues.req."""
     read = call.payload_as(_meter_values_16)
-    if read is None:
+    if read is None or (samples := _samples(read.meterValue)) is None:
         return None
-    transaction_id = None if read.transactionId is None else str(read.transactionId)
-    return _report(read.connectorId, transaction_id, read.meterValue, _numbers_16)
+    transaction_id = read.transactionId
+    return MeterReport(read.connectorId, None if transaction_id is msgspec.UNSET else str(transaction_id), samples)
 
 
 # --- meter values -------------------------------------------------------------------------------------------------
 
 
-def _report(
-    evse: int | None,
-    transaction_id: str | None,
-    meter_values: Sequence[_MeterValue2x] | Sequence[_MeterValue16],
-    numbers: Callable[..., list[float]],
-) -> MeterReport | None:
+def _samples(meter_values: Sequence[_MeterValue | _MeterValue16]) -> tuple[MeterSample, ...] | None:
+    """What each moment says, if it says anything; None if one of them is otherwise written."""
+    samples = []
     try:
-        samples = [_sample(one.sampledValue, numbers(one.sampledValue), _moment(one.timestamp)) for one in meter_values]
+        for one in meter_values:
+            sample = _sample(one.sampledValue, _moment(one.timestamp))
+            if sample is not None:
+                samples.append(sample)
     except (ValueError, OverflowError):
         return None
-    return MeterReport(evse, transaction_id, tuple([sample for sample in samples if sample is not None]))
+    return tuple(samples)
 
 
-def _sample(values: Sequence[_Sampled], numbers: list[float], taken_at: datetime) -> MeterSample | None:
+def _sample(values: Sequence[_Sampled | _Sampled16], taken_at: datetime) -> MeterSample | None:
     """What the values of one moment make. Raises ValueError when something is said twice."""
     found: dict[str, dict[Phase | None, float]] = {}
-    for one, value in zip(values, numbers, strict=True):
-        measurand = one.measurand
-        if (
-            one.context in _NO_SAMPLE
-            or (one.location == "EV" and measurand != "SoC")
-            or not -LARGEST <= value <= LARGEST
-        ):
+    for one in values:
+        measurand, value, measure = one.measurand, one.value, one.unitOfMeasure
+        if measure is None:
+            if one.unit not in _BASE_UNITS:
+                value = _scaled(value, one.unit, 0)
+        elif measure.multiplier or measure.unit not in _BASE_UNITS:
+            value = _scaled(value, measure.unit, measure.multiplier or 0)
+        if one.location == "EV" and measurand != "SoC":
             continue
         phase = _PHASES.get(one.phase)
         said = found.get(measurand)
@@ -234,10 +236,11 @@ def _sample(values: Sequence[_Sampled], numbers: list[float], taken_at: datetime
             raise ValueError(f"{measurand} of {phase} is said twice")
         else:
             said[phase] = value
+    voltage = found.get("Voltage")
     return combined(
         _readings(found.get("Current.Import")),
         _readings(found.get("Power.Active.Import")),
-        {phase: volts for phase, volts in found.get("Voltage", {}).items() if phase is not None and volts > 0.0},
+        {} if voltage is None else {phase: volts for phase, volts in voltage.items() if phase and volts > 0.0},
         _readings(found.get("Energy.Active.Import.Register")),
         _readings(found.get("SoC")),
         taken_at,
@@ -248,27 +251,11 @@ def _readings(said: dict[Phase | None, float] | None) -> Readings:
     return NOTHING if said is None else Readings(said.pop(None, None), said)  # type: ignore[arg-type]  # without None
 
 
-def _numbers_2x(values: Sequence[_Sampled2x]) -> list[float]:
-    """The values in base units."""
-    return [
-        one.value
-        if (measure := one.unitOfMeasure) is not None and measure.unit in _BASE_UNITS and not measure.multiplier
-        else _scaled(
-            one.value, one.unit if measure is None else measure.unit, 0 if measure is None else measure.multiplier
-        )
-        for one in values
-    ]
-
-
-def _numbers_16(values: Sequence[_Sampled16]) -> list[float]:
-    """The values in base units. Raises ValueError when one is no number."""
-    return [
-        float(one.value) if one.unit in _BASE_UNITS else _scaled(float(one.value), one.unit, None) for one in values
-    ]
-
-
-def _scaled(value: float, unit: str | None, multiplier: int | None) -> float:
-    return value * prefix(unit and unit.strip()) * 10.0 ** (multiplier or 0)
+def _scaled(value: float, unit: str | None, multiplier: int) -> float:
+    scaled = value * prefix(unit and unit.strip()) * 10.0**multiplier
+    if abs(scaled) > LARGEST:
+        raise ValueError("no meter measures so much")
+    return scaled
 
 
 def _moment(text: str) -> datetime:

@@ -118,7 +118,7 @@ class V201:
         if call.action == "TransactionEvent":
             return strict.transaction_meter_report(call) or self.meter_report(call.action, call.payload)
         if call.action == "MeterValues":
-            return strict.meter_report_2x(call) or self.meter_report(call.action, call.payload)
+            return strict.meter_report(call) or self.meter_report(call.action, call.payload)
         return None
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:
