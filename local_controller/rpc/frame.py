@@ -70,7 +70,7 @@ class _Envelope(msgspec.Struct, array_like=True, gc=False):
 _decode_usual = msgspec.json.Decoder(_Call | _Result | _Send).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_str = msgspec.json.Decoder(str).decode
-_REFUSED = (msgspec.MsgspecError, UnicodeError, RecursionError)  # what msgspec raises for a text that it cannot read
+_REFUSED = (ValueError, RecursionError)  # what msgspec raises for a text that it cannot read
 
 _T = TypeVar("_T")
 
@@ -108,12 +108,15 @@ class Frame(msgspec.Struct, eq=False, gc=False):
         return self._payload
 
     def payload_as(self, reader: Callable[[msgspec.Raw], _T]) -> _T | None:
-        """What `reader`, a decoder of msgspec, makes of the payload; None if it refuses. Read once for all who ask."""
+        """What `reader` makes of the payload; None if it refuses with a ValueError, as decoders of msgspec do.
+
+        Read once for all who ask.
+        """
         if self._reader is not reader:
             self._reader = reader
             try:
                 self._read = reader(self._raw)
-            except _REFUSED:
+            except (ValueError, OverflowError, RecursionError):
                 self._read = None
         return cast(_T | None, self._read)
 

@@ -44,7 +44,9 @@ class Metering(Block):
 
     def _learn_phases(self, evse: int, sample: MeterSample) -> None:
         """The latest sample with any current counts, so that a car that drops to one phase is noticed."""
-        in_use = len([amps for amps in sample.current_a.values() if amps >= IN_USE_A])
+        in_use = 0
+        for amps in sample.current_a.values():
+            in_use += amps >= IN_USE_A
         transaction = self._state.transactions.get(evse)
         if transaction is not None and in_use > 0 and in_use != transaction.phases_in_use:
             transaction.phases_in_use = in_use

@@ -49,6 +49,7 @@ PATIENCE_S = 30.0
 """A request that waited so long behind others is not executed any more: the CSMS has given it up (LC-025)."""
 
 _REMOTE_STARTS = frozenset({"RemoteStartTransaction", "RequestStartTransaction"})
+_NOTHING_SEEN = -1
 _ALWAYS_NEW = frozenset({"BootNotification", "NotifyEVChargingNeeds"})
 _ABOUT_PROFILES = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetChargingProfiles"})
 
@@ -97,7 +98,7 @@ class SmartCharging(Block):
         self._news = News(state, self._evses)
         self._csms_ahead_s = state.csms_ahead_s
         self._review_s: float | None = None
-        self._seen = -1  # revision of the transactions
+        self._seen = _NOTHING_SEEN  # the revision of the transactions at which there was nothing more to follow
 
     # --- the site's inputs ---------------------------------------------------------------------------------------
 
@@ -133,7 +134,7 @@ class SmartCharging(Block):
         """Transactions begin and end, cars tell their needs, samples show the phases in use."""
         if sender is not Peer.STATION or call.action is None:
             return UNCHANGED
-        if self._has_followed() and call.action not in _ALWAYS_NEW:
+        if self._seen == self.state.revision and call.action not in _ALWAYS_NEW:
             return UNCHANGED
         if call.action == "BootNotification":
             return self._restart()
@@ -152,7 +153,7 @@ class SmartCharging(Block):
             return self._observe_csms(call, answer, now)
         if answer is None or answer.message_type != MessageType.CALLRESULT:
             return []
-        if self._could_call and self.state.csms_ahead_s == self._csms_ahead_s and self._has_followed():
+        if self._seen == self.state.revision and self._csms_ahead_s == self.state.csms_ahead_s and self._could_call:
             return UNCHANGED
         effects = [*self._follow_clock(now), *self._follow(now)]
         if self.state.may_call and not self._could_call:
@@ -180,20 +181,16 @@ class SmartCharging(Block):
 
     def _follow(self, now: Instant) -> list[BlockEffect]:
         """Transactions that began or ended: TxProfiles go with theirs (LC-079), remote starts bring theirs (LC-101)."""
-        self._seen = self.state.revision
         changed = self._writer.follow_transactions()
         for evse in changed:
             self.state.store = self.state.store.after_transaction(evse)
         running = self.state.transactions.values()
         brought = [found for t in running if (found := self.state.remote_starts.taken_by(t, now)) is not None]
+        self._seen = self.state.revision if self.state.remote_starts.is_empty else _NOTHING_SEEN
         if not changed and not brought:
             return []
         notes = [note for wanted in brought for note in self._adopt(wanted)]
         return [*notes, *self._writer.reconsider(now), *self._news.latest(now), *self._settle(now)]
-
-    def _has_followed(self) -> bool:
-        """Whether nothing has happened to the transactions since they were looked at, and nothing waits for one."""
-        return self._seen == self.state.revision and self.state.remote_starts.is_empty
 
     def _adopt(self, wanted: ProfileSet) -> list[BlockEffect]:
         """Gives a transaction the profile of the remote start that began it, or that came while it waited for one."""
@@ -359,6 +356,7 @@ class SmartCharging(Block):
             return None
         if start.profile.purpose is Purpose.TX_PROFILE:
             self.state.remote_starts.expect(frame.message_id, start, now)
+            self._seen = _NOTHING_SEEN
         return [Forward(Peer.CSMS, frame, start.bare)]
 
     # --- our own CALLs -------------------------------------------------------------------------------------------
@@ -370,7 +368,7 @@ class SmartCharging(Block):
     def answered(self, tag: Any, answer: Frame | None, now: Instant) -> list[BlockEffect]:
         """The station (or the CSMS, to a report) has answered."""
         if isinstance(tag, Push):
-            self._seen = -1  # what the station holds has changed: do the phases in use still fit it?
+            self._seen = _NOTHING_SEEN  # what the station holds has changed: do the phases in use still fit it?
             effects, last_word = self._writer.answered(tag, answer, now)
             if last_word is not None and self._pending is not None and tag.target.evse in self._pending.evses:
                 effects += self._roll_back(last_word, now)

@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.station.dialects.reading import Fields, number
 from local_controller.station.words import MeterSample, Phase
@@ -54,19 +52,8 @@ class SampledValue:
     is_line_to_line: bool
 
 
-class Readings(msgspec.Struct, frozen=True):
-    """One measurand: the total and the value per phase, each if reported."""
-
-    total: float | None
-    per_phase: Mapping[Phase, float]
-
-    @property
-    def sum(self) -> float | None:
-        """The total, else the sum of the phases."""
-        return self.total if self.total is not None or not self.per_phase else math.fsum(self.per_phase.values())
-
-
-NOTHING: Final = Readings(None, {})
+Readings = Mapping[Phase | None, float]
+"""One measurand: the value of each phase and, under None, the total; each if reported."""
 
 
 def sampled_value(fields: Fields, unit: str | None, multiplier: int) -> SampledValue | None:
@@ -121,10 +108,20 @@ def combined(  # noqa: PLR0913, PLR0917 - what a meter measures
 ) -> MeterSample | None:
     """The sample that these readings make; None if they say nothing that we use."""
     current_a = _current(current, power, voltage)
-    power_w, energy_wh, soc_percent = power.sum, energy.sum, soc.total
+    power_w, energy_wh, soc_percent = _sum(power), _sum(energy), soc.get(None)
     if not current_a and not voltage and power_w is energy_wh is soc_percent is None:
         return None
     return MeterSample(current_a, voltage, power_w, energy_wh, soc_percent, taken_at)
+
+
+def _sum(readings: Readings) -> float | None:
+    """The total, else the sum of the phases."""
+    total = readings.get(None)
+    return total if total is not None or not readings else math.fsum(readings.values())
+
+
+def _per_phase(readings: Readings) -> dict[Phase, float]:
+    return {phase: value for phase, value in readings.items() if phase is not None}
 
 
 def _values(
@@ -139,13 +136,12 @@ def _values(
 
 
 def _readings(values: Sequence[SampledValue]) -> Readings:
-    """Splits into total and phases; what is said twice of one phase counts at the larger magnitude."""
-    per_phase: dict[Phase, float] = {}
+    """What is said twice of one phase, or of all, counts at the larger magnitude."""
+    readings: dict[Phase | None, float] = {}
     for value in values:
-        for phase in value.phases:
-            per_phase[phase] = max(per_phase.get(phase, value.value), value.value, key=abs)
-    totals = [value.value for value in values if not value.phases]
-    return Readings(max(totals, key=abs) if totals else None, per_phase)
+        for phase in value.phases or (None,):
+            readings[phase] = max(readings.get(phase, value.value), value.value, key=abs)
+    return readings
 
 
 def _voltage(values: Sequence[SampledValue]) -> dict[Phase, float]:
@@ -160,15 +156,16 @@ def _voltage(values: Sequence[SampledValue]) -> dict[Phase, float]:
 
 def _current(current: Readings, power: Readings, voltage: Mapping[Phase, float]) -> dict[Phase, float]:
     """Amperes per phase by the rules at the top of this file; empty when nothing tells them."""
-    if len(current.per_phase) > 1 and not power.per_phase:
-        return {phase: abs(amps) for phase, amps in current.per_phase.items()}
-    derived = {phase: abs(watts) / _volts(voltage, phase) for phase, watts in power.per_phase.items()}
-    measured = {phase: abs(amps) for phase, amps in current.per_phase.items()}
+    measured = {phase: abs(amps) for phase, amps in current.items() if phase is not None}
+    if len(measured) > 1 and (not power or (len(power) == 1 and None in power)):  # the usual case
+        return measured
+    derived = {phase: abs(watts) / _volts(voltage, phase) for phase, watts in _per_phase(power).items()}
     if len(measured) == 1 and not derived:
-        return _spread(*measured.popitem(), power.total, voltage)
+        return _spread(*measured.popitem(), power.get(None), voltage)
     if measured or derived:
         return derived | measured
-    return {} if current.total is None else _unphased(abs(current.total), power.total, voltage)
+    total = current.get(None)
+    return {} if total is None else _unphased(abs(total), power.get(None), voltage)
 
 
 def _spread(phase: Phase, amps: float, power_w: float | None, voltage: Mapping[Phase, float]) -> dict[Phase, float]:

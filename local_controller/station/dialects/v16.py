@@ -102,7 +102,7 @@ class V16:
             return TransactionEvent(EventType.ENDED, str(fields.need_integer("transactionId")))
         if action != "MeterValues":
             return None
-        return _event_of_meter_values(fields.integer("connectorId"), fields.integer("transactionId"))
+        return strict.transaction_of_meter_values_16(fields.integer("connectorId"), fields.integer("transactionId"))
 
     def transaction_answered(self, action: str, payload: Payload, answer: Payload) -> TransactionEvent | None:
         """StartTransaction.req with its .conf, which brings the id."""
@@ -130,15 +130,16 @@ class V16:
 
     def transaction_event_of(self, call: Frame) -> TransactionEvent | None:
         """StopTransaction.req and MeterValues.req."""
-        if call.action == "MeterValues" and (read := strict.transaction_of_meter_values_16(call)) is not None:
-            return _event_of_meter_values(*read)
+        if call.action == "MeterValues" and (said := call.payload_as(strict.meter_values_16)) is not None:
+            return said.event
         return None if call.action is None else self.transaction_event(call.action, call.payload)
 
     def meter_report_of(self, call: Frame) -> MeterReport | None:
         """MeterValues.req."""
         if call.action != "MeterValues":
             return None
-        return strict.meter_report_16(call) or self.meter_report(call.action, call.payload)
+        said = call.payload_as(strict.meter_values_16)
+        return self.meter_report(call.action, call.payload) if said is None else said.report
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:  # noqa: ARG002 - 1.6 has no such message
         """1.6 knows no charging needs."""
@@ -227,12 +228,6 @@ def _purpose(fields: Fields) -> Purpose:
     name = fields.need_text("chargingProfilePurpose")
     found = (purpose for known, purpose in _PURPOSES.items() if known.lower() == name.lower())
     return next(found, None) or fields.fail("chargingProfilePurpose", f"{name!r:.40} is no purpose of OCPP 1.6")
-
-
-def _event_of_meter_values(connector: int | None, transaction_id: int | None) -> TransactionEvent | None:
-    if not connector or transaction_id is None or transaction_id <= 0:  # -1 and 0 stand for "none" (errata 3.18)
-        return None
-    return TransactionEvent(EventType.UPDATED, str(transaction_id), evse=connector)
 
 
 def _sample(meter_value: Fields) -> MeterSample | None:

@@ -111,15 +111,18 @@ class V201:
         """TransactionEventRequest."""
         if call.action != "TransactionEvent":
             return None
-        return strict.transaction_event(call) or self.transaction_event(call.action, call.payload)
+        said = call.payload_as(strict.transaction_event)
+        return self.transaction_event(call.action, call.payload) if said is None else said.event
 
     def meter_report_of(self, call: Frame) -> MeterReport | None:
         """MeterValuesRequest and TransactionEventRequest."""
         if call.action == "TransactionEvent":
-            return strict.transaction_meter_report(call) or self.meter_report(call.action, call.payload)
-        if call.action == "MeterValues":
-            return strict.meter_report(call) or self.meter_report(call.action, call.payload)
-        return None
+            said = call.payload_as(strict.transaction_event)
+        elif call.action == "MeterValues":
+            said = call.payload_as(strict.meter_values)
+        else:
+            return None
+        return self.meter_report(call.action, call.payload) if said is None else said.report
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:
         """NotifyEVChargingNeedsRequest."""
