@@ -31,7 +31,7 @@ from local_controller.station.words import OcppVersion
 
 NOW = Instant(1000.0, datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
 VERSIONS = {"v201": OcppVersion.V201, "v16": OcppVersion.V16}
-MESSAGES_PER_RUN = 2000
+MESSAGES_PER_RUN = 200  # short runs: some of many are undisturbed
 _STATION, _CSMS = Peer
 
 
@@ -111,7 +111,7 @@ def show(kind: str, figure: str, value_us: float, **more: object) -> None:
 def main() -> None:
     """Both versions, every figure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--repeats", type=int, default=300)
     repeats = parser.parse_args().repeats
     for kind, version in VERSIONS.items():
         pairs = texts(kind)

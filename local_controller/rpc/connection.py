@@ -72,7 +72,10 @@ class RpcConnection(Generic[Origin]):
         """Lets `call` have the slot at once; False, and no change, unless it is free and nobody waits for it."""
         if self.in_flight is not None or self.waiting:
             return False
-        self._occupy(call)
+        self.in_flight = call
+        self.due_s = call.since_s + call.timeout_s
+        if call.patience_s is not None:
+            self._held_up_s = 0.0
         return True
 
     def submit(self, call: Call[Origin]) -> bool:
@@ -111,7 +114,10 @@ class RpcConnection(Generic[Origin]):
         """
         call = self.in_flight
         if call is not None and call.frame.message_id == message_id:
-            self._free_slot(call, now_s)
+            if self.waiting or call.patience_s is None:
+                self._free_slot(call, now_s)
+            else:
+                self.in_flight, self.due_s = None, math.inf
             return call, False
         for call in self._late:
             if call.frame.message_id == message_id:

@@ -159,7 +159,7 @@ class StationProxy:
     def connected(self, now: Instant) -> list[Effect]:
         """Both legs are up."""
         effects: list[Effect] = [Tell(Connected(self.version))]
-        effects += self._ask([(block.connected, True) for block in self._blocks], now, now)
+        effects += self._ask([block.connected for block in self._blocks], now=now)
         return effects + self._pump(now)
 
     def receive(self, peer: Peer, text: str, now: Instant) -> list[Effect]:
@@ -184,10 +184,12 @@ class StationProxy:
             effects += self._pump(now)
         return effects
 
-    def perform(self, effects: Iterable[BlockEffect], now: Instant) -> list[Effect]:
+    def perform(self, wanted: Iterable[BlockEffect], now: Instant) -> list[Effect]:
         """Carries out what a block's own method (a new limit, say) returned."""
         self._may_be_due_earlier = True
-        return self._do(effects, now) + self._pump(now)
+        effects: list[Effect] = []
+        self._do(wanted, effects, now)
+        return effects + self._pump(now)
 
     def closed(self, peer: Peer, now: Instant, code: int = 1006, reason: str = "") -> list[Effect]:
         """The connection to `peer` is gone, so the other one goes too (Part 4 §6.3, LC-036, LC-038)."""
@@ -198,7 +200,7 @@ class StationProxy:
         unanswered = [call for leg in self._legs.values() for call in leg.calls.close()]
         for call in unanswered:
             effects += self._no_answer(call, now)
-        effects += self._ask([(block.closed, True) for block in self._blocks], now, now)
+        effects += self._ask([block.closed for block in self._blocks], now=now)
         return [*effects, Tell(Disconnected(f"{peer} closed the connection ({code}{reason and ': '}{reason})"))]
 
     def expire(self, now: Instant) -> list[Effect]:
@@ -216,7 +218,7 @@ class StationProxy:
                     *self._no_answer(call, now),
                 ]
         due = [block for block in self._clocked if block.deadline is not None and block.deadline <= now.monotonic_s]
-        effects += self._ask([(block.expire, True) for block in due], now, now)
+        effects += self._ask([block.expire for block in due], now=now)
         return effects + self._pump(now)
 
     @property
@@ -247,7 +249,9 @@ class StationProxy:
             return notes + self._relay(frame, sender.passed, now)
         claimed.append((frame.message_id, now.monotonic_s))
         fate = Fate.REFUSED if any(map(_is_refusal, claim)) else Fate.ABSORBED
-        return [*notes, *self._traced(sender.peer, frame.text, fate, "claimed"), *self._do(claim, now)]
+        effects = [*notes, *self._traced(sender.peer, frame.text, fate, "claimed")]
+        self._do(claim, effects, now)
+        return effects
 
     def _claim(self, asked: _Asked, sender: _Leg, frame: Frame, now: Instant) -> tuple[Wanted | None, list[Effect]]:
         """The first claim of a block, if any; a CALL whose payload a block cannot read is relayed (LC-020)."""
@@ -275,8 +279,7 @@ class StationProxy:
                 effects += self._traced(sender.peer, frame.text, Fate.QUEUED)
         else:
             return self._refuse(sender, frame)
-        if asked := self._called.of.get(frame.action, self._called.of_rest):
-            effects += self._ask(asked, now, sender.peer, frame, now)
+        self._show(frame, sender.peer, effects, now)
         return effects
 
     def _refuse(self, sender: _Leg, frame: Frame) -> list[Effect]:
@@ -303,8 +306,8 @@ class StationProxy:
         text, origin = call.frame.text, call.origin
         if isinstance(origin, _Relayed):
             return self._sent(to, text, origin.sender, origin.fate)
-        asked = [(block.sent, True) for block in self._blocks]
-        return self._sent(to, text, None, Fate.INJECTED) + self._ask(asked, now, origin.tag, now)
+        told = self._ask([block.sent for block in self._blocks], origin.tag, now=now)
+        return self._sent(to, text, None, Fate.INJECTED) + told
 
     # --- answers -------------------------------------------------------------------------------------------------
 
@@ -319,16 +322,12 @@ class StationProxy:
         origin = call.origin
         if isinstance(origin, _Relayed):
             effects = self._sent(leg.other, frame.text, leg, Fate.PASSED)
-            return effects + self._observed(origin, call.frame, frame, now)
+            self._show_end(call.frame, frame, leg.other.peer, effects, now)
+            return effects
         if is_late:
             return self._unwanted(leg, frame, "late_answer_swallowed")
         traced = self._traced(leg.peer, frame.text, Fate.ABSORBED, "answers us")
         return [*traced, *self._answered(origin.tag, frame, now)]
-
-    def _observed(self, origin: _Relayed, call: Frame, answer: Frame | None, now: Instant) -> list[Effect]:
-        """Shows the end of a relayed CALL to the blocks."""
-        asked = self._observe.of.get(call.action, self._observe.of_rest)
-        return self._ask(asked, now, origin.sender.peer, call, answer, now)
 
     def _answered(self, tag: object, answer: Frame | None, now: Instant) -> list[Effect]:
         """Shows the answer of an own CALL to the blocks; to a block that cannot read it, it is none."""
@@ -336,17 +335,19 @@ class StationProxy:
         effects: list[Effect] = []
         for block in self._blocks:
             try:
-                effects += self._do(block.answered(tag, answer, now), now)
+                wanted = block.answered(tag, answer, now)
             except PayloadError as error:
-                effects += self._unreadable_payload(block.answered, error)
-                effects += self._do(block.answered(tag, None, now), now)
+                wanted = [*self._unreadable_payload(block.answered, error), *block.answered(tag, None, now)]
+            self._do(wanted, effects, now)
         return effects
 
     def _no_answer(self, call: Call[_Origin], now: Instant) -> list[Effect]:
         """Tells the blocks that a CALL will not be answered, at least not in time."""
         origin = call.origin
         if isinstance(origin, _Relayed):
-            return self._observed(origin, call.frame, None, now)
+            effects: list[Effect] = []
+            self._show_end(call.frame, None, origin.sender.peer, effects, now)
+            return effects
         return self._answered(origin.tag, None, now)
 
     def _unwanted(self, leg: _Leg, frame: Frame, event: str) -> list[Effect]:
@@ -362,17 +363,16 @@ class StationProxy:
         """SEND, CALLRESULTERROR and unknown types take no slot (LC-019, LC-021)."""
         effects = self._sent(sender.other, frame.text, sender, Fate.PASSED)
         if frame.message_type == SEND:
-            asked = self._called.of.get(frame.action, self._called.of_rest)
-            effects += self._ask(asked, now, sender.peer, frame, now)
+            self._show(frame, sender.peer, effects, now)
         return effects
 
     def _unreadable_text(self, leg: _Leg, text: str, error: FrameError) -> list[Effect]:
         """Relays it as a cable would, except what may be a broken answer to our own CALL (LC-027)."""
         notes = self._fault("unreadable_message", {"sender": leg.peer, "reason": str(error)})
         if any(isinstance(call.origin, OwnCall) for call in leg.calls.mentioned(text)):
-            return notes + self._traced(leg.peer, text, Fate.DISCARDED, "unreadable, with the id of our own CALL")
+            return [*notes, *self._traced(leg.peer, text, Fate.DISCARDED, "unreadable, with the id of our own CALL")]
         leg.other.strays.append(error.message_id)
-        return notes + self._sent(leg.other, text, leg, Fate.PASSED)
+        return [*notes, *self._sent(leg.other, text, leg, Fate.PASSED)]
 
     # --- what leaves ---------------------------------------------------------------------------------------------
 
@@ -386,45 +386,60 @@ class StationProxy:
         """The fate of a text that does not go out now."""
         return [Trace(sender, text, fate, detail)] if self._is_traced else []
 
-    def _fault(self, event: str, fields: Mapping[str, Any]) -> list[Effect]:
+    def _fault(self, event: str, fields: Mapping[str, Any]) -> list[Note]:
         """Counts what a peer did wrong. The first ones are noted, then ever fewer, so that no peer can flood the log."""
         self.faults[event] += 1
         count = self.faults[event]
         is_worth_it = count <= NOTED or count & (count - 1) == 0
         return [Note("warning", event, {**fields, "count": count})] if is_worth_it else []
 
-    def _unreadable_payload(self, method: _Method, error: PayloadError) -> list[Effect]:
+    def _unreadable_payload(self, method: _Method, error: PayloadError) -> list[Note]:
         fields = {"where": method.__name__, "path": error.path, "reason": str(error)}
         return self._fault("unreadable_payload", fields)
 
     # --- blocks --------------------------------------------------------------------------------------------------
 
-    def _ask(self, asked: Iterable[tuple[_Method, bool]], now: Instant, *about: Any) -> list[Effect]:
-        """What blocks want, carried out; a payload that one cannot read is noted and otherwise ignored (LC-020)."""
-        effects: list[Effect] = []
-        for method, has_deadline in asked:
+    def _show(self, call: Frame, sender: Peer, effects: list[Effect], now: Instant) -> None:
+        """Shows a relayed CALL or SEND; a payload that a block cannot read is noted and otherwise ignored (LC-020)."""
+        for called, has_deadline in self._called.of.get(call.action, self._called.of_rest):
             try:
-                wanted = method(*about)
+                wanted = called(sender, call, now)
             except PayloadError as error:
-                effects += self._unreadable_payload(method, error)
-                wanted = None
-            if wanted is UNCHANGED:
-                continue
-            if has_deadline:
-                self._may_be_due_earlier = True
-            if wanted:
-                effects += self._do(wanted, now)
+                wanted = self._unreadable_payload(called, error)
+            if wanted is not UNCHANGED:
+                self._may_be_due_earlier |= has_deadline
+                self._do(wanted, effects, now)
+
+    def _show_end(self, call: Frame, answer: Frame | None, sender: Peer, effects: list[Effect], now: Instant) -> None:
+        """Shows the end of a relayed CALL; as above."""
+        for observe, has_deadline in self._observe.of.get(call.action, self._observe.of_rest):
+            try:
+                wanted = observe(sender, call, answer, now)
+            except PayloadError as error:
+                wanted = self._unreadable_payload(observe, error)
+            if wanted is not UNCHANGED:
+                self._may_be_due_earlier |= has_deadline
+                self._do(wanted, effects, now)
+
+    def _ask(self, methods: Iterable[_Method], *about: Any, now: Instant) -> list[Effect]:
+        """Asks blocks about anything else; as above."""
+        self._may_be_due_earlier = True
+        effects: list[Effect] = []
+        for method in methods:
+            try:
+                wanted = method(*about, now)
+            except PayloadError as error:
+                wanted = self._unreadable_payload(method, error)
+            self._do(wanted, effects, now)
         return effects
 
-    def _do(self, wanted: Iterable[BlockEffect], now: Instant) -> list[Effect]:
-        """Carries out what a block wants; after the end only what it tells."""
-        effects: list[Effect] = []
+    def _do(self, wanted: Iterable[BlockEffect], effects: list[Effect], now: Instant) -> None:
+        """Carries out what a block wants, which adds to `effects`; after the end only what it tells."""
         for one in wanted:
             if isinstance(one, (Tell, Note)):
                 effects.append(one)
             elif self._is_open:
                 effects += self._do_one(one, now)
-        return effects
 
     def _do_one(self, wanted: OwnCall | Withdraw | Answer | AnswerError | Forward, now: Instant) -> list[Effect]:
         match wanted:

@@ -50,6 +50,7 @@ _Measurand = Literal[
     "Voltage",
 ]
 _Context = Literal["Sample.Periodic", "Sample.Clock", "Trigger", "Transaction.Begin", "Transaction.End"]
+_UnitName = Literal["A", "V", "W", "kW", "Wh", "kWh", "Percent", "VA", "kVA", "var", "kvar", "varh", "kvarh", "Celsius"]
 _Line = Literal["L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N"]
 _PHASES: Final[Mapping[str | None, Phase]] = {
     f"{phase}{suffix}": phase for phase in Phase for suffix in ("", "-N")
@@ -60,7 +61,7 @@ _BASE_UNITS: Final = frozenset({None, "A", "V", "W", "Wh", "Percent"})
 
 
 class _Unit(msgspec.Struct, gc=False):
-    unit: str | None = None
+    unit: _UnitName | None = None
     multiplier: Annotated[int, msgspec.Meta(ge=-9, le=9)] | None = None
 
 
@@ -71,7 +72,7 @@ class _Sampled(msgspec.Struct, gc=False):
     measurand: _Measurand = "Energy.Active.Import.Register"
     phase: _Line | None = None
     unitOfMeasure: _Unit | None = None  # noqa: N815 - here and below: the standard's name
-    unit: str | None = None
+    unit: _UnitName | None = None
     context: _Context = "Sample.Periodic"
     location: Literal["Outlet", "EV"] = "Outlet"
 
@@ -83,7 +84,7 @@ class _Sampled16(msgspec.Struct, gc=False):
     measurand: _Measurand = "Energy.Active.Import.Register"
     phase: _Line | None = None
     unitOfMeasure: None = None  # noqa: N815
-    unit: str | None = None
+    unit: _UnitName | None = None
     context: _Context = "Sample.Periodic"
     location: Literal["Outlet", "EV"] = "Outlet"
 
@@ -237,7 +238,7 @@ def _sample(values: Sequence[_Sampled | _Sampled16], taken_at: datetime) -> Mete
 
 
 def _scaled(value: float, unit: str | None, multiplier: int) -> float:
-    scaled = value * prefix(unit and unit.strip()) * 10.0**multiplier
+    scaled = value * prefix(unit) * 10.0**multiplier
     if abs(scaled) > LARGEST:
         raise ValueError("no meter measures so much")
     return scaled
