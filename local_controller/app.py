@@ -135,6 +135,7 @@ class LocalController:
             unit=None if station.unit is None else RateUnit(station.unit),
             time_zone=ZoneInfo(self._config.site.time_zone),
             guards=_guards(self._config),
+            is_traced=self._trace is not None,
         )
         before = self._charging.get(identity)
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
