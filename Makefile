@@ -48,7 +48,7 @@ ocpp-coverage: $(VENV)/dev  ## regenerates docs/ocpp-coverage.md from the tests'
 	$(BIN)/python docs/make_ocpp_coverage.py
 
 bench-relay: $(VENV)/dev  ## the relay beside nginx and a naive relay: one JSON object a line (needs nginx, 2 cores; ARGS=--quick)
-	@$(BIN)/python benchmarks/relay $(ARGS)
+	@$(BIN)/python -m benchmarks.relay $(ARGS)
 
 lock: $(VENV)/dev  ## renews the hash-pinned requirement files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
