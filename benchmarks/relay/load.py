@@ -82,7 +82,8 @@ class Station(WebSocket):
             return
         lines = [f"GET /{self.identity} HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}", "Sec-WebSocket-Version: 13"]
-        lines += [f"Sec-WebSocket-Protocol: {self.load.protocol}", "", ""]
+        password = base64.b64encode(f"{self.identity}:0123456789abcdef".encode()).decode()
+        lines += [f"Sec-WebSocket-Protocol: {self.load.protocol}", f"Authorization: Basic {password}", "", ""]
         self.send("\r\n".join(lines).encode())
 
     def readable(self) -> None:

@@ -43,6 +43,15 @@ QUICK = Lengths(1, 1.0, 2.0, 4.0)
 Part = Callable[[str, Lengths, Path], dict[str, float]]
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What is not as usual: 1.6 in place of 2.0.1, TLS towards the stations, a trace."""
+
+    version: str = "v201"
+    certificate: Certificate | None = None
+    trace: Path | None = None
+
+
 # --- the parts --------------------------------------------------------------------------------------------------------
 
 
@@ -60,13 +69,13 @@ def at_50(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
 
 def at_50_v16(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
     """CPU per round trip at 50 stations of 1.6."""
-    with _loaded(name, 50, folder, "v16") as (load, relay, _):
+    with _loaded(name, 50, folder, Setup("v16")) as (load, relay, _):
         return {"cpu_round_trip_50_v16": _cpu_us(load, relay, lengths)}
 
 
 def at_500_v16(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
     """CPU per round trip at 500 stations of 1.6."""
-    with _loaded(name, 500, folder, "v16") as (load, relay, _):
+    with _loaded(name, 500, folder, Setup("v16")) as (load, relay, _):
         return {"cpu_round_trip_500_v16": _cpu_us(load, relay, lengths)}
 
 
@@ -82,7 +91,7 @@ def at_500(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
 def at_500_tls(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
     """Storm, memory and stalls at 500 stations of 2.0.1 that speak TLS 1.3 with the relay."""
     certificate = Certificate.made_in(folder)
-    with _loaded(name, 500, folder, certificate=certificate) as (load, relay, figures):
+    with _loaded(name, 500, folder, Setup(certificate=certificate)) as (load, relay, figures):
         named = {f"{figure}_tls": value for figure, value in figures.items()}
         if name != "r1":
             named["loop_stall_500_tls"] = _stall_ms(load, relay, lengths, _reload_of(certificate, relay))
@@ -119,7 +128,7 @@ def new_limit(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
 def at_2000(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
     """What goes wrong at 2,000 stations: connections that fail, CALLs without an answer, messages that differ."""
     load, count = Load(), 2000
-    with _closing(load), running(name, _site(load, count), folder) as relay:
+    with _closing(load), running(name, _site(load, count, Setup()), folder) as relay:
         try:
             load.connect(relay.port, count)
             load.saturate(lengths.saturated_s)
@@ -135,10 +144,11 @@ def trace(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
         return {}
     with (
         _loaded(name, 50, folder) as (plain_load, plain, _),
-        _loaded(name, 50, _subfolder(folder), trace_file=folder / "trace.db") as (traced_load, traced, _),
+        _loaded(name, 50, _subfolder(folder), Setup(trace=folder / "trace.db")) as (traced_load, traced, _),
     ):
         more_us = [
-            _loop_us(traced_load, traced, lengths.saturated_s / 6) - _loop_us(plain_load, plain, lengths.saturated_s / 6)
+            _loop_us(traced_load, traced, lengths.saturated_s / 6)
+            - _loop_us(plain_load, plain, lengths.saturated_s / 6)
             for _ in range(8)
         ]
     return {"trace_per_message": statistics.median(more_us)}
@@ -172,8 +182,8 @@ PARTS: Mapping[str, Part] = {
 # --- what they share --------------------------------------------------------------------------------------------------
 
 
-def _site(load: Load, stations: int, certificate: Certificate | None = None, trace_file: Path | None = None) -> Site:
-    return Site(free_port(), load.csms_port, load.broker.port, stations, certificate, trace_file)
+def _site(load: Load, stations: int, setup: Setup) -> Site:
+    return Site(free_port(), load.csms_port, load.broker.port, stations, setup.certificate, setup.trace)
 
 
 @contextmanager
@@ -189,14 +199,12 @@ def _loaded(
     name: str,
     stations: int,
     folder: Path,
-    version: str = "v201",
-    certificate: Certificate | None = None,
-    trace_file: Path | None = None,
+    setup: Setup = Setup(),  # noqa: B008 - frozen
 ) -> Iterator[tuple[Load, Relay, dict[str, float]]]:
     """A relay with stations that are connected and booted, and what that took."""
-    load = Load(version)
-    tls = None if certificate is None else trusting()
-    with _closing(load), running(name, _site(load, stations, certificate, trace_file), folder) as relay:
+    load = Load(setup.version)
+    tls = None if setup.certificate is None else trusting()
+    with _closing(load), running(name, _site(load, stations, setup), folder) as relay:
         before_kb = relay.rss_kb()
         with _in_real_time(relay), _watched("storm"):
             storm_s = load.connect(relay.port, stations, tls)
@@ -285,7 +293,6 @@ def _reload_of(certificate: Certificate, relay: Relay) -> Callable[[], object]:
 
 def _charging(load: Load) -> None:
     """A session at every station, each with another need, until their limits have arrived."""
-
 
     def wish(station: Station) -> None:
         station.done = lambda _: None

@@ -18,6 +18,6 @@ if __name__ == "__main__":
     from local_controller.site.plan import PlanPace
 
     if PLAN_PACE_S in os.environ:
-        app.PlanPace = partial(PlanPace, after_s=float(os.environ[PLAN_PACE_S]))  # type: ignore[misc, assignment]
+        vars(app)["PlanPace"] = partial(PlanPace, after_s=float(os.environ[PLAN_PACE_S]))
     signal.signal(signal.SIGUSR2, lambda *_: gc.collect())
     command_line()
