@@ -199,7 +199,7 @@ def _loaded(
     name: str,
     stations: int,
     folder: Path,
-    setup: Setup = Setup(),  # noqa: B008 - frozen
+    setup: Setup = Setup(),
 ) -> Iterator[tuple[Load, Relay, dict[str, float]]]:
     """A relay with stations that are connected and booted, and what that took."""
     load = Load(setup.version)

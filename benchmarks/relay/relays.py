@@ -16,7 +16,8 @@ from pathlib import Path
 
 from benchmarks.relay.yaml_site import Site
 
-RELAY_CORE, LOAD_CORE = 0, 1
+_CORES = sorted(os.sched_getaffinity(0))
+RELAY_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
 _ROOT = Path(__file__).parents[2]
 
 _NGINX = """
@@ -66,6 +67,10 @@ class Relay:
         """Resident memory in kB."""
         return sum(_rss_kb(pid) for pid in self.pids)
 
+    def peak_rss_kb(self) -> int:
+        """The most resident memory in kB that each of its processes ever had, added up."""
+        return sum(_peak_rss_kb(pid) for pid in self.pids)
+
     def in_real_time(self, priority: int | None) -> None:
         """SCHED_FIFO for the main process, where that is allowed, so that neighbours do not blur latencies."""
         for pid in self.pids:
@@ -112,6 +117,11 @@ def _cpu_us(task: Path) -> float:
 def _rss_kb(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
+
+
+def _peak_rss_kb(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 @contextmanager

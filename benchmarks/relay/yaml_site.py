@@ -18,11 +18,11 @@ _FED_AT_FALLBACK = 1000  # of more stations the fuse bears no fallback of 6 A: t
 
 @dataclass(frozen=True)
 class Site:
-    """What differs between the sites that are measured. trace: the file of a trace, if there is one."""
+    """What differs between the sites that are measured. mqtt_port: of a broker of limits, if there is one. trace: the file of a trace, if there is one."""
 
     port: int
     csms_port: int
-    mqtt_port: int
+    mqtt_port: int | None
     stations: int
     certificate: Certificate | None = None
     trace: Path | None = None
@@ -36,8 +36,7 @@ class Site:
             f"csms: {{url: 'ws://127.0.0.1:{self.csms_port}'}}",
             f"listen: {{host: 127.0.0.1, port: {self.port}{self._tls()}}}",
             f"grid_connection: {{fuse_a: {FUSE_A}, assumed_base_load_a: 10}}",
-            f"brokers: [{{id: bench, host: 127.0.0.1, port: {self.mqtt_port}}}]",
-            f"limits: [{{id: bench, broker: bench, topic: {TOPIC}, max_age_s: 3600, fallback_a: {FUSE_A}}}]",
+            *([] if self.mqtt_port is None else self._limits()),
             *([] if self.trace is None else [f"trace: {{file: '{self.trace}', max_size_mb: 1000}}"]),
             "circuits:",
             *(f"  - {{id: panel-{n}, fuse_a: {_PANEL_A}}}" for n in panels),
@@ -48,6 +47,12 @@ class Site:
             ),
         ]
         return "\n".join(lines) + "\n"
+
+    def _limits(self) -> list[str]:
+        return [
+            f"brokers: [{{id: bench, host: 127.0.0.1, port: {self.mqtt_port}}}]",
+            f"limits: [{{id: bench, broker: bench, topic: {TOPIC}, max_age_s: 3600, fallback_a: {FUSE_A}}}]",
+        ]
 
     def _tls(self) -> str:
         if self.certificate is None:
