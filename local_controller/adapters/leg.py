@@ -245,7 +245,7 @@ class Leg(asyncio.Protocol):
         self._large_messages.leave(self)
         self.gone.set_result(None)
         self._end(1006, "")
-        self._ear = None  # the driver behind it knows this leg: no circle for the collector
+        self._break_circles()
 
     def pause_writing(self) -> None:
         """The peer does not read as fast as it is sent."""
@@ -401,6 +401,13 @@ class Leg(asyncio.Protocol):
             self._ended = code, reason
             if self._ear is not None:
                 self._ear.ended(code, reason)
+
+    def _break_circles(self) -> None:
+        """Nothing is left for the collector, which does not look at old connections (`garbage`)."""
+        self._ear = None
+        self.protocol.parser.close()
+        if self.protocol.parser_exc is not None:
+            self.protocol.parser_exc = self.protocol.parser_exc.with_traceback(None)
 
     def _abort_later(self) -> None:
         if self._abort_timer is None:
