@@ -100,6 +100,7 @@ class CsmsLeg(Leg):
 
     def opened(self, message: Request | Response) -> None:  # noqa: ARG002 - the protocol has read it
         """The CSMS has accepted."""
+        self.ready()
         if not self.answered.done():
             self.answered.set_result(None)
 

@@ -85,9 +85,11 @@ class StationLeg(Leg):
             return False
         self.server.send_response(response)
         self.flush()
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+        if not self.is_open:
             self._abort_later()
-        return self.is_open
+            return False
+        self.ready()
+        return True
 
     def refuse(self, status: int, text: str, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Answers with an error."""
