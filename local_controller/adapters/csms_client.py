@@ -63,6 +63,8 @@ class Introduction:
 class CsmsLeg(Leg):
     """Our end of the upstream leg."""
 
+    __slots__ = ("answered", "client", "offer")
+
     def __init__(
         self, settings: CsmsSettings, uri: WebSocketURI, offer: Sequence[OcppVersion], large_messages: LargeMessages
     ) -> None:

@@ -83,6 +83,29 @@ class Ear:
 class Leg(asyncio.Protocol):
     """One WebSocket. A subclass makes one side's opening handshake."""
 
+    __slots__ = (
+        "__weakref__",
+        "_abort_timer",
+        "_ear",
+        "_ended",
+        "_fragments",
+        "_head",
+        "_heard",
+        "_holds",
+        "_large_messages",
+        "_loop",
+        "_masks",
+        "_ping_timer",
+        "_pong",
+        "_read",
+        "_sends",
+        "_settings",
+        "_splitter",
+        "gone",
+        "protocol",
+        "transport",
+    )
+
     def __init__(
         self, protocol: ClientProtocol | ServerProtocol, settings: LegSettings, large_messages: LargeMessages
     ) -> None:

@@ -19,6 +19,8 @@ from local_controller.adapters.leg import Leg, LegSettings
 class StationLeg(Leg):
     """Our end of the downstream leg."""
 
+    __slots__ = ("_admit", "_deadline", "_patience_s", "_request", "_wait_s", "knock", "server")
+
     def __init__(
         self,
         settings: LegSettings,
