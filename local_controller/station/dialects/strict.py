@@ -218,6 +218,8 @@ def _sample(values: Sequence[_Sampled | _Sampled16], taken_at: datetime) -> Mete
             value = _scaled(value, measure.unit, measure.multiplier or 0)
         if one.location == "EV" and measurand != "SoC":
             continue
+        if measurand == "Current.Import" and value < 0.0:
+            value = -value
         phase = _PHASES.get(one.phase)
         readings = found.get(measurand)
         if readings is None:
