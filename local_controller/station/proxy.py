@@ -268,8 +268,10 @@ class StationProxy:
         """Puts a CALL into the other leg's queue and shows it to the blocks."""
         sender, to, times = origin.sender, origin.sender.other, self._times
         call: Call[_Origin] = Call(frame, _FOREIGN, times.answer_s, times.unsent_s, origin, now.monotonic_s)
+        effects: list[Effect]
         if to.calls.take_slot(call):
-            effects = self._sent(to, frame.text, sender, origin.fate)
+            text = frame.text
+            effects = self._sent(to, text, sender, origin.fate) if self._is_traced else [Send(to.peer, text)]
         elif to.calls.submit(call):
             effects = self._send_next(to, now)
             if to.calls.in_flight is not call:
@@ -318,8 +320,10 @@ class StationProxy:
         call, is_late = found
         origin = call.origin
         if isinstance(origin, _Relayed):
-            effects = self._sent(leg.other, frame.text, leg, Fate.PASSED)
-            self._show_end(call.frame, frame, leg.other.peer, effects, now)
+            effects: list[Effect]
+            to, text = leg.other, frame.text
+            effects = self._sent(to, text, leg, Fate.PASSED) if self._is_traced else [Send(to.peer, text)]
+            self._show_end(call.frame, frame, to.peer, effects, now)
             return effects
         if is_late:
             return self._unwanted(leg, frame, "late_answer_swallowed")
