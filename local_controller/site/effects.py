@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from local_controller.site.planning import Question
 from local_controller.station.words import EvseId
-from optimizer.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class ApplyLimit:
 
 @dataclass(frozen=True, slots=True)
 class Solve:
-    """Solve this problem outside the event loop and answer with `planned(number, ...)`."""
+    """Build and solve this problem outside the event loop and answer with `planned(number, ...)`."""
 
     number: int
-    problem: Problem
+    question: Question
 
 
 @dataclass(frozen=True, slots=True)
