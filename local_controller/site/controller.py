@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity, MeterState, NodeState, capacity
@@ -48,8 +48,7 @@ class ControlSettings:
     calm_s: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """An EVSE, its name in the optimizer's words, and the nodes that carry it (its own circuit first)."""
 
     state: EvseState
@@ -96,7 +95,10 @@ class SiteController:
         self._with_strangers: set[str] = set()
         self._samples: dict[EvseState, tuple[words.MeterSample, Instant]] = {}
         self._places = [_Place(state, str(id_), topology.path(id_)) for id_, state in self.evses.items()]
-        self._at_node = {n.id: [p.state for p in self._places if p.path[0] == n.id] for n in topology.nodes}
+        self._at_node = {
+            node.id: [number for number, place in enumerate(self._places) if place.path[0] == node.id]
+            for node in topology.nodes
+        }
         self._below = {n.id: [p.state for p in self._places if n.id in p.path] for n in topology.nodes}
         self._of_station = {s.id: {e.id.evse: self.evses[e.id] for e in s.evses} for s in topology.stations}
         self._sharing = Sharing(tuple(self.nodes))
@@ -292,27 +294,23 @@ class SiteController:
         return [*told, *orders, *self._replan(moment, now)]
 
     def _moment(self, now: Instant) -> _Moment:
-        standings = {place.state: place.state.stand(now) for place in self._places}
+        standings = [place.state.stand(now) for place in self._places]
         worst, reserved = self._sums(standings)
         capacities = [capacity(state, self.book, now) for state in self.nodes.values()]
-        sessions = [place for place in self._places if place.state.session is not None]
+        sessions = [both for both in zip(self._places, standings, strict=True) if both[0].state.session is not None]
         return _Moment(
             capacities=capacities,
             reserved=reserved,
             left={c.node: minus(c.available_a, worst[c.node]) for c in capacities},
-            followers=[(place, standings[place.state]) for place in sessions if standings[place.state].follows],
-            set_aside=[place for place in sessions if not standings[place.state].follows],
+            followers=[both for both in sessions if both[1].follows],
+            set_aside=[place for place, standing in sessions if not standing.follows],
         )
 
-    def _sums(
-        self, standings: Mapping[EvseState, Standing]
-    ) -> tuple[dict[str, PerPhase], dict[str, PerPhase]]:
+    def _sums(self, standings: Sequence[Standing]) -> tuple[dict[str, PerPhase], dict[str, PerPhase]]:
         """What may flow below each node at worst: all of it, and the part of those that do not follow."""
-        worst = {node: total(standings[e].exposure for e in at) for node, at in self._at_node.items()}
-        reserved = {
-            node: total(standings[e].exposure for e in at if not standings[e].follows)
-            for node, at in self._at_node.items()
-        }
+        at_node = {node: [standings[n] for n in numbers] for node, numbers in self._at_node.items()}
+        worst = {node: total([s.exposure for s in at]) for node, at in at_node.items()}
+        reserved = {node: total([s.exposure for s in at if not s.follows]) for node, at in at_node.items()}
         for node in reversed(self.topology.nodes):
             if node.parent is not None:
                 worst[node.parent] = plus(worst[node.parent], worst[node.id])

@@ -9,7 +9,7 @@ with its maximum (LC-107, LC-108, LC-111, house rule 5).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import wraps
@@ -129,8 +129,12 @@ class Session:
 
     def ends_at(self) -> Instant | None:
         """The earliest end of what is in force; None if only the fallback is."""
-        ends = [promise.until for promise in self.in_force() if promise.until is not None]
-        return min(ends, key=lambda end: end.monotonic_s, default=None)
+        earliest: Instant | None = None
+        for promise in self.in_force():
+            end = promise.until
+            if end is not None and (earliest is None or end.monotonic_s < earliest.monotonic_s):
+                earliest = end
+        return earliest
 
 
 class DrawBounds(NamedTuple):
@@ -433,36 +437,40 @@ class EvseState:
     def _stand(self, now: Instant) -> Standing:
         session = self.session
         end = None if session is None else session.ends_at()
+        worst_a, left_wh = self.exposure_a(now), self.energy_left_wh()
+        exposure = self._on_grid(worst_a, now)
         return Standing(
-            until_s=min(at_s for at_s in self._turns_s(session, now) if at_s >= now.monotonic_s),
+            until_s=self._unchanged_until_s(now),
             follows=session is not None and self.connected and not self.defiant(now),
             phases=self.phases(),
-            worst_a=self.exposure_a(now),
-            exposure=self.exposure(now),
-            bounds=self.draw_bounds(now),
+            worst_a=worst_a,
+            exposure=exposure,
+            bounds=self._bounds(exposure, now),
             ordered_a=self.ordered_a,
             min_a=self.min_a(),
             cap_a=self._allowed_a(now),
             is_modest=self.mute(now),
-            wanted_wh=math.inf if (left_wh := self.energy_left_wh()) is None else left_wh,
+            wanted_wh=math.inf if left_wh is None else left_wh,
             ends_s=math.inf if end is None else end.monotonic_s,
             is_settled=session is not None and session.unconfirmed_at is None and not session.may_have_fallen_back,
         )
 
-    def _turns_s(self, session: Session | None, now: Instant) -> Iterator[float]:
-        """The moments at which time alone changes what the state means, and some at which it does not."""
-        yield now.monotonic_s + CLOCK_CHECK_S if self.csms.steps else math.inf
+    def _unchanged_until_s(self, now: Instant) -> float:
+        """The next moment at which time alone may change what the state means."""
+        turns_s = [now.monotonic_s + CLOCK_CHECK_S if self.csms.steps else math.inf]
+        session = self.session
         if self.fallback_doubted_at is not None:
-            yield self.fallback_doubted_at.monotonic_s + CONFIRM_S
-        if session is None:
-            return
-        yield session.started_at.monotonic_s + SAMPLE_MAX_AGE_S
-        if session.drawn is not None:
-            yield session.drawn.at.monotonic_s + SAMPLE_MAX_AGE_S
-        for promise in session.may_apply:
-            if promise.until is not None:
-                end_s = promise.until.monotonic_s
-                yield from (end_s - EXPIRY_LEAD_S, end_s, end_s + SETTLE_S)
+            turns_s.append(self.fallback_doubted_at.monotonic_s + CONFIRM_S)
+        if session is not None:
+            turns_s.append(session.started_at.monotonic_s + SAMPLE_MAX_AGE_S)
+            if session.drawn is not None:
+                turns_s.append(session.drawn.at.monotonic_s + SAMPLE_MAX_AGE_S)
+            for promise in session.may_apply:
+                if promise.until is not None:
+                    end_s = promise.until.monotonic_s
+                    turns_s += (end_s - EXPIRY_LEAD_S, end_s, end_s + SETTLE_S)
+        now_s = now.monotonic_s
+        return min([at_s for at_s in turns_s if at_s >= now_s])
 
     def _allowed_a(self, now: Instant) -> float:
         """The most that EVSE and CSMS allow within `PRESENT_S`."""
@@ -550,7 +558,7 @@ class EvseState:
         """The most that may flow on each phase in use."""
         if self.session is None:
             return self.floor_a
-        promised_a = max(promise.limit_a for promise in self.session.may_apply)
+        promised_a = max([promise.limit_a for promise in self.session.may_apply])
         fallback_a = self.floor_a if self._may_fall_back(now) else 0.0
         return max(promised_a, self.session.unsent_a or 0.0, fallback_a, self.drawn_a(now))
 
@@ -574,7 +582,10 @@ class EvseState:
 
     def exposure(self, now: Instant) -> PerPhase:
         """The worst case on each phase of the grid; a measured current counts wherever it flows."""
-        worst = on(self.phases(), self.exposure_a(now))
+        return self._on_grid(self.exposure_a(now), now)
+
+    def _on_grid(self, worst_a: float, now: Instant) -> PerPhase:
+        worst = on(self.phases(), worst_a)
         drawn = self.session.drawn if self.session and self.sampled(now) else None
         return worst if drawn is None else upper(worst, drawn.current_a)
 
@@ -584,15 +595,18 @@ class EvseState:
         Without a proof the lower bound is 0: the grid meter's reading then counts as somebody else's load. The upper
         bound exceeds the last sample only while that sample is older than a raise (or the session is too young).
         """
+        return self._bounds(self.exposure(now), now)
+
+    def _bounds(self, exposure: PerPhase, now: Instant) -> DrawBounds:
         session = self.session
         if session is None or not self.connected or self.mute(now):
             return DrawBounds(ZERO, ZERO)
         if session.drawn is None or not self.sampled(now):
-            return DrawBounds(ZERO, self.exposure(now))
+            return DrawBounds(ZERO, exposure)
         drawn = session.drawn
         outdated = session.raised_at is not None and drawn.at.since(session.raised_at) < SETTLE_S
-        most = upper(drawn.current_a, self.exposure(now)) if outdated else drawn.current_a
-        lowest_a = min(promise.limit_a for promise in session.may_apply)
+        most = upper(drawn.current_a, exposure) if outdated else drawn.current_a
+        lowest_a = min([promise.limit_a for promise in session.may_apply])
         least = lower(drawn.current_a, on(PHASES, lowest_a))
         suspended = session.suspended_at is not None and session.suspended_at.since(drawn.at) >= 0
         if suspended or least == ZERO:

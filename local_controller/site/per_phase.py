@@ -43,7 +43,7 @@ def upper(a: PerPhase, b: PerPhase) -> PerPhase:
 
 def total(values: Iterable[PerPhase]) -> PerPhase:
     """Sum of many, phase by phase."""
-    result = ZERO
-    for value in values:
-        result = plus(result, value)
-    return result
+    l1 = l2 = l3 = 0.0
+    for a, b, c in values:
+        l1, l2, l3 = l1 + a, l2 + b, l3 + c
+    return (l1, l2, l3)

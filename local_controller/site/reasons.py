@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity
@@ -33,8 +34,7 @@ class Decision:
     at: Instant
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(NamedTuple):
     """One session in a reaction: its name in the optimizer's words, the nodes that carry it, what capped it, its share.
 
     blind: a meter on its way to the grid was silent.

@@ -7,7 +7,7 @@ remembered.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from optimizer.realize import Manners, realized
 from optimizer.rows import Array, Rows, on_step_above, useful_caps
 
 
-@dataclass(frozen=True, slots=True)
-class Sharer:
+class Sharer(NamedTuple):
     """One session that takes part: the nodes that carry it, its standing, and what caps it just now (A)."""
 
     path: tuple[str, ...]
