@@ -186,6 +186,11 @@ class SiteController:
         """Time passed: ages grow, working limits end, renewals are due."""
         return self._react(now)
 
+    def wants(self, order: ApplyLimit) -> bool:
+        """Whether an order that waited to be carried out still is what was ordered last, and not on its way yet."""
+        session = self.evses[order.evse].session
+        return session is not None and session.unsent_a == order.limit_a
+
     # --- facts of stations ---------------------------------------------------------------------------------------
 
     def _stranger(self, station: str, evse: int) -> list[SiteEffect]:
