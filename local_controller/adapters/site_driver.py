@@ -125,6 +125,7 @@ class SiteDriver:
 
         A fault of ours costs this input and a notice, never the meter, station or timer that brought it.
         """
+        end_s = time.perf_counter() + SLICE_S
         try:
             effects = entry(*args, now)
         except Exception as fault:  # our fault costs this input, never the site; StationDriver has its counterpart
@@ -136,6 +137,8 @@ class SiteDriver:
             self._arm(now)
         if effects:
             self._take(effects, now)
+            if not self._is_busy:
+                self._work(end_s)
 
     def _take(self, effects: Iterable[SiteEffect], now: Instant) -> None:
         """Decreases and fallbacks go before all increases and renewals, also before those of earlier reactions."""
@@ -152,13 +155,10 @@ class SiteDriver:
                 case Notice():
                     self.notices.append((now, effect))
                     _write(effect)
-        if not self._is_busy:
-            self._work()
 
-    def _work(self) -> None:
-        """Tells stations their limits, for a slice of time; the rest in a later turn of the loop."""
+    def _work(self, end_s: float) -> None:
+        """Tells stations their limits until the slice of time is over, at least one; the rest in a later turn."""
         self._is_busy = True
-        end_s = time.perf_counter() + SLICE_S
         try:
             while self._first or self._then:
                 self._tell(self._first.popleft() if self._first else self._then.popleft())
@@ -167,7 +167,10 @@ class SiteDriver:
         finally:
             self._is_busy = bool(self._first or self._then)
             if self._is_busy:
-                asyncio.get_running_loop().call_soon(self._work)
+                asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._work(time.perf_counter() + SLICE_S)
 
     def _tell(self, effect: ApplyFallback | ApplyLimit) -> None:
         """An order that was replaced, or whose session has ended while it waited, is none any more."""
@@ -175,7 +178,7 @@ class SiteDriver:
             self._stations.apply(effect)
 
     async def _solve(self, ask: Solve) -> None:
-        allocation = await self._planner.solve(ask.question)
+        allocation = await self._planner.solve(self.site.question())
         self._do(self.site.planned, ask.number, allocation)
 
     def _arm(self, now: Instant) -> None:

@@ -212,9 +212,9 @@ class SiteController:
         told = self._take_sample(state)
         match fact:
             case words.LimitAnswered(kind=LimitKind.FALLBACK):
-                return [*told, *_fallback_answered(state, fact, now)]
+                told += _fallback_answered(state, fact, now)
             case words.LimitAnswered():
-                return [*told, *_limit_answered(state, fact, self._valid_until(state, now), now)]
+                told += _limit_answered(state, fact, self._valid_until(state, now), now)
             case words.TransactionStarted():
                 state.started(fact.transaction_id, now)
                 self.plan.forget(str(state.evse.id))
@@ -225,6 +225,8 @@ class SiteController:
                 self.plan.want()
             case _:
                 pass
+        if not (isinstance(fact, words.LimitAnswered) and fact.outcome is LimitOutcome.SENT):
+            state.stand(now)  # derived now rather than for hundreds at once in the reaction; an answer follows SENT
         return told
 
     def _sampled(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
@@ -395,10 +397,17 @@ class SiteController:
         room = moment.for_followers_a()
         if not moment.followers or not self.plan.due(room, now):
             return []
-        who = tuple(asking(p.state, p.key, p.path, p.state.evse.max_a, now) for p, _ in moment.followers)
-        at_s = now.utc.timestamp()
-        question = Question(at_s, horizon_at(now), tuple(moment.capacities), moment.reserved, who)
-        return [Solve(self.plan.asked(room, now), question)]
+        return [Solve(self.plan.asked(room, now))]
+
+    def question(self) -> Question:
+        """What `Solve` asks for: the site as the last reaction saw it."""
+        reaction = self._reaction
+        if reaction is None:
+            raise ValueError("there is no question before the first reaction")
+        at = reaction.at
+        running = (one for one in reaction.granted if not one.is_over)
+        who = tuple(asking(one.state, one.key, one.path, one.state.evse.max_a, at) for one in running)
+        return Question(at.utc.timestamp(), horizon_at(at), tuple(reaction.capacities), reaction.reserved_a, who)
 
     def below(self, node: str) -> Sequence[EvseState]:
         """The EVSEs that a node carries, directly or through its circuits."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_controller.site.planning import Question
 from local_controller.station.words import EvseId
 
 
@@ -32,10 +31,9 @@ class ApplyLimit:
 
 @dataclass(frozen=True, slots=True)
 class Solve:
-    """Build and solve this problem outside the event loop and answer with `planned(number, ...)`."""
+    """Solve `SiteController.question()` outside the event loop and answer with `planned(number, ...)`."""
 
     number: int
-    question: Question
 
 
 @dataclass(frozen=True, slots=True)

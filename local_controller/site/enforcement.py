@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.site.evse import EvseState, Session, Standing
@@ -48,8 +49,7 @@ class Pace:
     valid_s: float = 90.0
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """A limit to be sent to an EVSE, A per phase."""
 
     evse: EvseId
@@ -57,8 +57,7 @@ class Order:
     urgent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """An increase that is not sent yet, and what it waits for in words."""
 
     evse: EvseId
@@ -90,8 +89,7 @@ class Room:
             self._left_a[node] = minus(self._left_a[node], on(phases, amount_a))
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An EVSE with a running session, what it should get, and the nodes that carry it (its own circuit first).
 
     held: empty if all inputs on its way are fresh and calm, else the reason why nothing is raised.
@@ -118,20 +116,29 @@ def _needs_no_renewal(standing: Standing, pace: Pace, now: Instant) -> bool:
 
 
 def decide(candidates: Sequence[Candidate], room: Room, pace: Pace, now: Instant) -> tuple[list[Order], list[Wait]]:
-    """Decreases at once, increases where there is room (the smallest current first), renewals of what holds."""
-    ready = [c for c in candidates if not _backing_off(c, pace, now)]
-    orders = [order for c in ready if (order := _decrease(c, room, pace, now)) is not None]
-    lowered = {order.evse for order in orders}
-    waits: list[Wait] = []
-    for candidate in sorted(ready, key=lambda c: (c.state.ordered_a, c.state.evse.id)):
-        if candidate.state.evse.id in lowered:
+    """Decreases at once, increases where there is room (the smallest current first), renewals of what holds.
+
+    Of equal currents the earlier candidate has its turn first.
+    """
+    orders: list[Order] = []
+    others: list[tuple[float, Candidate]] = []
+    for candidate in candidates:
+        if _backing_off(candidate, pace, now):
             continue
+        order = _decrease(candidate, room, pace, now)
+        if order is None:
+            others.append((candidate.state.ordered_a, candidate))
+        else:
+            orders.append(order)
+    waits: list[Wait] = []
+    for _, candidate in sorted(others, key=itemgetter(0)):
         outcome = _increase(candidate, room, pace, now) or _renewal(candidate, pace, now)
         if isinstance(outcome, Order):
             orders.append(outcome)
         elif outcome is not None:
             waits.append(outcome)
-            orders.extend(order for order in [_renewal(candidate, pace, now)] if order is not None)
+            if (renewal := _renewal(candidate, pace, now)) is not None:
+                orders.append(renewal)
     return orders, waits
 
 

@@ -292,7 +292,7 @@ class VirtualSite:
                     self.orders.append((self.now.since(START), effect.evse, effect.limit_a))
                     self._limit(effect)
                 case Solve():
-                    allocation = solve(effect.question.problem())
+                    allocation = solve(self.controller.question().problem())
                     self.after(
                         1.0,
                         lambda n=effect.number, a=allocation: self.carry_out(self.controller.planned(n, a, self.now)),
