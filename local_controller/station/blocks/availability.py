@@ -7,13 +7,15 @@ from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block, BlockEffect
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Peer, Tell
+from local_controller.station.state import StationState
 
 
 class Availability(Block):
     """Reads StatusNotification."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        """A state is told, not kept: the site knows what to make of it."""
+    def __init__(self, state: StationState, dialect: Dialect) -> None:
+        """A connector's state is told, not kept: the site knows what to make of it; `state` notes that it was."""
+        self._state = state
         self._dialect = dialect
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - states have no age here
@@ -21,4 +23,7 @@ class Availability(Block):
         if sender is not Peer.STATION or call.action != "StatusNotification":
             return []
         changed = self._dialect.connector_changed(call.payload)
-        return [] if changed is None else [Tell(changed)]
+        if changed is None:
+            return []
+        self._state.untold.discard(changed.evse)
+        return [Tell(changed)]

@@ -145,14 +145,16 @@ class OwnProfile:
 
 @dataclass(frozen=True, slots=True)
 class StatedCapability:
-    """What a station says about its smart charging; None where it does not say.
+    """What a station says about itself; None where it does not say.
 
     Limits of the station's store: `max_stack_level` (0 is usable), `max_periods` per schedule.
+    sample_s: how often it sends meter values during a transaction; 0 for never.
     """
 
     units: frozenset[RateUnit] | None = None
     max_stack_level: int | None = None
     max_periods: int | None = None
+    sample_s: int | None = None
 
 
 class Dialect(Protocol):
@@ -221,6 +223,12 @@ class Dialect(Protocol):
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """The answer to that question; what is missing or odd in it is "not said"."""
+
+    def ask_for_status(self, evse: int) -> Payload:
+        """TriggerMessage: the state of the (first) connector of this EVSE."""
+
+    def ask_for_sample(self, evse: int) -> Payload:
+        """TriggerMessage: what the meter of this EVSE shows during its transaction."""
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """An answer that is a status, with a reason code where the version has one."""
