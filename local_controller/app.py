@@ -41,6 +41,7 @@ from local_controller.site.plan import PlanPace
 from local_controller.site.snapshot import snapshot
 from local_controller.site.topology import Node, Topology
 from local_controller.station.block import BlockEffect
+from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.guard_policy import GuardPolicy, Policy
@@ -133,6 +134,7 @@ class LocalController:
             unit=None if station.unit is None else RateUnit(station.unit),
             time_zone=ZoneInfo(self._config.site.time_zone),
             guards=_guards(self._config),
+            questions=site_pace(len(self.topology.stations)),
         )
         before = self._charging.get(identity)
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)

@@ -10,7 +10,7 @@ from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.availability import Availability
 from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
-from local_controller.station.blocks.own_questions import OwnQuestions, Pace
+from local_controller.station.blocks.own_questions import OwnQuestions, QuestionPace
 from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.transactions import Transactions
@@ -38,7 +38,7 @@ class StationSettings:
     quirks: Sequence[Quirk] = field(default_factory=shipped_quirks)
     times: RelayTimes = field(default_factory=RelayTimes)
     guards: GuardPolicy = field(default_factory=GuardPolicy)
-    questions: Pace = field(default_factory=Pace)
+    questions: QuestionPace = field(default_factory=QuestionPace)
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:

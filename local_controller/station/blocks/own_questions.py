@@ -8,7 +8,6 @@ time, and not during a firmware update. Whatever a station sends because of it g
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -37,7 +36,7 @@ INSTALLING_S = 3600.0
 """A station that did not say how its installation ended is taken for done, as some never say."""
 
 SITE_QUESTIONS_PER_S = 25.0
-"""How many questions a whole site may be asked per second on average; never more than twice that in any second."""
+"""How many questions a whole site may be asked per second on average; after a power cut hardly ever twice that in one."""
 
 _TO_FIRMWARE = frozenset({"FirmwareStatusNotification", "SignedFirmwareStatusNotification"})
 _BUSY = frozenset({"Downloading", "Installing", "InstallRebooting"})
@@ -45,7 +44,7 @@ _BETWEEN = frozenset({"Downloaded", "SignatureVerified"})  # as before: the inst
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class QuestionPace:
     """How questions keep out of the way, in seconds.
 
     first_s: for the station's own messages after a boot. spread_s: over so long the questions of all stations are spread
@@ -57,7 +56,7 @@ class Pace:
 
     def delay_s(self, identity: str) -> float:
         """How long after its acceptance this station is asked: always the same, and evenly spread over a site."""
-        number = int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=4).digest())
+        number = int.from_bytes(hashlib.blake2b(identity.encode(errors="replace"), digest_size=4).digest())
         return self.first_s + self.spread_s * number / 2**32
 
     @property
@@ -66,9 +65,9 @@ class Pace:
         return self.first_s + self.spread_s
 
 
-def site_pace(stations: int) -> Pace:
+def site_pace(stations: int) -> QuestionPace:
     """The pace for a site of so many stations: no station needs to know of another."""
-    return Pace(spread_s=max(Pace().spread_s, stations / SITE_QUESTIONS_PER_S))
+    return QuestionPace(spread_s=max(QuestionPace().spread_s, stations / SITE_QUESTIONS_PER_S))
 
 
 class Topic(StrEnum):
@@ -93,14 +92,14 @@ CAPABILITY = Question(Topic.CAPABILITY)
 class OwnQuestions(Block):
     """Asks, when the time has come and the CSMS has accepted the station (LC-039, LC-040)."""
 
-    def __init__(self, state: StationState, dialect: Dialect, evses: Sequence[int], pace: Pace) -> None:
+    def __init__(self, state: StationState, dialect: Dialect, evses: Sequence[int], pace: QuestionPace) -> None:
         """`state` is told what the station can do and whether it installs firmware."""
         self._state = state
         self._dialect = dialect
         self._evses = tuple(evses)
         self._pace = pace
         self._delay_s = pace.delay_s(state.identity)
-        self._to_ask: deque[Question] = deque()
+        self._must_read = False
         self._open: Question | None = None
         self._due_s: float | None = None
 
@@ -109,7 +108,7 @@ class OwnQuestions(Block):
     def connected(self, now: Instant) -> list[BlockEffect]:
         """Perhaps no boot follows: then the states of the connectors are unknown too (LC-042)."""
         self._state.untold = set(self._evses)
-        self._plan(now, CAPABILITY, *(Question(Topic.STATUS, evse) for evse in self._evses))
+        self._plan(now)
         return []
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:
@@ -118,31 +117,32 @@ class OwnQuestions(Block):
             return []
         if call.action == "BootNotification":
             self._state.installing_until_s = None
+            self._state.untold.clear()  # it tells them itself (1.6 §4.2, B01)
             return self._stop()
         if call.action in _TO_FIRMWARE:
             return self._firmware(Fields(call.action, call.payload).text("status"), now)
         return []
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - the verdict is in the state
-        """After each boot the station is asked again what it can do (LC-041); it tells its connectors' states itself."""
+        """After each boot the station is asked again what it can do (LC-041)."""
         if sender is not Peer.STATION or call.action != "BootNotification" or self._state.is_booting:
             return []
         if self._state.registration is RegistrationStatus.ACCEPTED:
             self._state.capability = self._state.capability.booted()
-        self._plan(now, CAPABILITY)
+        self._plan(now)
         return []
 
     def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - nothing is timed any more
         """Nothing can be asked any more."""
         return self._stop()
 
-    def _plan(self, now: Instant, *questions: Question) -> None:
-        self._to_ask = deque(questions)
+    def _plan(self, now: Instant) -> None:
+        self._must_read = True
         self._due_s = now.monotonic_s + self._delay_s
 
     def _stop(self) -> list[BlockEffect]:
         """Forgets what was to be asked; an answer that still comes is of no use."""
-        self._to_ask.clear()
+        self._must_read = False
         given_up, self._open, self._due_s = self._open, None, None
         return [] if given_up is None else [Withdraw(Peer.STATION, given_up)]
 
@@ -177,24 +177,24 @@ class OwnQuestions(Block):
 
     def _next(self, now: Instant) -> Question | None:
         """The next question that still makes sense; a station that only may be read is asked for nothing else."""
-        if self._to_ask and self._to_ask[0] is CAPABILITY:
-            return self._to_ask.popleft()
+        if self._must_read:
+            return CAPABILITY
         if not self._state.may_call:
             return None
-        while self._to_ask:
-            question = self._to_ask.popleft()
-            if question.evse in self._state.untold and self._may_ask(question, now):
-                return question
-        silent = (Question(Topic.SAMPLE, t.evse) for t in self._state.transactions.values() if self._silent(t, now))
-        return next((question for question in silent if self._may_ask(question, now)), None)
+        states = [Question(Topic.STATUS, evse) for evse in sorted(self._state.untold)]
+        silent = [Question(Topic.SAMPLE, t.evse) for t in self._state.transactions.values() if self._silent(t, now)]
+        return next((question for question in states + silent if self._may_ask(question, now)), None)
 
     def _asked(self, question: Question, now: Instant) -> tuple[str, Payload]:
         """Action and payload; a message that the station is asked for is not asked for again soon."""
         if question.topic is Topic.CAPABILITY:
+            self._must_read = False
             return self._dialect.capability_question()
         self._state.asked_s[question.topic, question.evse] = now.monotonic_s
-        ask_for = self._dialect.ask_for_status if question.topic is Topic.STATUS else self._dialect.ask_for_sample
-        return "TriggerMessage", ask_for(question.evse)
+        if question.topic is Topic.SAMPLE:
+            return "TriggerMessage", self._dialect.ask_for_sample(question.evse)
+        self._state.untold.discard(question.evse)
+        return "TriggerMessage", self._dialect.ask_for_status(question.evse)
 
     def _may_ask(self, question: Question, now: Instant) -> bool:
         asked_s = self._state.asked_s.get((question.topic, question.evse))
@@ -233,7 +233,7 @@ class OwnQuestions(Block):
         """Who does not answer questions is left alone for a while, and then asked again what it can do."""
         self._due_s = now.monotonic_s + AGAIN_S
         if question.topic is Topic.CAPABILITY:
-            self._to_ask.appendleft(CAPABILITY)
+            self._must_read = True
 
     def _triggered(self, question: Question, answer: Frame) -> None:
         """A refusal holds until the next boot; an error is one of all messages. Without its transaction it says nothing."""
