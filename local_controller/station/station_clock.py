@@ -6,7 +6,6 @@ comes from the future, and a clock that is right shows a fresh stamp now and the
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import datetime
 
 TOLERANCE_S = 5.0
@@ -18,28 +17,33 @@ SPAN_S = 60.0
 
 
 class StationClock:
-    """The latest time stamps of one station."""
+    """What the latest time stamps of one station say."""
 
     def __init__(self) -> None:
         """Before the CSMS has told its time there is nothing to compare with."""
         self._is_comparable = False
-        self._ahead_s: deque[tuple[float, float]] = deque(maxlen=STAMPS)  # (heard at, by how much), monotonic seconds
         self._is_wrong = False
-
-    def heard(self, stamp: datetime, expected: datetime, now_s: float) -> float | None:
-        """Takes a stamp, and what the station's clock should show: by how much it is ahead, once when that is too much."""
-        if not self._is_comparable:
-            return None
-        self._ahead_s.append((now_s, (stamp - expected).total_seconds()))
-        ahead_s = max(ahead_s for _, ahead_s in self._ahead_s)
-        is_slow = ahead_s < -TOLERANCE_S
-        if is_slow and (len(self._ahead_s) < STAMPS or now_s - self._ahead_s[0][0] < SPAN_S):
-            return None
-        was_wrong, self._is_wrong = self._is_wrong, is_slow or ahead_s > TOLERANCE_S
-        return ahead_s if self._is_wrong and not was_wrong else None
+        self._old: list[tuple[float, float]] = []  # the latest stamps, if all are old: heard at, ahead by (s)
 
     def csms_told_its_time(self, *, was_set: bool) -> None:
         """The clock to compare with is known; `was_set`: what was heard before says nothing about it."""
         self._is_comparable = True
         if was_set:
-            self._ahead_s.clear()
+            self._old.clear()
+
+    def heard(self, stamp: datetime, expected: datetime, now_s: float) -> float | None:
+        """Takes a stamp, and what the station's clock should show: by how much it is ahead, once when that is too much."""
+        if not self._is_comparable:
+            return None
+        ahead_s = (stamp - expected).total_seconds()
+        if ahead_s >= -TOLERANCE_S:
+            self._old.clear()
+            return self._judged(ahead_s, is_wrong=ahead_s > TOLERANCE_S)
+        self._old = [*self._old[1 - STAMPS :], (now_s, ahead_s)]
+        if len(self._old) < STAMPS or now_s - self._old[0][0] < SPAN_S:
+            return None
+        return self._judged(max(ahead_s for _, ahead_s in self._old), is_wrong=True)
+
+    def _judged(self, ahead_s: float, *, is_wrong: bool) -> float | None:
+        was_wrong, self._is_wrong = self._is_wrong, is_wrong
+        return ahead_s if is_wrong and not was_wrong else None

@@ -596,3 +596,21 @@ def test_stored_samples_of_an_outage_are_old_and_no_sign_of_a_slow_clock(bench: 
         b.wait(0.2)
     metered(b, 0.0)
     assert clock_warnings(b) == []
+
+
+@ALL
+def test_an_answer_that_was_meant_for_the_question_before_a_boot_is_not_taken_for_the_next(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version)
+    b.boot()
+    b.station[read(version)] = None
+    b.wait(10)
+    (before,) = [frame for frame in b.sent[Peer.STATION] if frame.action == read(version)]
+    b.boot()
+    b.wait(10)  # the first one timed out, the second one is on its way
+    assert questions(b) == [read(version)] * 2
+    b._do(b.proxy.receive(Peer.STATION, rpc.result(before.message_id, {}).text, b.now))
+    b.wait(AGAIN_S)
+    b.wait(40)
+    assert questions(b) == [read(version)] * 3, "the second one is still without an answer"

@@ -78,19 +78,19 @@ class Topic(StrEnum):
     SAMPLE = "sample"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """The tag of our CALL. `evse` 0: the station as a whole."""
+    """The tag of our CALL; no two are equal, so that a late answer is not taken for another's. `evse` 0: the station."""
 
     topic: Topic
     evse: int = 0
 
 
-CAPABILITY = Question(Topic.CAPABILITY)
-
-
 class OwnQuestions(Block):
     """Asks, when the time has come and the CSMS has accepted the station (LC-039, LC-040)."""
+
+    called_only = frozenset({"BootNotification", *_TO_FIRMWARE})
+    observe_only = frozenset({"BootNotification"})
 
     def __init__(self, state: StationState, dialect: Dialect, evses: Sequence[int], pace: QuestionPace) -> None:
         """`state` is told what the station can do and whether it installs firmware."""
@@ -178,7 +178,7 @@ class OwnQuestions(Block):
     def _next(self, now: Instant) -> Question | None:
         """The next question that still makes sense; a station that only may be read is asked for nothing else."""
         if self._must_read:
-            return CAPABILITY
+            return Question(Topic.CAPABILITY)
         if not self._state.may_call:
             return None
         states = [Question(Topic.STATUS, evse) for evse in sorted(self._state.untold)]
@@ -218,7 +218,7 @@ class OwnQuestions(Block):
 
     def answered(self, tag: Any, answer: Frame | None, now: Instant) -> list[BlockEffect]:
         """Learns what the station can do, or that it sends nothing when asked to."""
-        if not isinstance(tag, Question) or tag != self._open:
+        if not isinstance(tag, Question) or tag is not self._open:
             return []
         self._open = None
         if answer is None:

@@ -21,7 +21,7 @@ from local_controller.rpc.frame import Frame, MessageType
 from local_controller.station.block import Answer, AnswerError, Block, BlockEffect, Forward, OwnCall, Urgency
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.blocks.news import News
-from local_controller.station.blocks.own_questions import CAPABILITY
+from local_controller.station.blocks.own_questions import Question, Topic
 from local_controller.station.blocks.virtual_store import MOST_PERIODS, MOST_PROFILES, OWNED, PASSED, VirtualStore
 from local_controller.station.blocks.writer import ProfileWriter, Push
 from local_controller.station.dialects.base import CSO, Dialect, ProfileQuery, ProfileSet
@@ -347,7 +347,7 @@ class SmartCharging(Block):
             return [*effects, *self._news.latest(now), *self._settle(now)]
         if isinstance(tag, _ClearingRest):
             return self._rest_cleared(tag, answer, now)
-        if tag == CAPABILITY:
+        if isinstance(tag, Question) and tag.topic is Topic.CAPABILITY:
             return [*self._writer.follow_unit(now), *self._news.latest(now)]
         return []
 
