@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local_controller.clock import Instant
 from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.own_questions import AGAIN_S, INSTALLING_S, SILENT_S, QuestionPace, site_pace
-from local_controller.station.build import StationSettings
-from local_controller.station.effects import Effect, Peer
+from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.effects import Effect, Peer, Send
 from local_controller.station.words import LimitKind, LimitOutcome, Measured, OcppVersion
-from tests.station.conftest import EFFORT, Bench, own, stamp
+from tests.station.conftest import EFFORT, NOON, Bench, own, stamp
 
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
 V16 = OcppVersion.V16
@@ -300,6 +301,48 @@ def test_stations_that_boot_in_the_same_second_are_asked_one_after_another(stati
     assert delays_s == [pace.delay_s(name.format(n)) for n in range(stations)], "no dice: the same after a restart"
     starts = sorted(delays_s)
     assert max(sum(start <= other < start + 1.0 for other in starts) for start in starts) <= 50
+
+
+def own_calls(effects: Sequence[Effect]) -> list[rpc.Frame]:
+    """CALLs of ours to a station among these effects."""
+    frames = [rpc.parse(e.text) for e in effects if isinstance(e, Send) and e.peer is Peer.STATION]
+    return [frame for frame in frames if frame.action is not None and own(frame)]
+
+
+def after_a_power_cut(identity: str, version: OcppVersion, word: str, pace: QuestionPace) -> list[tuple[float, str]]:
+    """What we ask a station within three minutes and when, if all it says is one CALL, answered `word`; it obeys us."""
+    now, numbers = Instant(0.0, NOON), count(1)
+    asked_at: list[tuple[float, str]] = []
+    settings_ = StationSettings(evses=(1, 2), fallback_a=6.0, questions=pace)
+    proxy, _ = station_proxy(identity, version, settings_, ids=lambda: f"LC{next(numbers)}")
+    proxy.connected(now)
+    proxy.receive(Peer.STATION, f'[2,"1","{word}",{{}}]', now)
+    effects = proxy.receive(Peer.CSMS, rpc.result("1", {"status": "Accepted", "currentTime": stamp(now)}).text, now)
+    while now.monotonic_s < 180.0:
+        asked_at += [(now.monotonic_s, str(frame.action)) for frame in own_calls(effects)]
+        effects = [
+            effect
+            for frame in own_calls(effects)
+            for effect in proxy.receive(Peer.STATION, rpc.result(frame.message_id, {"status": "Accepted"}).text, now)
+        ]
+        if not effects and proxy.deadline is not None:
+            now = now.after(max(0.0, proxy.deadline - now.monotonic_s))
+            effects = proxy.expire(now)
+    return asked_at
+
+
+@pytest.mark.parametrize(("word", "questions_each"), [("BootNotification", 1), ("Heartbeat", 3)])
+@pytest.mark.requirement("LC-040")
+def test_500_stations_at_once_are_limited_at_once_and_asked_50_a_second_at_most(word: str, questions_each: int) -> None:
+    stations = 500
+    moments: list[float] = []
+    for number in range(stations):
+        asked_at = after_a_power_cut(f"CP-{number:03}", V16, word, site_pace(stations))
+        assert asked_at[:2] == [(0.0, "SetChargingProfile")] * 2
+        moments += [at_s for at_s, action in asked_at if action != "SetChargingProfile"]
+        assert len(asked_at) == 2 + questions_each
+    assert min(moments) >= 2.0
+    assert max(Counter(int(moment) for moment in moments).values()) <= 50
 
 
 @ALL
