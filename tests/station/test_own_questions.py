@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_controller.clock import Instant
+from local_controller.profiles.units import RateUnit
 from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.own_questions import AGAIN_S, INSTALLING_S, SILENT_S, QuestionPace, site_pace
 from local_controller.station.build import StationSettings, station_proxy
@@ -369,6 +370,46 @@ def test_a_station_that_does_not_answer_is_left_alone_and_then_asked_again(bench
     assert questions(b) == [read(version)]
     b.wait(40)
     assert questions(b) == [read(version)] * 2
+
+
+@ALL
+@pytest.mark.requirement("LC-127")
+def test_a_station_that_tells_one_value_at_a_time_is_asked_so(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    told = {"ChargingScheduleAllowedChargingRateUnit": "Power", "ChargingScheduleMaxPeriods": "12"}
+    told |= {"RateUnit": "W", "PeriodsPerSchedule": "12"}
+
+    def one_key(payload: dict[str, Any]) -> Any:
+        if len(payload["key"]) > 1:
+            return "OccurenceConstraintViolation"
+        (key,) = payload["key"]
+        known = key in told
+        return {"configurationKey": [{"key": key, "readonly": True, "value": told[key]}]} if known else {}
+
+    def one_variable(payload: dict[str, Any]) -> Any:
+        if len(payload["getVariableData"]) > 1:
+            return "OccurrenceConstraintViolation"
+        (asked_for,) = payload["getVariableData"]
+        value = told.get(asked_for["variable"]["name"])
+        verdict = {"attributeStatus": "UnknownVariable" if value is None else "Accepted"}
+        return {"getVariableResult": [asked_for | verdict | ({} if value is None else {"attributeValue": value})]}
+
+    b.station |= {"GetConfiguration": one_key, "GetVariables": one_variable}
+    b.boot()
+    b.wait(60)
+    assert questions(b) == [read(version)] * 5
+    assert (b.smart.state.capability.only_unit, b.smart.state.capability.max_periods) == (RateUnit.W, 12)
+    b.wait(LONG_S)
+    assert questions(b) == [read(version)] * 5
+
+
+@ALL
+def test_a_station_that_tells_nothing_is_asked_once(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.station[read(version)] = "NotImplemented"
+    b.boot()
+    b.wait(LONG_S)
+    assert questions(b) == [read(version)]
 
 
 # --- messages again -----------------------------------------------------------------------------------------------

@@ -15,9 +15,9 @@ from typing import Any
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
-from local_controller.rpc.frame import Frame, MessageType
+from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block, BlockEffect, OwnCall, Urgency, Withdraw
-from local_controller.station.dialects.base import Dialect, Payload
+from local_controller.station.dialects.base import Dialect, Payload, StatedCapability
 from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Peer
 from local_controller.station.state import StationState
@@ -38,6 +38,7 @@ INSTALLING_S = 3600.0
 SITE_QUESTIONS_PER_S = 25.0
 """How many questions a whole site may be asked per second on average; after a power cut hardly ever twice that in one."""
 
+_CANNOT = frozenset({"NotImplemented", "NotSupported"})
 _TO_FIRMWARE = frozenset({"FirmwareStatusNotification", "SignedFirmwareStatusNotification"})
 _BUSY = frozenset({"Downloading", "Installing", "InstallRebooting"})
 _BETWEEN = frozenset({"Downloaded", "SignatureVerified"})  # as before: the installation follows at once or is announced
@@ -99,7 +100,8 @@ class OwnQuestions(Block):
         self._evses = tuple(evses)
         self._pace = pace
         self._delay_s = pace.delay_s(state.identity)
-        self._must_read = False
+        self._reads: list[Payload] = []
+        self._said = StatedCapability()
         self._open: Question | None = None
         self._due_s: float | None = None
 
@@ -137,12 +139,12 @@ class OwnQuestions(Block):
         return self._stop()
 
     def _plan(self, now: Instant) -> None:
-        self._must_read = True
+        self._reads, self._said = self._dialect.capability_questions()[:1], StatedCapability()
         self._due_s = now.monotonic_s + self._delay_s
 
     def _stop(self) -> list[BlockEffect]:
         """Forgets what was to be asked; an answer that still comes is of no use."""
-        self._must_read = False
+        self._reads.clear()
         given_up, self._open, self._due_s = self._open, None, None
         return [] if given_up is None else [Withdraw(Peer.STATION, given_up)]
 
@@ -177,7 +179,7 @@ class OwnQuestions(Block):
 
     def _next(self, now: Instant) -> Question | None:
         """The next question that still makes sense; a station that only may be read is asked for nothing else."""
-        if self._must_read:
+        if self._reads:
             return Question(Topic.CAPABILITY)
         if not self._state.may_call:
             return None
@@ -188,8 +190,7 @@ class OwnQuestions(Block):
     def _asked(self, question: Question, now: Instant) -> tuple[str, Payload]:
         """Action and payload; a message that the station is asked for is not asked for again soon."""
         if question.topic is Topic.CAPABILITY:
-            self._must_read = False
-            return self._dialect.capability_question()
+            return self._dialect.capability_read, self._reads[0]
         self._state.asked_s[question.topic, question.evse] = now.monotonic_s
         if question.topic is Topic.SAMPLE:
             return "TriggerMessage", self._dialect.ask_for_sample(question.evse)
@@ -221,19 +222,23 @@ class OwnQuestions(Block):
         if not isinstance(tag, Question) or tag is not self._open:
             return []
         self._open = None
-        if answer is None:
-            self._unanswered(tag, now)
-        elif tag.topic is not Topic.CAPABILITY:
+        if answer is None:  # left alone for a while, and then asked again what it can do
+            self._due_s = now.monotonic_s + AGAIN_S
+        elif tag.topic is Topic.CAPABILITY:
+            self._was_read(answer)
+        else:
             self._triggered(tag, answer)
-        elif answer.message_type == MessageType.CALLRESULT:
-            self._state.capability = self._state.capability.stated(self._dialect.capability_answer(answer.payload))
         return []
 
-    def _unanswered(self, question: Question, now: Instant) -> None:
-        """Who does not answer questions is left alone for a while, and then asked again what it can do."""
-        self._due_s = now.monotonic_s + AGAIN_S
-        if question.topic is Topic.CAPABILITY:
-            self._must_read = True
+    def _was_read(self, answer: Frame) -> None:
+        """A station may refuse to tell several values at a time (GetConfigurationMaxKeys, ItemsPerMessage; LC-127)."""
+        whole, *singly = self._dialect.capability_questions()
+        read = self._reads.pop(0)
+        if answer.is_error:
+            self._reads += singly if read == whole and answer.error_code not in _CANNOT else []
+            return
+        self._said = self._said.and_also(self._dialect.capability_answer(answer.payload))
+        self._state.capability = self._state.capability.stated(self._said)
 
     def _triggered(self, question: Question, answer: Frame) -> None:
         """A refusal holds until the next boot; an error is one of all messages. Without its transaction it says nothing."""

@@ -156,6 +156,15 @@ class StatedCapability:
     max_periods: int | None = None
     sample_s: int | None = None
 
+    def and_also(self, said: StatedCapability) -> StatedCapability:
+        """The same with what it says in another answer."""
+        return StatedCapability(
+            units=self.units if said.units is None else said.units,
+            max_stack_level=self.max_stack_level if said.max_stack_level is None else said.max_stack_level,
+            max_periods=self.max_periods if said.max_periods is None else said.max_periods,
+            sample_s=self.sample_s if said.sample_s is None else said.sample_s,
+        )
+
 
 class Dialect(Protocol):
     """One OCPP version's payloads in our words. Reading methods raise PayloadError."""
@@ -218,11 +227,14 @@ class Dialect(Protocol):
     def clear_id(self, profile_id: int) -> Payload:
         """ClearChargingProfile of this profile alone."""
 
-    def capability_question(self) -> tuple[str, Payload]:
-        """Action and payload that ask for a StatedCapability."""
+    capability_read: str
+    """The action that asks for a StatedCapability."""
+
+    def capability_questions(self) -> list[Payload]:
+        """Payloads of that action: all in one first, then each value by itself, for a station that takes fewer at a time."""
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
-        """The answer to that question; what is missing or odd in it is "not said"."""
+        """The answer to such a question; what is missing or odd in it is "not said"."""
 
     def ask_for_status(self, evse: int) -> Payload:
         """TriggerMessage: the state of the (first) connector of this EVSE."""

@@ -59,6 +59,7 @@ _UNIT_KEY = "ChargingScheduleAllowedChargingRateUnit"
 _STACK_KEY = "ChargeProfileMaxStackLevel"
 _PERIODS_KEY = "ChargingScheduleMaxPeriods"
 _SAMPLE_KEY = "MeterValueSampleInterval"
+_ASKED = (_UNIT_KEY, _STACK_KEY, _PERIODS_KEY, _SAMPLE_KEY)
 
 
 class V16:
@@ -66,6 +67,7 @@ class V16:
 
     version = OcppVersion.V16
     format_violation = "FormationViolation"
+    capability_read = "GetConfiguration"
 
     def boot(self, payload: Payload) -> BootCall:
         """BootNotification.req."""
@@ -194,9 +196,9 @@ class V16:
         """ClearChargingProfile.req."""
         return {"id": profile_id}
 
-    def capability_question(self) -> tuple[str, Payload]:
+    def capability_questions(self) -> list[Payload]:
         """GetConfiguration.req."""
-        return "GetConfiguration", {"key": [_UNIT_KEY, _STACK_KEY, _PERIODS_KEY, _SAMPLE_KEY]}
+        return [{"key": [*_ASKED]}, *({"key": [key]} for key in _ASKED)]
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """GetConfiguration.conf."""

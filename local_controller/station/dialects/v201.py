@@ -51,6 +51,7 @@ class V201:
 
     version = OcppVersion.V201
     format_violation = "FormatViolation"
+    capability_read = "GetVariables"
 
     def boot(self, payload: Payload) -> BootCall:
         """BootNotificationRequest."""
@@ -204,10 +205,10 @@ class V201:
         """ClearChargingProfileRequest."""
         return {"chargingProfileId": profile_id}
 
-    def capability_question(self) -> tuple[str, Payload]:
+    def capability_questions(self) -> list[Payload]:
         """GetVariablesRequest."""
         data = [{"component": {"name": component}, "variable": {"name": name}} for component, name in _ASKED]
-        return "GetVariables", {"getVariableData": data}
+        return [{"getVariableData": data}, *({"getVariableData": [one]} for one in data)]
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """GetVariablesResponse."""
