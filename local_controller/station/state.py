@@ -59,21 +59,17 @@ class StationState:
         answered normally, unless the latest verdict says otherwise. Without a verdict, because the gateway was
         restarted, that answer is the proof: no CSMS gives it before it has accepted the station (FR.04, decision 0008).
         """
-        return self._is_answered and self.registration in {None, RegistrationStatus.ACCEPTED}
+        return self.answered and self.registration in {None, RegistrationStatus.ACCEPTED}
 
     @property
     def may_read(self) -> bool:
         """Whether we may read configuration: also from a station that the CSMS keeps waiting (1.6 §4.2, B02.FR.01)."""
-        return self._is_answered and self.registration is not RegistrationStatus.REJECTED
+        return self.answered and self.registration is not RegistrationStatus.REJECTED
 
     @property
     def is_installing(self) -> bool:
         """Whether it downloads or installs firmware: nothing that can wait should disturb it (LC-141)."""
         return self.installing_until_s is not None
-
-    @property
-    def _is_answered(self) -> bool:
-        return self.answered and not self.is_booting
 
     def station_time(self, now: Instant) -> datetime:
         """The station's clock, which is the CSMS's (LC-044)."""

@@ -25,11 +25,9 @@ class StationClock:
         self._is_wrong = False
         self._old: list[tuple[float, float]] = []  # the latest stamps, if all are old: heard at, ahead by (s)
 
-    def csms_told_its_time(self, *, was_set: bool) -> None:
-        """The clock to compare with is known; `was_set`: what was heard before says nothing about it."""
+    def csms_told_its_time(self) -> None:
+        """The clock to compare with is known."""
         self._is_comparable = True
-        if was_set:
-            self._old.clear()
 
     def heard(self, stamp: datetime, expected: datetime, now_s: float) -> float | None:
         """Takes a stamp, and what the station's clock should show: by how much it is ahead, once when that is too much."""

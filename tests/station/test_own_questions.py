@@ -166,6 +166,9 @@ def test_an_answer_to_what_was_said_before_a_boot_opens_no_way(bench: Any, versi
     assert b.calls_to(Peer.CSMS, "BootNotification"), "it is on its way"
     b.wait(29)
     assert asked(b) == []
+    b._do(b.proxy.receive(Peer.CSMS, rpc.error("station2", "InternalError", "").text, b.now))
+    b.wait(60)
+    assert asked(b) == []
 
 
 @ALL
@@ -429,6 +432,16 @@ def test_after_a_reconnection_only_the_states_are_asked_for_that_were_not_told(
         assert [trigger["connectorId"] for trigger in triggers] == [1, 3]
     else:
         assert [trigger["evse"] for trigger in triggers] == [{"id": 1, "connectorId": 1}, {"id": 3, "connectorId": 1}]
+
+
+@ALL
+def test_a_station_that_says_yes_and_then_tells_no_state_is_not_asked_for_ever(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = obeying(bench(version))
+    b.from_station("Heartbeat", {})
+    b.wait(LONG_S)
+    assert questions(b) == [read(version), "StatusNotification"]
 
 
 @ALL

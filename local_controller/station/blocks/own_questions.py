@@ -127,7 +127,7 @@ class OwnQuestions(Block):
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - the verdict is in the state
         """After each boot the station is asked again what it can do (LC-041)."""
-        if sender is not Peer.STATION or call.action != "BootNotification" or self._state.is_booting:
+        if sender is not Peer.STATION or call.action != "BootNotification":
             return []
         if self._state.registration is RegistrationStatus.ACCEPTED:
             self._state.capability = self._state.capability.booted()

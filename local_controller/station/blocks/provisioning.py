@@ -88,9 +88,8 @@ class Provisioning(Block):
         before_s, ahead_s = self._state.csms_ahead_s, (moment - now.utc).total_seconds()
         if abs(ahead_s) > CLOCK_NONSENSE_S:
             return [Note("error", "csms_clock_ignored", {"ahead_s": round(ahead_s, 1)})]
-        was_set = abs(ahead_s - before_s) >= CLOCK_STEP_S
-        self._state.clock.csms_told_its_time(was_set=was_set)
-        if not was_set:
+        self._state.clock.csms_told_its_time()
+        if abs(ahead_s - before_s) < CLOCK_STEP_S:
             return []
         self._state.csms_ahead_s = ahead_s
         if abs(ahead_s) > CLOCK_WARNING_S >= abs(before_s):
