@@ -5,10 +5,9 @@ from __future__ import annotations
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block, BlockEffect
-from local_controller.station.dialects.base import Dialect
+from local_controller.station.dialects.base import Dialect, MeterReport
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
-from local_controller.station.transaction import Transaction
 from local_controller.station.words import Measured, MeterSample
 
 IN_USE_A = 1.0
@@ -33,27 +32,25 @@ class Metering(Block):
         evse = report.evse
         if evse is None and (transaction := self._state.transaction(report.transaction_id)) is not None:
             evse = transaction.evse
-        if not evse or evse < 0 or not report.samples:
+        if not evse or evse < 0:
             return []
-        if (transaction := self._state.transactions.get(evse)) is not None:
-            transaction.sampled = now
-            for sample in report.samples:
-                _learn_phases(transaction, sample)
-        return [
-            *(Tell(Measured(evse, sample)) for sample in report.samples),
-            *self._judge_clock(report.samples[-1], now),
-        ]
+        for sample in report.samples:
+            self._learn_phases(evse, sample)
+        if report.samples and (running := self._state.transactions.get(evse)) is not None:
+            running.sampled = now
+        return [*(Tell(Measured(evse, sample)) for sample in report.samples), *self._judge_clock(report, now)]
 
-    def _judge_clock(self, sample: MeterSample, now: Instant) -> list[BlockEffect]:
+    def _judge_clock(self, report: MeterReport, now: Instant) -> list[BlockEffect]:
         """Says so once when the station's clock is not its CSMS's: our limits begin and end by it (LC-044)."""
-        if sample.taken_at is None:
+        taken_at = report.samples[-1].taken_at if report.samples else None
+        if taken_at is None:
             return []
-        ahead_s = self._state.clock.heard(sample.taken_at, self._state.station_time(now), now.monotonic_s)
+        ahead_s = self._state.clock.heard(taken_at, self._state.station_time(now), now.monotonic_s)
         return [] if ahead_s is None else [Note("warning", "station_clock_differs", {"ahead_s": round(ahead_s, 1)})]
 
-
-def _learn_phases(transaction: Transaction, sample: MeterSample) -> None:
-    """The latest sample with any current counts, so that a car that drops to one phase is noticed."""
-    in_use = sum(amps >= IN_USE_A for amps in sample.current_a.values())
-    if in_use > 0:
-        transaction.phases_in_use = in_use
+    def _learn_phases(self, evse: int, sample: MeterSample) -> None:
+        """The latest sample with any current counts, so that a car that drops to one phase is noticed."""
+        in_use = sum(amps >= IN_USE_A for amps in sample.current_a.values())
+        transaction = self._state.transactions.get(evse)
+        if transaction is not None and in_use > 0:
+            transaction.phases_in_use = in_use
