@@ -6,10 +6,13 @@ comes from the future, and a clock that is right shows a fresh stamp now and the
 
 from __future__ import annotations
 
-from datetime import datetime
+import math
 
 TOLERANCE_S = 5.0
 """A station's clock further from its CSMS's is worth a warning: our limits begin and end by it (LC-044)."""
+
+LOOK_S = 60.0
+"""How often a clock that was right is looked at again: crystals drift by seconds a day."""
 
 STAMPS = 8
 SPAN_S = 60.0
@@ -17,25 +20,24 @@ SPAN_S = 60.0
 
 
 class StationClock:
-    """What the latest time stamps of one station say."""
+    """What the latest time stamps of one station say. due_s: when the next one is wanted, in monotonic seconds."""
 
     def __init__(self) -> None:
         """Before the CSMS has told its time there is nothing to compare with."""
-        self._is_comparable = False
+        self.due_s = math.inf
         self._is_wrong = False
         self._old: list[tuple[float, float]] = []  # the latest stamps, if all are old: heard at, ahead by (s)
 
     def csms_told_its_time(self) -> None:
         """The clock to compare with is known."""
-        self._is_comparable = True
+        self.due_s = 0.0
 
-    def heard(self, stamp: datetime, expected: datetime, now_s: float) -> float | None:
-        """Takes a stamp, and what the station's clock should show: by how much it is ahead, once when that is too much."""
-        if not self._is_comparable:
-            return None
-        ahead_s = (stamp - expected).total_seconds()
+    def heard(self, ahead_s: float, now_s: float) -> float | None:
+        """A stamp was so far ahead of the CSMS's clock: by how much the station's is, once when that is too much."""
+        self.due_s = now_s
         if ahead_s >= -TOLERANCE_S:
             self._old.clear()
+            self.due_s += LOOK_S
             return self._judged(ahead_s, is_wrong=ahead_s > TOLERANCE_S)
         self._old = [*self._old[1 - STAMPS :], (now_s, ahead_s)]
         if len(self._old) < STAMPS or now_s - self._old[0][0] < SPAN_S:

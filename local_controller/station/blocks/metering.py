@@ -38,14 +38,18 @@ class Metering(Block):
             self._learn_phases(evse, sample)
         if report.samples and (running := self._state.transactions.get(evse)) is not None:
             running.sampled = now
-        return [*(Tell(Measured(evse, sample)) for sample in report.samples), *self._judge_clock(report, now)]
+        told: list[BlockEffect] = [Tell(Measured(evse, sample)) for sample in report.samples]
+        if self._state.clock.due_s <= now.monotonic_s:
+            told += self._judge_clock(report, now)
+        return told
 
     def _judge_clock(self, report: MeterReport, now: Instant) -> list[BlockEffect]:
         """Says so once when the station's clock is not its CSMS's: our limits begin and end by it (LC-044)."""
         taken_at = report.samples[-1].taken_at if report.samples else None
         if taken_at is None:
             return []
-        ahead_s = self._state.clock.heard(taken_at, self._state.station_time(now), now.monotonic_s)
+        stamped_s = (taken_at - self._state.station_time(now)).total_seconds()
+        ahead_s = self._state.clock.heard(stamped_s, now.monotonic_s)
         return [] if ahead_s is None else [Note("warning", "station_clock_differs", {"ahead_s": round(ahead_s, 1)})]
 
     def _learn_phases(self, evse: int, sample: MeterSample) -> None:
