@@ -42,6 +42,7 @@ from local_controller.site.plan import PlanPace
 from local_controller.site.snapshot import snapshot
 from local_controller.site.topology import Node, Topology
 from local_controller.station.block import BlockEffect
+from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.guard_policy import GuardPolicy, Policy
@@ -214,6 +215,7 @@ class LocalController:
 def _station_settings(config: SiteConfig, tree: Topology) -> dict[str, StationSettings]:
     """What the site file says about each station; made once, since all of them come back in the same second."""
     guards, zone, is_traced = _guards(config), ZoneInfo(config.site.time_zone), config.trace is not None
+    pace = site_pace(len(tree.stations))
     return {
         station.id: StationSettings(
             evses=[evse.id.evse for evse in station.evses],
@@ -221,6 +223,7 @@ def _station_settings(config: SiteConfig, tree: Topology) -> dict[str, StationSe
             unit=None if station.unit is None else RateUnit(station.unit),
             time_zone=zone,
             guards=guards,
+            questions=pace,
             is_traced=is_traced,
         )
         for station in tree.stations

@@ -10,6 +10,7 @@ from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.availability import Availability
 from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
+from local_controller.station.blocks.own_questions import OwnQuestions, QuestionPace
 from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.transactions import Transactions
@@ -27,8 +28,8 @@ class StationSettings:
 
     evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
     time_zone: what the station calls local time (K01.FR.90). unit: the only unit to use; None: find out.
-    guards: what happens to messages that could take it away from the gateway. is_traced: whether anybody wants to know
-    the fate of each message.
+    guards: what happens to messages that could take it away from the gateway. questions: when it is asked something.
+    is_traced: whether anybody wants to know the fate of each message.
     """
 
     evses: Sequence[int] = (1,)
@@ -38,6 +39,7 @@ class StationSettings:
     quirks: Sequence[Quirk] = field(default_factory=shipped_quirks)
     times: RelayTimes = field(default_factory=RelayTimes)
     guards: GuardPolicy = field(default_factory=GuardPolicy)
+    questions: QuestionPace = field(default_factory=QuestionPace)
     is_traced: bool = True
 
 
@@ -67,9 +69,10 @@ def station_proxy(
     blocks = (
         Guards(identity, spoken, settings.guards),
         Provisioning(state, spoken, settings.quirks),
-        Availability(spoken),
+        Availability(state, spoken),
         Transactions(state, spoken, settings.evses),
         Metering(state, spoken),
+        OwnQuestions(state, spoken, settings.evses, settings.questions),
         smart_charging,
     )
     return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), smart_charging
