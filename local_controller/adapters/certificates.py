@@ -150,7 +150,7 @@ def _check_key(files: CertificateFiles, chain: list[x509.Certificate]) -> None:
 
 def _private_key(file: Path) -> PrivateKeyTypes:
     try:
-        key = load_pem_private_key(read_file(file), None)
+        key = load_pem_private_key(read_file(file), None, unsafe_skip_rsa_key_validation=True)
     except TypeError as error:
         raise LocalControllerError(
             f"{file}: the key is encrypted and nobody is there to type a password; decrypt it "

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
-from local_controller.adapters.certificates import CertificateFacts, CertificateFiles, read_certificates, read_facts
+from local_controller.adapters.certificates import CertificateFacts, CertificateFiles, read_facts, read_file
 from local_controller.errors import LocalControllerError
 from local_controller.station.certificate_identity import ClientCertificate
 
@@ -215,12 +215,12 @@ def _with_certificate(context: ssl.SSLContext, files: CertificateFiles) -> Certi
 
 
 def _trust(context: ssl.SSLContext, authorities: Path) -> None:
-    read_certificates(authorities)
+    read_file(authorities)
     try:
         context.load_verify_locations(authorities)
     except (ssl.SSLError, OSError) as error:
         raise LocalControllerError(
-            f"{authorities}: OpenSSL does not take it ({error}); check its certificates"
+            f"{authorities}: no certificates in PEM form ({error}); it must hold -----BEGIN CERTIFICATE----- blocks"
         ) from error
 
 

@@ -7,11 +7,13 @@ new handshakes get the new. What cannot be used is refused with the reason, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
+from local_controller.adapters.background import background
 from local_controller.adapters.certificates import Expiry, expiry
 from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock
@@ -19,6 +21,7 @@ from local_controller.errors import LocalControllerError
 
 POLL_S = 5.0  # a certificate that is renewed days ahead has time; asking for the times of a few files costs 0.1 ms
 
+_T = TypeVar("_T")
 _Signature = tuple[tuple[int, int, int], ...]
 
 
@@ -35,6 +38,7 @@ class CertificateWatcher:
         self._seen = list(self._used)
         self._told: dict[Path, int | None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._thread = background("certificates")
 
     @property
     def expiries(self) -> list[Expiry]:
@@ -55,13 +59,14 @@ class CertificateWatcher:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def check(self) -> None:
         """One look. A leg is loaded when its files have changed and then stayed the same from one look to the next.
 
         A pair of which only one file is replaced so far is therefore never reported as broken.
         """
-        now = await asyncio.to_thread(lambda: [_signature(leg) for leg in self._legs])
+        now = await self._aside(lambda: [_signature(leg) for leg in self._legs])
         for number, leg in enumerate(self._legs):
             if now[number] != self._used[number] and now[number] == self._seen[number]:
                 self._used[number] = now[number]
@@ -74,9 +79,13 @@ class CertificateWatcher:
             await asyncio.sleep(self._poll_s)
             await self.check()
 
+    async def _aside(self, work: Callable[[], _T]) -> _T:
+        """Authorities of a whole machine take 20 ms to read."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
     async def _reload(self, leg: TlsLeg) -> None:
         try:
-            loaded = await asyncio.to_thread(leg.settings.load)
+            loaded = await self._aside(leg.settings.load)
         except LocalControllerError as error:
             self._log.error("certificates_not_taken", leg=leg.name, reason=str(error), in_use="the ones from before")
             return

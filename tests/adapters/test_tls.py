@@ -362,7 +362,7 @@ async def test_no_file_descriptor_left_is_survived(both: StationTls, monkeypatch
             sockets[0].setblocking(False)
             with contextlib.suppress(BlockingIOError):
                 sockets[0].connect((HOST, opened.port))
-            while opened.door._pause is None:
+            while opened.door._pause is None:  # noqa: ASYNC110 - it has no event for tests
                 await asyncio.sleep(0)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
