@@ -58,6 +58,11 @@ class StationTls:
         """All files that a change of makes a new context necessary."""
         return _files(self.certificates, self.station_authorities)
 
+    @property
+    def keys(self) -> tuple[Path, ...]:
+        """The files that nobody else may read."""
+        return tuple(pair.key for pair in self.certificates)
+
     def load(self) -> Loaded:
         """The context and what its certificates say; reads files, so call it in a thread. Raises LocalControllerError."""
         if not self.certificates:
@@ -105,6 +110,11 @@ class CsmsTls:
         """All files that a change of makes a new context necessary."""
         return _files(() if self.certificate is None else (self.certificate,), self.authorities)
 
+    @property
+    def keys(self) -> tuple[Path, ...]:
+        """The files that nobody else may read."""
+        return () if self.certificate is None else (self.certificate.key,)
+
     def load(self) -> Loaded:
         """The context and what its certificate says; reads files, so call it in a thread. Raises LocalControllerError."""
         context = _context(ssl.PROTOCOL_TLS_CLIENT)
@@ -122,12 +132,6 @@ class Loaded:
 
     context: ssl.SSLContext
     certificates: tuple[CertificateFacts, ...]
-
-    @property
-    def lacks(self) -> str | None:
-        """Which kind of certificate is missing for the mandated suites (A00.FR.318); None: neither."""
-        missing = {"ECDSA", "RSA"} - {one.algorithm for one in self.certificates}
-        return " and ".join(sorted(missing)) or None
 
 
 class LiveContext(ssl.SSLContext):
@@ -176,6 +180,12 @@ class TlsLeg:
         """Uses what was loaded for all handshakes to come."""
         self.context.replace(loaded.context)
         self.certificates = loaded.certificates
+
+
+def missing_kind(certificates: Iterable[CertificateFacts]) -> str | None:
+    """Which kind of certificate the mandated suites still need (A00.FR.318); None: both are there."""
+    missing = {"ECDSA", "RSA"} - {one.algorithm for one in certificates}
+    return " and ".join(sorted(missing)) or None
 
 
 def client_certificate(connection: ssl.SSLObject | None) -> ClientCertificate | None:

@@ -15,7 +15,8 @@ from structlog.typing import FilteringBoundLogger
 
 from local_controller.adapters.background import background
 from local_controller.adapters.certificates import Expiry, expiry
-from local_controller.adapters.tls import TlsLeg
+from local_controller.adapters.secret_source import readable_by_others
+from local_controller.adapters.tls import StationTls, TlsLeg, missing_kind
 from local_controller.clock import Clock
 from local_controller.errors import LocalControllerError
 
@@ -51,8 +52,17 @@ class CertificateWatcher:
         """Begins to look, and says at once what is due."""
         for leg in self._legs:
             self._log.info("certificates_in_use", leg=leg.name, certificates=_summary(leg))
+            self._tell_weakness(leg)
         self._tell_expiries()
         self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    def _tell_weakness(self, leg: TlsLeg) -> None:
+        for key in leg.settings.keys:
+            if (text := readable_by_others(key)) is not None:
+                self._log.warning("readable_secret", leg=leg.name, text=text)
+        if isinstance(leg.settings, StationTls) and (kind := missing_kind(leg.certificates)) is not None:
+            text = f"{leg.name} has no {kind} certificate: stations that can only use one cannot connect (A00.FR.318)"
+            self._log.warning("certificate_kind_missing", leg=leg.name, text=text)
 
     async def stop(self) -> None:
         """Looks no more."""

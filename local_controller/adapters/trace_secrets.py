@@ -11,12 +11,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from local_controller.station.credentials import PASSWORD_KEYS
+
 MASK: Final = "***"
 
-_KEYS: Final = frozenset({"authorizationkey", "basicauthpassword"})
-"""The configuration key of 1.6 (security white paper) and the variable of 2.x that hold the station's password."""
-
-_MEMBERS: Final = frozenset({"basicauthpassword", "apnpassword", "simpin", "password", "authorizationkey"})
+_MEMBERS: Final = PASSWORD_KEYS | {"apnpassword", "simpin", "password"}
 """Members that are secret wherever they stand; SetNetworkProfile of 2.x has four of them."""
 
 _SUSPICIOUS: Final = ("password", "authorizationkey", "simpin", '"vpn"', "://", ":\\/\\/", "\\u")
@@ -95,4 +94,4 @@ def _member(members: dict[str, Any], wanted: str) -> Any:
 
 
 def _is_key(name: Any) -> bool:
-    return isinstance(name, str) and name.lower() in _KEYS
+    return isinstance(name, str) and name.lower() in PASSWORD_KEYS

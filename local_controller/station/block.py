@@ -13,7 +13,7 @@ from typing import Any
 
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
-from local_controller.station.effects import Note, Peer, Tell
+from local_controller.station.effects import Close, Note, PasswordOffered, Peer, Tell
 
 
 class Urgency(IntEnum):
@@ -80,7 +80,7 @@ class Withdraw:
     tag: Any
 
 
-BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Tell | Note
+BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Close | Tell | Note | PasswordOffered
 
 
 class Block:
@@ -126,5 +126,5 @@ class Block:
         return []
 
     def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
-        """The connection is over: from now on only Tell and Note are carried out, all else is dropped."""
+        """The connection is over: from now on only what is told or noted is carried out, all else is dropped."""
         return []

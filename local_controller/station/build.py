@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from local_controller.profiles.units import RateUnit
+from local_controller.station.block import Block
 from local_controller.station.blocks.availability import Availability
+from local_controller.station.blocks.certified_boot import CertifiedBoot
 from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
+from local_controller.station.blocks.passwords import Passwords
 from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.transactions import Transactions
+from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.dialects import dialect
 from local_controller.station.guard_policy import GuardPolicy
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
@@ -27,7 +31,8 @@ class StationSettings:
 
     evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
     time_zone: what the station calls local time (K01.FR.90). unit: the only unit to use; None: find out.
-    guards: what happens to messages that could take it away from the gateway.
+    guards: what happens to messages that could take it away from the gateway. certificate: the one that it has shown
+    for this connection (security profile 3), which its boot must fit to.
     """
 
     evses: Sequence[int] = (1,)
@@ -37,6 +42,7 @@ class StationSettings:
     quirks: Sequence[Quirk] = field(default_factory=shipped_quirks)
     times: RelayTimes = field(default_factory=RelayTimes)
     guards: GuardPolicy = field(default_factory=GuardPolicy)
+    certificate: ClientCertificate | None = None
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -62,7 +68,12 @@ def station_proxy(
     state = known if known is not None and known.version is version else station_state(identity, version, settings)
     spoken = dialect(version)
     smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a)
+    certified: tuple[Block, ...] = (
+        () if settings.certificate is None else (CertifiedBoot(settings.certificate, spoken),)
+    )
     blocks = (
+        *certified,
+        Passwords(),
         Guards(identity, spoken, settings.guards),
         Provisioning(state, spoken, settings.quirks),
         Availability(spoken),

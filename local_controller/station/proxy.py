@@ -27,7 +27,7 @@ from local_controller.station.block import (
     Urgency,
     Withdraw,
 )
-from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
+from local_controller.station.effects import Close, Effect, Fate, Note, PasswordOffered, Peer, Send, Tell, Trace
 from local_controller.station.words import Connected, Disconnected, OcppVersion
 
 CLAIMED_LIMIT = 64  # claimed CALLs of one peer that may await our answer; as many as may wait for a slot (LC-031)
@@ -325,13 +325,15 @@ class StationProxy:
         """Carries out what a block wants; after the end only what it tells."""
         effects: list[Effect] = []
         for one in wanted:
-            if isinstance(one, (Tell, Note)):
+            if isinstance(one, (Tell, Note, PasswordOffered)):
                 effects.append(one)
             elif self._is_open:
                 effects += self._do_one(one, now)
         return effects
 
-    def _do_one(self, wanted: OwnCall | Withdraw | Answer | AnswerError | Forward, now: Instant) -> list[Effect]:
+    def _do_one(
+        self, wanted: OwnCall | Withdraw | Answer | AnswerError | Forward | Close, now: Instant
+    ) -> list[Effect]:
         match wanted:
             case OwnCall():
                 return self._own_call(wanted, now)
@@ -344,6 +346,8 @@ class StationProxy:
                 return self._answer_claimed(peer, rpc.error(message_id, code, description))
             case Forward(sender, frame, payload):
                 return self._forward(sender, rpc.altered(frame, payload), now)
+            case Close():
+                return [wanted]
 
     def _own_call(self, own: OwnCall, now: Instant) -> list[Effect]:
         """Lets an own CALL wait for its slot; it is sent after all blocks had their say."""

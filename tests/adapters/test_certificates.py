@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_controller.adapters.certificates import WARN_DAYS, CertificateFacts, CertificateFiles, expiry, read_facts
-from local_controller.adapters.tls import CsmsTls, StationTls
+from local_controller.adapters.tls import CsmsTls, StationTls, missing_kind
 from local_controller.errors import LocalControllerError
 from tests.certificates import TODAY, YEAR, Issued, authority, rsa_key
 
@@ -157,9 +157,9 @@ def test_authorities_that_are_none(tmp_path: Path) -> None:
 def test_which_kind_of_certificate_is_missing(tmp_path: Path) -> None:
     of_rsa = ROOT.issue("box", key=rsa_key()).save(tmp_path, "rsa")
     of_ecdsa = BOX.save(tmp_path, "ecdsa")
-    assert StationTls((of_rsa,)).load().lacks == "ECDSA"
-    assert StationTls((of_ecdsa,)).load().lacks == "RSA"
-    assert StationTls((of_rsa, of_ecdsa)).load().lacks is None
+    assert missing_kind(StationTls((of_rsa,)).load().certificates) == "ECDSA"
+    assert missing_kind(StationTls((of_ecdsa,)).load().certificates) == "RSA"
+    assert missing_kind(StationTls((of_rsa, of_ecdsa)).load().certificates) is None
 
 
 # --- dates ------------------------------------------------------------------------------------------------------------

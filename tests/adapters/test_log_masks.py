@@ -77,7 +77,7 @@ WAYS: dict[str, Callable[[Any, str, str], Any]] = {
     ],
     "payload": lambda log, s, t: [log.info("x", payload=m[-1]) for m in messages(s, t)],
     "many in a list": lambda log, s, t: log.info("x", frames=[json.dumps(m) for m in messages(s, t)]),
-    "in the event": lambda log, s, t: [log.info(f"received {json.dumps(m)}") for m in messages(s, t)],
+    "in the event": lambda log, s, t: [log.info(" ".join(["received", json.dumps(m)])) for m in messages(s, t)],
     "as Python shows it": lambda log, s, t: [log.info("x", detail=f"bad payload {m[-1]!r}") for m in messages(s, t)],
     "in an error": lambda log, s, t: [log.info("x", error=ValueError(f"at {json.dumps(m)}")) for m in messages(s, t)],
     "in a traceback": lambda log, s, t: [with_traceback(log, f"cannot read {json.dumps(m)}") for m in messages(s, t)],
@@ -88,18 +88,23 @@ WAYS: dict[str, Callable[[Any, str, str], Any]] = {
     "header lines": lambda log, s, _: log.info("x", head=f"GET / HTTP/1.1\r\nAuthorization: {basic(s)}\r\nHost: lc"),
     "header alone": lambda log, s, _: log.info("x", got=basic(s)),
     "header in bytes": lambda log, s, _: log.info("x", got=basic(s).encode()),
-    "bearer": lambda log, s, _: log.info(f"sent Bearer abcdefgh-{''.join(c for c in s if c.isascii())}"),
+    "bearer": lambda log, s, _: log.info("".join(["sent Bearer abcdefgh-", *(c for c in s if c.isascii())])),
     "field": lambda log, s, t: log.info("x", password=s, basic_auth_password=s, authorization=s, id_tag=t, id_token=t),
-    "query": lambda log, s, t: log.info(f"GET /x?password={s}&idTag={t}"),
+    "query": lambda log, s, t: log.info("GET /x", query=f"password={s}&idTag={t}"),
     "address": lambda log, s, _: log.info("x", url=f"mqtts://user:{s}@broker.example:8883"),
 }  # fmt: skip
 
 
 def with_traceback(log: Any, text: str) -> None:
     try:
-        raise ValueError(text)
+        json.loads(f"{text} and more", cls=Complaining)
     except ValueError:
         log.exception("failed")
+
+
+class Complaining(json.JSONDecoder):
+    def decode(self, s: str, *_: Any) -> Any:
+        raise ValueError(s)
 
 
 @pytest.mark.requirement("LC-132")

@@ -33,11 +33,11 @@ def logs_as_before() -> Iterator[None]:
 class Logs:
     """The normal log, and the security file if there is one."""
 
-    def __init__(self, file: Path | None = None, level: str = "info", pace: Pace = Pace()) -> None:
+    def __init__(self, file: Path | None = None, level: str = "info", pace: Pace | None = None) -> None:
         self.stream = io.StringIO()
         self.path = file
         self.file = None if file is None else SecurityFile(file)
-        configure(level, as_json=True, stream=self.stream, security=SecurityLog(self.file, pace))
+        configure(level, as_json=True, stream=self.stream, security=SecurityLog(self.file, pace or Pace()))
         self.log: Any = structlog.get_logger()
 
     @property
@@ -45,7 +45,8 @@ class Logs:
         return [json.loads(line) for line in self.stream.getvalue().splitlines()]
 
     def written(self) -> list[dict[str, Any]]:
-        assert self.file and self.path
+        assert self.file
+        assert self.path
         self.file.close()
         return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -125,12 +126,23 @@ async def test_each_step_of_the_end_is_told_once(tmp_path: Path) -> None:
     assert [(one.level, one.step) for one in ends.watcher.expiries] == [("error", 7)]
 
 
+async def test_a_key_that_others_can_read_is_told(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    watched.files.key.chmod(0o644)
+    await watched.watcher.start()
+    await watched.watcher.stop()
+    assert watched.events == ["certificates_in_use", "readable_secret", "certificate_kind_missing"]
+
+
 async def test_it_looks_by_itself(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     await watched.watcher.start()
-    assert watched.events == ["certificates_in_use"]
+    assert watched.events == ["certificates_in_use", "certificate_kind_missing"]
+    assert watched.last["text"].startswith(
+        "listen.tls has no RSA certificate: stations that can only use one cannot connect"
+    )
     renewed = ROOT.issue("box-2027", ["box.example"])
     renewed.save(tmp_path, "box")
-    while watched.leg.context._newest is watched.first:
-        await watched.watcher.check()
+    while watched.leg.context._newest is watched.first:  # noqa: ASYNC110 - its own task does it
+        await asyncio.sleep(0.005)
     await watched.watcher.stop()
