@@ -131,8 +131,7 @@ class SecurityLog:
         remedy = concerns(event) if concerns else None
         if remedy is None:
             return event
-        sender = str(event.get("address") or event.get("station") or event.get("identity") or "")
-        dropped = self._throttle.admit(str(event["event"]), sender, time.monotonic())
+        dropped = self._throttle.admit(str(event["event"]), _sender(event), time.monotonic())
         if dropped is None:
             raise structlog.DropEvent
         entry = {name: _short(value) for name, value in event.items()} | {"channel": "security", "remedy": remedy}
@@ -179,6 +178,13 @@ class _PrivateFile(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the signature of logging
         """Counts it; the text for standard error would come with every line."""
         self.lost += 1
+
+
+def _sender(event: Event) -> str:
+    """Who is counted: the address without its port, which is another one at each try, or else the station."""
+    address = event.get("address")
+    host = address[0] if isinstance(address, list | tuple) and address else address
+    return str(host or event.get("station") or event.get("identity") or "")
 
 
 def _short(value: Any) -> Any:

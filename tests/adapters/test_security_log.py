@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from local_controller.adapters import security_log
 from local_controller.adapters.security_log import EVENTS, Pace, SecurityFile, SecurityLog, Throttle
+from local_controller.adapters.tls_door import REMEDIES
 from local_controller.cli.logs import configure
 from local_controller.errors import LocalControllerError
 
@@ -141,6 +143,13 @@ def test_who_makes_many_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert logs.normal == entries, "the normal log is not flooded either"
 
 
+def test_another_port_is_the_same_sender(tmp_path: Path) -> None:
+    logs = Logs(tmp_path / "security.jsonl", pace=Pace(each=2))
+    for port in range(40_000, 40_009):
+        logs.log.warning("unknown_station", address=("192.0.2.9", port), identity=f"X{port}")
+    assert len(logs.written()) == 2
+
+
 TRIES = st.lists(
     st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 9).map(str), st.floats(0, 40)), min_size=1, max_size=400
 )
@@ -212,3 +221,10 @@ def test_each_event_has_a_remedy() -> None:
         said = remedy({"event": name, "status": 401, "kind": "network", "action": "refuse"})
         assert said, name
         assert said[0].islower(), name
+
+
+def test_the_security_page_lists_each_event_and_each_reason() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"\w+", row)}
+    assert named - {"HUNG_UP", "TIMED_OUT"} == (EVENTS.keys() | REMEDIES.keys()) - {"VERSION_TOO_LOW"}
