@@ -19,6 +19,7 @@ from benchmarks.relay.product import PLAN_PACE_S
 from benchmarks.relay.relays import Relay, free_port, real_time, running
 from benchmarks.relay.sockets import LostError
 from benchmarks.relay.yaml_site import FUSE_A, Site
+from local_controller.adapters.trace_store import TraceFile
 
 RATE_PER_S = 200.0
 PLANNING_RATE_PER_S = 400.0  # twice as many, for the sake of the 99.9th percentile
@@ -151,7 +152,20 @@ def trace(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
             - _loop_us(plain_load, plain, lengths.saturated_s / 6)
             for _ in range(8)
         ]
-    return {"trace_per_message": statistics.median(more_us)}
+        plain_us = _p99_us(plain_load, plain, lengths)
+        traced_us = _p99_us(traced_load, traced, lengths)
+    kept = TraceFile(folder / "trace.db").missing()
+    return {
+        "trace_per_message": statistics.median(more_us),
+        "p99_while_tracing_50": traced_us / plain_us,
+        "trace_not_kept": float(kept.not_kept),
+    }
+
+
+def _p99_us(load: Load, relay: Relay, lengths: Lengths) -> float:
+    with _in_real_time(relay):
+        via, _ = load.latencies_us(lengths.timed_s, RATE_PER_S)
+    return statistics.quantiles(via, n=100)[98]
 
 
 def _subfolder(folder: Path) -> Path:
