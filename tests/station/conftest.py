@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -31,8 +30,6 @@ from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcom
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 FOLDER = {OcppVersion.V16: "v16", OcppVersion.V201: "v201", OcppVersion.V21: "v21"}
 Payload = dict[str, Any]
-EFFORT = int(os.environ.get("EFFORT", "1"))
-"""How many times as many examples the laws try: EFFORT=50 for a long run."""
 
 
 @cache

@@ -20,7 +20,7 @@ from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
 from local_controller.station.words import OcppVersion
-from tests.station.conftest import EFFORT
+from tests.effort import EFFORT, TRIED
 
 NOW = Instant(1000.0, datetime(2026, 6, 1, 12, 0, tzinfo=UTC))
 OWN_TIMEOUT_S, FOREIGN_TIMEOUT_S = 8.0, 30.0
@@ -338,3 +338,5 @@ def test_whatever_happens_every_message_ends_once_and_none_of_ours_leaks(
         operation(session, peer, number)
     session.finished()
     session.close(closer)
+    TRIED["whole sessions"] += 1
+    TRIED["messages and events in sessions"] += len(steps)
