@@ -26,10 +26,12 @@ from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.dialects import dialect
 from local_controller.station.effects import Close, CsmsLimitChanged, Effect, Note, Peer, Send, Tell, Trace
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
+from tests import effort
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 FOLDER = {OcppVersion.V16: "v16", OcppVersion.V201: "v201", OcppVersion.V21: "v21"}
 Payload = dict[str, Any]
+EFFORT = effort.EFFORT
 
 
 @cache

@@ -16,8 +16,7 @@ from local_controller.station.capability import Actuator, Capability, Rung
 from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import OwnProfile
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
-from tests.effort import EFFORT
-from tests.station.conftest import NOON, validate
+from tests.station.conftest import EFFORT, NOON, validate
 
 AMPS = st.one_of(st.just(0.0), st.floats(0.0, 80.0), st.integers(0, 320).map(lambda tenth: tenth / 10))
 EPSILON = 1e-6

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.effects import Peer
 from local_controller.station.words import OcppVersion
-from tests.effort import EFFORT, TRIED
+from tests.effort import TRIED
+from tests.station.conftest import EFFORT
 
 NUMBERS = [0, -1, -0.5, 1.5, 3, 7, 86400, 2**31, 2**63, 10**400, 1e18, 1e308, -1e308, 1e-320]
 WORDS = ["", " ", "x", "1", "NaN", "Recurring", "Relative", "TxProfile", "TxDefaultProfile", "Daily", "W"]

@@ -20,7 +20,8 @@ from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
 from local_controller.station.words import OcppVersion
-from tests.effort import EFFORT, TRIED
+from tests.effort import TRIED
+from tests.station.conftest import EFFORT
 
 NOW = Instant(1000.0, datetime(2026, 6, 1, 12, 0, tzinfo=UTC))
 OWN_TIMEOUT_S, FOREIGN_TIMEOUT_S = 8.0, 30.0
