@@ -17,14 +17,15 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from local_controller.adapters.csms_client import CsmsSettings
 from local_controller.adapters.driver import Outlets
+from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
 from local_controller.adapters.planner import Planner
+from local_controller.adapters.settings import door_settings, residents
 from local_controller.adapters.site_driver import SiteDriver
-from local_controller.adapters.station_server import ServerSettings, StationServer
+from local_controller.adapters.station_server import StationServer
 from local_controller.adapters.trace_store import TraceStore
 from local_controller.adapters.web.server import WebServer
 from local_controller.clock import Clock, Instant
@@ -63,10 +64,12 @@ class LocalController:
         self.driver = SiteDriver(self.site, self._planner, clock)
         self._charging: dict[str, SmartCharging] = {}
         self._trace = _trace(config)
+        self._residents = residents(config)
+        self._settings = _station_settings(config, self.topology)
         self.stations = StationServer(
-            ServerSettings(config.listen.host, config.listen.port, CsmsSettings(config.csms.url)),
+            door_settings(config),
             clock,
-            known={station.id for station in config.stations}.__contains__,
+            resident=lambda identity: self._residents.get(identity.casefold()),
             make_proxy=self._make_proxy,
             outlets=Outlets(
                 lambda station, fact, _now: self.driver.station_changed(station, fact),
@@ -75,6 +78,7 @@ class LocalController:
             ),
         )
         self.web: WebServer | None = None
+        self._garbage = GarbageKeeper()
 
     async def __aenter__(self) -> Self:
         """Start everything; LocalControllerError when an address is taken or a password cannot be read."""
@@ -100,8 +104,11 @@ class LocalController:
         if self._trace is not None:
             await self._started(self._trace.start, self._trace.stop)
         await self._open_the_door()
+        self._garbage.start()
+        self._open.callback(self._garbage.stop)
         listen = self._config.listen
-        log.info("running", site=self._config.site.name, stations=f"ws://{listen.host}:{self.stations.port}/<identity>")
+        doors = [f"{listen.host}:{port}" for port in self.stations.ports]
+        log.info("running", site=self._config.site.name, doors=doors)
 
     async def _started(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
         await start()
@@ -126,14 +133,7 @@ class LocalController:
 
     def _make_proxy(self, identity: str, version: OcppVersion, _now: Instant) -> StationProxy:
         """The proxy of a new connection; what was learnt over the previous one is carried over."""
-        station = next(s for s in self.topology.stations if s.id == identity)
-        settings = StationSettings(
-            evses=[evse.id.evse for evse in station.evses],
-            fallback_a=min(evse.fallback_a for evse in station.evses),
-            unit=None if station.unit is None else RateUnit(station.unit),
-            time_zone=ZoneInfo(self._config.site.time_zone),
-            guards=_guards(self._config),
-        )
+        settings = self._settings[identity]
         before = self._charging.get(identity)
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
         self._charging[identity] = charging
@@ -209,6 +209,22 @@ class LocalController:
             for at, n in self.driver.notices
         ]
         return {"name": self._config.site.name, **snapshot(self.site, self._clock.now()).as_json(), "notices": notices}
+
+
+def _station_settings(config: SiteConfig, tree: Topology) -> dict[str, StationSettings]:
+    """What the site file says about each station; made once, since all of them come back in the same second."""
+    guards, zone, is_traced = _guards(config), ZoneInfo(config.site.time_zone), config.trace is not None
+    return {
+        station.id: StationSettings(
+            evses=[evse.id.evse for evse in station.evses],
+            fallback_a=min(evse.fallback_a for evse in station.evses),
+            unit=None if station.unit is None else RateUnit(station.unit),
+            time_zone=zone,
+            guards=guards,
+            is_traced=is_traced,
+        )
+        for station in tree.stations
+    }
 
 
 def _wanted(charging: SmartCharging, effect: ApplyFallback | ApplyLimit, now: Instant) -> list[BlockEffect]:

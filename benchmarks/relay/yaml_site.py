@@ -11,6 +11,8 @@ from benchmarks.relay.certificate import Certificate
 FUSE_A = 6300.0
 """The largest standard rating. It feeds 500 stations with 12 A each."""
 
+# A saturated station says hundreds of messages a second, and all stations come back in every round from one address.
+_LIMITS = "messages_per_second_per_station: 1e6, message_burst: 1000000, connections_per_minute_per_address: 1e6"
 _PER_PANEL = 24
 _PANEL_A = 630.0
 _FED_AT_FALLBACK = 1000  # of more stations the fuse bears no fallback of 6 A: those of larger sites pause
@@ -34,7 +36,7 @@ class Site:
         lines = [
             "site: {name: Benchmark}",
             f"csms: {{url: 'ws://127.0.0.1:{self.csms_port}'}}",
-            f"listen: {{host: 127.0.0.1, port: {self.port}{self._tls()}}}",
+            f"listen: {{host: 127.0.0.1, port: {self.port}, limits: {{{_LIMITS}}}{self._tls()}}}",
             f"grid_connection: {{fuse_a: {FUSE_A}, assumed_base_load_a: 10}}",
             *([] if self.mqtt_port is None else self._limits()),
             *([] if self.trace is None else [f"trace: {{file: '{self.trace}', max_size_mb: 1000}}"]),

@@ -27,7 +27,8 @@ class StationSettings:
 
     evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
     time_zone: what the station calls local time (K01.FR.90). unit: the only unit to use; None: find out.
-    guards: what happens to messages that could take it away from the gateway.
+    guards: what happens to messages that could take it away from the gateway. is_traced: whether anybody wants to know
+    the fate of each message.
     """
 
     evses: Sequence[int] = (1,)
@@ -37,6 +38,7 @@ class StationSettings:
     quirks: Sequence[Quirk] = field(default_factory=shipped_quirks)
     times: RelayTimes = field(default_factory=RelayTimes)
     guards: GuardPolicy = field(default_factory=GuardPolicy)
+    is_traced: bool = True
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -70,4 +72,4 @@ def station_proxy(
         Metering(state, spoken),
         smart_charging,
     )
-    return StationProxy(identity, version, blocks, ids, settings.times), smart_charging
+    return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), smart_charging

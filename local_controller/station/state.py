@@ -23,6 +23,7 @@ _ENDED_KEPT = 32  # some stations send their closing meter values after the end,
 class StationState:
     """One station. `transactions` is keyed by evse; `ended` are the latest ended ones.
 
+    revision: counts whatever happens to the transactions, so that who follows them sees whether there is anything new.
     registration: the CSMS's answer to the station's last BootNotification on this connection; None if there was none.
     answered: a CALL of the station was answered normally since it connected or booted.
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
@@ -36,6 +37,7 @@ class StationState:
     csms_ahead_s: float = 0.0
     time_zone: tzinfo = UTC
     transactions: dict[int, Transaction] = field(default_factory=dict)
+    revision: int = 0
     ended: deque[str] = field(default_factory=lambda: deque(maxlen=_ENDED_KEPT))
     store: VirtualStore = field(default_factory=VirtualStore)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
@@ -70,4 +72,7 @@ class StationState:
 
     def transaction(self, transaction_id: str | None) -> Transaction | None:
         """The running transaction with this id."""
-        return next((t for t in self.transactions.values() if t.transaction_id == transaction_id), None)
+        for transaction in self.transactions.values():
+            if transaction.transaction_id == transaction_id:
+                return transaction
+        return None

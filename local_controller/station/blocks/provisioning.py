@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
-from local_controller.rpc.frame import Frame, MessageType
-from local_controller.station.block import Block, BlockEffect
+from local_controller.rpc.frame import CALLRESULT, Frame
+from local_controller.station.block import UNCHANGED, Block, BlockEffect, Wanted
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.quirks import Quirk, quirk_of
 from local_controller.station.state import StationState
 from local_controller.station.words import Booted
+
+_STATION = Peer.STATION
 
 CLOCK_WARNING_S = 5.0
 """A CSMS clock further from ours is worth a warning; own profiles follow the CSMS's clock anyway (LC-044)."""
@@ -27,6 +29,8 @@ CLOCK_NONSENSE_S = 366 * 86400.0
 
 class Provisioning(Block):
     """Reads BootNotification, Heartbeat and their answers."""
+
+    called_only = frozenset({"BootNotification"})
 
     def __init__(self, state: StationState, dialect: Dialect, quirks: Sequence[Quirk]) -> None:
         """Keeps registration and clock of `state`, and what `quirks` know about the product."""
@@ -44,16 +48,16 @@ class Provisioning(Block):
         self._state.unregister()
         return []
 
-    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+    def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """Between BootNotification and its answer nobody calls a station (LC-039)."""
-        if sender is Peer.STATION and call.action == "BootNotification":
+        if sender is Peer.STATION:
             self._state.unregister()
-        return []
+        return UNCHANGED
 
-    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:
+    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:
         """Learns from what the CSMS answers."""
-        if sender is not Peer.STATION or answer is None or answer.message_type != MessageType.CALLRESULT:
-            return []
+        if sender is not _STATION or answer is None or answer.message_type != CALLRESULT:
+            return UNCHANGED
         match call.action:
             case "BootNotification":
                 return self._booted(call, answer, now)
@@ -61,7 +65,7 @@ class Provisioning(Block):
                 self._state.answered = True
                 return self._follow_clock(answer, now)
         self._state.answered = True
-        return []
+        return UNCHANGED
 
     def _booted(self, call: Frame, answer: Frame, now: Instant) -> list[BlockEffect]:
         self._state.registration = status = self._dialect.boot_status(answer.payload)

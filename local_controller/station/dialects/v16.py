@@ -10,6 +10,8 @@ from datetime import datetime
 
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
+from local_controller.rpc.frame import Frame
+from local_controller.station.dialects import strict
 from local_controller.station.dialects.base import (
     BootCall,
     EventType,
@@ -100,10 +102,7 @@ class V16:
             return TransactionEvent(EventType.ENDED, str(fields.need_integer("transactionId")))
         if action != "MeterValues":
             return None
-        connector, transaction_id = fields.integer("connectorId"), fields.integer("transactionId")
-        if not connector or transaction_id is None or transaction_id <= 0:  # -1 and 0 stand for "none" (errata 3.18)
-            return None
-        return TransactionEvent(EventType.UPDATED, str(transaction_id), evse=connector)
+        return strict.transaction_of_meter_values_16(fields.integer("connectorId"), fields.integer("transactionId"))
 
     def transaction_answered(self, action: str, payload: Payload, answer: Payload) -> TransactionEvent | None:
         """StartTransaction.req with its .conf, which brings the id."""
@@ -128,6 +127,19 @@ class V16:
             transaction_id=None if transaction_id is None else str(transaction_id),
             samples=tuple(sample for value in fields.children("meterValue") if (sample := _sample(value))),
         )
+
+    def transaction_event_of(self, call: Frame) -> TransactionEvent | None:
+        """StopTransaction.req and MeterValues.req."""
+        if call.action == "MeterValues" and (said := call.payload_as(strict.meter_values_16)) is not None:
+            return said.event
+        return None if call.action is None else self.transaction_event(call.action, call.payload)
+
+    def meter_report_of(self, call: Frame) -> MeterReport | None:
+        """MeterValues.req."""
+        if call.action != "MeterValues":
+            return None
+        said = call.payload_as(strict.meter_values_16)
+        return self.meter_report(call.action, call.payload) if said is None else said.report
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:  # noqa: ARG002 - 1.6 has no such message
         """1.6 knows no charging needs."""
