@@ -63,6 +63,8 @@ class Introduction:
 class CsmsLeg(Leg):
     """Our end of the upstream leg."""
 
+    __slots__ = ("answered", "client", "offer")
+
     def __init__(
         self, settings: CsmsSettings, uri: WebSocketURI, offer: Sequence[OcppVersion], large_messages: LargeMessages
     ) -> None:
@@ -100,6 +102,7 @@ class CsmsLeg(Leg):
 
     def opened(self, message: Request | Response) -> None:  # noqa: ARG002 - the protocol has read it
         """The CSMS has accepted."""
+        self.ready()
         if not self.answered.done():
             self.answered.set_result(None)
 

@@ -137,20 +137,23 @@ class StationDriver:
 
     def _carry_out(self, effects: Iterable[Effect], now: Instant) -> None:
         """In order, also when carrying out one of them leads to the next input."""
-        self._todo.append((effects, now))
         if self._is_busy:
+            self._todo.append((effects, now))
             return
         self._is_busy = True
         try:
+            self._carry_out_all(effects, now)
             while self._todo:
-                effects, now = self._todo.popleft()
-                for effect in effects:
-                    if type(effect) is Send:
-                        self._legs[effect.peer].send(effect.text)
-                    else:
-                        self._carry_out_one(effect, now)
+                self._carry_out_all(*self._todo.popleft())
         finally:
             self._is_busy = False
+
+    def _carry_out_all(self, effects: Iterable[Effect], now: Instant) -> None:
+        for effect in effects:
+            if type(effect) is Send:  # nearly all are
+                self._legs[effect.peer].send(effect.text)
+            else:
+                self._carry_out_one(effect, now)
 
     def _carry_out_one(self, effect: Effect, now: Instant) -> None:
         match effect:

@@ -12,7 +12,9 @@ import asyncio
 import gc
 from typing import Final
 
-TICK_S: Final = 5.0  # a storm of stations is over in that time, and its objects are frozen before they fill a generation
+TICK_S: Final = (
+    5.0  # a storm of stations is over in that time, and its objects are frozen before they fill a generation
+)
 YOUNG: Final = 5_000  # new objects until the young are looked at: 0.3 ms each time
 FULL_NEVER: Final = 1_000_000
 

@@ -83,6 +83,29 @@ class Ear:
 class Leg(asyncio.Protocol):
     """One WebSocket. A subclass makes one side's opening handshake."""
 
+    __slots__ = (
+        "__weakref__",
+        "_abort_timer",
+        "_ear",
+        "_ended",
+        "_fragments",
+        "_head",
+        "_heard",
+        "_holds",
+        "_large_messages",
+        "_loop",
+        "_masks",
+        "_ping_timer",
+        "_pong",
+        "_read",
+        "_sends",
+        "_settings",
+        "_splitter",
+        "gone",
+        "protocol",
+        "transport",
+    )
+
     def __init__(
         self, protocol: ClientProtocol | ServerProtocol, settings: LegSettings, large_messages: LargeMessages
     ) -> None:
@@ -98,6 +121,7 @@ class Leg(asyncio.Protocol):
         self._ear: Ear | None = None
         self._holds = UNCLAIMED
         self._ended: tuple[int, str] | None = None
+        self._sends = False  # True between the opening and the closing handshake
         self._heard = False
         self._pong: asyncio.Future[None] | None = None
         self._ping_timer: asyncio.TimerHandle | None = None
@@ -115,6 +139,10 @@ class Leg(asyncio.Protocol):
     def not_opened(self) -> None:
         """The opening handshake has failed, or the connection was lost before its end."""
         raise NotImplementedError
+
+    def ready(self) -> None:
+        """Both halves of the opening handshake are done."""
+        self._sends = True
 
     def head_too_long(self) -> None:
         """The peer's half of the opening handshake exceeds all bounds."""
@@ -160,17 +188,17 @@ class Leg(asyncio.Protocol):
 
     def send(self, text: str) -> None:
         """Sends a text message; on a leg that is not open, without effect."""
-        protocol = self.protocol
-        if protocol.state is not State.OPEN or self.transport is None:
+        if not self._sends or self.transport is None:
             return
-        if protocol.extensions:
-            protocol.send_text(text.encode())
+        if self.protocol.extensions:
+            self.protocol.send_text(text.encode())
             self.flush()
         else:
             self.transport.write(text_frame(text, masked=self._masks))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Starts the closing handshake, or cuts off where there is none to make. Harmless at any time."""
+        self._sends = False
         if self.protocol.state is State.OPEN:
             self.protocol.send_close(code, _short(reason))
             self.flush()
@@ -296,12 +324,11 @@ class Leg(asyncio.Protocol):
 
     def _read_frames(self, data: bytes) -> None:
         if self._holds:
-            self._splitter.keep(data)
+            self._splitter.feed(data)
             if len(self._splitter) > HELD_BYTES and self.transport is not None:
                 self.transport.pause_reading()
-        elif (frame := self._splitter.feed(data)) is not None:
-            self._receive(frame)
-        else:
+        elif self._splitter or not self._receive_text(data):
+            self._splitter.feed(data)
             self._take_turn()
 
     def _take_turn(self) -> None:
@@ -318,20 +345,25 @@ class Leg(asyncio.Protocol):
 
     def _receive(self, frame: bytes) -> None:
         """One frame; the piece of one if it is too long."""
-        protocol = self.protocol
-        if not protocol.extensions and protocol.current_size is None:
-            try:
-                text = plain_text(frame, masked=not self._masks)
-            except UnicodeDecodeError as error:
-                self.fail(CloseCode.INVALID_DATA, str(error))
-                return
-            if text is not None:
-                if self._ear is not None:
-                    self._ear.text(text)
-                return
-        if protocol.state is not State.CLOSED:
-            protocol.receive_data(frame)
+        if not self._receive_text(frame) and self.protocol.state is not State.CLOSED:
+            self.protocol.receive_data(frame)
             self._take_events()
+
+    def _receive_text(self, frame: bytes) -> bool:
+        """The short way: whether this was exactly one plain text frame, which is then handed over."""
+        protocol = self.protocol
+        if protocol.extensions or protocol.current_size is not None:
+            return False
+        try:
+            text = plain_text(frame, masked=not self._masks)
+        except UnicodeDecodeError as error:
+            self.fail(CloseCode.INVALID_DATA, str(error))
+            return True
+        if text is None:
+            return False
+        if self._ear is not None:
+            self._ear.text(text)
+        return True
 
     def _take_events(self) -> None:
         """What `websockets` made of a frame: parts of messages, pongs, answers that it gave by itself, an end."""
@@ -396,6 +428,7 @@ class Leg(asyncio.Protocol):
 
     def _end(self, code: int, reason: str) -> None:
         """The leg is over; what still comes is of no interest."""
+        self._sends = False
         self._read = _ignore
         if self._ended is None:
             self._ended = code, reason

@@ -19,6 +19,8 @@ from local_controller.adapters.leg import Leg, LegSettings
 class StationLeg(Leg):
     """Our end of the downstream leg."""
 
+    __slots__ = ("_admit", "_deadline", "_patience_s", "_request", "_wait_s", "knock", "server")
+
     def __init__(
         self,
         settings: LegSettings,
@@ -85,9 +87,11 @@ class StationLeg(Leg):
             return False
         self.server.send_response(response)
         self.flush()
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+        if not self.is_open:
             self._abort_later()
-        return self.is_open
+            return False
+        self.ready()
+        return True
 
     def refuse(self, status: int, text: str, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Answers with an error."""

@@ -24,7 +24,7 @@ QUEUE_LIMIT_CHARS = 16 * 1024 * 1024  # of all waiting texts: two messages of th
 LATE_LIMIT = 8  # timed-out CALLs remembered per leg: four minutes of a silent peer at 30 s each
 
 
-class Call(msgspec.Struct, Generic[Origin], eq=False):
+class Call(msgspec.Struct, Generic[Origin], eq=False, gc=False):
     """A CALL that waits for its slot or for its answer.
 
     urgency: lower goes first; first in, first out among equals. timeout_s: from sending to giving the slot away.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -118,7 +118,8 @@ class Frame(msgspec.Struct, eq=False, gc=False):
                 self._read = reader(self._raw)
             except (ValueError, OverflowError, RecursionError):
                 self._read = None
-        return cast(_T | None, self._read)
+        read: _T | None = self._read
+        return read
 
     @property
     def is_error(self) -> bool:

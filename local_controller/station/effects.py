@@ -41,7 +41,7 @@ class Fate(StrEnum):
     REFUSED = "refused"  # answered here with an error: too much is waiting, or a guard forbids it
 
 
-class Send(msgspec.Struct, frozen=True):
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Write this text to the peer's socket as one WebSocket text message."""
 
     peer: Peer
@@ -80,7 +80,7 @@ class CsmsLimitChanged:
     schedule: Schedule
 
 
-class Tell(msgspec.Struct, frozen=True):
+class Tell(msgspec.Struct, frozen=True, gc=False):
     """A fact the site must know."""
 
     fact: StationFact | CsmsLimitChanged
@@ -95,7 +95,7 @@ class Note:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-class Trace(msgspec.Struct, frozen=True):
+class Trace(msgspec.Struct, frozen=True, gc=False):
     """One frame's fate, for the trace."""
 
     sender: Peer | None  # None: the gateway itself

@@ -236,10 +236,7 @@ class StationProxy:
     # --- CALLs ---------------------------------------------------------------------------------------------------
 
     def _call(self, sender: _Leg, frame: Frame, now: Instant) -> list[Effect]:
-        claimed = sender.claimed
-        while claimed and claimed[0][1] + CLAIMED_S <= now.monotonic_s:
-            claimed.popleft()
-        if len(claimed) >= CLAIMED_LIMIT:
+        if sender.claimed and _is_full(sender.claimed, now):
             return self._refuse(sender, frame)
         asked = self._claims.of.get(frame.action, self._claims.of_rest)
         if not asked or _is_signed(frame):
@@ -247,7 +244,7 @@ class StationProxy:
         claim, notes = self._claim(asked, sender, frame, now)
         if claim is None:
             return notes + self._relay(frame, sender.passed, now)
-        claimed.append((frame.message_id, now.monotonic_s))
+        sender.claimed.append((frame.message_id, now.monotonic_s))
         fate = Fate.REFUSED if any(map(_is_refusal, claim)) else Fate.ABSORBED
         effects = [*notes, *self._traced(sender.peer, frame.text, fate, "claimed")]
         self._do(claim, effects, now)
@@ -271,8 +268,10 @@ class StationProxy:
         """Puts a CALL into the other leg's queue and shows it to the blocks."""
         sender, to, times = origin.sender, origin.sender.other, self._times
         call: Call[_Origin] = Call(frame, _FOREIGN, times.answer_s, times.unsent_s, origin, now.monotonic_s)
+        effects: list[Effect]
         if to.calls.take_slot(call):
-            effects = self._sent(to, frame.text, sender, origin.fate)
+            text = frame.text
+            effects = self._sent(to, text, sender, origin.fate) if self._is_traced else [Send(to.peer, text)]
         elif to.calls.submit(call):
             effects = self._send_next(to, now)
             if to.calls.in_flight is not call:
@@ -321,8 +320,10 @@ class StationProxy:
         call, is_late = found
         origin = call.origin
         if isinstance(origin, _Relayed):
-            effects = self._sent(leg.other, frame.text, leg, Fate.PASSED)
-            self._show_end(call.frame, frame, leg.other.peer, effects, now)
+            effects: list[Effect]
+            to, text = leg.other, frame.text
+            effects = self._sent(to, text, leg, Fate.PASSED) if self._is_traced else [Send(to.peer, text)]
+            self._show_end(call.frame, frame, to.peer, effects, now)
             return effects
         if is_late:
             return self._unwanted(leg, frame, "late_answer_swallowed")
@@ -475,6 +476,13 @@ class StationProxy:
         if not _settle(sender, frame.message_id):
             return [Note("error", "forward_not_awaited", _of(sender.other, frame))]
         return self._relay(frame, sender.altered, now)
+
+
+def _is_full(claimed: deque[tuple[str, float]], now: Instant) -> bool:
+    """Whether too many claimed CALLs await our answer, without those that nobody waits for any more."""
+    while claimed and claimed[0][1] + CLAIMED_S <= now.monotonic_s:
+        claimed.popleft()
+    return len(claimed) >= CLAIMED_LIMIT
 
 
 def _settle(leg: _Leg, message_id: str) -> bool:

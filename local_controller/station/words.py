@@ -138,7 +138,7 @@ class TransactionEnded:
     transaction_id: str
 
 
-class MeterSample(msgspec.Struct, frozen=True):
+class MeterSample(msgspec.Struct, frozen=True, gc=False):
     """One moment of a station's own meter.
 
     current_a: amperes per phase as the station counts phases; empty when nothing tells the current. A phase that is
@@ -155,7 +155,7 @@ class MeterSample(msgspec.Struct, frozen=True):
     taken_at: datetime | None = None
 
 
-class Measured(msgspec.Struct, frozen=True):
+class Measured(msgspec.Struct, frozen=True, gc=False):
     """A usable sample of an EVSE's meter; samples of evse 0 (the station's main meter) are not told."""
 
     evse: int

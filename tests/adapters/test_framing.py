@@ -32,8 +32,7 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 def split(splitter: FrameSplitter, data: list[bytes]) -> list[bytes]:
     found = []
     for piece in data:
-        if (whole := splitter.feed(piece)) is not None:
-            found.append(whole)
+        splitter.feed(piece)
         while (frame := splitter.take()) is not None:
             found.append(frame)
     return found
@@ -88,17 +87,8 @@ def test_a_frame_masked_the_wrong_way_is_left_to_those_who_refuse_it(masked: boo
 def test_a_frame_that_is_too_long_comes_in_pieces_at_once() -> None:
     splitter = FrameSplitter(10)
     wire = text_frame("x" * 300, masked=False)
-    assert splitter.feed(wire[:3]) is None
+    splitter.feed(wire[:3])
     assert splitter.take() is None
-    assert splitter.feed(wire[3:20]) is None
+    splitter.feed(wire[3:20])
     assert splitter.take() == wire[:20]
     assert plain_text(wire[:20], masked=False) is None
-
-
-def test_what_waits_is_kept_in_order() -> None:
-    splitter = FrameSplitter(MAX)
-    splitter.keep(text_frame("a", masked=False))
-    splitter.keep(text_frame("b", masked=False)[:2])
-    assert splitter.feed(text_frame("b", masked=False)[2:]) is None
-    assert [plain_text(frame, masked=False) for frame in split(splitter, [])] == []
-    assert [plain_text(splitter.take() or b"", masked=False) for _ in range(2)] == ["a", "b"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
-from local_controller.station.block import UNCHANGED, Block, Wanted
+from local_controller.station.block import UNCHANGED, Block, BlockEffect, Wanted
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Peer, Tell
 from local_controller.station.state import StationState
-from local_controller.station.words import Measured, MeterSample
+from local_controller.station.transaction import Transaction
+from local_controller.station.words import Measured, Phase
 
 _STATION = Peer.STATION
 
@@ -38,16 +41,19 @@ class Metering(Block):
             evse = transaction.evse
         if not evse or evse < 0:
             return UNCHANGED
+        transaction = self._state.transactions.get(evse)
+        told: list[BlockEffect] = []
         for sample in report.samples:
-            self._learn_phases(evse, sample)
-        return [Tell(Measured(evse, sample)) for sample in report.samples]
+            told.append(Tell(Measured(evse, sample)))
+            if transaction is not None:
+                self._learn_phases(transaction, sample.current_a)
+        return told
 
-    def _learn_phases(self, evse: int, sample: MeterSample) -> None:
+    def _learn_phases(self, transaction: Transaction, current_a: Mapping[Phase, float]) -> None:
         """The latest sample with any current counts, so that a car that drops to one phase is noticed."""
         in_use = 0
-        for amps in sample.current_a.values():
+        for amps in current_a.values():
             in_use += amps >= IN_USE_A
-        transaction = self._state.transactions.get(evse)
-        if transaction is not None and in_use > 0 and in_use != transaction.phases_in_use:
+        if in_use > 0 and in_use != transaction.phases_in_use:
             transaction.phases_in_use = in_use
             self._state.revision += 1

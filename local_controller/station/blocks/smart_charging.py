@@ -17,7 +17,7 @@ from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.profiles.profile import Purpose
 from local_controller.profiles.rules import Reason, StationFacts, Verdict
-from local_controller.rpc.frame import Frame, MessageType
+from local_controller.rpc.frame import CALLRESULT, Frame
 from local_controller.station.block import (
     UNCHANGED,
     Answer,
@@ -33,6 +33,7 @@ from local_controller.station.block import (
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.blocks.news import News
 from local_controller.station.blocks.virtual_store import MOST_PERIODS, MOST_PROFILES, OWNED, PASSED, VirtualStore
+from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter, Push
 from local_controller.station.dialects.base import CSO, Dialect, ProfileQuery, ProfileSet
 from local_controller.station.effects import Note, Peer, Tell
@@ -49,6 +50,7 @@ PATIENCE_S = 30.0
 """A request that waited so long behind others is not executed any more: the CSMS has given it up (LC-025)."""
 
 _REMOTE_STARTS = frozenset({"RemoteStartTransaction", "RequestStartTransaction"})
+_CSMS = Peer.CSMS
 _NOTHING_SEEN = -1
 _ALWAYS_NEW = frozenset({"BootNotification", "NotifyEVChargingNeeds"})
 _ABOUT_PROFILES = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetChargingProfiles"})
@@ -91,11 +93,12 @@ class SmartCharging(Block):
         self.state = state
         self._dialect = dialect
         self._evses = tuple(evses)
-        self._writer = ProfileWriter(state, dialect, evses, fallback_a)
+        allowances = Allowances(state)
+        self._writer = ProfileWriter(state, allowances, dialect, evses, fallback_a)
         self._could_call = False
         self._pending: _Pending | None = None
         self._waiting: deque[tuple[Frame, float]] = deque()
-        self._news = News(state, self._evses)
+        self._news = News(state, allowances, self._evses)
         self._csms_ahead_s = state.csms_ahead_s
         self._review_s: float | None = None
         self._seen = _NOTHING_SEEN  # the revision of the transactions at which there was nothing more to follow
@@ -132,7 +135,7 @@ class SmartCharging(Block):
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:
         """Transactions begin and end, cars tell their needs, samples show the phases in use."""
-        if sender is not Peer.STATION or call.action is None:
+        if sender is _CSMS or call.action is None:
             return UNCHANGED
         if self._seen == self.state.revision and call.action not in _ALWAYS_NEW:
             return UNCHANGED
@@ -149,9 +152,9 @@ class SmartCharging(Block):
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:
         """Registration, 1.6 transaction ids, and what the station itself accepted from the CSMS."""
-        if sender is Peer.CSMS:
+        if sender is _CSMS:
             return self._observe_csms(call, answer, now)
-        if answer is None or answer.message_type != MessageType.CALLRESULT:
+        if answer is None or answer.message_type != CALLRESULT:
             return []
         if self._seen == self.state.revision and self._csms_ahead_s == self.state.csms_ahead_s and self._could_call:
             return UNCHANGED
@@ -375,7 +378,7 @@ class SmartCharging(Block):
             return [*effects, *self._news.latest(now), *self._settle(now)]
         if isinstance(tag, _ClearingRest):
             return self._rest_cleared(tag, answer, now)
-        if tag is _Own.CAPABILITY and answer is not None and answer.message_type == MessageType.CALLRESULT:
+        if tag is _Own.CAPABILITY and answer is not None and answer.message_type == CALLRESULT:
             self.state.capability = self.state.capability.stated(self._dialect.capability_answer(answer.payload))
             return self._news.latest(now)
         return []

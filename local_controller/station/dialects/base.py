@@ -51,7 +51,7 @@ class EventType(StrEnum):
     ENDED = "Ended"
 
 
-class TransactionEvent(msgspec.Struct, frozen=True):
+class TransactionEvent(msgspec.Struct, frozen=True, gc=False):
     """What a message says about a transaction. `evse` and `id_token` are None where the message does not repeat them."""
 
     type: EventType
@@ -62,7 +62,7 @@ class TransactionEvent(msgspec.Struct, frozen=True):
     charging_state: ChargingState | None = None
 
 
-class MeterReport(msgspec.Struct, frozen=True):
+class MeterReport(msgspec.Struct, frozen=True, gc=False):
     """The samples of one message in its order; `evse` and `transaction_id` as far as the message names them."""
 
     evse: int | None

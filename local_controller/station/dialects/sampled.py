@@ -89,7 +89,7 @@ def meter_sample(values: Iterable[SampledValue | None], taken_at: datetime | Non
     """The sample that the values of one moment make; None if they say nothing that we use."""
     known = [value for value in values if value is not None]
     return combined(
-        _readings(_values(known, "current.import")),
+        {phase: abs(amps) for phase, amps in _readings(_values(known, "current.import")).items()},
         _readings(_values(known, "power.active.import")),
         _voltage(_values(known, "voltage")),
         _readings(_values(known, "energy.active.import.register")),
@@ -106,22 +106,25 @@ def combined(  # noqa: PLR0913, PLR0917 - what a meter measures
     soc: Readings,
     taken_at: datetime | None,
 ) -> MeterSample | None:
-    """The sample that these readings make; None if they say nothing that we use."""
+    """The sample that these readings make, of the current the magnitudes; None if they say nothing that we use."""
     current_a = _current(current, power, voltage)
-    power_w, energy_wh, soc_percent = _sum(power), _sum(energy), soc.get(None)
+    power_w = power[None] if None in power else _sum(power)
+    energy_wh = energy[None] if None in energy else _sum(energy)
+    soc_percent = soc.get(None)
     if not current_a and not voltage and power_w is energy_wh is soc_percent is None:
         return None
     return MeterSample(current_a, voltage, power_w, energy_wh, soc_percent, taken_at)
 
 
 def _sum(readings: Readings) -> float | None:
-    """The total, else the sum of the phases."""
-    total = readings.get(None)
-    return total if total is not None or not readings else math.fsum(readings.values())
+    """The sum of the phases."""
+    return math.fsum(readings.values()) if readings else None
 
 
-def _per_phase(readings: Readings) -> dict[Phase, float]:
-    return {phase: value for phase, value in readings.items() if phase is not None}
+def _per_phase(readings: Readings) -> Mapping[Phase, float]:
+    if None in readings:
+        return {phase: value for phase, value in readings.items() if phase is not None}
+    return readings  # type: ignore[return-value]  # it is without None
 
 
 def _values(
@@ -154,18 +157,19 @@ def _voltage(values: Sequence[SampledValue]) -> dict[Phase, float]:
     return voltage
 
 
-def _current(current: Readings, power: Readings, voltage: Mapping[Phase, float]) -> dict[Phase, float]:
+def _current(current: Readings, power: Readings, voltage: Mapping[Phase, float]) -> Mapping[Phase, float]:
     """Amperes per phase by the rules at the top of this file; empty when nothing tells them."""
-    measured = {phase: abs(amps) for phase, amps in current.items() if phase is not None}
+    measured = _per_phase(current)
     if len(measured) > 1 and (not power or (len(power) == 1 and None in power)):  # the usual case
         return measured
     derived = {phase: abs(watts) / _volts(voltage, phase) for phase, watts in _per_phase(power).items()}
     if len(measured) == 1 and not derived:
-        return _spread(*measured.popitem(), power.get(None), voltage)
+        ((phase, amps),) = measured.items()
+        return _spread(phase, amps, power.get(None), voltage)
     if measured or derived:
-        return derived | measured
+        return {**derived, **measured}
     total = current.get(None)
-    return {} if total is None else _unphased(abs(total), power.get(None), voltage)
+    return {} if total is None else _unphased(total, power.get(None), voltage)
 
 
 def _spread(phase: Phase, amps: float, power_w: float | None, voltage: Mapping[Phase, float]) -> dict[Phase, float]:

@@ -56,6 +56,8 @@ _PHASES: Final[Mapping[str | None, Phase]] = {
     f"{phase}{suffix}": phase for phase in Phase for suffix in ("", "-N")
 }  # "N" is no phase: a total
 _Value = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
+_FIRST_YEAR, _LAST_YEAR = EARLIEST.year, LATEST.year
+_UPDATED: Final = EventType.UPDATED
 _NOTHING: Final[Readings] = {}
 _BASE_UNITS: Final = frozenset({None, "A", "V", "W", "Wh", "Percent"})
 
@@ -176,21 +178,15 @@ def meter_values(payload: msgspec.Raw) -> Said:
 
 
 def meter_values_16(payload: msgspec.Raw) -> Said:
-    """MeterValues.req."""
+    """MeterValues.req, which also names a transaction whose start we may have missed."""
     read = _decode_meter_values_16(payload)
     connector, number = read.connectorId, read.transactionId
-    transaction_id = None if number is msgspec.UNSET else str(number)
-    return Said(
-        transaction_of_meter_values_16(connector, number or None),
-        MeterReport(connector, transaction_id, _samples(read.meterValue)),
-    )
-
-
-def transaction_of_meter_values_16(connector: int | None, transaction_id: int | None) -> TransactionEvent | None:
-    """A transaction whose start we may have missed."""
-    if not connector or transaction_id is None or transaction_id <= 0:  # -1 and 0 stand for "none" (errata 3.18)
-        return None
-    return TransactionEvent(EventType.UPDATED, str(transaction_id), connector)
+    if number is msgspec.UNSET:
+        return Said(None, MeterReport(connector, None, _samples(read.meterValue)))
+    transaction_id = str(number)
+    # -1 and 0 stand for "none" (errata 3.18)
+    event = TransactionEvent(_UPDATED, transaction_id, connector) if connector and number > 0 else None
+    return Said(event, MeterReport(connector, transaction_id, _samples(read.meterValue)))
 
 
 # --- meter values -------------------------------------------------------------------------------------------------
@@ -218,6 +214,8 @@ def _sample(values: Sequence[_Sampled | _Sampled16], taken_at: datetime) -> Mete
             value = _scaled(value, measure.unit, measure.multiplier or 0)
         if one.location == "EV" and measurand != "SoC":
             continue
+        if measurand == "Current.Import" and value < 0.0:
+            value = -value
         phase = _PHASES.get(one.phase)
         readings = found.get(measurand)
         if readings is None:
@@ -247,6 +245,6 @@ def _scaled(value: float, unit: str | None, multiplier: int) -> float:
 def _moment(text: str) -> datetime:
     """A time with an offset, in this age."""
     read = datetime.fromisoformat(text)
-    if read.tzinfo is None or not EARLIEST.year < read.year < LATEST.year:
+    if read.tzinfo is None or not _FIRST_YEAR < read.year < _LAST_YEAR:
         raise ValueError("no usual time")
     return read if read.tzinfo is UTC else read.astimezone(UTC)

@@ -102,7 +102,10 @@ class V16:
             return TransactionEvent(EventType.ENDED, str(fields.need_integer("transactionId")))
         if action != "MeterValues":
             return None
-        return strict.transaction_of_meter_values_16(fields.integer("connectorId"), fields.integer("transactionId"))
+        connector, transaction_id = fields.integer("connectorId"), fields.integer("transactionId")
+        if not connector or transaction_id is None or transaction_id <= 0:  # -1 and 0 stand for "none" (errata 3.18)
+            return None
+        return TransactionEvent(EventType.UPDATED, str(transaction_id), evse=connector)
 
     def transaction_answered(self, action: str, payload: Payload, answer: Payload) -> TransactionEvent | None:
         """StartTransaction.req with its .conf, which brings the id."""
