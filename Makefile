@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay soak-relay
+.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay soak-relay fuzz
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,6 +29,10 @@ test: $(VENV)/dev  ## all tests; those that need mosquitto or Node.js say so whe
 
 test-fast: $(VENV)/dev  ## without the end-to-end tests
 	$(BIN)/python -m pytest -q -m "not e2e" $(ARGS)
+
+fuzz: $(VENV)/dev  ## the laws of messages and sessions with EFFORT=50 times as many inputs, and how many were tried
+	EFFORT=$(or $(EFFORT),50) $(BIN)/python -m pytest -q --timeout 7200 tests/rpc tests/station/test_session_law.py \
+	    tests/station/test_nonsense.py $(ARGS)
 
 format: $(VENV)/dev  ## rewrites the code in the common style
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix-only -q .

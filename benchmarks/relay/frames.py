@@ -149,8 +149,10 @@ def message_id_of(text: bytes) -> bytes:
 
 def csms_answer(text: bytes) -> bytes:
     """The CSMS accepts every station and every event."""
-    verdict = b'{"currentTime":"%s","interval":300,"status":"Accepted"}' % _TIME.encode()
-    return b'[3,"%s",%s]' % (message_id_of(text), verdict if b'"BootNotification"' in text[:80] else b"{}")
+    if b'"BootNotification"' not in text[:80]:
+        return b'[3,"%s",{}]' % message_id_of(text)
+    now = datetime.now(UTC).isoformat(timespec="seconds").encode()
+    return b'[3,"%s",{"currentTime":"%s","interval":300,"status":"Accepted"}]' % (message_id_of(text), now)
 
 
 def station_answer(text: bytes) -> bytes:

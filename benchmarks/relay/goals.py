@@ -58,6 +58,7 @@ GOALS = {
     "new_limit_to_500": _of_r2("ms", 3.0, 1.5),
     "faults_2000": _absolute("faults", 0.0, 0.0),
     "trace_per_message": Goal("us"),
+    "p99_while_tracing_50": Goal("x p99 without"),
 }
 
 

@@ -243,25 +243,26 @@ class Load(Loop):
             self.turn(wait_s if 0 < wait_s < 0.1 else 0.1)
         return via.times_us, direct.times_us
 
-    def longest_pong_ms(
-        self, duration_s: float, busy: Sequence[Callable[[], None]], events: Sequence[Callable[[], object]]
-    ) -> float:
-        """How long the relay left a ping of a station unanswered, at worst.
+    def longest_pongs_ms(
+        self, duration_s: float, busy: Sequence[Callable[[], None]], events: Sequence[tuple[str, Callable[[], object]]]
+    ) -> dict[str, float]:
+        """How long the relay left a ping of a station unanswered, at worst, by the event before it.
 
         All of `busy` are done in turn, about one a millisecond; `events` are spread over the time, in their order.
         """
         station = next(iter(self.stations.values()))
         start_s, turns, todo = time.monotonic(), itertools.cycle(busy), list(events)
-        worst_ms = 0.0
+        worst_ms, last = {"traffic": 0.0}, "traffic"
         while (age_s := time.monotonic() - start_s) < duration_s:
-            if todo and age_s > duration_s * (len(events) - len(todo) + 0.5) / len(events):
-                todo.pop(0)()
+            if todo and age_s > duration_s * (len(events) - len(todo) + 1) / (len(events) + 1):
+                last, event = todo.pop(0)
+                event()
             answered = self.pongs
             start_ns = time.perf_counter_ns()
             station.ping()
             next(turns)()
             self.until(lambda answered=answered: self.pongs > answered)  # type: ignore[misc]  # a default binds it now
-            worst_ms = max(worst_ms, (time.perf_counter_ns() - start_ns) / 1e6)
+            worst_ms[last] = max(worst_ms.get(last, 0.0), (time.perf_counter_ns() - start_ns) / 1e6)
             self.pause(0.001)
         return worst_ms
 

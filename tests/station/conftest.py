@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -27,12 +26,12 @@ from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.dialects import dialect
 from local_controller.station.effects import Close, CsmsLimitChanged, Effect, Note, Peer, Send, Tell, Trace
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
+from tests import effort
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 FOLDER = {OcppVersion.V16: "v16", OcppVersion.V201: "v201", OcppVersion.V21: "v21"}
 Payload = dict[str, Any]
-EFFORT = int(os.environ.get("EFFORT", "1"))
-"""How many times as many examples the laws try: EFFORT=50 for a long run."""
+EFFORT = effort.EFFORT
 
 
 @cache
