@@ -108,7 +108,7 @@ def test_diff_names_each_message_that_did_not_simply_pass_and_counts_the_others(
     assert own[0] > 0
     assert own[1] > 0
     assert counts == {
-        "passed": 9, "compared": 1, "altered": 1, "discarded": 1,
+        "passed": 9, "compared": 1, "altered": 1, "discarded": 1, "refused": 0,
         "mismatched": 0, "waiting": 0, "made_room": 0, "not_kept": 0,
     }  # fmt: skip
 
