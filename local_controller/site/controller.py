@@ -169,9 +169,12 @@ class SiteController:
         return self._react(now)
 
     def wants(self, order: ApplyLimit) -> bool:
-        """Whether an order that waited to be carried out still is what was ordered last, and not on its way yet."""
+        """Whether an order that waited to be carried out still is what its session was ordered last.
+
+        That what was sent before it has failed meanwhile does not matter: then it is the next attempt.
+        """
         session = self.evses[order.evse].session
-        return session is not None and session.unsent_a == order.limit_a
+        return session is not None and session.asked_a == order.limit_a
 
     # --- facts of stations ---------------------------------------------------------------------------------------
 

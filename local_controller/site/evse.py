@@ -90,7 +90,7 @@ class Session:
     """A running transaction as the site sees it; everything in it ends with the transaction.
 
     may_apply: oldest first. ordered_a, ordered_at, unsent_a: the last order, while it may still succeed, and as long as
-    it is not on the wire. unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one
+    it is not on the wire; asked_a: the same, whatever became of it. unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one
     failed before it). refusals: in a row. raise_refused_at: the station keeps its limit but takes no higher one.
     has_drawn: a current was measured, so the phases in use are known. may_have_fallen_back: it (re)connected since its
     limit was accepted. is_defiant: measured above its limit.
@@ -107,6 +107,7 @@ class Session:
     ordered_a: float | None = None
     ordered_at: Instant | None = None
     unsent_a: float | None = None
+    asked_a: float | None = None
     unconfirmed_at: Instant | None = None
     tried_a: float = 0.0
     refusals: int = 0
@@ -348,7 +349,8 @@ class EvseState:
         before_a = self.ordered_a
         session.raised_at = now if limit_a > before_a else session.raised_at
         session.lowered_at = now if limit_a < before_a else session.lowered_at
-        session.ordered_a, session.ordered_at, session.unsent_a = limit_a, now, limit_a
+        session.ordered_a = session.unsent_a = session.asked_a = limit_a
+        session.ordered_at = now
         if session.unconfirmed_at is not None:
             session.unconfirmed_at, session.tried_a = now, limit_a
 

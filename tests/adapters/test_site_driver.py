@@ -227,6 +227,17 @@ async def test_an_order_that_waits_dies_with_its_session(driver: SiteDriver, slo
     assert [told for told in slow.told if told[1] == 16.0] == [("CP-1", 16.0), ("CP-3", 16.0)]
 
 
+async def test_an_order_that_waits_goes_out_although_the_one_before_it_has_failed(
+    driver: SiteDriver, slow: SlowStations
+) -> None:
+    failed = LimitAnswered(1, LimitKind.WORKING, LimitOutcome.TIMED_OUT, 10.0)
+    slow.then = lambda: driver.station_changed("CP-2", failed)
+    carry_out(driver, *(ordered(driver, name, 0.0, urgent=True) for name in ("CP-1", "CP-2")))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert slow.told[:2] == [("CP-1", 0.0), ("CP-2", 0.0)]
+
+
 async def test_the_picture_is_the_same_in_slices(driver: SiteDriver) -> None:
     with_a_car(driver)
     await asyncio.sleep(0.01)
