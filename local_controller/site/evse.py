@@ -9,7 +9,7 @@ with its maximum (LC-107, LC-108, LC-111, house rule 5).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import wraps
@@ -19,7 +19,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, upper
 from local_controller.site.topology import Evse
-from local_controller.station.words import ChargingState, MeterSample
+from local_controller.station.words import ChargingState, MeterSample, Phase
 
 SETTLE_S: Final = 10.0
 """From an accepted limit to a car that follows: 5 s PWM change plus 5 s reaction (grid-and-safety §7)."""
@@ -89,7 +89,7 @@ class Drawn:
 class Session:
     """A running transaction as the site sees it; everything in it ends with the transaction.
 
-    may_apply: oldest first. ordered_a, ordered_at, unsent_a: the last order, while it may still succeed, and as long as
+    may_apply: oldest first. drawn, shown_a: the last sample, on the grid and as it came. ordered_a, ordered_at, unsent_a: the last order, while it may still succeed, and as long as
     it is not on the wire; asked_a: the same, whatever became of it. unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one
     failed before it). refusals: in a row. raise_refused_at: the station keeps its limit but takes no higher one.
     has_drawn: a current was measured, so the phases in use are known. may_have_fallen_back: it (re)connected since its
@@ -101,6 +101,7 @@ class Session:
     may_apply: list[Promise]
     charging_state: ChargingState | None = None
     drawn: Drawn | None = None
+    shown_a: Mapping[Phase, float] = field(default_factory=dict)
     suspended_at: Instant | None = None
     raised_at: Instant | None = None
     lowered_at: Instant | None = None
@@ -293,7 +294,6 @@ class EvseState:
         suspended = state is not ChargingState.CHARGING
         self.session.suspended_at = now if suspended else None
 
-    @_fact
     def measured(self, sample: MeterSample, now: Instant) -> None:
         """A sample of the station's own meter: it may prove a lowered limit and the phases in use."""
         session = self.session
@@ -301,15 +301,47 @@ class EvseState:
             return
         if sample.energy_wh is not None:
             session.register_wh = sample.energy_wh
-            session.start_register_wh = (
-                sample.energy_wh if session.start_register_wh is None else session.start_register_wh
-            )
+            if session.start_register_wh is None:
+                session.start_register_wh = sample.energy_wh
+        if self._repeats(session, sample):
+            self._measured_again(session, now)
+        else:
+            self._take(session, sample, now)
+
+    @_fact
+    def _take(self, session: Session, sample: MeterSample, now: Instant) -> None:
         if not sample.current_a:
             return
+        session.shown_a = sample.current_a
         session.drawn = Drawn(self.evse.on_grid(sample.current_a), now)
         self._learn_phases(session)
         self._prove(session, now)
         self._judge(session, now)
+
+    def _repeats(self, session: Session, sample: MeterSample) -> bool:
+        """Whether a sample shows what the last one showed, and nothing is left to be learnt from it but its age."""
+        drawn = session.drawn
+        return (
+            drawn is not None
+            and self._standing is not None
+            and session.shown_a == sample.current_a
+            and len(session.may_apply) == 1
+            and not session.is_defiant
+            and session.energy_wh is None
+            and session.suspended_at is None
+            and (session.raised_at is None or drawn.at.since(session.raised_at) >= SETTLE_S)
+            and not any(count < PHASE_PROOF_SAMPLES for count in session.idle_phases.values())
+            and max(drawn.current_a) <= _tolerated_a(self.ordered_a)
+        )
+
+    def _measured_again(self, session: Session, now: Instant) -> None:
+        """The last sample is as fresh as this one; what was derived from it stays."""
+        drawn, standing = session.drawn, self._standing
+        if drawn is None or standing is None or now.since(drawn.at) > SAMPLE_MAX_AGE_S:
+            self._standing = None
+        elif standing.bounds.measured_at is not None:
+            self._standing = standing._replace(bounds=standing.bounds._replace(measured_at=now))
+        session.drawn = None if drawn is None else Drawn(drawn.current_a, now)
 
     @staticmethod
     def _learn_phases(session: Session) -> None:
