@@ -149,8 +149,8 @@ class SiteController:
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
         """A fact about one of the stations, in our words whatever its version. The site reacts at `deadline`: now.
 
-        A sample alone is no reason to react: it is looked at with the next fact, reading or tick. Hundreds of stations
-        measure more often than that.
+        A sample alone is no reason to react: what it proves is used with the next fact, reading or tick. Hundreds of
+        stations measure more often than that.
         """
         evses = self._of_station.get(station, {})
         if isinstance(fact, words.Measured):
@@ -236,12 +236,15 @@ class SiteController:
         return told
 
     def _sampled(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
-        """The newest sample waits until it is looked at; one that shows other currents is looked at before it goes."""
-        before = self._samples.get(state)
-        self._samples[state] = sample, now
-        if before is None or before[0].current_a == sample.current_a:
+        """One that shows what the last one showed waits for the next fact, reading or tick; the newest stands for all."""
+        if state.session is None:
             return []
-        return self._measured(state, *before)
+        if state.session.shown_a == sample.current_a:
+            self._samples[state] = sample, now
+            return []
+        told = [*self._take_sample(state), *self._measured(state, sample, now)]
+        state.stand(now)
+        return told
 
     def _take_sample(self, state: EvseState) -> list[SiteEffect]:
         waiting = self._samples.pop(state, None)

@@ -303,7 +303,7 @@ class EvseState:
             session.register_wh = sample.energy_wh
             if session.start_register_wh is None:
                 session.start_register_wh = sample.energy_wh
-        if self._repeats(session, sample):
+        if self._repeats(session, sample, now):
             self._measured_again(session, now)
         else:
             self._take(session, sample, now)
@@ -318,7 +318,7 @@ class EvseState:
         self._prove(session, now)
         self._judge(session, now)
 
-    def _repeats(self, session: Session, sample: MeterSample) -> bool:
+    def _repeats(self, session: Session, sample: MeterSample, now: Instant) -> bool:
         """Whether a sample shows what the last one showed, and nothing is left to be learnt from it but its age."""
         drawn = session.drawn
         return (
@@ -328,8 +328,8 @@ class EvseState:
             and len(session.may_apply) == 1
             and not session.is_defiant
             and session.energy_wh is None
-            and session.suspended_at is None
-            and (session.raised_at is None or drawn.at.since(session.raised_at) >= SETTLE_S)
+            and (session.suspended_at is None or session.suspended_at.since(drawn.at) < 0)
+            and _is_outdated(session, drawn.at) == _is_outdated(session, now)
             and not any(count < PHASE_PROOF_SAMPLES for count in session.idle_phases.values())
             and max(drawn.current_a) <= _tolerated_a(self.ordered_a)
         )
@@ -638,8 +638,7 @@ class EvseState:
         if session.drawn is None or not self.sampled(now):
             return DrawBounds(ZERO, exposure)
         drawn = session.drawn
-        outdated = session.raised_at is not None and drawn.at.since(session.raised_at) < SETTLE_S
-        most = upper(drawn.current_a, exposure) if outdated else drawn.current_a
+        most = upper(drawn.current_a, exposure) if _is_outdated(session, drawn.at) else drawn.current_a
         lowest_a = min([promise.limit_a for promise in session.may_apply])
         least = lower(drawn.current_a, on(PHASES, lowest_a))
         suspended = session.suspended_at is not None and session.suspended_at.since(drawn.at) >= 0
@@ -653,6 +652,11 @@ class EvseState:
         if session is None or session.register_wh is None or session.start_register_wh is None:
             return None
         return session.register_wh - session.start_register_wh
+
+
+def _is_outdated(session: Session, drawn_at: Instant) -> bool:
+    """Whether a car may have followed a raise since it was measured."""
+    return session.raised_at is not None and drawn_at.since(session.raised_at) < SETTLE_S
 
 
 def _tolerated_a(limit_a: float) -> float:

@@ -322,14 +322,15 @@ def test_a_sample_alone_is_no_reason_to_react_and_counts_at_the_next_reaction() 
     site.run(30)
     core, state = site.controller, site.controller.evses[EvseId("CP-1", 1)]
     due_s = core.deadline
-    for amps in (9.0, 9.0, 20.0):
-        assert core.station_changed("CP-1", sample(amps), site.now) == []
+    later = site.now.after(0.1)
+    for amps, at in ((9.0, site.now), (9.0, later), (9.0, later), (8.0, later), (8.0, later.after(0.1))):
+        assert core.station_changed("CP-1", sample(amps), at) == []
     assert core.deadline == due_s
     assert state.session is not None
     assert state.session.drawn is not None
-    assert state.session.drawn.current_a == (9.0, 9.0, 9.0)  # other currents have made it count
-    core.expire(site.now)
-    assert state.session.drawn.current_a == (20.0, 20.0, 20.0)
+    assert (state.session.drawn.current_a, state.session.drawn.at) == ((8.0, 8.0, 8.0), later)
+    core.expire(later.after(0.2))
+    assert state.session.drawn.at == later.after(0.1)
 
 
 def test_a_sample_counts_before_the_fact_that_was_told_after_it() -> None:
