@@ -72,6 +72,10 @@ class Promise:
     until: Instant | None = None
     is_lost: bool = False
 
+    def has_settled(self, now: Instant) -> bool:
+        """Whether the station said yes to it so long ago that the car has followed."""
+        return self.accepted_at is not None and now.since(self.accepted_at) >= SETTLE_S
+
     def is_over(self, now: Instant, by_s: float = 0.0) -> bool:
         """Whether it ended at least `by_s` ago."""
         return self.until is not None and now.since(self.until) >= by_s
@@ -325,7 +329,7 @@ class EvseState:
             drawn is not None
             and self._standing is not None
             and session.shown_a == sample.current_a
-            and len(session.may_apply) == 1
+            and not any(promise.has_settled(now) for promise in session.may_apply[1:])
             and not session.is_defiant
             and session.energy_wh is None
             and (session.suspended_at is None or session.suspended_at.since(drawn.at) < 0)
@@ -358,8 +362,7 @@ class EvseState:
         """A limit that a sample keeps, taken after the station had time to follow, proves that older ones are gone."""
         for i in reversed(range(len(session.may_apply))):
             promise = session.may_apply[i]
-            has_settled = promise.accepted_at is not None and now.since(promise.accepted_at) >= SETTLE_S
-            if has_settled and self.drawn_a(now) <= _tolerated_a(promise.limit_a):
+            if promise.has_settled(now) and self.drawn_a(now) <= _tolerated_a(promise.limit_a):
                 session.may_apply = session.may_apply[i:]
                 return
 
