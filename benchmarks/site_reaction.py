@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import heapq
 import itertools
 import json
 import pickle
@@ -172,6 +173,7 @@ class Timeline:
 def core(topology: Topology) -> dict[str, Any]:
     """The core alone: a sample, a reaction that changes nothing, one that changes everything, the plan, the picture."""
     line = Timeline(topology)
+    gc.disable()  # its share is a figure of its own
     line.begin()
     figures: dict[str, Any] = {
         "reaction_while_rising_ms": spread(line.costs.reactions[3:]),
@@ -187,7 +189,9 @@ def core(topology: Topology) -> dict[str, Any]:
         if len(line.costs.reactions) > 100:
             break
     figures["reaction_ms"] = spread(line.costs.reactions)
-    return figures | _cuts(line, topology) | _plans(line)
+    figures |= _cuts(line, topology) | _plans(line)
+    gc.enable()
+    return figures
 
 
 def _sampled(line: Timeline, facts: list[tuple[str, words.Measured]], later_s: float) -> float:
@@ -371,7 +375,7 @@ class Handles:
     """How much CPU time each callback of the event loop took."""
 
     def __init__(self) -> None:
-        self.longest: list[tuple[float, str]] = []
+        self.longest = [(0.0, "")] * 5
         self._run = asyncio.Handle._run  # noqa: SLF001 - the one place through which all callbacks go
 
     def __enter__(self) -> Self:
@@ -381,7 +385,7 @@ class Handles:
             name = repr(handle._callback)  # type: ignore[attr-defined]  # noqa: SLF001
             begin = time.thread_time()
             run(handle)
-            longest.append((time.thread_time() - begin, name))
+            heapq.heappushpop(longest, (time.thread_time() - begin, name))
 
         asyncio.Handle._run = timed  # type: ignore[method-assign]  # noqa: SLF001
         return self
@@ -453,6 +457,7 @@ async def on_the_loop(topology: Topology) -> dict[str, Any]:
             driver.station_changed(evse.id.station, words.TransactionStarted(1, "tx"))
         await asyncio.sleep(1.0)
         figures["sample_through_driver_us"] = _driver_sample_us(topology, driver, stations, clock)
+        _longest(handles)
         await _feed(topology, driver, stations, clock, 14)
         figures["longest_ms_while_it_begins"] = _longest(handles)
         await _feed(topology, driver, stations, clock, 10)
@@ -465,10 +470,22 @@ async def on_the_loop(topology: Topology) -> dict[str, Any]:
         figures["cpu_us_per_order_and_answer"] = round((time.process_time() - cpu) * 1e6 / (proxies.texts - before), 1)
         figures["orders"] = proxies.texts - before
         figures["longest_ms_with_500_orders"] = _longest(handles)
+    figures["full_collection_ms"] = _collections_ms()
     await driver.stop()
     await planner.stop()
-    gc.unfreeze()
     return figures
+
+
+def _collections_ms() -> dict[str, float]:
+    """A full garbage collection after a minute's work, then of everything, then of what is left to look at after a freeze."""
+    costs = {}
+    for name, prepare in (("as_it_is", lambda: None), ("thawed", gc.unfreeze), ("frozen", gc.freeze)):
+        prepare()
+        begin = time.process_time()
+        gc.collect()
+        costs[name] = round((time.process_time() - begin) * 1e3, 1)
+    gc.unfreeze()
+    return costs
 
 
 def _driver_sample_us(topology: Topology, driver: SiteDriver, stations: Obedience, clock: Clock) -> dict[str, float]:
@@ -537,9 +554,9 @@ async def _feed(topology: Topology, driver: SiteDriver, stations: Obedience, clo
 
 
 def _longest(handles: Handles) -> list[Any]:
-    """The three longest callbacks; the benchmark's own are left out."""
-    found = sorted(handles.longest, reverse=True)[:5]
-    handles.longest.clear()
+    """The longest callbacks since the last look."""
+    found = sorted(handles.longest, reverse=True)
+    handles.longest[:] = [(0.0, "")] * len(found)
     return [[round(seconds * 1e3, 2), name[:34]] for seconds, name in found]
 
 
