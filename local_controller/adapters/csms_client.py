@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
@@ -21,6 +22,11 @@ from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.leg import Leg, LegSettings
 from local_controller.adapters.routing import Upstream, offers
 from local_controller.station.words import OcppVersion
+
+_OF_ONE_LEG: Final = frozenset(
+    {"host", "connection", "upgrade", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"}
+)
+"""Hop-by-hop headers (RFC 9110 §7.6.1), and the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,8 @@ class Refusal:
 class Introduction:
     """What a station says of itself, and we in its name.
 
-    segment: its identity as it encoded it (LC-001). headers: those of its request; `Authorization` (LC-006; ISO-8859-1
-    keeps every byte) and `User-Agent` are passed on.
+    segment: its identity as it encoded it, with the query if there is one (LC-001). headers: those of its request; all
+    but those that concern one leg are passed on, as `Authorization` (LC-006; ISO-8859-1 keeps every byte).
     """
 
     segment: str
@@ -93,10 +99,9 @@ class CsmsLeg(Leg):
     def ask(self, station: Headers) -> None:
         """Sends our half of the handshake, in the words of the station's own."""
         request = self.client.connect()
-        for value in station.get_all("Authorization"):
-            request.headers["Authorization"] = value
-        if agent := next(iter(station.get_all("User-Agent")), None):
-            request.headers["User-Agent"] = agent
+        for name, value in station.raw_items():
+            if name.lower() not in _OF_ONE_LEG and not name.lower().startswith("sec-websocket-"):
+                request.headers[name] = value
         self.client.send_request(request)
         self.flush()
 

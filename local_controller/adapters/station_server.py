@@ -318,12 +318,13 @@ class StationServer:
 
 
 def _segment(request: Request) -> str:
-    """The last segment of the path, raw, as the station encoded it (LC-001); nothing else of it counts (LC-005)."""
-    return request.path.partition("?")[0].rpartition("/")[2]
+    """The last segment of the path with the query, raw, as the station encoded it (LC-001); nothing else counts (LC-005)."""
+    path, mark, query = request.path.partition("?")
+    return path.rpartition("/")[2] + mark + query
 
 
 def _identity(request: Request) -> str:
-    return unquote(_segment(request))
+    return unquote(_segment(request).partition("?")[0])
 
 
 def _common_versions(request: Request) -> list[OcppVersion]:

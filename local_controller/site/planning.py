@@ -118,7 +118,10 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
 
 def _ceilings(one: Asking, horizon: Horizon, at_s: float) -> tuple[float, ...] | None:
     """The CSMS's limit in each block: its lowest value there, so that no instant exceeds it. None: no constraint."""
-    csms, at = Schedule(tuple((datetime.fromtimestamp(s, UTC), a) for s, a in one.csms)), datetime.fromtimestamp(at_s, UTC)
+    csms, at = (
+        Schedule(tuple((datetime.fromtimestamp(s, UTC), a) for s, a in one.csms)),
+        datetime.fromtimestamp(at_s, UTC),
+    )
     edges = [at + timedelta(seconds=edge_s) for edge_s in horizon.edges_s]
     lows = [csms.lowest(start, end) for start, end in pairwise(edges)]
     if all(low is None for low in lows):

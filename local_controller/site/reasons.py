@@ -80,7 +80,9 @@ def explained(reaction: Reaction, plan: Plan) -> Iterator[Decision | None]:
     yield None
     explainer = Explainer(problem, {one.key: one.share_a for one in running})
     for one, asked in zip(running, needs, strict=True):
-        shared = [r.text for r in explainer.reasons(asked) if one.cap_a >= one.state.evse.max_a or r.code != "vehicle_max"]
+        shared = [
+            r.text for r in explainer.reasons(asked) if one.cap_a >= one.state.evse.max_a or r.code != "vehicle_max"
+        ]
         yield _decision(one, shared, plan, reaction)
     for state in reaction.set_aside:
         if state.session is not None:

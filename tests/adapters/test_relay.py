@@ -42,6 +42,27 @@ async def test_a_station_is_relayed_under_its_own_name_byte_for_byte(segment: st
         assert [fact for _, fact in site.facts] == [Connected(OcppVersion.V16)]
 
 
+@pytest.mark.requirement("LC-001")
+async def test_what_else_a_station_says_in_its_request_goes_up_too() -> None:
+    async with (
+        site_with() as site,
+        site.raw_station(
+            b"X-Site: 7",
+            b"Cookie: a=b",
+            b"User-Agent: wallbox/1",
+            b"Connection: keep-alive",
+            path=b"/x/CP-7?token=%41b",
+        ) as (reader, _),
+    ):
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        (request,) = site.csms.requests
+        assert request.path == "/ocpp/CP-7?token=%41b"
+        ours = {"Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol"}
+        said = {name: value for name, value in request.headers.raw_items() if name not in ours}
+        assert said == {"X-Site": "7", "Cookie": "a=b", "User-Agent": "wallbox/1"}
+        assert request.headers.get_all("Connection") == ["Upgrade"]
+
+
 @pytest.mark.requirement("LC-003")
 @pytest.mark.parametrize(
     ("offered", "upstream", "chosen"),

@@ -317,7 +317,9 @@ class ProfileWriter:
             return False
         held = e.held.target
         phases = target.phases if e.held.rung.unit is RateUnit.A else held.phases  # matter for watts only
-        but_floor = Target(held.evse, target.fallback_a, held.working, held.transaction_id, phases)  # looked after apart
+        but_floor = Target(
+            held.evse, target.fallback_a, held.working, held.transaction_id, phases
+        )  # looked after apart
         return _same(but_floor, target, at)
 
     def _wanted(self, e: _Evse, now: Instant) -> Target:
