@@ -6,7 +6,6 @@ site already knows what it may give.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -23,6 +22,7 @@ from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
 from local_controller.adapters.planner import Planner
+from local_controller.adapters.secret_source import read_secret, readable_by_others
 from local_controller.adapters.settings import door_settings, residents
 from local_controller.adapters.site_driver import SiteDriver
 from local_controller.adapters.station_server import StationServer
@@ -42,6 +42,7 @@ from local_controller.site.plan import PlanPace
 from local_controller.site.snapshot import snapshot
 from local_controller.site.topology import Node, Topology
 from local_controller.station.block import BlockEffect
+from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.guard_policy import GuardPolicy, Policy
@@ -214,6 +215,7 @@ class LocalController:
 def _station_settings(config: SiteConfig, tree: Topology) -> dict[str, StationSettings]:
     """What the site file says about each station; made once, since all of them come back in the same second."""
     guards, zone, is_traced = _guards(config), ZoneInfo(config.site.time_zone), config.trace is not None
+    pace = site_pace(len(tree.stations))
     return {
         station.id: StationSettings(
             evses=[evse.id.evse for evse in station.evses],
@@ -221,6 +223,7 @@ def _station_settings(config: SiteConfig, tree: Topology) -> dict[str, StationSe
             unit=None if station.unit is None else RateUnit(station.unit),
             time_zone=zone,
             guards=guards,
+            questions=pace,
             is_traced=is_traced,
         )
         for station in tree.stations
@@ -275,16 +278,6 @@ def _message_settings(section: LimitSection) -> LimitMessageSettings:
 
 
 def _password(section: BrokerSection) -> str | None:
-    if section.password_env is not None:
-        password = os.environ.get(section.password_env)
-        if password is None:
-            raise LocalControllerError(f"broker {section.id}: set the environment variable {section.password_env}")
-        return password
-    if section.password_file is None:
-        return None
-    try:
-        return Path(section.password_file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise LocalControllerError(
-            f"broker {section.id}: password_file: {error}; create it or correct the path"
-        ) from error
+    if section.password_file is not None and (text := readable_by_others(Path(section.password_file))) is not None:
+        log.warning("readable_secret", broker=section.id, text=text)
+    return read_secret(f"broker {section.id}", section.password_file, section.password_env)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +23,7 @@ ACCEPT_TURN: Final = 64
 REST_S: Final = 1.0
 """asyncio's servers rest as long when file descriptors run out."""
 
-_REMEDIES: Final = {
+REMEDIES: Final[Mapping[str, str]] = {
     "HTTP_REQUEST": "it speaks ws:// to a door for wss://: correct its address or its security profile",
     "WRONG_VERSION_NUMBER": "it does not speak TLS: correct its address or its security profile",
     "UNSUPPORTED_PROTOCOL": "it only knows TLS 1.1 or older (A00.FR.313): update its firmware or use security profile 1",
@@ -146,4 +146,4 @@ def failure(address: str, fault: OSError) -> TlsFailure:
         return TlsFailure(address, reason, str(fault), "")
     reason = fault.reason or type(fault).__name__
     detail = getattr(fault, "verify_message", "") or str(fault)
-    return TlsFailure(address, reason, detail, _REMEDIES.get(reason, ""))
+    return TlsFailure(address, reason, detail, REMEDIES.get(reason, ""))

@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from local_controller.profiles.units import RateUnit
+from local_controller.station.block import Block
 from local_controller.station.blocks.availability import Availability
+from local_controller.station.blocks.certified_boot import CertifiedBoot
 from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
+from local_controller.station.blocks.own_questions import OwnQuestions, QuestionPace
+from local_controller.station.blocks.passwords import Passwords
 from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.transactions import Transactions
+from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.dialects import dialect
 from local_controller.station.guard_policy import GuardPolicy
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
@@ -27,8 +32,9 @@ class StationSettings:
 
     evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
     time_zone: what the station calls local time (K01.FR.90). unit: the only unit to use; None: find out.
-    guards: what happens to messages that could take it away from the gateway. is_traced: whether anybody wants to know
-    the fate of each message.
+    guards: what happens to messages that could take it away from the gateway. questions: when it is asked something.
+    certificate: the one that it has shown for this connection (security profile 3), which its boot must fit to.
+    is_traced: whether anybody wants to know the fate of each message.
     """
 
     evses: Sequence[int] = (1,)
@@ -38,6 +44,8 @@ class StationSettings:
     quirks: Sequence[Quirk] = field(default_factory=shipped_quirks)
     times: RelayTimes = field(default_factory=RelayTimes)
     guards: GuardPolicy = field(default_factory=GuardPolicy)
+    questions: QuestionPace = field(default_factory=QuestionPace)
+    certificate: ClientCertificate | None = None
     is_traced: bool = True
 
 
@@ -64,12 +72,18 @@ def station_proxy(
     state = known if known is not None and known.version is version else station_state(identity, version, settings)
     spoken = dialect(version)
     smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a)
+    certified: tuple[Block, ...] = (
+        () if settings.certificate is None else (CertifiedBoot(settings.certificate, spoken),)
+    )
     blocks = (
+        *certified,
+        Passwords(),
         Guards(identity, spoken, settings.guards),
         Provisioning(state, spoken, settings.quirks),
-        Availability(spoken),
+        Availability(state, spoken),
         Transactions(state, spoken, settings.evses),
         Metering(state, spoken),
+        OwnQuestions(state, spoken, settings.evses, settings.questions),
         smart_charging,
     )
     return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), smart_charging

@@ -322,6 +322,10 @@ class Session:
             assert missing >= 0, f"{key} ended {-missing} times too often"
             assert not missing or key in self.queued, f"{key} vanished"
 
+    def ended_for_good(self) -> None:
+        """What still waited is discarded with its connection: the trace tells the end of every message."""
+        assert {key: self.ended[key] for key in self.received} == self.received
+
 
 OPERATIONS: list[Callable[[Session, Peer, int], None]] = [
     Session.call,
@@ -359,6 +363,7 @@ def test_whatever_happens_every_message_ends_once_and_none_of_ours_leaks(
     session = play(Session(version), steps, is_booted=is_booted)
     session.finished()
     session.close(closer)
+    session.ended_for_good()
 
 
 class Attentive(Session):

@@ -28,10 +28,10 @@ from local_controller.station.block import (
     OwnCall,
     Urgency,
     Wanted,
-    Withdraw,
 )
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.blocks.news import News
+from local_controller.station.blocks.own_questions import Question, Topic
 from local_controller.station.blocks.virtual_store import MOST_PERIODS, MOST_PROFILES, OWNED, PASSED, VirtualStore
 from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter, Push
@@ -59,7 +59,6 @@ _ABOUT_PROFILES = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetC
 class _Own(Enum):
     """Tags of CALLs that are not about a limit."""
 
-    CAPABILITY = "capability"
     REPORT = "report"
 
 
@@ -161,13 +160,13 @@ class SmartCharging(Block):
         effects = [*self._follow_clock(now), *self._follow(now)]
         if self.state.may_call and not self._could_call:
             self._could_call = True
-            effects += [*self._ask(), *self._writer.reconsider(now), *self._settle(now)]
+            effects += [*self._writer.reconsider(now), *self._settle(now)]
         return effects
 
     def _restart(self) -> list[BlockEffect]:
         """The station boots: until it is accepted nothing of ours is sent, then all of it again (LC-039, LC-041)."""
         self._could_call = False
-        return [Withdraw(Peer.STATION, _Own.CAPABILITY), *self._writer.forget()]
+        return self._writer.forget()
 
     def _follow_clock(self, now: Instant) -> list[BlockEffect]:
         """The CSMS's clock has moved, so the station's will: what is to end at an instant is written again (LC-044)."""
@@ -176,11 +175,6 @@ class SmartCharging(Block):
         self._csms_ahead_s = self.state.csms_ahead_s
         self._news.forget()
         return [*self._writer.reconsider(now), *self._news.latest(now)]
-
-    def _ask(self) -> list[BlockEffect]:
-        """Asks what the station can do, once per connection and boot (LC-041)."""
-        action, payload = self._dialect.capability_question()
-        return [OwnCall(Peer.STATION, action, payload, Urgency.QUERY, _Own.CAPABILITY)]
 
     def _follow(self, now: Instant) -> list[BlockEffect]:
         """Transactions that began or ended: TxProfiles go with theirs (LC-079), remote starts bring theirs (LC-101)."""
@@ -378,9 +372,8 @@ class SmartCharging(Block):
             return [*effects, *self._news.latest(now), *self._settle(now)]
         if isinstance(tag, _ClearingRest):
             return self._rest_cleared(tag, answer, now)
-        if tag is _Own.CAPABILITY and answer is not None and answer.message_type == CALLRESULT:
-            self.state.capability = self.state.capability.stated(self._dialect.capability_answer(answer.payload))
-            return self._news.latest(now)
+        if isinstance(tag, Question) and tag.topic is Topic.CAPABILITY:
+            return [*self._writer.follow_unit(now), *self._news.latest(now)]
         return []
 
     # --- time ----------------------------------------------------------------------------------------------------
