@@ -39,7 +39,7 @@ class Lengths:
     planning_s: float
 
 
-FULL = Lengths(5, 3.0, 5.0, 15.0)
+FULL = Lengths(5, 2.0, 5.0, 12.0)
 QUICK = Lengths(1, 1.0, 2.0, 4.0)
 
 Part = Callable[[str, Lengths, Path], dict[str, float]]
