@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -23,9 +24,10 @@ from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.secret_source import read_secret, readable_by_others
-from local_controller.adapters.settings import door_settings, residents
+from local_controller.adapters.settings import door_settings, residents, tls_legs
 from local_controller.adapters.site_driver import SiteDriver
 from local_controller.adapters.station_server import StationServer
+from local_controller.adapters.tls_watch import CertificateWatcher
 from local_controller.adapters.trace_store import TraceStore
 from local_controller.adapters.web.server import WebServer
 from local_controller.clock import Clock, Instant
@@ -45,6 +47,7 @@ from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.guard_policy import GuardPolicy, Policy
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
@@ -65,10 +68,12 @@ class LocalController:
         self.driver = SiteDriver(self.site, self._planner, clock)
         self._charging: dict[str, SmartCharging] = {}
         self._trace = _trace(config)
-        self._residents = residents(config)
+        self._tls = tls_legs(config)
+        self._certificates = CertificateWatcher(tuple(self._tls.values()), clock, log)
+        self._residents = residents(config, self._tls)
         self._settings = _station_settings(config, self.topology)
         self.stations = StationServer(
-            door_settings(config),
+            door_settings(config, self._tls),
             clock,
             resident=lambda identity: self._residents.get(identity.casefold()),
             make_proxy=self._make_proxy,
@@ -104,6 +109,8 @@ class LocalController:
             await self._started(self.web.start, self.web.stop)
         if self._trace is not None:
             await self._started(self._trace.start, self._trace.stop)
+        if self._tls:
+            await self._started(self._certificates.start, self._certificates.stop)
         await self._open_the_door()
         self._garbage.start()
         self._open.callback(self._garbage.stop)
@@ -132,9 +139,11 @@ class LocalController:
 
     # --- stations ------------------------------------------------------------------------------------------------
 
-    def _make_proxy(self, identity: str, version: OcppVersion, _now: Instant) -> StationProxy:
+    def _make_proxy(self, identity: str, version: OcppVersion, certificate: ClientCertificate | None) -> StationProxy:
         """The proxy of a new connection; what was learnt over the previous one is carried over."""
         settings = self._settings[identity]
+        if certificate is not None:
+            settings = replace(settings, certificate=certificate)
         before = self._charging.get(identity)
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
         self._charging[identity] = charging
@@ -209,7 +218,9 @@ class LocalController:
             {"at": at.utc.isoformat(timespec="milliseconds"), "level": n.level, "code": n.code, "text": n.text}
             for at, n in self.driver.notices
         ]
-        return {"name": self._config.site.name, **snapshot(self.site, self._clock.now()).as_json(), "notices": notices}
+        warnings = [*self.stations.warnings, *(one.text for one in self._certificates.expiries)]
+        seen = snapshot(self.site, self._clock.now()).as_json()
+        return {"name": self._config.site.name, **seen, "warnings": warnings, "notices": notices}
 
 
 def _station_settings(config: SiteConfig, tree: Topology) -> dict[str, StationSettings]:

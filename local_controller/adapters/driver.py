@@ -16,7 +16,18 @@ from structlog.typing import FilteringBoundLogger
 from local_controller.adapters.leg import PRESSURE, RATE, Ear, Leg
 from local_controller.adapters.rates import MessageRate
 from local_controller.clock import Clock, Instant
-from local_controller.station.effects import Close, CsmsLimitChanged, Effect, Note, Peer, Send, StationFact, Tell, Trace
+from local_controller.station.effects import (
+    Close,
+    CsmsLimitChanged,
+    Effect,
+    Note,
+    PasswordOffered,
+    Peer,
+    Send,
+    StationFact,
+    Tell,
+    Trace,
+)
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import Disconnected
 
@@ -28,12 +39,14 @@ _SHORTEST_SLEEP_S = 0.01  # a deadline that does not move must not occupy the lo
 class Outlets:
     """Where the facts, notes and traces of stations go, each with the station's identity.
 
-    `tell` and `trace` are called in the order of events and may call `StationDriver.do`.
+    `tell` and `trace` are called in the order of events and may call `StationDriver.do`. `offered` hears of each new
+    password that the CSMS sends to a station.
     """
 
     tell: Callable[[str, StationFact | CsmsLimitChanged, Instant], None]
     log: FilteringBoundLogger
     trace: Callable[[str, Trace, Instant], None] | None = None
+    offered: Callable[[str, str], None] | None = None
 
 
 class StationDriver:
@@ -164,6 +177,9 @@ class StationDriver:
                     self._outlets.trace(self.identity, effect, now)
             case Note(level, event, fields):
                 getattr(self._log, level)(event, **fields)
+            case PasswordOffered(value):
+                if self._outlets.offered:
+                    self._outlets.offered(self.identity, value)
             case Close(peer, code, reason):
                 self._legs[peer].close(code, reason)
             case Send(peer, text):

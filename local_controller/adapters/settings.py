@@ -4,20 +4,58 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+from local_controller.adapters.admission import Resident
+from local_controller.adapters.certificates import CertificateFiles
 from local_controller.adapters.csms_client import CsmsSettings
 from local_controller.adapters.leg import LegSettings
-from local_controller.adapters.routing import Routes, Upstream, upstreams
-from local_controller.adapters.station_server import Door, DoorLimits, Resident, ServerSettings
+from local_controller.adapters.routing import Routes, TlsFiles, Upstream, upstreams
+from local_controller.adapters.station_server import Door, DoorLimits, ServerSettings
+from local_controller.adapters.tls import CsmsTls, StationTls, TlsLeg
+from local_controller.config.legs import ListenTlsSection
 from local_controller.config.models import SiteConfig
 
 _MIB: Final = 1024 * 1024
 _KIB: Final = 1024
 
 
-def door_settings(config: SiteConfig, tls: ssl.SSLContext | None = None) -> ServerSettings:
-    """Where and how stations come in. tls: the context made from `listen.tls`."""
+STATIONS: Final = "listen.tls"
+"""The name of the leg towards the stations; those towards the CSMSs have theirs."""
+
+
+def tls_legs(config: SiteConfig) -> dict[str, TlsLeg]:
+    """All that is encrypted, by name; reads the files. Raises LocalControllerError."""
+    legs: dict[str, TlsLeg] = {}
+    if config.listen.tls is not None:
+        legs[STATIONS] = TlsLeg(STATIONS, _station_tls(config.listen.tls, config.listen.public_url))
+    for upstream in upstreams(config):
+        if any(url.startswith("wss:") for url in upstream.urls.values()):
+            legs[upstream.label] = TlsLeg(f"csms {upstream.label}", _csms_tls(upstream.tls))
+    return legs
+
+
+def _station_tls(section: ListenTlsSection, public_url: str | None) -> StationTls:
+    public = urlsplit(public_url or "")
+    return StationTls(
+        tuple(CertificateFiles(Path(one.certificate), Path(one.key)) for one in section.certificates),
+        None if section.station_authorities is None else Path(section.station_authorities),
+        section.require_certificate,
+        public.hostname if public.scheme == "wss" else None,
+    )
+
+
+def _csms_tls(files: TlsFiles) -> CsmsTls:
+    own = None
+    if files.certificate is not None and files.key is not None:
+        own = CertificateFiles(Path(files.certificate), Path(files.key))
+    return CsmsTls(None if files.authorities is None else Path(files.authorities), own)
+
+
+def door_settings(config: SiteConfig, tls: Mapping[str, TlsLeg]) -> ServerSettings:
+    """Where and how stations come in. tls: as of `tls_legs`."""
     listen, limits = config.listen, config.listen.limits
     leg = LegSettings(
         ping_interval_s=listen.ping_interval_s,
@@ -34,7 +72,11 @@ def door_settings(config: SiteConfig, tls: ssl.SSLContext | None = None) -> Serv
         message_burst=limits.message_burst,
         max_connections=limits.max_connections,
     )
-    return ServerSettings(_doors(config, tls), leg, bounds, listen.path_prefixes)
+    credentials = None if config.credentials is None else Path(config.credentials.file)
+    encrypted = tls.get(STATIONS)
+    return ServerSettings(
+        _doors(config, None if encrypted is None else encrypted.context), leg, bounds, listen.path_prefixes, credentials
+    )
 
 
 def _doors(config: SiteConfig, tls: ssl.SSLContext | None) -> tuple[Door, ...]:
@@ -47,8 +89,8 @@ def _doors(config: SiteConfig, tls: ssl.SSLContext | None) -> tuple[Door, ...]:
     return Door(listen.host, listen.port), Door(listen.host, listen.tls.port, tls)
 
 
-def residents(config: SiteConfig, tls: Mapping[str, ssl.SSLContext] | None = None) -> dict[str, Resident]:
-    """The stations of the site by their identity without case (2.x: identifierString). tls: contexts by CSMS label."""
+def residents(config: SiteConfig, tls: Mapping[str, TlsLeg]) -> dict[str, Resident]:
+    """The stations of the site by their identity without case (2.x: identifierString). tls: as of `tls_legs`."""
     routes = Routes(upstreams(config))
     unsecured = frozenset(config.unsecured)
     csms: dict[str, CsmsSettings] = {}
@@ -57,8 +99,10 @@ def residents(config: SiteConfig, tls: Mapping[str, ssl.SSLContext] | None = Non
         upstream = routes.of(station.id)
         assert upstream is not None  # noqa: S101 - the site file was checked
         if upstream.label not in csms:
-            csms[upstream.label] = _csms_settings(config, upstream, (tls or {}).get(upstream.label))
-        found[station.id.casefold()] = Resident(station.id, csms[upstream.label], station.id in unsecured)
+            encrypted = tls.get(upstream.label)
+            csms[upstream.label] = _csms_settings(config, upstream, None if encrypted is None else encrypted.context)
+        settings = csms[upstream.label]
+        found[station.id.casefold()] = Resident(station.id, settings, station.id in unsecured, station.serial)
     return found
 
 

@@ -11,15 +11,17 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from local_controller.adapters.admission import Visitor
 from local_controller.adapters.csms_client import Refusal
 from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.leg import Leg, LegSettings
+from local_controller.adapters.tls import client_certificate
 
 
 class StationLeg(Leg):
     """Our end of the downstream leg."""
 
-    __slots__ = ("_admit", "_deadline", "_patience_s", "_request", "_wait_s", "knock", "server")
+    __slots__ = ("_admit", "_deadline", "_patience_s", "_request", "_wait_s", "knock", "server", "visitor")
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class StationLeg(Leg):
         self._patience_s = patience_s
         self._deadline: asyncio.TimerHandle | None = None
         self._wait_s = 0.0
+        self.visitor = Visitor(is_encrypted=False, has_password=False)  # until its request is there
         self._request: Request | None = None
         self.knock: Callable[[str], float] = lambda _: (
             0.0
@@ -59,6 +62,9 @@ class StationLeg(Leg):
         assert isinstance(message, Request)  # noqa: S101 - what a server receives
         self._be_patient()
         self._request = message
+        connection = self.transport.get_extra_info("ssl_object") if self.transport else None
+        has_password = bool(message.headers.get_all("Authorization"))
+        self.visitor = Visitor(connection is not None, has_password, client_certificate(connection))
         if self._wait_s > 0:
             self.refuse_for(self._wait_s)  # not before the request: some clients do not expect an answer earlier
         else:

@@ -5,7 +5,8 @@ and gets the CSMS's answer. Both legs live and die together.
 
 A second connection of an identity (LC-016) must not give the CSMS two sockets of it, so the first is closed, on both
 legs, before the second is dialled. To keep a stranger from throwing out a station in this way, that happens only if the
-newcomer shows the same credentials, or the first no longer answers a ping; otherwise the newcomer gets 503.
+newcomer proves to be the station, by its certificate or a password that the CSMS accepted or just sent it, or if the first
+no longer answers a ping; otherwise the newcomer gets 503.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import asyncio
 import math
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
+from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
 
@@ -23,24 +25,28 @@ from websockets.exceptions import InvalidHeader
 from websockets.headers import parse_subprotocol
 from websockets.http11 import Request, Response
 
-from local_controller.adapters.csms_client import CsmsLeg, CsmsSettings, Introduction, Refusal, connect
+from local_controller.adapters.admission import Resident, objection, profile_of
+from local_controller.adapters.csms_client import CsmsLeg, Introduction, Refusal, connect
 from local_controller.adapters.driver import Outlets, StationDriver
 from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.leg import ROOM, LegSettings
+from local_controller.adapters.logins import Logins
 from local_controller.adapters.rates import ConnectionRates, MessageRate
 from local_controller.adapters.routing import is_open_path
 from local_controller.adapters.station_leg import StationLeg
 from local_controller.adapters.tls_door import TlsDoor, TlsFailure
-from local_controller.clock import Clock, Instant
+from local_controller.clock import Clock
+from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import Peer
 from local_controller.station.proxy import StationProxy
+from local_controller.station.security_profile import SecurityProfile, unsecured_warning
 from local_controller.station.words import OcppVersion
 
 BACKLOG = 4096  # with 100, a site of 500 stations took three times as long to come back after a power cut
 ALIVE_S = 2.0  # a station that is there answers a ping within this time
 _VERSIONS = {version.value: version for version in OcppVersion}
 
-MakeProxy = Callable[[str, OcppVersion, Instant], StationProxy]
+MakeProxy = Callable[[str, OcppVersion, ClientCertificate | None], StationProxy]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +72,17 @@ class DoorLimits:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where stations find us. path_prefixes: what may stand before the identity; None for anything."""
+    """Where stations find us.
+
+    path_prefixes: what may stand before the identity; None for anything. credentials: where hashes of the stations'
+    passwords outlive a restart; None: they do not.
+    """
 
     doors: tuple[Door, ...]
     leg: LegSettings = field(default_factory=LegSettings)
     limits: DoorLimits = field(default_factory=DoorLimits)
     path_prefixes: Sequence[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Resident:
-    """A station that belongs to the site.
-
-    identity: as in the site file; the station may write it in other cases. unsecured: whether it may come in without
-    password and certificate (LC-008).
-    """
-
-    identity: str
-    csms: CsmsSettings
-    unsecured: bool = False
+    credentials: Path | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -92,7 +90,8 @@ class _Session:
     """One station that got through to the CSMS: from the open upstream leg until both legs are gone."""
 
     identity: str
-    credentials: list[str]
+    profile: SecurityProfile
+    authorization: list[str]
     station: StationLeg
     csms: CsmsLeg
     driver: StationDriver
@@ -115,7 +114,8 @@ class StationServer:
         self._clock = clock
         self._resident = resident
         self._make_proxy = make_proxy
-        self._outlets = outlets
+        self._logins = Logins(settings.credentials, outlets.log)
+        self._outlets = replace(outlets, offered=self._logins.offered)
         self._log = outlets.log
         limits = settings.limits
         self._rates = ConnectionRates(
@@ -126,13 +126,19 @@ class StationServer:
         self._drivers: dict[str, StationDriver] = {}
         self._sessions: dict[str, _Session] = {}
         self._gates: dict[str, asyncio.Lock] = {}
-        self._arriving: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._open = 0
 
     @property
     def drivers(self) -> Mapping[str, StationDriver]:
         """The connected stations by identity; a live view."""
         return MappingProxyType(self._drivers)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the status says about connected stations: those without any security (LC-008)."""
+        found = [unsecured_warning(one.identity, one.profile) for one in self._sessions.values()]
+        return [text for text in found if text is not None]
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -143,15 +149,20 @@ class StationServer:
 
     async def start(self) -> None:
         """Opens the doors to the stations. Raises OSError when an address is in use."""
-        loop = asyncio.get_running_loop()
-        for door in self._settings.doors:
-            if door.tls is not None:
-                encrypted = self._tls_door(door.tls)
-                await encrypted.open(door.host, door.port, BACKLOG)
-                self._doors.append(encrypted)
-            else:
-                plain = await loop.create_server(self._plain_leg, door.host, door.port, backlog=BACKLOG)
-                self._doors.append(plain)
+        try:
+            for door in self._settings.doors:
+                self._doors.append(await self._opened(door))
+        except OSError:
+            await self.stop()
+            raise
+
+    async def _opened(self, door: Door) -> asyncio.Server | TlsDoor:
+        if door.tls is None:
+            loop = asyncio.get_running_loop()
+            return await loop.create_server(self._plain_leg, door.host, door.port, backlog=BACKLOG)
+        encrypted = self._tls_door(door.tls)
+        await encrypted.open(door.host, door.port, BACKLOG)
+        return encrypted
 
     async def stop(self) -> None:
         """Closes all connections on both legs (1001) and waits for their end."""
@@ -160,13 +171,14 @@ class StationServer:
                 await door.close()
             else:
                 door.close()
-        for task in self._arriving:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._arriving, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(self._finish(session, "") for session in list(self._sessions.values())))
         for door in self._doors:
             if not isinstance(door, TlsDoor):
                 await door.wait_closed()
+        await self._logins.stop()
 
     # --- the handshake -------------------------------------------------------------------------------------------
 
@@ -176,11 +188,11 @@ class StationServer:
         uncounted: 1 while it has no leg yet, which would count it.
         """
         if self._open + uncounted > self._settings.limits.max_connections:
-            self._log.warning("too_many_connections", address=address, open=self._open)
+            self._log.warning("rate_limited", address=address, open_connections=self._open)
             return math.inf
         wait_s = self._rates.knock(address, self._clock.monotonic_s())
         if wait_s > 0:
-            self._log.warning("connection_rate_exceeded", address=address, wait_s=round(wait_s, 1))
+            self._log.warning("rate_limited", address=address, wait_s=round(wait_s, 1))
         return wait_s
 
     def _plain_leg(self) -> StationLeg:
@@ -208,8 +220,8 @@ class StationServer:
 
     def _arrived(self, leg: StationLeg) -> None:
         task = asyncio.get_running_loop().create_task(self._admit(leg))
-        self._arriving.add(task)
-        task.add_done_callback(self._arriving.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _admit(self, leg: StationLeg) -> None:
         """Judges a request, dials the CSMS in its name, and answers it."""
@@ -219,7 +231,7 @@ class StationServer:
             return
         wait_s = self._rates.enter(leg.address, identity, self._clock.monotonic_s())
         if wait_s > 0:
-            self._log.warning("station_rate_exceeded", station=identity, address=leg.address, wait_s=round(wait_s, 1))
+            self._log.warning("rate_limited", station=identity, address=leg.address, wait_s=round(wait_s, 1))
             leg.refuse_for(wait_s)
             return
         resident = self._resident(identity) if is_open_path(request.path, self._settings.path_prefixes) else None
@@ -227,18 +239,11 @@ class StationServer:
             self._log.warning("unknown_station", identity=identity, address=leg.address)
             leg.refuse(HTTPStatus.NOT_FOUND, "No such station at this site.\n")
             return
-        if not self._is_secured(leg, resident):
+        if (against := objection(leg.visitor, resident)) is not None:
+            self._log.warning(against.event, station=resident.identity, address=leg.address, **against.fields)
+            leg.refuse(against.status, against.text, against.headers)
             return
         await self._shake_hands(leg, resident)
-
-    def _is_secured(self, leg: StationLeg, resident: Resident) -> bool:
-        """LC-008: without any credentials only where the site file says so."""
-        if resident.unsecured or leg.request.headers.get_all("Authorization"):
-            return True
-        self._log.warning("unsecured_station_refused", station=resident.identity, address=leg.address)
-        challenge = [("WWW-Authenticate", 'Basic realm="OCPP"')]
-        leg.refuse(HTTPStatus.UNAUTHORIZED, "This station needs a password or a certificate.\n", challenge)
-        return False
 
     async def _shake_hands(self, leg: StationLeg, resident: Resident) -> None:
         response, offer = leg.accept(), _common_versions(leg.request)
@@ -254,7 +259,7 @@ class StationServer:
     async def _let_in(self, leg: StationLeg, resident: Resident, response: Response, offer: list[OcppVersion]) -> None:
         """Connects with the CSMS, unless another connection of this identity must not give way."""
         request, identity = leg.request, resident.identity
-        if not await self._make_room(identity, request):
+        if not await self._make_room(identity, leg):
             leg.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This identity is connected already.\n")
             return
         introduction = Introduction(_segment(request), request.headers)
@@ -271,32 +276,44 @@ class StationServer:
         elif csms.version is None:
             await asyncio.gather(*(one.end(1002, "no common OCPP version") for one in (leg, csms)))
         else:
-            self._start(identity, request.headers.get_all("Authorization"), leg, csms, csms.version)
+            authorization = request.headers.get_all("Authorization")
+            self._start(resident, authorization, leg, csms)
+            self._logins.accepted(identity, authorization)
 
-    async def _make_room(self, identity: str, request: Request) -> bool:
+    async def _make_room(self, identity: str, leg: StationLeg) -> bool:
         """Closes the session that `identity` already has, if it must give way; see the module's text."""
         old = self._sessions.get(identity)
         if old is None:
             return True
-        if request.headers.get_all("Authorization") != old.credentials and await old.station.is_alive(ALIVE_S):
-            self._log.warning("second_connection_refused", station=identity)
+        if not await self._is_itself(leg, old) and await old.station.is_alive(ALIVE_S):
+            self._log.warning("second_connection_refused", station=identity, address=leg.address)
             return False
         self._log.info("connection_replaced", station=identity)
         await self._finish(old, "replaced by a new connection")
         return True
 
+    async def _is_itself(self, leg: StationLeg, old: _Session) -> bool:
+        """Whether the newcomer proves to be the station, as far as we can tell without its CSMS."""
+        if old.profile is SecurityProfile.CERTIFICATES:
+            return leg.visitor.certificate is not None  # of this station, or it would not have come so far
+        authorization = leg.request.headers.get_all("Authorization")
+        return authorization == old.authorization or await self._logins.is_known(old.identity, authorization)
+
     # --- a connected station -------------------------------------------------------------------------------------
 
-    def _start(
-        self, identity: str, credentials: list[str], station: StationLeg, csms: CsmsLeg, version: OcppVersion
-    ) -> None:
+    def _start(self, resident: Resident, authorization: list[str], station: StationLeg, csms: CsmsLeg) -> None:
         """Relays for a station whose handshake is complete, until both legs are gone."""
-        proxy = self._make_proxy(identity, version, self._clock.now())
+        assert csms.version is not None  # noqa: S101 - the caller looked
+        identity, profile = resident.identity, profile_of(station.visitor, resident)
+        certificate = station.visitor.certificate if profile is SecurityProfile.CERTIFICATES else None
+        proxy = self._make_proxy(identity, csms.version, certificate)
+        if profile is SecurityProfile.NONE:
+            self._log.warning("unsecured_station", station=identity, address=station.address, let_in=True)
         limits = self._settings.limits
         rate = MessageRate(limits.messages_per_second_per_station, limits.message_burst)
         legs = {Peer.STATION: station, Peer.CSMS: csms}
         driver = StationDriver(proxy, legs, self._clock, self._outlets, rate)
-        session = _Session(identity, credentials, station, csms, driver)
+        session = _Session(identity, profile, authorization, station, csms, driver)
         self._sessions[identity] = session
         self._drivers[identity] = driver
         for leg in (station, csms):

@@ -21,10 +21,23 @@ async def test_a_station_without_password_is_asked_for_one_unless_the_site_says_
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"] == 'Basic realm="OCPP"'
         assert site.csms.requests == []
-        assert site.events == ["unsecured_station_refused"]
+        assert site.events == ["unsecured_station"]
         async with site.pair(additional_headers={"Authorization": "Basic Q1AtNzp4"}) as (station, csms):
             await station.send("here")
             assert await csms.recv() == "here"
+
+
+@pytest.mark.requirement("LC-008")
+async def test_the_status_warns_of_a_station_without_security_as_long_as_it_is_there() -> None:
+    async with site_with() as site:
+        async with site.pair(), site.pair("CP-8", additional_headers={"Authorization": "Basic Q1AtODp4"}):
+            (warning,) = site.server.warnings
+            assert warning.startswith("CP-7: anybody who reaches the gateway can pose as this station")
+            assert [call.kwargs["station"] for call in site.log.calls if "let_in" in call.kwargs] == ["CP-7"]
+        async with site.pair("CP-8", additional_headers={"Authorization": "Basic Q1AtODp4"}):
+            while "CP-7" in site.server.drivers:  # noqa: ASYNC110 - its end is elsewhere
+                await asyncio.sleep(0.01)
+            assert site.server.warnings == []
 
 
 @pytest.mark.requirement("LC-001")
@@ -91,7 +104,7 @@ async def test_an_address_that_comes_too_often_is_told_when_to_come_again() -> N
         response = await refusal(site.dial())
         assert response.status_code == 429
         assert 1 <= int(response.headers["Retry-After"]) <= 20
-        assert "connection_rate_exceeded" in site.events
+        assert "rate_limited" in site.events
         assert len(site.csms.requests) == 3
 
 

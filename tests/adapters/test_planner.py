@@ -15,11 +15,11 @@ import pytest_asyncio
 
 from local_controller.adapters.planner import Planner
 from local_controller.clock import Clock
-from optimizer.check import violations
 from local_controller.site.capacity import Capacity
 from local_controller.site.limits import Ceiling
 from local_controller.site.per_phase import ZERO
 from local_controller.site.planning import Asking, Question, horizon_at
+from optimizer.check import violations
 from optimizer.problem import Allocation
 from tests.site.virtual_site import START
 

@@ -22,14 +22,17 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from local_controller.adapters.admission import Resident
 from local_controller.adapters.csms_client import CsmsSettings
 from local_controller.adapters.driver import Outlets
+from local_controller.adapters.routing import Upstream
 from local_controller.adapters.security_log import SecurityFile, SecurityLog
-from local_controller.adapters.station_server import ServerSettings, StationServer
+from local_controller.adapters.station_server import Door, ServerSettings, StationServer
 from local_controller.adapters.tls import CsmsTls, TlsLeg
 from local_controller.cli.logs import configure
 from local_controller.clock import Clock
 from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.words import OcppVersion
 from tests.certificates import Issued, authority
 
 HOST = "127.0.0.1"
@@ -80,7 +83,7 @@ class Gateway:
 
     def dial(self, password: bytes = OLD, identity: str = "CP-7") -> connect:
         return connect(
-            f"ws://{HOST}:{self.server.port}/{identity}",
+            f"ws://{HOST}:{self.server.ports[0]}/{identity}",
             subprotocols=OCPP,
             additional_headers={"Authorization": basic(password)},
             proxy=None,
@@ -111,10 +114,11 @@ async def gateway(folder: Path, certificate: Issued) -> AsyncIterator[Gateway]:
     async with serve(csms.handle, HOST, 0, ssl=tls, subprotocols=OCPP, process_request=csms.judge) as upstream:
         url = f"wss://{HOST}:{next(iter(upstream.sockets)).getsockname()[1]}/ocpp"
         leg = TlsLeg("csms.tls", CsmsTls(folder / "roots.pem"))
+        upstream_of_all = CsmsSettings(Upstream("csms", dict.fromkeys(OcppVersion, url)), tls=leg.context)
         server = StationServer(
-            ServerSettings(HOST, 0, CsmsSettings(url, tls=leg.context)),
+            ServerSettings((Door(HOST, 0),)),
             Clock(),
-            {"CP-7"}.__contains__,
+            {"CP-7": Resident("CP-7", upstream_of_all)}.get,
             lambda identity, version, _: station_proxy(identity, version, StationSettings())[0],
             Outlets(lambda *_: None, structlog.get_logger()),
         )
