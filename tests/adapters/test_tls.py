@@ -66,12 +66,15 @@ class Door:
 
     leg: TlsLeg
     port: int = 0
+    busiest: int = 0
     door: TlsDoor | None = None
     failures: list[TlsFailure] = field(default_factory=list)
     through: list[Echo] = field(default_factory=list)
     failed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def behind(self) -> Echo:
+        assert self.door
+        self.busiest = max(self.busiest, len(self.door._quick))
         self.through.append(Echo())
         return self.through[-1]
 
@@ -348,6 +351,35 @@ async def test_an_address_that_is_not_admitted_costs_no_handshake(both: StationT
         with pytest.raises(REFUSED):
             await talk(opened.port, station())
         assert (asked, opened.failures, opened.through) == ([HOST], [], [])
+
+
+async def test_only_a_few_shake_hands_at_a_time_and_all_get_in(both: StationTls) -> None:
+    async with door(both) as opened:
+        await asyncio.gather(*(talk(opened.port, station()) for _ in range(5 * tls_door.AT_ONCE)))
+        assert len(opened.through) == 5 * tls_door.AT_ONCE
+        assert opened.busiest == tls_door.AT_ONCE
+
+
+async def test_who_begins_many_handshakes_and_does_not_go_on_locks_nobody_out(both: StationTls) -> None:
+    async with door(both) as opened:
+        idle = [await asyncio.open_connection(HOST, opened.port) for _ in range(2 * tls_door.AT_ONCE)]
+        for _, writer in idle:
+            writer.write(b"\x16\x03\x01")
+        await talk(opened.port, station())
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_closing_ends_whoever_has_not_come_through(both: StationTls) -> None:
+    async with door(both) as opened:
+        connections = [await asyncio.open_connection(HOST, opened.port) for _ in range(3 * tls_door.AT_ONCE)]
+        for _, writer in connections[1:]:
+            writer.write(b"\x16")
+        await talk(opened.port, station())
+    for reader, writer in connections:
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
 
 
 async def test_no_file_descriptor_left_is_survived(both: StationTls, monkeypatch: pytest.MonkeyPatch) -> None:
