@@ -23,7 +23,10 @@ from websockets.typing import Subprotocol
 
 from local_controller.adapters import tls_door
 from local_controller.adapters.certificates import CertificateFiles
-from local_controller.adapters.csms_client import CsmsSettings, Refusal, dial
+from local_controller.adapters.csms_client import CsmsSettings, Introduction, Refusal, connect
+from local_controller.adapters.large_messages import LargeMessages
+from local_controller.adapters.leg import ROOM
+from local_controller.adapters.routing import Upstream
 from local_controller.adapters.tls import (
     MANDATED_SUITES,
     CsmsTls,
@@ -34,6 +37,7 @@ from local_controller.adapters.tls import (
 )
 from local_controller.adapters.tls_door import TlsDoor, TlsFailure
 from local_controller.station.certificate_identity import ClientCertificate
+from local_controller.station.words import OcppVersion
 from tests.certificates import TODAY, Issued, authority, rsa_key
 
 HOST = "127.0.0.1"
@@ -531,7 +535,8 @@ class Csms:
 
 async def dialled(url: str, settings: CsmsTls) -> Any:
     leg = TlsLeg("csms", settings)
-    return await dial(CsmsSettings(url, tls=leg.context), "CP-7", [Subprotocol("ocpp1.6")], Headers())
+    upstream = CsmsSettings(Upstream("csms", dict.fromkeys(OcppVersion, url)), tls=leg.context)
+    return await connect(upstream, Introduction("CP-7", Headers()), [OcppVersion.V16], LargeMessages(ROOM))
 
 
 @pytest.fixture
@@ -547,7 +552,7 @@ async def test_a_csms_that_we_know_is_connected(tmp_path: Path, roots: Path) -> 
     async with csms.up(tmp_path) as url:
         connection = await dialled(url, CsmsTls(roots))
         assert connection.subprotocol == "ocpp1.6"
-        await connection.close()
+        await connection.end()
     assert csms.connections == 1
 
 
@@ -587,7 +592,7 @@ async def test_profile_3_upstream_shows_the_gateways_own_certificate(tmp_path: P
     csms = Csms(ROOT.issue("csms", [HOST]), asks_for=cpo)
     async with csms.up(tmp_path) as url:
         connection = await dialled(url, CsmsTls(roots, cpo.issue("LC-0001").save(tmp_path, "own")))
-        await connection.close()
+        await connection.end()
         assert csms.shown == [ClientCertificate("LC-0001", "Example CPO")]
 
 
@@ -603,7 +608,7 @@ async def test_each_leg_has_keys_of_its_own(tmp_path: Path, both: StationTls, ro
     async with csms.up(tmp_path) as url, door(downstream) as opened:
         await talk(opened.port, station(STATION.save(tmp_path, "station")))
         connection = await dialled(url, upstream)
-        await connection.close()
+        await connection.end()
     assert [one.certificate for one in opened.through] == [ClientCertificate("CPX-0815", "Example CPO")]
     assert csms.shown == [ClientCertificate("LC-0001", "Example CPO")]
     keys = {file for file in (*upstream.files, *downstream.files) if b"PRIVATE KEY" in file.read_bytes()}
