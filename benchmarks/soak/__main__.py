@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import threading
@@ -26,6 +27,7 @@ from benchmarks.relay.yaml_site import Site
 from benchmarks.soak.pairs import Habits, Pair, Tally, served
 
 PROGRESS_S = 10.0
+TRACE = "trace.db"
 _MUST_NOT_HAPPEN = ("closed_by_relay", "leg_left_open")
 
 
@@ -36,6 +38,7 @@ def main() -> int:
     parser.add_argument("--stations", type=int, default=500)
     parser.add_argument("--calls-per-second", type=float, default=400, help="of all peers together")
     parser.add_argument("--tls", action="store_true", help="stations speak TLS")
+    parser.add_argument("--trace", action="store_true", help="with a trace, and what its diff says at the end")
     options = parser.parse_args()
     os.sched_setaffinity(0, {LOAD_CORE})
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -43,13 +46,14 @@ def main() -> int:
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="soak-relay-") as folder:
         peak_kb = asyncio.run(_soak(options, tally, Path(folder)))
+        is_sound = not options.trace or _traced(Path(folder) / TRACE)
     counts = asdict(tally.counts)
     print(
         json.dumps({"stations": options.stations, "minutes": options.minutes, "peak_rss_kb": peak_kb, **tally.events})
     )
     print(json.dumps({name: counts.pop(name) for name in ("reordered", "cut", "own", "bytes")}))
     print(json.dumps(counts))
-    return 1 if tally.counts.faults or any(tally.events[name] for name in _MUST_NOT_HAPPEN) else 0
+    return 1 if not is_sound or tally.counts.faults or any(tally.events[name] for name in _MUST_NOT_HAPPEN) else 0
 
 
 async def _soak(options: argparse.Namespace, tally: Tally, folder: Path) -> int:
@@ -60,12 +64,20 @@ async def _soak(options: argparse.Namespace, tally: Tally, folder: Path) -> int:
     url = f"{'wss' if options.tls else 'ws'}://127.0.0.1:{port}"
     pairs = [Pair(number, lambda: url, habits, tally, tls) for number in range(options.stations)]
     async with served(pairs) as csms_port:
-        site = Site(port, csms_port, None, options.stations, certificate)
+        site = Site(port, csms_port, None, options.stations, certificate, folder / TRACE if options.trace else None)
         with _told(site, folder) as relay, _progress(tally, pairs, relay):
             over = asyncio.Event()
             asyncio.get_running_loop().call_later(options.minutes * 60, over.set)
             await asyncio.gather(*(pair.live(over) for pair in pairs))
             return relay.peak_rss_kb()
+
+
+def _traced(file: Path) -> bool:
+    """Prints what the gateway says that it did; whether that was nothing to any message that it says it passed."""
+    command = [sys.executable, "-m", "local_controller", "trace", "diff", str(file)]
+    diff = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a command of ours
+    print(diff.stdout.splitlines()[-1] if diff.stdout else diff.stderr)
+    return diff.returncode == 0
 
 
 @contextlib.contextmanager
