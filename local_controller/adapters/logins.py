@@ -1,7 +1,7 @@
 """May this station come in although its CSMS cannot be asked right now? And what does the CSMS's own word teach about it?
 
-The last password that the CSMS accepted stays in memory in the clear, to dial the CSMS again in the station's name
-(LC-007) and to compare at no cost; on the disk there are hashes only. Hashing is done by one thread that gives way to all
+The last header that the CSMS accepted stays in memory in the clear, to dial the CSMS again in the station's name (LC-007)
+and to compare at no cost; on the disk there are hashes only. Hashing is done by one thread that gives way to all
 others, so that no flood of logins takes more than one core.
 """
 
@@ -38,7 +38,7 @@ class Logins:
         self._path = path
         self._log = log
         self._known: dict[str, Credentials] = {} if path is None else read_credentials(path)
-        self._clear: dict[str, bytes] = {}
+        self._clear: dict[str, tuple[str, bytes]] = {}
         self._thread = background("logins")
 
     async def stop(self) -> None:
@@ -50,7 +50,7 @@ class Logins:
         password = _password(authorization, identity)
         if password is None or self._is_in_memory(identity, password):
             return
-        self._clear[identity] = password
+        self._clear[identity] = (authorization[0], password)
         await self._change(identity, lambda known: after_login(known, password, os.urandom(SALT_BYTES)))
 
     async def offered(self, identity: str, value: str) -> None:
@@ -69,9 +69,14 @@ class Logins:
         known = self._known.get(identity)
         return known is not None and await self._aside(lambda: known.matches(password))
 
+    def header_of(self, identity: str) -> str | None:
+        """The Authorization header that the CSMS accepted last, byte for byte, to dial it again; None after a restart."""
+        known = self._clear.get(identity)
+        return None if known is None else known[0]
+
     def _is_in_memory(self, identity: str, password: bytes) -> bool:
         known = self._clear.get(identity)
-        return known is not None and hmac.compare_digest(known, password)
+        return known is not None and hmac.compare_digest(known[1], password)
 
     async def _change(self, identity: str, change: Callable[[Credentials | None], Credentials | None]) -> None:
         """One after the other, in the thread: each sees what the one before has made of it."""

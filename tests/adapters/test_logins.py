@@ -79,6 +79,19 @@ async def test_on_the_disk_there_are_hashes_only_for_the_owner(tmp_path: Path) -
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.requirement("LC-007")
+async def test_the_clear_header_is_there_to_dial_the_csms_again_but_not_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "credentials.jsonl"
+    async with logins(path) as running:
+        assert running.header_of("CP-7") is None
+        await running.accepted("CP-7", basic(OLD, name="cp-7"))
+        assert [running.header_of("CP-7")] == basic(OLD, name="cp-7")
+    async with logins(path) as restarted:
+        assert restarted.header_of("CP-7") is None
+        await restarted.accepted("CP-7", basic(OLD))
+        assert [restarted.header_of("CP-7")] == basic(OLD)
+
+
 async def test_an_offer_to_a_station_that_never_logged_in_is_no_key_to_the_door(tmp_path: Path) -> None:
     async with logins(tmp_path / "credentials.jsonl") as running:
         await running.offered("CP-7", NEW.decode())
