@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from local_controller.clock import Instant
@@ -106,16 +107,25 @@ class _Audience:
             if getattr(type(block), method) is not getattr(Block, method)
         ]
         asked = [(getattr(block, method), _has_deadline(block)) for block, _ in chosen]
-        shared: dict[tuple[int, ...], _Asked] = {}
-
-        def of(action: str | None) -> _Asked:
-            """The same object for the same blocks: most actions have those of others."""
-            those = tuple(n for n, (_, only) in enumerate(chosen) if only is None or action in only)
-            return shared.setdefault(those, tuple(asked[n] for n in those))
-
-        self.of_rest = of(None)
+        groups, group_of = _groups(tuple(None if only is None else frozenset(only) for _, only in chosen))
+        lists: list[_Asked] = [tuple(asked[n] for n in group) for group in groups]
+        self.of_rest = lists[0]
         """Those who are asked about an action that nobody names."""
-        self.of: Mapping[str | None, _Asked] = {action: of(action) for _, only in chosen for action in only or ()}
+        self.of: Mapping[str | None, _Asked] = {action: lists[group] for action, group in group_of.items()}
+
+
+@cache
+def _groups(only: tuple[frozenset[str] | None, ...]) -> tuple[list[tuple[int, ...]], Mapping[str, int]]:
+    """Which of these listeners (None: to everything) are asked together, those without names first; by action, which group.
+
+    Every station of a site has the same ones, and most actions have those of others.
+    """
+    groups = {tuple(n for n, names in enumerate(only) if names is None): 0}
+    group_of = {}
+    for action in frozenset().union(*(names or () for names in only)):
+        those = tuple(n for n, names in enumerate(only) if names is None or action in names)
+        group_of[action] = groups.setdefault(those, len(groups))
+    return list(groups), group_of
 
 
 class StationProxy:
