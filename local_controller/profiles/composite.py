@@ -99,6 +99,9 @@ class _Merged(Protocol):
         """Where in (start, end) that may change."""
 
 
+_IN_TURN = frozenset({Purpose.TX_PROFILE, Purpose.TX_DEFAULT_PROFILE})
+
+
 class _Evse(NamedTuple):
     """The profiles that bear on one EVSE, by purpose."""
 
@@ -115,6 +118,8 @@ class _Evse(NamedTuple):
 
     def at(self, t: datetime) -> Bound:
         """The transaction's limit, the station's and external ones by their minimum, plus local generation."""
+        if self.leaders.keys() <= _IN_TURN:
+            return self._transaction_at(t)
         limits = self.own_share_at(t).and_(self.lead(Purpose.CHARGING_STATION_MAX_PROFILE, t))
         return limits.plus(self.lead(Purpose.LOCAL_GENERATION, t))
 
@@ -212,7 +217,8 @@ def _without_overflow(bound: Bound) -> Bound:
 
 
 def _schedule(pieces: list[_Piece]) -> Schedule:
-    return Schedule.of((start, end, bound.limit) for start, end, bound in pieces)
+    end = ((pieces[-1][1], None),) if pieces else ()
+    return Schedule((*((start, bound.limit) for start, _, bound in pieces), *end))
 
 
 def _answer(pieces: list[_Piece], context: Context, unit: RateUnit) -> CompositeSchedule:

@@ -79,10 +79,9 @@ class SchedulePeriod:
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        if self.is_plain and 0 <= self.start_s < 2**31 and (self.limit is None or math.isfinite(self.limit)):
+            return  # the usual one, of which there may be a thousand
         _check_int32(startPeriod=self.start_s)
-        if self.is_plain:
-            _check_finite(limit=self.limit)
-            return
         _check_finite(
             limit=self.limit,
             limit_L2=self.limit_l2,

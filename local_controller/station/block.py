@@ -44,11 +44,12 @@ class OwnCall:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """We answer a claimed CALL of `peer` with a CALLRESULT."""
+    """We answer a claimed CALL of `peer` with a CALLRESULT; `is_refusal`: because it must not pass (Fate.REFUSED)."""
 
     peer: Peer
     message_id: str
     payload: dict[str, Any]
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

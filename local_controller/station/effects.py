@@ -38,7 +38,7 @@ class Fate(StrEnum):
     INJECTED = "injected"  # written by the gateway
     QUEUED = "queued"  # waits for its slot
     DISCARDED = "discarded"  # too old to be executed, or an answer that nobody asked for
-    REFUSED = "refused"  # answered here with an error: too much is waiting, or a guard forbids it
+    REFUSED = "refused"  # answered here with an error or a refusal: too much is waiting, or it must not pass
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):

@@ -538,7 +538,7 @@ def _has_deadline(block: Block) -> bool:
 
 def _is_refusal(effect: BlockEffect) -> bool:
     """Whether a block refuses a CALL in the moment in which it claims it."""
-    return isinstance(effect, AnswerError)
+    return isinstance(effect, AnswerError) or (isinstance(effect, Answer) and effect.is_refusal)
 
 
 def propagated_code(code: int) -> int:

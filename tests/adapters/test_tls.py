@@ -357,6 +357,27 @@ async def test_an_address_that_is_not_admitted_costs_no_handshake(both: StationT
         assert (asked, opened.failures, opened.through) == ([HOST], [], [])
 
 
+async def test_a_name_with_several_addresses_is_open_at_each(both: StationTls, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def both_addresses(*_: Any, **__: Any) -> list[Any]:
+        kind = (socket.SOCK_STREAM, 6, "")
+        return [(socket.AF_INET, *kind, (one, 0)) for one in ("127.0.0.1", "127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both_addresses)
+    async with door(both) as opened:
+        assert opened.door
+        assert [one.getsockname() for one in opened.door._listeners] == [
+            ("127.0.0.1", opened.port),
+            ("127.0.0.2", opened.port),
+        ]
+
+
+async def test_an_address_in_use_is_an_error_and_leaves_nothing_open(both: StationTls) -> None:
+    async with door(both) as opened:
+        another = TlsDoor(Echo, opened.leg.context, opened.hear)
+        with pytest.raises(OSError, match="in use"):
+            await another.open(HOST, opened.port, backlog=1)
+
+
 async def test_only_a_few_shake_hands_at_a_time_and_all_get_in(both: StationTls) -> None:
     async with door(both) as opened:
         await asyncio.gather(*(talk(opened.port, station()) for _ in range(5 * tls_door.AT_ONCE)))
@@ -398,7 +419,7 @@ async def test_no_file_descriptor_left_is_survived(both: StationTls, monkeypatch
             sockets[0].setblocking(False)
             with contextlib.suppress(BlockingIOError):
                 sockets[0].connect((HOST, opened.port))
-            while opened.door._pause is None:  # noqa: ASYNC110 - it has no event for tests
+            while not opened.door._pauses:  # noqa: ASYNC110 - it has no event for tests
                 await asyncio.sleep(0)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from local_controller.station.block import (
     Urgency,
     Withdraw,
 )
+from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
 from local_controller.station.proxy import CLAIMED_LIMIT, CLAIMED_S, NOTED, StationProxy, own_id, propagated_code
 from local_controller.station.words import Connected, Disconnected, OcppVersion, UnitLearnt
@@ -131,6 +133,35 @@ def test_only_the_first_claim_counts() -> None:
     assert sends(effects) == [(CSMS, '[4,"a","NotSupported","",{}]')]
     assert fates(effects) == [(CSMS, Fate.REFUSED), (None, Fate.INJECTED)]
     assert second.seen == []
+
+
+@pytest.mark.parametrize(
+    ("version", "action", "payload"),
+    [
+        (OcppVersion.V16, "ChangeConfiguration", {"key": "CentralSystemURL", "value": "ws://elsewhere"}),
+        (OcppVersion.V201, "InstallCertificate", {"certificateType": "CSMSRootCertificate", "certificate": "x"}),
+        (
+            OcppVersion.V201,
+            "SetVariables",
+            {
+                "setVariableData": [
+                    {
+                        "component": {"name": "OCPPCommCtrlr"},
+                        "variable": {"name": "NetworkConfigurationPriority"},
+                        "attributeValue": "9",
+                    }
+                ]
+            },
+        ),
+    ],
+)
+def test_what_a_guard_refuses_is_refused_in_the_trace(
+    version: OcppVersion, action: str, payload: dict[str, Any]
+) -> None:
+    proxy, _ = station_proxy("CP", version, StationSettings())
+    proxy.connected(NOW)
+    effects = proxy.receive(CSMS, json.dumps([2, "g", action, payload]), NOW)
+    assert fates(effects) == [(CSMS, Fate.REFUSED), (None, Fate.INJECTED)]
 
 
 def test_without_a_trace_the_same_happens_and_nothing_is_told_of_it() -> None:

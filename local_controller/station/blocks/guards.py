@@ -95,7 +95,7 @@ class Guards(Block):
         if ruling.action is Policy.REWRITE:
             return [note, Forward(Peer.CSMS, frame, _rewritten(frame, ruling))]
         status, reason = self._refusals[frame.action or ""]
-        return [note, Answer(Peer.CSMS, frame.message_id, self._dialect.status_answer(status, reason))]
+        return [note, Answer(Peer.CSMS, frame.message_id, self._dialect.status_answer(status, reason), is_refusal=True)]
 
     def _ruling(self, frame: Frame) -> Ruling | None:
         payload = frame.payload
@@ -165,7 +165,8 @@ class Guards(Block):
         results = payload.get("setVariableResult")
         theirs = deque(results if isinstance(results, list) else [])
         merged = [tag.refused.get(n) or theirs.popleft() for n in range(tag.count) if n in tag.refused or theirs]
-        return Answer(Peer.CSMS, tag.message_id, {**payload, "setVariableResult": [*merged, *theirs]})
+        result = {**payload, "setVariableResult": [*merged, *theirs]}
+        return Answer(Peer.CSMS, tag.message_id, result, is_refusal=len(tag.refused) == tag.count)
 
     # --- what passes by ------------------------------------------------------------------------------------------
 

@@ -363,8 +363,8 @@ class SmartCharging(Block):
 
     def answered(self, tag: Any, answer: Frame | None, now: Instant) -> list[BlockEffect]:
         """The station (or the CSMS, to a report) has answered."""
+        self._seen = _NOTHING_SEEN  # what the station holds may have changed: do the phases in use still fit it?
         if isinstance(tag, Push):
-            self._seen = _NOTHING_SEEN  # what the station holds has changed: do the phases in use still fit it?
             effects, last_word = self._writer.answered(tag, answer, now)
             if last_word is not None and self._pending is not None and tag.target.evse in self._pending.evses:
                 effects += self._roll_back(last_word, now)

@@ -128,12 +128,14 @@ def _schedule(fields: Fields, *, has_id: bool) -> ChargingSchedule:
 
 
 def _periods(fields: Fields) -> tuple[SchedulePeriod, ...]:
-    periods = tuple(_period(child) for child in fields.children("chargingSchedulePeriod"))
+    periods = _plain_periods(fields.raw("chargingSchedulePeriod")) or tuple(
+        _period(child) for child in fields.children("chargingSchedulePeriod")
+    )
     return periods or fields.fail("chargingSchedulePeriod", "at least one period is needed")
 
 
 def _period(fields: Fields) -> SchedulePeriod:
-    return _plain_period(fields.data) or SchedulePeriod(
+    return SchedulePeriod(
         start_s=_start(fields),
         limit=_rate(fields, "limit"),
         number_phases=fields.integer("numberPhases"),
@@ -151,9 +153,14 @@ def _period(fields: Fields) -> SchedulePeriod:
     )
 
 
-def _plain_period(data: Mapping[str, Any]) -> SchedulePeriod | None:
-    """The usual period, in the types of the schema; a schedule may have a thousand of them. None: read it carefully."""
-    if not data.keys() <= _PLAIN_FIELDS:
+def _plain_periods(members: Any) -> tuple[SchedulePeriod, ...]:
+    """The usual periods, in the types of the schema; there may be a thousand of them. None at all: read them carefully."""
+    periods = [_plain_period(member) for member in members] if isinstance(members, list) else [None]
+    return tuple(period for period in periods if period is not None) if None not in periods else ()
+
+
+def _plain_period(data: Any) -> SchedulePeriod | None:
+    if type(data) is not dict or not data.keys() <= _PLAIN_FIELDS:
         return None
     start_s, limit, phases = data.get("startPeriod"), data.get("limit"), data.get("numberPhases")
     if type(start_s) is not int or not 0 <= start_s <= _LONGEST_S:

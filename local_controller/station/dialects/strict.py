@@ -21,7 +21,6 @@ from local_controller.station.words import ChargingState, MeterSample, Phase
 
 _Integer = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]  # beyond that the tolerant reading rounds
 _Measurand = Literal[
-    "Current.Export",
     "Current.Import",
     "Current.Offered",
     "Energy.Active.Export.Interval",
@@ -38,7 +37,6 @@ _Measurand = Literal[
     "Energy.Reactive.Import.Register",
     "Energy.Reactive.Net",
     "Frequency",
-    "Power.Active.Export",
     "Power.Active.Import",
     "Power.Factor",
     "Power.Offered",
