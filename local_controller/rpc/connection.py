@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from local_controller.rpc.frame import Frame
+from local_controller.rpc.recent import Recent
 
 Origin = TypeVar("Origin")
 
@@ -64,7 +65,7 @@ class RpcConnection(Generic[Origin]):
         self.due_s = math.inf
         """When `expire` has something to do, in monotonic seconds."""
         self.waiting: dict[int, deque[Call[Origin]]] = {}  # for the slot, by urgency; no empty queues
-        self._late: deque[Call[Origin]] = deque(maxlen=LATE_LIMIT)
+        self._late: Recent[Call[Origin]] = Recent(LATE_LIMIT)
         self._held_up_s = 0.0
 
     # --- sending -------------------------------------------------------------------------------------------------

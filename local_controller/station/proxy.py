@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from local_controller.clock import Instant
@@ -18,6 +19,7 @@ from local_controller.errors import FrameError, PayloadError
 from local_controller.rpc import frame as rpc
 from local_controller.rpc.connection import Call, RpcConnection
 from local_controller.rpc.frame import CALL, CALLERROR, CALLRESULT, CALLRESULTERROR, SEND, Frame
+from local_controller.rpc.recent import Recent
 from local_controller.station.block import (
     UNCHANGED,
     Answer,
@@ -76,9 +78,9 @@ class _Leg:
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.calls: RpcConnection[_Origin] = RpcConnection()  # towards this peer
-        self.claimed: deque[tuple[str, float]] = deque()  # ids of this peer's CALLs that a block has to answer, since
-        self.answered: deque[str] = deque(maxlen=ANSWERED_LIMIT)  # ids of this peer's CALLs that a block has answered
-        self.strays: deque[str] = deque(maxlen=STRAYS_LIMIT)  # ids this peer may answer with an error (LC-029)
+        self.claimed: list[tuple[str, float]] = []  # ids of this peer's CALLs that a block has to answer, since
+        self.answered: Recent[str] = Recent(ANSWERED_LIMIT)  # ids of this peer's CALLs that a block has answered
+        self.strays: Recent[str] = Recent(STRAYS_LIMIT)  # ids this peer may answer with an error (LC-029)
         self.passed, self.altered = _Relayed(self, Fate.PASSED), _Relayed(self, Fate.ALTERED)
         self.other: _Leg
 
@@ -104,17 +106,26 @@ class _Audience:
             for block in blocks
             if getattr(type(block), method) is not getattr(Block, method)
         ]
-        named = {action for _, only in chosen for action in only or ()}
-        self.of_rest = self._of(method, (block for block, only in chosen if only is None))
+        asked = [(getattr(block, method), _has_deadline(block)) for block, _ in chosen]
+        groups, group_of = _groups(tuple(None if only is None else frozenset(only) for _, only in chosen))
+        lists: list[_Asked] = [tuple(asked[n] for n in group) for group in groups]
+        self.of_rest = lists[0]
         """Those who are asked about an action that nobody names."""
-        self.of: Mapping[str | None, _Asked] = {
-            action: self._of(method, (block for block, only in chosen if only is None or action in only))
-            for action in named
-        }
+        self.of: Mapping[str | None, _Asked] = {action: lists[group] for action, group in group_of.items()}
 
-    @staticmethod
-    def _of(method: str, blocks: Iterable[Block]) -> _Asked:
-        return tuple((getattr(block, method), _has_deadline(block)) for block in blocks)
+
+@cache
+def _groups(only: tuple[frozenset[str] | None, ...]) -> tuple[list[tuple[int, ...]], Mapping[str, int]]:
+    """Which of these listeners (None: to everything) are asked together, those without names first; by action, which group.
+
+    Every station of a site has the same ones, and most actions have those of others.
+    """
+    groups = {tuple(n for n, names in enumerate(only) if names is None): 0}
+    group_of = {}
+    for action in frozenset().union(*(names or () for names in only)):
+        those = tuple(n for n, names in enumerate(only) if names is None or action in names)
+        group_of[action] = groups.setdefault(those, len(groups))
+    return list(groups), group_of
 
 
 class StationProxy:
@@ -505,10 +516,10 @@ class StationProxy:
         return self._relay(frame, sender.altered, now)
 
 
-def _is_full(claimed: deque[tuple[str, float]], now: Instant) -> bool:
+def _is_full(claimed: list[tuple[str, float]], now: Instant) -> bool:
     """Whether too many claimed CALLs await our answer, without those that nobody waits for any more."""
     while claimed and claimed[0][1] + CLAIMED_S <= now.monotonic_s:
-        claimed.popleft()
+        del claimed[0]
     return len(claimed) >= CLAIMED_LIMIT
 
 

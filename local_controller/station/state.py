@@ -5,11 +5,11 @@ It outlives a connection: a station keeps its profiles and its transactions over
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from local_controller.clock import Instant
+from local_controller.rpc.recent import Recent
 from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.capability import Capability
@@ -47,7 +47,7 @@ class StationState:
     time_zone: tzinfo = UTC
     transactions: dict[int, Transaction] = field(default_factory=dict)
     revision: int = 0
-    ended: deque[str] = field(default_factory=lambda: deque(maxlen=_ENDED_KEPT))
+    ended: Recent[str] = field(default_factory=lambda: Recent(_ENDED_KEPT))
     store: VirtualStore = field(default_factory=VirtualStore)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     capability: Capability = field(default_factory=Capability)

@@ -72,7 +72,7 @@ class Guards(Block):
         self._policy = policy
         self._refusals = _REFUSALS_16 if dialect.version is OcppVersion.V16 else _REFUSALS_2X
         self._slots: set[int] = set()  # network profiles that lead here, as far as we saw them being set
-        self._unsent: deque[tuple[float, _Rest]] = deque()  # with the moment when each becomes stale
+        self._unsent: list[tuple[float, _Rest]] = []  # with the moment when each becomes stale
         self._certificates = _Certificates()
 
     # --- what the CSMS asks --------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ class Guards(Block):
         return [Withdraw(Peer.STATION, tag) for due_s, tag in self._unsent if due_s <= now.monotonic_s]
 
     def _forget(self, tag: Any) -> None:
-        self._unsent = deque(entry for entry in self._unsent if entry[1] != tag)
+        self._unsent = [entry for entry in self._unsent if entry[1] != tag]
 
 
 class _Certificates:

@@ -7,7 +7,6 @@ would answer, and never meets a profile of ours.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -96,7 +95,7 @@ class SmartCharging(Block):
         self._writer = ProfileWriter(state, allowances, dialect, evses, fallback_a)
         self._could_call = False
         self._pending: _Pending | None = None
-        self._waiting: deque[tuple[Frame, float]] = deque()
+        self._waiting: list[tuple[Frame, float]] = []
         self._news = News(state, allowances, self._evses)
         self._csms_ahead_s = state.csms_ahead_s
         self._review_s: float | None = None
@@ -293,7 +292,7 @@ class SmartCharging(Block):
         self._pending = None
         effects = self._news.latest(now)
         while self._waiting and self._pending is None:
-            frame, since_s = self._waiting.popleft()
+            frame, since_s = self._waiting.pop(0)
             if since_s + PATIENCE_S <= now.monotonic_s:
                 effects.append(Note("warning", "request_discarded", {"message_id": frame.message_id}))
                 continue
