@@ -33,16 +33,23 @@ from local_controller.config.models import BrokerSection, LimitSection, MeterSec
 from local_controller.errors import LocalControllerError, SourceError
 from local_controller.profiles.units import RateUnit
 from local_controller.site.controller import ControlSettings, SiteController
-from local_controller.site.effects import ApplyFallback, ApplyLimit
+from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice
 from local_controller.site.enforcement import Pace
 from local_controller.site.limit_message import LimitMessageSettings, LimitUnit, OutdatedLimitError, parse_limit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
 from local_controller.site.plan import PlanPace
 from local_controller.site.snapshot import snapshot
 from local_controller.site.topology import Node, Topology
+from local_controller.station.announcements import (
+    CertificateIssued,
+    CustomerCleared,
+    OperatorMustKnow,
+    PasswordChanged,
+)
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.effects import Fact
 from local_controller.station.guard_policy import GuardPolicy, Policy
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
@@ -69,7 +76,7 @@ class LocalController:
             known={station.id for station in config.stations}.__contains__,
             make_proxy=self._make_proxy,
             outlets=Outlets(
-                lambda station, fact, _now: self.driver.station_changed(station, fact),
+                self._told,
                 log,
                 None if self._trace is None else self._trace.record,
             ),
@@ -138,6 +145,16 @@ class LocalController:
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
         self._charging[identity] = charging
         return proxy
+
+    def _told(self, station: str, fact: Fact, now: Instant) -> None:
+        """Facts are the site's, announcements those of whom they concern."""
+        match fact:
+            case OperatorMustKnow(code, text):
+                self.driver.notices.append((now, Notice("warning", code, f"{station}: {text}")))
+            case PasswordChanged() | CertificateIssued() | CustomerCleared():
+                pass
+            case _:
+                self.driver.station_changed(station, fact)
 
     def apply(self, effect: ApplyFallback | ApplyLimit) -> None:
         """Hand a limit to the station's proxy; without a connection it is dropped at once."""
@@ -228,8 +245,16 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
 
 
 def _guards(config: SiteConfig) -> GuardPolicy:
-    wanted = {kind: Policy(policy) for kind, policy in config.guards.model_dump().items()}
-    return GuardPolicy(**wanted, public_url=config.listen.public_url)
+    guards = config.guards
+    return GuardPolicy(
+        network=Policy(guards.network),
+        security_profile=Policy(guards.security_profile),
+        credentials=Policy(guards.credentials),
+        identity=Policy(guards.identity),
+        root_certificates=Policy(guards.root_certificates),
+        sample_interval_s=guards.sample_interval_s,
+        public_url=config.listen.public_url,
+    )
 
 
 def _trace(config: SiteConfig) -> TraceStore | None:

@@ -17,7 +17,7 @@ from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
 
 from local_controller.clock import Clock, Instant
-from local_controller.station.effects import Close, CsmsLimitChanged, Effect, Note, Peer, Send, StationFact, Tell, Trace
+from local_controller.station.effects import Close, Effect, Fact, Note, Peer, Send, Tell, Trace
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import Disconnected
 
@@ -34,7 +34,7 @@ class Outlets:
     `tell` and `trace` are called in the order of events and may call `StationDriver.do`.
     """
 
-    tell: Callable[[str, StationFact | CsmsLimitChanged, Instant], None]
+    tell: Callable[[str, Fact, Instant], None]
     log: FilteringBoundLogger
     trace: Callable[[str, Trace, Instant], None] | None = None
 

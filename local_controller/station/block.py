@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
@@ -86,6 +86,9 @@ BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Tell | Note
 class Block:
     """A block that understands nothing. Methods may raise PayloadError: the message is relayed all the same (LC-020)."""
 
+    REVISES: ClassVar[frozenset[str]] = frozenset()
+    """Actions whose answers `revise` may change."""
+
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called, in `Instant.monotonic_s`; None for never."""
@@ -105,6 +108,13 @@ class Block:
     def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
         """A CALL or SEND of `sender` is being relayed; its answer, if any, will be shown to `observe`."""
         return []
+
+    def revise(self, sender: Peer, call: Frame, answer: Frame, now: Instant) -> dict[str, Any] | None:  # noqa: ARG002 - as above
+        """What the CALLRESULT to a relayed CALL of `sender` says instead, for actions in REVISES. None: as it is.
+
+        Only what differs from the peer's own payload is written anew. `observe` sees the peer's own answer.
+        """
+        return None
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
         """A relayed CALL of `sender` was answered; the answer has been relayed.

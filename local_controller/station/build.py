@@ -8,13 +8,14 @@ from datetime import UTC, tzinfo
 
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.availability import Availability
+from local_controller.station.blocks.configuration import Configuration
 from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
 from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.transactions import Transactions
 from local_controller.station.dialects import dialect
-from local_controller.station.guard_policy import GuardPolicy
+from local_controller.station.guard_policy import Doors, GuardPolicy
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
 from local_controller.station.quirks import Quirk, shipped_quirks
 from local_controller.station.state import StationState
@@ -27,7 +28,8 @@ class StationSettings:
 
     evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
     time_zone: what the station calls local time (K01.FR.90). unit: the only unit to use; None: find out.
-    guards: what happens to messages that could take it away from the gateway.
+    guards: what happens to messages that could take it away from the gateway. doors: how our own doors are at the
+    moment; None: as `guards.public_url` says.
     """
 
     evses: Sequence[int] = (1,)
@@ -37,6 +39,7 @@ class StationSettings:
     quirks: Sequence[Quirk] = field(default_factory=shipped_quirks)
     times: RelayTimes = field(default_factory=RelayTimes)
     guards: GuardPolicy = field(default_factory=GuardPolicy)
+    doors: Callable[[], Doors] | None = None
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -63,8 +66,9 @@ def station_proxy(
     spoken = dialect(version)
     smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a)
     blocks = (
-        Guards(identity, spoken, settings.guards),
+        Guards(state, spoken, settings.guards, settings.doors or settings.guards.doors),
         Provisioning(state, spoken, settings.quirks),
+        Configuration(state, spoken, settings.guards),
         Availability(spoken),
         Transactions(state, spoken, settings.evses),
         Metering(state, spoken),

@@ -8,6 +8,7 @@ from typing import Any
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.station import words
+from local_controller.station.announcements import Announcement
 
 
 class Peer(StrEnum):
@@ -73,11 +74,14 @@ class CsmsLimitChanged:
     schedule: Schedule
 
 
+Fact = StationFact | CsmsLimitChanged | Announcement
+
+
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """A fact the site must know."""
+    """A fact that the site must know, or an announcement to others."""
 
-    fact: StationFact | CsmsLimitChanged
+    fact: Fact
 
 
 @dataclass(frozen=True, slots=True)

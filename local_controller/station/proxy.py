@@ -94,6 +94,8 @@ class StationProxy:
         self._legs = {Peer.STATION: _Leg(), Peer.CSMS: _Leg()}
         legs = [leg.calls for leg in self._legs.values()]
         self._clocked: tuple[RpcConnection[_Origin] | Block, ...] = (*legs, *self._blocks)
+        actions = {action for block in self._blocks for action in block.REVISES}
+        self._revisers = {action: [b for b in self._blocks if action in b.REVISES] for action in actions}
         self._unreadable = 0
         self._is_open = True
 
@@ -253,7 +255,27 @@ class StationProxy:
             case Call(origin=OwnCall(tag=tag)), False:
                 return [Trace(peer, frame.text, Fate.ABSORBED, "answers us"), *self._answered(tag, frame, now)]
             case call, _:
-                return [*_passed(peer, frame.text), *self._observed(peer.other, call.frame, frame, now)]
+                passed = self._revised(peer, call.frame, frame, now) or _passed(peer, frame.text)
+                return [*passed, *self._observed(peer.other, call.frame, frame, now)]
+
+    def _revised(self, peer: Peer, call: Frame, answer: Frame, now: Instant) -> list[Effect]:
+        """The answer with what a block changes in it; nothing if it is to pass as it is."""
+        revisers = self._revisers.get(call.action or "")
+        if revisers is None or answer.is_error:
+            return []
+        notes: list[Effect] = []
+        revised = answer
+        for block in revisers:
+            try:
+                payload = block.revise(peer.other, call, revised, now)
+            except PayloadError as error:
+                notes.append(_unreadable_payload(error, "revise"))
+                continue
+            revised = revised if payload is None else rpc.altered(revised, payload)
+        if revised is answer:
+            return [*notes, *_passed(peer, answer.text)]
+        arrived, left = Trace(peer, answer.text, Fate.ABSORBED, "claimed"), Trace(peer, revised.text, Fate.ALTERED)
+        return [*notes, arrived, Send(peer.other, revised.text), left]
 
     def _observed(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[Effect]:
         """Shows the end of a relayed CALL to the blocks."""

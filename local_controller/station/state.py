@@ -13,6 +13,7 @@ from local_controller.clock import Instant
 from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.capability import Capability
+from local_controller.station.shown_values import ShownValues
 from local_controller.station.transaction import Transaction
 from local_controller.station.words import OcppVersion, RegistrationStatus
 
@@ -27,6 +28,7 @@ class StationState:
     answered: a CALL of the station was answered normally since it connected or booted.
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
     time_zone: what the station calls local time.
+    shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
     """
 
     identity: str
@@ -40,6 +42,8 @@ class StationState:
     store: VirtualStore = field(default_factory=VirtualStore)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     capability: Capability = field(default_factory=Capability)
+    shown: ShownValues = field(default_factory=ShownValues)
+    slots_here: set[int] = field(default_factory=set)
 
     def unregister(self) -> None:
         """A new connection or boot: the CSMS must accept the station (again) before we may call it (LC-039)."""
