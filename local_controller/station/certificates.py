@@ -70,12 +70,12 @@ def is_csms_root(certificate_type: object) -> bool:
 
 
 def certificate_hash(data: Any) -> CertificateHash:
-    """A CertificateHashDataType to compare: case and leading zeros of the serial number mean nothing."""
+    """A CertificateHashDataType to compare: case, and 0x or zeros before the serial number, mean nothing."""
     if not isinstance(data, dict):
         return ()
     names = ("hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber")
     *head, serial = (str(data.get(name) or "").lower() for name in names)
-    return (*head, serial.lstrip("0"))
+    return (*head, serial.removeprefix("0x").lstrip("0"))
 
 
 def _told(asked: Sequence[Any], answer: Payload) -> Iterator[tuple[Any, CertificateHash]]:

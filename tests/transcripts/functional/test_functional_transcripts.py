@@ -20,7 +20,7 @@ from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Effect, Peer, Send
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import OcppVersion
-from tests.payloads import actions, mistakes
+from tests.payloads import SENDS, actions, mistakes
 from tests.transcripts.dialogue import START, header, own_ids, play_with, version_of
 
 STORIES = sorted(Path(__file__).parent.glob("*.txt"))
@@ -72,13 +72,50 @@ def test_its_messages_are_what_the_standard_means(path: Path) -> None:
     if header(path, "schemas") == ["beyond"]:
         return
     for action, frame in spoken(path):
+        if frame.is_error:
+            continue
         is_answer = frame.message_type == rpc.CALLRESULT
         third = json.dumps(frame.payload)
         assert mistakes(version_of(path), action, third, is_answer=is_answer) == [], (action, third)
 
 
+def answers(version: OcppVersion, kind: int) -> set[str]:
+    """The actions that are answered in this way in some dialogue, by a peer or by the gateway."""
+    found = set()
+    for path in STORIES:
+        asked: dict[str, str] = {}
+        for line in path.read_text(encoding="utf-8").splitlines() if version_of(path) is version else ():
+            if line[8:10] in {"> ", "< "}:
+                frame = rpc.parse(line[10:])
+                asked.setdefault(frame.message_id, frame.action or "")
+                if frame.message_type == kind:
+                    found.add(asked[frame.message_id])
+    return found
+
+
 @pytest.mark.requirement("LC-150")
 @pytest.mark.parametrize("version", list(OcppVersion))
-def test_every_action_has_its_dialogue(version: OcppVersion) -> None:
+def test_every_action_has_its_dialogue_with_an_answer_and_with_an_error(version: OcppVersion) -> None:
     shown = {action for path in STORIES if version_of(path) is version for action, _ in spoken(path)}
     assert sorted(set(actions(version)) - shown) == []
+    for kind in (rpc.CALLRESULT, rpc.CALLERROR):
+        assert sorted(set(actions(version)) - SENDS - answers(version, kind)) == []
+
+
+def passes_something(path: Path) -> bool:
+    """Whether anything is relayed in a dialogue: what one side gets is what the other said."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return bool(
+        {line[10:] for line in lines if line[8:10] == "> "} & {line[10:] for line in lines if line[8:10] == "< "}
+    )
+
+
+@pytest.mark.parametrize("indent", [(",", ":"), (", ", ": ")], ids=["compact", "with blanks"])
+@pytest.mark.parametrize("path", filter(passes_something, STORIES), ids=lambda path: path.stem)
+def test_each_dialogue_notices_a_relay_that_reads_and_writes_json(
+    path: Path, indent: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse = rpc.parse
+    monkeypatch.setattr(rpc, "parse", lambda text: parse(json.dumps(json.loads(text), separators=indent)))
+    with pytest.raises(AssertionError, match="instead came"):
+        test_dialogue(path)
