@@ -111,7 +111,7 @@ def passes_something(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("indent", [(",", ":"), (", ", ": ")], ids=["compact", "with blanks"])
-@pytest.mark.parametrize("path", filter(passes_something, STORIES), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", list(filter(passes_something, STORIES)), ids=lambda path: path.stem)
 def test_each_dialogue_notices_a_relay_that_reads_and_writes_json(
     path: Path, indent: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
