@@ -151,8 +151,11 @@ class LocalController:
         match fact:
             case OperatorMustKnow(code, text):
                 self.driver.notices.append((now, Notice("warning", code, f"{station}: {text}")))
-            case PasswordChanged() | CertificateIssued() | CustomerCleared():
-                pass
+            case CustomerCleared(identifiers):
+                if self._trace is not None:
+                    self._trace.erase(station, identifiers)
+            case PasswordChanged() | CertificateIssued():
+                log.info("announced", station=station, what=type(fact).__name__)
             case _:
                 self.driver.station_changed(station, fact)
 

@@ -9,6 +9,7 @@ from datetime import UTC, tzinfo
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.availability import Availability
 from local_controller.station.blocks.configuration import Configuration
+from local_controller.station.blocks.customer_data import CustomerData
 from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
 from local_controller.station.blocks.provisioning import Provisioning
@@ -72,6 +73,7 @@ def station_proxy(
         Availability(spoken),
         Transactions(state, spoken, settings.evses),
         Metering(state, spoken),
+        CustomerData(state),
         smart_charging,
     )
     return StationProxy(identity, version, blocks, ids, settings.times), smart_charging

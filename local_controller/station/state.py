@@ -75,3 +75,10 @@ class StationState:
     def transaction(self, transaction_id: str | None) -> Transaction | None:
         """The running transaction with this id."""
         return next((t for t in self.transactions.values() if t.transaction_id == transaction_id), None)
+
+    def forget_driver(self, id_token: str) -> None:
+        """Nothing here names this driver any more (LC-146)."""
+        self.remote_starts.forget(id_token)
+        for transaction in self.transactions.values():
+            if (transaction.id_token or "").lower() == id_token.lower():
+                transaction.id_token = None
