@@ -30,12 +30,17 @@ _HARMLESS: Final = frozenset(
 class OwnChain:
     """What a station must keep to know us.
 
-    signed_by: the hash data, by every algorithm, of all certificates above those that we show. is_valid_under: whether
-    what we show can be verified with nothing but this root certificate (PEM).
+    signed_by: the hash data, by every algorithm, of all certificates above those that we show; of one that we do not
+    have only algorithm and name. is_valid_under: whether what we show can be verified with nothing but this root
+    certificate (PEM).
     """
 
     signed_by: frozenset[CertificateHash]
     is_valid_under: Callable[[str], bool]
+
+    def needs(self, hash_: CertificateHash) -> bool:
+        """Whether the certificate with this hash data signs what we show, as far as we can tell (LC-135)."""
+        return hash_ in self.signed_by or hash_[:2] in self.signed_by
 
 
 NO_CERTIFICATE: Final = OwnChain(frozenset(), lambda _root: True)

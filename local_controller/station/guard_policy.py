@@ -179,7 +179,7 @@ class GuardPolicy:
     def deleted_root(self, hash_: tuple[str, ...], here: Here, *, is_no_root: bool) -> Ruling | None:
         """A certificate is deleted (M04): harmless if it does not sign ours (LC-135), or is known to be no CSMS's root."""
         chain = here.doors.chain
-        is_ours = hash_ in chain.signed_by if chain is not None else not is_no_root
+        is_ours = chain.needs(hash_) if chain is not None else not is_no_root
         return self._root(is_harmless=False) if is_ours else None
 
     def own_address(self, wished: str, identity: str) -> str | None:
