@@ -11,6 +11,8 @@ Rules for the current
 4. A current without a phase (or on "N" alone) is 0 A everywhere if it is zero, and flows on all three phases if the
    total power is about three times I x V. Else it is not used: it may be one phase's current or the sum of three.
 5. Total power alone gives no current.
+6. Current.Export, or the power that is exported, is read by the same rules; where it is the larger one, the car feeds
+   back and its current is negative (LC-149).
 """
 
 from __future__ import annotations
@@ -98,15 +100,27 @@ def meter_sample(values: Iterable[SampledValue | None], taken_at: datetime | Non
     known = [value for value in values if value is not None]
     voltage = _voltage(_values(known, "voltage"))
     power = _readings(_values(known, "power.active.import"))
+    exported = _readings(_values(known, "power.active.export"))
+    fed_back = _current(_readings(_values(known, "current.export")), exported, voltage)
     sample = MeterSample(
-        current_a=_current(_readings(_values(known, "current.import")), power, voltage),
+        current_a=_signed(_current(_readings(_values(known, "current.import")), power, voltage), fed_back),
         voltage_v=voltage,
-        power_w=power.sum,
+        power_w=_net(power.sum, exported.sum),
         energy_wh=_readings(_values(known, "energy.active.import.register")).sum,
         soc_percent=_readings(_values(known, "soc", _SOC_LOCATIONS)).total,
         taken_at=taken_at,
     )
     return None if sample == MeterSample(taken_at=taken_at) else sample
+
+
+def _signed(drawn: Mapping[Phase, float], fed_back: Mapping[Phase, float]) -> dict[Phase, float]:
+    """Rule 6, phase by phase. A station that exports nothing says nothing new."""
+    exporting = {phase: -amps for phase, amps in fed_back.items() if amps > drawn.get(phase, 0.0)}
+    return {**drawn, **exporting}
+
+
+def _net(imported_w: float | None, exported_w: float | None) -> float | None:
+    return imported_w if exported_w is None else (imported_w or 0.0) - abs(exported_w)
 
 
 def _values(
