@@ -591,6 +591,9 @@ def test_credentials_in_a_network_profile_follow_their_own_policy(bench: Any) ->
     assert new_passwords(b) == [(SECRET.encode(),)]
     assert SECRET not in repr(b.notes)
     assert SECRET not in repr(b.facts)
+    b = bench(V21, guards=NOTHING_GUARDED)
+    b.from_csms("SetNetworkProfile", network_profile(basicAuthPassword=SECRET))
+    assert new_passwords(b) == [(SECRET.encode(),)]
 
 
 def new_passwords(b: Any) -> list[tuple[bytes, ...]]:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
-from local_controller.station.announcements import CertificateIssued, OperatorMustKnow, PasswordChanged
+from local_controller.station.announcements import CertificateIssued, OperatorMustKnow
 from local_controller.station.block import (
     Answer,
     AnswerError,
@@ -27,11 +27,25 @@ from local_controller.station.block import (
     Urgency,
     Withdraw,
 )
+from local_controller.station.blocks.guarded_messages import (
+    Write,
+    entry_to_send,
+    is_for_the_connection,
+    names_of,
+    new_passwords,
+    note_of,
+    notes_of,
+    refused_entry,
+    rewritten,
+    single_write,
+    subject_of,
+    variable_write,
+)
 from local_controller.station.certificates import InstalledCertificates, certificate_hash, is_csms_root
 from local_controller.station.dialects.base import Dialect, Payload
 from local_controller.station.effects import Note, Peer, Tell
-from local_controller.station.guard_policy import Doors, GuardPolicy, Hazard, Here, Policy, Ruling, as_text
-from local_controller.station.shown_values import Setting, csms_url_of, key, variable
+from local_controller.station.guard_policy import Doors, GuardPolicy, Here, Policy, Ruling, as_text
+from local_controller.station.shown_values import variable
 from local_controller.station.state import StationState
 from local_controller.station.words import OcppVersion
 
@@ -51,16 +65,7 @@ _REFUSALS_2X: Final = {
 """Status and reason by which a station refuses; of SetVariables each entry has its own."""
 
 _TAKEN: Final = frozenset({"Accepted", "RebootRequired"})
-_STATION_CERTIFICATES: Final = frozenset({"", "chargingstationcertificate"})
 _MOST_WRITES: Final = 64  # as many as may wait for their slot
-
-
-class _Write(NamedTuple):
-    """A setting that the CSMS wrote: what the station was given, and what the CSMS wanted."""
-
-    setting: Setting
-    real: str
-    wished: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class _Rest:
     message_id: str
     count: int
     refused: Mapping[int, Payload]
-    writes: tuple[_Write, ...] = ()
+    writes: tuple[Write, ...] = ()
 
 
 class Guards(Block):
@@ -87,7 +92,7 @@ class Guards(Block):
         self._policy = policy
         self._doors = doors
         self._refusals = _REFUSALS_16 if dialect.version is OcppVersion.V16 else _REFUSALS_2X
-        self._writes: dict[str, tuple[_Write, ...]] = {}  # by id of the CSMS's CALL, until it is answered
+        self._writes: dict[str, tuple[Write, ...]] = {}  # by id of the CSMS's CALL, until it is answered
         self._unsent: deque[tuple[float, _Rest]] = deque()  # with the moment when each becomes stale
         self._certificates = InstalledCertificates()
         self._told: set[str] = set()
@@ -108,10 +113,10 @@ class Guards(Block):
         ruling = self._ruling(frame)
         if ruling is None or ruling.action is Policy.PASS:
             return None
-        note = _note(frame, ruling, _subject(frame))
+        note = note_of(frame, ruling, subject_of(frame))
         if ruling.action is Policy.REWRITE:
-            self._remember(frame.message_id, _single_write(frame, ruling))
-            return [note, Forward(Peer.CSMS, frame, _rewritten(frame, ruling))]
+            self._remember(frame.message_id, single_write(frame, ruling))
+            return [note, Forward(Peer.CSMS, frame, rewritten(frame, ruling))]
         status, reason = self._refusals[frame.action or ""]
         answer = Answer(Peer.CSMS, frame.message_id, self._dialect.status_answer(status, reason))
         return [note, *self._tell_people(note), answer]
@@ -141,22 +146,22 @@ class Guards(Block):
         actions = [None if ruling is None else ruling.action for _, ruling in judged]
         if not {Policy.REWRITE, Policy.REFUSE} & set(actions):
             return None
-        notes = _notes(frame, judged)
+        notes = notes_of(frame, judged)
         rest = [pair for pair, action in zip(judged, actions, strict=True) if action is not Policy.REFUSE]
-        payload = {**frame.payload, "setVariableData": [_entry(*pair) for pair in rest]}
-        writes = tuple(write for pair in rest if (write := _variable_write(*pair)) is not None)
+        payload = {**frame.payload, "setVariableData": [entry_to_send(*pair) for pair in rest]}
+        writes = tuple(write for pair in rest if (write := variable_write(*pair)) is not None)
         if Policy.REFUSE not in actions:
             self._remember(frame.message_id, writes)
             changed = [note for note in notes if note.fields["action"] is Policy.REWRITE]  # `called` notes the others
             return [*changed, Forward(Peer.CSMS, frame, payload)]
-        refused = {n: _refused(judged[n][0]) for n, action in enumerate(actions) if action is Policy.REFUSE}
+        refused = {n: refused_entry(judged[n][0]) for n, action in enumerate(actions) if action is Policy.REFUSE}
         tag = _Rest(frame.message_id, len(judged), refused, writes)
         told: list[BlockEffect] = [*notes, *(effect for note in notes for effect in self._tell_people(note))]
         if not rest:
             return [*told, self._answer(tag, {})]
         self._unsent.append((now.monotonic_s + PATIENCE_S, tag))
         call = OwnCall(Peer.STATION, "SetVariables", payload, Urgency.RAISE, tag, PATIENCE_S)
-        return [*told, *_new_passwords(frame.action, rest), call]
+        return [*told, *new_passwords(frame.action, rest), call]
 
     def _judged(self, frame: Frame) -> list[tuple[Any, Ruling | None]]:
         """The entries of a SetVariables and what is to happen to each; unreadable ones are the station's to judge."""
@@ -166,7 +171,7 @@ class Guards(Block):
     def _ruling_of(self, entry: Any) -> Ruling | None:
         if not isinstance(entry, dict):
             return None
-        return self._policy.setting(*_names(entry), as_text(entry.get("attributeValue")), self._here())
+        return self._policy.setting(*names_of(entry), as_text(entry.get("attributeValue")), self._here())
 
     def _tell_people(self, note: Note) -> list[Tell]:
         """A refusal is for people to look at, once: the CSMS and this box want different things (LC-134)."""
@@ -222,12 +227,12 @@ class Guards(Block):
             return [Note("warning", "guarded_message", fields)]
         if name == "SetVariables":
             judged = self._judged(call)
-            self._remember(call.message_id, [w for pair in judged if (w := _variable_write(*pair)) is not None])
-            return [*_notes(call, judged), *_new_passwords(name, judged)]
+            self._remember(call.message_id, [w for pair in judged if (w := variable_write(*pair)) is not None])
+            return [*notes_of(call, judged), *new_passwords(name, judged)]
         ruling = self._ruling(call)
-        self._remember(call.message_id, _single_write(call, ruling))
-        passwords = _new_passwords(name, [(call.payload, ruling)])
-        return passwords if ruling is None else [_note(call, ruling, _subject(call)), *passwords]
+        self._remember(call.message_id, single_write(call, ruling))
+        passwords = new_passwords(name, [(call.payload, ruling)])
+        return passwords if ruling is None else [note_of(call, ruling, subject_of(call)), *passwords]
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
         """Learns what was really written, which network profiles lead here, which certificates there are."""
@@ -242,12 +247,12 @@ class Guards(Block):
                 self._learn_slot(call.payload)
             case "GetInstalledCertificateIds":
                 self._certificates.learn(call.payload, answer.payload)
-            case "CertificateSigned" if is_accepted and _is_for_the_connection(call.payload):
+            case "CertificateSigned" if is_accepted and is_for_the_connection(call.payload):
                 chain = as_text(call.payload.get("certificateChain"))
                 return [Note("info", "station_certificate_issued"), Tell(CertificateIssued(chain))]
         return []
 
-    def _remember(self, message_id: str, writes: Iterable[_Write]) -> None:
+    def _remember(self, message_id: str, writes: Iterable[Write]) -> None:
         """What a CALL of the CSMS is about to write, unless that is known already: it may come by a second time, rewritten."""
         if message_id in self._writes or not (found := tuple(writes)):
             return
@@ -255,7 +260,7 @@ class Guards(Block):
             del self._writes[next(iter(self._writes))]
         self._writes[message_id] = found
 
-    def _learn(self, writes: Sequence[_Write], answer: Frame | None) -> None:
+    def _learn(self, writes: Sequence[Write], answer: Frame | None) -> None:
         """The station took what was written, or may have: without an answer it counts only if we wrote another value."""
         if not writes or (answer is not None and answer.is_error):
             return
@@ -287,109 +292,3 @@ class Guards(Block):
 
     def _forget(self, tag: Any) -> None:
         self._unsent = deque(entry for entry in self._unsent if entry[1] != tag)
-
-
-# --- small change -----------------------------------------------------------------------------------------------------
-
-
-def _rewritten(frame: Frame, ruling: Ruling) -> Payload:
-    """The payload with our own address."""
-    if frame.action == "ChangeConfiguration":
-        return {**frame.payload, "value": ruling.value}
-    return {**frame.payload, "connectionData": {**frame.payload["connectionData"], "ocppCsmsUrl": ruling.value}}
-
-
-def _single_write(frame: Frame, ruling: Ruling | None) -> Iterable[_Write]:
-    """The setting that a message about one thing writes."""
-    payload = frame.payload
-    match frame.action:
-        case "ChangeConfiguration":
-            yield _write(key(payload.get("key")), as_text(payload.get("value")), ruling)
-        case "SetNetworkProfile" if isinstance(data := payload.get("connectionData"), dict):
-            yield _write(csms_url_of(payload.get("configurationSlot")), as_text(data.get("ocppCsmsUrl")), ruling)
-
-
-def _variable_write(entry: Any, ruling: Ruling | None) -> _Write | None:
-    """What an entry of a SetVariables writes; None if it is not the actual value of anything."""
-    setting = variable(entry)
-    return None if setting is None else _write(setting, as_text(entry.get("attributeValue")), ruling)
-
-
-def _write(setting: Setting, wished: str, ruling: Ruling | None) -> _Write:
-    return _Write(setting, (wished if ruling is None or ruling.value is None else ruling.value).strip(), wished)
-
-
-def _new_passwords(action: str | None, judged: Iterable[tuple[Any, Ruling | None]]) -> list[BlockEffect]:
-    """The passwords in what passes; the station may use them as soon as it has them, answer or not (LC-132)."""
-    found = [_password(action, entry) for entry, ruling in judged if ruling is None or ruling.action is Policy.PASS]
-    return [Tell(PasswordChanged(candidates)) for candidates in found if candidates]
-
-
-def _password(action: str | None, entry: Any) -> tuple[bytes, ...]:
-    """What the station may send as its new password: 1.6 sets raw bytes as hexadecimal digits, 2.x text (A00.FR.205)."""
-    match action, entry:
-        case "ChangeConfiguration", {"key": str(name), "value": str(value)} if key(name).name == "authorizationkey":
-            return tuple(dict.fromkeys([*_unhexed(value), value.encode()]))
-        case "SetVariables", {"attributeValue": str(value)} if _names(entry)[1].lower() == "basicauthpassword":
-            return (value.encode(),)
-        case "SetNetworkProfile", {"connectionData": {"basicAuthPassword": str(value)}}:
-            return (value.encode(),)
-    return ()
-
-
-def _unhexed(digits: str) -> list[bytes]:
-    try:
-        return [bytes.fromhex(digits)]
-    except ValueError:
-        return []
-
-
-def _is_for_the_connection(payload: Payload) -> bool:
-    """Whether a CertificateSigned is about the certificate that a station shows to its CSMS, and not to cars (A02)."""
-    return as_text(payload.get("certificateType")).lower() in _STATION_CERTIFICATES
-
-
-def _entry(entry: Any, ruling: Ruling | None) -> Any:
-    """An entry of a SetVariables that goes on."""
-    return entry if ruling is None or ruling.value is None else {**entry, "attributeValue": ruling.value}
-
-
-_ECHOED: Final = ("attributeType", "component", "variable")
-
-
-def _refused(entry: Payload) -> Payload:
-    """The result of an entry of a SetVariables that does not (B05)."""
-    return {"attributeStatus": "Rejected"} | {name: entry[name] for name in _ECHOED if name in entry}
-
-
-def _names(entry: Payload) -> tuple[str, str]:
-    """Component and variable of an entry of a SetVariables."""
-    component, variable = (
-        as_text(part.get("name")) if isinstance(part := entry.get(key), dict) else ""
-        for key in ("component", "variable")
-    )
-    return component, variable
-
-
-def _subject(frame: Frame) -> str:
-    """What a message is about, for people."""
-    payload = frame.payload
-    if frame.action == "SetNetworkProfile":
-        return f"slot {payload.get('configurationSlot')}"
-    return as_text(payload.get("key") or payload.get("certificateType"))
-
-
-def _notes(frame: Frame, judged: Sequence[tuple[Any, Ruling | None]]) -> list[Note]:
-    return [_note(frame, ruling, ".".join(_names(entry))) for entry, ruling in judged if ruling is not None]
-
-
-def _note(frame: Frame, ruling: Ruling, subject: str) -> Note:
-    """For log and security log: what was asked, and what became of it. Values may be secrets and are not in it.
-
-    wished_url is the address that a rewritten one stands for: where the CSMS wants this station to be served.
-    """
-    fields: dict[str, Any] = {"message": frame.action, "subject": subject[:100]}
-    fields |= {"kind": ruling.kind, "policy": ruling.policy, "action": ruling.action}
-    if ruling.kind is Hazard.SAMPLING:
-        return Note("info", "setting_kept", fields)
-    return Note("warning", "guarded_message", fields | ({"wished_url": ruling.wished} if ruling.wished else {}))
