@@ -43,6 +43,9 @@ class Configuration(Block):
     """Shows the CSMS its own values, and keeps the sampling interval short enough for us."""
 
     REVISES: ClassVar[frozenset[str]] = frozenset({"GetConfiguration", "GetVariables"})
+    claims_only = frozenset({"NotifyReport"})
+    called_only = frozenset({"BootNotification"})
+    observe_only = frozenset({"BootNotification", "Heartbeat", "StatusNotification"})
 
     def __init__(self, state: StationState, dialect: Dialect, policy: GuardPolicy) -> None:
         """What is shown in place of what is kept in `state`."""
@@ -123,8 +126,8 @@ class Configuration(Block):
         return []
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
-        """Asks as soon as the station may be called, once per connection and boot."""
-        if self._most_s is None or self._has_asked or not self._state.may_call:
+        """Asks soon after the station may be called, once per connection and boot."""
+        if self._most_s is None or self._has_asked or not self._state.may_call or call.action not in self.observe_only:
             return []
         self._has_asked = True
         return [self._own_call("Get", _Own.INTERVAL)]

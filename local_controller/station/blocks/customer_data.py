@@ -24,6 +24,9 @@ _MOST_REQUESTS: Final = 16  # whose reports may still come
 class CustomerData(Block):
     """Looks on and forgets."""
 
+    called_only = frozenset({"NotifyCustomerInformation"})
+    observe_only = frozenset({"CustomerInformation"})
+
     def __init__(self, state: StationState) -> None:
         """The drivers' identifiers in `state` are ours to forget."""
         self._state = state

@@ -85,6 +85,10 @@ class _Rest:
 class Guards(Block):
     """Keeps a station at the gateway. Every guarded message is noted, with its policy, never with its value."""
 
+    claims_only = frozenset({*_REFUSALS_16, *_REFUSALS_2X})
+    called_only = claims_only | {f"{action}-Signed" for action in (*_REFUSALS_16, *_REFUSALS_2X)}
+    observe_only = claims_only | {"GetInstalledCertificateIds", "CertificateSigned"}
+
     def __init__(self, state: StationState, dialect: Dialect, policy: GuardPolicy, doors: Callable[[], Doors]) -> None:
         """Keeps in `state` what outlives a connection. `doors` tells how our own are at that moment."""
         self._state = state

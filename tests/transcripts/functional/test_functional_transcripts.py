@@ -1,7 +1,7 @@
 """Each functional block as dialogues, through a proxy with all blocks: one for every action of every version.
 
 What the gateway asks the station meanwhile (its limits, its questions) is answered and left out: neither side of such a
-dialogue can tell.
+dialogue can tell. "# rewrites_to: <address>" in a dialogue is the policy of its site.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from local_controller.clock import Instant
 from local_controller.rpc import frame as rpc
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Effect, Peer, Send
+from local_controller.station.guard_policy import GuardPolicy, Policy
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import OcppVersion
 from tests.payloads import SENDS, actions, mistakes
@@ -63,7 +64,9 @@ class Obedient:
 
 @pytest.mark.parametrize("path", PARAMS)
 def test_dialogue(path: Path) -> None:
-    proxy, _ = station_proxy("CP-7", version_of(path), StationSettings(), ids=own_ids())
+    (url,) = header(path, "rewrites_to") or (None,)
+    guards = GuardPolicy() if url is None else GuardPolicy(network=Policy.REWRITE, public_url=url)
+    proxy, _ = station_proxy("CP-7", version_of(path), StationSettings(guards=guards), ids=own_ids())
     play_with(cast(StationProxy, Obedient(proxy)), path)
 
 
