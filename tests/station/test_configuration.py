@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,7 +38,10 @@ class Store:
         self.b = b
         self.values: dict[tuple[str, str, str], str] = {("", "", name): value for name, value in values.items()}
         self.verdict = "Accepted"
-        b.station |= {
+        b.station |= self.handlers()
+
+    def handlers(self) -> dict[str, Any]:
+        return {
             "ChangeConfiguration": self._change,
             "GetConfiguration": self._get,
             "SetVariables": self._set_variables,
@@ -405,6 +409,70 @@ def test_the_profile_by_which_a_station_is_connected_leads_here(bench: Any, vers
     after = bench(version, guards=REWRITING, known=b.smart.state)
     Store(after)
     assert after.from_csms("SetVariables", both)["setVariableResult"][0]["attributeStatus"] == "Accepted"
+
+
+# --- a cable ----------------------------------------------------------------------------------------------------------
+
+URLS = ("ws://a.example.com", "wss://b.example.com/ocpp/CP", f"{GATEWAY}/CP", "ws://a.example.com/x/")
+VALUES = {"url": URLS, "interval": ("0", "30", "60", "61", "900"), "other": ("true", "false")}
+KEYS = {"url": "CentralSystemURL", "interval": INTERVAL_KEY, "other": "LocalPreAuthorize"}
+OTHER = {"component": {"name": "AuthCtrlr"}, "variable": {"name": "LocalPreAuthorize"}}
+VARIABLES = {"url": URL, "interval": INTERVAL, "other": OTHER}
+WRITES = st.sampled_from([(name, value) for name, values in VALUES.items() for value in values])
+STEPS = st.one_of(
+    st.tuples(st.just("write"), st.lists(WRITES, min_size=1, max_size=3), st.sampled_from(["Accepted", "RebootRequired", "Rejected"])),
+    st.tuples(st.just("read"), st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4, unique=True)),
+    st.sampled_from([("boot",), ("reconnect",)]),
+)  # fmt: skip
+
+
+def written(version: OcppVersion, entries: list[tuple[str, str]]) -> list[tuple[str, dict[str, Any]]]:
+    if version is V16:
+        return [("ChangeConfiguration", {"key": KEYS[name], "value": value}) for name, value in entries]
+    data = [VARIABLES[name] | {"attributeValue": value} for name, value in dict(entries).items()]
+    return [("SetVariables", {"setVariableData": data})]
+
+
+def read(version: OcppVersion, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    if version is V16:
+        return [("GetConfiguration", {"key": [*(KEYS[name] for name in names), "org.example.unknown"]})]
+    return [("GetVariables", {"getVariableData": [VARIABLES[name] for name in names]})]
+
+
+@ALL
+@pytest.mark.requirement("LC-126", "LC-128")
+@given(steps=st.lists(STEPS, max_size=25))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_no_csms_can_tell_the_gateway_from_a_cable_by_its_configuration(
+    bench: Any, version: OcppVersion, steps: list[tuple[Any, ...]]
+) -> None:
+    """Whatever a CSMS writes and reads, it hears what the station alone would answer; the station never leaves."""
+    policy = GuardPolicy(network=Policy.REWRITE, sample_interval_s=60, public_url=GATEWAY)
+    cable = Store(SimpleNamespace(version=version, station={}))
+    b = bench(version, guards=policy)
+    store = Store(b)
+    for each in (cable, store):
+        each.values |= {(("", "", KEYS[n]) if version is V16 else place(VARIABLES[n])): VALUES[n][0] for n in VALUES}
+        each.values[("", "", KEYS["url"]) if version is V16 else place(URL)] = GATEWAY
+        each.interval = "900"
+    for step in steps:
+        match step:
+            case "write", entries, verdict:
+                cable.verdict = store.verdict = verdict
+                calls = written(version, entries)
+            case "read", names:
+                calls = read(version, names)
+            case _:
+                store.verdict = "Accepted"
+                b = bench(version, guards=policy, known=b.smart.state) if step == ("reconnect",) else b
+                store.b, calls = b, []
+                b.station |= store.handlers()
+                b.boot()
+        for action, payload in calls:
+            assert b.from_csms(action, payload) == cable.handlers()[action](payload)
+        urls = [value for value in store.values.values() if "://" in value]
+        assert [url for url in urls if not url.startswith(GATEWAY)] == []
+        assert len(b.smart.state.shown._values) <= 2
 
 
 # --- the memory -------------------------------------------------------------------------------------------------------
