@@ -63,6 +63,10 @@ class InstalledCertificates:
         if not types or any(map(is_csms_root, types)):
             self._csms_roots = {hash_ for type_, hash_ in told if is_csms_root(type_)}
 
+    def vouch_for(self, chain: OwnChain) -> bool | None:
+        """Whether the station has a root of a CSMS that signs what we show; None if it has not told its roots."""
+        return None if self._csms_roots is None else any(map(chain.needs, self._csms_roots))
+
     def are_harmless(self, hash_data: Any) -> bool:
         """Whether a certificate is known, and known to be no root of a CSMS."""
         hash_ = certificate_hash(hash_data)

@@ -65,17 +65,26 @@ class Doors:
     chain: OwnChain | None = None
 
     def serve(self, security_profile: str) -> bool:
-        """Whether a station with this security profile gets in (LC-133)."""
+        """Whether one of them takes stations with this security profile."""
         return _SERVED_BY.get(security_profile.strip()) in self.open
 
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """What a value is judged by: the station's identity, its network profiles that are known to lead here, our doors."""
+    """What a value is judged by: the station's identity, its network profiles that are known to lead here, our doors.
+
+    can_verify: whether the station has a root certificate for what we show; None if that is not known.
+    """
 
     identity: str
     slots: Collection[int]
     doors: Doors
+    can_verify: bool | None = None
+
+    def serves(self, security_profile: str) -> bool:
+        """Whether this station gets in with this security profile (LC-133)."""
+        needs_root = security_profile.strip() in {"2", "3"}
+        return self.doors.serve(security_profile) and not (needs_root and self.can_verify is False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +210,7 @@ class GuardPolicy:
         )
 
     def _security_profile(self, value: str, here: Here) -> Ruling:
-        action = Policy.PASS if here.doors.serve(value) else self.security_profile
+        action = Policy.PASS if here.serves(value) else self.security_profile
         return Ruling(Hazard.SECURITY_PROFILE, self.security_profile, action)
 
     def _identity(self, value: str, here: Here) -> Ruling | None:
@@ -228,7 +237,7 @@ class GuardPolicy:
 
 def _is_our_door(data: dict[str, Any], here: Here) -> bool:
     """Whether a profile leads here once its address does: no tunnel, no mobile network, no SOAP, a door we have."""
-    fits = data.get("ocppTransport", "JSON") == "JSON" and here.doors.serve(as_text(data.get("securityProfile")))
+    fits = data.get("ocppTransport", "JSON") == "JSON" and here.serves(as_text(data.get("securityProfile")))
     return fits and {"apn", "vpn"}.isdisjoint(data)
 
 

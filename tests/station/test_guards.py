@@ -517,6 +517,21 @@ def test_a_door_that_closed_meanwhile_does_not_count_any_more(bench: Any, versio
     assert set_security_profile(b, "2") == "Rejected"
 
 
+@ALL
+@pytest.mark.requirement("LC-133")
+def test_an_encrypted_door_is_none_to_a_station_that_has_no_root_to_verify_it_by(
+    bench: Any, version: OcppVersion
+) -> None:
+    chains = {serial: OwnChain(frozenset({certificate_hash(hashes(serial))}), bool) for serial in ("1", "2")}
+    for serial, heard in (("1", "Accepted"), ("2", "Rejected")):  # 1 is its root of a CSMS, 2 a root of something else
+        doors = Doors(frozenset({Door.PLAIN, Door.TLS}), chains[serial])
+        b = bench(version, doors=lambda doors=doors: doors)
+        assert set_security_profile(b, "2") == "Accepted", "nobody knows what it has"
+        tell_certificates(b)
+        assert set_security_profile(b, "2") == heard
+        assert set_security_profile(b, "1") == "Accepted"
+
+
 @V2X
 @pytest.mark.requirement("LC-133")
 def test_a_network_profile_with_a_security_profile_without_a_door_is_refused_whatever_its_address(

@@ -17,7 +17,7 @@ from local_controller.station.block import Block, BlockEffect, Forward, OwnCall,
 from local_controller.station.dialects.base import Dialect, Payload
 from local_controller.station.effects import Note, Peer
 from local_controller.station.guard_policy import GuardPolicy, Policy, as_text
-from local_controller.station.shown_values import Setting, ShownValues, is_actual, key, variable
+from local_controller.station.shown_values import Setting, is_actual, key, variable
 from local_controller.station.state import StationState
 from local_controller.station.words import OcppVersion
 
@@ -140,7 +140,7 @@ class Configuration(Block):
             before = self._read(answer.payload)
             return [] if before is None or not self._is_too_long(before) else [self._own_call("Set", _Shorter(before))]
         if isinstance(tag, _Shorter) and self._is_taken(answer.payload):
-            _remember(self._state.shown, self._setting, str(self._most_s), tag.before)
+            self._state.shown.write(self._setting, str(self._most_s), tag.before)
             return [Note("info", "sample_interval_set", {"before_s": tag.before, "now_s": self._most_s})]
         return []
 
@@ -183,8 +183,3 @@ class Configuration(Block):
         said = [answer, *(results if isinstance(results, list) else [])]
         words = [one.get("status") or one.get("attributeStatus") for one in said if isinstance(one, dict)]
         return any(word in {"Accepted", "RebootRequired"} for word in words)
-
-
-def _remember(shown: ShownValues, setting: Setting, real: str, before: str) -> None:
-    """What the CSMS saw until now it sees on; perhaps it saw another value than the station's already."""
-    shown.write(setting, real, shown.of(setting, before) or before)

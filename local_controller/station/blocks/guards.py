@@ -142,7 +142,9 @@ class Guards(Block):
         return None
 
     def _here(self) -> Here:
-        return Here(self._state.identity, self._state.slots_here, self._doors())
+        doors = self._doors()
+        can_verify = None if doors.chain is None else self._certificates.vouch_for(doors.chain)
+        return Here(self._state.identity, self._state.slots_here, doors, can_verify)
 
     def _variables(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """SetVariables: refused entries are answered here, the others go on; the answer has all of them in order."""
