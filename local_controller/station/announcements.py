@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 class PasswordChanged:
     """The CSMS gives the station a new password: from now on the station may use it or the old one (LC-132).
 
-    candidates: the bytes that the station may send, since some take the hexadecimal key of 1.6 for the password itself.
+    value: as the CSMS wrote it; which bytes a station makes of it is for whoever lets stations in.
     """
 
-    candidates: tuple[bytes, ...] = field(repr=False)
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

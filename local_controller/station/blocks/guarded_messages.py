@@ -52,29 +52,19 @@ def _write(setting: Setting, wished: str, ruling: Ruling | None) -> Write:
 def new_passwords(action: str | None, judged: Iterable[tuple[Any, Ruling | None]]) -> list[BlockEffect]:
     """The passwords in what passes; the station may use them as soon as it has them, answer or not (LC-132)."""
     found = [_password(action, entry, ruling) for entry, ruling in judged]
-    return [Tell(PasswordChanged(candidates)) for candidates in found if candidates]
+    return [Tell(PasswordChanged(password)) for password in found if password is not None]
 
 
-def _password(action: str | None, entry: Any, ruling: Ruling | None) -> tuple[bytes, ...]:
-    """What the station may send as its new password: 1.6 sets raw bytes as hexadecimal digits, 2.x text (A00.FR.205)."""
+def _password(action: str | None, entry: Any, ruling: Ruling | None) -> str | None:
+    """The new password in a message about one thing, or in an entry of a SetVariables."""
     if ruling is None or ruling.action is not Policy.PASS:
-        return ()
-    is_password = ruling.kind is Hazard.CREDENTIALS
+        return None
     match action, entry:
-        case "ChangeConfiguration", {"value": str(value)} if is_password:
-            return tuple(dict.fromkeys([*_unhexed(value), value.encode()]))
-        case "SetVariables", {"attributeValue": str(value)} if is_password:
-            return (value.encode(),)
         case "SetNetworkProfile", {"connectionData": {"basicAuthPassword": str(value)}}:
-            return (value.encode(),)
-    return ()
-
-
-def _unhexed(digits: str) -> list[bytes]:
-    try:
-        return [bytes.fromhex(digits)]
-    except ValueError:
-        return []
+            return value
+        case ("ChangeConfiguration", {"value": str(value)}) | ("SetVariables", {"attributeValue": str(value)}):
+            return value if ruling.kind is Hazard.CREDENTIALS else None
+    return None
 
 
 _STATION_CERTIFICATES: Final = frozenset({"", "chargingstationcertificate"})
