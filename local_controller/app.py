@@ -135,6 +135,7 @@ class LocalController:
             time_zone=ZoneInfo(self._config.site.time_zone),
             guards=_guards(self._config),
             questions=site_pace(len(self.topology.stations)),
+            is_traced=self._trace is not None,
         )
         before = self._charging.get(identity)
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)

@@ -29,6 +29,7 @@ class StationSettings:
     evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
     time_zone: what the station calls local time (K01.FR.90). unit: the only unit to use; None: find out.
     guards: what happens to messages that could take it away from the gateway. questions: when it is asked something.
+    is_traced: whether anybody wants to know the fate of each message.
     """
 
     evses: Sequence[int] = (1,)
@@ -39,6 +40,7 @@ class StationSettings:
     times: RelayTimes = field(default_factory=RelayTimes)
     guards: GuardPolicy = field(default_factory=GuardPolicy)
     questions: QuestionPace = field(default_factory=QuestionPace)
+    is_traced: bool = True
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -73,4 +75,4 @@ def station_proxy(
         OwnQuestions(state, spoken, settings.evses, settings.questions),
         smart_charging,
     )
-    return StationProxy(identity, version, blocks, ids, settings.times), smart_charging
+    return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), smart_charging

@@ -24,6 +24,7 @@ _ENDED_KEPT = 32  # some stations send their closing meter values after the end,
 class StationState:
     """One station. `transactions` is keyed by evse; `ended` are the latest ended ones.
 
+    revision: counts whatever happens to the transactions, so that who follows them sees whether there is anything new.
     registration: the CSMS's latest verdict on the station, whatever the connection; None if we have seen none.
     is_booting: it sent a BootNotification that is not answered yet.
     answered: a CALL of the station was answered normally since it connected or booted.
@@ -45,6 +46,7 @@ class StationState:
     csms_ahead_s: float = 0.0
     time_zone: tzinfo = UTC
     transactions: dict[int, Transaction] = field(default_factory=dict)
+    revision: int = 0
     ended: deque[str] = field(default_factory=lambda: deque(maxlen=_ENDED_KEPT))
     store: VirtualStore = field(default_factory=VirtualStore)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
@@ -85,4 +87,7 @@ class StationState:
 
     def transaction(self, transaction_id: str | None) -> Transaction | None:
         """The running transaction with this id."""
-        return next((t for t in self.transactions.values() if t.transaction_id == transaction_id), None)
+        for transaction in self.transactions.values():
+            if transaction.transaction_id == transaction_id:
+                return transaction
+        return None

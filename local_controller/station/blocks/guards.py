@@ -61,6 +61,10 @@ class _Rest:
 class Guards(Block):
     """Keeps a station at the gateway. Every guarded message is noted, with its policy, never with its value."""
 
+    claims_only = frozenset({*_REFUSALS_16, *_REFUSALS_2X})
+    called_only = claims_only | {f"{action}-Signed" for action in (*_REFUSALS_16, *_REFUSALS_2X)}
+    observe_only = frozenset({"GetInstalledCertificateIds", "SetNetworkProfile"})
+
     def __init__(self, identity: str, dialect: Dialect, policy: GuardPolicy) -> None:
         """`identity` is the station's, as at the end of its URL."""
         self._identity = identity

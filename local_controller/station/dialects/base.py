@@ -12,9 +12,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+import msgspec
+
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import ChargingProfile, Kind, Purpose
 from local_controller.profiles.units import RateUnit
+from local_controller.rpc.frame import Frame
 from local_controller.station.words import (
     ChargingState,
     ConnectorChanged,
@@ -48,8 +51,7 @@ class EventType(StrEnum):
     ENDED = "Ended"
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionEvent:
+class TransactionEvent(msgspec.Struct, frozen=True, gc=False):
     """What a message says about a transaction. `evse` and `id_token` are None where the message does not repeat them."""
 
     type: EventType
@@ -60,8 +62,7 @@ class TransactionEvent:
     charging_state: ChargingState | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MeterReport:
+class MeterReport(msgspec.Struct, frozen=True, gc=False):
     """The samples of one message in its order; `evse` and `transaction_id` as far as the message names them."""
 
     evse: int | None
@@ -195,6 +196,12 @@ class Dialect(Protocol):
 
     def meter_report(self, action: str, payload: Payload) -> MeterReport | None:
         """The samples in a CALL of the station."""
+
+    def transaction_event_of(self, call: Frame) -> TransactionEvent | None:
+        """The same as `transaction_event`, but quick where the message is in the standard's very form."""
+
+    def meter_report_of(self, call: Frame) -> MeterReport | None:
+        """The same as `meter_report`, but quick where the message is in the standard's very form."""
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:
         """NotifyEVChargingNeeds; the departure is in the station's clock."""

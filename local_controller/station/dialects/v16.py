@@ -10,6 +10,8 @@ from datetime import datetime
 
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
+from local_controller.rpc.frame import Frame
+from local_controller.station.dialects import strict
 from local_controller.station.dialects.base import (
     BootCall,
     EventType,
@@ -131,6 +133,19 @@ class V16:
             transaction_id=None if transaction_id is None else str(transaction_id),
             samples=tuple(sample for value in fields.children("meterValue") if (sample := _sample(value))),
         )
+
+    def transaction_event_of(self, call: Frame) -> TransactionEvent | None:
+        """StopTransaction.req and MeterValues.req."""
+        if call.action == "MeterValues" and (said := call.payload_as(strict.meter_values_16)) is not None:
+            return said.event
+        return None if call.action is None else self.transaction_event(call.action, call.payload)
+
+    def meter_report_of(self, call: Frame) -> MeterReport | None:
+        """MeterValues.req."""
+        if call.action != "MeterValues":
+            return None
+        said = call.payload_as(strict.meter_values_16)
+        return self.meter_report(call.action, call.payload) if said is None else said.report
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:  # noqa: ARG002 - 1.6 has no such message
         """1.6 knows no charging needs."""

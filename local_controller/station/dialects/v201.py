@@ -7,6 +7,8 @@ from typing import Any
 
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
+from local_controller.rpc.frame import Frame
+from local_controller.station.dialects import strict
 from local_controller.station.dialects.base import (
     BootCall,
     EventType,
@@ -112,6 +114,23 @@ class V201:
             return None
         evse, info = fields.child("evse"), fields.need_child("transactionInfo")
         return MeterReport(evse.integer("id") if evse else None, info.text("transactionId"), _samples(fields))
+
+    def transaction_event_of(self, call: Frame) -> TransactionEvent | None:
+        """TransactionEventRequest."""
+        if call.action != "TransactionEvent":
+            return None
+        said = call.payload_as(strict.transaction_event)
+        return self.transaction_event(call.action, call.payload) if said is None else said.event
+
+    def meter_report_of(self, call: Frame) -> MeterReport | None:
+        """MeterValuesRequest and TransactionEventRequest."""
+        if call.action == "TransactionEvent":
+            said = call.payload_as(strict.transaction_event)
+        elif call.action == "MeterValues":
+            said = call.payload_as(strict.meter_values)
+        else:
+            return None
+        return self.meter_report(call.action, call.payload) if said is None else said.report
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:
         """NotifyEVChargingNeedsRequest."""
