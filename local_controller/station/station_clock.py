@@ -22,11 +22,13 @@ SPAN_S = 60.0
 class StationClock:
     """What the latest time stamps of one station say. due_s: when the next one is wanted, in monotonic seconds."""
 
+    __slots__ = ("_is_wrong", "_old", "due_s")
+
     def __init__(self) -> None:
         """Before the CSMS has told its time there is nothing to compare with."""
         self.due_s = math.inf
         self._is_wrong = False
-        self._old: list[tuple[float, float]] = []  # the latest stamps, if all are old: heard at, ahead by (s)
+        self._old: tuple[tuple[float, float], ...] = ()  # the latest stamps, if all are old: heard at, ahead by (s)
 
     def csms_told_its_time(self) -> None:
         """The clock to compare with is known."""
@@ -36,10 +38,10 @@ class StationClock:
         """A stamp was so far ahead of the CSMS's clock: by how much the station's is, once when that is too much."""
         self.due_s = now_s
         if ahead_s >= -TOLERANCE_S:
-            self._old.clear()
+            self._old = ()
             self.due_s += LOOK_S
             return self._judged(ahead_s, is_wrong=ahead_s > TOLERANCE_S)
-        self._old = [*self._old[1 - STAMPS :], (now_s, ahead_s)]
+        self._old = (*self._old[1 - STAMPS :], (now_s, ahead_s))
         if len(self._old) < STAMPS or now_s - self._old[0][0] < SPAN_S:
             return None
         return self._judged(max(ahead_s for _, ahead_s in self._old), is_wrong=True)

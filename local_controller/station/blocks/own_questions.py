@@ -38,6 +38,7 @@ INSTALLING_S = 3600.0
 SITE_QUESTIONS_PER_S = 25.0
 """How many questions a whole site may be asked per second on average; after a power cut hardly ever twice that in one."""
 
+_ALL_IN_ONE = (0,)
 _CANNOT = frozenset({"NotImplemented", "NotSupported"})
 _TO_FIRMWARE = frozenset({"FirmwareStatusNotification", "SignedFirmwareStatusNotification"})
 _BUSY = frozenset({"Downloading", "Installing", "InstallRebooting"})
@@ -100,7 +101,7 @@ class OwnQuestions(Block):
         self._evses = tuple(evses)
         self._pace = pace
         self._delay_s = pace.delay_s(state.identity)
-        self._reads: list[Payload] = []
+        self._reads: tuple[int, ...] = ()  # which of the dialect's questions are still to be asked
         self._said = StatedCapability()
         self._open: Question | None = None
         self._due_s: float | None = None
@@ -139,12 +140,12 @@ class OwnQuestions(Block):
         return self._stop()
 
     def _plan(self, now: Instant) -> None:
-        self._reads, self._said = self._dialect.capability_questions()[:1], StatedCapability()
+        self._reads, self._said = _ALL_IN_ONE, StatedCapability()
         self._due_s = now.monotonic_s + self._delay_s
 
     def _stop(self) -> list[BlockEffect]:
         """Forgets what was to be asked; an answer that still comes is of no use."""
-        self._reads.clear()
+        self._reads = ()
         given_up, self._open, self._due_s = self._open, None, None
         return [] if given_up is None else [Withdraw(Peer.STATION, given_up)]
 
@@ -190,7 +191,7 @@ class OwnQuestions(Block):
     def _asked(self, question: Question, now: Instant) -> tuple[str, Payload]:
         """Action and payload; a message that the station is asked for is not asked for again soon."""
         if question.topic is Topic.CAPABILITY:
-            return self._dialect.capability_read, self._reads[0]
+            return self._dialect.capability_read, self._dialect.capability_questions()[self._reads[0]]
         self._state.asked_s[question.topic, question.evse] = now.monotonic_s
         if question.topic is Topic.SAMPLE:
             return "TriggerMessage", self._dialect.ask_for_sample(question.evse)
@@ -232,10 +233,10 @@ class OwnQuestions(Block):
 
     def _was_read(self, answer: Frame) -> None:
         """A station may refuse to tell several values at a time (GetConfigurationMaxKeys, ItemsPerMessage; LC-127)."""
-        whole, *singly = self._dialect.capability_questions()
-        read = self._reads.pop(0)
+        is_first, self._reads = self._reads == _ALL_IN_ONE, self._reads[1:]
         if answer.is_error:
-            self._reads += singly if read == whole and answer.error_code not in _CANNOT else []
+            if is_first and answer.error_code not in _CANNOT:
+                self._reads = tuple(range(1, len(self._dialect.capability_questions())))
             return
         self._said = self._said.and_also(self._dialect.capability_answer(answer.payload))
         self._state.capability = self._state.capability.stated(self._said)
