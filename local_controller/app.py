@@ -47,6 +47,7 @@ from local_controller.station.announcements import (
     PasswordChanged,
 )
 from local_controller.station.block import BlockEffect
+from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Fact
@@ -140,6 +141,8 @@ class LocalController:
             unit=None if station.unit is None else RateUnit(station.unit),
             time_zone=ZoneInfo(self._config.site.time_zone),
             guards=_guards(self._config),
+            questions=site_pace(len(self.topology.stations)),
+            is_traced=self._trace is not None,
         )
         before = self._charging.get(identity)
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)

@@ -6,9 +6,10 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, order=True)
-class Instant:
+
+class Instant(msgspec.Struct, frozen=True, order=True, gc=False):
     """A moment on two clocks: ages and deadlines use `monotonic_s`, only timestamps in messages use `utc`.
 
     A jump of the wall clock therefore never ages an input (grid-and-safety goal G21).

@@ -112,7 +112,7 @@ class Pairing:
                 if record.detail == CLAIMED:
                     self._claimed.add(key, record)
                 return Event(record, True, False, GATEWAY)
-            case Fate.DISCARDED:
+            case Fate.DISCARDED | Fate.REFUSED:
                 original = self._waiting.take(key) if record.action else None
                 self._refused[record.identity, record.message_id] = record.sender
                 return Event(record, original is None, False, GATEWAY, original)

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
+
 from local_controller.rpc.frame import Frame
 
 Origin = TypeVar("Origin")
@@ -22,8 +24,7 @@ QUEUE_LIMIT_CHARS = 16 * 1024 * 1024  # of all waiting texts: two messages of th
 LATE_LIMIT = 8  # timed-out CALLs remembered per leg: four minutes of a silent peer at 30 s each
 
 
-@dataclass(slots=True, eq=False)
-class Call(Generic[Origin]):
+class Call(msgspec.Struct, Generic[Origin], eq=False, gc=False):
     """A CALL that waits for its slot or for its answer.
 
     urgency: lower goes first; first in, first out among equals. timeout_s: from sending to giving the slot away.
@@ -59,34 +60,45 @@ class RpcConnection(Generic[Origin]):
         """
         self.own_budget_s = own_budget_s
         self.in_flight: Call[Origin] | None = None
-        self._waiting: dict[int, deque[Call[Origin]]] = {}  # by urgency; no empty queues
+        self.due_s = math.inf
+        """When `expire` has something to do, in monotonic seconds."""
+        self.waiting: dict[int, deque[Call[Origin]]] = {}  # for the slot, by urgency; no empty queues
         self._late: deque[Call[Origin]] = deque(maxlen=LATE_LIMIT)
         self._held_up_s = 0.0
 
     # --- sending -------------------------------------------------------------------------------------------------
 
+    def take_slot(self, call: Call[Origin]) -> bool:
+        """Lets `call` have the slot at once; False, and no change, unless it is free and nobody waits for it."""
+        if self.in_flight is not None or self.waiting:
+            return False
+        self.in_flight = call
+        self.due_s = call.since_s + call.timeout_s
+        if call.patience_s is not None:
+            self._held_up_s = 0.0
+        return True
+
     def submit(self, call: Call[Origin]) -> bool:
         """Lets `call` wait for its slot; False, and no change, when too much is waiting already (LC-031)."""
-        queue = self._waiting.get(call.urgency, deque())
+        queue = self.waiting.get(call.urgency, deque())
         if len(queue) >= QUEUE_LIMIT or self._waiting_chars() + len(call.frame.text) > QUEUE_LIMIT_CHARS:
             return False
         queue.append(call)
-        self._waiting[call.urgency] = queue
+        self.waiting[call.urgency] = queue
+        self._look_ahead()
         return True
 
     def next_to_send(self, now_s: float) -> Call[Origin] | None:
         """Moves the next CALL into the free slot; the caller writes it to the wire. None: nothing may go now."""
-        if self.in_flight or not self._waiting:
+        if self.in_flight or not self.waiting:
             return None
         urgency = self._next_urgency()
-        queue = self._waiting[urgency]
+        queue = self.waiting[urgency]
         call = queue.popleft()
         if not queue:
-            del self._waiting[urgency]
-        if call.patience_s is not None:
-            self._held_up_s = 0.0
+            del self.waiting[urgency]
         call.since_s = now_s
-        self.in_flight = call
+        self._occupy(call)
         return call
 
     def withdraw(self, wanted: Callable[[Origin], bool]) -> list[Call[Origin]]:
@@ -100,8 +112,13 @@ class RpcConnection(Generic[Origin]):
 
         Ids that are in use twice (a peer may retry under the same id) are answered present one first, then oldest.
         """
-        if self.in_flight is not None and self.in_flight.frame.message_id == message_id:
-            return self._free_slot(self.in_flight, now_s), False
+        call = self.in_flight
+        if call is not None and call.frame.message_id == message_id:
+            if self.waiting or call.patience_s is None:
+                self._free_slot(call, now_s)
+            else:
+                self.in_flight, self.due_s = None, math.inf
+            return call, False
         for call in self._late:
             if call.frame.message_id == message_id:
                 self._late.remove(call)
@@ -112,7 +129,8 @@ class RpcConnection(Generic[Origin]):
         """Gives up what is overdue at `now_s`."""
         timed_out = None
         if self.in_flight is not None and self.in_flight.since_s + self.in_flight.timeout_s <= now_s:
-            timed_out = self._free_slot(self.in_flight, now_s)
+            timed_out = self.in_flight
+            self._free_slot(timed_out, now_s)
             self._late.append(timed_out)
             if timed_out.patience_s is None:
                 self._held_up_s = self.own_budget_s
@@ -122,16 +140,14 @@ class RpcConnection(Generic[Origin]):
         """The connection is over: all CALLs that will never be answered, the one on the wire first."""
         unanswered = [self.in_flight] if self.in_flight else []
         self.in_flight = None
+        self.due_s = math.inf
         self._late.clear()
         return unanswered + self._remove(lambda _: True)
 
     @property
     def deadline(self) -> float | None:
-        """When `expire` has something to do, in monotonic seconds."""
-        earliest_s = self.in_flight.since_s + self.in_flight.timeout_s if self.in_flight else math.inf
-        for queue in self._waiting.values():
-            earliest_s = min(earliest_s, _too_old_at_s(queue[0]))
-        return None if earliest_s == math.inf else earliest_s
+        """When `expire` has something to do, in monotonic seconds; None for never."""
+        return None if self.due_s == math.inf else self.due_s
 
     def mentioned(self, text: str) -> list[Call[Origin]]:
         """The CALLs, sent and perhaps still to be answered, whose id stands somewhere in `text`."""
@@ -143,26 +159,44 @@ class RpcConnection(Generic[Origin]):
     def _next_urgency(self) -> int:
         """Whose turn it is: the most urgent, unless a foreign CALL was held up long enough."""
         if self._held_up_s >= self.own_budget_s:
-            return min(self._waiting, key=lambda urgency: (self._waiting[urgency][0].patience_s is None, urgency))
-        return min(self._waiting)
+            return min(self.waiting, key=lambda urgency: (self.waiting[urgency][0].patience_s is None, urgency))
+        return min(self.waiting)
 
-    def _free_slot(self, call: Call[Origin], now_s: float) -> Call[Origin]:
+    def _occupy(self, call: Call[Origin]) -> None:
+        """Puts a CALL whose `since_s` is now into the slot."""
+        if call.patience_s is not None:
+            self._held_up_s = 0.0
+        self.in_flight = call
+        self.due_s = call.since_s + call.timeout_s
+        if self.waiting:
+            self._look_ahead()
+
+    def _free_slot(self, call: Call[Origin], now_s: float) -> None:
         """Empties the slot, and keeps account of how long an own CALL in it held up the oldest foreign one."""
         self.in_flight = None
+        self.due_s = math.inf
+        if self.waiting:
+            self._look_ahead()
         if call.patience_s is None:
-            held_up = [queue[0].since_s for queue in self._waiting.values() if queue[0].patience_s is not None]
+            held_up = [queue[0].since_s for queue in self.waiting.values() if queue[0].patience_s is not None]
             self._held_up_s += now_s - max(call.since_s, min(held_up, default=now_s))
-        return call
+
+    def _look_ahead(self) -> None:
+        """Finds out when `expire` has something to do."""
+        self.due_s = math.inf if self.in_flight is None else self.in_flight.since_s + self.in_flight.timeout_s
+        for queue in self.waiting.values():
+            self.due_s = min(self.due_s, _too_old_at_s(queue[0]))
 
     def _remove(self, wanted: Callable[[Call[Origin]], bool]) -> list[Call[Origin]]:
-        removed = [call for _, queue in sorted(self._waiting.items()) for call in queue if wanted(call)]
+        removed = [call for _, queue in sorted(self.waiting.items()) for call in queue if wanted(call)]
         if removed:
-            kept = {urgency: deque(c for c in queue if not wanted(c)) for urgency, queue in self._waiting.items()}
-            self._waiting = {urgency: queue for urgency, queue in kept.items() if queue}
+            kept = {urgency: deque(c for c in queue if not wanted(c)) for urgency, queue in self.waiting.items()}
+            self.waiting = {urgency: queue for urgency, queue in kept.items() if queue}
+            self._look_ahead()
         return removed
 
     def _waiting_chars(self) -> int:
-        return sum(len(call.frame.text) for queue in self._waiting.values() for call in queue)
+        return sum(len(call.frame.text) for queue in self.waiting.values() for call in queue)
 
 
 def _too_old_at_s(call: Call[Origin]) -> float:

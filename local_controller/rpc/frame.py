@@ -6,9 +6,9 @@ Part 4 ch. 4. Only the envelope is read on arrival; `text` is what is relayed, n
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -25,6 +25,8 @@ class MessageType(IntEnum):
     CALLRESULTERROR = 5
     SEND = 6
 
+    __hash__ = int.__hash__  # that of Enum is written in Python
+
 
 CALL, CALLRESULT, CALLERROR, CALLRESULTERROR, SEND = MessageType
 _KNOWN = frozenset(MessageType)
@@ -33,8 +35,31 @@ _ERRORS = frozenset({CALLERROR, CALLRESULTERROR})
 _NULL = msgspec.Raw(b"null")
 
 
+class _Call(msgspec.Struct, array_like=True, gc=False, tag=2):
+    """A CALL as the standard has it."""
+
+    message_id: str
+    action: str
+    payload: msgspec.Raw
+
+
+class _Send(msgspec.Struct, array_like=True, gc=False, tag=6):
+    """A SEND as the standard has it."""
+
+    message_id: str
+    action: str
+    payload: msgspec.Raw
+
+
+class _Result(msgspec.Struct, array_like=True, gc=False, tag=3):
+    """A CALLRESULT as the standard has it."""
+
+    message_id: str
+    payload: msgspec.Raw
+
+
 class _Envelope(msgspec.Struct, array_like=True, gc=False):
-    """The elements of the array; what they mean depends on the first. Elements beyond the fifth are ignored."""
+    """The elements of any array; what they mean depends on the first. Elements beyond the fifth are ignored."""
 
     message_type: int
     message_id: str
@@ -43,12 +68,15 @@ class _Envelope(msgspec.Struct, array_like=True, gc=False):
     fifth: msgspec.Raw = _NULL
 
 
+_decode_usual = msgspec.json.Decoder(_Call | _Result | _Send).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_str = msgspec.json.Decoder(str).decode
+_REFUSED = (ValueError, RecursionError)  # what msgspec raises for a text that it cannot read
+
+_T = TypeVar("_T")
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(msgspec.Struct, eq=False, gc=False):
     """One message of a peer. Treat it as immutable: it is shared by everybody who looks at it.
 
     text: exactly as received (or as built here). message_type: a `MessageType` or a number unknown to us.
@@ -59,8 +87,16 @@ class Frame:
     message_type: int
     message_id: str
     action: str | None = None
-    _parts: tuple[bytes | msgspec.Raw, ...] = field(default=(), compare=False, repr=False)
-    _payload: dict[str, Any] | None = field(default=None, compare=False, repr=False)
+    _raw: msgspec.Raw = _NULL  # of CALL, SEND and answers that came from a peer
+    _payload: dict[str, Any] | None = None
+    _reader: Any = None
+    _read: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same text; all else follows from it."""
+        return isinstance(other, Frame) and self.text == other.text
+
+    __hash__ = None  # type: ignore[assignment]  # it remembers what was read of it
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -69,8 +105,22 @@ class Frame:
         Raises PayloadError when it is no JSON object.
         """
         if self._payload is None:
-            self._payload = _load_object(self, self._parts[0] if self._parts and not self.is_error else b"null")
+            self._payload = {} if self.is_error else _load_object(self, self._raw)
         return self._payload
+
+    def payload_as(self, reader: Callable[[msgspec.Raw], _T]) -> _T | None:
+        """What `reader` makes of the payload; None if it refuses with a ValueError, as decoders of msgspec do.
+
+        Read once for all who ask.
+        """
+        if self._reader is not reader:
+            self._reader = reader
+            try:
+                self._read = reader(self._raw)
+            except (ValueError, OverflowError, RecursionError):
+                self._read = None
+        read: _T | None = self._read
+        return read
 
     @property
     def is_error(self) -> bool:
@@ -80,17 +130,17 @@ class Frame:
     @property
     def error_code(self) -> str | None:
         """The code of CALLERROR and CALLRESULTERROR as the peer spelt it (LC-028), else None."""
-        return _text_of(self._parts[0]) if self.is_error else None
+        return _text_of(_envelope(self.text).third) if self.is_error else None
 
     @property
     def error_description(self) -> str | None:
         """The description of CALLERROR and CALLRESULTERROR, else None."""
-        return _text_of(self._parts[1]) if self.is_error else None
+        return _text_of(_envelope(self.text).fourth) if self.is_error else None
 
     @property
     def details(self) -> dict[str, Any]:
         """The details of CALLERROR and CALLRESULTERROR, else {}. Raises PayloadError when they are no JSON object."""
-        return _load_object(self, self._parts[2]) if self.is_error else {}
+        return _load_object(self, _envelope(self.text).fifth) if self.is_error else {}
 
 
 def parse(text: str) -> Frame:
@@ -99,20 +149,22 @@ def parse(text: str) -> Frame:
     Tolerant where that harms nobody: blanks, a missing payload, surplus elements, unknown message types.
     """
     try:
-        envelope = _decode_envelope(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        envelope = _envelope_the_slow_way(text)
-    return _frame(text, envelope)
+        usual = _decode_usual(text)
+    except _REFUSED:
+        return _frame(text, _envelope(text))
+    if isinstance(usual, _Call):
+        return Frame(text, CALL, usual.message_id, usual.action, usual.payload)
+    if isinstance(usual, _Result):
+        return Frame(text, CALLRESULT, usual.message_id, None, usual.payload)
+    return Frame(text, SEND, usual.message_id, usual.action, usual.payload)
 
 
 def _frame(text: str, envelope: _Envelope) -> Frame:
     """Gives the elements of the envelope their meaning."""
     message_type, message_id = envelope.message_type, envelope.message_id
     if message_type in _WITH_ACTION:
-        return Frame(text, message_type, message_id, _action(envelope), (envelope.fourth,))
-    if message_type in _ERRORS:
-        return Frame(text, message_type, message_id, None, (envelope.third, envelope.fourth, envelope.fifth))
-    return Frame(text, message_type, message_id, None, (envelope.third,))
+        return Frame(text, message_type, message_id, _action(envelope), envelope.fourth)
+    return Frame(text, message_type, message_id, None, envelope.third)
 
 
 def _action(envelope: _Envelope) -> str:
@@ -123,6 +175,13 @@ def _action(envelope: _Envelope) -> str:
         if isinstance(action, str):
             return action
         raise FrameError("the action is no string", envelope.message_id) from None
+
+
+def _envelope(text: str) -> _Envelope:
+    try:
+        return _decode_envelope(text)
+    except _REFUSED:
+        return _envelope_the_slow_way(text)
 
 
 def _envelope_the_slow_way(text: str) -> _Envelope:
@@ -154,7 +213,7 @@ def result(message_id: str, payload: dict[str, Any]) -> Frame:
 def error(message_id: str, code: str, description: str, details: dict[str, Any] | None = None) -> Frame:
     """Our CALLERROR to the CALL `message_id`; the description is cut at 255 characters (Part 4 §4.2.3)."""
     elements = [CALLERROR, message_id, code, description[:255], details or {}]
-    return Frame(_dump(elements).decode(), CALLERROR, message_id, None, tuple(_dump(part) for part in elements[2:]))
+    return Frame(_dump(elements).decode(), CALLERROR, message_id)
 
 
 def altered(frame: Frame, payload: dict[str, Any]) -> Frame:
@@ -163,12 +222,12 @@ def altered(frame: Frame, payload: dict[str, Any]) -> Frame:
         text = rewritten(frame.text, 2 if frame.action is None else 3, payload)
     except (ValueError, IndexError, RecursionError):
         return _built(frame.message_type, frame.message_id, frame.action, payload)
-    return Frame(text, frame.message_type, frame.message_id, frame.action, (), payload)
+    return Frame(text, frame.message_type, frame.message_id, frame.action, _NULL, payload)
 
 
 def _built(message_type: int, message_id: str, action: str | None, payload: dict[str, Any]) -> Frame:
     head = [message_type, message_id] if action is None else [message_type, message_id, action]
-    return Frame(_dump([*head, payload]).decode(), message_type, message_id, action, (), payload)
+    return Frame(_dump([*head, payload]).decode(), message_type, message_id, action, _NULL, payload)
 
 
 def _dump(value: Any) -> bytes:
@@ -184,7 +243,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _load_object(frame: Frame, part: bytes | msgspec.Raw) -> dict[str, Any]:
+def _load_object(frame: Frame, part: msgspec.Raw) -> dict[str, Any]:
     where = frame.action or f"answer {frame.message_id}"
     try:
         value = _loads(bytes(part))
@@ -197,7 +256,7 @@ def _load_object(frame: Frame, part: bytes | msgspec.Raw) -> dict[str, Any]:
     return value
 
 
-def _text_of(part: bytes | msgspec.Raw) -> str | None:
+def _text_of(part: msgspec.Raw) -> str | None:
     """A string, or None where the peer sent something else."""
     try:
         value = _loads(bytes(part))

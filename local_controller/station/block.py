@@ -7,9 +7,10 @@ exception.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
@@ -83,8 +84,25 @@ class Withdraw:
 BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Tell | Note
 
 
+Wanted = Sequence[BlockEffect]
+
+UNCHANGED: Final[tuple[()]] = ()
+"""Answer of a block that has nothing to do and in which nothing has changed, so that its `deadline` stands as well.
+
+`[]` says the first only; it is always right, and costs a look at the deadline for each message.
+"""
+
+
 class Block:
-    """A block that understands nothing. Methods may raise PayloadError: the message is relayed all the same (LC-020)."""
+    """A block that understands nothing. Methods may raise PayloadError: the message is relayed all the same (LC-020).
+
+    claims_only, called_only, observe_only: the actions, as in the CALL, that the method of this name is asked about;
+    None for all of them. A method that a block does not override costs nothing, nor does an action that it does not name.
+    """
+
+    claims_only: ClassVar[Collection[str] | None] = None
+    called_only: ClassVar[Collection[str] | None] = None
+    observe_only: ClassVar[Collection[str] | None] = None
 
     REVISES: ClassVar[frozenset[str]] = frozenset()
     """Actions whose answers `revise` may change."""
@@ -94,20 +112,20 @@ class Block:
         """When `expire` wants to be called, in `Instant.monotonic_s`; None for never."""
         return None
 
-    def connected(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - an overridable default
+    def connected(self, now: Instant) -> Wanted:  # noqa: ARG002 - an overridable default
         """Both legs are up."""
-        return []
+        return UNCHANGED
 
-    def claims(self, sender: Peer, frame: Frame, now: Instant) -> list[BlockEffect] | None:  # noqa: ARG002 - as above
+    def claims(self, sender: Peer, frame: Frame, now: Instant) -> Wanted | None:  # noqa: ARG002 - as above
         """None: not mine, relay it. Otherwise this block answers the CALL, now or later (Answer, AnswerError, Forward).
 
         Asked for CALLs only, block by block in order; the first claim wins. Never asked for `X-Signed` (LC-034).
         """
         return None
 
-    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+    def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """A CALL or SEND of `sender` is being relayed; its answer, if any, will be shown to `observe`."""
-        return []
+        return UNCHANGED
 
     def revise(self, sender: Peer, call: Frame, answer: Frame, now: Instant) -> dict[str, Any] | None:  # noqa: ARG002 - as above
         """What the CALLRESULT to a relayed CALL of `sender` says instead, for actions in REVISES. None: as it is.
@@ -116,25 +134,25 @@ class Block:
         """
         return None
 
-    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """A relayed CALL of `sender` was answered; the answer has been relayed.
 
         None: timed out, discarded unsent or connection lost. After a time-out a late answer may still be shown.
         """
-        return []
+        return UNCHANGED
 
-    def sent(self, tag: Any, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+    def sent(self, tag: Any, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """The OwnCall with this tag went out on the wire. Ignore the tags of other blocks."""
-        return []
+        return UNCHANGED
 
-    def answered(self, tag: Any, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+    def answered(self, tag: Any, answer: Frame | None, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """The OwnCall with this tag was answered. None: timed out, or never sent. Ignore the tags of other blocks."""
-        return []
+        return UNCHANGED
 
-    def expire(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+    def expire(self, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """Your deadline has passed."""
-        return []
+        return UNCHANGED
 
-    def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
+    def closed(self, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """The connection is over: from now on only Tell and Note are carried out, all else is dropped."""
-        return []
+        return UNCHANGED

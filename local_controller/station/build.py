@@ -12,6 +12,7 @@ from local_controller.station.blocks.configuration import Configuration
 from local_controller.station.blocks.customer_data import CustomerData
 from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
+from local_controller.station.blocks.own_questions import OwnQuestions, QuestionPace
 from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.transactions import Transactions
@@ -30,7 +31,8 @@ class StationSettings:
     evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
     time_zone: what the station calls local time (K01.FR.90). unit: the only unit to use; None: find out.
     guards: what happens to messages that could take it away from the gateway. doors: how our own doors are at the
-    moment; None: as `guards.public_url` says.
+    moment; None: as `guards.public_url` says. questions: when it is asked something. is_traced: whether anybody wants to
+    know the fate of each message.
     """
 
     evses: Sequence[int] = (1,)
@@ -41,6 +43,8 @@ class StationSettings:
     times: RelayTimes = field(default_factory=RelayTimes)
     guards: GuardPolicy = field(default_factory=GuardPolicy)
     doors: Callable[[], Doors] | None = None
+    questions: QuestionPace = field(default_factory=QuestionPace)
+    is_traced: bool = True
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -70,10 +74,11 @@ def station_proxy(
         Guards(state, spoken, settings.guards, settings.doors or settings.guards.doors),
         Provisioning(state, spoken, settings.quirks),
         Configuration(state, spoken, settings.guards),
-        Availability(spoken),
+        Availability(state, spoken),
         Transactions(state, spoken, settings.evses),
         Metering(state, spoken),
         CustomerData(state),
+        OwnQuestions(state, spoken, settings.evses, settings.questions),
         smart_charging,
     )
-    return StationProxy(identity, version, blocks, ids, settings.times), smart_charging
+    return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), smart_charging

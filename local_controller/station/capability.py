@@ -40,8 +40,10 @@ class Rung:
 class Capability:
     """What we believe about a station: actuators and units in the order of trying.
 
+    sample_s: how often it says that it sends meter values during a transaction; 0 for never, None if it did not say.
     learnt: where the belief comes from: "default", "site file", "quirk: …", "stated" or "accepted".
     proven: what the station has accepted before.
+    untriggered: messages that it does not send when asked to, since its last boot.
     """
 
     actuators: tuple[Actuator, ...] = (Actuator.TX_PROFILE, Actuator.TX_DEFAULT)
@@ -49,8 +51,10 @@ class Capability:
     unit_is_proven: bool = False
     max_stack_level: int | None = None
     max_periods: int = PERIODS_UNTIL_KNOWN
+    sample_s: int | None = None
     learnt: str = "default"
     proven: frozenset[Rung] = frozenset()
+    untriggered: frozenset[str] = frozenset()
 
     def working_rungs(self) -> tuple[Rung, ...]:
         """How to limit a transaction, best guess first. A unit that has worked is tried with every actuator first."""
@@ -87,10 +91,19 @@ class Capability:
             self,
             max_stack_level=said.max_stack_level,
             max_periods=max(1, min(said.max_periods or PERIODS_UNTIL_KNOWN, PERIODS_EVER)),
+            sample_s=said.sample_s,
         )
         if self.only_unit is None and said.units is not None and len(said.units) == 1:
             return known.with_unit(next(iter(said.units)), "stated")
         return known
+
+    def refusing_to_send(self, *messages: str) -> Capability:
+        """The station does not send these when asked to."""
+        return replace(self, untriggered=self.untriggered | {*messages})
+
+    def booted(self) -> Capability:
+        """With other firmware it may do what it refused before."""
+        return replace(self, untriggered=frozenset())
 
     def accepted(self, rung: Rung, *, is_floor: bool) -> Capability:
         """The station took a profile this way; a floor says nothing about the actuator."""

@@ -1,10 +1,15 @@
-"""What can a StationProxy ask of its shell? Effects are values; the driver carries them out in order."""
+"""What can a StationProxy ask of its shell? Effects are values; the driver carries them out in order.
+
+What is made for every message is a Struct of msgspec, which is made five times as fast as a frozen dataclass.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.station import words
@@ -16,6 +21,8 @@ class Peer(StrEnum):
 
     STATION = "station"
     CSMS = "csms"
+
+    __hash__ = str.__hash__  # that of Enum is written in Python
 
     @property
     def other(self) -> Peer:
@@ -32,10 +39,10 @@ class Fate(StrEnum):
     INJECTED = "injected"  # written by the gateway
     QUEUED = "queued"  # waits for its slot
     DISCARDED = "discarded"  # too old to be executed, or an answer that nobody asked for
+    REFUSED = "refused"  # answered here with an error: too much is waiting, or a guard forbids it
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Write this text to the peer's socket as one WebSocket text message."""
 
     peer: Peer
@@ -77,8 +84,7 @@ class CsmsLimitChanged:
 Fact = StationFact | CsmsLimitChanged | Announcement
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(msgspec.Struct, frozen=True, gc=False):
     """A fact that the site must know, or an announcement to others."""
 
     fact: Fact
@@ -93,8 +99,7 @@ class Note:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(msgspec.Struct, frozen=True, gc=False):
     """One frame's fate, for the trace."""
 
     sender: Peer | None  # None: the gateway itself

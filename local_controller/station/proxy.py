@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from local_controller.clock import Instant
 from local_controller.errors import FrameError, PayloadError
 from local_controller.rpc import frame as rpc
 from local_controller.rpc.connection import Call, RpcConnection
-from local_controller.rpc.frame import Frame, MessageType
+from local_controller.rpc.frame import CALL, CALLERROR, CALLRESULT, CALLRESULTERROR, SEND, Frame
 from local_controller.station.block import (
+    UNCHANGED,
     Answer,
     AnswerError,
     Block,
@@ -25,6 +27,7 @@ from local_controller.station.block import (
     Forward,
     OwnCall,
     Urgency,
+    Wanted,
     Withdraw,
 )
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
@@ -34,6 +37,9 @@ CLAIMED_LIMIT = 64  # claimed CALLs of one peer that may await our answer; as ma
 CLAIMED_S = 120.0  # after so long nobody waits for our answer any more
 STRAYS_LIMIT = 16  # unreadable messages whose error answer we let pass
 ANSWERED_LIMIT = 16  # CALLs we answered ourselves, whose CALLRESULTERROR is therefore ours
+_NEVER_S = math.inf
+_FOREIGN = Urgency.FOREIGN
+NOTED = 10  # so many faults of a kind are noted one by one, then the 16th, the 32nd ...
 _LEGAL_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})  # RFC 6455 §7.4, IANA; besides 3000..4999
 
 
@@ -53,11 +59,11 @@ def own_id() -> str:
     return f"LC{uuid.uuid4().hex}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Relayed:
-    """The origin of a foreign CALL: who sent it, and whether a block changed it."""
+    """The origin of a foreign CALL: the leg it came from, and whether a block changed it."""
 
-    sender: Peer
+    sender: _Leg
     fate: Fate
 
 
@@ -67,36 +73,89 @@ _Origin = _Relayed | OwnCall
 class _Leg:
     """What we remember of one of the two connections, named after the peer at its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
         self.calls: RpcConnection[_Origin] = RpcConnection()  # towards this peer
         self.claimed: deque[tuple[str, float]] = deque()  # ids of this peer's CALLs that a block has to answer, since
         self.answered: deque[str] = deque(maxlen=ANSWERED_LIMIT)  # ids of this peer's CALLs that a block has answered
         self.strays: deque[str] = deque(maxlen=STRAYS_LIMIT)  # ids this peer may answer with an error (LC-029)
+        self.passed, self.altered = _Relayed(self, Fate.PASSED), _Relayed(self, Fate.ALTERED)
+        self.other: _Leg
+
+
+def _legs() -> dict[Peer, _Leg]:
+    station, csms = _Leg(Peer.STATION), _Leg(Peer.CSMS)
+    station.other, csms.other = csms, station
+    return {Peer.STATION: station, Peer.CSMS: csms}
+
+
+_Method = Callable[..., Any]
+_Asked = tuple[tuple[_Method, bool], ...]
+"""A method of each block that is to be asked, and whether this block may have a deadline."""
+
+
+class _Audience:
+    """Which blocks are asked by one of their methods about a message, by its action?"""
+
+    def __init__(self, blocks: Sequence[Block], method: str) -> None:
+        """Those that override `method`, each for the actions that it names; the order is that of the blocks."""
+        chosen = [
+            (block, getattr(block, f"{method}_only"))
+            for block in blocks
+            if getattr(type(block), method) is not getattr(Block, method)
+        ]
+        named = {action for _, only in chosen for action in only or ()}
+        self.of_rest = self._of(method, (block for block, only in chosen if only is None))
+        """Those who are asked about an action that nobody names."""
+        self.of: Mapping[str | None, _Asked] = {
+            action: self._of(method, (block for block, only in chosen if only is None or action in only))
+            for action in named
+        }
+
+    @staticmethod
+    def _of(method: str, blocks: Iterable[Block]) -> _Asked:
+        return tuple((getattr(block, method), _has_deadline(block)) for block in blocks)
 
 
 class StationProxy:
-    """One station as its CSMS sees it, and the CSMS as its station sees it."""
+    """One station as its CSMS sees it, and the CSMS as its station sees it.
 
-    def __init__(
+    faults: how often a peer did what it should not, by the event of the note; not each one is noted (LC-020).
+    """
+
+    def __init__(  # noqa: PLR0913 - who it is, and five decisions of who puts it together
         self,
         identity: str,
         version: OcppVersion,
         blocks: Sequence[Block],
         ids: Callable[[], str] = own_id,
         times: RelayTimes = RelayTimes(),
+        *,
+        is_traced: bool = True,
     ) -> None:
-        """`blocks` look on in this order; the first that claims a CALL has it. `ids` makes a fresh message id."""
+        """`blocks` look on in this order; the first that claims a CALL has it. `ids` makes a fresh message id.
+
+        Only if it `is_traced`, effects tell the fate of each message.
+        """
         self.identity = identity
         self.version = version
+        self.faults: Counter[str] = Counter()
         self._blocks = tuple(blocks)
+        self._claims, self._called, self._observe = (
+            _Audience(self._blocks, method) for method in ("claims", "called", "observe")
+        )
+        self._clocked = [block for block in self._blocks if _has_deadline(block)]
+        self._blocks_due_s = _NEVER_S
+        self._may_be_due_earlier = True
         self._ids = ids
         self._times = times
-        self._legs = {Peer.STATION: _Leg(), Peer.CSMS: _Leg()}
-        legs = [leg.calls for leg in self._legs.values()]
-        self._clocked: tuple[RpcConnection[_Origin] | Block, ...] = (*legs, *self._blocks)
+        self._is_traced = is_traced
+        self._legs = _legs()
+        self._to_station, self._to_csms = (leg.calls for leg in self._legs.values())
         actions = {action for block in self._blocks for action in block.REVISES}
-        self._revisers = {action: [b for b in self._blocks if action in b.REVISES] for action in actions}
-        self._unreadable = 0
+        self._revisers: Mapping[str | None, list[Block]] = {
+            action: [block for block in self._blocks if action in block.REVISES] for action in actions
+        }
         self._is_open = True
 
     # --- inputs --------------------------------------------------------------------------------------------------
@@ -104,31 +163,37 @@ class StationProxy:
     def connected(self, now: Instant) -> list[Effect]:
         """Both legs are up."""
         effects: list[Effect] = [Tell(Connected(self.version))]
-        effects += self._ask_all(lambda block: block.connected(now), "connected", now)
+        effects += self._ask([block.connected for block in self._blocks], now=now)
         return effects + self._pump(now)
 
     def receive(self, peer: Peer, text: str, now: Instant) -> list[Effect]:
         """`peer` sent this text message."""
         if not self._is_open:
             return []
+        leg = self._legs[peer]
         try:
             frame = rpc.parse(text)
         except FrameError as error:
-            return self._unreadable_text(peer, text, error)
-        match frame.message_type:
-            case MessageType.CALL:
-                effects = self._call(peer, frame, now)
-            case MessageType.CALLRESULT | MessageType.CALLERROR:
-                effects = self._answer(peer, frame, now)
-            case MessageType.CALLRESULTERROR if frame.message_id in self._legs[peer].answered:
-                effects = self._unwanted(peer, frame, "our_answer_refused")
-            case _:
-                effects = self._pass(peer, frame, now)
-        return effects + self._pump(now)
+            return self._unreadable_text(leg, text, error)
+        kind = frame.message_type
+        if kind == CALL:
+            effects = self._call(leg, frame, now)
+        elif CALLRESULT <= kind <= CALLERROR:
+            effects = self._answer(leg, frame, now)
+        elif kind == CALLRESULTERROR and frame.message_id in leg.answered:
+            effects = self._unwanted(leg, frame, "our_answer_refused")
+        else:
+            effects = self._pass(leg, frame, now)
+        if self._to_station.waiting or self._to_csms.waiting:
+            effects += self._pump(now)
+        return effects
 
-    def perform(self, effects: Iterable[BlockEffect], now: Instant) -> list[Effect]:
+    def perform(self, wanted: Iterable[BlockEffect], now: Instant) -> list[Effect]:
         """Carries out what a block's own method (a new limit, say) returned."""
-        return self._do(effects, now) + self._pump(now)
+        self._may_be_due_earlier = True
+        effects: list[Effect] = []
+        self._do(wanted, effects, now)
+        return effects + self._pump(now)
 
     def closed(self, peer: Peer, now: Instant, code: int = 1006, reason: str = "") -> list[Effect]:
         """The connection to `peer` is gone, so the other one goes too (Part 4 §6.3, LC-036, LC-038)."""
@@ -139,219 +204,266 @@ class StationProxy:
         unanswered = [call for leg in self._legs.values() for call in leg.calls.close()]
         for call in unanswered:
             effects += self._no_answer(call, now)
-        effects += self._ask_all(lambda block: block.closed(now), "closed", now)
+        effects += self._ask([block.closed for block in self._blocks], now=now)
         return [*effects, Tell(Disconnected(f"{peer} closed the connection ({code}{reason and ': '}{reason})"))]
 
     def expire(self, now: Instant) -> list[Effect]:
         """Some time has passed, perhaps a deadline."""
         effects: list[Effect] = []
-        for peer, leg in self._legs.items():
+        for leg in self._legs.values():
             expired = leg.calls.expire(now.monotonic_s)
             if call := expired.timed_out:
-                effects.append(Note("warning", "call_timed_out", _of(peer, call.frame)))
+                effects.append(Note("warning", "call_timed_out", _of(leg, call.frame)))
                 effects += self._no_answer(call, now)
             for call in expired.discarded:
                 effects += [
-                    Trace(peer.other, call.frame.text, Fate.DISCARDED, "too old to be executed"),
-                    Note("warning", "call_discarded", _of(peer, call.frame)),  # LC-025
+                    *self._traced(leg.other.peer, call.frame.text, Fate.DISCARDED, "too old to be executed"),
+                    Note("warning", "call_discarded", _of(leg, call.frame)),  # LC-025
                     *self._no_answer(call, now),
                 ]
-        due = [block for block in self._blocks if block.deadline is not None and block.deadline <= now.monotonic_s]
-        effects += self._ask(due, lambda block: block.expire(now), "expire", now)
+        due = [block for block in self._clocked if block.deadline is not None and block.deadline <= now.monotonic_s]
+        effects += self._ask([block.expire for block in due], now=now)
         return effects + self._pump(now)
 
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called, in `Instant.monotonic_s`; None for never."""
-        earliest_s = math.inf
-        for waiting in self._clocked:
-            if (deadline_s := waiting.deadline) is not None and deadline_s < earliest_s:
-                earliest_s = deadline_s
-        return None if earliest_s == math.inf else earliest_s
+        if self._may_be_due_earlier:
+            self._may_be_due_earlier = False
+            deadlines = [block.deadline for block in self._clocked]
+            self._blocks_due_s = min((due_s for due_s in deadlines if due_s is not None), default=_NEVER_S)
+        due_s, station_s, csms_s = self._blocks_due_s, self._to_station.due_s, self._to_csms.due_s
+        due_s = due_s if due_s < station_s else station_s  # noqa: FURB136 - `min` takes twice as long
+        due_s = due_s if due_s < csms_s else csms_s  # noqa: FURB136 - as above
+        return None if due_s == _NEVER_S else due_s
 
     # --- CALLs ---------------------------------------------------------------------------------------------------
 
-    def _call(self, sender: Peer, frame: Frame, now: Instant) -> list[Effect]:
-        claimed = self._legs[sender].claimed
-        while claimed and claimed[0][1] + CLAIMED_S <= now.monotonic_s:
-            claimed.popleft()
-        if len(claimed) >= CLAIMED_LIMIT:
+    def _call(self, sender: _Leg, frame: Frame, now: Instant) -> list[Effect]:
+        if sender.claimed and _is_full(sender.claimed, now):
             return self._refuse(sender, frame)
-        claim, notes = self._claim(sender, frame, now)
+        asked = self._claims.of.get(frame.action, self._claims.of_rest)
+        if not asked or _is_signed(frame):
+            return self._relay(frame, sender.passed, now)
+        claim, notes = self._claim(asked, sender, frame, now)
         if claim is None:
-            return notes + self._relay(sender, frame, Fate.PASSED, now)
-        claimed.append((frame.message_id, now.monotonic_s))
-        return [*notes, Trace(sender, frame.text, Fate.ABSORBED, "claimed"), *self._do(claim, now)]
+            return notes + self._relay(frame, sender.passed, now)
+        sender.claimed.append((frame.message_id, now.monotonic_s))
+        fate = Fate.REFUSED if any(map(_is_refusal, claim)) else Fate.ABSORBED
+        effects = [*notes, *self._traced(sender.peer, frame.text, fate, "claimed")]
+        self._do(claim, effects, now)
+        return effects
 
-    def _claim(self, sender: Peer, frame: Frame, now: Instant) -> tuple[list[BlockEffect] | None, list[Effect]]:
+    def _claim(self, asked: _Asked, sender: _Leg, frame: Frame, now: Instant) -> tuple[Wanted | None, list[Effect]]:
         """The first claim of a block, if any; a CALL whose payload a block cannot read is relayed (LC-020)."""
+        self._may_be_due_earlier = True
         notes: list[Effect] = []
-        if _is_signed(frame):
-            return None, notes
-        for block in self._blocks:
+        for claims, _ in asked:
             try:
-                claim = block.claims(sender, frame, now)
+                claim = claims(sender.peer, frame, now)
             except PayloadError as error:
-                notes.append(_unreadable_payload(error, "claims"))
+                notes += self._unreadable_payload(claims, error)
                 continue
             if claim is not None:
                 return claim, notes
         return None, notes
 
-    def _relay(self, sender: Peer, frame: Frame, fate: Fate, now: Instant) -> list[Effect]:
+    def _relay(self, frame: Frame, origin: _Relayed, now: Instant) -> list[Effect]:
         """Puts a CALL into the other leg's queue and shows it to the blocks."""
-        calls, times = self._legs[sender.other].calls, self._times
-        origin = _Relayed(sender, fate)
-        call: Call[_Origin] = Call(frame, Urgency.FOREIGN, times.answer_s, times.unsent_s, origin, now.monotonic_s)
-        if not calls.submit(call):
+        sender, to, times = origin.sender, origin.sender.other, self._times
+        call: Call[_Origin] = Call(frame, _FOREIGN, times.answer_s, times.unsent_s, origin, now.monotonic_s)
+        effects: list[Effect]
+        if to.calls.take_slot(call):
+            text = frame.text
+            effects = self._sent(to, text, sender, origin.fate) if self._is_traced else [Send(to.peer, text)]
+        elif to.calls.submit(call):
+            effects = self._send_next(to, now)
+            if to.calls.in_flight is not call:
+                effects += self._traced(sender.peer, frame.text, Fate.QUEUED)
+        else:
             return self._refuse(sender, frame)
-        effects = self._send_next(sender.other, now)
-        if calls.in_flight is not call:
-            effects.append(Trace(sender, frame.text, Fate.QUEUED))
-        return effects + self._ask_all(lambda block: block.called(sender, frame, now), "called", now)
+        self._show(frame, sender.peer, effects, now)
+        return effects
 
-    def _refuse(self, sender: Peer, frame: Frame) -> list[Effect]:
+    def _refuse(self, sender: _Leg, frame: Frame) -> list[Effect]:
         """Too much is waiting: the sender is told, nothing gets lost silently (LC-031)."""
         code = "GenericError" if self.version is OcppVersion.V16 else "RpcFrameworkError"
         answer = rpc.error(frame.message_id, code, "too many CALLs are waiting for an answer").text
         return [
-            Trace(sender, frame.text, Fate.DISCARDED, "queue full"),
-            Note("warning", "queue_full", _of(sender.other, frame)),
-            Send(sender, answer),
-            Trace(None, answer, Fate.INJECTED),
+            *self._traced(sender.peer, frame.text, Fate.REFUSED, "queue full"),
+            *self._fault("queue_full", _of(sender.other, frame)),
+            *self._sent(sender, answer, None, Fate.INJECTED),
         ]
 
     def _pump(self, now: Instant) -> list[Effect]:
         """Sends what may be sent now, after the blocks had their say (LC-024: reductions go first)."""
         effects: list[Effect] = []
-        while sent := [effect for peer in self._legs for effect in self._send_next(peer, now)]:
+        while sent := [effect for leg in self._legs.values() for effect in self._send_next(leg, now)]:
             effects += sent
         return effects
 
-    def _send_next(self, peer: Peer, now: Instant) -> list[Effect]:
-        call = self._legs[peer].calls.next_to_send(now.monotonic_s)
+    def _send_next(self, to: _Leg, now: Instant) -> list[Effect]:
+        call = to.calls.next_to_send(now.monotonic_s)
         if call is None:
             return []
-        text = call.frame.text
-        match call.origin:
-            case OwnCall(tag=tag):
-                told = self._ask_all(lambda block: block.sent(tag, now), "sent", now)
-                return [Send(peer, text), Trace(None, text, Fate.INJECTED), *told]
-            case _Relayed(sender, fate):
-                return [Send(peer, text), Trace(sender, text, fate)]
+        text, origin = call.frame.text, call.origin
+        if isinstance(origin, _Relayed):
+            return self._sent(to, text, origin.sender, origin.fate)
+        told = self._ask([block.sent for block in self._blocks], origin.tag, now=now)
+        return self._sent(to, text, None, Fate.INJECTED) + told
 
     # --- answers -------------------------------------------------------------------------------------------------
 
-    def _answer(self, peer: Peer, frame: Frame, now: Instant) -> list[Effect]:
-        leg = self._legs[peer]
-        match leg.calls.answered(frame.message_id, now.monotonic_s):
-            case None if frame.is_error and frame.message_id in leg.strays:
-                leg.strays.remove(frame.message_id)
-                return _passed(peer, frame.text)
-            case None:
-                return self._unwanted(peer, frame, "answer_without_call")
-            case Call(origin=OwnCall()), True:
-                return self._unwanted(peer, frame, "late_answer_swallowed")
-            case Call(origin=OwnCall(tag=tag)), False:
-                return [Trace(peer, frame.text, Fate.ABSORBED, "answers us"), *self._answered(tag, frame, now)]
-            case call, _:
-                passed = self._revised(peer, call.frame, frame, now) or _passed(peer, frame.text)
-                return [*passed, *self._observed(peer.other, call.frame, frame, now)]
+    def _answer(self, leg: _Leg, frame: Frame, now: Instant) -> list[Effect]:
+        found = leg.calls.answered(frame.message_id, now.monotonic_s)
+        if found is None:
+            if not frame.is_error or frame.message_id not in leg.strays:
+                return self._unwanted(leg, frame, "answer_without_call")
+            leg.strays.remove(frame.message_id)
+            return self._sent(leg.other, frame.text, leg, Fate.PASSED)
+        call, is_late = found
+        origin = call.origin
+        if isinstance(origin, _Relayed):
+            effects: list[Effect]
+            to, text = leg.other, frame.text
+            if call.frame.action in self._revisers:
+                effects = self._revised(leg, call.frame, frame, now)
+            else:
+                effects = self._sent(to, text, leg, Fate.PASSED) if self._is_traced else [Send(to.peer, text)]
+            self._show_end(call.frame, frame, to.peer, effects, now)
+            return effects
+        if is_late:
+            return self._unwanted(leg, frame, "late_answer_swallowed")
+        traced = self._traced(leg.peer, frame.text, Fate.ABSORBED, "answers us")
+        return [*traced, *self._answered(origin.tag, frame, now)]
 
-    def _revised(self, peer: Peer, call: Frame, answer: Frame, now: Instant) -> list[Effect]:
-        """The answer with what a block changes in it; nothing if it is to pass as it is."""
-        revisers = self._revisers.get(call.action or "")
-        if revisers is None or answer.is_error:
-            return []
+    def _revised(self, leg: _Leg, call: Frame, answer: Frame, now: Instant) -> list[Effect]:
+        """An answer goes out with what blocks change in it; an error never is."""
         notes: list[Effect] = []
         revised = answer
-        for block in revisers:
+        for block in () if answer.is_error else self._revisers[call.action]:
             try:
-                payload = block.revise(peer.other, call, revised, now)
+                payload = block.revise(leg.other.peer, call, revised, now)
             except PayloadError as error:
-                notes.append(_unreadable_payload(error, "revise"))
+                notes += self._unreadable_payload(block.revise, error)
                 continue
             revised = revised if payload is None else rpc.altered(revised, payload)
         if revised is answer:
-            return [*notes, *_passed(peer, answer.text)]
-        arrived, left = Trace(peer, answer.text, Fate.ABSORBED, "claimed"), Trace(peer, revised.text, Fate.ALTERED)
-        return [*notes, arrived, Send(peer.other, revised.text), left]
-
-    def _observed(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[Effect]:
-        """Shows the end of a relayed CALL to the blocks."""
-        return self._ask_all(lambda block: block.observe(sender, call, answer, now), "observe", now)
+            return [*notes, *self._sent(leg.other, answer.text, leg, Fate.PASSED)]
+        arrived = self._traced(leg.peer, answer.text, Fate.ABSORBED, "claimed")
+        return [*notes, *arrived, *self._sent(leg.other, revised.text, leg, Fate.ALTERED)]
 
     def _answered(self, tag: object, answer: Frame | None, now: Instant) -> list[Effect]:
         """Shows the answer of an own CALL to the blocks; to a block that cannot read it, it is none."""
+        self._may_be_due_earlier = True
         effects: list[Effect] = []
         for block in self._blocks:
             try:
-                effects += self._do(block.answered(tag, answer, now), now)
+                wanted = block.answered(tag, answer, now)
             except PayloadError as error:
-                effects.append(_unreadable_payload(error, "answered"))
-                effects += self._do(block.answered(tag, None, now), now)
+                wanted = [*self._unreadable_payload(block.answered, error), *block.answered(tag, None, now)]
+            self._do(wanted, effects, now)
         return effects
 
     def _no_answer(self, call: Call[_Origin], now: Instant) -> list[Effect]:
         """Tells the blocks that a CALL will not be answered, at least not in time."""
-        match call.origin:
-            case OwnCall(tag=tag):
-                return self._answered(tag, None, now)
-            case _Relayed(sender):
-                return self._observed(sender, call.frame, None, now)
+        origin = call.origin
+        if isinstance(origin, _Relayed):
+            effects: list[Effect] = []
+            self._show_end(call.frame, None, origin.sender.peer, effects, now)
+            return effects
+        return self._answered(origin.tag, None, now)
 
-    def _unwanted(self, peer: Peer, frame: Frame, event: str) -> list[Effect]:
+    def _unwanted(self, leg: _Leg, frame: Frame, event: str) -> list[Effect]:
         """An answer that must not travel on (LC-027)."""
-        return [Trace(peer, frame.text, Fate.DISCARDED, event), Note("warning", event, _of(peer, frame))]
+        return [
+            *self._traced(leg.peer, frame.text, Fate.DISCARDED, event),
+            *self._fault(event, _of(leg, frame)),
+        ]
 
     # --- the rest ------------------------------------------------------------------------------------------------
 
-    def _pass(self, sender: Peer, frame: Frame, now: Instant) -> list[Effect]:
+    def _pass(self, sender: _Leg, frame: Frame, now: Instant) -> list[Effect]:
         """SEND, CALLRESULTERROR and unknown types take no slot (LC-019, LC-021)."""
-        effects = _passed(sender, frame.text)
-        if frame.message_type == MessageType.SEND:
-            effects += self._ask_all(lambda block: block.called(sender, frame, now), "called", now)
+        effects = self._sent(sender.other, frame.text, sender, Fate.PASSED)
+        if frame.message_type == SEND:
+            self._show(frame, sender.peer, effects, now)
         return effects
 
-    def _unreadable_text(self, peer: Peer, text: str, error: FrameError) -> list[Effect]:
+    def _unreadable_text(self, leg: _Leg, text: str, error: FrameError) -> list[Effect]:
         """Relays it as a cable would, except what may be a broken answer to our own CALL (LC-027)."""
-        self._unreadable += 1
-        facts = {"sender": peer, "reason": str(error), "count": self._unreadable}
-        note = Note("warning", "unreadable_message", facts)
-        if any(isinstance(call.origin, OwnCall) for call in self._legs[peer].calls.mentioned(text)):
-            return [note, Trace(peer, text, Fate.DISCARDED, "unreadable, with the id of our own CALL")]
-        self._legs[peer.other].strays.append(error.message_id)
-        return [note, *_passed(peer, text)]
+        notes = self._fault("unreadable_message", {"sender": leg.peer, "reason": str(error)})
+        if any(isinstance(call.origin, OwnCall) for call in leg.calls.mentioned(text)):
+            return [*notes, *self._traced(leg.peer, text, Fate.DISCARDED, "unreadable, with the id of our own CALL")]
+        leg.other.strays.append(error.message_id)
+        return [*notes, *self._sent(leg.other, text, leg, Fate.PASSED)]
+
+    # --- what leaves ---------------------------------------------------------------------------------------------
+
+    def _sent(self, to: _Leg, text: str, sender: _Leg | None, fate: Fate) -> list[Effect]:
+        """A text goes out; `sender` None: we wrote it."""
+        if not self._is_traced:
+            return [Send(to.peer, text)]
+        return [Send(to.peer, text), Trace(None if sender is None else sender.peer, text, fate)]
+
+    def _traced(self, sender: Peer, text: str, fate: Fate, detail: str = "") -> list[Effect]:
+        """The fate of a text that does not go out now."""
+        return [Trace(sender, text, fate, detail)] if self._is_traced else []
+
+    def _fault(self, event: str, fields: Mapping[str, Any]) -> list[Note]:
+        """Counts what a peer did wrong. The first ones are noted, then ever fewer, so that no peer can flood the log."""
+        self.faults[event] += 1
+        count = self.faults[event]
+        is_worth_it = count <= NOTED or count & (count - 1) == 0
+        return [Note("warning", event, {**fields, "count": count})] if is_worth_it else []
+
+    def _unreadable_payload(self, method: _Method, error: PayloadError) -> list[Note]:
+        fields = {"where": method.__name__, "path": error.path, "reason": str(error)}
+        return self._fault("unreadable_payload", fields)
 
     # --- blocks --------------------------------------------------------------------------------------------------
 
-    def _ask_all(self, ask: Callable[[Block], list[BlockEffect]], where: str, now: Instant) -> list[Effect]:
-        return self._ask(self._blocks, ask, where, now)
-
-    def _ask(
-        self, blocks: Iterable[Block], ask: Callable[[Block], list[BlockEffect]], where: str, now: Instant
-    ) -> list[Effect]:
-        """What blocks want, carried out; a payload that one cannot read is noted and otherwise ignored (LC-020)."""
-        effects: list[Effect] = []
-        for block in blocks:
+    def _show(self, call: Frame, sender: Peer, effects: list[Effect], now: Instant) -> None:
+        """Shows a relayed CALL or SEND; a payload that a block cannot read is noted and otherwise ignored (LC-020)."""
+        for called, has_deadline in self._called.of.get(call.action, self._called.of_rest):
             try:
-                wanted = ask(block)
+                wanted = called(sender, call, now)
             except PayloadError as error:
-                effects.append(_unreadable_payload(error, where))
-                continue
-            if wanted:
-                effects += self._do(wanted, now)
+                wanted = self._unreadable_payload(called, error)
+            if wanted is not UNCHANGED:
+                self._may_be_due_earlier |= has_deadline
+                self._do(wanted, effects, now)
+
+    def _show_end(self, call: Frame, answer: Frame | None, sender: Peer, effects: list[Effect], now: Instant) -> None:
+        """Shows the end of a relayed CALL; as above."""
+        for observe, has_deadline in self._observe.of.get(call.action, self._observe.of_rest):
+            try:
+                wanted = observe(sender, call, answer, now)
+            except PayloadError as error:
+                wanted = self._unreadable_payload(observe, error)
+            if wanted is not UNCHANGED:
+                self._may_be_due_earlier |= has_deadline
+                self._do(wanted, effects, now)
+
+    def _ask(self, methods: Iterable[_Method], *about: Any, now: Instant) -> list[Effect]:
+        """Asks blocks about anything else; as above."""
+        self._may_be_due_earlier = True
+        effects: list[Effect] = []
+        for method in methods:
+            try:
+                wanted = method(*about, now)
+            except PayloadError as error:
+                wanted = self._unreadable_payload(method, error)
+            self._do(wanted, effects, now)
         return effects
 
-    def _do(self, wanted: Iterable[BlockEffect], now: Instant) -> list[Effect]:
-        """Carries out what a block wants; after the end only what it tells."""
-        effects: list[Effect] = []
+    def _do(self, wanted: Iterable[BlockEffect], effects: list[Effect], now: Instant) -> None:
+        """Carries out what a block wants, which adds to `effects`; after the end only what it tells."""
         for one in wanted:
             if isinstance(one, (Tell, Note)):
                 effects.append(one)
             elif self._is_open:
                 effects += self._do_one(one, now)
-        return effects
 
     def _do_one(self, wanted: OwnCall | Withdraw | Answer | AnswerError | Forward, now: Instant) -> list[Effect]:
         match wanted:
@@ -361,40 +473,57 @@ class StationProxy:
                 gone = self._legs[peer].calls.withdraw(lambda origin: isinstance(origin, OwnCall) and origin.tag == tag)
                 return [effect for _ in gone for effect in self._answered(tag, None, now)]
             case Answer(peer, message_id, payload):
-                return self._answer_claimed(peer, rpc.result(message_id, payload))
+                return self._answer_claimed(self._legs[peer], rpc.result(message_id, payload))
             case AnswerError(peer, message_id, code, description):
-                return self._answer_claimed(peer, rpc.error(message_id, code, description))
+                return self._answer_claimed(self._legs[peer], rpc.error(message_id, code, description))
             case Forward(sender, frame, payload):
-                return self._forward(sender, rpc.altered(frame, payload), now)
+                return self._forward(self._legs[sender], rpc.altered(frame, payload), now)
 
     def _own_call(self, own: OwnCall, now: Instant) -> list[Effect]:
         """Lets an own CALL wait for its slot; it is sent after all blocks had their say."""
         frame = rpc.call(self._ids(), own.action, own.payload)
+        leg = self._legs[own.peer]
         call: Call[_Origin] = Call(frame, own.urgency, own.timeout_s, None, own, now.monotonic_s)
-        if self._legs[own.peer].calls.submit(call):
+        if leg.calls.submit(call):
             return []
-        return [Note("warning", "own_call_not_sent", _of(own.peer, frame)), *self._answered(own.tag, None, now)]
+        return [Note("warning", "own_call_not_sent", _of(leg, frame)), *self._answered(own.tag, None, now)]
 
-    def _answer_claimed(self, peer: Peer, answer: Frame) -> list[Effect]:
+    def _answer_claimed(self, leg: _Leg, answer: Frame) -> list[Effect]:
         """An answer goes out only to a CALL that waits for it: some stations die of any other (field experience)."""
-        if not self._settle(peer, answer.message_id):
-            return [Note("error", "answer_not_awaited", _of(peer, answer))]
-        self._legs[peer].answered.append(answer.message_id)
-        return [Send(peer, answer.text), Trace(None, answer.text, Fate.INJECTED)]
+        if not _settle(leg, answer.message_id):
+            return [Note("error", "answer_not_awaited", _of(leg, answer))]
+        leg.answered.append(answer.message_id)
+        return self._sent(leg, answer.text, None, Fate.INJECTED)
 
-    def _forward(self, sender: Peer, frame: Frame, now: Instant) -> list[Effect]:
-        if not self._settle(sender, frame.message_id):
+    def _forward(self, sender: _Leg, frame: Frame, now: Instant) -> list[Effect]:
+        if not _settle(sender, frame.message_id):
             return [Note("error", "forward_not_awaited", _of(sender.other, frame))]
-        return self._relay(sender, frame, Fate.ALTERED, now)
+        return self._relay(frame, sender.altered, now)
 
-    def _settle(self, peer: Peer, message_id: str) -> bool:
-        """Whether a claimed CALL of `peer` waited for this; it no longer does."""
-        claimed = self._legs[peer].claimed
-        for entry in claimed:
-            if entry[0] == message_id:
-                claimed.remove(entry)
-                return True
-        return False
+
+def _is_full(claimed: deque[tuple[str, float]], now: Instant) -> bool:
+    """Whether too many claimed CALLs await our answer, without those that nobody waits for any more."""
+    while claimed and claimed[0][1] + CLAIMED_S <= now.monotonic_s:
+        claimed.popleft()
+    return len(claimed) >= CLAIMED_LIMIT
+
+
+def _settle(leg: _Leg, message_id: str) -> bool:
+    """Whether a claimed CALL of this peer waited for this; it no longer does."""
+    for entry in leg.claimed:
+        if entry[0] == message_id:
+            leg.claimed.remove(entry)
+            return True
+    return False
+
+
+def _has_deadline(block: Block) -> bool:
+    return type(block).deadline is not Block.deadline
+
+
+def _is_refusal(effect: BlockEffect) -> bool:
+    """Whether a block refuses a CALL in the moment in which it claims it."""
+    return isinstance(effect, AnswerError)
 
 
 def propagated_code(code: int) -> int:
@@ -409,14 +538,6 @@ def _is_signed(frame: Frame) -> bool:
     return frame.action is not None and frame.action.endswith("-Signed")
 
 
-def _passed(sender: Peer, text: str) -> list[Effect]:
-    return [Send(sender.other, text), Trace(sender, text, Fate.PASSED)]
-
-
-def _unreadable_payload(error: PayloadError, where: str) -> Note:
-    return Note("warning", "unreadable_payload", {"where": where, "path": error.path, "reason": str(error)})
-
-
-def _of(peer: Peer, frame: Frame) -> dict[str, object]:
-    """What a note says about a message on the leg of `peer`."""
-    return {"leg": peer, "message_id": frame.message_id, "action": frame.action}
+def _of(leg: _Leg, frame: Frame) -> dict[str, object]:
+    """What a note says about a message on this leg."""
+    return {"leg": leg.peer, "message_id": frame.message_id, "action": frame.action}

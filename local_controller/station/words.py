@@ -6,9 +6,11 @@ They are those of OCPP 2.1; a dialect translates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 
 class OcppVersion(StrEnum):
@@ -21,6 +23,8 @@ class OcppVersion(StrEnum):
 
 class Phase(StrEnum):
     """A phase as the station counts it; the site's topology turns it into a phase of the grid."""
+
+    __hash__ = str.__hash__  # that of Enum is written in Python
 
     L1 = "L1"
     L2 = "L2"
@@ -134,8 +138,7 @@ class TransactionEnded:
     transaction_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class MeterSample:
+class MeterSample(msgspec.Struct, frozen=True, gc=False):
     """One moment of a station's own meter.
 
     current_a: amperes per phase as the station counts phases; empty when nothing tells the current. A phase that is
@@ -144,16 +147,15 @@ class MeterSample:
     taken_at: the station's time stamp, None when it sent none.
     """
 
-    current_a: Mapping[Phase, float] = field(default_factory=dict)
-    voltage_v: Mapping[Phase, float] = field(default_factory=dict)
+    current_a: Mapping[Phase, float] = msgspec.field(default_factory=dict)
+    voltage_v: Mapping[Phase, float] = msgspec.field(default_factory=dict)
     power_w: float | None = None
     energy_wh: float | None = None
     soc_percent: float | None = None
     taken_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True, gc=False):
     """A usable sample of an EVSE's meter; samples of evse 0 (the station's main meter) are not told."""
 
     evse: int

@@ -142,18 +142,23 @@ def limit_of(b: Any) -> float:
     return float(schedule["chargingSchedulePeriod"][0]["limit"])
 
 
+def stating_watts(version: OcppVersion) -> dict[str, Any]:
+    """The answers of a station that takes watts only, as it says."""
+    if version is OcppVersion.V16:
+        entry = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": "power"}
+        return {"GetConfiguration": {"configurationKey": [entry]}}
+    result = {"attributeStatus": "Accepted", "attributeValue": "W", "component": {"name": "SmartChargingCtrlr"}}
+    return {"GetVariables": {"getVariableResult": [result | {"variable": {"name": "RateUnit"}}]}}
+
+
 @ALL
 @pytest.mark.requirement("LC-041")
 def test_a_station_that_states_its_unit_is_asked_once_and_believed(bench: Any, version: OcppVersion) -> None:
     b = bench(version)
-    if version is OcppVersion.V16:
-        entry = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": "power"}
-        b.station["GetConfiguration"] = {"configurationKey": [entry]}
-    else:
-        result = {"attributeStatus": "Accepted", "attributeValue": "W", "component": {"name": "SmartChargingCtrlr"}}
-        b.station["GetVariables"] = {"getVariableResult": [result | {"variable": {"name": "RateUnit"}}]}
+    b.station |= stating_watts(version)
     b.boot()
     b.from_station("Heartbeat", {})
+    b.wait(60)
     questions = b.calls_to(Peer.STATION, "GetConfiguration") + b.calls_to(Peer.STATION, "GetVariables")
     assert len(questions) == 1
     assert UnitLearnt("W") in b.facts
@@ -167,9 +172,24 @@ def test_the_site_file_beats_what_the_station_states(bench: Any) -> None:
     entry = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": "Power"}
     b.station["GetConfiguration"] = {"configurationKey": [entry]}
     b.boot()
+    b.wait(60)
+    assert b.calls_to(Peer.STATION, "GetConfiguration")
     b.start()
     b.set_limit(10.0)
     assert {unit for _, unit in tried(b)} == {"A"}
+
+
+@ALL
+@pytest.mark.requirement("LC-105", "LC-106")
+def test_what_was_accepted_in_a_unit_that_has_no_effect_is_told_again(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.station |= stating_watts(version)
+    b.boot()
+    b.start()
+    b.set_limit(10.0)
+    assert tried(b) == [("TxDefaultProfile", "A"), ("TxProfile", "A")]
+    b.wait(60)
+    assert tried(b)[2:] == [("TxProfile", "W"), ("TxDefaultProfile", "W")]
 
 
 def test_a_known_product_starts_where_it_works(bench: Any) -> None:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
-from local_controller.station.block import Block, BlockEffect
+from local_controller.station.block import UNCHANGED, Block, Wanted
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Peer, Tell
+from local_controller.station.state import StationState
 
 
 class Availability(Block):
     """Reads StatusNotification."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        """A state is told, not kept: the site knows what to make of it."""
+    called_only = frozenset({"StatusNotification"})
+
+    def __init__(self, state: StationState, dialect: Dialect) -> None:
+        """A connector's state is told, not kept: the site knows what to make of it; `state` notes that it was."""
+        self._state = state
         self._dialect = dialect
 
-    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - states have no age here
+    def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:  # noqa: ARG002 - states have no age here
         """Tells what the station says, whatever the CSMS will answer."""
-        if sender is not Peer.STATION or call.action != "StatusNotification":
-            return []
+        if sender is not Peer.STATION:
+            return UNCHANGED
         changed = self._dialect.connector_changed(call.payload)
-        return [] if changed is None else [Tell(changed)]
+        if changed is None:
+            return UNCHANGED
+        self._state.untold.discard(changed.evse)
+        return [Tell(changed)]

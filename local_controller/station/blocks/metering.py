@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
-from local_controller.station.block import Block, BlockEffect
-from local_controller.station.dialects.base import Dialect
-from local_controller.station.effects import Peer, Tell
+from local_controller.station.block import UNCHANGED, Block, BlockEffect, Wanted
+from local_controller.station.dialects.base import Dialect, MeterReport
+from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
-from local_controller.station.words import Measured, MeterSample
+from local_controller.station.transaction import Transaction
+from local_controller.station.words import Measured, Phase
+
+_STATION = Peer.STATION
 
 IN_USE_A = 1.0
 """A phase with less is not proven to be in use: meters read some 0.1 A without a car."""
@@ -17,30 +22,51 @@ IN_USE_A = 1.0
 class Metering(Block):
     """Reads MeterValues, and the meter values of TransactionEvent."""
 
+    called_only = frozenset({"MeterValues", "TransactionEvent"})
+
     def __init__(self, state: StationState, dialect: Dialect) -> None:
         """Finds the EVSE of a transaction in `state` and keeps there which phases it uses."""
         self._state = state
         self._dialect = dialect
 
-    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - the sample has its time
+    def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:
         """Tells every usable sample; those of the station's main meter (evse 0) are not ours to judge (LC-075)."""
-        if sender is not Peer.STATION or call.action is None:
-            return []
-        report = self._dialect.meter_report(call.action, call.payload)
+        if sender is not _STATION:
+            return UNCHANGED
+        report = self._dialect.meter_report_of(call)
         if report is None:
-            return []
+            return UNCHANGED
         evse = report.evse
         if evse is None and (transaction := self._state.transaction(report.transaction_id)) is not None:
             evse = transaction.evse
         if not evse or evse < 0:
-            return []
-        for sample in report.samples:
-            self._learn_phases(evse, sample)
-        return [Tell(Measured(evse, sample)) for sample in report.samples]
-
-    def _learn_phases(self, evse: int, sample: MeterSample) -> None:
-        """The latest sample with any current counts, so that a car that drops to one phase is noticed."""
-        in_use = sum(amps >= IN_USE_A for amps in sample.current_a.values())
+            return UNCHANGED
         transaction = self._state.transactions.get(evse)
-        if transaction is not None and in_use > 0:
+        told: list[BlockEffect] = []
+        for sample in report.samples:
+            told.append(Tell(Measured(evse, sample)))
+            if transaction is not None:
+                self._learn_phases(transaction, sample.current_a)
+        if transaction is not None and told:
+            transaction.sampled = now
+        if self._state.clock.due_s <= now.monotonic_s:
+            told += self._judge_clock(report, now)
+        return told
+
+    def _judge_clock(self, report: MeterReport, now: Instant) -> list[BlockEffect]:
+        """Says so once when the station's clock is not its CSMS's: our limits begin and end by it (LC-044)."""
+        taken_at = report.samples[-1].taken_at if report.samples else None
+        if taken_at is None:
+            return []
+        stamped_s = (taken_at - self._state.station_time(now)).total_seconds()
+        ahead_s = self._state.clock.heard(stamped_s, now.monotonic_s)
+        return [] if ahead_s is None else [Note("warning", "station_clock_differs", {"ahead_s": round(ahead_s, 1)})]
+
+    def _learn_phases(self, transaction: Transaction, current_a: Mapping[Phase, float]) -> None:
+        """The latest sample with any current counts, so that a car that drops to one phase is noticed."""
+        in_use = 0
+        for amps in current_a.values():
+            in_use += amps >= IN_USE_A
+        if in_use > 0 and in_use != transaction.phases_in_use:
             transaction.phases_in_use = in_use
+            self._state.revision += 1

@@ -38,6 +38,11 @@ class RemoteStarts:
 
     _awaited: deque[_Awaited] = field(default_factory=lambda: deque(maxlen=MOST))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no profile waits."""
+        return not self._awaited
+
     def expect(self, message_id: str, start: RemoteStart, now: Instant) -> None:
         """A remote start with a TxProfile goes on to the station."""
         self._awaited.append(_Awaited(message_id, start, now.monotonic_s + WAIT_S))

@@ -17,10 +17,21 @@ from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.profiles.profile import Purpose
 from local_controller.profiles.rules import Reason, StationFacts, Verdict
-from local_controller.rpc.frame import Frame, MessageType
-from local_controller.station.block import Answer, AnswerError, Block, BlockEffect, Forward, OwnCall, Urgency, Withdraw
+from local_controller.rpc.frame import CALLRESULT, Frame
+from local_controller.station.block import (
+    UNCHANGED,
+    Answer,
+    AnswerError,
+    Block,
+    BlockEffect,
+    Forward,
+    OwnCall,
+    Urgency,
+    Wanted,
+)
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.blocks.news import News
+from local_controller.station.blocks.own_questions import Question, Topic
 from local_controller.station.blocks.virtual_store import MOST_PERIODS, MOST_PROFILES, OWNED, PASSED, VirtualStore
 from local_controller.station.blocks.writer import ProfileWriter, Push
 from local_controller.station.dialects.base import CSO, Dialect, ProfileQuery, ProfileSet
@@ -38,13 +49,15 @@ PATIENCE_S = 30.0
 """A request that waited so long behind others is not executed any more: the CSMS has given it up (LC-025)."""
 
 _REMOTE_STARTS = frozenset({"RemoteStartTransaction", "RequestStartTransaction"})
+_CSMS = Peer.CSMS
+_NOTHING_SEEN = -1
+_ALWAYS_NEW = frozenset({"BootNotification", "NotifyEVChargingNeeds"})
 _ABOUT_PROFILES = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetChargingProfiles"})
 
 
 class _Own(Enum):
     """Tags of CALLs that are not about a limit."""
 
-    CAPABILITY = "capability"
     REPORT = "report"
 
 
@@ -71,6 +84,8 @@ class _Pending:
 class SmartCharging(Block):
     """The block that limits a station. The site calls `set_fallback` and `set_limit`; their effects are performed."""
 
+    claims_only = _ABOUT_PROFILES | _REMOTE_STARTS
+
     def __init__(self, state: StationState, dialect: Dialect, evses: Sequence[int], fallback_a: float) -> None:
         """Every EVSE starts with the floor `fallback_a`, written as soon as we may call the station."""
         self.state = state
@@ -83,6 +98,7 @@ class SmartCharging(Block):
         self._news = News(state, self._evses)
         self._csms_ahead_s = state.csms_ahead_s
         self._review_s: float | None = None
+        self._seen = _NOTHING_SEEN  # the revision of the transactions at which there was nothing more to follow
 
     # --- the site's inputs ---------------------------------------------------------------------------------------
 
@@ -114,10 +130,12 @@ class SmartCharging(Block):
         self._writer.follow_transactions()
         return self._news.latest(now)
 
-    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:
+    def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:
         """Transactions begin and end, cars tell their needs, samples show the phases in use."""
-        if sender is not Peer.STATION or call.action is None:
-            return []
+        if sender is _CSMS or call.action is None:
+            return UNCHANGED
+        if self._seen == self.state.revision and call.action not in _ALWAYS_NEW:
+            return UNCHANGED
         if call.action == "BootNotification":
             return self._restart()
         effects = self._follow(now)
@@ -129,22 +147,24 @@ class SmartCharging(Block):
             effects += self._writer.reconsider(now)
         return effects
 
-    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:
+    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:
         """Registration, 1.6 transaction ids, and what the station itself accepted from the CSMS."""
-        if sender is Peer.CSMS:
+        if sender is _CSMS:
             return self._observe_csms(call, answer, now)
-        if answer is None or answer.message_type != MessageType.CALLRESULT:
+        if answer is None or answer.message_type != CALLRESULT:
             return []
+        if self._seen == self.state.revision and self._csms_ahead_s == self.state.csms_ahead_s and self._could_call:
+            return UNCHANGED
         effects = [*self._follow_clock(now), *self._follow(now)]
         if self.state.may_call and not self._could_call:
             self._could_call = True
-            effects += [*self._ask(), *self._writer.reconsider(now), *self._settle(now)]
+            effects += [*self._writer.reconsider(now), *self._settle(now)]
         return effects
 
     def _restart(self) -> list[BlockEffect]:
         """The station boots: until it is accepted nothing of ours is sent, then all of it again (LC-039, LC-041)."""
         self._could_call = False
-        return [Withdraw(Peer.STATION, _Own.CAPABILITY), *self._writer.forget()]
+        return self._writer.forget()
 
     def _follow_clock(self, now: Instant) -> list[BlockEffect]:
         """The CSMS's clock has moved, so the station's will: what is to end at an instant is written again (LC-044)."""
@@ -154,11 +174,6 @@ class SmartCharging(Block):
         self._news.forget()
         return [*self._writer.reconsider(now), *self._news.latest(now)]
 
-    def _ask(self) -> list[BlockEffect]:
-        """Asks what the station can do, once per connection and boot (LC-041)."""
-        action, payload = self._dialect.capability_question()
-        return [OwnCall(Peer.STATION, action, payload, Urgency.QUERY, _Own.CAPABILITY)]
-
     def _follow(self, now: Instant) -> list[BlockEffect]:
         """Transactions that began or ended: TxProfiles go with theirs (LC-079), remote starts bring theirs (LC-101)."""
         changed = self._writer.follow_transactions()
@@ -166,6 +181,7 @@ class SmartCharging(Block):
             self.state.store = self.state.store.after_transaction(evse)
         running = self.state.transactions.values()
         brought = [found for t in running if (found := self.state.remote_starts.taken_by(t, now)) is not None]
+        self._seen = self.state.revision if self.state.remote_starts.is_empty else _NOTHING_SEEN
         if not changed and not brought:
             return []
         notes = [note for wanted in brought for note in self._adopt(wanted)]
@@ -335,6 +351,7 @@ class SmartCharging(Block):
             return None
         if start.profile.purpose is Purpose.TX_PROFILE:
             self.state.remote_starts.expect(frame.message_id, start, now)
+            self._seen = _NOTHING_SEEN
         return [Forward(Peer.CSMS, frame, start.bare)]
 
     # --- our own CALLs -------------------------------------------------------------------------------------------
@@ -346,15 +363,15 @@ class SmartCharging(Block):
     def answered(self, tag: Any, answer: Frame | None, now: Instant) -> list[BlockEffect]:
         """The station (or the CSMS, to a report) has answered."""
         if isinstance(tag, Push):
+            self._seen = _NOTHING_SEEN  # what the station holds has changed: do the phases in use still fit it?
             effects, last_word = self._writer.answered(tag, answer, now)
             if last_word is not None and self._pending is not None and tag.target.evse in self._pending.evses:
                 effects += self._roll_back(last_word, now)
             return [*effects, *self._news.latest(now), *self._settle(now)]
         if isinstance(tag, _ClearingRest):
             return self._rest_cleared(tag, answer, now)
-        if tag is _Own.CAPABILITY and answer is not None and answer.message_type == MessageType.CALLRESULT:
-            self.state.capability = self.state.capability.stated(self._dialect.capability_answer(answer.payload))
-            return self._news.latest(now)
+        if isinstance(tag, Question) and tag.topic is Topic.CAPABILITY:
+            return [*self._writer.follow_unit(now), *self._news.latest(now)]
         return []
 
     # --- time ----------------------------------------------------------------------------------------------------

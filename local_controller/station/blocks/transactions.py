@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from local_controller.clock import Instant
-from local_controller.rpc.frame import Frame, MessageType
-from local_controller.station.block import Block, BlockEffect
+from local_controller.rpc.frame import CALLRESULT, Frame
+from local_controller.station.block import UNCHANGED, Block, BlockEffect, Wanted
 from local_controller.station.dialects.base import Dialect, EventType, TransactionEvent
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction
 from local_controller.station.words import TransactionEnded, TransactionStarted, TransactionUpdated
 
+_STATION, _ENDED = Peer.STATION, EventType.ENDED
+
 
 class Transactions(Block):
-    """Reads StartTransaction with its answer, StopTransaction and TransactionEvent."""
+    """Reads StartTransaction with its answer, StopTransaction and TransactionEvent; MeterValues of 1.6 name one too."""
+
+    called_only = frozenset({"MeterValues", "StopTransaction", "TransactionEvent"})
+    observe_only = frozenset({"StartTransaction"})
 
     def __init__(self, state: StationState, dialect: Dialect, evses: Collection[int]) -> None:
         """Keeps the transactions of `state`, on these EVSEs: a station that invents others must not fill our memory."""
@@ -23,32 +28,32 @@ class Transactions(Block):
         self._dialect = dialect
         self._evses = frozenset(evses)
 
-    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:
+    def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:
         """Follows what the station says by itself."""
-        if sender is not Peer.STATION or call.action is None:
-            return []
-        event = self._dialect.transaction_event(call.action, call.payload)
-        return [] if event is None else self._follow(event, now)
+        if sender is not _STATION:
+            return UNCHANGED
+        event = self._dialect.transaction_event_of(call)
+        return UNCHANGED if event is None else self._follow(event, now)
 
-    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:
+    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:
         """Follows what only the answer completes: the CSMS of 1.6 gives the id."""
-        if sender is not Peer.STATION or call.action is None:
-            return []
-        if answer is None or answer.message_type != MessageType.CALLRESULT:
-            return []
+        if sender is not _STATION or call.action is None or answer is None or answer.message_type != CALLRESULT:
+            return UNCHANGED
         event = self._dialect.transaction_answered(call.action, call.payload, answer.payload)
-        return [] if event is None else self._follow(event, now)
+        return UNCHANGED if event is None else self._follow(event, now)
 
-    def _follow(self, event: TransactionEvent, now: Instant) -> list[BlockEffect]:
+    def _follow(self, event: TransactionEvent, now: Instant) -> Wanted:
         known = self._state.transaction(event.transaction_id)
-        if event.type is EventType.ENDED:
-            return [] if known is None else [self._end(known)]
+        if event.type is _ENDED:
+            return UNCHANGED if known is None else [self._end(known)]
         if known is None:
             return self._start(event, now)
-        known.id_token = known.id_token or event.id_token
-        known.remote_start_id = known.remote_start_id or event.remote_start_id
+        if event.id_token is not None or event.remote_start_id is not None:
+            known.id_token = known.id_token or event.id_token
+            known.remote_start_id = known.remote_start_id or event.remote_start_id
+            self._state.revision += 1
         if event.charging_state is None or event.charging_state is known.charging_state:
-            return []
+            return UNCHANGED
         known.charging_state = event.charging_state
         return [Tell(TransactionUpdated(known.evse, known.transaction_id, event.charging_state))]
 
@@ -68,6 +73,7 @@ class Transactions(Block):
             evse, event.transaction_id, now, event.id_token, event.remote_start_id, event.charging_state
         )
         self._state.transactions[evse] = started
+        self._state.revision += 1
         effects.append(Tell(TransactionStarted(evse, event.transaction_id, event.id_token)))
         if event.charging_state is not None:
             effects.append(Tell(TransactionUpdated(evse, event.transaction_id, event.charging_state)))
@@ -81,5 +87,6 @@ class Transactions(Block):
 
     def _end(self, transaction: Transaction) -> Tell:
         del self._state.transactions[transaction.evse]
+        self._state.revision += 1
         self._state.ended.append(transaction.transaction_id)
         return Tell(TransactionEnded(transaction.evse, transaction.transaction_id))

@@ -62,6 +62,7 @@ class _Evse:
     wish: Wish | None = None
     transaction_id: str | None = None
     held_fallback_a: float | None = None
+    fallback_unit: RateUnit | None = None
     held: Push | None = None
     possible: tuple[Push, ...] = ()
     push: Push | None = None
@@ -151,6 +152,17 @@ class ProfileWriter:
             effects += self._pump(e, now)
         return effects
 
+    def follow_unit(self, now: Instant) -> list[BlockEffect]:
+        """The station says which unit it takes: what it accepted in another one may be without effect, and is told again."""
+        if (unit := self._state.capability.only_unit) is None:
+            return []
+        for e in self._evses.values():
+            if e.fallback_unit not in {None, unit}:
+                e.held_fallback_a = None
+            if e.held is not None and e.held.rung.unit is not unit:
+                e.held = None
+        return self.reconsider(now)
+
     def shares_watts_wrongly(self) -> bool:
         """Whether a car uses other phases than those for which its watts were meant."""
         in_watts = [e.held.target for e in self._evses.values() if e.held and e.held.rung.unit is RateUnit.W]
@@ -219,6 +231,8 @@ class ProfileWriter:
         self._state.capability = self._state.capability.accepted(push.rung, is_floor=kind is LimitKind.FALLBACK)
         e.rungs_left, e.was_unanswered = {}, False
         effects: list[BlockEffect] = []
+        if push.rung.actuator is Actuator.TX_DEFAULT:
+            e.fallback_unit = push.rung.unit
         if push.rung.actuator is Actuator.TX_DEFAULT and e.held_fallback_a != push.target.fallback_a:
             e.held_fallback_a = push.target.fallback_a
             if kind is LimitKind.WORKING:

@@ -12,9 +12,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+import msgspec
+
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import ChargingProfile, Kind, Purpose
 from local_controller.profiles.units import RateUnit
+from local_controller.rpc.frame import Frame
 from local_controller.station.words import (
     ChargingState,
     ConnectorChanged,
@@ -48,8 +51,7 @@ class EventType(StrEnum):
     ENDED = "Ended"
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionEvent:
+class TransactionEvent(msgspec.Struct, frozen=True, gc=False):
     """What a message says about a transaction. `evse` and `id_token` are None where the message does not repeat them."""
 
     type: EventType
@@ -60,8 +62,7 @@ class TransactionEvent:
     charging_state: ChargingState | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MeterReport:
+class MeterReport(msgspec.Struct, frozen=True, gc=False):
     """The samples of one message in its order; `evse` and `transaction_id` as far as the message names them."""
 
     evse: int | None
@@ -145,14 +146,25 @@ class OwnProfile:
 
 @dataclass(frozen=True, slots=True)
 class StatedCapability:
-    """What a station says about its smart charging; None where it does not say.
+    """What a station says about itself; None where it does not say.
 
     Limits of the station's store: `max_stack_level` (0 is usable), `max_periods` per schedule.
+    sample_s: how often it sends meter values during a transaction; 0 for never.
     """
 
     units: frozenset[RateUnit] | None = None
     max_stack_level: int | None = None
     max_periods: int | None = None
+    sample_s: int | None = None
+
+    def and_also(self, said: StatedCapability) -> StatedCapability:
+        """The same with what it says in another answer."""
+        return StatedCapability(
+            units=self.units if said.units is None else said.units,
+            max_stack_level=self.max_stack_level if said.max_stack_level is None else said.max_stack_level,
+            max_periods=self.max_periods if said.max_periods is None else said.max_periods,
+            sample_s=self.sample_s if said.sample_s is None else said.sample_s,
+        )
 
 
 class Dialect(Protocol):
@@ -185,6 +197,12 @@ class Dialect(Protocol):
     def meter_report(self, action: str, payload: Payload) -> MeterReport | None:
         """The samples in a CALL of the station."""
 
+    def transaction_event_of(self, call: Frame) -> TransactionEvent | None:
+        """The same as `transaction_event`, but quick where the message is in the standard's very form."""
+
+    def meter_report_of(self, call: Frame) -> MeterReport | None:
+        """The same as `meter_report`, but quick where the message is in the standard's very form."""
+
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:
         """NotifyEVChargingNeeds; the departure is in the station's clock."""
 
@@ -216,11 +234,20 @@ class Dialect(Protocol):
     def clear_id(self, profile_id: int) -> Payload:
         """ClearChargingProfile of this profile alone."""
 
-    def capability_question(self) -> tuple[str, Payload]:
-        """Action and payload that ask for a StatedCapability."""
+    capability_read: str
+    """The action that asks for a StatedCapability."""
+
+    def capability_questions(self) -> list[Payload]:
+        """Payloads of that action: all in one first, then each value by itself, for a station that takes fewer at a time."""
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
-        """The answer to that question; what is missing or odd in it is "not said"."""
+        """The answer to such a question; what is missing or odd in it is "not said"."""
+
+    def ask_for_status(self, evse: int) -> Payload:
+        """TriggerMessage: the state of the (first) connector of this EVSE."""
+
+    def ask_for_sample(self, evse: int) -> Payload:
+        """TriggerMessage: what the meter of this EVSE shows during its transaction."""
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """An answer that is a status, with a reason code where the version has one."""

@@ -21,6 +21,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.station.dialects.reading import Fields, number
@@ -35,7 +36,7 @@ _PHASES: Mapping[str, tuple[Phase, ...]] = {
     "L3-L1": (Phase.L3, Phase.L1),
 }
 _PREFIXES = {"k": 1e3, "m": 1e-3, "M": 1e6}
-_LARGEST = 1e12  # Wh of the largest register; whatever is larger is noise
+LARGEST: Final = 1e12  # Wh of the largest register; whatever is larger is noise
 _LIVE_V = 100.0  # far above an induced voltage, far below any supply
 _ONE_PHASE_RATIO = 1.2  # 230 V assumed at 253 V real is 1.1; the rest is current and power sampled apart
 _RATIO_TOLERANCE = 0.1  # keeps 2 and 3 phases well apart
@@ -53,17 +54,8 @@ class SampledValue:
     is_line_to_line: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Readings:
-    """One measurand: the total and the value per phase, each if reported."""
-
-    total: float | None
-    per_phase: Mapping[Phase, float]
-
-    @property
-    def sum(self) -> float | None:
-        """The total, else the sum of the phases."""
-        return self.total if self.total is not None or not self.per_phase else math.fsum(self.per_phase.values())
+Readings = Mapping[Phase | None, float]
+"""One measurand: the value of each phase and, under None, the total; each if reported."""
 
 
 def sampled_value(fields: Fields, unit: str | None, multiplier: int) -> SampledValue | None:
@@ -86,11 +78,11 @@ def _in_base_units(value: float | None, unit: str | None, multiplier: int) -> fl
     """None for what no meter of a station can have measured: a glitch must not count as a load of any size."""
     if value is None or not -9 <= multiplier <= 9:
         return None
-    scaled = value * _prefix(unit) * 10.0**multiplier
-    return scaled if abs(scaled) <= _LARGEST else None
+    scaled = value * prefix(unit) * 10.0**multiplier
+    return scaled if abs(scaled) <= LARGEST else None
 
 
-def _prefix(unit: str | None) -> float:
+def prefix(unit: str | None) -> float:
     """Only the prefix counts: Wh on a power or W on an energy is a slip of the station, its size is right."""
     return _PREFIXES.get(unit[0], 1.0) if unit and len(unit) > 1 else 1.0
 
@@ -98,29 +90,62 @@ def _prefix(unit: str | None) -> float:
 def meter_sample(values: Iterable[SampledValue | None], taken_at: datetime | None) -> MeterSample | None:
     """The sample that the values of one moment make; None if they say nothing that we use."""
     known = [value for value in values if value is not None]
-    voltage = _voltage(_values(known, "voltage"))
-    power = _readings(_values(known, "power.active.import"))
-    exported = _readings(_values(known, "power.active.export"))
-    fed_back = _current(_readings(_values(known, "current.export")), exported, voltage)
-    sample = MeterSample(
-        current_a=_signed(_current(_readings(_values(known, "current.import")), power, voltage), fed_back),
-        voltage_v=voltage,
-        power_w=_net(power.sum, exported.sum),
-        energy_wh=_readings(_values(known, "energy.active.import.register")).sum,
-        soc_percent=_readings(_values(known, "soc", _SOC_LOCATIONS)).total,
-        taken_at=taken_at,
+    voltage, exported = _voltage(_values(known, "voltage")), _readings(_values(known, "power.active.export"))
+    sample = combined(
+        {phase: abs(amps) for phase, amps in _readings(_values(known, "current.import")).items()},
+        _readings(_values(known, "power.active.import")),
+        voltage,
+        _readings(_values(known, "energy.active.import.register")),
+        _readings(_values(known, "soc", _SOC_LOCATIONS)),
+        taken_at,
     )
-    return None if sample == MeterSample(taken_at=taken_at) else sample
+    export = {phase: abs(amps) for phase, amps in _readings(_values(known, "current.export")).items()}
+    if not exported and not export:
+        return sample
+    return _with_export(sample or MeterSample(taken_at=taken_at), _current(export, exported, voltage), exported)
 
 
-def _signed(drawn: Mapping[Phase, float], fed_back: Mapping[Phase, float]) -> dict[Phase, float]:
+def _with_export(sample: MeterSample, fed_back: Mapping[Phase, float], exported: Readings) -> MeterSample:
     """Rule 6, phase by phase. A station that exports nothing says nothing new."""
-    exporting = {phase: -amps for phase, amps in fed_back.items() if amps > drawn.get(phase, 0.0)}
-    return {**drawn, **exporting}
+    exporting = {phase: -amps for phase, amps in fed_back.items() if amps > sample.current_a.get(phase, 0.0)}
+    exported_w = exported[None] if None in exported else _sum(exported)
+    return MeterSample(
+        {**sample.current_a, **exporting},
+        sample.voltage_v,
+        sample.power_w if exported_w is None else (sample.power_w or 0.0) - abs(exported_w),
+        sample.energy_wh,
+        sample.soc_percent,
+        sample.taken_at,
+    )
 
 
-def _net(imported_w: float | None, exported_w: float | None) -> float | None:
-    return imported_w if exported_w is None else (imported_w or 0.0) - abs(exported_w)
+def combined(  # noqa: PLR0913, PLR0917 - what a meter measures
+    current: Readings,
+    power: Readings,
+    voltage: Mapping[Phase, float],
+    energy: Readings,
+    soc: Readings,
+    taken_at: datetime | None,
+) -> MeterSample | None:
+    """The sample that these readings make, of the current the magnitudes; None if they say nothing that we use."""
+    current_a = _current(current, power, voltage)
+    power_w = power[None] if None in power else _sum(power)
+    energy_wh = energy[None] if None in energy else _sum(energy)
+    soc_percent = soc.get(None)
+    if not current_a and not voltage and power_w is energy_wh is soc_percent is None:
+        return None
+    return MeterSample(current_a, voltage, power_w, energy_wh, soc_percent, taken_at)
+
+
+def _sum(readings: Readings) -> float | None:
+    """The sum of the phases."""
+    return math.fsum(readings.values()) if readings else None
+
+
+def _per_phase(readings: Readings) -> Mapping[Phase, float]:
+    if None in readings:
+        return {phase: value for phase, value in readings.items() if phase is not None}
+    return readings  # type: ignore[return-value]  # it is without None
 
 
 def _values(
@@ -134,14 +159,13 @@ def _values(
     return ()
 
 
-def _readings(values: Sequence[SampledValue]) -> _Readings:
-    """Splits into total and phases; what is said twice of one phase counts at the larger magnitude."""
-    per_phase: dict[Phase, float] = {}
+def _readings(values: Sequence[SampledValue]) -> Readings:
+    """What is said twice of one phase, or of all, counts at the larger magnitude."""
+    readings: dict[Phase | None, float] = {}
     for value in values:
-        for phase in value.phases:
-            per_phase[phase] = max(per_phase.get(phase, value.value), value.value, key=abs)
-    totals = [value.value for value in values if not value.phases]
-    return _Readings(max(totals, key=abs) if totals else None, per_phase)
+        for phase in value.phases or (None,):
+            readings[phase] = max(readings.get(phase, value.value), value.value, key=abs)
+    return readings
 
 
 def _voltage(values: Sequence[SampledValue]) -> dict[Phase, float]:
@@ -154,15 +178,19 @@ def _voltage(values: Sequence[SampledValue]) -> dict[Phase, float]:
     return voltage
 
 
-def _current(current: _Readings, power: _Readings, voltage: Mapping[Phase, float]) -> dict[Phase, float]:
+def _current(current: Readings, power: Readings, voltage: Mapping[Phase, float]) -> Mapping[Phase, float]:
     """Amperes per phase by the rules at the top of this file; empty when nothing tells them."""
-    derived = {phase: abs(watts) / _volts(voltage, phase) for phase, watts in power.per_phase.items()}
-    measured = {phase: abs(amps) for phase, amps in current.per_phase.items()}
+    measured = _per_phase(current)
+    if len(measured) > 1 and (not power or (len(power) == 1 and None in power)):  # the usual case
+        return measured
+    derived = {phase: abs(watts) / _volts(voltage, phase) for phase, watts in _per_phase(power).items()}
     if len(measured) == 1 and not derived:
-        return _spread(*measured.popitem(), power.total, voltage)
+        ((phase, amps),) = measured.items()
+        return _spread(phase, amps, power.get(None), voltage)
     if measured or derived:
-        return derived | measured
-    return {} if current.total is None else _unphased(abs(current.total), power.total, voltage)
+        return {**derived, **measured}
+    total = current.get(None)
+    return {} if total is None else _unphased(total, power.get(None), voltage)
 
 
 def _spread(phase: Phase, amps: float, power_w: float | None, voltage: Mapping[Phase, float]) -> dict[Phase, float]:

@@ -10,6 +10,8 @@ from datetime import datetime
 
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
+from local_controller.rpc.frame import Frame
+from local_controller.station.dialects import strict
 from local_controller.station.dialects.base import (
     BootCall,
     EventType,
@@ -58,6 +60,8 @@ _STATES: Mapping[str, tuple[ConnectorStatus, ChargingState | None]] = {
 _UNIT_KEY = "ChargingScheduleAllowedChargingRateUnit"
 _STACK_KEY = "ChargeProfileMaxStackLevel"
 _PERIODS_KEY = "ChargingScheduleMaxPeriods"
+_SAMPLE_KEY = "MeterValueSampleInterval"
+_ASKED = (_UNIT_KEY, _STACK_KEY, _PERIODS_KEY, _SAMPLE_KEY)
 
 
 class V16:
@@ -65,6 +69,7 @@ class V16:
 
     version = OcppVersion.V16
     format_violation = "FormationViolation"
+    capability_read = "GetConfiguration"
 
     def boot(self, payload: Payload) -> BootCall:
         """BootNotification.req."""
@@ -128,6 +133,19 @@ class V16:
             transaction_id=None if transaction_id is None else str(transaction_id),
             samples=tuple(sample for value in fields.children("meterValue") if (sample := _sample(value))),
         )
+
+    def transaction_event_of(self, call: Frame) -> TransactionEvent | None:
+        """StopTransaction.req and MeterValues.req."""
+        if call.action == "MeterValues" and (said := call.payload_as(strict.meter_values_16)) is not None:
+            return said.event
+        return None if call.action is None else self.transaction_event(call.action, call.payload)
+
+    def meter_report_of(self, call: Frame) -> MeterReport | None:
+        """MeterValues.req."""
+        if call.action != "MeterValues":
+            return None
+        said = call.payload_as(strict.meter_values_16)
+        return self.meter_report(call.action, call.payload) if said is None else said.report
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:  # noqa: ARG002 - 1.6 has no such message
         """1.6 knows no charging needs."""
@@ -193,9 +211,9 @@ class V16:
         """ClearChargingProfile.req."""
         return {"id": profile_id}
 
-    def capability_question(self) -> tuple[str, Payload]:
+    def capability_questions(self) -> list[Payload]:
         """GetConfiguration.req."""
-        return "GetConfiguration", {"key": [_UNIT_KEY, _STACK_KEY, _PERIODS_KEY]}
+        return [{"key": [*_ASKED]}, *({"key": [key]} for key in _ASKED)]
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """GetConfiguration.conf."""
@@ -205,7 +223,16 @@ class V16:
             units=stated_units(values.get(_UNIT_KEY)),
             max_stack_level=stated_integer(values.get(_STACK_KEY)),
             max_periods=stated_integer(values.get(_PERIODS_KEY)),
+            sample_s=stated_integer(values.get(_SAMPLE_KEY)),
         )
+
+    def ask_for_status(self, evse: int) -> Payload:
+        """TriggerMessage.req; the station answers and then sends StatusNotification.req."""
+        return {"requestedMessage": "StatusNotification", "connectorId": evse}
+
+    def ask_for_sample(self, evse: int) -> Payload:
+        """TriggerMessage.req; the station answers and then sends MeterValues.req."""
+        return {"requestedMessage": "MeterValues", "connectorId": evse}
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:  # noqa: ARG002 - 1.6 gives no reasons
         """Any .conf that is a status."""

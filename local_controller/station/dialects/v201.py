@@ -7,6 +7,8 @@ from typing import Any
 
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
+from local_controller.rpc.frame import Frame
+from local_controller.station.dialects import strict
 from local_controller.station.dialects.base import (
     BootCall,
     EventType,
@@ -36,6 +38,13 @@ from local_controller.station.words import (
 
 _SMART_CHARGING = "SmartChargingCtrlr"
 _UNIT, _STACK, _PERIODS = "RateUnit", "ProfileStackLevel", "PeriodsPerSchedule"
+_SAMPLE = "TxUpdatedInterval"
+_ASKED = (
+    (_SMART_CHARGING, _UNIT),
+    (_SMART_CHARGING, _STACK),
+    (_SMART_CHARGING, _PERIODS),
+    ("SampledDataCtrlr", _SAMPLE),
+)
 _CHARGING_STATES = {state.value.lower(): state for state in ChargingState}
 
 
@@ -44,6 +53,7 @@ class V201:
 
     version = OcppVersion.V201
     format_violation = "FormatViolation"
+    capability_read = "GetVariables"
 
     def boot(self, payload: Payload) -> BootCall:
         """BootNotificationRequest."""
@@ -104,6 +114,23 @@ class V201:
             return None
         evse, info = fields.child("evse"), fields.need_child("transactionInfo")
         return MeterReport(evse.integer("id") if evse else None, info.text("transactionId"), _samples(fields))
+
+    def transaction_event_of(self, call: Frame) -> TransactionEvent | None:
+        """TransactionEventRequest."""
+        if call.action != "TransactionEvent":
+            return None
+        said = call.payload_as(strict.transaction_event)
+        return self.transaction_event(call.action, call.payload) if said is None else said.event
+
+    def meter_report_of(self, call: Frame) -> MeterReport | None:
+        """MeterValuesRequest and TransactionEventRequest."""
+        if call.action == "TransactionEvent":
+            said = call.payload_as(strict.transaction_event)
+        elif call.action == "MeterValues":
+            said = call.payload_as(strict.meter_values)
+        else:
+            return None
+        return self.meter_report(call.action, call.payload) if said is None else said.report
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:
         """NotifyEVChargingNeedsRequest."""
@@ -197,11 +224,10 @@ class V201:
         """ClearChargingProfileRequest."""
         return {"chargingProfileId": profile_id}
 
-    def capability_question(self) -> tuple[str, Payload]:
+    def capability_questions(self) -> list[Payload]:
         """GetVariablesRequest."""
-        component = {"name": _SMART_CHARGING}
-        data = [{"component": component, "variable": {"name": name}} for name in (_UNIT, _STACK, _PERIODS)]
-        return "GetVariables", {"getVariableData": data}
+        data = [{"component": {"name": component}, "variable": {"name": name}} for component, name in _ASKED]
+        return [{"getVariableData": data}, *({"getVariableData": [one]} for one in data)]
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """GetVariablesResponse."""
@@ -214,7 +240,16 @@ class V201:
             units=stated_units(values.get(_UNIT)),
             max_stack_level=stated_integer(values.get(_STACK)),
             max_periods=stated_integer(values.get(_PERIODS)),
+            sample_s=stated_integer(values.get(_SAMPLE)),
         )
+
+    def ask_for_status(self, evse: int) -> Payload:
+        """TriggerMessageRequest; without a connector it would be refused (F06.FR.12)."""
+        return {"requestedMessage": "StatusNotification", "evse": {"id": evse, "connectorId": 1}}
+
+    def ask_for_sample(self, evse: int) -> Payload:
+        """TriggerMessageRequest; during a transaction its meter values come in a TransactionEvent, not in MeterValues."""
+        return {"requestedMessage": "TransactionEvent", "evse": {"id": evse}}
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """Any response that is a status."""

@@ -1,0 +1,128 @@
+"""How much CPU does the core take for one message and its answer? One JSON line per figure, in microseconds.
+
+A TransactionEvent of 2.0.1 (1.1 kB) or a MeterValues of 1.6 (0.9 kB) of a charging station and the answer of the CSMS,
+through `StationProxy.receive` with all blocks, a look at the deadline and at each effect. No sockets, no event loop. Each
+figure is the least of several runs of the process's CPU time, because whatever disturbs a run makes it longer.
+
+    round_trip  all of it; trace: whether effects tell the fate of each message
+    parse       the envelopes of both messages
+    relay       the same with a proxy without blocks: slots, queues, effects
+    read        what the dialect reads of the payload, for transactions and meter values
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+from relay.frames import BOOTS, MESSAGES, call, csms_answer, station_answer
+
+from local_controller.clock import Instant
+from local_controller.rpc.frame import parse
+from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.dialects import dialect
+from local_controller.station.effects import Effect, Peer, Send
+from local_controller.station.proxy import StationProxy
+from local_controller.station.words import OcppVersion
+
+NOW = Instant(1000.0, datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+VERSIONS = {"v201": OcppVersion.V201, "v16": OcppVersion.V16}
+MESSAGES_PER_RUN = 200  # short runs: some of many are undisturbed
+_STATION, _CSMS = Peer
+
+
+def texts(kind: str) -> list[tuple[str, str]]:
+    """Messages of a station and the answers to them."""
+    action, payload = MESSAGES[kind]
+    calls = [call(b"m%07d" % number, action, payload(1)) for number in range(MESSAGES_PER_RUN)]
+    return [(text.decode(), csms_answer(text).decode()) for text in calls]
+
+
+def answer_all(proxy: StationProxy, effects: Iterable[Effect]) -> None:
+    """Lets both peers answer whatever they are asked."""
+    todo = deque(effects)
+    while todo:
+        match todo.popleft():
+            case Send(peer, text) if text.startswith("[2"):
+                answer = (station_answer if peer is _STATION else csms_answer)(text.encode()).decode()
+                todo.extend(proxy.receive(peer, answer, NOW))
+
+
+def charging(kind: str, *, is_traced: bool) -> StationProxy:
+    """A station that has booted, was asked what it can do, and charges."""
+    proxy, block = station_proxy("CP-1", VERSIONS[kind], StationSettings(fallback_a=6.0, is_traced=is_traced))
+    answer_all(proxy, proxy.connected(NOW))
+    answer_all(proxy, proxy.receive(_STATION, call(b"boot", "BootNotification", BOOTS[kind]).decode(), NOW))
+    answer_all(proxy, proxy.receive(_STATION, texts(kind)[0][0], NOW))
+    answer_all(proxy, proxy.perform(block.set_limit(1, 16.0, 900.0, False, NOW), NOW))
+    return proxy
+
+
+def round_trips(proxy: StationProxy, pairs: Iterable[tuple[str, str]]) -> None:
+    """What a driver does with the core, and nothing else."""
+    for there, back in pairs:
+        for _effect in proxy.receive(_STATION, there, NOW):
+            pass
+        _ = proxy.deadline
+        for _effect in proxy.receive(_CSMS, back, NOW):
+            pass
+        _ = proxy.deadline
+
+
+def parsed(pairs: Iterable[tuple[str, str]]) -> None:
+    """The envelopes alone."""
+    for there, back in pairs:
+        parse(there)
+        parse(back)
+
+
+def read_us(kind: str, repeats: int) -> float:
+    """The reading of payloads, each of a fresh frame."""
+    spoken, best_us = dialect(VERSIONS[kind]), float("inf")
+    for _ in range(repeats):
+        frames = [parse(there) for there, _ in texts(kind)]
+        started_s = time.process_time()
+        for frame in frames:
+            spoken.transaction_event_of(frame)
+            spoken.meter_report_of(frame)
+        best_us = min(best_us, (time.process_time() - started_s) / len(frames) * 1e6)
+    return best_us
+
+
+def least_us(work: Callable[[], None], repeats: int) -> float:
+    """CPU microseconds for each message of the best run."""
+    best_us = float("inf")
+    for _ in range(repeats):
+        started_s = time.process_time()
+        work()
+        best_us = min(best_us, (time.process_time() - started_s) / MESSAGES_PER_RUN * 1e6)
+    return best_us
+
+
+def show(kind: str, figure: str, value_us: float, **more: object) -> None:
+    """One line."""
+    print(json.dumps({"figure": f"core_{figure}", "version": kind, **more, "us": round(value_us, 2)}), flush=True)
+
+
+def main() -> None:
+    """Both versions, every figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=300)
+    repeats = parser.parse_args().repeats
+    for kind, version in VERSIONS.items():
+        pairs = texts(kind)
+        for is_traced in (False, True):
+            proxy = charging(kind, is_traced=is_traced)
+            show(kind, "round_trip", least_us(lambda: round_trips(proxy, pairs), repeats), trace=is_traced)  # noqa: B023 - called at once
+        bare = StationProxy("CP-1", version, (), is_traced=False)
+        show(kind, "parse", least_us(lambda: parsed(pairs), repeats))  # noqa: B023 - as above
+        show(kind, "relay", least_us(lambda: round_trips(bare, pairs), repeats))  # noqa: B023 - as above
+        show(kind, "read", read_us(kind, repeats))
+
+
+if __name__ == "__main__":
+    main()
