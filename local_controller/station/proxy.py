@@ -350,7 +350,7 @@ class StationProxy:
             try:
                 payload = block.revise(leg.other.peer, call, revised, now)
             except PayloadError as error:
-                notes += self._unreadable_payload(block.revise, error)
+                notes += self._unreadable_payload(error)
                 continue
             revised = revised if payload is None else rpc.altered(revised, payload)
         if revised is answer:

@@ -20,6 +20,7 @@ V16, V201, V21 = OcppVersion
 V2X = pytest.mark.parametrize("version", [V201, V21])
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
 
+ASKED_S = 30.0  # by then a station that was accepted has been asked what it can do
 GATEWAY = "ws://192.168.1.10:9310"
 ELSEWHERE = "wss://user:secret@new.example.com/ocpp?t=1"
 REWRITING = GuardPolicy(network=Policy.REWRITE, public_url=GATEWAY)
@@ -328,7 +329,7 @@ def test_a_station_that_measures_seldom_is_set_once_accepted_and_the_csms_sees_n
         store.interval = before
         assert asked(b) == []
         b.boot()
-        b.wait(5)
+        b.wait(ASKED_S)
         assert store.interval == after
         assert csms_reads_interval(b) == before
         written = [action for action in asked(b) if action.startswith(("Change", "Set"))]
@@ -342,9 +343,11 @@ def test_what_the_csms_wrote_before_a_boot_is_still_what_it_reads(bench: Any, ve
     store = Store(b)
     store.interval = "900"
     b.boot()
+    b.wait(ASKED_S)
     csms_writes_interval(b, "300")
     store.interval = "1800"  # its maker's
     b.boot()
+    b.wait(ASKED_S)
     assert store.interval == "60"
     assert csms_reads_interval(b) == "1800"
 
@@ -357,11 +360,13 @@ def test_a_station_that_does_not_say_or_does_not_let_itself_be_set_is_left_alone
     b = bench(version, guards=SAMPLING)
     Store(b)
     b.boot()
+    b.wait(ASKED_S)
     assert [action for action in asked(b) if action.startswith(("Change", "Set"))] == []
     b = bench(version, guards=SAMPLING)
     store = Store(b)
     store.interval, store.verdict = "900", "Rejected"
     b.boot()
+    b.wait(ASKED_S)
     assert csms_reads_interval(b) == "900"
 
 
@@ -372,6 +377,7 @@ def test_by_default_no_interval_is_touched(bench: Any, version: OcppVersion) -> 
     store = Store(b)
     store.interval = "900"
     b.boot()
+    b.wait(ASKED_S)
     assert csms_writes_interval(b, "0") == "Accepted"
     assert store.interval == "0"
 
@@ -383,6 +389,7 @@ def test_no_report_is_ours_and_the_interval_is_read_and_written_alone(bench: Any
     store = Store(b)
     store.interval = "900"
     b.boot()
+    b.wait(ASKED_S)
     b.start()
     b.set_limit(16.0)
     b.wait(2000)
@@ -470,6 +477,7 @@ def test_no_csms_can_tell_the_gateway_from_a_cable_by_its_configuration(
                 store.b, calls = b, []
                 b.station |= store.handlers()
                 b.boot()
+        b.wait(ASKED_S)
         for action, payload in calls:
             assert b.from_csms(action, payload) == cable.handlers()[action](payload)
         urls = [value for value in store.values.values() if "://" in value]

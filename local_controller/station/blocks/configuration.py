@@ -8,12 +8,12 @@ measures more seldom is set to that, without the CSMS seeing a difference (LC-12
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, ClassVar, Final
 
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame, MessageType
 from local_controller.station.block import Block, BlockEffect, Forward, OwnCall, Urgency
+from local_controller.station.blocks.own_questions import Question, Topic
 from local_controller.station.dialects.base import Dialect, Payload
 from local_controller.station.effects import Note, Peer
 from local_controller.station.guard_policy import GuardPolicy, Policy, as_text
@@ -24,12 +24,6 @@ from local_controller.station.words import OcppVersion
 _KEY: Final = "MeterValueSampleInterval"
 _VARIABLE: Final = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
 _SLOT_IN_USE: Final = ("ocppcommctrlr", "activenetworkprofile")
-
-
-class _Own(Enum):
-    """Tag of our question how often the station measures."""
-
-    INTERVAL = "interval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +38,6 @@ class Configuration(Block):
 
     REVISES: ClassVar[frozenset[str]] = frozenset({"GetConfiguration", "GetVariables"})
     claims_only = frozenset({"NotifyReport"})
-    called_only = frozenset({"BootNotification"})
-    observe_only = frozenset({"BootNotification", "Heartbeat", "StatusNotification"})
 
     def __init__(self, state: StationState, dialect: Dialect, policy: GuardPolicy) -> None:
         """What is shown in place of what is kept in `state`."""
@@ -53,7 +45,6 @@ class Configuration(Block):
         self._is_16 = dialect.version is OcppVersion.V16
         self._most_s = policy.sample_interval_s
         self._learns_slots = policy.network is Policy.REWRITE
-        self._has_asked = False
 
     # --- what the CSMS reads -------------------------------------------------------------------------------------
 
@@ -119,26 +110,13 @@ class Configuration(Block):
 
     # --- how often it measures -----------------------------------------------------------------------------------
 
-    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
-        """After a boot the station may measure as its maker set it."""
-        if sender is Peer.STATION and call.action == "BootNotification":
-            self._has_asked = False
-        return []
-
-    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
-        """Asks soon after the station may be called, once per connection and boot."""
-        if self._most_s is None or self._has_asked or not self._state.may_call or call.action not in self.observe_only:
-            return []
-        self._has_asked = True
-        return [self._own_call("Get", _Own.INTERVAL)]
-
     def answered(self, tag: Any, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
-        """A station that measures too seldom is set to what the site wants."""
+        """A station that says that it measures too seldom is set to what the site wants."""
         if answer is None or answer.message_type != MessageType.CALLRESULT:
             return []
-        if tag is _Own.INTERVAL:
+        if isinstance(tag, Question) and tag.topic is Topic.CAPABILITY and self._state.may_call:
             before = self._read(answer.payload)
-            return [] if before is None or not self._is_too_long(before) else [self._own_call("Set", _Shorter(before))]
+            return [] if before is None or not self._is_too_long(before) else [self._order(_Shorter(before))]
         if isinstance(tag, _Shorter) and self._is_taken(answer.payload):
             self._state.shown.write(self._setting, str(self._most_s), tag.before)
             return [Note("info", "sample_interval_set", {"before_s": tag.before, "now_s": self._most_s})]
@@ -150,17 +128,14 @@ class Configuration(Block):
         assert found is not None  # noqa: S101 - our own constant
         return found
 
-    def _own_call(self, verb: str, tag: Any) -> OwnCall:
-        """Get or set the interval, alone, so that no station's bounds on keys and bytes are met (LC-127)."""
-        wanted = {} if verb == "Get" else {"attributeValue": str(self._most_s)}
-        if not self._is_16:
-            data = {"getVariableData" if verb == "Get" else "setVariableData": [_VARIABLE | wanted]}
-            return OwnCall(Peer.STATION, f"{verb}Variables", data, Urgency.QUERY, tag)
-        if verb == "Get":
-            return OwnCall(Peer.STATION, "GetConfiguration", {"key": [_KEY]}, Urgency.QUERY, tag)
-        return OwnCall(
-            Peer.STATION, "ChangeConfiguration", {"key": _KEY, "value": str(self._most_s)}, Urgency.QUERY, tag
-        )
+    def _order(self, tag: _Shorter) -> OwnCall:
+        """Sets the interval alone, so that no station's bounds on keys and bytes are met (LC-127)."""
+        wanted = str(self._most_s)
+        if self._is_16:
+            payload: Payload = {"key": _KEY, "value": wanted}
+            return OwnCall(Peer.STATION, "ChangeConfiguration", payload, Urgency.QUERY, tag)
+        payload = {"setVariableData": [_VARIABLE | {"attributeValue": wanted}]}
+        return OwnCall(Peer.STATION, "SetVariables", payload, Urgency.QUERY, tag)
 
     def _read(self, answer: Payload) -> str | None:
         """The interval in an answer; None if it tells none, or a read-only one."""
@@ -175,7 +150,7 @@ class Configuration(Block):
 
     def _is_too_long(self, interval: str) -> bool:
         """Whether that is never, or more seldom than the site wants."""
-        return interval.isdecimal() and (int(interval) == 0 or int(interval) > (self._most_s or 0))
+        return self._most_s is not None and interval.isdecimal() and not 0 < int(interval) <= self._most_s
 
     @staticmethod
     def _is_taken(answer: Payload) -> bool:
