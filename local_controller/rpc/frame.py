@@ -219,8 +219,8 @@ def error(message_id: str, code: str, description: str, details: dict[str, Any] 
 def altered(frame: Frame, payload: dict[str, Any]) -> Frame:
     """The same CALL, SEND or CALLRESULT with another payload; what is the same in it keeps its spelling (LC-126)."""
     try:
-        text = rewritten(frame.text, 2 if frame.action is None else 3, payload)
-    except (ValueError, IndexError, RecursionError):
+        text = rewritten(frame.text, 2 if frame.action is None else 3, frame.payload, payload)
+    except (ValueError, RecursionError):
         return _built(frame.message_type, frame.message_id, frame.action, payload)
     return Frame(text, frame.message_type, frame.message_id, frame.action, _NULL, payload)
 

@@ -38,22 +38,22 @@ VALUES = st.recursive(
 )
 def test_only_what_changed_is_written_anew(payload: Any, third: str) -> None:
     call = '[2 , "a",\t"SetVariables", {} , "more"]'
-    assert rewritten(call.replace("{}", PAYLOAD), 3, payload) == call.replace("{}", third)
+    assert rewritten(call.replace("{}", PAYLOAD), 3, json.loads(PAYLOAD), payload) == call.replace("{}", third)
 
 
 @pytest.mark.requirement("LC-126")
 @given(old=VALUES, new=VALUES, seed=st.integers(0, 2**20))
 def test_the_new_text_always_says_the_new_value(old: Any, new: Any, seed: int) -> None:
     text = f" [3,\t{spelt(old, random.Random(seed))} ,0]\n"
-    assert json.loads(rewritten(text, 1, new)) == [3, new, 0]
-    assert rewritten(text, 1, old) == text
+    assert json.loads(rewritten(text, 1, old, new)) == [3, new, 0]
+    assert rewritten(text, 1, old, json.loads(json.dumps(old))) == text
 
 
 @given(value=st.dictionaries(st.text(max_size=3), VALUES, min_size=1, max_size=5), data=st.data())
 def test_a_changed_member_leaves_all_others_to_the_byte(value: dict[str, Any], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(value)))
     text = f"[3,{spelt(value, random.Random(1))}]"
-    marked = rewritten(text, 1, value | {name: "NEW"})
+    marked = rewritten(text, 1, value, value | {name: "NEW"})
     old = text.replace(" ", "").replace("\n", "")
     assert marked.count('"NEW"') == 1 + old.count('"NEW"') - json.dumps(value[name]).count('"NEW"')
     before, _, after = marked.partition('"NEW"')
@@ -62,7 +62,16 @@ def test_a_changed_member_leaves_all_others_to_the_byte(value: dict[str, Any], d
 
 
 def test_a_name_that_stands_twice_is_written_once() -> None:
-    assert rewritten('[0,{"a":1,"a":2}]', 1, {"a": 3}) == '[0,{"a":3}]'
+    for text in ('[0,{"a":1,"a":2}]', '[0,{"a":1,"a":22, "b":1}]', '[0,{"a":"}","a":2}]', '[0,{"a":1,"b":2,"a":3}]'):
+        old = json.loads(text)[1]
+        assert rewritten(text, 1, old, old | {"a": 5}) == f"[0,{json.dumps(old | {'a': 5}, separators=(',', ':'))}]"
+
+
+def test_1_is_neither_true_nor_1_0() -> None:
+    old = {"a": 1, "b": 1.0, "c": True, "d": [1, 2]}
+    for new in ({"a": 1.0}, {"b": True}, {"c": 1}, {"d": [True, 2]}, {"d": [1.0]}):
+        text = f"[0,{json.dumps(old)}]"
+        assert json.dumps(json.loads(rewritten(text, 1, old, old | new))[1]) == json.dumps(old | new)
 
 
 def test_a_message_without_a_payload_gets_one() -> None:
