@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Generic, TypeVar
 
 import msgspec
@@ -153,6 +154,12 @@ class RpcConnection(Generic[Origin]):
         """The CALLs, sent and perhaps still to be answered, whose id stands somewhere in `text`."""
         sent = [*self._late, self.in_flight] if self.in_flight else [*self._late]
         return [call for call in sent if call.frame.message_id in text]
+
+    def bears(self, message_id: str) -> bool:
+        """Whether a CALL that waits, is sent or is still remembered has this id."""
+        sent = self.in_flight is not None and self.in_flight.frame.message_id == message_id
+        others = chain(self._late, *self.waiting.values())
+        return sent or any(call.frame.message_id == message_id for call in others)
 
     # --- inside --------------------------------------------------------------------------------------------------
 

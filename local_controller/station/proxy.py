@@ -498,8 +498,11 @@ class StationProxy:
 
     def _own_call(self, own: OwnCall, now: Instant) -> list[Effect]:
         """Lets an own CALL wait for its slot; it is sent after all blocks had their say."""
-        frame = rpc.call(self._ids(), own.action, own.payload)
         leg = self._legs[own.peer]
+        message_id = self._ids()
+        if leg.calls.bears(message_id):  # a foreign CALL, by a chance of 1 to 2^122 (LC-026)
+            message_id = self._ids()
+        frame = rpc.call(message_id, own.action, own.payload)
         call: Call[_Origin] = Call(frame, own.urgency, own.timeout_s, None, own, now.monotonic_s)
         if leg.calls.submit(call):
             return []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -473,6 +475,39 @@ def test_own_ids_are_short_and_never_the_same() -> None:
     assert all(len(one) <= 36 and one.startswith("LC") for one in ids)
 
 
+@pytest.mark.requirement("LC-026")
+def test_own_ids_do_not_repeat_after_a_restart() -> None:
+    code = "import random; random.seed(7); from local_controller.station.proxy import own_id; print(own_id(), own_id())"
+    runs = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True) for _ in range(3)]
+    assert len({one for run in runs for one in run.stdout.split()}) == 6
+
+
+@pytest.mark.requirement("LC-026")
+@pytest.mark.parametrize("foreign", ["late", "open", "waits"])
+def test_an_own_id_never_equals_one_that_a_foreign_call_bears(foreign: str) -> None:
+    ids = iter([foreign, "own"])
+    proxy = StationProxy("CP-7", OcppVersion.V16, (), ids=ids.__next__)
+    proxy.receive(CSMS, '[2,"late","Reset",{}]', NOW.after(-31.0))
+    proxy.expire(NOW)
+    proxy.receive(CSMS, '[2,"open","Reset",{}]', NOW)
+    proxy.receive(CSMS, '[2,"waits","Reset",{}]', NOW)
+    assert sends(proxy.perform([PUSH], NOW)) == []
+    assert sends(proxy.receive(STATION, '[3,"open",{}]', NOW))[-1] == (
+        STATION,
+        '[2,"own","SetChargingProfile",{"connectorId":1}]',
+    )
+
+
+@pytest.mark.requirement("LC-030")
+def test_our_answer_goes_before_what_it_announces_whatever_the_block_says_first() -> None:
+    report = OwnCall(CSMS, "ReportChargingProfiles", {}, Urgency.SAFETY, "report")
+    block = Scripted(script={"claims SetChargingProfile": [report, Answer(CSMS, "a", {})]})
+    assert [text for _, text in sends(proxy_with(block).receive(CSMS, PROFILE, NOW))] == [
+        '[3,"a",{}]',
+        '[2,"LC1","ReportChargingProfiles",{}]',
+    ]
+
+
 # --- laws ---------------------------------------------------------------------------------------------------------
 
 
@@ -500,6 +535,29 @@ def test_nothing_is_altered_nothing_is_relayed_twice_and_no_slot_is_used_twice(
         rest = list(received[peer])
         for text in relayed[peer.other]:
             rest.remove(text)  # raises when it was never received, or relayed once more than received
+
+
+@pytest.mark.requirement("LC-023", "LC-030")
+@given(
+    st.lists(st.sampled_from(["own up", "own down", "station calls", "csms calls"]), max_size=12),
+    st.sampled_from(
+        ["GetReport", "GetBaseReport", "GetLog", "TriggerMessage", "CustomerInformation", "GetDiagnostics"]
+    ),
+)
+def test_whatever_waits_an_answer_leaves_at_once_and_so_before_what_it_announces(
+    disturbances: list[str], action: str
+) -> None:
+    proxy = proxy_with()
+    proxy.receive(CSMS, f'[2,"ask","{action}",{{}}]', NOW)
+    for number, what in enumerate(disturbances):
+        if what.startswith("own"):
+            peer = CSMS if what == "own up" else STATION
+            proxy.perform([OwnCall(peer, "DataTransfer", {}, Urgency(number % 4), number)], NOW)
+        else:
+            peer = STATION if what == "station calls" else CSMS
+            proxy.receive(peer, f'[2,"{number}","X",{{}}]', NOW)
+    effects = proxy.receive(STATION, '[3,"ask",{"status":"Accepted"}]', NOW)
+    assert sends(effects)[0] == (CSMS, '[3,"ask",{"status":"Accepted"}]')
 
 
 @pytest.mark.requirement("LC-018")

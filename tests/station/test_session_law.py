@@ -65,6 +65,22 @@ ANSWERS: list[Any] = [
 ]
 
 
+BOTH = "NotImplemented NotSupported InternalError ProtocolError SecurityError GenericError PropertyConstraintViolation"
+V2X = {
+    *BOTH.split(),
+    "FormatViolation",
+    "OccurrenceConstraintViolation",
+    "TypeConstraintViolation",
+    "RpcFrameworkError",
+}
+CODES = {
+    OcppVersion.V16: {*BOTH.split(), "FormationViolation", "OccurenceConstraintViolation", "TypeConstraintViolation"},
+    OcppVersion.V201: V2X,
+    OcppVersion.V21: V2X,
+}
+"""The codes of error answers in the spelling of each version (1.6J §4.2.3, Part 4 §4.3)."""
+
+
 def profile(version: OcppVersion, purpose: str, number: int) -> dict[str, Any]:
     """A charging profile, often odd."""
     is_v16 = version is OcppVersion.V16
@@ -308,6 +324,8 @@ class Session:
             assert peer is Peer.STATION or frame.action == "ReportChargingProfiles"
             self.own_open.add(frame.message_id)
             return
+        if frame.is_error:
+            assert frame.error_code in CODES[self.version], "LC-028"
         if frame.message_type == rpc.CALL:
             assert peer is Peer.STATION
             assert frame.action in {"RemoteStartTransaction", "RequestStartTransaction", "ClearChargingProfile"}
@@ -349,7 +367,7 @@ def play(session: Session, steps: list[tuple[Any, Peer, int]], *, is_booted: boo
 @pytest.mark.parametrize("version", list(OcppVersion))
 @given(steps=STEPS, is_booted=st.booleans(), closer=st.sampled_from(Peer))
 @settings(max_examples=60 * EFFORT)
-@pytest.mark.requirement("LC-018", "LC-019", "LC-022", "LC-027", "LC-068")
+@pytest.mark.requirement("LC-018", "LC-019", "LC-022", "LC-027", "LC-028", "LC-068")
 def test_whatever_happens_every_message_ends_once_and_none_of_ours_leaks(
     version: OcppVersion, steps: list[tuple[Any, Peer, int]], is_booted: bool, closer: Peer
 ) -> None:
