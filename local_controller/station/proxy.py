@@ -153,6 +153,7 @@ class StationProxy:
         self._legs = _legs()
         self._to_station, self._to_csms = (leg.calls for leg in self._legs.values())
         self._is_open = True
+        self._is_noted = False  # that the payload of the present message is no object
 
     # --- inputs --------------------------------------------------------------------------------------------------
 
@@ -171,6 +172,7 @@ class StationProxy:
             frame = rpc.parse(text)
         except FrameError as error:
             return self._unreadable_text(leg, text, error)
+        notes = self._without_object(frame) if text[-2:] != "}]" else None
         kind = frame.message_type
         if kind == CALL:
             effects = self._call(leg, frame, now)
@@ -180,6 +182,9 @@ class StationProxy:
             effects = self._unwanted(leg, frame, "our_answer_refused")
         else:
             effects = self._pass(leg, frame, now)
+        if notes is not None:
+            effects += notes
+            self._is_noted = False
         if self._to_station.waiting or self._to_csms.waiting:
             effects += self._pump(now)
         return effects
@@ -258,7 +263,7 @@ class StationProxy:
             try:
                 claim = claims(sender.peer, frame, now)
             except PayloadError as error:
-                notes += self._unreadable_payload(claims, error)
+                notes += self._unreadable_payload(error)
                 continue
             if claim is not None:
                 return claim, notes
@@ -338,7 +343,7 @@ class StationProxy:
             try:
                 wanted = block.answered(tag, answer, now)
             except PayloadError as error:
-                wanted = [*self._unreadable_payload(block.answered, error), *block.answered(tag, None, now)]
+                wanted = [*self._unreadable_payload(error), *block.answered(tag, None, now)]
             self._do(wanted, effects, now)
         return effects
 
@@ -394,9 +399,21 @@ class StationProxy:
         is_worth_it = count <= NOTED or count & (count - 1) == 0
         return [Note("warning", event, {**fields, "count": count})] if is_worth_it else []
 
-    def _unreadable_payload(self, method: _Method, error: PayloadError) -> list[Note]:
-        fields = {"where": method.__name__, "path": error.path, "reason": str(error)}
-        return self._fault("unreadable_payload", fields)
+    def _without_object(self, frame: Frame) -> list[Note]:
+        """A payload that is no object is a fault, whether or not a block looks at it (LC-020)."""
+        try:
+            _ = frame.payload
+        except PayloadError as error:
+            notes = self._unreadable_payload(error)
+            self._is_noted = True
+            return notes
+        return []
+
+    def _unreadable_payload(self, error: PayloadError) -> list[Note]:
+        """What cannot be read; that of the present message as a whole once, however many blocks look at it."""
+        if self._is_noted and error.path == "$":
+            return []
+        return self._fault("unreadable_payload", {"path": error.path, "reason": str(error)})
 
     # --- blocks --------------------------------------------------------------------------------------------------
 
@@ -406,7 +423,7 @@ class StationProxy:
             try:
                 wanted = called(sender, call, now)
             except PayloadError as error:
-                wanted = self._unreadable_payload(called, error)
+                wanted = self._unreadable_payload(error)
             if wanted is not UNCHANGED:
                 self._may_be_due_earlier |= has_deadline
                 self._do(wanted, effects, now)
@@ -417,7 +434,7 @@ class StationProxy:
             try:
                 wanted = observe(sender, call, answer, now)
             except PayloadError as error:
-                wanted = self._unreadable_payload(observe, error)
+                wanted = self._unreadable_payload(error)
             if wanted is not UNCHANGED:
                 self._may_be_due_earlier |= has_deadline
                 self._do(wanted, effects, now)
@@ -430,7 +447,7 @@ class StationProxy:
             try:
                 wanted = method(*about, now)
             except PayloadError as error:
-                wanted = self._unreadable_payload(method, error)
+                wanted = self._unreadable_payload(error)
             self._do(wanted, effects, now)
         return effects
 

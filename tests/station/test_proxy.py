@@ -27,7 +27,7 @@ from local_controller.station.block import (
     Withdraw,
 )
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
-from local_controller.station.proxy import CLAIMED_LIMIT, CLAIMED_S, StationProxy, own_id, propagated_code
+from local_controller.station.proxy import CLAIMED_LIMIT, CLAIMED_S, NOTED, StationProxy, own_id, propagated_code
 from local_controller.station.words import Connected, Disconnected, OcppVersion, UnitLearnt
 
 NOW = Instant(1000.0, datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
@@ -127,7 +127,21 @@ def test_only_the_first_claim_counts() -> None:
     second = Scripted(frozenset({"SetChargingProfile"}))
     effects = proxy_with(first, second).receive(CSMS, PROFILE, NOW)
     assert sends(effects) == [(CSMS, '[4,"a","NotSupported","",{}]')]
+    assert fates(effects) == [(CSMS, Fate.REFUSED), (None, Fate.INJECTED)]
     assert second.seen == []
+
+
+def test_without_a_trace_the_same_happens_and_nothing_is_told_of_it() -> None:
+    def play(*, is_traced: bool) -> list[Effect]:
+        block = Scripted(script={"claims SetChargingProfile": [Answer(CSMS, "a", {})], "called csms Reset": [PUSH]})
+        proxy = StationProxy("CP-7", OcppVersion.V16, [block], ids=lambda: "LC1", is_traced=is_traced)
+        texts = [(CSMS, PROFILE), (CSMS, '[2,"r","Reset",{}]'), (STATION, '[3,"r",{}]'), (STATION, '[3,"LC1",{}]')]
+        texts += [(STATION, "garbage"), (STATION, '[3,"x",{}]')]
+        return [effect for peer, text in texts for effect in proxy.receive(peer, text, NOW)]
+
+    traced = play(is_traced=True)
+    assert play(is_traced=False) == [effect for effect in traced if not isinstance(effect, Trace)]
+    assert len(fates(traced)) == 8
 
 
 @pytest.mark.requirement("LC-027")
@@ -235,17 +249,72 @@ def test_a_reduction_decided_on_an_answer_goes_before_the_next_command() -> None
 
 @pytest.mark.requirement("LC-020")
 @pytest.mark.parametrize(
-    "moment", ["claims MeterValues", "called station MeterValues", 'observe station MeterValues [3,"1",[]]']
+    "moment", ["claims MeterValues", "called station MeterValues", 'observe station MeterValues [3,"1",{}]']
 )
 def test_what_a_block_cannot_read_is_noted_and_relayed_all_the_same(moment: str) -> None:
     fault = PayloadError("MeterValues", "meterValue[0]", "no list")
     other = Scripted()
     proxy = proxy_with(Scripted(script={moment: fault}), other)
     there = proxy.receive(STATION, '[2,"1","MeterValues",{}]', NOW)
-    back = proxy.receive(CSMS, '[3,"1",[]]', NOW)
-    assert sends(there + back) == [(CSMS, '[2,"1","MeterValues",{}]'), (STATION, '[3,"1",[]]')]
+    back = proxy.receive(CSMS, '[3,"1",{}]', NOW)
+    assert sends(there + back) == [(CSMS, '[2,"1","MeterValues",{}]'), (STATION, '[3,"1",{}]')]
     assert notes(there + back) == ["unreadable_payload"]
-    assert other.seen == ["called station MeterValues", 'observe station MeterValues [3,"1",[]]']
+    assert other.seen == ["called station MeterValues", 'observe station MeterValues [3,"1",{}]']
+
+
+@pytest.mark.requirement("LC-020")
+def test_a_payload_that_is_no_object_is_a_fault_although_nobody_reads_it_and_is_relayed() -> None:
+    proxy = proxy_with()
+    texts = ['[2,"1","DataTransfer",[1]]', '[2,"2","DataTransfer", 7]', '[2,"3","DataTransfer"]', '[2,"4","X",{} ]']
+    effects = [effect for text in texts for effect in proxy.receive(STATION, text, NOW)]
+    answers = [f'[3,"{n}",{payload}]' for n, payload in enumerate(["[]", "null", '"x"', "{}"], start=1)]
+    effects += [effect for text in answers for effect in proxy.receive(CSMS, text, NOW)]
+    assert [text for to, text in sends(effects) if to is CSMS] == texts
+    assert [text for to, text in sends(effects) if to is STATION] == answers
+    assert notes(effects) == ["unreadable_payload"] * 4
+    assert proxy.faults == {"unreadable_payload": 4}
+
+
+@pytest.mark.requirement("LC-020")
+def test_the_fault_of_one_message_is_noted_once_however_many_blocks_look_at_it() -> None:
+    fault = PayloadError("MeterValues", "$", "no object")
+    proxy = proxy_with(*(Scripted(script={"called station MeterValues": fault}) for _ in range(3)))
+    assert notes(proxy.receive(STATION, '[2,"1","MeterValues",[]]', NOW)) == ["unreadable_payload"]
+    assert proxy.faults["unreadable_payload"] == 1
+    proxy.receive(CSMS, '[3,"1",{}]', NOW)
+    fault.path = "$.meterValue"
+    assert notes(proxy.receive(STATION, '[2,"2","MeterValues",{}]', NOW)) == ["unreadable_payload"] * 3
+
+
+@pytest.mark.requirement("LC-020", "LC-027", "LC-031")
+@pytest.mark.parametrize(
+    ("text", "event"),
+    [
+        ("garbage", "unreadable_message"),
+        ('[2,"1","DataTransfer",[]]', "unreadable_payload"),
+        ('[3,"nobody",{}]', "answer_without_call"),
+        ('[2,"1","DataTransfer",{}]', "queue_full"),
+    ],
+)
+def test_what_a_peer_does_wrong_is_counted_and_cannot_flood_the_log(text: str, event: str) -> None:
+    proxy = proxy_with()
+    said = [
+        effect.fields["count"]
+        for _ in range(1000)
+        for effect in proxy.receive(STATION, text, NOW)
+        if isinstance(effect, Note) and effect.event == event
+    ]
+    assert proxy.faults[event] >= 900
+    assert said[:NOTED] == list(range(1, NOTED + 1))
+    assert said[NOTED:] == [16, 32, 64, 128, 256, 512]
+
+
+@pytest.mark.requirement("LC-027")
+def test_an_answer_that_nobody_asked_for_is_dropped_and_logged() -> None:
+    effects = proxy_with().receive(STATION, '[3,"x",{}]', NOW)
+    assert sends(effects) == []
+    fields = {"leg": STATION, "message_id": "x", "action": None, "count": 1}
+    assert effects[-1] == Note("warning", "answer_without_call", fields)
 
 
 def test_an_answer_to_us_that_cannot_be_read_is_none() -> None:
@@ -335,6 +404,7 @@ def test_a_flood_is_answered_with_an_error_and_the_rest_in_order(version: OcppVe
     assert sent == [(STATION, '[2,"0","Reset",{}]')]
     effects = proxy.receive(CSMS, '[2,"x","Reset",{}]', NOW)
     assert sends(effects) == [(CSMS, f'[4,"x","{code}","too many CALLs are waiting for an answer",{{}}]')]
+    assert fates(effects) == [(CSMS, Fate.REFUSED), (None, Fate.INJECTED)]
     assert notes(effects) == ["queue_full"]
     for n in range(QUEUE_LIMIT):
         effects = proxy.receive(STATION, f'[3,"{n}",{{}}]', NOW)

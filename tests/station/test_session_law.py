@@ -19,6 +19,7 @@ from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
+from local_controller.station.proxy import StationProxy
 from local_controller.station.words import OcppVersion
 from tests.station.conftest import EFFORT
 
@@ -151,6 +152,16 @@ def read(text: str) -> rpc.Frame | None:
         return None
 
 
+def earliest(proxy: StationProxy) -> float | None:
+    """The proxy's deadline, searched wherever there may be one."""
+    calls = [leg.calls for leg in proxy._legs.values()]
+    first = [queue[0] for one in calls for queue in one.waiting.values()]
+    moments = [one.in_flight.since_s + one.in_flight.timeout_s for one in calls if one.in_flight is not None]
+    moments += [call.since_s + call.patience_s for call in first if call.patience_s is not None]
+    moments += [block.deadline for block in proxy._blocks if block.deadline is not None]
+    return min(moments, default=None)
+
+
 class Session:
     """A proxy between two peers of whom anything is possible, and a book that is kept apart from the product."""
 
@@ -169,6 +180,7 @@ class Session:
         self.slot: dict[Peer, tuple[str, float] | None] = dict.fromkeys(Peer)
         self.own_open: set[str] = set()
         self.facts: list[Any] = []
+        self.effects: list[Effect] = []
         self.do(self.proxy.connected(self.now))
 
     # --- what happens
@@ -241,6 +253,7 @@ class Session:
     def do(self, effects: Iterable[Effect], *, is_open: bool = True) -> None:
         pending: deque[str] = deque()
         for effect in effects:
+            self.effects.append(effect)
             match effect:
                 case Send(peer, text):
                     assert is_open
@@ -255,6 +268,7 @@ class Session:
                 case Close():
                     pass
         assert not pending, "what is sent is traced"
+        assert self.proxy.deadline == earliest(self.proxy), "no deadline is overlooked"
 
     def traced(self, sender: Peer | None, text: str, fate: Fate, pending: deque[str]) -> None:
         if fate in {Fate.PASSED, Fate.ALTERED, Fate.INJECTED}:
@@ -323,6 +337,15 @@ STEPS = st.lists(
 )
 
 
+def play(session: Session, steps: list[tuple[Any, Peer, int]], *, is_booted: bool) -> Session:
+    if is_booted:
+        session.call(Peer.STATION, 1)
+        session.receive(Peer.CSMS, json.dumps([3, session.to_answer[Peer.CSMS].popleft()[0], ANSWERS[8]]))
+    for operation, peer, number in steps:
+        operation(session, peer, number)
+    return session
+
+
 @pytest.mark.parametrize("version", list(OcppVersion))
 @given(steps=STEPS, is_booted=st.booleans(), closer=st.sampled_from(Peer))
 @settings(max_examples=60 * EFFORT)
@@ -330,11 +353,24 @@ STEPS = st.lists(
 def test_whatever_happens_every_message_ends_once_and_none_of_ours_leaks(
     version: OcppVersion, steps: list[tuple[Any, Peer, int]], is_booted: bool, closer: Peer
 ) -> None:
-    session = Session(version)
-    if is_booted:
-        session.call(Peer.STATION, 1)
-        session.receive(Peer.CSMS, json.dumps([3, session.to_answer[Peer.CSMS].popleft()[0], ANSWERS[8]]))
-    for operation, peer, number in steps:
-        operation(session, peer, number)
+    session = play(Session(version), steps, is_booted=is_booted)
     session.finished()
     session.close(closer)
+
+
+class Attentive(Session):
+    """A session whose block for charging never relies on having seen everything."""
+
+    def receive(self, peer: Peer, text: str) -> None:
+        self.smart._seen = -1
+        super().receive(peer, text)
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@given(steps=STEPS)
+@settings(max_examples=60 * EFFORT)
+def test_who_looks_only_at_what_is_new_overlooks_nothing(
+    version: OcppVersion, steps: list[tuple[Any, Peer, int]]
+) -> None:
+    relying, attentive = (play(kind(version), steps, is_booted=True) for kind in (Session, Attentive))
+    assert relying.effects == attentive.effects
