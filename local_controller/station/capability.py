@@ -40,6 +40,7 @@ class Rung:
 class Capability:
     """What we believe about a station: actuators and units in the order of trying.
 
+    unit_is_fixed: the site file or a quirk chose the unit, whatever the station says.
     sample_s: how often it says that it sends meter values during a transaction; 0 for never, None if it did not say.
     learnt: where the belief comes from: "default", "site file", "quirk: …", "stated" or "accepted".
     proven: what the station has accepted before.
@@ -49,6 +50,7 @@ class Capability:
     actuators: tuple[Actuator, ...] = (Actuator.TX_PROFILE, Actuator.TX_DEFAULT)
     units: tuple[RateUnit, ...] = (RateUnit.A, RateUnit.W)
     unit_is_proven: bool = False
+    unit_is_fixed: bool = False
     max_stack_level: int | None = None
     max_periods: int = PERIODS_UNTIL_KNOWN
     sample_s: int | None = None
@@ -78,24 +80,27 @@ class Capability:
 
     def with_unit(self, unit: RateUnit, learnt: str) -> Capability:
         """Only this unit is ever used."""
-        return replace(self, units=(unit,), unit_is_proven=True, learnt=learnt)
+        return replace(self, units=(unit,), unit_is_proven=True, unit_is_fixed=True, learnt=learnt)
 
     def known(self, unit: RateUnit | None, actuators: tuple[Actuator, ...], learnt: str) -> Capability:
         """What is known about the product before anything was tried; a unit that is fixed already stays."""
         capability = replace(self, actuators=actuators, learnt=learnt) if actuators else self
-        return capability if unit is None or self.only_unit is not None else capability.with_unit(unit, learnt)
+        return capability if unit is None or self.unit_is_fixed else capability.with_unit(unit, learnt)
 
     def stated(self, said: StatedCapability) -> Capability:
-        """What the station says, except that a choice of unit made earlier stands (site file, quirk)."""
+        """What the station says, after each boot anew; of several units the one in use stays the first."""
         known = replace(
             self,
             max_stack_level=said.max_stack_level,
             max_periods=max(1, min(said.max_periods or PERIODS_UNTIL_KNOWN, PERIODS_EVER)),
             sample_s=said.sample_s,
         )
-        if self.only_unit is None and said.units is not None and len(said.units) == 1:
-            return known.with_unit(next(iter(said.units)), "stated")
-        return known
+        if self.unit_is_fixed or said.units is None:
+            return known
+        units = tuple(sorted(said.units, key=lambda unit: (unit is not self.units[0], unit)))
+        if len(units) == 1:
+            return replace(known, units=units, unit_is_proven=True, learnt="stated")
+        return replace(known, units=units)
 
     def refusing_to_send(self, *messages: str) -> Capability:
         """The station does not send these when asked to."""

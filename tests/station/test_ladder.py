@@ -142,12 +142,12 @@ def limit_of(b: Any) -> float:
     return float(schedule["chargingSchedulePeriod"][0]["limit"])
 
 
-def stating_watts(version: OcppVersion) -> dict[str, Any]:
-    """The answers of a station that takes watts only, as it says."""
+def stating(version: OcppVersion, units: str) -> dict[str, Any]:
+    """The answers of a station that takes these units, as it says."""
     if version is OcppVersion.V16:
-        entry = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": "power"}
+        entry = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": units}
         return {"GetConfiguration": {"configurationKey": [entry]}}
-    result = {"attributeStatus": "Accepted", "attributeValue": "W", "component": {"name": "SmartChargingCtrlr"}}
+    result = {"attributeStatus": "Accepted", "attributeValue": units, "component": {"name": "SmartChargingCtrlr"}}
     return {"GetVariables": {"getVariableResult": [result | {"variable": {"name": "RateUnit"}}]}}
 
 
@@ -155,7 +155,7 @@ def stating_watts(version: OcppVersion) -> dict[str, Any]:
 @pytest.mark.requirement("LC-041")
 def test_a_station_that_states_its_unit_is_asked_once_and_believed(bench: Any, version: OcppVersion) -> None:
     b = bench(version)
-    b.station |= stating_watts(version)
+    b.station |= stating(version, "power")
     b.boot()
     b.from_station("Heartbeat", {})
     b.wait(60)
@@ -165,6 +165,25 @@ def test_a_station_that_states_its_unit_is_asked_once_and_believed(bench: Any, v
     b.start()
     b.set_limit(10.0)
     assert tried(b)[-1] == ("TxProfile", "W")
+
+
+@ALL
+@pytest.mark.requirement("LC-041")
+@pytest.mark.parametrize(("later", "units"), [("A", {"A"}), ("A,W", {"A", "W"})])
+def test_what_a_station_states_after_its_next_boot_counts(
+    bench: Any, version: OcppVersion, later: str, units: set[str]
+) -> None:
+    b = bench(version)
+    b.station |= stating(version, "W")
+    b.boot()
+    b.wait(60)
+    assert tried(b) == [("TxDefaultProfile", "A"), ("TxDefaultProfile", "W")]
+    b.station |= stating(version, later)
+    b.boot()
+    assert tried(b)[2:] == [("TxDefaultProfile", "W")], "until it says otherwise"
+    b.wait(60)
+    assert set(b.smart.state.capability.units) == units
+    assert tried(b)[3:] == ([("TxDefaultProfile", "A")] if later == "A" else [])
 
 
 def test_the_site_file_beats_what_the_station_states(bench: Any) -> None:
@@ -183,7 +202,7 @@ def test_the_site_file_beats_what_the_station_states(bench: Any) -> None:
 @pytest.mark.requirement("LC-105", "LC-106")
 def test_what_was_accepted_in_a_unit_that_has_no_effect_is_told_again(bench: Any, version: OcppVersion) -> None:
     b = bench(version)
-    b.station |= stating_watts(version)
+    b.station |= stating(version, "power")
     b.boot()
     b.start()
     b.set_limit(10.0)
