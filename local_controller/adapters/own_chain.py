@@ -16,7 +16,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hashes import HashAlgorithm
 from cryptography.x509 import ocsp
 
+from local_controller.adapters.certificates import read_certificates
+from local_controller.adapters.tls import StationTls, TlsLeg
+from local_controller.errors import LocalControllerError
 from local_controller.station.certificates import CertificateHash, OwnChain, certificate_hash
+from local_controller.station.guard_policy import Door, Doors
 
 Chain = Sequence[x509.Certificate]
 """A certificate of ours, its issuer, the issuer of that ... with or without the root."""
@@ -27,6 +31,32 @@ _ALGORITHMS: Final[dict[str, HashAlgorithm]] = {
     "SHA512": hashes.SHA512(),
 }
 """HashAlgorithmEnumType: a station chooses."""
+
+
+class OwnDoors:
+    """The doors of this gateway as its guards must know them at any moment, also after certificates were replaced."""
+
+    def __init__(self, leg: TlsLeg, settings: StationTls, *, has_plain_door: bool) -> None:
+        """leg: that towards the stations, which holds the newest certificates."""
+        ways = {Door.PLAIN} if has_plain_door else set()
+        if not settings.require_certificate:
+            ways.add(Door.TLS)
+        if settings.station_authorities is not None:
+            ways.add(Door.CLIENT_CERTIFICATE)
+        self._leg = leg
+        self._ways = frozenset(ways)
+        self._read_of: object = None
+        self._chain: OwnChain | None = None
+
+    def __call__(self) -> Doors:
+        """Reads the files only when other certificates came into use; while they cannot be read, nothing is known."""
+        if self._read_of is not self._leg.certificates:
+            try:
+                self._chain = own_chain([read_certificates(facts.file) for facts in self._leg.certificates])
+            except LocalControllerError:
+                self._chain = None
+            self._read_of = self._leg.certificates
+        return Doors(self._ways, self._chain)
 
 
 def own_chain(chains: Sequence[Chain]) -> OwnChain:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,15 +26,25 @@ def run(
 ) -> None:
     """Controls the site that the file describes.
 
-    Stations connect to `listen`, their messages are relayed to `csms.url`; logs go to standard error.
+    Stations connect to `listen`, their messages are relayed to their `csms`; logs go to standard error.
     Ends with 0 after SIGTERM or Ctrl-C, and with 1 and a reason if it cannot start.
     """
     configure(log_level, as_json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()))
     try:
-        asyncio.run(_until_stopped(load(site)))
+        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+            runner.run(_until_stopped(load(site)))
     except LocalControllerError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The fastest loop there is: asyncio's own takes 256 KiB per TLS connection and twice the time per message."""
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not on every platform
+
+    return uvloop.new_event_loop
 
 
 async def _until_stopped(config: SiteConfig) -> None:

@@ -27,6 +27,8 @@ def composite(installed: InstalledProfiles, context: Context, start: datetime, h
     For id 0 use `composite_station`. Where no profile contributes there is no constraint (K06.FR.02): applying the
     hardware maximum is the caller's business.
     """
+    if not installed.entries:
+        return Schedule.unlimited()
     return _schedule(_pieces(_Evse.of(installed, context, RateUnit.A, start), start, horizon_s))
 
 

@@ -1,18 +1,8 @@
-"""What does a station's conversation teach that others than the site must know: who keeps credentials, traces, people?"""
+"""What does a station's conversation teach that others than the site must know: who keeps certificates, traces, people?"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordChanged:
-    """The CSMS gives the station a new password: from now on the station may use it or the old one (LC-132).
-
-    value: as the CSMS wrote it; which bytes a station makes of it is for whoever lets stations in.
-    """
-
-    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +30,4 @@ class OperatorMustKnow:
     text: str
 
 
-Announcement = PasswordChanged | CertificateIssued | CustomerCleared | OperatorMustKnow
+Announcement = CertificateIssued | CustomerCleared | OperatorMustKnow

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
-from local_controller.station.effects import Note, Peer, Tell
+from local_controller.station.effects import Close, Note, PasswordOffered, Peer, Tell
 
 
 class Urgency(IntEnum):
@@ -81,7 +81,7 @@ class Withdraw:
     tag: Any
 
 
-BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Tell | Note
+BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Close | Tell | Note | PasswordOffered
 
 
 Wanted = Sequence[BlockEffect]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from typing import TypeVar
 
 from local_controller.profiles.units import RateUnit
@@ -60,13 +61,11 @@ class Capability:
 
     def working_rungs(self) -> tuple[Rung, ...]:
         """How to limit a transaction, best guess first. A unit that has worked is tried with every actuator first."""
-        if self.unit_is_proven:
-            return tuple(Rung(actuator, unit) for unit in self.units for actuator in self.actuators)
-        return tuple(Rung(actuator, unit) for actuator in self.actuators for unit in self.units)
+        return _rungs(self.actuators, self.units, units_first=self.unit_is_proven)
 
     def fallback_rungs(self) -> tuple[Rung, ...]:
         """How to install the floor: always a TxDefaultProfile, so that only the unit is in question."""
-        return tuple(Rung(Actuator.TX_DEFAULT, unit) for unit in self.units)
+        return _rungs((Actuator.TX_DEFAULT,), self.units, units_first=False)
 
     @property
     def only_unit(self) -> RateUnit | None:
@@ -112,11 +111,21 @@ class Capability:
 
     def accepted(self, rung: Rung, *, is_floor: bool) -> Capability:
         """The station took a profile this way; a floor says nothing about the actuator."""
+        if rung in self.proven and rung.unit is self.units[0] and (is_floor or rung.actuator is self.actuators[0]):
+            return self
         actuators = self.actuators if is_floor else _first(rung.actuator, self.actuators)
         units = _first(rung.unit, self.units)
         learnt = "accepted" if (actuators, units) != (self.actuators, self.units) else self.learnt
         proven = self.proven | {rung}
         return replace(self, actuators=actuators, units=units, unit_is_proven=True, learnt=learnt, proven=proven)
+
+
+@cache
+def _rungs(actuators: tuple[Actuator, ...], units: tuple[RateUnit, ...], *, units_first: bool) -> tuple[Rung, ...]:
+    """All rungs of these actuators and units in the order of trying; asked for at every limit."""
+    if units_first:
+        return tuple(Rung(actuator, unit) for unit in units for actuator in actuators)
+    return tuple(Rung(actuator, unit) for actuator in actuators for unit in units)
 
 
 def _first(chosen: _T, others: tuple[_T, ...]) -> tuple[_T, ...]:

@@ -108,4 +108,11 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
-Effect = Send | Close | Tell | Note | Trace
+@dataclass(frozen=True, slots=True)
+class PasswordOffered:
+    """The CSMS sends the station this new password (A01). For memory and a hash only; no log shows it."""
+
+    value: str = field(repr=False)
+
+
+Effect = Send | Close | Tell | Note | Trace | PasswordOffered

@@ -30,7 +30,7 @@ from local_controller.station.block import (
     Wanted,
     Withdraw,
 )
-from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
+from local_controller.station.effects import Close, Effect, Fate, Note, PasswordOffered, Peer, Send, Tell, Trace
 from local_controller.station.words import Connected, Disconnected, OcppVersion
 
 CLAIMED_LIMIT = 64  # claimed CALLs of one peer that may await our answer; as many as may wait for a slot (LC-031)
@@ -477,12 +477,14 @@ class StationProxy:
     def _do(self, wanted: Iterable[BlockEffect], effects: list[Effect], now: Instant) -> None:
         """Carries out what a block wants, which adds to `effects`; after the end only what it tells."""
         for one in wanted:
-            if isinstance(one, (Tell, Note)):
+            if isinstance(one, (Tell, Note, PasswordOffered)):
                 effects.append(one)
             elif self._is_open:
                 effects += self._do_one(one, now)
 
-    def _do_one(self, wanted: OwnCall | Withdraw | Answer | AnswerError | Forward, now: Instant) -> list[Effect]:
+    def _do_one(
+        self, wanted: OwnCall | Withdraw | Answer | AnswerError | Forward | Close, now: Instant
+    ) -> list[Effect]:
         match wanted:
             case OwnCall():
                 return self._own_call(wanted, now)
@@ -495,6 +497,8 @@ class StationProxy:
                 return self._answer_claimed(self._legs[peer], rpc.error(message_id, code, description))
             case Forward(sender, frame, payload):
                 return self._forward(self._legs[sender], rpc.altered(frame, payload), now)
+            case Close():
+                return [wanted]
 
     def _own_call(self, own: OwnCall, now: Instant) -> list[Effect]:
         """Lets an own CALL wait for its slot; it is sent after all blocks had their say."""

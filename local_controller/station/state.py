@@ -63,7 +63,7 @@ class StationState:
 
         After a BootNotification only once it was accepted; after a pure reconnect once a CALL of the station was
         answered normally, unless the latest verdict says otherwise. Without a verdict, because the gateway was
-        restarted, that answer is the proof: no CSMS gives it before it has accepted the station (FR.04, decision 0008).
+        restarted, that answer is the proof: no CSMS gives it before it has accepted the station (FR.04, decision 0009).
         """
         return self.answered and self.registration in {None, RegistrationStatus.ACCEPTED}
 

@@ -14,10 +14,11 @@ from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
+from local_controller.site.planning import Question
 from local_controller.site.readings import MeterReading
 from local_controller.station import words
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome
-from optimizer.problem import Allocation, Problem
+from optimizer.problem import Allocation
 from optimizer.share import share
 from tests.site.virtual_site import topology
 
@@ -26,14 +27,14 @@ class Worker:
     """Answers like the planner, at once or never."""
 
     def __init__(self) -> None:
-        self.questions: list[Problem] = []
+        self.questions: list[Question] = []
         self.is_asleep = False
 
-    async def solve(self, problem: Problem) -> Allocation:
-        self.questions.append(problem)
+    async def solve(self, question: Question) -> Allocation:
+        self.questions.append(question)
         if self.is_asleep:
             await asyncio.Event().wait()
-        return share(problem)
+        return share(question.problem())
 
 
 class ObedientStations:
@@ -62,7 +63,7 @@ def site() -> SiteController:
 
 @pytest_asyncio.fixture
 async def driver() -> AsyncIterator[SiteDriver]:
-    driver = SiteDriver(site(), Worker(), Clock())  # type: ignore[arg-type]  # a worker that needs no process
+    driver = SiteDriver(site(), Worker(), Clock())
     yield driver
     await driver.stop()
 
@@ -81,12 +82,12 @@ async def test_answers_within_the_order_do_not_overtake_the_orders_behind_it(dri
     stations = with_a_car(driver)
     await asyncio.sleep(0)
     depth = []
-    stations.then = lambda: depth.append(len(driver._todo))
+    stations.then = lambda: depth.append(len(driver._first) + len(driver._then))
     driver.limit_received("ems", ReceivedLimit((9.0, 9.0, 9.0), None, Clock().now().after(60.0)))
     await asyncio.sleep(0)
     orders = [e.limit_a for e in stations.applied if isinstance(e, ApplyLimit)]
     assert sum(orders[-3:]) <= 9.0
-    assert not driver._todo
+    assert not driver._first
     assert len(depth) >= 2
 
 

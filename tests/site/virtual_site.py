@@ -227,6 +227,8 @@ class VirtualSite:
 
     def tell(self, id_: str, fact: object) -> None:
         self.carry_out(self.controller.station_changed(id_, fact, self.now))
+        if self.controller.deadline is not None and self.controller.deadline <= self.now.monotonic_s:
+            self.carry_out(self.controller.expire(self.now))
 
     def run(self, seconds: float) -> None:
         for _ in range(round(seconds / STEP_S)):
@@ -290,7 +292,7 @@ class VirtualSite:
                     self.orders.append((self.now.since(START), effect.evse, effect.limit_a))
                     self._limit(effect)
                 case Solve():
-                    allocation = solve(effect.problem)
+                    allocation = solve(self.controller.question().problem())
                     self.after(
                         1.0,
                         lambda n=effect.number, a=allocation: self.carry_out(self.controller.planned(n, a, self.now)),

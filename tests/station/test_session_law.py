@@ -21,6 +21,7 @@ from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import OcppVersion
+from tests.effort import TRIED
 from tests.station.conftest import EFFORT
 
 NOW = Instant(1000.0, datetime(2026, 6, 1, 12, 0, tzinfo=UTC))
@@ -374,6 +375,8 @@ def test_whatever_happens_every_message_ends_once_and_none_of_ours_leaks(
     session = play(Session(version), steps, is_booted=is_booted)
     session.finished()
     session.close(closer)
+    TRIED["whole sessions"] += 1
+    TRIED["messages and events in sessions"] += len(steps)
 
 
 class Attentive(Session):

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from local_controller.rpc.frame import Frame
-from local_controller.station.announcements import PasswordChanged
 from local_controller.station.block import BlockEffect
 from local_controller.station.dialects.base import Payload
-from local_controller.station.effects import Note, Tell
+from local_controller.station.effects import Note, PasswordOffered
 from local_controller.station.guard_policy import Hazard, Policy, Ruling, as_text
 from local_controller.station.shown_values import Setting, csms_url_of, key, variable
 
@@ -52,7 +51,7 @@ def _write(setting: Setting, wished: str, ruling: Ruling | None) -> Write:
 def new_passwords(action: str | None, judged: Iterable[tuple[Any, Ruling | None]]) -> list[BlockEffect]:
     """The passwords in what passes; the station may use them as soon as it has them, answer or not (LC-132)."""
     found = [_password(action, entry, ruling) for entry, ruling in judged]
-    return [Tell(PasswordChanged(password)) for password in found if password is not None]
+    return [PasswordOffered(password) for password in found if password]
 
 
 def _password(action: str | None, entry: Any, ruling: Ruling | None) -> str | None:

@@ -46,9 +46,8 @@ class Metering(Block):
         for sample in report.samples:
             told.append(Tell(Measured(evse, sample)))
             if transaction is not None:
+                transaction.sampled = now
                 self._learn_phases(transaction, sample.current_a)
-        if transaction is not None and told:
-            transaction.sampled = now
         if self._state.clock.due_s <= now.monotonic_s:
             told += self._judge_clock(report, now)
         return told

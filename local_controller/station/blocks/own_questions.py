@@ -2,7 +2,7 @@
 
 What it can do; the state of its connectors, if it came back without a boot and says nothing of them; what its meter
 shows, if it has been silent for long. None of it is urgent: it comes after the station's own first messages, one at a
-time, and not during a firmware update. Whatever a station sends because of it goes up as usual (decision 0008).
+time, and not during a firmware update. Whatever a station sends because of it goes up as usual (decision 0009).
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.blocks.news import News
 from local_controller.station.blocks.own_questions import Question, Topic
 from local_controller.station.blocks.virtual_store import MOST_PERIODS, MOST_PROFILES, OWNED, PASSED, VirtualStore
+from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter, Push
 from local_controller.station.dialects.base import CSO, Dialect, ProfileQuery, ProfileSet
 from local_controller.station.effects import Note, Peer, Tell
@@ -91,11 +92,12 @@ class SmartCharging(Block):
         self.state = state
         self._dialect = dialect
         self._evses = tuple(evses)
-        self._writer = ProfileWriter(state, dialect, evses, fallback_a)
+        allowances = Allowances(state)
+        self._writer = ProfileWriter(state, allowances, dialect, evses, fallback_a)
         self._could_call = False
         self._pending: _Pending | None = None
         self._waiting: deque[tuple[Frame, float]] = deque()
-        self._news = News(state, self._evses)
+        self._news = News(state, allowances, self._evses)
         self._csms_ahead_s = state.csms_ahead_s
         self._review_s: float | None = None
         self._seen = _NOTHING_SEEN  # the revision of the transactions at which there was nothing more to follow
