@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +116,8 @@ def fill(loads: Array, available_a: Array, start_a: Array, caps_a: Array) -> Arr
 
 def _sums(row_of: Indexes, values: Array, like: Array) -> Array:
     """The sum of the values of each row."""
-    return np.bincount(row_of, values, len(like))
+    sums: Array = np.bincount(row_of, values, len(like)).astype(np.float64, copy=False)
+    return sums
 
 
 def _levels(row_of: Indexes, budget_a: Array, start_a: Array, caps_a: Array) -> Array:
@@ -133,7 +134,8 @@ def _levels(row_of: Indexes, budget_a: Array, start_a: Array, caps_a: Array) -> 
         fits, bursts = np.where(taken <= budget_a, middle, fits), np.where(taken <= budget_a, bursts, middle)
     level = edges[fits]
     taken = _sums(row_of, np.clip(level[row_of], start_a, caps_a), budget_a)
-    rising = _sums(row_of, (start_a <= level[row_of]) & (level[row_of] < caps_a), budget_a)
+    rises = (start_a <= level[row_of]) & (level[row_of] < caps_a)
+    rising = _sums(row_of, rises.astype(np.float64), budget_a)
     full: Array = level + np.maximum(budget_a - taken, 0.0) / np.maximum(rising, 1.0)
     return full
 

@@ -18,7 +18,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from benchmarks.relay.goals import GOALS, line
-from benchmarks.relay.parts import FULL, PARTS, QUICK, Lengths, Part
+from benchmarks.relay.parts import FULL, PARTS, QUICK, QUICK_PARTS, Lengths, Part
 from benchmarks.relay.relays import LOAD_CORE
 from benchmarks.relay.sockets import LostError
 
@@ -28,19 +28,20 @@ NAMES = ("r1", "r2", "product")
 def main() -> int:
     """Measures and prints."""
     parser = argparse.ArgumentParser(prog="benchmarks.relay", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--quick", action="store_true", help=f"one short round of {', '.join(QUICK_PARTS)}")
     parser.add_argument("--rounds", type=int, help="how often all is repeated")
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
+    parser.add_argument("--parts", help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--relays", default=",".join(NAMES), help=f"some of {', '.join(NAMES)}")
     options = parser.parse_args()
     lengths = QUICK if options.quick else FULL
+    parts = options.parts.split(",") if options.parts else QUICK_PARTS if options.quick else PARTS
     os.sched_setaffinity(0, {LOAD_CORE})
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.disable()  # a collection here would look like a stall of the relay
     samples: dict[str, dict[str, list[float]]] = {figure: defaultdict(list) for figure in GOALS}
     for number in range(options.rounds or lengths.rounds):
-        for part in options.parts.split(","):
+        for part in parts:
             for name in options.relays.split(","):
                 for figure, value in _measured(PARTS[part], name, lengths, f"round {number + 1}, {part}").items():
                     if figure in samples:

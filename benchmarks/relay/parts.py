@@ -39,7 +39,7 @@ class Lengths:
     planning_s: float
 
 
-FULL = Lengths(5, 3.0, 5.0, 15.0)
+FULL = Lengths(5, 2.0, 5.0, 12.0)
 QUICK = Lengths(1, 1.0, 2.0, 4.0)
 
 Part = Callable[[str, Lengths, Path], dict[str, float]]
@@ -60,7 +60,7 @@ class Setup:
 def at_50(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
     """CPU per round trip and added latency at 50 stations of 2.0.1."""
     with _loaded(name, 50, folder) as (load, relay, _):
-        figures = {"cpu_round_trip_50": _cpu_us(load, relay, lengths)}
+        figures = {"cpu_round_trip_50": _cpu_us(name, load, relay, lengths)}
         load.connect_directly(50)
         with _in_real_time(relay), _watched("added latency"):
             via, direct = load.latencies_us(lengths.timed_s, RATE_PER_S)
@@ -72,19 +72,19 @@ def at_50(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
 def at_50_v16(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
     """CPU per round trip at 50 stations of 1.6."""
     with _loaded(name, 50, folder, Setup("v16")) as (load, relay, _):
-        return {"cpu_round_trip_50_v16": _cpu_us(load, relay, lengths)}
+        return {"cpu_round_trip_50_v16": _cpu_us(name, load, relay, lengths)}
 
 
 def at_500_v16(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
     """CPU per round trip at 500 stations of 1.6."""
     with _loaded(name, 500, folder, Setup("v16")) as (load, relay, _):
-        return {"cpu_round_trip_500_v16": _cpu_us(load, relay, lengths)}
+        return {"cpu_round_trip_500_v16": _cpu_us(name, load, relay, lengths)}
 
 
 def at_500(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
     """Storm, memory, CPU and stalls at 500 stations of 2.0.1."""
     with _loaded(name, 500, folder) as (load, relay, figures):
-        figures["cpu_round_trip_500"] = _cpu_us(load, relay, lengths)
+        figures["cpu_round_trip_500"] = _cpu_us(name, load, relay, lengths)
         if name != "r1":  # nginx passes pings on
             figures["loop_stall_500"] = _stall_ms(load, relay, lengths, _reload_of_site(relay, folder))
         return figures
@@ -96,6 +96,7 @@ def at_500_tls(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
     with _loaded(name, 500, folder, Setup(certificate=certificate)) as (load, relay, figures):
         named = {f"{figure}_tls": value for figure, value in figures.items()}
         if name != "r1":
+            _settle(name, load)
             named["loop_stall_500_tls"] = _stall_ms(load, relay, lengths, _reload_of(certificate, relay))
         return named
 
@@ -122,6 +123,9 @@ def new_limit(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
             triggers = [lambda: relay.tell(signal.SIGUSR1)] * len(LIMITS_A)
         else:
             _charging(load)
+            least_a = LIMITS_A[0] / len(load.stations)
+            load.until(lambda: all(station.limit_a > least_a for station in load.stations.values()), 60)
+            load.pause(SETTLED_S)
             triggers = [lambda limit_a=limit_a: load.broker.publish(limit_a) for limit_a in LIMITS_A]  # type: ignore[misc]
         with _in_real_time(relay):
             return {"new_limit_to_500": statistics.median(_paused(load, load.fan_out_ms(one)) for one in triggers)}
@@ -180,6 +184,8 @@ def _loop_us(load: Load, relay: Relay, duration_s: float) -> float:
     round_trips = load.saturate(duration_s)
     return (relay.loop_cpu_us() - before_us) / round_trips / 2
 
+
+QUICK_PARTS = ("50", "50_v16", "500", "500_tls", "planning", "new_limit")
 
 PARTS: Mapping[str, Part] = {
     "50": at_50,
@@ -252,20 +258,23 @@ def _watched(what: str) -> Iterator[None]:
         print(f"    {what}: the load generator was busy for {busy:.0%} of the time", file=sys.stderr)
 
 
-def _cpu_us(load: Load, relay: Relay, lengths: Lengths) -> float:
-    """CPU time per round trip when every station always has a CALL in flight."""
+def _settle(name: str, load: Load) -> None:
+    """What the product does once, after stations came and sessions began, is over: profiles, plans, tidying up."""
+    if name == "product":
+        load.pause(SETTLED_S)
+
+
+def _cpu_us(name: str, load: Load, relay: Relay, lengths: Lengths) -> float:
+    """CPU time per round trip when every station always has a CALL in flight, on a site whose sessions have begun."""
     load.saturate(lengths.saturated_s / 3)
+    _settle(name, load)
     before_us = relay.cpu_us()
     round_trips = load.saturate(lengths.saturated_s)
     return (relay.cpu_us() - before_us) / round_trips
 
 
 def _stall_ms(load: Load, relay: Relay, lengths: Lengths, reload: Callable[[], object]) -> float:
-    """The longest stall under the usual traffic, reports of 11 kB, full garbage collections and reloads.
-
-    The site has been connected for some seconds by then: what a relay does after a storm is over.
-    """
-    load.pause(SETTLED_S)
+    """The longest stall under the usual traffic, reports of 11 kB, full garbage collections and reloads."""
     collect = ("collection", lambda: relay.tell(signal.SIGUSR2))
     events = [collect, ("reload", reload)] * 2 + [collect]
     with _in_real_time(relay):
@@ -312,21 +321,22 @@ def _reload_of(certificate: Certificate, relay: Relay) -> Callable[[], object]:
     return reload
 
 
-def _charging(load: Load) -> None:
-    """A session at every station, each with another need, until their limits have arrived."""
+def _charging(load: Load, wish: Callable[[Station], None] = lambda _: None) -> None:
+    """A session at every station. wish: what it says next."""
 
-    def wish(station: Station) -> None:
+    def begun(station: Station) -> None:
         station.done = lambda _: None
-        station.call("NotifyEVChargingNeeds", frames.charging_needs(station.number))
+        wish(station)
 
     load.broker.publish(FUSE_A)
     for station in load.stations.values():
-        station.done = wish
+        station.done = begun
         station.call("TransactionEvent", frames.session_start(station.number))
-    least_a = LIMITS_A[0] / len(load.stations)
-    load.until(lambda: all(station.limit_a > least_a for station in load.stations.values()), 60)
     load.idle()
-    load.pause(1)
+
+
+def _need(station: Station) -> None:
+    station.call("NotifyEVChargingNeeds", frames.charging_needs(station.number))
 
 
 def _paused(load: Load, value: float) -> float:
@@ -336,8 +346,8 @@ def _paused(load: Load, value: float) -> float:
 
 
 def _planning(load: Load, relay: Relay, lengths: Lengths) -> dict[str, float]:
-    _charging(load)
-    load.pause(2)
+    _charging(load, _need)
+    load.pause(SETTLED_S)
     numbers, next_s = iter(range(10**6)), 0.0
 
     def ask_for_plan() -> None:

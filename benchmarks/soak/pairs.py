@@ -12,7 +12,7 @@ import random
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from websockets.asyncio.client import connect
@@ -111,8 +111,7 @@ class Pair:
         self._say("station", self._writers["station"].boot())
         while loop.time() < end_s and not over.is_set() and not self._gone.is_set():
             pause_s = self._rnd.expovariate(self._habits.calls_per_s * 2 / (1 + self._habits.burst))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), min(pause_s, max(0.0, end_s - loop.time())))
+            await _first_of(self._gone, over, within_s=min(pause_s, max(0.0, end_s - loop.time())))
             sender = "station" if self._rnd.random() < 0.6 else "csms"
             if sender not in self._ends:
                 continue
@@ -204,6 +203,14 @@ class Pair:
     def _send(self, who: str, text: str) -> None:
         if (end := self._ends.get(who)) is not None:
             broadcast([end], text)
+
+
+async def _first_of(*events: asyncio.Event, within_s: float) -> None:
+    """Until one of them is set, but not for longer."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
 
 
 async def _until(condition: Callable[[], bool], within_s: float) -> bool:

@@ -14,6 +14,7 @@ import json
 import re
 import secrets
 from collections.abc import Collection, Mapping, MutableMapping
+from functools import lru_cache
 from numbers import Number
 from typing import Any, Final
 
@@ -63,6 +64,11 @@ _BEARER: Final = re.compile(r"\b(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECAS
 _PEM: Final = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
 
 
+_SUSPICIOUS: Final = (
+    "idt", "id_t", "emaid", "evcc", "pass", "secret", "auth", "key", "simpin", "vpn", "basic", "bearer", "://", ":\\/"
+)  # fmt: skip
+"""A text without any of these, in lower case, is let through at once: all patterns above need one of them."""
+
 _DOCUMENT: Final = re.compile(r"""\{\s*"|\[\s*[\[{"0-9]""")
 """How a message or an object begins; a name in brackets, such as [CP-7], does not."""
 
@@ -82,9 +88,10 @@ class LogMask:
 
     def text(self, text: str) -> str:
         """A text of any kind: a message, a header, the words of an exception, with or without a message in it."""
-        start = next((match.start() for match in _DOCUMENT.finditer(text)), None)
-        if start is None:
+        document = _DOCUMENT.search(text) if "{" in text or "[" in text else None
+        if document is None:
             return self._prose(text)
+        start = document.start()
         try:
             found, end = _DECODER.raw_decode(text, start)
             hidden = json.dumps(self._value(found, set(secrets_in(found))), ensure_ascii=False)
@@ -122,7 +129,7 @@ class LogMask:
         return self.text(repr(value) if isinstance(value, Exception) else str(value))
 
     def _member(self, name: str, value: Any, known: Collection[str | bytes]) -> Any:
-        plain = "".join(letter for letter in name.lower() if letter.isalnum())
+        plain = _plain(name)
         if value is None or isinstance(value, bool) or value == "":
             return value
         if plain in _IDENTIFIERS and isinstance(value, str | int):
@@ -133,6 +140,9 @@ class LogMask:
 
     def _prose(self, text: str) -> str:
         """A text for people that may quote a part of a message, a header or an address."""
+        lower = text.lower()
+        if not any(word in lower for word in _SUSPICIOUS):
+            return text
         text = _PEM.sub(rf"\1{MASK}", text)
         text = _HEADER.sub(rf"\1{MASK}", text)
         text = _BEARER.sub(rf"\1{MASK}", _BASIC.sub(_without_credentials, text))
@@ -146,6 +156,11 @@ class LogMask:
     def _hidden_pair(self, found: re.Match[str]) -> str:
         name, escape, quote, quoted, word = found.groups(default="")
         return f"{name}{escape}{quote}{self.pseudonym(quoted or word)}{escape}{quote}" if quoted or word else found[0]
+
+
+@lru_cache(maxsize=1024)
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _without_credentials(found: re.Match[str]) -> str:

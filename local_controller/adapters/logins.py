@@ -11,8 +11,8 @@ import asyncio
 import hmac
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
@@ -27,7 +27,16 @@ from local_controller.station.credentials import (
     spellings,
 )
 
-_T = TypeVar("_T")
+
+@dataclass(frozen=True, slots=True)
+class _InMemory:
+    """What one station may show, in the clear. offered: a new password, in each spelling that a station might use."""
+
+    accepted: bytes
+    offered: tuple[bytes, ...] = ()
+
+    def matches(self, password: bytes) -> bool:
+        return any([hmac.compare_digest(one, password) for one in (self.accepted, *self.offered)])  # noqa: C419 - all are tried
 
 
 class Logins:
@@ -37,60 +46,57 @@ class Logins:
         """path: where hashes outlive a restart; None: they do not. Raises LocalControllerError if it cannot be read."""
         self._path = path
         self._log = log
-        self._known: dict[str, Credentials] = {} if path is None else read_credentials(path)
-        self._clear: dict[str, bytes] = {}
+        self._hashed: dict[str, Credentials] = {} if path is None else read_credentials(path)
+        self._clear: dict[str, _InMemory] = {}
         self._thread = background("logins")
 
     async def stop(self) -> None:
         """Finishes what is being written."""
         await asyncio.to_thread(self._thread.shutdown)
 
-    async def accepted(self, identity: str, authorization: Sequence[str]) -> None:
-        """The CSMS let the station in with these Authorization headers. Call it beside the relay, not before it."""
-        password = _password(authorization, identity)
-        if password is None or self._is_in_memory(identity, password):
+    def accepted(self, identity: str, authorization: Sequence[str]) -> None:
+        """The CSMS let the station in with these Authorization headers."""
+        password, known = _password(authorization, identity), self._clear.get(identity)
+        if password is None or (known is not None and known.accepted == password):
             return
-        self._clear[identity] = password
-        await self._change(identity, lambda known: after_login(known, password, os.urandom(SALT_BYTES)))
+        self._clear[identity] = _InMemory(password)
+        self._write(identity, lambda hashed: after_login(hashed, password, os.urandom(SALT_BYTES)))
 
-    async def offered(self, identity: str, value: str) -> None:
+    def offered(self, identity: str, value: str) -> None:
         """The CSMS sends the station a new password. It counts even if the answer to it gets lost (LC-132)."""
         new = spellings(value)
+        if (known := self._clear.get(identity)) is not None:
+            self._clear[identity] = _InMemory(known.accepted, new)
         salts = [os.urandom(SALT_BYTES) for _ in new]
-        await self._change(identity, lambda known: known and after_offer(known, new, salts))
+        self._write(identity, lambda hashed: hashed and after_offer(hashed, new, salts))
 
     async def is_known(self, identity: str, authorization: Sequence[str]) -> bool:
         """Whether the station shows what the CSMS accepted last, or what just passed by on its way to the station."""
         password = _password(authorization, identity)
         if password is None:
             return False
-        if self._is_in_memory(identity, password):
-            return True
-        known = self._known.get(identity)
-        return known is not None and await self._aside(lambda: known.matches(password))
+        if (in_memory := self._clear.get(identity)) is not None:
+            return in_memory.matches(password)
+        known = self._hashed.get(identity)
+        if known is None:
+            return False
+        return await asyncio.get_running_loop().run_in_executor(self._thread, known.matches, password)
 
-    def _is_in_memory(self, identity: str, password: bytes) -> bool:
-        known = self._clear.get(identity)
-        return known is not None and hmac.compare_digest(known, password)
+    def _write(self, identity: str, change: Callable[[Credentials | None], Credentials | None]) -> None:
+        """One after the other, in the thread: each sees what the one before has made of it. Without a file nothing."""
+        if self._path is not None:
+            self._thread.submit(self._written, self._path, identity, change)
 
-    async def _change(self, identity: str, change: Callable[[Credentials | None], Credentials | None]) -> None:
-        """One after the other, in the thread: each sees what the one before has made of it."""
-        try:
-            await self._aside(lambda: self._changed(identity, change))
-        except OSError as error:
-            self._log.error("credentials_not_written", file=str(self._path), reason=str(error))
-
-    def _changed(self, identity: str, change: Callable[[Credentials | None], Credentials | None]) -> None:
-        before = self._known.get(identity)
+    def _written(self, path: Path, identity: str, change: Callable[[Credentials | None], Credentials | None]) -> None:
+        before = self._hashed.get(identity)
         after = change(before)
         if after is None or after is before:
             return
-        self._known[identity] = after
-        if self._path is not None:
-            write_credentials(self._path, dict(self._known))
-
-    async def _aside(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        self._hashed[identity] = after
+        try:
+            write_credentials(path, dict(self._hashed))
+        except OSError as error:
+            self._log.error("credentials_not_written", file=str(path), reason=str(error))
 
 
 def _password(authorization: Sequence[str], identity: str) -> bytes | None:

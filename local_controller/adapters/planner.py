@@ -106,6 +106,9 @@ class Planner:
         except BrokenProcessPool:
             self._pool, self._busy = self._new_pool(), None
             return _nothing(question, "worker died and was restarted")
+        except Exception as fault:  # our fault costs this plan, never the site
+            log.exception("plan_fault")
+            return _nothing(question, f"a fault of the gateway itself ({fault!r}): please report it with the log")
         return _nothing(question, f"plan breaks a limit: {faults[0]}") if faults else allocation
 
     async def stop(self) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -114,13 +114,13 @@ class StationServer:
         self._clock = clock
         self._resident = resident
         self._make_proxy = make_proxy
-        self._outlets = replace(outlets, offered=self._offered)
+        self._logins = Logins(settings.credentials, outlets.log)
+        self._outlets = replace(outlets, offered=self._logins.offered)
         self._log = outlets.log
         limits = settings.limits
         self._rates = ConnectionRates(
             limits.connections_per_minute_per_address, limits.connections_per_minute_per_station
         )
-        self._logins = Logins(settings.credentials, outlets.log)
         self._large_messages = LargeMessages(ROOM)
         self._doors: list[asyncio.Server | TlsDoor] = []
         self._drivers: dict[str, StationDriver] = {}
@@ -219,13 +219,7 @@ class StationServer:
         return TlsDoor(self._leg, context, failed, lambda address: self._knock(address, 1) <= 0, timeout_s)
 
     def _arrived(self, leg: StationLeg) -> None:
-        self._spawn(self._admit(leg))
-
-    def _offered(self, identity: str, password: str) -> None:
-        self._spawn(self._logins.offered(identity, password))
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(self._admit(leg))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -284,7 +278,7 @@ class StationServer:
         else:
             authorization = request.headers.get_all("Authorization")
             self._start(resident, authorization, leg, csms)
-            await self._logins.accepted(identity, authorization)
+            self._logins.accepted(identity, authorization)
 
     async def _make_room(self, identity: str, leg: StationLeg) -> bool:
         """Closes the session that `identity` already has, if it must give way; see the module's text."""

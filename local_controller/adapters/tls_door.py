@@ -1,7 +1,11 @@
 """Who fails to come in by TLS, from where, and why? An event loop would say nothing of it (LC-138).
 
 A server of asyncio or uvloop drops a failed handshake silently. So this door accepts connections itself and has each one
-upgraded where its address is known. Nothing is spent on an address that `admit` turns away.
+upgraded where its address is known. Nothing is spent on an address that `admit` turns away, and next to nothing on a
+connection until it says something.
+
+It also lets only a few shake hands at a time: stations that come back all at once would otherwise hold up the messages of
+those that are there.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +23,16 @@ HANDSHAKE_S: Final = 15.0
 holds a connection open gets no longer."""
 
 ACCEPT_TURN: Final = 64
-"""Connections taken in one go: 500 stations that come back at once must not hold up those that are there."""
+"""Connections taken in one turn of the event loop: 10 us each."""
+
+AT_ONCE: Final = 8
+"""Handshakes that go on at the same time: 0.3 ms of the event loop each, 0.6 ms when stations show certificates. As many
+may fall into one turn of the loop and hold up the messages of other stations. 500 stations at once, measured: the longest
+turn has 6 ms instead of 37 ms, all are in a third sooner, and each needs 22 kB instead of 51 kB."""
+
+SLOW_S: Final = 0.05
+"""A handshake that takes longer waits for its station, over a mobile network say, and no longer counts: whoever begins
+many and does not go on only slows the door down, to 160 stations in a second."""
 
 REST_S: Final = 1.0
 """asyncio's servers rest as long when file descriptors run out."""
@@ -66,6 +80,9 @@ class TlsDoor:
         self._admit = admit
         self._timeout_s = timeout_s
         self._listener: socket.socket | None = None
+        self._silent: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._spoken: deque[tuple[socket.socket, str]] = deque()
+        self._quick: set[socket.socket] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
 
@@ -90,8 +107,13 @@ class TlsDoor:
             return
         if self._pause is not None:
             self._pause.cancel()
-        asyncio.get_running_loop().remove_reader(self._listener)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._listener)
         self._listener.close()
+        for connection in list(self._silent):
+            self._heard(connection).close()
+        while self._spoken:
+            self._spoken.popleft()[0].close()
         for task in self._handshakes:
             task.cancel()
         await asyncio.gather(*self._handshakes, return_exceptions=True)
@@ -120,9 +142,37 @@ class TlsDoor:
             return
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = asyncio.get_running_loop().create_task(self._shake_hands(connection, address))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
+        loop = asyncio.get_running_loop()
+        self._silent[connection] = loop.call_later(self._timeout_s, self._too_late, connection, address)
+        loop.add_reader(connection, self._spoke, connection, address)
+
+    def _heard(self, connection: socket.socket) -> socket.socket:
+        """It is silent no more."""
+        self._silent.pop(connection).cancel()
+        asyncio.get_running_loop().remove_reader(connection)
+        return connection
+
+    def _too_late(self, connection: socket.socket, address: str) -> None:
+        self._heard(connection).close()
+        self._failed(TlsFailure(address, "TIMED_OUT", "it said nothing", ""))
+
+    def _spoke(self, connection: socket.socket, address: str) -> None:
+        self._spoken.append((self._heard(connection), address))
+        self._begin()
+
+    def _begin(self) -> None:
+        """As many of those that spoke as there is room for."""
+        while self._spoken and len(self._quick) < AT_ONCE:
+            connection, address = self._spoken.popleft()
+            self._quick.add(connection)
+            task = asyncio.get_running_loop().create_task(self._shake_hands(connection, address))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    def _make_room(self, connection: socket.socket) -> None:
+        """This one is done, or slow."""
+        self._quick.discard(connection)
+        self._begin()
 
     def _rest(self) -> None:
         """No file descriptors left: without a pause the loop would do nothing but try again."""
@@ -131,12 +181,17 @@ class TlsDoor:
         self._pause = loop.call_later(REST_S, self._listen)
 
     async def _shake_hands(self, connection: socket.socket, address: str) -> None:
+        loop = asyncio.get_running_loop()
+        slow = loop.call_later(SLOW_S, self._make_room, connection)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
+            await loop.connect_accepted_socket(
                 self._behind, connection, ssl=self._context, ssl_handshake_timeout=self._timeout_s
             )
         except OSError as fault:
             self._failed(failure(address, fault))
+        finally:
+            slow.cancel()
+            self._make_room(connection)
 
 
 def failure(address: str, fault: OSError) -> TlsFailure:

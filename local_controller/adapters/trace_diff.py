@@ -89,7 +89,7 @@ class Pairing:
 
     @property
     def waiting(self) -> int:
-        """How many messages arrived and neither left nor were discarded: their connection or the trace ended."""
+        """How many messages arrived and neither left nor were discarded: the trace ended, or the gateway did."""
         return len(self._waiting)
 
     def events(self, records: Iterable[Record]) -> Iterator[Event]:

@@ -108,7 +108,9 @@ class _Evse(NamedTuple):
     @classmethod
     def of(cls, installed: InstalledProfiles, context: Context, unit: RateUnit, asked_at: datetime) -> _Evse:
         mine = [entry for entry in installed if entry.evse in {0, context.evse} and _of_transaction(entry, context)]
-        by_purpose = {p: [entry for entry in mine if entry.profile.purpose is p] for p in Purpose}
+        by_purpose: dict[Purpose, list[Installed]] = {}
+        for entry in mine:
+            by_purpose.setdefault(entry.profile.purpose, []).append(entry)
         return cls({p: Leader.of(entries, context, unit, asked_at) for p, entries in by_purpose.items()}, context)
 
     def at(self, t: datetime) -> Bound:
@@ -122,13 +124,13 @@ class _Evse(NamedTuple):
 
     def lead(self, purpose: Purpose, t: datetime) -> Bound:
         """What the leading profile of this purpose says."""
-        return self.leaders[purpose].at(t) or FREE
+        return FREE if purpose not in self.leaders else self.leaders[purpose].at(t) or FREE
 
     def _transaction_at(self, t: datetime) -> Bound:
         """PriorityCharging if activated (K21.FR.04), else TxProfile, else TxDefaultProfile (K02.FR.08)."""
         priority = (Purpose.PRIORITY_CHARGING,) if self.context.priority_charging else ()
         for purpose in (*priority, Purpose.TX_PROFILE, Purpose.TX_DEFAULT_PROFILE):
-            bound = self.leaders[purpose].at(t)
+            bound = self.leaders[purpose].at(t) if purpose in self.leaders else None
             if bound is not None:
                 return bound
         return FREE

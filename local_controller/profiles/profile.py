@@ -80,6 +80,9 @@ class SchedulePeriod:
 
     def __post_init__(self) -> None:
         _check_int32(startPeriod=self.start_s)
+        if self.is_plain:
+            _check_finite(limit=self.limit)
+            return
         _check_finite(
             limit=self.limit,
             limit_L2=self.limit_l2,
@@ -87,6 +90,18 @@ class SchedulePeriod:
             setpoint=self.setpoint,
             setpoint_L2=self.setpoint_l2,
             setpoint_L3=self.setpoint_l3,
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether at most one limit, for all phases alike, is all that it says about rates."""
+        return (
+            self.operation_mode is OperationMode.CHARGING_ONLY
+            and self.setpoint is None
+            and self.limit_l2 is None
+            and self.limit_l3 is None
+            and self.setpoint_l2 is None
+            and self.setpoint_l3 is None
         )
 
 

@@ -89,9 +89,10 @@ class Schedule:
 
     def clipped(self, start: datetime, end: datetime) -> Schedule:
         """The same limit within [start, end), no constraint outside."""
-        if not self.steps:
-            return self
-        return Schedule.of(self.segments(start, end))
+        if not self.steps or end <= start:
+            return Schedule()
+        inner = self.steps[bisect_right(self.steps, start, key=_instant) : bisect_left(self.steps, end, key=_instant)]
+        return Schedule(((start, self.at(start)), *inner, (end, None)))
 
     def segments(self, start: datetime, end: datetime) -> list[Segment]:
         """[start, end) cut at every step: gapless, ascending, neighbours differ; empty if `end` is not after `start`."""

@@ -149,8 +149,8 @@ class SiteController:
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
         """A fact about one of the stations, in our words whatever its version. The site reacts at `deadline`: now.
 
-        A sample alone is no reason to react: it is looked at with the next fact, reading or tick. Hundreds of stations
-        measure more often than that.
+        A sample alone is no reason to react: what it proves is used with the next fact, reading or tick. Hundreds of
+        stations measure more often than that.
         """
         evses = self._of_station.get(station, {})
         if isinstance(fact, words.Measured):
@@ -158,6 +158,29 @@ class SiteController:
             return self._stranger(station, fact.evse) if state is None else self._sampled(state, fact.sample, now)
         if self.deadline is None or self.deadline > now.monotonic_s:
             self.deadline = now.monotonic_s
+        return self._station_fact(station, evses, fact, now)
+
+    def planned(self, number: int, allocation: Allocation, now: Instant) -> list[SiteEffect]:
+        """The answer to `Solve(number, ...)`; an outdated one is dropped."""
+        return self._react(now) if self.plan.answered(number, allocation, now) else []
+
+    def expire(self, now: Instant) -> list[SiteEffect]:
+        """Time passed: ages grow, working limits end, renewals are due."""
+        return self._react(now)
+
+    def wants(self, order: ApplyLimit) -> bool:
+        """Whether an order that waited to be carried out still is what its session was ordered last.
+
+        That what was sent before it has failed meanwhile does not matter: then it is the next attempt.
+        """
+        session = self.evses[order.evse].session
+        return session is not None and session.asked_a == order.limit_a
+
+    # --- facts of stations ---------------------------------------------------------------------------------------
+
+    def _station_fact(
+        self, station: str, evses: Mapping[int, EvseState], fact: StationFact | CsmsLimitChanged, now: Instant
+    ) -> list[SiteEffect]:
         match fact:
             case words.Connected() | words.Booted(status=words.RegistrationStatus.ACCEPTED):
                 return self._assert_fallbacks(evses.values(), isinstance(fact, words.Booted), now)
@@ -170,31 +193,14 @@ class SiteController:
                     state.takes(fact.unit)
             case words.Booted():
                 pass
-            case _ if fact.evse == 0:
-                pass
-            case _ if fact.evse not in evses:
-                return self._stranger(station, fact.evse)
-            case _:
+            case _ if fact.evse in evses:
                 return self._evse_fact(evses[fact.evse], fact, now)
+            case _:
+                return self._stranger(station, fact.evse)
         return []
 
-    def planned(self, number: int, allocation: Allocation, now: Instant) -> list[SiteEffect]:
-        """The answer to `Solve(number, ...)`; an outdated one is dropped."""
-        return self._react(now) if self.plan.answered(number, allocation, now) else []
-
-    def expire(self, now: Instant) -> list[SiteEffect]:
-        """Time passed: ages grow, working limits end, renewals are due."""
-        return self._react(now)
-
-    def wants(self, order: ApplyLimit) -> bool:
-        """Whether an order that waited to be carried out still is what was ordered last, and not on its way yet."""
-        session = self.evses[order.evse].session
-        return session is not None and session.unsent_a == order.limit_a
-
-    # --- facts of stations ---------------------------------------------------------------------------------------
-
     def _stranger(self, station: str, evse: int) -> list[SiteEffect]:
-        """An EVSE that is wired, but not in the site file; said once per station."""
+        """An EVSE that is wired, but not in the site file; said once per station. 0 is the station itself."""
         if evse == 0 or station in self._with_strangers:
             return []
         self._with_strangers.add(station)
@@ -230,12 +236,15 @@ class SiteController:
         return told
 
     def _sampled(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
-        """The newest sample waits until it is looked at; one that shows other currents is looked at before it goes."""
-        before = self._samples.get(state)
-        self._samples[state] = sample, now
-        if before is None or before[0].current_a == sample.current_a:
+        """One that shows what the last one showed waits for the next fact, reading or tick; the newest stands for all."""
+        if state.session is None:
             return []
-        return self._measured(state, *before)
+        if state.session.shown_a == sample.current_a:
+            self._samples[state] = sample, now
+            return []
+        told = [*self._take_sample(state), *self._measured(state, sample, now)]
+        state.stand(now)
+        return told
 
     def _take_sample(self, state: EvseState) -> list[SiteEffect]:
         waiting = self._samples.pop(state, None)
@@ -358,7 +367,7 @@ class SiteController:
         room = Room(moment.left, {node: state.node.label for node, state in self.nodes.items()})
         pace, hold = self.settings.pace, _Hold(self, room, now)
         candidates = [
-            Candidate(one.state, one.share_a, one.path, hold.why(one.path, standing.phases))
+            Candidate(one.state, one.share_a, one.path, hold.why(one.path, standing.phases), standing.worst_a)
             for one, (_, standing) in zip(granted, moment.followers, strict=True)
             if not is_quiet(standing, one.share_a, pace, now)
             and not (is_noise(standing, one.share_a, pace, now) and not hold.presses(one.path, standing.phases))

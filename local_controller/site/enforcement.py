@@ -7,6 +7,7 @@ The measured constants are those of grid-and-safety §6.5 and goal G15.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -74,10 +75,13 @@ class Room:
 
     def scarcest(self, path: Sequence[str], phases: Sequence[int]) -> tuple[float, str]:
         """The least room on the way to the grid, in A, and the place in words."""
-        left_a, label, phase = min(
-            (self._left_a[node][phase], self._labels[node], phase) for node in path for phase in phases
-        )
-        return left_a, f"{label}, {PHASE_NAMES[phase]}"
+        least_a, at, on_phase = math.inf, path[0], phases[0]
+        for node in path:
+            left_a = self._left_a[node]
+            for phase in phases:
+                if left_a[phase] < least_a:
+                    least_a, at, on_phase = left_a[phase], node, phase
+        return least_a, f"{self._labels[at]}, {PHASE_NAMES[on_phase]}"
 
     def short(self, path: Sequence[str], phases: Sequence[int], tolerance_a: float) -> bool:
         """Whether a worst case on the way exceeds its limit by more than noise."""
@@ -93,12 +97,14 @@ class Candidate(NamedTuple):
     """An EVSE with a running session, what it should get, and the nodes that carry it (its own circuit first).
 
     held: empty if all inputs on its way are fresh and calm, else the reason why nothing is raised.
+    worst_a: what it may draw at worst; None where the caller has not looked.
     """
 
     state: EvseState
     target_a: float
     path: tuple[str, ...]
     held: str = ""
+    worst_a: float | None = None
 
 
 def is_quiet(standing: Standing, target_a: float, pace: Pace, now: Instant) -> bool:
@@ -175,7 +181,7 @@ def _increase(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Ord
 def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order | Wait:
     state = candidate.state
     phases = state.phases()
-    exposure_a = state.exposure_a(now)
+    exposure_a = state.exposure_a(now) if candidate.worst_a is None else candidate.worst_a
     left_a, place = room.scarcest(candidate.path, phases)
     least_a = state.min_a()
     next_step_a = max(state.ordered_a + pace.raise_step_a, least_a)

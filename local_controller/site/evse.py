@@ -9,7 +9,7 @@ with its maximum (LC-107, LC-108, LC-111, house rule 5).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import wraps
@@ -19,7 +19,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, upper
 from local_controller.site.topology import Evse
-from local_controller.station.words import ChargingState, MeterSample
+from local_controller.station.words import ChargingState, MeterSample, Phase
 
 SETTLE_S: Final = 10.0
 """From an accepted limit to a car that follows: 5 s PWM change plus 5 s reaction (grid-and-safety §7)."""
@@ -72,6 +72,10 @@ class Promise:
     until: Instant | None = None
     is_lost: bool = False
 
+    def has_settled(self, now: Instant) -> bool:
+        """Whether the station said yes to it so long ago that the car has followed."""
+        return self.accepted_at is not None and now.since(self.accepted_at) >= SETTLE_S
+
     def is_over(self, now: Instant, by_s: float = 0.0) -> bool:
         """Whether it ended at least `by_s` ago."""
         return self.until is not None and now.since(self.until) >= by_s
@@ -89,8 +93,8 @@ class Drawn:
 class Session:
     """A running transaction as the site sees it; everything in it ends with the transaction.
 
-    may_apply: oldest first. ordered_a, ordered_at, unsent_a: the last order, while it may still succeed, and as long as
-    it is not on the wire. unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one
+    may_apply: oldest first. drawn, shown_a: the last sample, on the grid and as it came. ordered_a, ordered_at, unsent_a: the last order, while it may still succeed, and as long as
+    it is not on the wire; asked_a: the same, whatever became of it. unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one
     failed before it). refusals: in a row. raise_refused_at: the station keeps its limit but takes no higher one.
     has_drawn: a current was measured, so the phases in use are known. may_have_fallen_back: it (re)connected since its
     limit was accepted. is_defiant: measured above its limit.
@@ -101,12 +105,14 @@ class Session:
     may_apply: list[Promise]
     charging_state: ChargingState | None = None
     drawn: Drawn | None = None
+    shown_a: Mapping[Phase, float] = field(default_factory=dict)
     suspended_at: Instant | None = None
     raised_at: Instant | None = None
     lowered_at: Instant | None = None
     ordered_a: float | None = None
     ordered_at: Instant | None = None
     unsent_a: float | None = None
+    asked_a: float | None = None
     unconfirmed_at: Instant | None = None
     tried_a: float = 0.0
     refusals: int = 0
@@ -178,9 +184,9 @@ def _fact(method: _Method[_P, _T]) -> _Method[_P, _T]:
     """Marks a method that changes the state: what was derived from it is derived anew."""
 
     @wraps(method)
-    def changes(state: EvseState, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        state._standing = None  # noqa: SLF001 - part of the class
-        return method(state, *args, **kwargs)
+    def changes(self: EvseState, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        self._standing = None
+        return method(self, *args, **kwargs)
 
     return changes
 
@@ -292,7 +298,6 @@ class EvseState:
         suspended = state is not ChargingState.CHARGING
         self.session.suspended_at = now if suspended else None
 
-    @_fact
     def measured(self, sample: MeterSample, now: Instant) -> None:
         """A sample of the station's own meter: it may prove a lowered limit and the phases in use."""
         session = self.session
@@ -300,15 +305,47 @@ class EvseState:
             return
         if sample.energy_wh is not None:
             session.register_wh = sample.energy_wh
-            session.start_register_wh = (
-                sample.energy_wh if session.start_register_wh is None else session.start_register_wh
-            )
+            if session.start_register_wh is None:
+                session.start_register_wh = sample.energy_wh
+        if self._repeats(session, sample, now):
+            self._measured_again(session, now)
+        else:
+            self._take(session, sample, now)
+
+    @_fact
+    def _take(self, session: Session, sample: MeterSample, now: Instant) -> None:
         if not sample.current_a:
             return
+        session.shown_a = sample.current_a
         session.drawn = Drawn(self.evse.on_grid(sample.current_a), now)
         self._learn_phases(session)
         self._prove(session, now)
         self._judge(session, now)
+
+    def _repeats(self, session: Session, sample: MeterSample, now: Instant) -> bool:
+        """Whether a sample shows what the last one showed, and nothing is left to be learnt from it but its age."""
+        drawn = session.drawn
+        return (
+            drawn is not None
+            and self._standing is not None
+            and session.shown_a == sample.current_a
+            and not any(promise.has_settled(now) for promise in session.may_apply[1:])
+            and not session.is_defiant
+            and session.energy_wh is None
+            and (session.suspended_at is None or session.suspended_at.since(drawn.at) < 0)
+            and _is_outdated(session, drawn.at) == _is_outdated(session, now)
+            and not any(count < PHASE_PROOF_SAMPLES for count in session.idle_phases.values())
+            and max(drawn.current_a) <= _tolerated_a(self.ordered_a)
+        )
+
+    def _measured_again(self, session: Session, now: Instant) -> None:
+        """The last sample is as fresh as this one; what was derived from it stays."""
+        drawn, standing = session.drawn, self._standing
+        if drawn is None or standing is None or now.since(drawn.at) > SAMPLE_MAX_AGE_S:
+            self._standing = None
+        elif standing.bounds.measured_at is not None:
+            self._standing = standing._replace(bounds=standing.bounds._replace(measured_at=now))
+        session.drawn = None if drawn is None else Drawn(drawn.current_a, now)
 
     @staticmethod
     def _learn_phases(session: Session) -> None:
@@ -325,8 +362,7 @@ class EvseState:
         """A limit that a sample keeps, taken after the station had time to follow, proves that older ones are gone."""
         for i in reversed(range(len(session.may_apply))):
             promise = session.may_apply[i]
-            has_settled = promise.accepted_at is not None and now.since(promise.accepted_at) >= SETTLE_S
-            if has_settled and self.drawn_a(now) <= _tolerated_a(promise.limit_a):
+            if promise.has_settled(now) and self.drawn_a(now) <= _tolerated_a(promise.limit_a):
                 session.may_apply = session.may_apply[i:]
                 return
 
@@ -348,7 +384,8 @@ class EvseState:
         before_a = self.ordered_a
         session.raised_at = now if limit_a > before_a else session.raised_at
         session.lowered_at = now if limit_a < before_a else session.lowered_at
-        session.ordered_a, session.ordered_at, session.unsent_a = limit_a, now, limit_a
+        session.ordered_a = session.unsent_a = session.asked_a = limit_a
+        session.ordered_at = now
         if session.unconfirmed_at is not None:
             session.unconfirmed_at, session.tried_a = now, limit_a
 
@@ -604,8 +641,7 @@ class EvseState:
         if session.drawn is None or not self.sampled(now):
             return DrawBounds(ZERO, exposure)
         drawn = session.drawn
-        outdated = session.raised_at is not None and drawn.at.since(session.raised_at) < SETTLE_S
-        most = upper(drawn.current_a, exposure) if outdated else drawn.current_a
+        most = upper(drawn.current_a, exposure) if _is_outdated(session, drawn.at) else drawn.current_a
         lowest_a = min([promise.limit_a for promise in session.may_apply])
         least = lower(drawn.current_a, on(PHASES, lowest_a))
         suspended = session.suspended_at is not None and session.suspended_at.since(drawn.at) >= 0
@@ -619,6 +655,11 @@ class EvseState:
         if session is None or session.register_wh is None or session.start_register_wh is None:
             return None
         return session.register_wh - session.start_register_wh
+
+
+def _is_outdated(session: Session, drawn_at: Instant) -> bool:
+    """Whether a car may have followed a raise since it was measured."""
+    return session.raised_at is not None and drawn_at.since(session.raised_at) < SETTLE_S
 
 
 def _tolerated_a(limit_a: float) -> float:

@@ -7,7 +7,6 @@ shares, so that safety never waits for a solver.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -49,17 +48,16 @@ class Asking(NamedTuple):
 
 def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now: Instant) -> Asking:
     """What a session asks for, no more than `cap_a` at any time."""
-    session, standing = state.session, state.stand(now)
-    departure = None if session is None else session.departure
+    departure = None if state.session is None else state.session.departure
     return Asking(
         key,
         path,
-        standing.phases,
-        standing.min_a,
+        state.phases(),
+        state.min_a(),
         max(0.0, cap_a),
         state.evse.max_a,
-        max(0.0, standing.ordered_a),
-        None if standing.wanted_wh == math.inf else standing.wanted_wh,
+        max(0.0, state.ordered_a),
+        state.energy_left_wh(),
         None if departure is None else (departure - now.utc).total_seconds(),
         state.csms_steps,
     )

@@ -206,8 +206,11 @@ class StationProxy:
             return []
         self._is_open = False
         effects: list[Effect] = [Close(peer.other, propagated_code(code), reason)]
+        on_the_wire = [leg.calls.in_flight for leg in self._legs.values()]
         unanswered = [call for leg in self._legs.values() for call in leg.calls.close()]
         for call in unanswered:
+            if isinstance(call.origin, _Relayed) and call not in on_the_wire:
+                effects += self._traced(call.origin.sender.peer, call.frame.text, Fate.DISCARDED, "connection closed")
             effects += self._no_answer(call, now)
         effects += self._ask([block.closed for block in self._blocks], now=now)
         return [*effects, Tell(Disconnected(f"{peer} closed the connection ({code}{reason and ': '}{reason})"))]

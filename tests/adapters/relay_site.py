@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
@@ -25,10 +26,12 @@ from local_controller.adapters.routing import Upstream
 from local_controller.adapters.station_server import Door, DoorLimits, ServerSettings, StationServer
 from local_controller.clock import Clock
 from local_controller.station.block import Block
+from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import CsmsLimitChanged, StationFact, Trace
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import OcppVersion
 
+HOST = "127.0.0.1"
 MIB = 1024 * 1024
 QUIET = LegSettings(ping_interval_s=0.0)
 GENEROUS = DoorLimits(messages_per_second_per_station=1e6)
@@ -83,6 +86,7 @@ class Site:
     server: StationServer
     csms: Csms
     facts: list[tuple[str, StationFact | CsmsLimitChanged]] = field(default_factory=list)
+    certificates: list[ClientCertificate | None] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
     log: CapturingLogger = field(default_factory=CapturingLogger)
 
@@ -98,10 +102,10 @@ class Site:
                     return fact
             await asyncio.sleep(0.005)
 
-    def dial(self, path: str = "CP-7", **options: Any) -> connect:
+    def dial(self, path: str = "CP-7", scheme: str = "ws", **options: Any) -> connect:
         """A station's attempt to connect."""
         options = {"subprotocols": ["ocpp1.6"], "compression": None, "max_size": 16 * MIB, "proxy": None} | options
-        return connect(f"ws://127.0.0.1:{self.server.ports[0]}/{path}", **options)
+        return connect(f"{scheme}://{HOST}:{self.server.ports[0]}/{path}", **options)
 
     @asynccontextmanager
     async def pair(
@@ -145,6 +149,8 @@ async def site_with(
     path_prefixes: Sequence[str] | None = None,
     urls: Mapping[OcppVersion, str] | None = None,
     unsecured: bool = True,
+    tls: ssl.SSLContext | None = None,
+    serial: str | None = None,
 ) -> AsyncIterator[Site]:
     """A running relay for the stations CP-…, with a CSMS unless its port is given."""
     csms = csms or Csms()
@@ -161,13 +167,20 @@ async def site_with(
     csms.port = next(iter(csms.server.sockets)).getsockname()[1]
     ids = (f"LC{n}" for n in itertools.count(1))
     site = Site(None, csms)  # type: ignore[arg-type]  # the server follows three lines below
+
+    def make_proxy(identity: str, version: OcppVersion, certificate: ClientCertificate | None) -> StationProxy:
+        site.certificates.append(certificate)
+        return StationProxy(identity, version, blocks, ids=lambda: next(ids))
+
     addresses = urls or dict.fromkeys(OcppVersion, f"ws://127.0.0.1:{csms_port or csms.port}/ocpp")
     upstream = CsmsSettings(Upstream("csms", addresses), csms_leg, dial_timeout_s)
     site.server = StationServer(
-        ServerSettings((Door("127.0.0.1", 0),), leg, limits, path_prefixes),
+        ServerSettings((Door(HOST, 0, tls),), leg, limits, path_prefixes),
         Clock(),
-        lambda identity: Resident(identity.upper(), upstream, unsecured) if identity.upper().startswith("CP") else None,
-        lambda identity, version, now: StationProxy(identity, version, blocks, ids=lambda: next(ids)),
+        lambda identity: (
+            Resident(identity.upper(), upstream, unsecured, serial) if identity.upper().startswith("CP") else None
+        ),
+        make_proxy,
         Outlets(
             lambda identity, fact, now: site.facts.append((identity, fact)),
             structlog.wrap_logger(site.log, processors=[], wrapper_class=structlog.make_filtering_bound_logger(10)),

@@ -33,7 +33,7 @@ async def test_the_status_warns_of_a_station_without_security_as_long_as_it_is_t
         async with site.pair(), site.pair("CP-8", additional_headers={"Authorization": "Basic Q1AtODp4"}):
             (warning,) = site.server.warnings
             assert warning.startswith("CP-7: anybody who reaches the gateway can pose as this station")
-            assert [call.kwargs for call in site.log.calls if "let_in" in call.kwargs][0]["station"] == "CP-7"
+            assert [call.kwargs["station"] for call in site.log.calls if "let_in" in call.kwargs] == ["CP-7"]
         async with site.pair("CP-8", additional_headers={"Authorization": "Basic Q1AtODp4"}):
             while "CP-7" in site.server.drivers:  # noqa: ASYNC110 - its end is elsewhere
                 await asyncio.sleep(0.01)

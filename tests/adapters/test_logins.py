@@ -39,7 +39,7 @@ async def test_who_was_accepted_gets_in_without_the_csms_also_after_a_restart(tm
     path = tmp_path / "credentials.jsonl"
     async with logins(path) as running:
         assert not await running.is_known("CP-7", basic(OLD))
-        await running.accepted("CP-7", basic(OLD))
+        running.accepted("CP-7", basic(OLD))
         assert await running.is_known("CP-7", basic(OLD))
     async with logins(path) as restarted:
         assert await restarted.is_known("CP-7", basic(OLD))
@@ -55,13 +55,13 @@ async def test_who_was_accepted_gets_in_without_the_csms_also_after_a_restart(tm
 async def test_a_change_just_before_an_outage_and_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "credentials.jsonl"
     async with logins(path) as running:
-        await running.accepted("CP-7", basic(OLD))
-        await running.offered("CP-7", NEW.hex())
+        running.accepted("CP-7", basic(OLD))
+        running.offered("CP-7", NEW.hex())
     async with logins(path) as restarted:
         assert await restarted.is_known("CP-7", basic(NEW))
         assert await restarted.is_known("CP-7", basic(NEW.hex().encode()))
         assert await restarted.is_known("CP-7", basic(OLD))
-        await restarted.accepted("CP-7", basic(NEW))
+        restarted.accepted("CP-7", basic(NEW))
         assert not await restarted.is_known("CP-7", basic(OLD))
 
 
@@ -69,8 +69,8 @@ async def test_a_change_just_before_an_outage_and_a_restart(tmp_path: Path) -> N
 async def test_on_the_disk_there_are_hashes_only_for_the_owner(tmp_path: Path) -> None:
     path = tmp_path / "credentials.jsonl"
     async with logins(path) as running:
-        await running.accepted("CP-7", basic(OLD))
-        await running.offered("CP-7", NEW.decode())
+        running.accepted("CP-7", basic(OLD))
+        running.offered("CP-7", NEW.decode())
     text = path.read_text(encoding="utf-8")
     for secret in (OLD, NEW):
         for spelling in (secret.decode(), secret.hex(), base64.b64encode(secret).decode()):
@@ -81,23 +81,23 @@ async def test_on_the_disk_there_are_hashes_only_for_the_owner(tmp_path: Path) -
 
 async def test_an_offer_to_a_station_that_never_logged_in_is_no_key_to_the_door(tmp_path: Path) -> None:
     async with logins(tmp_path / "credentials.jsonl") as running:
-        await running.offered("CP-7", NEW.decode())
+        running.offered("CP-7", NEW.decode())
         assert not await running.is_known("CP-7", basic(NEW))
 
 
 async def test_a_login_that_is_nothing_new_is_not_written_again(tmp_path: Path) -> None:
     path = tmp_path / "credentials.jsonl"
     async with logins(path) as running:
-        await running.accepted("CP-7", basic(OLD))
+        running.accepted("CP-7", basic(OLD))
     path_before = path.stat().st_ino
     async with logins(path) as restarted:
-        await restarted.accepted("CP-7", basic(OLD))
+        restarted.accepted("CP-7", basic(OLD))
     assert path.stat().st_ino == path_before
 
 
 async def test_without_a_file_it_lasts_as_long_as_the_process() -> None:
     async with logins(None) as running:
-        await running.accepted("CP-7", basic(OLD))
+        running.accepted("CP-7", basic(OLD))
         assert await running.is_known("CP-7", basic(OLD))
 
 
@@ -105,7 +105,7 @@ async def test_a_disk_that_takes_nothing_locks_nobody_out(tmp_path: Path) -> Non
     captured = CapturingLogger()
     path = tmp_path / "folder" / "credentials.jsonl"
     async with logins(path, structlog.wrap_logger(captured, processors=[])) as running:
-        await running.accepted("CP-7", basic(OLD))
+        running.accepted("CP-7", basic(OLD))
         assert await running.is_known("CP-7", basic(OLD))
     (call,) = captured.calls
     assert call.kwargs["event"] == "credentials_not_written"

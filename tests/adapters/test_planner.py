@@ -104,3 +104,10 @@ async def test_a_worker_that_hangs_is_replaced_and_ctrl_c_does_not_end_it(planne
     await asyncio.wait([asyncio.wrap_future(planner._busy)])
     assert (await planner.solve(question)).status == "timeout_share"  # the pool is broken, and replaced
     assert (await planner.solve(question)).status == "optimal"
+
+
+async def test_a_question_that_makes_no_sense_costs_one_plan(planner: Planner) -> None:
+    question = asked()
+    twice = replace(question, asking=(question.asking[0], question.asking[0]))
+    assert (await planner.solve(twice)).status == "timeout_share"
+    assert (await planner.solve(question)).status == "optimal"

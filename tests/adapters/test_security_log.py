@@ -227,4 +227,4 @@ def test_the_security_page_lists_each_event_and_each_reason() -> None:
     page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"\w+", row)}
-    assert named - {"HUNG_UP", "TIMED_OUT"} == (EVENTS.keys() | REMEDIES.keys()) - {"VERSION_TOO_LOW"}
+    assert named - {"reason", "HUNG_UP", "TIMED_OUT"} == (EVENTS.keys() | REMEDIES.keys()) - {"VERSION_TOO_LOW"}

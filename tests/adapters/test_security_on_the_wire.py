@@ -22,14 +22,17 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from local_controller.adapters.admission import Resident
 from local_controller.adapters.csms_client import CsmsSettings
 from local_controller.adapters.driver import Outlets
+from local_controller.adapters.routing import Upstream
 from local_controller.adapters.security_log import SecurityFile, SecurityLog
-from local_controller.adapters.station_server import ServerSettings, StationServer
-from local_controller.adapters.tls import CsmsTls, TlsLeg
+from local_controller.adapters.station_server import Door, ServerSettings, StationServer
+from local_controller.adapters.tls import CsmsTls, StationTls, TlsLeg
 from local_controller.cli.logs import configure
 from local_controller.clock import Clock
 from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.words import OcppVersion
 from tests.certificates import Issued, authority
 
 HOST = "127.0.0.1"
@@ -77,13 +80,18 @@ class Gateway:
     stream: io.StringIO
     folder: Path
     file: SecurityFile
+    door: TlsLeg | None
 
     def dial(self, password: bytes = OLD, identity: str = "CP-7") -> connect:
+        tls = None
+        if self.door is not None:
+            tls = ssl.create_default_context(cadata=ROOT.pem.decode())
         return connect(
-            f"ws://{HOST}:{self.server.port}/{identity}",
+            f"{'ws' if tls is None else 'wss'}://{HOST}:{self.server.ports[0]}/{identity}",
             subprotocols=OCPP,
             additional_headers={"Authorization": basic(password)},
             proxy=None,
+            ssl=tls,
         )
 
     def entries(self) -> list[dict[str, Any]]:
@@ -100,8 +108,9 @@ def basic(password: bytes) -> str:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, certificate: Issued) -> AsyncIterator[Gateway]:
-    """A relay that trusts ROOT, before a CSMS with this certificate."""
+async def gateway(folder: Path, certificate: Issued, own: Issued | None = None) -> AsyncIterator[Gateway]:
+    """A relay that trusts ROOT, before a CSMS with this certificate; `own` is for its stations."""
+    door = None if own is None else TlsLeg("listen.tls", StationTls((own.save(folder, "own"),), public_host=HOST))
     csms, stream, file = Csms(certificate), io.StringIO(), SecurityFile(folder / "security.jsonl")
     configure("debug", as_json=True, stream=stream, security=SecurityLog(file))
     (folder / "roots.pem").write_bytes(ROOT.pem)
@@ -111,18 +120,20 @@ async def gateway(folder: Path, certificate: Issued) -> AsyncIterator[Gateway]:
     async with serve(csms.handle, HOST, 0, ssl=tls, subprotocols=OCPP, process_request=csms.judge) as upstream:
         url = f"wss://{HOST}:{next(iter(upstream.sockets)).getsockname()[1]}/ocpp"
         leg = TlsLeg("csms.tls", CsmsTls(folder / "roots.pem"))
+        upstream_of_all = CsmsSettings(Upstream("csms", dict.fromkeys(OcppVersion, url)), tls=leg.context)
         server = StationServer(
-            ServerSettings(HOST, 0, CsmsSettings(url, tls=leg.context)),
+            ServerSettings((Door(HOST, 0, door and door.context),)),
             Clock(),
-            {"CP-7"}.__contains__,
+            {"CP-7": Resident("CP-7", upstream_of_all)}.get,
             lambda identity, version, _: station_proxy(identity, version, StationSettings())[0],
             Outlets(lambda *_: None, structlog.get_logger()),
         )
         await server.start()
         try:
-            yield Gateway(server, csms, stream, folder, file)
+            yield Gateway(server, csms, stream, folder, file, door)
         finally:
             await server.stop()
+            file.close()
 
 
 async def refused(attempt: connect) -> int:
@@ -149,6 +160,32 @@ async def test_a_csms_under_another_name_gets_no_connection_but_an_entry(tmp_pat
         assert running.csms.requests == []
         (entry,) = running.entries()
         assert "IP address mismatch" in entry["reason"]
+
+
+@pytest.mark.requirement("LC-009", "LC-012")
+async def test_tls_on_both_legs_has_two_keys_and_one_text(tmp_path: Path) -> None:
+    own = ROOT.issue("box", [HOST])
+    async with gateway(tmp_path, ROOT.issue("csms", [HOST]), own) as running, running.dial() as station:
+        shown = station.transport.get_extra_info("ssl_object").getpeercert()
+        assert int(shown["serialNumber"], 16) == own.certificate.serial_number
+        assert running.csms.requests[0].headers["Authorization"] == basic(OLD)
+        await station.send('[2, "a", "MeterValues", {"é": 1.10, "e": 1E3}]')
+        assert await running.csms.sockets[0].recv() == '[2, "a", "MeterValues", {"é": 1.10, "e": 1E3}]'
+
+
+@pytest.mark.requirement("LC-137")
+async def test_a_new_certificate_of_ours_drops_no_relayed_station(tmp_path: Path) -> None:
+    async with gateway(tmp_path, ROOT.issue("csms", [HOST]), ROOT.issue("box", [HOST])) as running:
+        async with running.dial() as station:
+            renewed = ROOT.issue("box", [HOST])
+            renewed.save(tmp_path, "own")
+            assert running.door
+            running.door.take(running.door.settings.load())
+            await station.send('[2,"h","Heartbeat",{}]')
+            assert await running.csms.sockets[0].recv() == '[2,"h","Heartbeat",{}]'
+        async with running.dial() as again:
+            shown = again.transport.get_extra_info("ssl_object").getpeercert()
+            assert int(shown["serialNumber"], 16) == renewed.certificate.serial_number
 
 
 @pytest.mark.requirement("LC-138")

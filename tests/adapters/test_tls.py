@@ -23,7 +23,10 @@ from websockets.typing import Subprotocol
 
 from local_controller.adapters import tls_door
 from local_controller.adapters.certificates import CertificateFiles
-from local_controller.adapters.csms_client import CsmsSettings, Refusal, dial
+from local_controller.adapters.csms_client import CsmsSettings, Introduction, Refusal, connect
+from local_controller.adapters.large_messages import LargeMessages
+from local_controller.adapters.leg import ROOM
+from local_controller.adapters.routing import Upstream
 from local_controller.adapters.tls import (
     MANDATED_SUITES,
     CsmsTls,
@@ -34,6 +37,7 @@ from local_controller.adapters.tls import (
 )
 from local_controller.adapters.tls_door import TlsDoor, TlsFailure
 from local_controller.station.certificate_identity import ClientCertificate
+from local_controller.station.words import OcppVersion
 from tests.certificates import TODAY, Issued, authority, rsa_key
 
 HOST = "127.0.0.1"
@@ -66,12 +70,15 @@ class Door:
 
     leg: TlsLeg
     port: int = 0
+    busiest: int = 0
     door: TlsDoor | None = None
     failures: list[TlsFailure] = field(default_factory=list)
     through: list[Echo] = field(default_factory=list)
     failed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def behind(self) -> Echo:
+        assert self.door
+        self.busiest = max(self.busiest, len(self.door._quick))
         self.through.append(Echo())
         return self.through[-1]
 
@@ -350,6 +357,35 @@ async def test_an_address_that_is_not_admitted_costs_no_handshake(both: StationT
         assert (asked, opened.failures, opened.through) == ([HOST], [], [])
 
 
+async def test_only_a_few_shake_hands_at_a_time_and_all_get_in(both: StationTls) -> None:
+    async with door(both) as opened:
+        await asyncio.gather(*(talk(opened.port, station()) for _ in range(5 * tls_door.AT_ONCE)))
+        assert len(opened.through) == 5 * tls_door.AT_ONCE
+        assert opened.busiest == tls_door.AT_ONCE
+
+
+async def test_who_begins_many_handshakes_and_does_not_go_on_locks_nobody_out(both: StationTls) -> None:
+    async with door(both) as opened:
+        idle = [await asyncio.open_connection(HOST, opened.port) for _ in range(2 * tls_door.AT_ONCE)]
+        for _, writer in idle:
+            writer.write(b"\x16\x03\x01")
+        await talk(opened.port, station())
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_closing_ends_whoever_has_not_come_through(both: StationTls) -> None:
+    async with door(both) as opened:
+        connections = [await asyncio.open_connection(HOST, opened.port) for _ in range(3 * tls_door.AT_ONCE)]
+        for _, writer in connections[1:]:
+            writer.write(b"\x16")
+        await talk(opened.port, station())
+    for reader, writer in connections:
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+
 async def test_no_file_descriptor_left_is_survived(both: StationTls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls_door, "REST_S", 0.01)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -499,7 +535,8 @@ class Csms:
 
 async def dialled(url: str, settings: CsmsTls) -> Any:
     leg = TlsLeg("csms", settings)
-    return await dial(CsmsSettings(url, tls=leg.context), "CP-7", [Subprotocol("ocpp1.6")], Headers())
+    upstream = CsmsSettings(Upstream("csms", dict.fromkeys(OcppVersion, url)), tls=leg.context)
+    return await connect(upstream, Introduction("CP-7", Headers()), [OcppVersion.V16], LargeMessages(ROOM))
 
 
 @pytest.fixture
@@ -515,7 +552,7 @@ async def test_a_csms_that_we_know_is_connected(tmp_path: Path, roots: Path) -> 
     async with csms.up(tmp_path) as url:
         connection = await dialled(url, CsmsTls(roots))
         assert connection.subprotocol == "ocpp1.6"
-        await connection.close()
+        await connection.end()
     assert csms.connections == 1
 
 
@@ -555,7 +592,7 @@ async def test_profile_3_upstream_shows_the_gateways_own_certificate(tmp_path: P
     csms = Csms(ROOT.issue("csms", [HOST]), asks_for=cpo)
     async with csms.up(tmp_path) as url:
         connection = await dialled(url, CsmsTls(roots, cpo.issue("LC-0001").save(tmp_path, "own")))
-        await connection.close()
+        await connection.end()
         assert csms.shown == [ClientCertificate("LC-0001", "Example CPO")]
 
 
@@ -571,7 +608,7 @@ async def test_each_leg_has_keys_of_its_own(tmp_path: Path, both: StationTls, ro
     async with csms.up(tmp_path) as url, door(downstream) as opened:
         await talk(opened.port, station(STATION.save(tmp_path, "station")))
         connection = await dialled(url, upstream)
-        await connection.close()
+        await connection.end()
     assert [one.certificate for one in opened.through] == [ClientCertificate("CPX-0815", "Example CPO")]
     assert csms.shown == [ClientCertificate("LC-0001", "Example CPO")]
     keys = {file for file in (*upstream.files, *downstream.files) if b"PRIVATE KEY" in file.read_bytes()}

@@ -54,6 +54,8 @@ class News:
         return effects
 
     def _in_our_time(self, schedule: Schedule) -> Schedule:
+        if self._state.csms_ahead_s == 0.0:
+            return schedule
         return Schedule(tuple((self._state.to_our_time(moment), limit_a) for moment, limit_a in schedule.steps))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 from local_controller.clock import Instant
@@ -54,67 +54,81 @@ class Allowances:
         """Nothing is known yet."""
         self._state = state
         self._store = state.store
-        self._profiles: dict[frozenset[Purpose], InstalledProfiles] = {}
-        self._known: dict[tuple[frozenset[Purpose], int], _Known] = {}
+        self._meant: dict[frozenset[Purpose], _Meant] = {}
+        self._known: dict[tuple[int, int], _Known] = {}
 
     def within(self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime) -> Schedule:
         """The limit in [start, end), and whatever else is known: the running transaction's, or without one its like."""
         if not self._state.store.installed.entries:
             return _UNLIMITED
-        profiles = self._of(purposes)
-        if not profiles.entries:
+        meant = self._of(purposes)
+        if not meant.profiles.entries:
             return _UNLIMITED
-        basis = self._basis(purposes, evse)
-        known = self._known.get((purposes, evse))
+        basis = self._basis(meant, evse)
+        known = self._known.get((id(meant.profiles), evse))
         if known is None or known.basis != basis or start < known.start or end > known.end:
-            known = self._work_out(profiles, purposes, evse, (start, end), basis)
+            known = self._work_out(meant, evse, (start, end), basis)
         return known.limit
 
-    def _of(self, purposes: frozenset[Purpose]) -> InstalledProfiles:
+    def _of(self, purposes: frozenset[Purpose]) -> _Meant:
         if self._store is not self._state.store:
             self._store = self._state.store
-            self._profiles.clear()
+            self._meant.clear()
             self._known.clear()
-        if purposes not in self._profiles:
-            self._profiles[purposes] = self._store.installed.of_purposes(*purposes)
-        return self._profiles[purposes]
+        if purposes not in self._meant:
+            installed = self._store.installed
+            profiles = installed.of_purposes(*purposes)
+            self._meant[purposes] = _Meant.of(installed if len(profiles) == len(installed) else profiles)
+        return self._meant[purposes]
 
-    def _basis(self, purposes: frozenset[Purpose], evse: int) -> tuple[object, ...]:
-        """What the limit depends on besides the profiles; a floor holds for whatever transaction comes."""
-        transaction = None if purposes == DEFAULTS else self._state.transactions.get(evse)
-        zone, ahead_s = self._state.time_zone, self._state.csms_ahead_s
-        if transaction is None:
-            return zone, ahead_s, None, None
-        return zone, ahead_s, transaction.transaction_id, transaction.started.utc
+    def _basis(self, meant: _Meant, evse: int) -> _Basis:
+        """What the limit depends on besides the profiles."""
+        transaction = self._state.transactions.get(evse) if meant.depends_on_transaction else None
+        started = None if transaction is None else self._state.to_station_time(transaction.started.utc)
+        transaction_id = None if transaction is None else transaction.transaction_id
+        return _Basis(self._state.time_zone, self._state.csms_ahead_s, transaction_id, started)
 
-    def _work_out(
-        self,
-        profiles: InstalledProfiles,
-        purposes: frozenset[Purpose],
-        evse: int,
-        window: tuple[datetime, datetime],
-        basis: tuple[object, ...],
-    ) -> _Known:
-        """A little more than is asked for, so that it serves for a while."""
+    def _work_out(self, meant: _Meant, evse: int, window: tuple[datetime, datetime], basis: _Basis) -> _Known:
+        """More than is asked for, so that it serves for a while; but not where the moment of asking is the origin."""
         start, end = window
-        _, _, transaction_id, started = basis
-        context = Context(evse, time_zone=self._state.time_zone)
-        if isinstance(transaction_id, str) and isinstance(started, datetime):
-            since = self._state.to_station_time(started)
-            context = Context(evse, transaction_id, energy_since=since, time_zone=self._state.time_zone)
-        elif any(entry.profile.kind is Kind.RELATIVE for entry in profiles):  # its origin is the moment of asking
-            return _Known(basis, start, end, composite(profiles, context, start, (end - start).total_seconds()))
-        end += AHEAD
-        known = _Known(basis, start, end, composite(profiles, context, start, (end - start).total_seconds()))
-        self._known[purposes, evse] = known
+        context = Context(evse, basis.transaction_id, energy_since=basis.started, time_zone=basis.time_zone)
+        if meant.is_relative and basis.started is None:
+            return _Known(basis, start, end, composite(meant.profiles, context, start, (end - start).total_seconds()))
+        end = max(end, start + FORESIGHT + FORESIGHT / 2) + AHEAD
+        known = _Known(basis, start, end, composite(meant.profiles, context, start, (end - start).total_seconds()))
+        self._known[id(meant.profiles), evse] = known
         return known
+
+
+class _Meant(NamedTuple):
+    """Some of the installed profiles, and whether what they allow depends on the transaction, or on when it began."""
+
+    profiles: InstalledProfiles
+    depends_on_transaction: bool
+    is_relative: bool
+
+    @classmethod
+    def of(cls, profiles: InstalledProfiles) -> _Meant:
+        """These profiles."""
+        is_relative = any(entry.profile.kind is Kind.RELATIVE for entry in profiles)
+        has_own = any(entry.profile.purpose is Purpose.TX_PROFILE for entry in profiles)
+        return cls(profiles, is_relative or has_own, is_relative)
+
+
+class _Basis(NamedTuple):
+    """What a limit depends on besides the profiles; the transaction only where these do."""
+
+    time_zone: tzinfo
+    csms_ahead_s: float
+    transaction_id: str | None
+    started: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
     """The limit in [start, end), and what it was worked out from."""
 
-    basis: tuple[object, ...]
+    basis: _Basis
     start: datetime
     end: datetime
     limit: Schedule

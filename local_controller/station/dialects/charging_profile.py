@@ -38,6 +38,7 @@ _PERIOD_FIELDS = frozenset(
         "dischargeLimit_L3",
     }
 )
+_PLAIN_FIELDS = frozenset({"startPeriod", "limit", "numberPhases"})
 _SCHEDULE_FIELDS = frozenset(
     {
         "id",
@@ -132,7 +133,7 @@ def _periods(fields: Fields) -> tuple[SchedulePeriod, ...]:
 
 
 def _period(fields: Fields) -> SchedulePeriod:
-    return SchedulePeriod(
+    return _plain_period(fields.data) or SchedulePeriod(
         start_s=_start(fields),
         limit=_rate(fields, "limit"),
         number_phases=fields.integer("numberPhases"),
@@ -148,6 +149,18 @@ def _period(fields: Fields) -> SchedulePeriod:
         discharge_limit_l3=fields.number("dischargeLimit_L3"),
         extra=_others(fields, _PERIOD_FIELDS),
     )
+
+
+def _plain_period(data: Mapping[str, Any]) -> SchedulePeriod | None:
+    """The usual period, in the types of the schema; a schedule may have a thousand of them. None: read it carefully."""
+    if not data.keys() <= _PLAIN_FIELDS:
+        return None
+    start_s, limit, phases = data.get("startPeriod"), data.get("limit"), data.get("numberPhases")
+    if type(start_s) is not int or not 0 <= start_s <= _LONGEST_S:
+        return None
+    if not (type(limit) is float or type(limit) is int) or not 0 <= limit <= _HIGHEST:
+        return None
+    return SchedulePeriod(start_s, float(limit), phases) if phases is None or type(phases) is int else None
 
 
 def _start(fields: Fields) -> int:
