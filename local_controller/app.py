@@ -24,7 +24,7 @@ from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.secret_source import read_secret, readable_by_others
-from local_controller.adapters.settings import door_settings, residents, tls_legs
+from local_controller.adapters.settings import door_settings, guarded_doors, residents, tls_legs
 from local_controller.adapters.site_driver import SiteDriver
 from local_controller.adapters.station_server import StationServer
 from local_controller.adapters.tls_watch import CertificateWatcher
@@ -36,19 +36,25 @@ from local_controller.config.models import BrokerSection, LimitSection, MeterSec
 from local_controller.errors import LocalControllerError, SourceError
 from local_controller.profiles.units import RateUnit
 from local_controller.site.controller import ControlSettings, SiteController
-from local_controller.site.effects import ApplyFallback, ApplyLimit
+from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice
 from local_controller.site.enforcement import Pace
 from local_controller.site.limit_message import LimitMessageSettings, LimitUnit, OutdatedLimitError, parse_limit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
 from local_controller.site.plan import PlanPace
 from local_controller.site.snapshot import snapshot
 from local_controller.site.topology import Node, Topology
+from local_controller.station.announcements import (
+    CertificateIssued,
+    CustomerCleared,
+    OperatorMustKnow,
+)
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.certificate_identity import ClientCertificate
-from local_controller.station.guard_policy import GuardPolicy, Policy
+from local_controller.station.effects import Fact
+from local_controller.station.guard_policy import Doors, GuardPolicy, Policy
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
@@ -71,14 +77,14 @@ class LocalController:
         self._tls = tls_legs(config)
         self._certificates = CertificateWatcher(tuple(self._tls.values()), clock, log)
         self._residents = residents(config, self._tls)
-        self._settings = _station_settings(config, self.topology)
+        self._settings = _station_settings(config, self.topology, guarded_doors(config, self._tls))
         self.stations = StationServer(
             door_settings(config, self._tls),
             clock,
             resident=lambda identity: self._residents.get(identity.casefold()),
             make_proxy=self._make_proxy,
             outlets=Outlets(
-                lambda station, fact, _now: self.driver.station_changed(station, fact),
+                self._told,
                 log,
                 None if self._trace is None else self._trace.record,
             ),
@@ -148,6 +154,19 @@ class LocalController:
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
         self._charging[identity] = charging
         return proxy
+
+    def _told(self, station: str, fact: Fact, now: Instant) -> None:
+        """Facts are the site's, announcements those of whom they concern."""
+        match fact:
+            case OperatorMustKnow(code, text):
+                self.driver.notices.append((now, Notice("warning", code, f"{station}: {text}")))
+            case CustomerCleared(identifiers):
+                if self._trace is not None:
+                    self._trace.erase(station, identifiers)
+            case CertificateIssued():
+                log.info("station_certificate_issued", station=station)
+            case _:
+                self.driver.station_changed(station, fact)
 
     def apply(self, effect: ApplyFallback | ApplyLimit) -> None:
         """Hand a limit to the station's proxy; without a connection it is dropped at once."""
@@ -223,7 +242,9 @@ class LocalController:
         return {"name": self._config.site.name, **seen, "warnings": warnings, "notices": notices}
 
 
-def _station_settings(config: SiteConfig, tree: Topology) -> dict[str, StationSettings]:
+def _station_settings(
+    config: SiteConfig, tree: Topology, doors: Callable[[], Doors] | None
+) -> dict[str, StationSettings]:
     """What the site file says about each station; made once, since all of them come back in the same second."""
     guards, zone, is_traced = _guards(config), ZoneInfo(config.site.time_zone), config.trace is not None
     pace = site_pace(len(tree.stations))
@@ -234,6 +255,7 @@ def _station_settings(config: SiteConfig, tree: Topology) -> dict[str, StationSe
             unit=None if station.unit is None else RateUnit(station.unit),
             time_zone=zone,
             guards=guards,
+            doors=doors,
             questions=pace,
             is_traced=is_traced,
         )
@@ -258,8 +280,16 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
 
 
 def _guards(config: SiteConfig) -> GuardPolicy:
-    wanted = {kind: Policy(policy) for kind, policy in config.guards.model_dump().items()}
-    return GuardPolicy(**wanted, public_url=config.listen.public_url)
+    guards = config.guards
+    return GuardPolicy(
+        network=Policy(guards.network),
+        security_profile=Policy(guards.security_profile),
+        credentials=Policy(guards.credentials),
+        identity=Policy(guards.identity),
+        root_certificates=Policy(guards.root_certificates),
+        sample_interval_s=guards.sample_interval_s,
+        public_url=config.listen.public_url,
+    )
 
 
 def _trace(config: SiteConfig) -> TraceStore | None:

@@ -16,18 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from local_controller.adapters.leg import PRESSURE, RATE, Ear, Leg
 from local_controller.adapters.rates import MessageRate
 from local_controller.clock import Clock, Instant
-from local_controller.station.effects import (
-    Close,
-    CsmsLimitChanged,
-    Effect,
-    Note,
-    PasswordOffered,
-    Peer,
-    Send,
-    StationFact,
-    Tell,
-    Trace,
-)
+from local_controller.station.effects import Close, Effect, Fact, Note, PasswordOffered, Peer, Send, Tell, Trace
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import Disconnected
 
@@ -43,7 +32,7 @@ class Outlets:
     password that the CSMS sends to a station.
     """
 
-    tell: Callable[[str, StationFact | CsmsLimitChanged, Instant], None]
+    tell: Callable[[str, Fact, Instant], None]
     log: FilteringBoundLogger
     trace: Callable[[str, Trace, Instant], None] | None = None
     offered: Callable[[str, str], None] | None = None

@@ -12,6 +12,7 @@ from local_controller.adapters.admission import Resident
 from local_controller.adapters.certificates import CertificateFiles
 from local_controller.adapters.csms_client import CsmsSettings
 from local_controller.adapters.leg import LegSettings
+from local_controller.adapters.own_chain import OwnDoors
 from local_controller.adapters.routing import Routes, TlsFiles, Upstream, upstreams
 from local_controller.adapters.station_server import Door, DoorLimits, ServerSettings
 from local_controller.adapters.tls import CsmsTls, StationTls, TlsLeg
@@ -87,6 +88,14 @@ def _doors(config: SiteConfig, tls: ssl.SSLContext | None) -> tuple[Door, ...]:
     if listen.tls.port is None:
         return (Door(listen.host, listen.port, tls),)
     return Door(listen.host, listen.port), Door(listen.host, listen.tls.port, tls)
+
+
+def guarded_doors(config: SiteConfig, tls: Mapping[str, TlsLeg]) -> OwnDoors | None:
+    """What guards must know of our doors; None: only `listen.public_url` says how stations come in."""
+    leg, section = tls.get(STATIONS), config.listen.tls
+    if leg is None or section is None or not isinstance(leg.settings, StationTls):
+        return None
+    return OwnDoors(leg, leg.settings, has_plain_door=section.port is not None)
 
 
 def residents(config: SiteConfig, tls: Mapping[str, TlsLeg]) -> dict[str, Resident]:

@@ -1,14 +1,15 @@
 """Which words of a message must no trace hold? Passwords (LC-132); everything else stays as it was, to the byte.
 
-Identifiers (IdToken) stay: without them a trace proves nothing. That is why a trace is for its owner's eyes only. Logs
-have other readers and hide them too (`log_masks.py`, which finds passwords by the rules of this file).
+Identifiers (IdToken) stay, until the CSMS has a customer's data erased (LC-146): without them a trace proves nothing.
+That is why a trace is for its owner's eyes only. Logs have other readers and hide them too (`log_masks.py`, which finds
+passwords by the rules of this file).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from local_controller.station.credentials import PASSWORD_KEYS
@@ -53,6 +54,23 @@ def is_suspicious(text: str) -> bool:
 def without_user_info(text: str) -> str:
     """The text without user and password in its addresses."""
     return _USER_INFO.sub(rf"\1{MASK}", text)
+
+
+def erased(text: str, words: Collection[str]) -> str:
+    """The text with each string that is one of these words, whatever its case, replaced by `***` (LC-146).
+
+    A text that is no JSON and has such a word in it is replaced as a whole.
+    """
+    wanted, lower = {word.lower() for word in words}, text.lower()
+    if "\\" not in text and not any(word in lower for word in wanted):
+        return text
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return MASK if any(word in lower for word in wanted) else text
+    return _STRING.sub(
+        lambda found: f'"{MASK}"' if json.loads(found.group()).lower() in wanted else found.group(), text
+    )
 
 
 def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
-from local_controller.adapters.trace_secrets import masked
+from local_controller.adapters.trace_secrets import erased, masked
 from local_controller.clock import Instant
 from local_controller.errors import FrameError, LocalControllerError
 from local_controller.rpc import frame as rpc
@@ -95,6 +95,7 @@ class TraceStore:
         self._batch_limit = min(BATCH_LIMIT, max_bytes // 8)
         self._log = log
         self._pending: deque[_Pending] = deque()
+        self._erasures: deque[tuple[str, frozenset[str]]] = deque()
         self._arrived_bytes = 0  # counted by the event loop only
         self._taken_bytes = 0  # counted by the thread only; the difference is what waits
         self._refused = 0  # by the event loop, while too much waits
@@ -118,6 +119,10 @@ class TraceStore:
         self._arrived_bytes += pending.size
         self._pending.append(pending)
 
+    def erase(self, identity: str, words: Collection[str]) -> None:
+        """Has these words erased from a station's messages, soon (LC-146)."""
+        self._erasures.append((identity, frozenset(words)))
+
     async def stop(self) -> None:
         """Writes what is left and closes the file."""
         self._stopping.set()
@@ -132,6 +137,8 @@ class TraceStore:
             is_last = self._stopping.wait(FLUSH_S)
             while batch := self._batch():
                 self._keep(batch)
+            while self._erasures:
+                self._erase(*self._erasures.popleft())
         self._keep([])
 
     def _batch(self) -> list[_Pending]:
@@ -156,6 +163,18 @@ class TraceStore:
         except (sqlite3.Error, UnicodeError) as error:
             self._failed += len(batch)
             self._log.error("trace_not_written", file=str(self._file), frames=len(batch), reason=str(error))
+
+    def _erase(self, identity: str, words: frozenset[str]) -> None:
+        """Overwrites words in what was kept so far, also where the file was written before."""
+        rows = self._database.execute("SELECT number, text FROM frames WHERE identity = ?", (identity,))
+        changed = [(new, number) for number, text in rows if (new := erased(text, words)) != text]
+        try:
+            self._database.execute("PRAGMA secure_delete = ON")
+            with self._database as database:
+                database.executemany("UPDATE frames SET text = ? WHERE number = ?", changed)
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            self._log.error("trace_not_erased", file=str(self._file), station=identity, reason=str(error))
 
 
 def _rows(batch: Sequence[_Pending]) -> Iterator[tuple[str, ...]]:

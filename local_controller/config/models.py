@@ -89,9 +89,15 @@ class GuardsSection(Section):
     security_profile: Literal["pass", "refuse"] = "refuse"
     """The security profile. refuse: only those pass for which the gateway has a door, 0 and 1 with ws://, 2 with wss://."""
     credentials: Literal["pass", "refuse"] = "pass"
-    """Password and identity of a station. A new identity has to be in this file before the station comes back."""
+    """The password of a station."""
+    identity: Literal["pass", "refuse"] = "refuse"
+    """The identity of a station. A new one has to be in this file before the station comes back."""
     root_certificates: Literal["pass", "refuse"] = "refuse"
-    """The certificates by which a station knows its CSMS, and so the gateway: installing and deleting them."""
+    """The certificates by which a station knows its CSMS, and so the gateway: installing and deleting them. refuse: only
+    what may cost the gateway's own certificate its trust."""
+    sample_interval_s: int | None = Field(default=None, ge=5, le=900)
+    """Stations send meter values of a transaction at least this often, in seconds, whatever their CSMS sets; it reads
+    back what it set, but gets the additional values. Left out: as the CSMS sets it."""
 
 
 class WebSection(Section):

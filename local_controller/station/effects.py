@@ -13,6 +13,7 @@ import msgspec
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.station import words
+from local_controller.station.announcements import Announcement
 
 
 class Peer(StrEnum):
@@ -80,10 +81,13 @@ class CsmsLimitChanged:
     schedule: Schedule
 
 
-class Tell(msgspec.Struct, frozen=True, gc=False):
-    """A fact the site must know."""
+Fact = StationFact | CsmsLimitChanged | Announcement
 
-    fact: StationFact | CsmsLimitChanged
+
+class Tell(msgspec.Struct, frozen=True, gc=False):
+    """A fact that the site must know, or an announcement to others."""
+
+    fact: Fact
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,10 @@ class StationProxy:
         self._is_traced = is_traced
         self._legs = _legs()
         self._to_station, self._to_csms = (leg.calls for leg in self._legs.values())
+        actions = {action for block in self._blocks for action in block.REVISES}
+        self._revisers: Mapping[str | None, list[Block]] = {
+            action: [block for block in self._blocks if action in block.REVISES] for action in actions
+        }
         self._is_open = True
         self._is_noted = False  # that the payload of the present message is no object
 
@@ -341,13 +345,32 @@ class StationProxy:
         if isinstance(origin, _Relayed):
             effects: list[Effect]
             to, text = leg.other, frame.text
-            effects = self._sent(to, text, leg, Fate.PASSED) if self._is_traced else [Send(to.peer, text)]
+            if call.frame.action in self._revisers:
+                effects = self._revised(leg, call.frame, frame, now)
+            else:
+                effects = self._sent(to, text, leg, Fate.PASSED) if self._is_traced else [Send(to.peer, text)]
             self._show_end(call.frame, frame, to.peer, effects, now)
             return effects
         if is_late:
             return self._unwanted(leg, frame, "late_answer_swallowed")
         traced = self._traced(leg.peer, frame.text, Fate.ABSORBED, "answers us")
         return [*traced, *self._answered(origin.tag, frame, now)]
+
+    def _revised(self, leg: _Leg, call: Frame, answer: Frame, now: Instant) -> list[Effect]:
+        """An answer goes out with what blocks change in it; an error never is."""
+        notes: list[Effect] = []
+        revised = answer
+        for block in () if answer.is_error else self._revisers[call.action]:
+            try:
+                payload = block.revise(leg.other.peer, call, revised, now)
+            except PayloadError as error:
+                notes += self._unreadable_payload(error)
+                continue
+            revised = revised if payload is None else rpc.altered(revised, payload)
+        if revised is answer:
+            return [*notes, *self._sent(leg.other, answer.text, leg, Fate.PASSED)]
+        arrived = self._traced(leg.peer, answer.text, Fate.ABSORBED, "claimed")
+        return [*notes, *arrived, *self._sent(leg.other, revised.text, leg, Fate.ALTERED)]
 
     def _answered(self, tag: object, answer: Frame | None, now: Instant) -> list[Effect]:
         """Shows the answer of an own CALL to the blocks; to a block that cannot read it, it is none."""

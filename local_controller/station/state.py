@@ -13,6 +13,7 @@ from local_controller.rpc.recent import Recent
 from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.capability import Capability
+from local_controller.station.shown_values import ShownValues
 from local_controller.station.station_clock import StationClock
 from local_controller.station.transaction import Transaction
 from local_controller.station.words import OcppVersion, RegistrationStatus
@@ -33,6 +34,7 @@ class StationState:
     asked_s: when the station was last asked to send a message again, in monotonic seconds, by message and EVSE.
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
     time_zone: what the station calls local time.
+    shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
     """
 
     identity: str
@@ -52,6 +54,8 @@ class StationState:
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     capability: Capability = field(default_factory=Capability)
     clock: StationClock = field(default_factory=StationClock)
+    shown: ShownValues = field(default_factory=ShownValues)
+    slots_here: set[int] = field(default_factory=set)
 
     @property
     def may_call(self) -> bool:
@@ -91,3 +95,10 @@ class StationState:
             if transaction.transaction_id == transaction_id:
                 return transaction
         return None
+
+    def forget_driver(self, id_token: str) -> None:
+        """Nothing here names this driver any more (LC-146)."""
+        self.remote_starts.forget(id_token)
+        for transaction in self.transactions.values():
+            if (transaction.id_token or "").lower() == id_token.lower():
+                transaction.id_token = None

@@ -114,7 +114,7 @@ def test_our_errors_can_be_read(message_id: str, code: str, description: str, de
 def test_a_changed_call_keeps_id_and_action() -> None:
     before = parse('[2, "a", "RequestStartTransaction", {"evseId": 1, "chargingProfile": {}}]')
     after = rpc.altered(before, {"evseId": 1})
-    assert after.text == '[2,"a","RequestStartTransaction",{"evseId":1}]'
+    assert after.text == '[2, "a", "RequestStartTransaction", {"evseId": 1}]'
 
 
 @pytest.mark.requirement("LC-029")

@@ -24,7 +24,17 @@ from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.virtual_store import RULES
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.dialects import dialect
-from local_controller.station.effects import Close, CsmsLimitChanged, Effect, Note, Peer, Send, Tell, Trace
+from local_controller.station.effects import (
+    Close,
+    CsmsLimitChanged,
+    Effect,
+    Note,
+    PasswordOffered,
+    Peer,
+    Send,
+    Tell,
+    Trace,
+)
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 from tests import effort
 
@@ -66,6 +76,7 @@ class Bench:
         self.facts: list[Any] = []
         self.notes: list[Note] = []
         self.closes: list[Close] = []
+        self.offered: list[str] = []
         self.installed = InstalledProfiles()
         self.accepts: Callable[[Payload], Any] = lambda _payload: True
         self.station |= {"SetChargingProfile": self._install, "GetConfiguration": {}, "GetVariables": {}}
@@ -212,6 +223,8 @@ class Bench:
                     self.facts.append(fact)
                 case Note() as note:
                     self.notes.append(note)
+                case PasswordOffered(value):
+                    self.offered.append(value)
                 case Close() as close:
                     self.closes.append(close)
                 case Trace():

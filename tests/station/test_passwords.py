@@ -14,7 +14,7 @@ from local_controller.station.words import OcppVersion
 from tests.transcripts.dialogue import START
 
 V16, V201, V21 = OcppVersion
-UNGUARDED = GuardPolicy(*[Policy.PASS] * 4)
+UNGUARDED = GuardPolicy(*[Policy.PASS] * 5)
 NEW = "4f43415f4f4354545f61646d"
 
 

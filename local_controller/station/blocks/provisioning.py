@@ -50,7 +50,7 @@ class Provisioning(Block):
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """Between BootNotification and its answer nobody calls a station (LC-039)."""
-        if sender is Peer.STATION:
+        if sender is _STATION:
             self._state.is_booting, self._state.answered = True, False
         return UNCHANGED
 

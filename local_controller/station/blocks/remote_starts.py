@@ -52,6 +52,11 @@ class RemoteStarts:
         for awaited in [one for one in self._awaited if one.message_id == message_id]:
             self._awaited.remove(awaited)
 
+    def forget(self, id_token: str) -> None:
+        """Nothing waits for this driver any more (LC-146)."""
+        for awaited in [one for one in self._awaited if one.start.id_token.lower() == id_token.lower()]:
+            self._awaited.remove(awaited)
+
     def taken_by(self, transaction: Transaction, now: Instant) -> ProfileSet | None:
         """The profile of the remote start that began this transaction, now its own; None if there is none (any more)."""
         while self._awaited and self._awaited[0].until_s <= now.monotonic_s:
