@@ -30,6 +30,7 @@ class StationState:
     is_booting: it sent a BootNotification that is not answered yet.
     answered: a CALL of the station was answered normally since it connected or booted.
     installing_until_s: while it downloads or installs firmware, when that will have taken too long (monotonic seconds).
+    installs: it installs just now, and is left alone altogether (LC-141).
     untold: EVSEs whose connectors have not told their state on this connection.
     asked_s: when the station was last asked to send a message again, in monotonic seconds, by message and EVSE.
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
@@ -43,6 +44,7 @@ class StationState:
     is_booting: bool = False
     answered: bool = False
     installing_until_s: float | None = None
+    installs: bool = False
     untold: set[int] = field(default_factory=set)
     asked_s: dict[tuple[str, int], float] = field(default_factory=dict)
     csms_ahead_s: float = 0.0
@@ -64,8 +66,9 @@ class StationState:
         After a BootNotification only once it was accepted; after a pure reconnect once a CALL of the station was
         answered normally, unless the latest verdict says otherwise. Without a verdict, because the gateway was
         restarted, that answer is the proof: no CSMS gives it before it has accepted the station (FR.04, decision 0009).
+        Not while it installs firmware, which even a limit must not disturb: it runs out by itself.
         """
-        return self.answered and self.registration in {None, RegistrationStatus.ACCEPTED}
+        return self.answered and not self.installs and self.registration in {None, RegistrationStatus.ACCEPTED}
 
     @property
     def may_read(self) -> bool:

@@ -577,17 +577,21 @@ def test_an_answer_without_meaning_refuses_nothing(bench: Any, answer: Any) -> N
 
 @ALL
 @pytest.mark.requirement("LC-141")
-def test_a_station_that_installs_is_asked_nothing_but_still_limited(bench: Any, version: OcppVersion) -> None:
+def test_a_station_that_downloads_is_asked_nothing_but_still_limited_until_it_installs(bench: Any, version: OcppVersion) -> None:
     b = obeying(bench(version))
     b.boot()
     b.start()
-    for status in ("Downloading", "Downloaded", "Installing"):
+    for status in ("Downloading", "Downloaded"):
         installs(b, status)
         assert b.smart.state.is_installing
         b.wait(300)
-    assert questions(b) == []
     b.set_limit(6.5)
     assert b.in_force_a() == 6.5
+    installs(b, "Installing")
+    b.set_limit(7.5)
+    b.wait(300)
+    assert b.in_force_a() == 6.0
+    assert questions(b) == []
     installs(b, "Installed")
     b.wait(60)
     assert questions(b) == [read(version), sample(version)]

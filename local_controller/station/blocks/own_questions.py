@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
@@ -40,7 +40,7 @@ SITE_QUESTIONS_PER_S = 25.0
 
 _ALL_IN_ONE = (0,)
 _CANNOT = frozenset({"NotImplemented", "NotSupported"})
-_TO_FIRMWARE = frozenset({"FirmwareStatusNotification", "SignedFirmwareStatusNotification"})
+TO_FIRMWARE: Final = frozenset({"FirmwareStatusNotification", "SignedFirmwareStatusNotification"})
 _BUSY = frozenset({"Downloading", "Installing", "InstallRebooting"})
 _BETWEEN = frozenset({"Downloaded", "SignatureVerified"})  # as before: the installation follows at once or is announced
 
@@ -91,7 +91,7 @@ class Question:
 class OwnQuestions(Block):
     """Asks, when the time has come and the CSMS has accepted the station (LC-039, LC-040)."""
 
-    called_only = frozenset({"BootNotification", *_TO_FIRMWARE})
+    called_only = frozenset({"BootNotification", *TO_FIRMWARE})
     observe_only = frozenset({"BootNotification"})
 
     def __init__(self, state: StationState, dialect: Dialect, evses: Sequence[int], pace: QuestionPace) -> None:
@@ -119,10 +119,10 @@ class OwnQuestions(Block):
         if sender is not Peer.STATION:
             return []
         if call.action == "BootNotification":
-            self._state.installing_until_s = None
+            self._state.installing_until_s, self._state.installs = None, False
             self._state.untold.clear()  # it tells them itself (1.6 §4.2, B01)
             return self._stop()
-        if call.action in _TO_FIRMWARE:
+        if call.action in TO_FIRMWARE:
             return self._firmware(Fields(call.action, call.payload).text("status"), now)
         return []
 
@@ -154,6 +154,7 @@ class OwnQuestions(Block):
         if status in _BETWEEN:
             return []
         self._state.installing_until_s = now.monotonic_s + INSTALLING_S if status in _BUSY else None
+        self._state.installs = status in _BUSY and status != "Downloading"
         return [Withdraw(Peer.STATION, self._open)] if self._state.is_installing and self._open else []
 
     # --- asking --------------------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ class OwnQuestions(Block):
     def expire(self, now: Instant) -> list[BlockEffect]:
         """Asks one question, if it may be asked and there is one."""
         if (until_s := self._state.installing_until_s) is not None and until_s <= now.monotonic_s:
-            self._state.installing_until_s = None
+            self._state.installing_until_s, self._state.installs = None, False
         self._due_s = now.monotonic_s + self._pace.every_s
         if self._open is not None or self._state.is_installing or not self._state.may_read:
             return []

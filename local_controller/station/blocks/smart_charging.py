@@ -30,7 +30,7 @@ from local_controller.station.block import (
 )
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.blocks.news import News
-from local_controller.station.blocks.own_questions import Question, Topic
+from local_controller.station.blocks.own_questions import TO_FIRMWARE, Question, Topic
 from local_controller.station.blocks.virtual_store import MOST_PERIODS, MOST_PROFILES, OWNED, PASSED, VirtualStore
 from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter, Push
@@ -51,7 +51,7 @@ PATIENCE_S = 30.0
 _REMOTE_STARTS = frozenset({"RemoteStartTransaction", "RequestStartTransaction"})
 _CSMS = Peer.CSMS
 _NOTHING_SEEN = -1
-_ALWAYS_NEW = frozenset({"BootNotification", "NotifyEVChargingNeeds"})
+_ALWAYS_NEW = frozenset({"BootNotification", "NotifyEVChargingNeeds", *TO_FIRMWARE})
 _ABOUT_PROFILES = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetChargingProfiles"})
 
 
@@ -137,7 +137,7 @@ class SmartCharging(Block):
             return UNCHANGED
         if self._seen == self.state.revision and call.action not in _ALWAYS_NEW:
             return UNCHANGED
-        if call.action == "BootNotification":
+        if call.action == "BootNotification" or (self.state.installs and self._could_call):
             return self._restart()
         effects = self._follow(now)
         needs = self._dialect.charging_needs(call.action, call.payload)
@@ -163,7 +163,10 @@ class SmartCharging(Block):
         return effects
 
     def _restart(self) -> list[BlockEffect]:
-        """The station boots: until it is accepted nothing of ours is sent, then all of it again (LC-039, LC-041)."""
+        """The station boots: until it is accepted nothing of ours is sent, then all of it again (LC-039, LC-041).
+
+        So it is while it installs firmware, whether it boots for that or not (LC-141).
+        """
         self._could_call = False
         return self._writer.forget()
 
