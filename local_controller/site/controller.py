@@ -17,6 +17,7 @@ from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, Sit
 from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
 from local_controller.site.evse import EvseState, Standing
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
+from local_controller.site.hold import Hold
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, plus, total
@@ -252,8 +253,11 @@ class SiteController:
 
     def _take_samples(self) -> list[SiteEffect]:
         """Everything that was measured counts from now on, each from the moment it was told."""
-        waiting, self._samples = self._samples, {}
-        return [notice for state, (sample, at) in waiting.items() for notice in self._measured(state, sample, at)]
+        told: list[SiteEffect] = []
+        while self._samples:
+            state, (sample, at) = self._samples.popitem()
+            told += self._measured(state, sample, at)
+        return told
 
     def _measured(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
         """A sample may show other phases in use, which the plan should know, and a car above its limit (LC-115)."""
@@ -365,12 +369,16 @@ class SiteController:
         self, granted: Sequence[Granted], moment: _Moment, now: Instant
     ) -> tuple[list[SiteEffect], Mapping[EvseId, Wait]]:
         room = Room(moment.left, {node: state.node.label for node, state in self.nodes.items()})
-        pace, hold = self.settings.pace, _Hold(self, room, now)
+        pace = self.settings.pace
+        hold = Hold(self.nodes, self.book, room, lambda node: self._may_hold_old_limits(node, now), now)
         candidates = [
             Candidate(one.state, one.share_a, one.path, hold.why(one.path, standing.phases), standing.worst_a)
             for one, (_, standing) in zip(granted, moment.followers, strict=True)
             if not is_quiet(standing, one.share_a, pace, now)
-            and not (is_noise(standing, one.share_a, pace, now) and not hold.presses(one.path, standing.phases))
+            and not (
+                is_noise(standing, one.share_a, pace, now)
+                and not hold.presses(one.path, standing.phases, pace.tolerance_a)
+            )
         ]
         candidates += [
             Candidate(p.state, min(p.state.ordered_a, p.state.modest_a), p.path, "it does not follow its limit")
@@ -382,17 +390,6 @@ class SiteController:
             self.evses[order.evse].ordered(order.limit_a, now)
         effects: list[SiteEffect] = [ApplyLimit(o.evse, o.limit_a, pace.valid_s, o.urgent) for o in orders]
         return effects, {wait.evse: wait for wait in waits}
-
-    def held_at(self, node: str, now: Instant) -> str:
-        """Why nothing may be raised at a node just now, on whichever phase; empty if nothing speaks against it."""
-        state = self.nodes[node]
-        if state.meter is not None and not state.meter.watch.state(now).may_raise:
-            return f"meter {state.meter.id} of {state.node.label} is {state.meter.watch.state(now)}"
-        if not self.book.may_raise(state.node.id, now):
-            return f"a limit of {state.node.label} is about to end"
-        if state.meter is None and self._may_hold_old_limits(state.node.id, now):
-            return f"stations of {state.node.label} may still hold limits of an earlier run"
-        return ""
 
     def _may_hold_old_limits(self, node: str, now: Instant) -> bool:
         """Before the working limits of an earlier run have ended, unless every station has booted or shown its session.
@@ -432,38 +429,6 @@ class SiteController:
     def decisions(self) -> dict[EvseId, Decision]:
         """All records of the last reaction."""
         return {found.evse: found for found in self.explained() if found is not None}
-
-
-class _Hold:
-    """What keeps limits from rising just now, once for all EVSEs with the same way to the grid."""
-
-    def __init__(self, site: SiteController, room: Room, now: Instant) -> None:
-        self._site = site
-        self._room = room
-        self._now = now
-        self._at_node: dict[str, str] = {}
-        self._why: dict[tuple[tuple[str, ...], tuple[int, ...]], str] = {}
-        self._presses: dict[tuple[tuple[str, ...], tuple[int, ...]], bool] = {}
-
-    def why(self, path: tuple[str, ...], phases: tuple[int, ...]) -> str:
-        """Why nothing may be raised on the way to the grid just now; empty if nothing speaks against it."""
-        way = path, phases
-        if way not in self._why:
-            self._why[way] = next((why for node in path if (why := self._at(node, phases))), "")
-        return self._why[way]
-
-    def presses(self, path: tuple[str, ...], phases: tuple[int, ...]) -> bool:
-        """Whether even a small decrease helps: nothing may be raised there, or a worst case exceeds its limit."""
-        way = path, phases
-        if way not in self._presses:
-            tolerance_a = self._site.settings.pace.tolerance_a
-            self._presses[way] = bool(self.why(path, phases)) or self._room.short(path, phases, tolerance_a)
-        return self._presses[way]
-
-    def _at(self, node: str, phases: tuple[int, ...]) -> str:
-        if node not in self._at_node:
-            self._at_node[node] = self._site.held_at(node, self._now)
-        return self._at_node[node] or self._site.nodes[node].held_because(phases, self._now)
 
 
 def _answers_again(meter: MeterState) -> list[SiteEffect]:
