@@ -22,6 +22,20 @@ TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 YEAR = timedelta(days=365)
 
 
+SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""Without this a strict client, such as Python's from 3.13 on, takes no authority."""
+
+
 @cache
 def rsa_key(number: int = 0, bits: int = 2048) -> rsa.RSAPrivateKey:
     """RSA keys take long to find; the tests share a few."""
@@ -79,7 +93,10 @@ class Issued:
     ) -> Issued:
         """A certificate by this authority."""
         key = key or ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(subject(common_name), self.certificate.subject, key, not_before, not_after, is_authority)
+        issuer = self.certificate.subject
+        builder = _builder(subject(common_name), issuer, key, not_before, not_after, is_authority).add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
+        )
         if names:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_name(name) for name in names]), critical=False
@@ -105,7 +122,7 @@ def _name(name: str) -> x509.GeneralName:
 def _builder(
     own: x509.Name, issuer: x509.Name, key: Any, not_before: datetime, not_after: datetime, is_authority: bool
 ) -> x509.CertificateBuilder:
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(own)
         .issuer_name(issuer)
@@ -114,4 +131,6 @@ def _builder(
         .not_valid_before(not_before)
         .not_valid_after(not_after)
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+    return builder.add_extension(SIGNS_CERTIFICATES, critical=True) if is_authority else builder

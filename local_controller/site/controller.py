@@ -370,9 +370,7 @@ class SiteController:
     ) -> tuple[list[SiteEffect], Mapping[EvseId, Wait]]:
         room = Room(moment.left, {node: state.node.label for node, state in self.nodes.items()})
         pace = self.settings.pace
-        hold = Hold(
-            self.nodes, self.book, room, pace.tolerance_a, lambda node: self._may_hold_old_limits(node, now), now
-        )
+        hold = Hold(self.nodes, self.book, room, lambda node: self._may_hold_old_limits(node, now), now)
         candidates = [
             Candidate(one.state, one.share_a, one.path, hold.why(one.path, standing.phases), standing.worst_a)
             for one, (_, standing) in zip(granted, moment.followers, strict=True)
