@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from local_controller.clock import Instant
@@ -76,9 +77,9 @@ class _Leg:
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.calls: RpcConnection[_Origin] = RpcConnection()  # towards this peer
-        self.claimed: deque[tuple[str, float]] = deque()  # ids of this peer's CALLs that a block has to answer, since
-        self.answered: deque[str] = deque(maxlen=ANSWERED_LIMIT)  # ids of this peer's CALLs that a block has answered
-        self.strays: deque[str] = deque(maxlen=STRAYS_LIMIT)  # ids this peer may answer with an error (LC-029)
+        self.claimed: list[tuple[str, float]] = []  # ids of this peer's CALLs that a block has to answer, since
+        self.answered: list[str] = []  # ids of this peer's CALLs that a block has answered
+        self.strays: list[str] = []  # ids this peer may answer with an error (LC-029)
         self.passed, self.altered = _Relayed(self, Fate.PASSED), _Relayed(self, Fate.ALTERED)
         self.other: _Leg
 
@@ -89,32 +90,31 @@ def _legs() -> dict[Peer, _Leg]:
     return {Peer.STATION: station, Peer.CSMS: csms}
 
 
-_Method = Callable[..., Any]
-_Asked = tuple[tuple[_Method, bool], ...]
-"""A method of each block that is to be asked, and whether this block may have a deadline."""
+_Asked = tuple[tuple[int, bool], ...]
+"""The number of each block that is to be asked, and whether this block may have a deadline."""
 
 
 class _Audience:
-    """Which blocks are asked by one of their methods about a message, by its action?"""
+    """Which blocks are asked by one of their methods about a message, by its action? The same for all stations."""
 
-    def __init__(self, blocks: Sequence[Block], method: str) -> None:
+    def __init__(self, blocks: Sequence[type[Block]], method: str) -> None:
         """Those that override `method`, each for the actions that it names; the order is that of the blocks."""
         chosen = [
-            (block, getattr(block, f"{method}_only"))
-            for block in blocks
-            if getattr(type(block), method) is not getattr(Block, method)
+            ((number, _has_deadline(block)), getattr(block, f"{method}_only"))
+            for number, block in enumerate(blocks)
+            if getattr(block, method) is not getattr(Block, method)
         ]
         named = {action for _, only in chosen for action in only or ()}
-        self.of_rest = self._of(method, (block for block, only in chosen if only is None))
+        self.of_rest: _Asked = tuple(asked for asked, only in chosen if only is None)
         """Those who are asked about an action that nobody names."""
         self.of: Mapping[str | None, _Asked] = {
-            action: self._of(method, (block for block, only in chosen if only is None or action in only))
-            for action in named
+            action: tuple(asked for asked, only in chosen if only is None or action in only) for action in named
         }
 
-    @staticmethod
-    def _of(method: str, blocks: Iterable[Block]) -> _Asked:
-        return tuple((getattr(block, method), _has_deadline(block)) for block in blocks)
+
+@lru_cache(maxsize=64)
+def _audience(blocks: tuple[type[Block], ...], method: str) -> _Audience:
+    return _Audience(blocks, method)
 
 
 class StationProxy:
@@ -141,10 +141,11 @@ class StationProxy:
         self.version = version
         self.faults: Counter[str] = Counter()
         self._blocks = tuple(blocks)
+        kinds = tuple(map(type, self._blocks))
         self._claims, self._called, self._observe = (
-            _Audience(self._blocks, method) for method in ("claims", "called", "observe")
+            _audience(kinds, method) for method in ("claims", "called", "observe")
         )
-        self._clocked = [block for block in self._blocks if _has_deadline(block)]
+        self._clocked = [block for block in self._blocks if _has_deadline(type(block))]
         self._blocks_due_s = _NEVER_S
         self._may_be_due_earlier = True
         self._ids = ids
@@ -259,9 +260,9 @@ class StationProxy:
         """The first claim of a block, if any; a CALL whose payload a block cannot read is relayed (LC-020)."""
         self._may_be_due_earlier = True
         notes: list[Effect] = []
-        for claims, _ in asked:
+        for number, _ in asked:
             try:
-                claim = claims(sender.peer, frame, now)
+                claim = self._blocks[number].claims(sender.peer, frame, now)
             except PayloadError as error:
                 notes += self._unreadable_payload(error)
                 continue
@@ -377,7 +378,7 @@ class StationProxy:
         notes = self._fault("unreadable_message", {"sender": leg.peer, "reason": str(error)})
         if any(isinstance(call.origin, OwnCall) for call in leg.calls.mentioned(text)):
             return [*notes, *self._traced(leg.peer, text, Fate.DISCARDED, "unreadable, with the id of our own CALL")]
-        leg.other.strays.append(error.message_id)
+        _remember(leg.other.strays, error.message_id, STRAYS_LIMIT)
         return [*notes, *self._sent(leg.other, text, leg, Fate.PASSED)]
 
     # --- what leaves ---------------------------------------------------------------------------------------------
@@ -419,9 +420,10 @@ class StationProxy:
 
     def _show(self, call: Frame, sender: Peer, effects: list[Effect], now: Instant) -> None:
         """Shows a relayed CALL or SEND; a payload that a block cannot read is noted and otherwise ignored (LC-020)."""
-        for called, has_deadline in self._called.of.get(call.action, self._called.of_rest):
+        blocks = self._blocks
+        for number, has_deadline in self._called.of.get(call.action, self._called.of_rest):
             try:
-                wanted = called(sender, call, now)
+                wanted = blocks[number].called(sender, call, now)
             except PayloadError as error:
                 wanted = self._unreadable_payload(error)
             if wanted is not UNCHANGED:
@@ -430,16 +432,17 @@ class StationProxy:
 
     def _show_end(self, call: Frame, answer: Frame | None, sender: Peer, effects: list[Effect], now: Instant) -> None:
         """Shows the end of a relayed CALL; as above."""
-        for observe, has_deadline in self._observe.of.get(call.action, self._observe.of_rest):
+        blocks = self._blocks
+        for number, has_deadline in self._observe.of.get(call.action, self._observe.of_rest):
             try:
-                wanted = observe(sender, call, answer, now)
+                wanted = blocks[number].observe(sender, call, answer, now)
             except PayloadError as error:
                 wanted = self._unreadable_payload(error)
             if wanted is not UNCHANGED:
                 self._may_be_due_earlier |= has_deadline
                 self._do(wanted, effects, now)
 
-    def _ask(self, methods: Iterable[_Method], *about: Any, now: Instant) -> list[Effect]:
+    def _ask(self, methods: Iterable[Callable[..., Wanted]], *about: Any, now: Instant) -> list[Effect]:
         """Asks blocks about anything else; as above."""
         self._may_be_due_earlier = True
         effects: list[Effect] = []
@@ -489,7 +492,7 @@ class StationProxy:
         """An answer goes out only to a CALL that waits for it: some stations die of any other (field experience)."""
         if not _settle(leg, answer.message_id):
             return [Note("error", "answer_not_awaited", _of(leg, answer))]
-        leg.answered.append(answer.message_id)
+        _remember(leg.answered, answer.message_id, ANSWERED_LIMIT)
         return self._sent(leg, answer.text, None, Fate.INJECTED)
 
     def _forward(self, sender: _Leg, frame: Frame, now: Instant) -> list[Effect]:
@@ -498,10 +501,17 @@ class StationProxy:
         return self._relay(frame, sender.altered, now)
 
 
-def _is_full(claimed: deque[tuple[str, float]], now: Instant) -> bool:
+def _remember(ids: list[str], message_id: str, limit: int) -> None:
+    """The latest ids; an empty list takes a tenth of the memory of a deque, and there are four for each station."""
+    if len(ids) >= limit:
+        del ids[0]
+    ids.append(message_id)
+
+
+def _is_full(claimed: list[tuple[str, float]], now: Instant) -> bool:
     """Whether too many claimed CALLs await our answer, without those that nobody waits for any more."""
     while claimed and claimed[0][1] + CLAIMED_S <= now.monotonic_s:
-        claimed.popleft()
+        del claimed[0]
     return len(claimed) >= CLAIMED_LIMIT
 
 
@@ -514,8 +524,8 @@ def _settle(leg: _Leg, message_id: str) -> bool:
     return False
 
 
-def _has_deadline(block: Block) -> bool:
-    return type(block).deadline is not Block.deadline
+def _has_deadline(block: type[Block]) -> bool:
+    return block.deadline is not Block.deadline
 
 
 def _is_refusal(effect: BlockEffect) -> bool:
