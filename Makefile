@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay
+.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay soak-relay fuzz
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,6 +30,10 @@ test: $(VENV)/dev  ## all tests; those that need mosquitto or Node.js say so whe
 test-fast: $(VENV)/dev  ## without the end-to-end tests
 	$(BIN)/python -m pytest -q -m "not e2e" $(ARGS)
 
+fuzz: $(VENV)/dev  ## the laws of messages and sessions with EFFORT=50 times as many inputs, and how many were tried
+	EFFORT=$(or $(EFFORT),50) $(BIN)/python -m pytest -q --timeout 7200 tests/rpc tests/station/test_session_law.py \
+	    tests/station/test_nonsense.py $(ARGS)
+
 format: $(VENV)/dev  ## rewrites the code in the common style
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix-only -q .
 
@@ -48,7 +52,10 @@ ocpp-coverage: $(VENV)/dev  ## regenerates docs/ocpp-coverage.md from the tests'
 	$(BIN)/python docs/make_ocpp_coverage.py
 
 bench-relay: $(VENV)/dev  ## the relay beside nginx and a naive relay: one JSON object a line (needs nginx, 2 cores; ARGS=--quick)
-	@$(BIN)/python benchmarks/relay $(ARGS)
+	@$(BIN)/python -m benchmarks.relay $(ARGS)
+
+soak-relay: $(VENV)/dev  ## stations talk, come and go: what got lost, altered or duplicated? (MINUTES=10 STATIONS=500)
+	@$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10) --stations $(or $(STATIONS),500) $(ARGS)
 
 lock: $(VENV)/dev  ## renews the hash-pinned requirement files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,17 +1,22 @@
-"""Which requirements are proven by which tests? Writes ocpp-coverage.md from requirements.yaml and the tests' markers.
+"""Which requirements and which actions of OCPP are proven by which tests? Writes ocpp-coverage.md.
 
-The markers are those that pytest itself collects, so that a mark made at run time (the transcripts have such) counts
-and a test that does not exist cannot. `--check` writes nothing and fails when the page is not up to date.
+From requirements.yaml and the tests' markers: those that pytest itself collects, so that a mark made at run time (the
+transcripts have such) counts and a test that does not exist cannot. From ocpp_actions.yaml, the schemas and the
+dialogues: each action of each version with the dialogues that play it. `--check` writes nothing and fails when the page
+is not up to date.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -19,6 +24,11 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "docs" / "requirements.yaml"
 PAGE = ROOT / "docs" / "ocpp-coverage.md"
+CLASSES = ROOT / "docs" / "ocpp_actions.yaml"
+DIALOGUES = ROOT / "tests" / "transcripts" / "functional"
+
+VERSIONS = {"ocpp1.6": ("1.6", "v16"), "ocpp2.0.1": ("2.0.1", "v201"), "ocpp2.1": ("2.1", "v21")}
+"""Name as in a dialogue, name for people, folder of the schemas."""
 
 HEAD = """\
 # OCPP coverage
@@ -63,6 +73,108 @@ def _requirement(topic: str, id_: str, said: Mapping[str, str]) -> Requirement:
     return Requirement(
         id_, topic, said["text"], said["versions"], said["priority"], "" if still_open == "nothing" else still_open
     )
+
+
+# --- actions ----------------------------------------------------------------------------------------------------------
+
+ACTIONS_HEAD = """\
+## Actions
+
+Every action of the three schema sets, with what the gateway does with it and the dialogues that play it, answered with a
+result and with an error. In a dialogue all that is relayed must arrive to the byte, in an odd spelling.
+
+**P** passes, **O** passes and is looked at, **I** may be changed, answered or made anew, **G** a guard decides, **Q** has to
+be kept and **L** has to be answered here while the CSMS is away.
+"""
+
+
+@dataclass(slots=True)
+class Shown:
+    """The dialogues that play an action in one version, and those in which it gets an answer, and an error."""
+
+    played: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+
+
+def actions(folder: str) -> list[str]:
+    """All actions of a version, by the names of its schemas."""
+    files = resources.files("ocpp").joinpath(folder, "schemas").iterdir()
+    names = {file.name.removesuffix(".json") for file in files if file.name.endswith(".json")}
+    return sorted({name.removesuffix("Request").removesuffix("Response") for name in names})
+
+
+def read_classes(source: Path) -> dict[str, tuple[str, str]]:
+    """Way and class of each action."""
+    ways = YAML(typ="safe", pure=True).load(source.read_text(encoding="utf-8"))
+    return {action: (way, class_) for way, group in ways.items() for action, class_ in group.items()}
+
+
+def shown_in(folder: Path) -> dict[tuple[str, str], Shown]:
+    """What the dialogues in a folder show, by version and action; also actions that are in no schema."""
+    found: dict[tuple[str, str], Shown] = {}
+    for path in sorted(folder.glob("*.txt")):
+        asked: dict[str, str] = {}
+        version = _version(path)
+        for kind, message_id, *rest in _messages(path):
+            action = asked.setdefault(message_id, rest[0] if kind in {2, 6} else "")
+            shown = found.setdefault((version, action), Shown())
+            shown.played.add(path.name)
+            if kind == 3:
+                shown.answered.add(path.name)
+            if kind == 4:
+                shown.refused.add(path.name)
+    return found
+
+
+def _messages(path: Path) -> Iterator[list[Any]]:
+    """All messages of a dialogue, of whichever side: CALL (2), CALLRESULT (3), CALLERROR (4), SEND (6)."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return (json.loads(line[10:]) for line in lines if line[8:10] in {"> ", "< "})
+
+
+def _version(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next((line.split()[2] for line in lines if line.startswith("# version:")), "ocpp1.6")
+
+
+def actions_part(classes: Mapping[str, tuple[str, str]], shown: Mapping[tuple[str, str], Shown]) -> list[str]:
+    """The part of the page about actions."""
+    lines = [ACTIONS_HEAD]
+    known: set[tuple[str, str]] = set()
+    for version, (name, folder) in VERSIONS.items():
+        every = actions(folder)
+        known |= {(version, action) for action in every}
+        lines += [f"**OCPP {name}: {actions_summary(version, every, shown)}**", ""]
+        lines += ["| action | way | class | answered with a result | with an error |", "|---|---|---|---|---|"]
+        lines += [_action_row(action, classes[action], shown.get((version, action), Shown())) for action in every]
+        lines.append("")
+    lines += ["**In no schema**", "", "| action | OCPP | played |", "|---|---|---|"]
+    for version, action in sorted(shown.keys() - known):
+        played = _dialogues(shown[version, action].played)
+        lines.append(f"| {action or 'an answer that nobody asked for'} | {VERSIONS[version][0]} | {played} |")
+    return lines
+
+
+def actions_summary(version: str, every: Sequence[str], shown: Mapping[tuple[str, str], Shown]) -> str:
+    """How many of a version's actions have their dialogue."""
+    played = sum((version, action) in shown for action in every)
+    return f"{played} of {len(every)} actions in dialogues"
+
+
+def _action_row(action: str, class_: tuple[str, str], shown: Shown) -> str:
+    way, letters = class_
+    answered = shown.answered or shown.played - shown.refused  # a SEND has no answer
+    return f"| {action} | {way} | {letters} | {_dialogues(answered)} | {_dialogues(shown.refused)} |"
+
+
+def _dialogues(files: Iterable[str]) -> str:
+    """Links to dialogues by their names."""
+    links = (f"[{file.removesuffix('.txt')}](../tests/transcripts/functional/{file})" for file in sorted(files))
+    return " ".join(links) or "none"
+
+
+# --- requirements -----------------------------------------------------------------------------------------------------
 
 
 class Collector:
@@ -137,6 +249,7 @@ def page(requirements: Sequence[Requirement], tests: Mapping[str, set[Test]]) ->
     for topic in dict.fromkeys(requirement.topic for requirement in requirements):
         lines += ["", f"## {topic}", "", "| id | requirement | OCPP | P | proven | tests |", "|---|---|---|---|---|---|"]
         lines += [_row(one, sorted(tests.get(one.id, ()))) for one in requirements if one.topic == topic]
+    lines += ["", *actions_part(read_classes(CLASSES), shown_in(DIALOGUES))]
     return "\n".join([*lines, ""])
 
 
@@ -167,6 +280,9 @@ def main(arguments: Sequence[str]) -> int:
     elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
         print("docs/ocpp-coverage.md is not up to date: run make ocpp-coverage", file=sys.stderr)
         return 1
+    shown = shown_in(DIALOGUES)
+    for version, (name, folder) in VERSIONS.items():
+        print(f"OCPP {name}: {actions_summary(version, actions(folder), shown)}")
     print(summary(requirements, tests))
     return 0
 

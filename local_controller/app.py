@@ -6,10 +6,10 @@ site already knows what it may give.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -17,14 +17,17 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from local_controller.adapters.csms_client import CsmsSettings
 from local_controller.adapters.driver import Outlets
+from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
 from local_controller.adapters.planner import Planner
+from local_controller.adapters.secret_source import read_secret, readable_by_others
+from local_controller.adapters.settings import door_settings, guarded_doors, residents, tls_legs
 from local_controller.adapters.site_driver import SiteDriver
-from local_controller.adapters.station_server import ServerSettings, StationServer
+from local_controller.adapters.station_server import StationServer
+from local_controller.adapters.tls_watch import CertificateWatcher
 from local_controller.adapters.trace_store import TraceStore
 from local_controller.adapters.web.server import WebServer
 from local_controller.clock import Clock, Instant
@@ -33,17 +36,25 @@ from local_controller.config.models import BrokerSection, LimitSection, MeterSec
 from local_controller.errors import LocalControllerError, SourceError
 from local_controller.profiles.units import RateUnit
 from local_controller.site.controller import ControlSettings, SiteController
-from local_controller.site.effects import ApplyFallback, ApplyLimit
+from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice
 from local_controller.site.enforcement import Pace
 from local_controller.site.limit_message import LimitMessageSettings, LimitUnit, OutdatedLimitError, parse_limit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
 from local_controller.site.plan import PlanPace
 from local_controller.site.snapshot import snapshot
 from local_controller.site.topology import Node, Topology
+from local_controller.station.announcements import (
+    CertificateIssued,
+    CustomerCleared,
+    OperatorMustKnow,
+)
 from local_controller.station.block import BlockEffect
+from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
-from local_controller.station.guard_policy import GuardPolicy, Policy
+from local_controller.station.certificate_identity import ClientCertificate
+from local_controller.station.effects import Fact
+from local_controller.station.guard_policy import Doors, GuardPolicy, Policy
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
@@ -63,18 +74,23 @@ class LocalController:
         self.driver = SiteDriver(self.site, self._planner, clock)
         self._charging: dict[str, SmartCharging] = {}
         self._trace = _trace(config)
+        self._tls = tls_legs(config)
+        self._certificates = CertificateWatcher(tuple(self._tls.values()), clock, log)
+        self._residents = residents(config, self._tls)
+        self._settings = _station_settings(config, self.topology, guarded_doors(config, self._tls))
         self.stations = StationServer(
-            ServerSettings(config.listen.host, config.listen.port, CsmsSettings(config.csms.url)),
+            door_settings(config, self._tls),
             clock,
-            known={station.id for station in config.stations}.__contains__,
+            resident=lambda identity: self._residents.get(identity.casefold()),
             make_proxy=self._make_proxy,
             outlets=Outlets(
-                lambda station, fact, _now: self.driver.station_changed(station, fact),
+                self._told,
                 log,
                 None if self._trace is None else self._trace.record,
             ),
         )
         self.web: WebServer | None = None
+        self._garbage = GarbageKeeper()
 
     async def __aenter__(self) -> Self:
         """Start everything; LocalControllerError when an address is taken or a password cannot be read."""
@@ -99,9 +115,14 @@ class LocalController:
             await self._started(self.web.start, self.web.stop)
         if self._trace is not None:
             await self._started(self._trace.start, self._trace.stop)
+        if self._tls:
+            await self._started(self._certificates.start, self._certificates.stop)
         await self._open_the_door()
+        self._garbage.start()
+        self._open.callback(self._garbage.stop)
         listen = self._config.listen
-        log.info("running", site=self._config.site.name, stations=f"ws://{listen.host}:{self.stations.port}/<identity>")
+        doors = [f"{listen.host}:{port}" for port in self.stations.ports]
+        log.info("running", site=self._config.site.name, doors=doors)
 
     async def _started(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
         await start()
@@ -124,21 +145,28 @@ class LocalController:
 
     # --- stations ------------------------------------------------------------------------------------------------
 
-    def _make_proxy(self, identity: str, version: OcppVersion, _now: Instant) -> StationProxy:
+    def _make_proxy(self, identity: str, version: OcppVersion, certificate: ClientCertificate | None) -> StationProxy:
         """The proxy of a new connection; what was learnt over the previous one is carried over."""
-        station = next(s for s in self.topology.stations if s.id == identity)
-        settings = StationSettings(
-            evses=[evse.id.evse for evse in station.evses],
-            fallback_a=min(evse.fallback_a for evse in station.evses),
-            unit=None if station.unit is None else RateUnit(station.unit),
-            time_zone=ZoneInfo(self._config.site.time_zone),
-            guards=_guards(self._config),
-            is_traced=self._trace is not None,
-        )
+        settings = self._settings[identity]
+        if certificate is not None:
+            settings = replace(settings, certificate=certificate)
         before = self._charging.get(identity)
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
         self._charging[identity] = charging
         return proxy
+
+    def _told(self, station: str, fact: Fact, now: Instant) -> None:
+        """Facts are the site's, announcements those of whom they concern."""
+        match fact:
+            case OperatorMustKnow(code, text):
+                self.driver.notices.append((now, Notice("warning", code, f"{station}: {text}")))
+            case CustomerCleared(identifiers):
+                if self._trace is not None:
+                    self._trace.erase(station, identifiers)
+            case CertificateIssued():
+                log.info("station_certificate_issued", station=station)
+            case _:
+                self.driver.station_changed(station, fact)
 
     def apply(self, effect: ApplyFallback | ApplyLimit) -> None:
         """Hand a limit to the station's proxy; without a connection it is dropped at once."""
@@ -209,7 +237,30 @@ class LocalController:
             {"at": at.utc.isoformat(timespec="milliseconds"), "level": n.level, "code": n.code, "text": n.text}
             for at, n in self.driver.notices
         ]
-        return {"name": self._config.site.name, **snapshot(self.site, self._clock.now()).as_json(), "notices": notices}
+        warnings = [*self.stations.warnings, *(one.text for one in self._certificates.expiries)]
+        seen = snapshot(self.site, self._clock.now()).as_json()
+        return {"name": self._config.site.name, **seen, "warnings": warnings, "notices": notices}
+
+
+def _station_settings(
+    config: SiteConfig, tree: Topology, doors: Callable[[], Doors] | None
+) -> dict[str, StationSettings]:
+    """What the site file says about each station; made once, since all of them come back in the same second."""
+    guards, zone, is_traced = _guards(config), ZoneInfo(config.site.time_zone), config.trace is not None
+    pace = site_pace(len(tree.stations))
+    return {
+        station.id: StationSettings(
+            evses=[evse.id.evse for evse in station.evses],
+            fallback_a=min(evse.fallback_a for evse in station.evses),
+            unit=None if station.unit is None else RateUnit(station.unit),
+            time_zone=zone,
+            guards=guards,
+            doors=doors,
+            questions=pace,
+            is_traced=is_traced,
+        )
+        for station in tree.stations
+    }
 
 
 def _wanted(charging: SmartCharging, effect: ApplyFallback | ApplyLimit, now: Instant) -> list[BlockEffect]:
@@ -229,8 +280,16 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
 
 
 def _guards(config: SiteConfig) -> GuardPolicy:
-    wanted = {kind: Policy(policy) for kind, policy in config.guards.model_dump().items()}
-    return GuardPolicy(**wanted, public_url=config.listen.public_url)
+    guards = config.guards
+    return GuardPolicy(
+        network=Policy(guards.network),
+        security_profile=Policy(guards.security_profile),
+        credentials=Policy(guards.credentials),
+        identity=Policy(guards.identity),
+        root_certificates=Policy(guards.root_certificates),
+        sample_interval_s=guards.sample_interval_s,
+        public_url=config.listen.public_url,
+    )
 
 
 def _trace(config: SiteConfig) -> TraceStore | None:
@@ -260,16 +319,6 @@ def _message_settings(section: LimitSection) -> LimitMessageSettings:
 
 
 def _password(section: BrokerSection) -> str | None:
-    if section.password_env is not None:
-        password = os.environ.get(section.password_env)
-        if password is None:
-            raise LocalControllerError(f"broker {section.id}: set the environment variable {section.password_env}")
-        return password
-    if section.password_file is None:
-        return None
-    try:
-        return Path(section.password_file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise LocalControllerError(
-            f"broker {section.id}: password_file: {error}; create it or correct the path"
-        ) from error
+    if section.password_file is not None and (text := readable_by_others(Path(section.password_file))) is not None:
+        log.warning("readable_secret", broker=section.id, text=text)
+    return read_secret(f"broker {section.id}", section.password_file, section.password_env)

@@ -33,12 +33,21 @@ def _sharing(cars: int) -> str:
 
 def explain(problem: Problem, currents_a: Mapping[str, Sequence[float]]) -> dict[str, tuple[Reason, ...]]:
     """Reasons per need, the decisive one first, read off the currents of block 0 alone (whoever made them)."""
-    now = {need.id: currents_a[need.id][0] for need in problem.needs}
-    by_row = _rows(problem, now)
-    return {
-        need.id: _reasons(need, now, [by_row[circuit, phase] for circuit in need.circuits for phase in need.phases])
-        for need in problem.needs
-    }
+    explainer = Explainer(problem, {need.id: currents_a[need.id][0] for need in problem.needs})
+    return {need.id: explainer.reasons(need) for need in problem.needs}
+
+
+class Explainer:
+    """What `explain` says, need by need; `now_a` are the currents of block 0."""
+
+    def __init__(self, problem: Problem, now_a: Mapping[str, float]) -> None:
+        self._now_a = now_a
+        self._by_row = _rows(problem, now_a)
+
+    def reasons(self, need: ChargingNeed) -> tuple[Reason, ...]:
+        """Why this need of the problem gets no more, the decisive reason first."""
+        rows = [self._by_row[circuit, phase] for circuit in need.circuits for phase in need.phases]
+        return _reasons(need, self._now_a, rows)
 
 
 def _rows(problem: Problem, now: Mapping[str, float]) -> dict[tuple[str, int], _Row]:

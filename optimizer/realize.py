@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,30 @@ from optimizer.problem import Problem
 from optimizer.rows import TINY_A, Array, Rows, caps_of, minimum_of, rows_of
 
 Flags = npt.NDArray[np.bool_]
+Indexes = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """What a car can be told and when its turn is: (N,) arrays of lowest running current, step, priority, `present_a`."""
+
+    minimum_a: Array
+    step_a: Array
+    priority: Array
+    present_a: Array
+
+    @classmethod
+    def of(cls, problem: Problem) -> Manners:
+        """Those of all cars of a problem."""
+        step, priority, present = (
+            np.array([getattr(need, field) for need in problem.needs]) for field in ("step_a", "priority", "present_a")
+        )
+        return cls(minimum_of(problem), step, priority, present)
+
+    def in_order(self, cars: Indexes) -> list[int]:
+        """Cars by falling preference, as `ChargingNeed.priority` states it."""
+        order: list[int] = cars[np.lexsort((cars, self.present_a[cars] == 0, -self.priority[cars]))].tolist()
+        return order
 
 
 def realize(problem: Problem, wanted: Mapping[str, float]) -> Mapping[str, float]:
@@ -21,40 +46,43 @@ def realize(problem: Problem, wanted: Mapping[str, float]) -> Mapping[str, float
     lowest first, and then on until each car is at its maximum or in a full row (work-conserving).
     """
     asked = np.array([wanted.get(need.id, 0.0) for need in problem.needs])
-    currents = realized(problem, rows_of(problem), caps_of(problem)[:, 0], asked)
+    rows = rows_of(problem)
+    currents = realized(rows, rows.available_a[:, 0], Manners.of(problem), caps_of(problem)[:, 0], asked)
     return {need.id: float(current) for need, current in zip(problem.needs, currents, strict=True)}
 
 
-def realized(problem: Problem, rows: Rows, caps_a: Array, wanted_a: Array) -> Array:
-    """`realize` on arrays; caps_a and wanted_a are (N,) for block 0."""
-    loads, available, minimum = rows.loads, rows.available_a[:, 0], minimum_of(problem)
-    order = _in_order(problem, np.flatnonzero((caps_a > 0) & (caps_a >= minimum - TINY_A)))
-    runs = admit(rows, available, minimum, [n for n in order if wanted_a[n] > 0 and wanted_a[n] >= minimum[n] / 2])
+def realized(rows: Rows, available_a: Array, manners: Manners, caps_a: Array, wanted_a: Array) -> Array:
+    """`realize` on arrays: available_a (R,), the others (N,)."""
+    loads, minimum = rows.loads, manners.minimum_a
+    order = manners.in_order(np.flatnonzero((caps_a > 0) & (caps_a >= minimum - TINY_A)))
+    runs = admit(rows, available_a, minimum, [n for n in order if wanted_a[n] > 0 and wanted_a[n] >= minimum[n] / 2])
     towards = np.where(runs, np.clip(wanted_a, minimum, np.maximum(caps_a, minimum)), 0.0)
-    currents = fill(loads, available, np.where(runs, minimum, 0.0), towards)
-    runs |= admit(rows, available - loads @ currents, minimum, [n for n in order if not runs[n]])
+    currents = fill(loads, available_a, np.where(runs, minimum, 0.0), towards)
+    runs |= admit(rows, available_a - loads @ currents, minimum, [n for n in order if not runs[n]])
     caps = np.where(runs, caps_a, 0.0)
-    currents = fill(loads, available, np.where(runs, np.maximum(currents, minimum), 0.0), caps)
-    return on_steps(rows, available, currents, caps, np.array([need.step_a for need in problem.needs]))
+    if (caps > towards).any():
+        currents = fill(loads, available_a, np.where(runs, np.maximum(currents, minimum), 0.0), caps)
+    return on_steps(rows, available_a, currents, caps, manners.step_a)
 
 
-def _in_order(problem: Problem, cars: Iterable[int]) -> list[int]:
-    """Cars by falling preference, as `ChargingNeed.priority` states it."""
-    return sorted(map(int, cars), key=lambda n: (-problem.needs[n].priority, problem.needs[n].present_a == 0, n))
-
-
-def admit(rows: Rows, room_a: Array, minimum_a: Array, candidates: Iterable[int]) -> Flags:
+def admit(rows: Rows, room_a: Array, minimum_a: Array, candidates: list[int]) -> Flags:
     """(N,) which candidates run: one after the other, each whose minimum fits into what the earlier ones leave."""
-    room, runs = room_a.tolist(), np.zeros(len(rows.of_need), dtype=bool)
+    runs = np.zeros(len(rows.of_need), dtype=bool)
+    runs[candidates] = True
+    if (rows.loads @ np.where(runs, minimum_a, 0.0) <= room_a + TINY_A).all():
+        return runs
+    room, minimum = room_a.tolist(), minimum_a.tolist()
     for car in candidates:
-        runs[car] = _take(room, rows.of_need[car], float(minimum_a[car]))
+        runs[car] = _take(room, rows.of_need[car], minimum[car])
     return runs
 
 
 def _take(room_a: list[float], rows: tuple[int, ...], current_a: float) -> bool:
     """Whether this current fits into all rows; if so, it is taken from their room."""
-    if any(room_a[row] < current_a - TINY_A for row in rows):
-        return False
+    least_a = current_a - TINY_A
+    for row in rows:
+        if room_a[row] < least_a:
+            return False
     for row in rows:
         room_a[row] -= current_a
     return True
@@ -63,21 +91,53 @@ def _take(room_a: list[float], rows: tuple[int, ...], current_a: float) -> bool:
 def fill(loads: Array, available_a: Array, start_a: Array, caps_a: Array) -> Array:
     """Max-min fair currents (N,): all rise together, the lowest first, until their cap or a full row stops them.
 
-    `start_a` keeps all rows. Each pass fills a row, brings a car to its cap or to the level of another.
+    `start_a` keeps all rows. Each pass finds the level at which each crowded row is full, and stops the cars of those
+    rows that no other row stops earlier; so it takes no more passes than rows that wait for each other.
     """
-    currents, room = start_a.copy(), available_a - loads @ start_a
+    row_of, car_of = np.nonzero(loads)
+    currents, is_open = start_a.copy(), caps_a > start_a + TINY_A
     while True:
-        free = (currents < caps_a - TINY_A) & ~(((room <= TINY_A) @ loads) > 0)
-        if not free.any():
-            return currents
-        level = currents[free].min()
-        rising = free & (currents <= level + TINY_A)
-        counts = loads @ rising
-        goal = np.min(currents[free & ~rising], initial=caps_a[rising].min()) - level
-        loaded = counts > 0
-        rise = np.min(room[loaded] / counts[loaded], initial=goal)
-        currents[rising] += rise
-        room -= counts * rise
+        wanted = np.where(is_open, caps_a, currents)
+        crowded = _sums(row_of, wanted[car_of], available_a) > available_a + TINY_A
+        waits = crowded[row_of] & is_open[car_of]
+        if not waits.any():
+            return wanted
+        rows, cars = row_of[waits], car_of[waits]
+        left = available_a - _sums(row_of, np.where(is_open, 0.0, currents)[car_of], available_a)
+        levels = _levels(rows, left, start_a[cars], caps_a[cars])
+        of_car = np.full(len(currents), np.inf)
+        np.minimum.at(of_car, cars, levels[rows])
+        binds = crowded.copy()
+        binds[rows[of_car[cars] < levels[rows]]] = False
+        stopped = cars[binds[rows]]
+        currents[stopped] = np.clip(of_car[stopped], start_a[stopped], caps_a[stopped])
+        is_open[stopped] = False
+
+
+def _sums(row_of: Indexes, values: Array, like: Array) -> Array:
+    """The sum of the values of each row."""
+    sums: Array = np.bincount(row_of, values, len(like)).astype(np.float64, copy=False)
+    return sums
+
+
+def _levels(row_of: Indexes, budget_a: Array, start_a: Array, caps_a: Array) -> Array:
+    """(R,) the level at which each row is full when every car has it, as far as its start and its cap allow.
+
+    row_of, start_a, caps_a: one entry for each pair of a row and a car that loads it. Where not even the starts fit,
+    the level is that of the lowest start.
+    """
+    edges = np.sort(np.concatenate([start_a, caps_a]))
+    fits, bursts = np.zeros(len(budget_a), dtype=np.intp), np.full(len(budget_a), len(edges))
+    while (bursts - fits > 1).any():
+        middle = (fits + bursts) // 2
+        taken = _sums(row_of, np.clip(edges[middle][row_of], start_a, caps_a), budget_a)
+        fits, bursts = np.where(taken <= budget_a, middle, fits), np.where(taken <= budget_a, bursts, middle)
+    level = edges[fits]
+    taken = _sums(row_of, np.clip(level[row_of], start_a, caps_a), budget_a)
+    rises = (start_a <= level[row_of]) & (level[row_of] < caps_a)
+    rising = _sums(row_of, rises.astype(np.float64), budget_a)
+    full: Array = level + np.maximum(budget_a - taken, 0.0) / np.maximum(rising, 1.0)
+    return full
 
 
 def on_steps(rows: Rows, available_a: Array, currents_a: Array, caps_a: Array, steps_a: Array) -> Array:
@@ -85,12 +145,14 @@ def on_steps(rows: Rows, available_a: Array, currents_a: Array, caps_a: Array, s
     units = np.floor(currents_a / steps_a + TINY_A)
     most = np.floor(caps_a / steps_a + TINY_A)
     room = (available_a - rows.loads @ (units * steps_a)).tolist()
-    raised = True
+    steps, raised = steps_a.tolist(), True
     while raised:
+        full = np.array(room) < steps_a.min(initial=np.inf) - TINY_A
+        may_rise = (units < most) & ~((full @ rows.loads) > 0)
         order = np.argsort(units * steps_a, kind="stable")
         raised = False
-        for car in order[units[order] < most[order]]:
-            if _take(room, rows.of_need[car], float(steps_a[car])):
+        for car in order[may_rise[order]].tolist():
+            if _take(room, rows.of_need[car], steps[car]):
                 units[car] += 1
                 raised = True
     return np.round(units * steps_a, 9)

@@ -68,7 +68,12 @@ def wh_per_ampere(problem: Problem) -> Array:
 def minimum_of(problem: Problem) -> Array:
     """(N,) the lowest current of a running car: its minimum, on a step."""
     minimum, step = (np.array([getattr(need, field) for need in problem.needs]) for field in ("min_a", "step_a"))
-    lowest: Array = np.ceil(minimum / step - TINY_A) * step
+    return on_step_above(minimum, step)
+
+
+def on_step_above(minimum_a: Array, step_a: Array) -> Array:
+    """The lowest multiples of the steps that reach the minimums."""
+    lowest: Array = np.ceil(minimum_a / step_a - TINY_A) * step_a
     return lowest
 
 
@@ -83,9 +88,19 @@ def caps_of(problem: Problem) -> Array:
     caps = np.array([_permitted_a(need.max_a, need.ceiling_a, blocks) for need in problem.needs]).reshape(-1, blocks)
     wanted = np.array([np.inf if need.energy_wh is None else need.energy_wh for need in problem.needs])
     step = np.array([need.step_a for need in problem.needs])
-    useful = np.ceil(wanted / per_ampere[:, 0] / step - TINY_A) * step
-    caps[:, 0] = np.minimum(np.floor(caps[:, 0] / step + TINY_A) * step, np.maximum(useful, minimum[:, 0]))
+    caps[:, 0] = useful_caps(caps[:, 0], wanted, per_ampere[:, 0], minimum[:, 0], step)
     caps[(caps < minimum - TINY_A) | (per_ampere == 0) | (wanted == 0)[:, None]] = 0.0
+    return caps
+
+
+def useful_caps(permitted_a: Array, wanted_wh: Array, per_ampere_wh: Array, minimum_a: Array, step_a: Array) -> Array:
+    """(N,) the highest current of each car in a first block, on steps; 0 where it cannot or need not run.
+
+    wanted_wh: infinite where unknown.
+    """
+    useful = np.ceil(wanted_wh / per_ampere_wh / step_a - TINY_A) * step_a
+    caps: Array = np.minimum(np.floor(permitted_a / step_a + TINY_A) * step_a, np.maximum(useful, minimum_a))
+    caps[(caps < minimum_a - TINY_A) | (wanted_wh == 0)] = 0.0
     return caps
 
 

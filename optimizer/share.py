@@ -9,7 +9,7 @@ import numpy as np
 
 from optimizer.explain import explain
 from optimizer.problem import Allocation, Problem
-from optimizer.realize import fill, realized
+from optimizer.realize import Manners, fill, realized
 from optimizer.rows import TINY_A, Array, Rows, caps_of, rows_of, trim_to_energy
 
 
@@ -28,7 +28,7 @@ def share(problem: Problem) -> Allocation:
 
 def shared_plan(problem: Problem, rows: Rows, caps_a: Array) -> Array:
     """`share` on arrays: the plan (N, K)."""
-    now = realized(problem, rows, caps_a[:, 0], caps_a[:, 0])
+    now = realized(rows, rows.available_a[:, 0], Manners.of(problem), caps_a[:, 0], caps_a[:, 0])
     plan = np.minimum(now[:, None], caps_a)
     plan[:, 0] = now
     crowded = (rows.loads @ plan > rows.available_a + TINY_A).any(axis=0)

@@ -14,7 +14,7 @@ from optimizer.level import average_twins, level
 from optimizer.objectives import DEFAULT_WEIGHTS, Weights
 from optimizer.problem import Allocation, Problem
 from optimizer.program import Program, build
-from optimizer.realize import realized
+from optimizer.realize import Manners, realized
 from optimizer.rows import Array, caps_of, rows_of, trim_to_energy, wh_per_ampere
 from optimizer.share import currents_by_id, shared_plan
 
@@ -64,5 +64,6 @@ def _realized_plan(program: Program, caps_a: Array, plan_a: Array) -> Array:
     problem = program.problem
     plan = level(np.clip(plan_a, 0.0, caps_a), caps_a, wh_per_ampere(problem), program.wanted_wh, program.group)
     plan = average_twins(plan, problem.needs)
-    plan[:, 0] = realized(problem, program.rows, caps_a[:, 0], plan[:, 0])
+    rows = program.rows
+    plan[:, 0] = realized(rows, rows.available_a[:, 0], Manners.of(problem), caps_a[:, 0], plan[:, 0])
     return trim_to_energy(plan, problem)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from hypothesis import settings
 
-settings.register_profile("project", deadline=None, print_blob=True)
+from tests.effort import EFFORT, EXAMPLES, TRIED
+
+settings.register_profile("project", deadline=None, print_blob=True, max_examples=EXAMPLES * EFFORT)
 settings.load_profile("project")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many inputs a long run has tried."""
+    if EFFORT > 1 and TRIED:
+        terminalreporter.write_line(json.dumps({"effort": EFFORT, "inputs_tried": TRIED}))

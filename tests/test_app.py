@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from local_controller.adapters.trace_secrets import MASK
+from local_controller.adapters.trace_store import TraceFile
 from local_controller.app import LocalController
 from local_controller.clock import Clock
 from local_controller.config.load import load
-from local_controller.config.models import SiteConfig
+from local_controller.config.models import SiteConfig, TraceSection
 from local_controller.errors import LocalControllerError
 from local_controller.site.effects import ApplyFallback, ApplyLimit
 from local_controller.site.limits import AppliesTo
 from local_controller.station import words
+from local_controller.station.announcements import CustomerCleared
+from local_controller.station.effects import Fate, Peer, Trace
 from local_controller.station.words import EvseId
 
 SITE = """
@@ -96,3 +100,15 @@ async def test_a_limit_for_a_station_without_a_connection_is_dropped_and_the_sit
     assert evse.session.unconfirmed_at is not None
     await gateway.driver.stop()
     await gateway._planner.stop()
+
+
+@pytest.mark.requirement("LC-146")
+async def test_a_customer_whom_the_csms_clears_is_not_in_the_trace_any_more(tmp_path: Path) -> None:
+    written = config(tmp_path)
+    traced = written.model_copy(update={"trace": TraceSection(file=str(tmp_path / "t.db"))})
+    async with LocalController(traced, Clock()) as gateway:
+        assert gateway._trace is not None
+        text = '[2,"a","Authorize",{"idToken":{"idToken":"Kim","type":"Local"}}]'
+        gateway._trace.record("CP-1", Trace(Peer.STATION, text, Fate.PASSED), Clock().now())
+        gateway._told("CP-1", CustomerCleared(("Kim",)), Clock().now())
+    assert [record.text for record in TraceFile(tmp_path / "t.db").records()] == [text.replace("Kim", MASK)]

@@ -10,6 +10,9 @@ from types import ModuleType
 
 import pytest
 
+from local_controller.station.blocks.configuration import Configuration
+from tests.test_functional_blocks import CLAIMED, GUARDED
+
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "docs" / "make_ocpp_coverage.py"
 
@@ -68,6 +71,42 @@ def test_an_id_that_does_not_exist_is_named_with_its_test(coverage: ModuleType) 
     assert coverage.unknown_ids([one], {"LC-001": {test}}) == []
     (complaint,) = coverage.unknown_ids([one], {"LC-001": {test}, "LC-999": {test}})
     assert "tests/a.py::test_it names 'LC-999'" in complaint
+
+
+@pytest.mark.requirement("LC-150")
+def test_every_action_has_a_class_and_a_dialogue_with_an_answer_and_one_with_an_error(coverage: ModuleType) -> None:
+    classes, shown = coverage.read_classes(coverage.CLASSES), coverage.shown_in(coverage.DIALOGUES)
+    every = {version: coverage.actions(folder) for version, (_, folder) in coverage.VERSIONS.items()}
+    assert {version: len(actions) for version, actions in every.items()} == {
+        "ocpp1.6": 39,
+        "ocpp2.0.1": 64,
+        "ocpp2.1": 91,
+    }
+    assert {action for actions in every.values() for action in actions} == set(classes)
+    assert {class_ for _, letters in classes.values() for class_ in letters.split()} == set("POIQLG")
+    for version, actions in every.items():
+        for action in actions:
+            one = shown[version, action]
+            assert one.played, (version, action)
+            assert (one.answered and one.refused) or action == "NotifyPeriodicEventStream", (version, action)
+
+
+def test_what_may_be_changed_or_refused_is_what_the_blocks_claim_or_revise(coverage: ModuleType) -> None:
+    classes = coverage.read_classes(coverage.CLASSES)
+    intercepted = {action for action, (_, letters) in classes.items() if "I" in letters.split()}
+    guarded = {action for action, (_, letters) in classes.items() if "G" in letters.split()}
+    assert guarded == set(GUARDED)
+    assert intercepted - guarded == set(CLAIMED) | Configuration.REVISES | {"NotifyReport"}
+
+
+def test_an_action_without_a_dialogue_is_shown_as_such(coverage: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text('# version: ocpp2.1\ncsms    > [2, "a","Reset",{}]\nstation > [4, "a","X","",{}]\n')
+    shown = coverage.shown_in(tmp_path)
+    assert coverage.actions_summary("ocpp2.1", ["Reset", "Heartbeat"], shown) == "1 of 2 actions in dialogues"
+    assert (shown["ocpp2.1", "Reset"].refused, shown["ocpp2.1", "Reset"].answered) == ({"a.txt"}, set())
+    part = "\n".join(coverage.actions_part(coverage.read_classes(coverage.CLASSES), shown))
+    assert "| Heartbeat | Station to CSMS | O L | none | none |" in part
+    assert "| Reset | CSMS to station | O | none | [a]" in part
 
 
 STORY = """

@@ -49,7 +49,7 @@ COUNTS: Final = {OcppVersion.V16: 39, OcppVersion.V201: 64, OcppVersion.V21: 91}
 
 def fresh(version: OcppVersion) -> Bench:
     """A station that has not yet said a word, at a site that guards nothing."""
-    return Bench(version, StationSettings(fallback_a=6.0, guards=GuardPolicy(*4 * [Policy.PASS])))
+    return Bench(version, StationSettings(fallback_a=6.0, guards=GuardPolicy(*5 * [Policy.PASS])))
 
 
 def charging(version: OcppVersion) -> Bench:

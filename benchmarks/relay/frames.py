@@ -6,8 +6,11 @@ Stations mask with the key zero, which RFC 6455 allows: the relay does all its w
 from __future__ import annotations
 
 import json
+import math
+import re
 import struct
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from websockets.speedups import apply_mask
@@ -39,11 +42,42 @@ def transaction_event(number: int) -> bytes:
         "timestamp": _TIME,
         "triggerReason": "MeterValuePeriodic",
         "seqNo": 17,
-        "transactionInfo": {"transactionId": f"3f1b6e2e-5c9d-4b0e-9d2c-{number:012}", "chargingState": "Charging"},
+        "transactionInfo": {"transactionId": _transaction_id(number), "chargingState": "Charging"},
         "evse": {"id": 1, "connectorId": 1},
         "meterValue": [{"timestamp": _TIME, "sampledValue": samples}],
     }
     return json.dumps(payload, separators=(",", ":")).encode()
+
+
+def session_start(number: int) -> bytes:
+    """The payload of the TransactionEvent of OCPP 2.0.1 that begins the session of `transaction_event`."""
+    return json.dumps(
+        {
+            "eventType": "Started",
+            "timestamp": _TIME,
+            "triggerReason": "CablePluggedIn",
+            "seqNo": 0,
+            "transactionInfo": {"transactionId": _transaction_id(number), "chargingState": "Charging"},
+            "evse": {"id": 1, "connectorId": 1},
+            "idToken": {"idToken": f"TAG{number}", "type": "ISO14443"},
+        }
+    ).encode()
+
+
+def charging_needs(number: int) -> bytes:
+    """The payload of a NotifyEVChargingNeeds of OCPP 2.0.1; no two neighbours want the same."""
+    departure = datetime.now(UTC) + timedelta(minutes=30 + number * 7 % 600)
+    ac = {"energyAmount": 4000 + number * 131 % 36000, "evMinCurrent": 6, "evMaxCurrent": 32, "evMaxVoltage": 400}
+    needs = {
+        "requestedEnergyTransfer": "AC_three_phase",
+        "departureTime": departure.isoformat(timespec="seconds"),
+        "acChargingParameters": ac,
+    }
+    return json.dumps({"evseId": 1, "chargingNeeds": needs}).encode()
+
+
+def _transaction_id(number: int) -> str:
+    return f"3f1b6e2e-5c9d-4b0e-9d2c-{number:012}"
 
 
 def meter_values(number: int) -> bytes:
@@ -86,9 +120,9 @@ BOOTS = {
 MESSAGES = {"v201": ("TransactionEvent", transaction_event), "v16": ("MeterValues", meter_values)}
 
 _UNIT = "ChargingScheduleAllowedChargingRateUnit"
-_STATION_SAYS = {
-    "GetConfiguration": {"configurationKey": [{"key": _UNIT, "readonly": True, "value": "Current"}]},
-    "GetVariables": {
+_SAID = {
+    b"GetConfiguration": {"configurationKey": [{"key": _UNIT, "readonly": True, "value": "Current"}]},
+    b"GetVariables": {
         "getVariableResult": [
             {
                 "attributeStatus": "Accepted",
@@ -99,6 +133,8 @@ _STATION_SAYS = {
         ]
     },
 }
+_STATION_SAYS = {action: json.dumps(payload).encode() for action, payload in _SAID.items()}
+_LIMIT = re.compile(rb'"limit":\s*([-+.0-9eE]+)')
 
 
 def call(message_id: bytes, action: str, payload: bytes) -> bytes:
@@ -113,14 +149,46 @@ def message_id_of(text: bytes) -> bytes:
 
 def csms_answer(text: bytes) -> bytes:
     """The CSMS accepts every station and every event."""
-    verdict = b'{"currentTime":"%s","interval":300,"status":"Accepted"}' % _TIME.encode()
-    return b'[3,"%s",%s]' % (message_id_of(text), verdict if b'"BootNotification"' in text[:80] else b"{}")
+    if b'"BootNotification"' not in text[:80]:
+        return b'[3,"%s",{}]' % message_id_of(text)
+    now = datetime.now(UTC).isoformat(timespec="seconds").encode()
+    return b'[3,"%s",{"currentTime":"%s","interval":300,"status":"Accepted"}]' % (message_id_of(text), now)
 
 
 def station_answer(text: bytes) -> bytes:
     """A station does all that it is told."""
-    _, message_id, action, _ = json.loads(text)
-    return json.dumps([3, message_id, _STATION_SAYS.get(action, {"status": "Accepted"})]).encode()
+    _, message_id, _, action, _ = text.split(b'"', 4)
+    return b'[3,"%s",%s]' % (message_id, _STATION_SAYS.get(action, b'{"status":"Accepted"}'))
+
+
+def limit_a(text: bytes) -> float:
+    """The first limit of a SetChargingProfile."""
+    found = _LIMIT.search(text)
+    return float(found.group(1)) if found else math.nan
+
+
+def set_charging_profile(message_id: bytes, limit: float) -> bytes:
+    """A SetChargingProfile of OCPP 2.0.1 as the product writes them."""
+    profile = {
+        "id": 1879048192,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxProfile",
+        "chargingProfileKind": "Absolute",
+        "chargingSchedule": [
+            {
+                "id": 1879048192,
+                "chargingRateUnit": "A",
+                "chargingSchedulePeriod": [
+                    {"startPeriod": 0, "limit": limit, "numberPhases": 3},
+                    {"startPeriod": 150, "limit": 6.0, "numberPhases": 3},
+                ],
+                "startSchedule": _TIME,
+            }
+        ],
+        "transactionId": _transaction_id(0),
+    }
+    payload = json.dumps({"evseId": 1, "chargingProfile": profile}, separators=(",", ":"))
+    return call(message_id, "SetChargingProfile", payload.encode())
 
 
 def frame(data: bytes, *, opcode: int = TEXT, masked: bool) -> bytes:

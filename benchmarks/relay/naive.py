@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
-import sys
+import gc
+import signal
+import ssl
 
 import uvloop
 from websockets.asyncio.client import connect
@@ -22,7 +25,9 @@ async def _pump(source: Connection, sink: Connection) -> None:
     await sink.close()
 
 
-async def _main(port: int, csms_url: str) -> None:
+async def _main(port: int, csms_url: str, tls: ssl.SSLContext | None) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, gc.collect)
+
     async def relay(station: ServerConnection) -> None:
         assert station.request is not None  # noqa: S101 - the handshake is over
         offered = [station.subprotocol] if station.subprotocol else None
@@ -43,9 +48,24 @@ async def _main(port: int, csms_url: str) -> None:
         compression=None,
         max_size=MAX_MESSAGE_BYTES,
         backlog=4096,
+        ssl=tls,
     ) as server:
         await server.serve_forever()
 
 
+def _context(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
 if __name__ == "__main__":
-    uvloop.run(_main(int(sys.argv[1]), sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", type=int)
+    parser.add_argument("csms_url")
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
+    options = parser.parse_args()
+    uvloop.run(_main(options.port, options.csms_url, _context(options.certificate, options.key)))

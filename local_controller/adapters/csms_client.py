@@ -9,93 +9,38 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Final
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.connection import Connection
+from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHandshake, InvalidStatus
-from websockets.protocol import State
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI, parse_uri
 
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # LC-014
+from local_controller.adapters.large_messages import LargeMessages
+from local_controller.adapters.leg import Leg, LegSettings
+from local_controller.adapters.routing import Upstream, offers
+from local_controller.station.words import OcppVersion
 
-
-@dataclass(frozen=True, slots=True)
-class LegSettings:
-    """How we keep one leg.
-
-    ping_interval_s: 0 for never; a missing pong counts as loss after interval + timeout (LC-015).
-    close_timeout_s: a peer that does not finish the closing handshake in time is cut off (LC-036).
-    compress: whether permessage-deflate is negotiated; off, because its buffers cost more memory than all the rest.
-    queue: messages read ahead of their handling; each may be as large as `MAX_MESSAGE_BYTES`.
-    """
-
-    ping_interval_s: float = 30.0
-    ping_timeout_s: float = 20.0
-    close_timeout_s: float = 0.9
-    compress: bool = False
-    queue: int = 4
-
-    def arguments(self) -> dict[str, Any]:
-        """As `websockets` names them, for clients and servers alike."""
-        return {
-            "max_size": MAX_MESSAGE_BYTES,
-            "max_queue": self.queue,
-            "ping_interval": self.ping_interval_s or None,
-            "ping_timeout": self.ping_timeout_s,
-            "close_timeout": self.close_timeout_s,
-            "compression": "deflate" if self.compress else None,
-        }
+_OF_ONE_LEG: Final = frozenset(
+    {"host", "connection", "upgrade", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"}
+)
+"""Hop-by-hop headers (RFC 9110 §7.6.1), and the host."""
 
 
 @dataclass(frozen=True, slots=True)
 class CsmsSettings:
-    """Where the CSMS is.
+    """A CSMS and how it is dialled.
 
-    url: ws:// or wss:// address to which "/" and the identity are appended. dial_timeout_s: when a CSMS that does not
-    answer counts as unreachable. tls: for wss; None verifies chain and host name with the system's authorities (LC-010).
+    upstream: its addresses. dial_timeout_s: when a CSMS that does not answer counts as unreachable. tls: for wss; None
+    verifies chain and host name with the system's authorities (LC-010).
     """
 
-    url: str
+    upstream: Upstream
     leg: LegSettings = field(default_factory=LegSettings)
     dial_timeout_s: float = 8.0
     tls: ssl.SSLContext | None = None
-
-
-class PromptlyClosed(Connection):
-    """A connection that ends within its close timeout, also when the peer never ends the TCP connection."""
-
-    closing: asyncio.Task[None] | None = None
-
-    def data_received(self, data: bytes) -> None:
-        """After a Close frame or a protocol error `websockets` would wait for the peer without limit."""
-        super().data_received(data)
-        if self.closing is None and self.protocol.close_expected():
-            self.closing = self.loop.create_task(self.close())
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Harmless at any time; `websockets` fails when the end comes from elsewhere while much is still unsent."""
-        if self.protocol.state is State.OPEN:
-            await super().close(code, reason)
-        elif self.protocol.state is not State.CLOSED:
-            try:
-                async with asyncio.timeout(self.close_timeout):
-                    await self.wait_closed()
-            except TimeoutError:
-                self.transport.abort()
-
-
-class CsmsConnection(PromptlyClosed, ClientConnection):
-    """Our end of the upstream leg."""
-
-
-class _Dial(connect):
-    """An attempt that does not follow redirects: credentials go to the configured host only."""
-
-    def process_redirect(self, exc: Exception) -> Exception:
-        """Makes every redirect a refusal."""
-        return exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,42 +50,138 @@ class Refusal:
     status: int
     reason: str
     challenges: tuple[str, ...] = ()
+    retry_after: str | None = None
     is_tls_failure: bool = False
 
 
-async def dial(
-    settings: CsmsSettings, segment: str, offer: Sequence[Subprotocol], station: Headers
-) -> CsmsConnection | Refusal:
-    """Opens the upstream leg, offering these versions in this order (LC-003).
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a station says of itself, and we in its name.
 
-    segment: the identity as the station encoded it (LC-001). station: the headers of its request; `Authorization`
-    (LC-006; ISO-8859-1 keeps every byte) and `User-Agent` are passed on. A refusal with 4xx or 5xx keeps its status, all
-    else is 503 (LC-002).
+    segment: its identity as it encoded it, with the query if there is one (LC-001). headers: those of its request; all
+    but those that concern one leg are passed on, as `Authorization` (LC-006; ISO-8859-1 keeps every byte).
     """
-    attempt = _Dial(
-        f"{settings.url.rstrip('/')}/{segment}",
-        subprotocols=offer,
-        additional_headers=[("Authorization", value) for value in station.get_all("Authorization")],
-        user_agent_header=next(iter(station.get_all("User-Agent")), None),
-        open_timeout=settings.dial_timeout_s,
-        create_connection=CsmsConnection,
-        proxy=None,
-        **settings.leg.arguments(),
-        ssl=(settings.tls or True) if settings.url.startswith("wss:") else None,
-    )
+
+    segment: str
+    headers: Headers
+
+
+class CsmsLeg(Leg):
+    """Our end of the upstream leg."""
+
+    __slots__ = ("answered", "client", "offer")
+
+    def __init__(
+        self, settings: CsmsSettings, uri: WebSocketURI, offer: Sequence[OcppVersion], large_messages: LargeMessages
+    ) -> None:
+        leg = settings.leg
+        subprotocols = [Subprotocol(version.value) for version in offer]
+        protocol = ClientProtocol(
+            uri, subprotocols=subprotocols, extensions=leg.client_extensions(), max_size=leg.max_message_bytes
+        )
+        super().__init__(protocol, leg, large_messages)
+        self.offer = tuple(offer)
+        self.answered: asyncio.Future[None] = self._loop.create_future()
+        self.client = protocol
+
+    @property
+    def subprotocol(self) -> Subprotocol | None:
+        """What the CSMS chose."""
+        return self.protocol.subprotocol
+
+    @property
+    def version(self) -> OcppVersion | None:
+        """The version to read messages in; a CSMS that names none can only have meant the only one offered."""
+        if self.subprotocol is not None:
+            return OcppVersion(self.subprotocol)
+        return self.offer[0] if len(self.offer) == 1 else None
+
+    def ask(self, station: Headers) -> None:
+        """Sends our half of the handshake, in the words of the station's own."""
+        request = self.client.connect()
+        for name, value in station.raw_items():
+            if name.lower() not in _OF_ONE_LEG and not name.lower().startswith("sec-websocket-"):
+                request.headers[name] = value
+        self.client.send_request(request)
+        self.flush()
+
+    def opened(self, message: Request | Response) -> None:  # noqa: ARG002 - the protocol has read it
+        """The CSMS has accepted."""
+        self.ready()
+        if not self.answered.done():
+            self.answered.set_result(None)
+
+    def not_opened(self) -> None:
+        """The CSMS refused, or is none."""
+        if not self.answered.done():
+            self.answered.set_exception(self.protocol.handshake_exc or EOFError("connection closed"))
+
+
+async def connect(
+    settings: CsmsSettings,
+    station: Introduction,
+    offer: Sequence[OcppVersion],
+    large_messages: LargeMessages,
+) -> CsmsLeg | Refusal:
+    """Opens the upstream leg at the first of the CSMS's addresses that takes one of these versions; else its first refusal.
+
+    A CSMS with one address is dialled once, and what it answers is the answer, also if it names no version.
+    """
+    refusal: Refusal | None = None
+    dials = offers(settings.upstream, offer)
+    for number, (url, versions) in enumerate(dials, 1):
+        answer = await dial(settings, url, station, versions, large_messages)
+        if isinstance(answer, Refusal):
+            refusal = refusal or answer
+        elif answer.subprotocol is None and number < len(dials):
+            await answer.end(1000)
+        else:
+            return answer
+    return refusal or Refusal(503, "the CSMS has no address for these versions")
+
+
+async def dial(
+    settings: CsmsSettings,
+    url: str,
+    station: Introduction,
+    offer: Sequence[OcppVersion],
+    large_messages: LargeMessages,
+) -> CsmsLeg | Refusal:
+    """Opens the upstream leg at one address, offering these versions in this order (LC-003).
+
+    url: ws:// or wss:// address to which "/" and the segment are appended. A refusal with 4xx or 5xx keeps its status, all
+    else is 503 (LC-002); redirects are not followed, since credentials go to the configured host only.
+    """
     try:
-        connection = await attempt
+        uri = parse_uri(f"{url.rstrip('/')}/{station.segment}")
+    except InvalidURI as fault:
+        return Refusal(503, str(fault))
+    leg = CsmsLeg(settings, uri, offer, large_messages)
+    try:
+        async with asyncio.timeout(settings.dial_timeout_s):
+            await asyncio.get_running_loop().create_connection(
+                lambda: leg, uri.host, uri.port, ssl=(settings.tls or True) if uri.secure else None
+            )
+            leg.ask(station.headers)
+            await leg.answered
     except InvalidStatus as refused:
-        return _refusal(refused)
-    except (OSError, InvalidHandshake, TimeoutError) as fault:
+        return _refusal(refused.response)
+    except (OSError, EOFError, InvalidHandshake, TimeoutError) as fault:
         return Refusal(503, f"{type(fault).__name__}: {fault}", is_tls_failure=isinstance(fault, ssl.SSLError))
-    assert isinstance(connection, CsmsConnection)  # noqa: S101 - the class given above
-    return connection
+    else:
+        return leg
+    finally:
+        if not leg.is_open:
+            leg.answered.cancel()
+            leg.abort()
 
 
-def _refusal(refused: InvalidStatus) -> Refusal:
-    response = refused.response
+def _refusal(response: Response) -> Refusal:
     if not 400 <= response.status_code < 600:
         return Refusal(503, f"the CSMS answered HTTP {response.status_code}, which is not followed")
-    challenges = tuple(response.headers.get_all("WWW-Authenticate"))
-    return Refusal(response.status_code, f"the CSMS answered HTTP {response.status_code}", challenges)
+    return Refusal(
+        response.status_code,
+        f"the CSMS answered HTTP {response.status_code}",
+        tuple(response.headers.get_all("WWW-Authenticate")),
+        next(iter(response.headers.get_all("Retry-After")), None),
+    )

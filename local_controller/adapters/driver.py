@@ -1,7 +1,7 @@
 """How does a StationProxy get its messages and its time, and how are its effects carried out?
 
-One driver per connected station: a reader per leg, one timer. All inputs go through `StationDriver.do`, so effects keep
-their order, and our own faults end this station's connection, never the site.
+One driver per connected station: two legs call it, and one timer. All inputs go through `StationDriver.do`, so effects
+keep their order, and our own faults end this station's connection, never the site.
 """
 
 from __future__ import annotations
@@ -12,62 +12,69 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
-from websockets.asyncio.connection import Connection
-from websockets.asyncio.server import broadcast
-from websockets.exceptions import ConnectionClosed
 
+from local_controller.adapters.leg import PRESSURE, RATE, Ear, Leg
+from local_controller.adapters.rates import MessageRate
 from local_controller.clock import Clock, Instant
-from local_controller.station.effects import Close, CsmsLimitChanged, Effect, Note, Peer, Send, StationFact, Tell, Trace
+from local_controller.station.effects import Close, Effect, Fact, Note, PasswordOffered, Peer, Send, Tell, Trace
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import Disconnected
 
 STALL_S = 60.0  # a peer that reads nothing for so long is as good as lost; twice the longest usual answer time
-TURN = 16  # messages of one peer handled before others have their turn (LC-033)
 _SHORTEST_SLEEP_S = 0.01  # a deadline that does not move must not occupy the loop
-_REASON_BYTES = 123  # RFC 6455 §5.5
 
 
 @dataclass(frozen=True, slots=True)
 class Outlets:
     """Where the facts, notes and traces of stations go, each with the station's identity.
 
-    `tell` and `trace` are called in the order of events and may call `StationDriver.do`.
+    `tell` and `trace` are called in the order of events and may call `StationDriver.do`. `offered` hears of each new
+    password that the CSMS sends to a station.
     """
 
-    tell: Callable[[str, StationFact | CsmsLimitChanged, Instant], None]
+    tell: Callable[[str, Fact, Instant], None]
     log: FilteringBoundLogger
     trace: Callable[[str, Trace, Instant], None] | None = None
+    offered: Callable[[str, str], None] | None = None
 
 
 class StationDriver:
-    """One station's proxy, its two sockets and its timer."""
+    """One station's proxy, its two legs and its timer."""
 
     def __init__(
-        self, identity: str, proxy: StationProxy, legs: Mapping[Peer, Connection], clock: Clock, outlets: Outlets
+        self,
+        proxy: StationProxy,
+        legs: Mapping[Peer, Leg],
+        clock: Clock,
+        outlets: Outlets,
+        rate: MessageRate,
     ) -> None:
-        """Both legs must be open; `run` does the rest."""
-        self.identity = identity
+        """Both legs must be open; `start` does the rest. rate: how much the station may say."""
+        self.identity = proxy.identity
         self.proxy = proxy
         self._legs = legs
         self._clock = clock
         self._outlets = outlets
-        self._log = outlets.log.bind(station=identity)
-        self._todo: deque[tuple[Effect, Instant]] = deque()
+        self._rate = rate
+        self._log = outlets.log.bind(station=proxy.identity)
+        self._todo: deque[tuple[Iterable[Effect], Instant]] = deque()
         self._is_busy = False
         self._has_failed = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed_s = 0.0
-        self._closings: set[asyncio.Task[None]] = set()
+        self._stalls: dict[Peer, asyncio.TimerHandle] = {}
 
-    async def run(self) -> None:
-        """Relays until both legs are closed."""
+    def start(self) -> None:
+        """Relays from now on, until one leg ends; then the other is closed as well."""
         self.do(lambda proxy, now: proxy.connected(now))
-        try:
-            await asyncio.gather(*(self._read(peer) for peer in Peer))
-        finally:
-            if self._timer:
-                self._timer.cancel()
-            await asyncio.gather(*(leg.close(1001) for leg in self._legs.values()))
+        for peer, leg in self._legs.items():
+            leg.attend(self._ear(peer))
+
+    def stop(self) -> None:
+        """Both legs are gone: no more timers."""
+        for timer in (self._timer, *self._stalls.values()):
+            if timer is not None:
+                timer.cancel()
 
     def do(self, act: Callable[[StationProxy, Instant], Iterable[Effect]]) -> None:
         """Gives the proxy one input, now, and carries out what follows. Never raises for a fault of ours or of a block."""
@@ -80,89 +87,99 @@ class StationDriver:
         except Exception as fault:  # noqa: BLE001 - our fault ends this station's task, never the site
             self._fail(fault, now)
 
-    # --- reading -------------------------------------------------------------------------------------------------
+    # --- what the legs tell --------------------------------------------------------------------------------------
 
-    async def _read(self, peer: Peer) -> None:
-        """Hands over the messages of one leg until it is closed, then its end."""
-        leg = self._legs[peer]
-        code, reason = 1006, ""
-        try:
-            await self._read_messages(peer, leg)
-            code, reason = 1003, "OCPP-J uses text messages only"
-        except ConnectionClosed:
-            code, reason = leg.close_code or 1006, leg.close_reason or ""
-        except TimeoutError:
-            reason = "a peer does not read what it is sent"
-            self._log.warning("connection_stalled", leg=peer)
-        self.do(lambda proxy, now: proxy.closed(peer, now, code, reason))
-        await leg.close(1001 if code == 1006 else code, reason)
+    def _ear(self, peer: Peer) -> Ear:
+        def text(text: str) -> None:
+            """As `do`, which makes no closure for each message."""
+            if self._has_failed:
+                return
+            now = self._clock.now()
+            if peer is Peer.STATION and (pause_s := self._rate.take(now.monotonic_s)) > 0:
+                self._rest(pause_s)
+            try:
+                self._carry_out(self.proxy.receive(peer, text, now), now)
+                self._arm(now)
+            except Exception as fault:  # noqa: BLE001 - as above
+                self._fail(fault, now)
 
-    async def _read_messages(self, peer: Peer, leg: Connection) -> None:
-        """Returns at the first binary message. Raises ConnectionClosed, or TimeoutError when a leg is stalled."""
-        count = 0
-        while isinstance(text := await leg.recv(), str):
-            self._receive(peer, text)
-            count += 1
-            if count % TURN == 0:
-                await asyncio.sleep(0)
-            for receiver in self._legs.values():
-                if receiver.paused:
-                    await self._drained(receiver)
+        def ended(code: int, reason: str) -> None:
+            self.do(lambda proxy, now: proxy.closed(peer, now, code, reason))
 
-    async def _drained(self, receiver: Connection) -> None:
-        """Waits until this leg takes more; one that breaks meanwhile is its own reader's business. Raises TimeoutError."""
-        try:
-            async with asyncio.timeout(STALL_S):
-                await receiver.drain()
-        except TimeoutError:
-            raise
-        except OSError as fault:  # what broke the transport, not a ConnectionClosed
-            self._log.debug("connection_broke", fault=str(fault))
+        def pressure(is_full: bool) -> None:
+            self._pressed(peer, is_full)
 
-    def _receive(self, peer: Peer, text: str) -> None:
-        self.do(lambda proxy, now: proxy.receive(peer, text, now))
+        return Ear(text, ended, pressure)
+
+    def _rest(self, pause_s: float) -> None:
+        """A station that talks too much is not read for a while: nothing is lost, and others are not disturbed (LC-033)."""
+        leg = self._legs[Peer.STATION]
+        leg.hold(RATE)
+        asyncio.get_running_loop().call_later(pause_s, leg.release, RATE)
+
+    def _pressed(self, peer: Peer, is_full: bool) -> None:
+        """Both legs are read only while both take what is sent: answers and own CALLs go back to where CALLs come from."""
+        if is_full:
+            for leg in self._legs.values():
+                leg.hold(PRESSURE)
+            if peer not in self._stalls:
+                self._stalls[peer] = asyncio.get_running_loop().call_later(STALL_S, self._stalled, peer)
+            return
+        if (timer := self._stalls.pop(peer, None)) is not None:
+            timer.cancel()
+        if not self._stalls:
+            for leg in self._legs.values():
+                leg.release(PRESSURE)
+
+    def _stalled(self, peer: Peer) -> None:
+        self._log.warning("connection_stalled", leg=peer)
+        self._legs[peer].abort()
 
     # --- carrying out --------------------------------------------------------------------------------------------
 
     def _carry_out(self, effects: Iterable[Effect], now: Instant) -> None:
         """In order, also when carrying out one of them leads to the next input."""
-        self._todo.extend((effect, now) for effect in effects)
         if self._is_busy:
+            self._todo.append((effects, now))
             return
         self._is_busy = True
         try:
+            self._carry_out_all(effects, now)
             while self._todo:
-                self._carry_out_one(*self._todo.popleft())
+                self._carry_out_all(*self._todo.popleft())
         finally:
             self._is_busy = False
 
+    def _carry_out_all(self, effects: Iterable[Effect], now: Instant) -> None:
+        for effect in effects:
+            if type(effect) is Send:  # nearly all are
+                self._legs[effect.peer].send(effect.text)
+            else:
+                self._carry_out_one(effect, now)
+
     def _carry_out_one(self, effect: Effect, now: Instant) -> None:
         match effect:
-            case Send(peer, text):
-                broadcast([self._legs[peer]], text)
+            case Tell(fact):
+                self._outlets.tell(self.identity, fact, now)
             case Trace():
                 if self._outlets.trace:
                     self._outlets.trace(self.identity, effect, now)
-            case Tell(fact):
-                self._outlets.tell(self.identity, fact, now)
             case Note(level, event, fields):
                 getattr(self._log, level)(event, **fields)
+            case PasswordOffered(value):
+                if self._outlets.offered:
+                    self._outlets.offered(self.identity, value)
             case Close(peer, code, reason):
-                self._close(peer, code, reason)
-
-    def _close(self, peer: Peer, code: int, reason: str) -> None:
-        """Starts the closing handshake; `run` waits for its end."""
-        short = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
-        task = asyncio.get_running_loop().create_task(self._legs[peer].close(code, short))
-        self._closings.add(task)
-        task.add_done_callback(self._closings.discard)
+                self._legs[peer].close(code, reason)
+            case Send(peer, text):
+                self._legs[peer].send(text)
 
     def _fail(self, fault: Exception, now: Instant) -> None:
         """Our own fault: nothing is relayed any more, both sides may dial again, the site counts the station as lost."""
         self._has_failed = True
         self._todo.clear()
-        for peer in Peer:
-            self._close(peer, 1011, "internal error")
+        for leg in self._legs.values():
+            leg.close(1011, "internal error")
         self._log.error("station_failed", exc_info=fault)
         self._outlets.tell(self.identity, Disconnected(f"internal error: {type(fault).__name__}: {fault}"), now)
 

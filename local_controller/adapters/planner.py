@@ -1,7 +1,8 @@
 """Where is a plan computed? In one persistent, niced worker process, with a deadline.
 
 In a thread, building the model holds the interpreter for 5 to 55 ms and so delays every station's traffic; a persistent
-process leaves the relay's latency untouched. scipy is imported in the worker only.
+process leaves the relay's latency untouched. What is sent to it are plain values; the problem is built there. scipy is
+imported in the worker only.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ import signal
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from local_controller.clock import Clock
-from optimizer.problem import Allocation, Problem
-from optimizer.share import share
+from local_controller.site.planning import Question
+from optimizer.problem import Allocation
 
 NICENESS: Final = 10
 SOLVE_LIMIT_S: Final = 1.0
@@ -55,17 +55,22 @@ def _ready() -> None:
     """Nothing: its answer says that the worker is up."""
 
 
-def _solve(problem: Problem) -> tuple[Allocation, list[str]]:
+def _solve(question: Question) -> tuple[Allocation, list[str]]:
     """The plan, and what is wrong with it in the eyes of code that did not make it (the solver proposes, check disposes)."""
     from optimizer.check import violations  # noqa: PLC0415 - beside the solver
     from optimizer.solve import solve  # noqa: PLC0415 - scipy belongs into this process only
 
+    problem = question.problem()
     allocation = solve(problem, time_limit_s=SOLVE_LIMIT_S)
     return allocation, violations(problem, allocation)
 
 
 class Planner:
-    """Answers every problem within the deadline: by the solver, else by fair shares."""
+    """Answers every question within the deadline: by the solver, else by a plan that plans nothing.
+
+    Then fair shares of the moment are all there is: the site makes them at every reaction, whatever the plan says.
+    Shares over the whole horizon, made here, would hold up the event loop for 50 ms at 500 cars.
+    """
 
     def __init__(self, clock: Clock, deadline_s: float = 2.0) -> None:
         self._deadline_s = deadline_s * clock.speed  # the machine's seconds, on a loop that runs at the clock's speed
@@ -83,30 +88,28 @@ class Planner:
         """Start the worker; the first problem must not wait for its imports."""
         await asyncio.wrap_future(self._pool.submit(_ready))
 
-    async def solve(self, problem: Problem) -> Allocation:
-        """The plan, or shares with status "timeout_share" when the worker is late, busy with a late one, dead or wrong."""
+    async def solve(self, question: Question) -> Allocation:
+        """The plan, or none with status "timeout_share" when the worker is late, busy with a late one, dead or wrong."""
         now_s = asyncio.get_running_loop().time()
         if self._busy is not None and not self._busy.done():
             if now_s - self._asked_s >= self._hung_s:
                 self._kill()  # its pool is then broken, which the next question finds out
-            return self._shares(problem, "worker is still busy with an earlier plan")
+            return _nothing(question, "worker is still busy with an earlier plan")
         self._asked_s = now_s
         try:
-            self._busy = self._pool.submit(_solve, problem)
+            self._busy = self._pool.submit(_solve, question)
             answer = asyncio.wrap_future(self._busy)
             answer.add_done_callback(_look_at)
             allocation, faults = await asyncio.wait_for(asyncio.shield(answer), self._deadline_s)
         except TimeoutError:
-            return self._shares(problem, "deadline passed")
+            return _nothing(question, "deadline passed")
         except BrokenProcessPool:
             self._pool, self._busy = self._new_pool(), None
-            return self._shares(problem, "worker died and was restarted")
-        return self._shares(problem, f"plan breaks a limit: {faults[0]}") if faults else allocation
-
-    @staticmethod
-    def _shares(problem: Problem, why: str) -> Allocation:
-        log.warning("plan_replaced_by_shares", why=why, cars=len(problem.needs))
-        return replace(share(problem), status="timeout_share")
+            return _nothing(question, "worker died and was restarted")
+        except Exception as fault:  # our fault costs this plan, never the site
+            log.exception("plan_fault")
+            return _nothing(question, f"a fault of the gateway itself ({fault!r}): please report it with the log")
+        return _nothing(question, f"plan breaks a limit: {faults[0]}") if faults else allocation
 
     async def stop(self) -> None:
         """End the worker, also one that is still solving."""
@@ -118,6 +121,11 @@ class Planner:
         for process in (self._pool._processes or {}).values():  # noqa: SLF001 - 3.14 has kill_workers() for this
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+
+
+def _nothing(question: Question, why: str) -> Allocation:
+    log.warning("plan_replaced_by_shares", why=why, cars=len(question.asking))
+    return Allocation({}, "timeout_share", 0.0, {})
 
 
 def _look_at(answer: asyncio.Future[tuple[Allocation, list[str]]]) -> None:

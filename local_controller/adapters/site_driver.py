@@ -7,23 +7,31 @@ All inputs come through here, on one event loop, without an await between an inp
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import structlog
 
-from local_controller.adapters.planner import Planner
 from local_controller.clock import Clock, Instant
 from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, SiteEffect, Solve
 from local_controller.site.limit_message import ReceivedLimit
+from local_controller.site.planning import Question
 from local_controller.site.readings import MeterReading
+from local_controller.site.snapshot import SiteSnapshot, pieces
 from local_controller.station.effects import CsmsLimitChanged, StationFact
-from local_controller.station.words import Measured
+from optimizer.problem import Allocation
 
 KEPT_NOTICES = 200
-_SHORTEST_SLEEP_S = 0.01  # a deadline that does not move must not occupy the loop
+
+SLICE_S = 0.002
+"""So long the site keeps the event loop with orders to stations; then others have their turn. Telling one takes 0.1 ms."""
+
+PAUSE_S = 0.05
+"""Between two reactions to facts of stations: when hundreds answer, each turn of the loop brings some of them. Cars and
+stations take seconds to follow; a reading or a lower limit is answered within its own turn."""
 
 log = structlog.get_logger(__name__)
 
@@ -35,21 +43,29 @@ class Stations(Protocol):
         """Hand the limit to the station's proxy; its fate comes back as a LimitAnswered fact."""
 
 
+class Solver(Protocol):
+    """Whoever makes plans."""
+
+    async def solve(self, question: Question) -> Allocation:
+        """The plan, in time."""
+
+
 class SiteDriver:
     """Feeds the core, arms its one timer, carries out its effects in order."""
 
-    def __init__(self, site: SiteController, planner: Planner, clock: Clock) -> None:
+    def __init__(self, site: SiteController, planner: Solver, clock: Clock) -> None:
         self.site = site
         self.notices: deque[tuple[Instant, Notice]] = deque(maxlen=KEPT_NOTICES)
         self._planner = planner
         self._clock = clock
         self._stations: Stations | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._plans: set[asyncio.Task[None]] = set()
-        self._todo: deque[tuple[SiteEffect, Instant]] = deque()
+        self._first: deque[ApplyFallback | ApplyLimit] = deque()
+        self._then: deque[ApplyLimit] = deque()
         self._is_busy = False
         self._armed_s: float | None = None
-        self._news: list[tuple[str, StationFact | CsmsLimitChanged, Instant]] = []
+        self._rang_s = float("-inf")
 
     def start(self, stations: Stations) -> None:
         """Begin; the running loop's time must run at the clock's speed."""
@@ -57,9 +73,11 @@ class SiteDriver:
         self._do(self.site.expire)
 
     async def stop(self) -> None:
-        """No more timers and plans."""
+        """No more timers, orders and plans."""
         if self._timer is not None:
             self._timer.cancel()
+        self._first.clear()
+        self._then.clear()
         for task in self._plans:
             task.cancel()
         await asyncio.gather(*self._plans, return_exceptions=True)
@@ -68,91 +86,116 @@ class SiteDriver:
 
     def meter_read(self, reading: MeterReading) -> None:
         """A reading of a meter."""
-        self._do(lambda now: self.site.meter_read(reading, now))
+        self._do(self.site.meter_read, reading)
 
     def meter_failed(self, meter: str, text: str) -> None:
         """A meter that cannot be read."""
-        self._do(lambda now: self.site.meter_failed(meter, text, now))
+        self._do(self.site.meter_failed, meter, text)
 
     def limit_received(self, source: str, limit: ReceivedLimit) -> None:
         """A limit of an external source."""
-        self._do(lambda now: self.site.limit_received(source, limit, now))
+        self._do(self.site.limit_received, source, limit)
 
     def limit_source_failed(self, source: str, text: str) -> None:
         """A source that cannot be understood."""
-        self._do(lambda now: self.site.limit_source_failed(source, text, now))
+        self._do(self.site.limit_source_failed, source, text)
 
-    def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged) -> None:
-        """A fact about a station. The site reacts once to all facts of one turn of the event loop.
+    def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant | None = None) -> None:
+        """A fact about a station, and when it was told, if the teller has looked at the clock anyway."""
+        self._do_at(now or self._clock.now(), self.site.station_changed, station, fact)
 
-        A reaction looks at every EVSE: when hundreds of stations come back at once, one per fact would take minutes.
-        """
-        if isinstance(fact, Measured) and not self._news:
-            self._do(lambda now: self.site.station_changed(station, fact, now))
-            return
-        if not self._news:
-            asyncio.get_running_loop().call_soon(self._tell)
-        self._news.append((station, fact, self._clock.now()))
-
-    def _tell(self) -> None:
-        news, self._news = self._news, []
-        self._do(lambda now: self.site.stations_changed(news, now))
+    async def picture(self) -> SiteSnapshot:
+        """The site as it is now; made in slices, because of hundreds of stations that takes a while."""
+        begin_s = time.perf_counter()
+        for picture in pieces(self.site, self._clock.now()):
+            if picture is not None:
+                return picture
+            if time.perf_counter() - begin_s >= SLICE_S:
+                await asyncio.sleep(0)
+                begin_s = time.perf_counter()
+        raise AssertionError("the last piece is the picture")
 
     # --- effects -------------------------------------------------------------------------------------------------
 
-    def _do(self, entry: Callable[[Instant], Sequence[SiteEffect]]) -> None:
+    def _do(self, entry: Callable[..., list[SiteEffect]], *args: Any) -> None:
+        self._do_at(self._clock.now(), entry, *args)
+
+    def _do_at(self, now: Instant, entry: Callable[..., list[SiteEffect]], *args: Any) -> None:
         """One input. Carrying out an effect may lead to the next input; its effects queue behind those of this one.
 
         A fault of ours costs this input and a notice, never the meter, station or timer that brought it.
         """
-        now = self._clock.now()
+        end_s = time.perf_counter() + SLICE_S
         try:
-            self._todo.extend((effect, now) for effect in entry(now))
+            effects = entry(*args, now)
         except Exception as fault:  # our fault costs this input, never the site; StationDriver has its counterpart
             log.exception("site_fault")
             text = f"a fault of the gateway itself ({fault!r}): please report it with the log"
             self.notices.append((now, Notice("error", "site_fault", text)))
-        self._arm(now)
-        if self._is_busy:
-            return
+            effects = []
+        if self.site.deadline != self._armed_s:
+            self._arm(now)
+        if effects:
+            self._take(effects, now)
+            if not self._is_busy:
+                self._work(end_s)
+
+    def _take(self, effects: Iterable[SiteEffect], now: Instant) -> None:
+        """Decreases and fallbacks go before all increases and renewals, also before those of earlier reactions."""
+        for effect in effects:
+            match effect:
+                case ApplyLimit(urgent=False):
+                    self._then.append(effect)
+                case ApplyFallback() | ApplyLimit():
+                    self._first.append(effect)
+                case Solve():
+                    task = asyncio.get_running_loop().create_task(self._solve(effect))
+                    self._plans.add(task)
+                    task.add_done_callback(self._plans.discard)
+                case Notice():
+                    self.notices.append((now, effect))
+                    _write(effect)
+
+    def _work(self, end_s: float) -> None:
+        """Tells stations their limits until the slice of time is over, at least one; the rest in a later turn."""
         self._is_busy = True
         try:
-            while self._todo:
-                self._carry_out(*self._todo.popleft())
+            while self._first or self._then:
+                self._tell(self._first.popleft() if self._first else self._then.popleft())
+                if time.perf_counter() >= end_s:
+                    break
         finally:
-            self._is_busy = False
+            self._is_busy = bool(self._first or self._then)
+            if self._is_busy:
+                asyncio.get_running_loop().call_soon(self._go_on)
 
-    def _carry_out(self, effect: SiteEffect, now: Instant) -> None:
-        match effect:
-            case ApplyFallback() | ApplyLimit():
-                if self._stations is not None:
-                    self._stations.apply(effect)
-            case Solve():
-                task = asyncio.get_running_loop().create_task(self._solve(effect))
-                self._plans.add(task)
-                task.add_done_callback(self._plans.discard)
-            case Notice():
-                self.notices.append((now, effect))
-                _write(effect)
+    def _go_on(self) -> None:
+        self._work(time.perf_counter() + SLICE_S)
 
-    async def _solve(self, question: Solve) -> None:
-        allocation = await self._planner.solve(question.problem)
-        self._do(lambda now: self.site.planned(question.number, allocation, now))
+    def _tell(self, effect: ApplyFallback | ApplyLimit) -> None:
+        """An order that was replaced, or whose session has ended while it waited, is none any more."""
+        if self._stations is not None and (isinstance(effect, ApplyFallback) or self.site.wants(effect)):
+            self._stations.apply(effect)
+
+    async def _solve(self, ask: Solve) -> None:
+        allocation = await self._planner.solve(self.site.question())
+        self._do(self.site.planned, ask.number, allocation)
 
     def _arm(self, now: Instant) -> None:
-        """Sees to it that the timer rings at the site's deadline; most inputs, such as samples, do not move it."""
-        if self.site.deadline == self._armed_s:
-            return
+        """Sees to it that the timer rings at the site's deadline, but not at once again after it rang."""
         if self._timer is not None:
             self._timer.cancel()
         self._armed_s = self.site.deadline
-        if self._armed_s is not None:
-            delay_s = max(_SHORTEST_SLEEP_S, self._armed_s - now.monotonic_s)
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._ring)
+        if self._armed_s is None:
+            return
+        delay_s = max(self._armed_s, self._rang_s + PAUSE_S) - now.monotonic_s
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(delay_s, self._ring) if delay_s > 0 else loop.call_soon(self._ring)
 
     def _ring(self) -> None:
-        self._armed_s = None
-        self._do(self.site.expire)
+        now = self._clock.now()
+        self._armed_s, self._rang_s = None, now.monotonic_s
+        self._do_at(now, self.site.expire)
 
 
 def _write(notice: Notice) -> None:

@@ -5,75 +5,97 @@ and gets the CSMS's answer. Both legs live and die together.
 
 A second connection of an identity (LC-016) must not give the CSMS two sockets of it, so the first is closed, on both
 legs, before the second is dialled. To keep a stranger from throwing out a station in this way, that happens only if the
-newcomer shows the same credentials, or the first no longer answers a ping; otherwise the newcomer gets 503.
+newcomer proves to be the station, by its certificate or a password that the CSMS accepted or just sent it, or if the first
+no longer answers a ping; otherwise the newcomer gets 503.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
+from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed, InvalidHeader
+from websockets.exceptions import InvalidHeader
 from websockets.headers import parse_subprotocol
 from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
-from local_controller.adapters.csms_client import (
-    CsmsConnection,
-    CsmsSettings,
-    LegSettings,
-    PromptlyClosed,
-    Refusal,
-    dial,
-)
+from local_controller.adapters.admission import Resident, objection, profile_of
+from local_controller.adapters.csms_client import CsmsLeg, Introduction, Refusal, connect
 from local_controller.adapters.driver import Outlets, StationDriver
-from local_controller.clock import Clock, Instant
+from local_controller.adapters.large_messages import LargeMessages
+from local_controller.adapters.leg import ROOM, LegSettings
+from local_controller.adapters.logins import Logins
+from local_controller.adapters.rates import ConnectionRates, MessageRate
+from local_controller.adapters.routing import is_open_path
+from local_controller.adapters.station_leg import StationLeg
+from local_controller.adapters.tls_door import TlsDoor, TlsFailure
+from local_controller.clock import Clock
+from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import Peer
 from local_controller.station.proxy import StationProxy
+from local_controller.station.security_profile import SecurityProfile, unsecured_warning
 from local_controller.station.words import OcppVersion
 
 BACKLOG = 4096  # with 100, a site of 500 stations took three times as long to come back after a power cut
 ALIVE_S = 2.0  # a station that is there answers a ping within this time
-_VERSIONS = frozenset(version.value for version in OcppVersion)
+_VERSIONS = {version.value: version for version in OcppVersion}
 
-MakeProxy = Callable[[str, OcppVersion, Instant], StationProxy]
+MakeProxy = Callable[[str, OcppVersion, ClientCertificate | None], StationProxy]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One address that stations dial. port: 0 for any free one. tls: None for ws://."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DoorLimits:
+    """What the stations' side bears (LC-033); the site file explains each."""
+
+    connections_per_minute_per_address: float = 1200.0
+    connections_per_minute_per_station: float = 60.0
+    handshake_timeout_s: float = 20.0
+    messages_per_second_per_station: float = 100.0
+    message_burst: float = 500.0
+    max_connections: int = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where stations find us, and where we find the CSMS. port: 0 for any free one."""
+    """Where stations find us.
 
-    host: str
-    port: int
-    csms: CsmsSettings
+    path_prefixes: what may stand before the identity; None for anything. credentials: where hashes of the stations'
+    passwords outlive a restart; None: they do not.
+    """
+
+    doors: tuple[Door, ...]
     leg: LegSettings = field(default_factory=LegSettings)
-    tls: ssl.SSLContext | None = None
-
-
-class StationConnection(PromptlyClosed, ServerConnection):
-    """Our end of the downstream leg."""
+    limits: DoorLimits = field(default_factory=DoorLimits)
+    path_prefixes: Sequence[str] | None = None
+    credentials: Path | None = None
 
 
 @dataclass(eq=False, slots=True)
 class _Session:
-    """One station that got through to the CSMS: from the dialled upstream leg until both legs are closed.
-
-    relayed: set when its relay has ended; None before there is one.
-    """
+    """One station that got through to the CSMS: from the open upstream leg until both legs are gone."""
 
     identity: str
-    credentials: list[str]
-    station: ServerConnection
-    csms: CsmsConnection
-    version: OcppVersion | None
+    profile: SecurityProfile
+    authorization: list[str]
+    station: StationLeg
+    csms: CsmsLeg
+    driver: StationDriver
     over: asyncio.Event = field(default_factory=asyncio.Event)
-    relayed: asyncio.Event | None = None
 
 
 class StationServer:
@@ -83,22 +105,29 @@ class StationServer:
         self,
         settings: ServerSettings,
         clock: Clock,
-        known: Callable[[str], bool],
+        resident: Callable[[str], Resident | None],
         make_proxy: MakeProxy,
         outlets: Outlets,
     ) -> None:
-        """`known` says whether an identity belongs to the site (else 404); `make_proxy` is called per connection."""
+        """`resident` finds the station of an identity (none: 404); `make_proxy` is called per connection."""
         self._settings = settings
         self._clock = clock
-        self._known = known
+        self._resident = resident
         self._make_proxy = make_proxy
-        self._outlets = outlets
+        self._logins = Logins(settings.credentials, outlets.log)
+        self._outlets = replace(outlets, offered=self._logins.offered)
         self._log = outlets.log
-        self._server: Server | None = None
+        limits = settings.limits
+        self._rates = ConnectionRates(
+            limits.connections_per_minute_per_address, limits.connections_per_minute_per_station
+        )
+        self._large_messages = LargeMessages(ROOM)
+        self._doors: list[asyncio.Server | TlsDoor] = []
         self._drivers: dict[str, StationDriver] = {}
         self._sessions: dict[str, _Session] = {}
-        self._doors: dict[str, asyncio.Lock] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._gates: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open = 0
 
     @property
     def drivers(self) -> Mapping[str, StationDriver]:
@@ -106,134 +135,216 @@ class StationServer:
         return MappingProxyType(self._drivers)
 
     @property
-    def port(self) -> int:
-        """The TCP port that stations dial, once started."""
-        assert self._server, "not started"  # noqa: S101 - misuse by us
-        return int(next(iter(self._server.sockets)).getsockname()[1])
+    def warnings(self) -> list[str]:
+        """What the status says about connected stations: those without any security (LC-008)."""
+        found = [unsecured_warning(one.identity, one.profile) for one in self._sessions.values()]
+        return [text for text in found if text is not None]
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The TCP ports of the doors, once started."""
+        return tuple(
+            door.port if isinstance(door, TlsDoor) else int(door.sockets[0].getsockname()[1]) for door in self._doors
+        )
 
     async def start(self) -> None:
-        """Opens the door to the stations. Raises OSError when the address is in use."""
-        settings = self._settings
-        self._server = await serve(
-            self._serve,
-            settings.host,
-            settings.port,
-            process_request=self._admit,
-            select_subprotocol=self._chosen_subprotocol,
-            create_connection=StationConnection,
-            open_timeout=settings.csms.dial_timeout_s + ALIVE_S + 5.0,
-            server_header=None,
-            backlog=BACKLOG,
-            ssl=settings.tls,
-            **settings.leg.arguments(),
-        )
+        """Opens the doors to the stations. Raises OSError when an address is in use."""
+        try:
+            for door in self._settings.doors:
+                self._doors.append(await self._opened(door))
+        except OSError:
+            await self.stop()
+            raise
+
+    async def _opened(self, door: Door) -> asyncio.Server | TlsDoor:
+        if door.tls is None:
+            loop = asyncio.get_running_loop()
+            return await loop.create_server(self._plain_leg, door.host, door.port, backlog=BACKLOG)
+        encrypted = self._tls_door(door.tls)
+        await encrypted.open(door.host, door.port, BACKLOG)
+        return encrypted
 
     async def stop(self) -> None:
         """Closes all connections on both legs (1001) and waits for their end."""
-        if self._server:
-            self._server.close()
-            await self._server.wait_closed()
-            await asyncio.gather(*self._leaving)
+        for door in self._doors:
+            if isinstance(door, TlsDoor):
+                await door.close()
+            else:
+                door.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(self._finish(session, "") for session in list(self._sessions.values())))
+        for door in self._doors:
+            if not isinstance(door, TlsDoor):
+                await door.wait_closed()
+        await self._logins.stop()
 
     # --- the handshake -------------------------------------------------------------------------------------------
 
-    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """The HTTP answer for a station that may not come in; None lets it in, with its upstream leg dialled."""
-        identity = _identity(request)
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            return connection.respond(HTTPStatus.UPGRADE_REQUIRED, "OCPP-J speaks WebSocket.\n")
-        if not self._known(identity):
-            self._log.warning("unknown_station", identity=identity, address=str(connection.remote_address))
-            return connection.respond(HTTPStatus.NOT_FOUND, "No such station at this site.\n")
-        offer = _common_subprotocols(request)
-        if not offer:
-            return None  # completed without a subprotocol, then closed by `_serve` (LC-004)
-        async with self._doors.setdefault(identity, asyncio.Lock()):
-            if not await self._make_room(identity, request):
-                return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "This identity is connected already.\n")
-            return await self._dial(connection, request, offer)
+    def _knock(self, address: str, uncounted: int = 0) -> float:
+        """Seconds that a new connection of this address should wait; 0 to come in, infinity if there is no room.
 
-    async def _make_room(self, identity: str, request: Request) -> bool:
+        uncounted: 1 while it has no leg yet, which would count it.
+        """
+        if self._open + uncounted > self._settings.limits.max_connections:
+            self._log.warning("rate_limited", address=address, open_connections=self._open)
+            return math.inf
+        wait_s = self._rates.knock(address, self._clock.monotonic_s())
+        if wait_s > 0:
+            self._log.warning("rate_limited", address=address, wait_s=round(wait_s, 1))
+        return wait_s
+
+    def _plain_leg(self) -> StationLeg:
+        """Judged when the connection is there; at the other door before TLS costs anything."""
+        leg = self._leg()
+        leg.knock = self._knock
+        return leg
+
+    def _leg(self) -> StationLeg:
+        settings = self._settings
+        leg = StationLeg(settings.leg, settings.limits.handshake_timeout_s, self._large_messages, self._arrived)
+        self._open += 1
+        leg.gone.add_done_callback(self._gone)
+        return leg
+
+    def _gone(self, _: asyncio.Future[None]) -> None:
+        self._open -= 1
+
+    def _tls_door(self, context: ssl.SSLContext) -> TlsDoor:
+        def failed(failure: TlsFailure) -> None:
+            self._log.warning("station_tls_failed", **asdict(failure))
+
+        timeout_s = self._settings.limits.handshake_timeout_s
+        return TlsDoor(self._leg, context, failed, lambda address: self._knock(address, 1) <= 0, timeout_s)
+
+    def _arrived(self, leg: StationLeg) -> None:
+        task = asyncio.get_running_loop().create_task(self._admit(leg))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _admit(self, leg: StationLeg) -> None:
+        """Judges a request, dials the CSMS in its name, and answers it."""
+        request, identity = leg.request, _identity(leg.request)
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            leg.refuse(HTTPStatus.UPGRADE_REQUIRED, "OCPP-J speaks WebSocket.\n", [("Upgrade", "websocket")])
+            return
+        wait_s = self._rates.enter(leg.address, identity, self._clock.monotonic_s())
+        if wait_s > 0:
+            self._log.warning("rate_limited", station=identity, address=leg.address, wait_s=round(wait_s, 1))
+            leg.refuse_for(wait_s)
+            return
+        resident = self._resident(identity) if is_open_path(request.path, self._settings.path_prefixes) else None
+        if resident is None:
+            self._log.warning("unknown_station", identity=identity, address=leg.address)
+            leg.refuse(HTTPStatus.NOT_FOUND, "No such station at this site.\n")
+            return
+        if (against := objection(leg.visitor, resident)) is not None:
+            self._log.warning(against.event, station=resident.identity, address=leg.address, **against.fields)
+            leg.refuse(against.status, against.text, against.headers)
+            return
+        await self._shake_hands(leg, resident)
+
+    async def _shake_hands(self, leg: StationLeg, resident: Resident) -> None:
+        response, offer = leg.accept(), _common_versions(leg.request)
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            leg.answer(response)
+        elif not offer:  # completed without a subprotocol, then closed (LC-004)
+            leg.answer(response)
+            leg.close(1002, "no common OCPP version")
+        else:
+            async with self._gates.setdefault(resident.identity, asyncio.Lock()):
+                await self._let_in(leg, resident, response, offer)
+
+    async def _let_in(self, leg: StationLeg, resident: Resident, response: Response, offer: list[OcppVersion]) -> None:
+        """Connects with the CSMS, unless another connection of this identity must not give way."""
+        request, identity = leg.request, resident.identity
+        if not await self._make_room(identity, leg):
+            leg.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This identity is connected already.\n")
+            return
+        introduction = Introduction(_segment(request), request.headers)
+        csms = await connect(resident.csms, introduction, offer, self._large_messages)
+        if isinstance(csms, Refusal):
+            event = "csms_tls_failed" if csms.is_tls_failure else "csms_refused"
+            self._log.warning(event, station=identity, address=leg.address, status=csms.status, reason=csms.reason)
+            leg.refuse_as(csms)
+            return
+        if csms.subprotocol is not None:  # what the CSMS chose, also if that is nothing (LC-003)
+            response.headers["Sec-WebSocket-Protocol"] = csms.subprotocol
+        if not leg.answer(response):
+            csms.close(1001)  # no upstream leg outlives its station (LC-038)
+        elif csms.version is None:
+            await asyncio.gather(*(one.end(1002, "no common OCPP version") for one in (leg, csms)))
+        else:
+            authorization = request.headers.get_all("Authorization")
+            self._start(resident, authorization, leg, csms)
+            self._logins.accepted(identity, authorization)
+
+    async def _make_room(self, identity: str, leg: StationLeg) -> bool:
         """Closes the session that `identity` already has, if it must give way; see the module's text."""
         old = self._sessions.get(identity)
         if old is None:
             return True
-        if request.headers.get_all("Authorization") != old.credentials and await _is_alive(old.station):
-            self._log.warning("second_connection_refused", station=identity)
+        if not await self._is_itself(leg, old) and await old.station.is_alive(ALIVE_S):
+            self._log.warning("second_connection_refused", station=identity, address=leg.address)
             return False
         self._log.info("connection_replaced", station=identity)
-        await asyncio.gather(*(leg.close(1001, "replaced by a new connection") for leg in (old.station, old.csms)))
-        await old.over.wait()
+        await self._finish(old, "replaced by a new connection")
         return True
 
-    async def _dial(self, connection: ServerConnection, request: Request, offer: list[Subprotocol]) -> Response | None:
-        """The CSMS's refusal for the station (LC-002), or None when the upstream leg is open."""
-        identity = _identity(request)
-        csms = await dial(self._settings.csms, _segment(request), offer, request.headers)
-        if isinstance(csms, Refusal):
-            event = "csms_tls_failed" if csms.is_tls_failure else "csms_refused"
-            self._log.warning(event, station=identity, status=csms.status, reason=csms.reason)
-            return _copied_refusal(connection, csms)
-        credentials = request.headers.get_all("Authorization")
-        session = _Session(identity, credentials, connection, csms, _version(csms, offer))
-        self._sessions[identity] = session
-        task = asyncio.get_running_loop().create_task(self._see_out(session))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
-        return None
-
-    def _chosen_subprotocol(self, connection: ServerConnection, _: object) -> Subprotocol | None:
-        """What the CSMS chose, also if that is nothing (LC-003)."""
-        session = self._session_of(connection)
-        return session.csms.subprotocol if session else None
+    async def _is_itself(self, leg: StationLeg, old: _Session) -> bool:
+        """Whether the newcomer proves to be the station, as far as we can tell without its CSMS."""
+        if old.profile is SecurityProfile.CERTIFICATES:
+            return leg.visitor.certificate is not None  # of this station, or it would not have come so far
+        authorization = leg.request.headers.get_all("Authorization")
+        return authorization == old.authorization or await self._logins.is_known(old.identity, authorization)
 
     # --- a connected station -------------------------------------------------------------------------------------
 
-    async def _serve(self, connection: ServerConnection) -> None:
-        """Relays for a station whose handshake is complete."""
-        session = self._session_of(connection)
-        if session is None or session.version is None:
-            await connection.close(1002, "no common OCPP version")
-            return
-        identity = session.identity
-        proxy = self._make_proxy(identity, session.version, self._clock.now())
-        legs = {Peer.STATION: connection, Peer.CSMS: session.csms}
-        driver = StationDriver(identity, proxy, legs, self._clock, self._outlets)
+    def _start(self, resident: Resident, authorization: list[str], station: StationLeg, csms: CsmsLeg) -> None:
+        """Relays for a station whose handshake is complete, until both legs are gone."""
+        assert csms.version is not None  # noqa: S101 - the caller looked
+        identity, profile = resident.identity, profile_of(station.visitor, resident)
+        certificate = station.visitor.certificate if profile is SecurityProfile.CERTIFICATES else None
+        proxy = self._make_proxy(identity, csms.version, certificate)
+        if profile is SecurityProfile.NONE:
+            self._log.warning("unsecured_station", station=identity, address=station.address, let_in=True)
+        limits = self._settings.limits
+        rate = MessageRate(limits.messages_per_second_per_station, limits.message_burst)
+        legs = {Peer.STATION: station, Peer.CSMS: csms}
+        driver = StationDriver(proxy, legs, self._clock, self._outlets, rate)
+        session = _Session(identity, profile, authorization, station, csms, driver)
+        self._sessions[identity] = session
         self._drivers[identity] = driver
-        session.relayed = asyncio.Event()
-        try:
-            await driver.run()
-        finally:
-            del self._drivers[identity]
-            session.relayed.set()
+        for leg in (station, csms):
+            leg.gone.add_done_callback(lambda _: self._left(session))
+        driver.start()
 
-    async def _see_out(self, session: _Session) -> None:
-        """No upstream leg outlives its station, whatever became of the handshake (LC-038).
+    def _left(self, session: _Session) -> None:
+        """A leg is gone; after both, the identity is free again, and all is told that there was to tell."""
+        if session.station.gone.done() and session.csms.gone.done() and not session.over.is_set():
+            session.driver.stop()
+            del self._drivers[session.identity], self._sessions[session.identity]
+            session.over.set()
 
-        The identity is free again when its relay has told all it had to tell.
-        """
-        await session.station.wait_closed()
-        await session.csms.close(1001)
-        if session.relayed:
-            await session.relayed.wait()
-        del self._sessions[session.identity]
-        session.over.set()
-
-    def _session_of(self, connection: ServerConnection) -> _Session | None:
-        session = self._sessions.get(_identity(connection.request)) if connection.request else None
-        return session if session and session.station is connection else None
+    async def _finish(self, session: _Session, reason: str) -> None:
+        """Closes both legs and waits for their end."""
+        session.station.close(1001, reason)
+        session.csms.close(1001, reason)
+        await session.over.wait()
 
 
 def _segment(request: Request) -> str:
-    """The last segment of the path, raw, as the station encoded it (LC-001); nothing else of it counts (LC-005)."""
-    return request.path.partition("?")[0].rpartition("/")[2]
+    """The last segment of the path with the query, raw, as the station encoded it (LC-001); nothing else counts (LC-005)."""
+    path, mark, query = request.path.partition("?")
+    return path.rpartition("/")[2] + mark + query
 
 
 def _identity(request: Request) -> str:
-    return unquote(_segment(request))
+    return unquote(_segment(request).partition("?")[0])
 
 
-def _common_subprotocols(request: Request) -> list[Subprotocol]:
+def _common_versions(request: Request) -> list[OcppVersion]:
     """The station's versions that we speak, in the station's order; none if its header is unreadable."""
     try:
         offered = [
@@ -241,28 +352,4 @@ def _common_subprotocols(request: Request) -> list[Subprotocol]:
         ]
     except InvalidHeader:
         return []
-    return [one for one in offered if one in _VERSIONS]
-
-
-def _version(csms: CsmsConnection, offer: list[Subprotocol]) -> OcppVersion | None:
-    """The version to read messages in; a CSMS that names none can only have meant the only one offered."""
-    chosen = csms.subprotocol or (offer[0] if len(offer) == 1 else None)
-    return OcppVersion(chosen) if chosen else None
-
-
-def _copied_refusal(connection: ServerConnection, refusal: Refusal) -> Response:
-    response = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{refusal.reason}\n")
-    response.status_code = refusal.status
-    response.reason_phrase = next((one.phrase for one in HTTPStatus if one == refusal.status), "Refused by the CSMS")
-    for challenge in refusal.challenges:
-        response.headers["WWW-Authenticate"] = challenge
-    return response
-
-
-async def _is_alive(connection: ServerConnection) -> bool:
-    try:
-        async with asyncio.timeout(ALIVE_S):
-            await (await connection.ping())
-    except (TimeoutError, ConnectionClosed):
-        return False
-    return True
+    return [_VERSIONS[one] for one in offered if one in _VERSIONS]

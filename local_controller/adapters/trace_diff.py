@@ -65,11 +65,13 @@ class _Open:
     def add(self, key: _Key, record: Record) -> None:
         self._records[key].append(record)
 
-    def take(self, key: _Key) -> Record | None:
+    def take(self, key: _Key, text: str = "") -> Record | None:
+        """The record with this text, or else the oldest: ids come again, and a message whose connection ended stays."""
         found = self._records.get(key)
         if not found:
             return None
-        record = found.popleft()
+        record = next((record for record in found if record.text == text), found[0])
+        found.remove(record)
         if not found:
             del self._records[key]
         return record
@@ -87,7 +89,7 @@ class Pairing:
 
     @property
     def waiting(self) -> int:
-        """How many messages arrived and neither left nor were discarded: their connection or the trace ended."""
+        """How many messages arrived and neither left nor were discarded: the trace ended, or the gateway did."""
         return len(self._waiting)
 
     def events(self, records: Iterable[Record]) -> Iterator[Event]:
@@ -103,19 +105,19 @@ class Pairing:
                 self._waiting.add(key, record)
                 return Event(record, is_new, False, to)
             case Fate.PASSED:
-                original = self._waiting.take(key) if record.action else None
+                original = self._waiting.take(key, record.text) if record.action else None
                 return Event(record, original is None, True, to, original)
             case Fate.ALTERED:
                 self._waiting.take(key)
                 return Event(record, False, True, to, self._claimed.take(key))
-            case Fate.ABSORBED:
+            case Fate.DISCARDED | Fate.REFUSED if record.detail != CLAIMED:
+                original = self._waiting.take(key, record.text) if record.action else None
+                self._refused[record.identity, record.message_id] = record.sender
+                return Event(record, original is None, False, GATEWAY, original)
+            case Fate.ABSORBED | Fate.DISCARDED | Fate.REFUSED:
                 if record.detail == CLAIMED:
                     self._claimed.add(key, record)
                 return Event(record, True, False, GATEWAY)
-            case Fate.DISCARDED | Fate.REFUSED:
-                original = self._waiting.take(key) if record.action else None
-                self._refused[record.identity, record.message_id] = record.sender
-                return Event(record, original is None, False, GATEWAY, original)
             case Fate.INJECTED:
                 return self._injected(record)
 

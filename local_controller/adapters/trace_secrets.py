@@ -1,21 +1,22 @@
 """Which words of a message must no trace hold? Passwords (LC-132); everything else stays as it was, to the byte.
 
-Identifiers (IdToken) stay: without them a trace proves nothing. That is why a trace is for its owner's eyes only.
+Identifiers (IdToken) stay, until the CSMS has a customer's data erased (LC-146): without them a trace proves nothing.
+That is why a trace is for its owner's eyes only. Logs have other readers and hide them too (`log_masks.py`, which finds
+passwords by the rules of this file).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
+
+from local_controller.station.credentials import PASSWORD_KEYS
 
 MASK: Final = "***"
 
-_KEYS: Final = frozenset({"authorizationkey", "basicauthpassword"})
-"""The configuration key of 1.6 (security white paper) and the variable of 2.x that hold the station's password."""
-
-_MEMBERS: Final = frozenset({"basicauthpassword", "apnpassword", "simpin", "password", "authorizationkey"})
+_MEMBERS: Final = PASSWORD_KEYS | {"apnpassword", "simpin", "password"}
 """Members that are secret wherever they stand; SetNetworkProfile of 2.x has four of them."""
 
 _SUSPICIOUS: Final = ("password", "authorizationkey", "simpin", '"vpn"', "://", ":\\/\\/", "\\u")
@@ -31,41 +32,67 @@ _USER_INFO: Final = re.compile(r"(:(?:\\?/){2})[^/\\\s\"@]*:[^/\s\"]*(?=@)")
 
 def masked(text: str) -> str:
     """The text with each password replaced by `***`; a suspicious text that is no JSON is replaced as a whole."""
-    lower = text.lower()
-    if not any(word in lower for word in _SUSPICIOUS):
+    if not is_suspicious(text):
         return text
     try:
-        secrets = set(_secrets(json.loads(text, object_pairs_hook=_unambiguous)))
+        secrets = set(secrets_in(json.loads(text, object_pairs_hook=_unambiguous)))
     except (ValueError, RecursionError):
         return MASK
     if not all(isinstance(secret, str) for secret in secrets):
         return MASK
     if secrets:
         text = _STRING.sub(lambda match: f'"{MASK}"' if json.loads(match.group()) in secrets else match.group(), text)
+    return without_user_info(text)
+
+
+def is_suspicious(text: str) -> bool:
+    """Whether a text may hold a password."""
+    lower = text.lower()
+    return any(word in lower for word in _SUSPICIOUS)
+
+
+def without_user_info(text: str) -> str:
+    """The text without user and password in its addresses."""
     return _USER_INFO.sub(rf"\1{MASK}", text)
 
 
+def erased(text: str, words: Collection[str]) -> str:
+    """The text with each string that is one of these words, whatever its case, replaced by `***` (LC-146).
+
+    A text that is no JSON and has such a word in it is replaced as a whole.
+    """
+    wanted, lower = {word.lower() for word in words}, text.lower()
+    if "\\" not in text and not any(word in lower for word in wanted):
+        return text
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return MASK if any(word in lower for word in wanted) else text
+    return _STRING.sub(
+        lambda found: f'"{MASK}"' if json.loads(found.group()).lower() in wanted else found.group(), text
+    )
+
+
 def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The members in lower case. Raises ValueError when one is there twice: readers would differ about its value."""
-    found = {name.lower(): value for name, value in members}
-    if len(found) < len(members):
+    """The members. Raises ValueError when one is there twice: readers would differ about its value."""
+    if len({name.lower() for name, _ in members}) < len(members):
         raise ValueError("a member twice")
-    return found
+    return dict(members)
 
 
-def _secrets(value: Any) -> Iterator[str | bytes]:
-    """Every secret in a message; one that should be a string and is not is given as bytes."""
+def secrets_in(value: Any) -> Iterator[str | bytes]:
+    """Every secret in a message or a part of it; one that should be a string and is not is given as bytes."""
     if isinstance(value, str) and _NESTED.search(value):
         yield value
     elif isinstance(value, list):
         for child in value:
-            yield from _secrets(child)
+            yield from secrets_in(child)
     elif isinstance(value, dict):
-        for secret in _own_secrets(value):
+        for secret in _own_secrets({str(name).lower(): child for name, child in value.items()}):
             if secret is not None and secret != "":
                 yield secret if isinstance(secret, str) else json.dumps(secret).encode()
         for child in value.values():
-            yield from _secrets(child)
+            yield from secrets_in(child)
 
 
 def _own_secrets(members: dict[str, Any]) -> Iterator[Any]:
@@ -73,12 +100,16 @@ def _own_secrets(members: dict[str, Any]) -> Iterator[Any]:
     variable, vpn = members.get("variable"), members.get("vpn")
     if _is_key(members.get("key")):
         yield members.get("value")
-    if isinstance(variable, dict) and _is_key(variable.get("name")):
+    if isinstance(variable, dict) and _is_key(_member(variable, "name")):
         yield members.get("attributevalue")
     if isinstance(vpn, dict):
-        yield vpn.get("key")
+        yield _member(vpn, "key")
     yield from (members[name] for name in _MEMBERS & members.keys())
 
 
+def _member(members: dict[str, Any], wanted: str) -> Any:
+    return next((value for name, value in members.items() if str(name).lower() == wanted), None)
+
+
 def _is_key(name: Any) -> bool:
-    return isinstance(name, str) and name.lower() in _KEYS
+    return isinstance(name, str) and name.lower() in PASSWORD_KEYS

@@ -23,7 +23,7 @@ def site_file(  # noqa: PLR0913 - five ports are five ports
             "# The demonstration site: twelve simulated stations that want more than the fuses give.",
             "site: {name: Demonstration site}",
             f"csms: {{url: {csms_url}}}",
-            f"listen: {{host: {HOST}, port: {gateway_port}}}",
+            f"listen: {{host: {HOST}, port: {gateway_port}, allow_unsecured: true}}  # its stations have no passwords",
             f"web: {{host: {HOST}, port: {web_port}}}",
             "control: {margin_a: 2.0}",
             _grid_connection(grid),

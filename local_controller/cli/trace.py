@@ -121,7 +121,7 @@ def diff(file: _File, station: _Station = None) -> None:
 
     "passed": what left is what arrived. A message that is passed at once has one record, made of the text that is
     received and sent; one that waited for its slot has two, which are compared byte for byte ("compared").
-    "waiting": arrived, but neither left nor discarded when its connection or the trace ended.
+    "waiting": arrived, but neither left nor discarded when the trace ended.
     "made_room", "not_kept": messages of the whole file that are no longer, or never were, in the trace.
     Ends with 1 if a message that is said to have passed has another text than the one that arrived ("mismatched").
     """

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from local_controller.config.build import topology
 from local_controller.config.document import START, Document, Mistake, parsed
+from local_controller.config.files import file_findings
 from local_controller.config.mistakes import located, model_mistakes
 from local_controller.config.models import SiteConfig
 from local_controller.config.proof import violations
 from local_controller.config.references import findings
+from local_controller.config.upstreams import upstream_findings
 from local_controller.errors import SiteFileError, SiteFileProblem
 from local_controller.site.topology import GRID
 
@@ -45,7 +47,8 @@ def examined(text: str, devices: Collection[str]) -> tuple[SiteConfig | None, li
         return None, document.mistakes or [Mistake(START, _no_sections(document))]
     config, mistakes = model_mistakes(document)
     mistakes += document.mistakes
-    mistakes += [located(document, at, message) for at, message in findings(document.data, devices)]
+    found = (*findings(document.data, devices), *upstream_findings(document.data), *file_findings(document.data))
+    mistakes += [located(document, at, message) for at, message in found]
     if config is not None and not mistakes:
         mistakes = list(_unsafe(config, document))
     return (None if mistakes else config), mistakes

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from local_controller.config.document import Document, Mistake, Path
-from local_controller.config.models import MAX_RATING_A, PATTERNS, SiteConfig
+from local_controller.config.models import MAX_RATING_A, SiteConfig
 from local_controller.config.references import did_you_mean
+from local_controller.config.section import PATTERNS
 
 
 def model_mistakes(document: Document) -> tuple[SiteConfig | None, list[Mistake]]:
@@ -34,27 +35,36 @@ def located(document: Document, path: Path, message: str, *, of_key: bool = Fals
 
 def _is_told(detail: ErrorDetails, document: Document) -> bool:
     """A list whose items are all wrong counts as too short as well: that is no news."""
-    return not (detail["type"] == "too_short" and document.exists((*detail["loc"], 0)))
+    return not (detail["type"] == "too_short" and document.exists((*_as_written(detail["loc"], document), 0)))
 
 
 def _mistake(detail: ErrorDetails, document: Document) -> Mistake:
-    path, kind = detail["loc"], detail["type"]
+    where, kind = detail["loc"], detail["type"]
+    path = _as_written(where, document)
     context = detail.get("ctx", {})
     if kind == "wrong":
         parts = (int(part) if part.isdigit() else part for part in context["key"].split("."))
-        return located(document, (*path, *parts), context["message"])
+        return located(document, _as_written((*path, *parts), document), context["message"])
     if kind == "extra_forbidden":
         return located(document, path, _unknown_key(path), of_key=True)
-    if kind == "missing" and isinstance(path[-1], str):
+    if kind == "missing" and isinstance(where[-1], str):
         return located(document, path, f"is missing{_example(path)}")
-    while path and isinstance(path[-1], int) and not document.exists(path):
-        path = path[:-1]  # one number that stands for three phases
-    return located(document, path, _message(detail, _text(document, path), path))
+    is_key = where[-1:] == (_KEY,)
+    text = str(path[-1]) if is_key else document.texts.get(path)
+    return located(document, path, _message(detail, text, path), of_key=is_key)
 
 
-def _text(document: Document, path: Path) -> str | None:
-    """A scalar as it is written in the file; None for lists and sections."""
-    return document.texts.get(path)
+_KEY: Final = "[key]"
+"""The end of pydantic's path to a key that is wrong itself."""
+
+
+def _as_written(path: Path, document: Document) -> Path:
+    """The path without the positions of a list that the file has one value for: one CSMS, one number for all phases."""
+    written: Path = ()
+    for part in path:
+        if part != _KEY and (isinstance(part, str) or document.exists((*written, part))):
+            written = (*written, part)
+    return written
 
 
 def _message(detail: ErrorDetails, text: str | None, path: Path) -> str:

@@ -6,31 +6,19 @@ import difflib
 import zoneinfo
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 import jmespath
 from jmespath.exceptions import JMESPathError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from local_controller.config.legs import ListenSection, Upstreams
+from local_controller.config.section import Host, Id, Port, Section, Text, Topic, wrong
 from local_controller.site.limits import AppliesTo
 from local_controller.site.topology import GRID, FuseType
 
 MAX_RATING_A: Final = 6300.0
 """The largest standard rating of a low-voltage breaker; more is a mistake of the unit."""
-
-
-class Section(BaseModel):
-    """Base of all parts: nothing unknown, nothing converted silently, nothing changed afterwards."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-def wrong(key: str, message: str) -> PydanticCustomError:
-    """A mistake in one key of a section whose keys are sound one by one."""
-    return PydanticCustomError("wrong", "{message}", {"key": key, "message": message})
 
 
 def _spread(value: Any) -> Any:
@@ -51,20 +39,6 @@ LoadPerPhase = Annotated[
     BeforeValidator(_spread, json_schema_input_type=_Load | tuple[_Load, _Load, _Load]),
 ]
 
-_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-_HOST: Final = r"^[^\s/]+$"
-_TOPIC: Final = r"^[^#+\s]+$"
-PATTERNS: Final = {
-    _ID: "letters, digits and _ . - only",
-    _HOST: "a name or an address of a machine, without http:// and path",
-    _TOPIC: "one topic, without blanks and wildcards (+ #)",
-}
-"""What the patterns of this file ask for, in words."""
-
-Id = Annotated[str, Field(pattern=_ID, max_length=48)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Host = Annotated[str, Field(pattern=_HOST)]
-Text = Annotated[str, Field(min_length=1)]
 StationAmps = Annotated[float, Field(ge=0, le=500)]
 
 
@@ -78,23 +52,11 @@ def _known_zone(name: str) -> str:
     return name
 
 
-def _websocket_url(url: str) -> str:
-    parts = urlsplit(url)
-    rewritten = {"http": "ws", "https": "wss"}.get(parts.scheme)
-    remedy = f"write {rewritten}{url[len(parts.scheme) :]}" if rewritten else "write ws://host/path or wss://host/path"
-    if parts.scheme not in {"ws", "wss"}:
-        raise PydanticCustomError("url", "an OCPP address starts with ws:// or wss:// - {remedy}", {"remedy": remedy})
-    if not parts.hostname or parts.query or parts.fragment or parts.username is not None:
-        raise PydanticCustomError(
-            "url", "a host and a path, without user, query or fragment: stations bring their own credentials"
-        )
-    return url.rstrip("/")
-
-
 def _identity(value: str) -> str:
-    if set(value) & set("/:?#") or any(letter.isspace() for letter in value):
+    """1.6 allows any text, percent-encoded in the URL (1.6J §3.1.1); what is refused here is the rest of the URL."""
+    if set(value) & set("/?#") or not value.isprintable() or value != value.strip():
         raise PydanticCustomError(
-            "identity", "the identity of a station has no blanks and none of / : ? # (it is the end of its URL)"
+            "identity", "the identity of a station has no / ? # and no blanks around it (it is the end of its URL)"
         )
     return value
 
@@ -118,27 +80,6 @@ class SiteSection(Section):
     """Time zone of the page and of daily schedules, as in Europe/Berlin."""
 
 
-class CsmsSection(Section):
-    """The charging station management system that the stations belong to."""
-
-    url: Annotated[str, AfterValidator(_websocket_url)] = Field(examples=["wss://csms.example.com/ocpp"])
-    """Address without the station's identity, which is appended: what stations would dial without the gateway."""
-
-
-class ListenSection(Section):
-    """Where stations dial in, as ws://<host>:<port>/<identity>."""
-
-    host: Host = "127.0.0.1"
-    """Address of the network interface towards the stations. The default is this machine only."""
-    port: Port = 9310
-    """TCP port."""
-    public_url: Annotated[str, AfterValidator(_websocket_url)] | None = Field(
-        default=None, examples=["ws://192.168.1.10:9310"]
-    )
-    """Address under which the stations reach this gateway, without their identity: what guards write into a station.
-    With wss:// something in front of the gateway ends the encryption."""
-
-
 class GuardsSection(Section):
     """Messages of the CSMS that could take a station away from the gateway. Each one is logged, whatever its policy."""
 
@@ -148,9 +89,15 @@ class GuardsSection(Section):
     security_profile: Literal["pass", "refuse"] = "refuse"
     """The security profile. refuse: only those pass for which the gateway has a door, 0 and 1 with ws://, 2 with wss://."""
     credentials: Literal["pass", "refuse"] = "pass"
-    """Password and identity of a station. A new identity has to be in this file before the station comes back."""
+    """The password of a station."""
+    identity: Literal["pass", "refuse"] = "refuse"
+    """The identity of a station. A new one has to be in this file before the station comes back."""
     root_certificates: Literal["pass", "refuse"] = "refuse"
-    """The certificates by which a station knows its CSMS, and so the gateway: installing and deleting them."""
+    """The certificates by which a station knows its CSMS, and so the gateway: installing and deleting them. refuse: only
+    what may cost the gateway's own certificate its trust."""
+    sample_interval_s: int | None = Field(default=None, ge=5, le=900)
+    """Stations send meter values of a transaction at least this often, in seconds, whatever their CSMS sets; it reads
+    back what it set, but gets the additional values. Left out: as the CSMS sets it."""
 
 
 class WebSection(Section):
@@ -170,6 +117,22 @@ class TraceSection(Section):
     only its owner may read it (mode 0600)."""
     max_size_mb: float = Field(default=100.0, ge=10, le=100_000)
     """Size of the file in megabytes. When it is full the oldest messages make room."""
+
+
+class SecurityLogSection(Section):
+    """A file of its own for log entries that concern security, as JSON lines. Else they are in the common log only."""
+
+    file: Text = Field(examples=["security.log"])
+    """The file; its folder must exist. Only its owner may read it (mode 0600). No passwords and no tokens of drivers."""
+    max_size_mb: float = Field(default=10.0, ge=1, le=1000)
+    """Size in megabytes. A full file is renamed to end in .1, in place of the one before it."""
+
+
+class CredentialsSection(Section):
+    """Where hashes of the stations' passwords outlive a restart, to verify stations while the CSMS cannot be asked."""
+
+    file: Text = Field(examples=["credentials.json"])
+    """The file; its folder must exist. Salted hashes only; only its owner may read it (mode 0600)."""
 
 
 class ControlSection(Section):
@@ -292,6 +255,10 @@ class StationSection(Section):
     """Below this a car does not charge (6 A for AC, IEC 61851-1)."""
     unit: RateUnit = RateUnit.AUTO
     """Unit in which the station takes limits, if it is known to take only one."""
+    serial: Annotated[str, Field(min_length=1, max_length=25)] | None = None
+    """Serial number, as in the name (CN) of the station's certificate and in its BootNotification: security profile 3."""
+    allow_unsecured: bool | None = None
+    """As `listen.allow_unsecured`, for this station."""
 
     @model_validator(mode="after")
     def _amps_in_order(self) -> StationSection:
@@ -374,7 +341,7 @@ class LimitSection(Section):
     """How the limit arrives."""
     broker: Id = Field(examples=["site"])
     """Id of the broker."""
-    topic: Annotated[str, Field(pattern=_TOPIC)] = Field(examples=["ems/limit"])
+    topic: Topic = Field(examples=["ems/limit"])
     """Topic of the messages, without wildcards."""
     applies_to: AppliesTo = AppliesTo.TOTAL
     """total: everything that flows through the node; charging: the stations only."""
@@ -417,11 +384,13 @@ class SiteConfig(Section):
     """A site file. Start with `site`, `csms`, `grid_connection` and `stations`; the rest has defaults."""
 
     site: SiteSection
-    csms: CsmsSection
+    csms: Upstreams
     listen: ListenSection = ListenSection()
     web: WebSection | None = None
     trace: TraceSection | None = None
     guards: GuardsSection = GuardsSection()
+    security_log: SecurityLogSection | None = None
+    credentials: CredentialsSection | None = None
     control: ControlSection = ControlSection()
     grid_connection: GridSection
     circuits: tuple[CircuitSection, ...] = ()
@@ -436,3 +405,26 @@ class SiteConfig(Section):
             remedy = "say in listen.public_url how stations reach the gateway, e.g. ws://192.168.1.10:9310"
             raise wrong("guards.network", f"rewrite needs an address to write: {remedy}")
         return self
+
+    @model_validator(mode="after")
+    def _room_for_all(self) -> SiteConfig:
+        room, needed = self.listen.limits.max_connections, len(self.stations)
+        if room < needed:
+            raise wrong("listen.limits.max_connections", f"{room} is less than the {needed} stations of this file")
+        return self
+
+    @model_validator(mode="after")
+    def _certificates_name_a_station(self) -> SiteConfig:
+        """LC-011: without a serial number one station's certificate would open the door to any identity."""
+        if self.listen.tls is not None and self.listen.tls.require_certificate:
+            for index, station in enumerate(self.stations):
+                if station.serial is None:
+                    reason = "listen.tls.require_certificate compares it with the station's certificate"
+                    raise wrong(f"stations.{index}.serial", f"is missing: {reason}")
+        return self
+
+    @property
+    def unsecured(self) -> tuple[str, ...]:
+        """The stations that may come in without password and certificate (LC-008)."""
+        common = self.listen.allow_unsecured
+        return tuple(s.id for s in self.stations if (common if s.allow_unsecured is None else s.allow_unsecured))

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
+from local_controller.config.assignment import Assignment, is_pattern
 from local_controller.config.models import SiteConfig
 from local_controller.site.limits import AppliesTo
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, plus
 from local_controller.site.topology import Evse, Node, Topology
+from local_controller.station.words import OcppVersion
 
 
 def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
     """One sentence each: what cannot happen at the same time, what counts for nothing."""
     crowded = (note for node in topology.nodes for note in _crowding(topology, node))
-    return (*crowded, *_below_fallback(config, topology), *_unmeasured(config), *_unused(config))
+    electrical = (*crowded, *_below_fallback(config, topology), *_unmeasured(config), *_unused(config))
+    return (*electrical, *_unsecured(config), *_without_stations(config), *_without_versions(config), *_serials(config))
 
 
 def _crowding(topology: Topology, node: Node) -> Iterator[str]:
@@ -63,3 +66,38 @@ def _unused(config: SiteConfig) -> Iterator[str]:
     yield from (f"meter {meter.id} measures no circuit" for meter in config.meters if meter.id not in metered)
     asked = {limit.broker for limit in config.limits}
     yield from (f"broker {broker.id} sends no limit" for broker in config.brokers if broker.id not in asked)
+
+
+def _unsecured(config: SiteConfig) -> Iterator[str]:
+    """LC-008: whoever allows it is told what it means."""
+    if config.unsecured:
+        names = "all stations" if len(config.unsecured) == len(config.stations) else ", ".join(config.unsecured)
+        yield f"without password and certificate anybody in their network can pass for {names} (allow_unsecured)"
+
+
+def _without_stations(config: SiteConfig) -> Iterator[str]:
+    """Patterns without a match, and CSMSs whose stations are all named before."""
+    assignment = Assignment(csms.stations for csms in config.csms)
+    busy = {assignment.of(station.id) for station in config.stations}
+    for position, csms in enumerate(config.csms):
+        for name in filter(is_pattern, csms.stations or ()):
+            alone = Assignment([[name]])
+            if all(alone.of(station.id) is None for station in config.stations):
+                yield f"CSMS {csms.label}: {name} fits no station of this file"
+        if position not in busy:
+            yield f"CSMS {csms.label} has no station: others have them all"
+
+
+def _without_versions(config: SiteConfig) -> Iterator[str]:
+    for csms in config.csms:
+        missing = [version.value for version in OcppVersion if version not in csms.addresses]
+        if missing:
+            yield f"CSMS {csms.label} has no address for {', '.join(missing)}: stations that speak nothing else have no version in common with it"
+
+
+def _serials(config: SiteConfig) -> Iterator[str]:
+    """Serial numbers that no certificate is compared with."""
+    tls = config.listen.tls
+    with_serial = [station.id for station in config.stations if station.serial is not None]
+    if with_serial and (tls is None or tls.station_authorities is None):
+        yield f"serial of {', '.join(with_serial)} counts for nothing: listen.tls has no station_authorities"

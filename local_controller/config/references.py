@@ -28,14 +28,14 @@ def findings(data: Mapping[str, Any], devices: Collection[str]) -> Iterator[Find
     for section in _LISTS:
         yield from _duplicates(section, data)
     for section, key, target in _REFERENCES:
-        for path, name in _names(data, section, key):
+        for path, name in named(data, section, key):
             yield from _dangling(path, name, target, data)
     grid_meter = _grid_meter(data)
     for path, name in grid_meter:
         yield from _dangling(path, name, "meters", data)
     yield from _circles(data)
-    yield from _shared([*grid_meter, *_names(data, "circuits", "meter")])
-    for path, name in _names(data, "meters", "device"):
+    yield from _shared([*grid_meter, *named(data, "circuits", "meter")])
+    for path, name in named(data, "meters", "device"):
         if name not in devices:
             yield path, f'no known kind of meter: "{name}"{did_you_mean(name, devices)}'
 
@@ -48,7 +48,7 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     return f" - known here: {', '.join(sorted(set(known)))}" if known else " - none is known"
 
 
-def _names(data: Mapping[str, Any], section: str, key: str) -> list[tuple[Path, str]]:
+def named(data: Mapping[str, Any], section: str, key: str) -> list[tuple[Path, str]]:
     """The texts under `key` in a list of sections, with their paths; whatever has another shape is passed over."""
     items = data.get(section)
     rows = enumerate(items) if isinstance(items, list) else ()
@@ -69,22 +69,23 @@ def _grid_meter(data: Mapping[str, Any]) -> list[tuple[Path, str]]:
 
 def _duplicates(section: str, data: Mapping[str, Any]) -> Iterator[Finding]:
     seen: set[str] = set()
-    for path, name in _names(data, section, "id"):
-        if name in seen:
+    for path, name in named(data, section, "id"):
+        compared = name.casefold() if section == "stations" else name  # identifierString knows no case
+        if compared in seen:
             yield path, f"{name} is the id of another one of the {section}: ids are unique"
-        seen.add(name)
+        seen.add(compared)
 
 
 def _dangling(path: Path, name: str, target: str, data: Mapping[str, Any]) -> Iterator[Finding]:
-    known = [known for _, known in _names(data, target, "id")] + ([GRID] if target == "circuits" else [])
+    known = [known for _, known in named(data, target, "id")] + ([GRID] if target == "circuits" else [])
     if name not in known:
         yield path, f'no {target.removesuffix("s")} has the id "{name}"{did_you_mean(name, known)}'
 
 
 def _circles(data: Mapping[str, Any]) -> Iterator[Finding]:
     """Circuits that feed each other, told once per circle at its first member in the file."""
-    positions = {name: path[1] for path, name in _names(data, "circuits", "id")}
-    parents = {path[1]: name for path, name in _names(data, "circuits", "parent")}
+    positions = {name: path[1] for path, name in named(data, "circuits", "id")}
+    parents = {path[1]: name for path, name in named(data, "circuits", "parent")}
     feeder = {name: parents.get(position, GRID) for name, position in positions.items()}
     told: set[str] = set()
     for name in feeder:

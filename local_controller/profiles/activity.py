@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -131,16 +131,20 @@ def _rounds(length: timedelta, first: timedelta, last: timedelta) -> list[timede
     return [k * length for k in range(first // length, last // length + 1)]
 
 
-def _allowances(profile: ChargingProfile, context: Context) -> Iterator[tuple[datetime, timedelta]]:
+def _allowances(profile: ChargingProfile, context: Context) -> Sequence[tuple[datetime, timedelta]]:
     """Pairs of an instant and how long after it, inclusive, the profile stays valid."""
+    if context.offline_since is None and profile.kind is not Kind.DYNAMIC:
+        return ()
+    pairs = []
     if context.offline_since is not None and profile.max_offline_duration_s is not None:
-        yield context.offline_since, _seconds(profile.max_offline_duration_s)
+        pairs.append((context.offline_since, _seconds(profile.max_offline_duration_s)))
     if profile.kind is Kind.DYNAMIC and profile.dyn_update_time is not None:
-        yield from (
+        pairs += [
             (profile.dyn_update_time, _seconds(schedule.duration_s))
             for schedule in profile.schedules
             if schedule.duration_s is not None
-        )
+        ]
+    return pairs
 
 
 def _delayed(schedule: ChargingSchedule, context: Context) -> list[tuple[int, SchedulePeriod]]:

@@ -27,6 +27,8 @@ def composite(installed: InstalledProfiles, context: Context, start: datetime, h
     For id 0 use `composite_station`. Where no profile contributes there is no constraint (K06.FR.02): applying the
     hardware maximum is the caller's business.
     """
+    if not installed.entries:
+        return Schedule.unlimited()
     return _schedule(_pieces(_Evse.of(installed, context, RateUnit.A, start), start, horizon_s))
 
 
@@ -97,6 +99,9 @@ class _Merged(Protocol):
         """Where in (start, end) that may change."""
 
 
+_IN_TURN = frozenset({Purpose.TX_PROFILE, Purpose.TX_DEFAULT_PROFILE})
+
+
 class _Evse(NamedTuple):
     """The profiles that bear on one EVSE, by purpose."""
 
@@ -106,11 +111,15 @@ class _Evse(NamedTuple):
     @classmethod
     def of(cls, installed: InstalledProfiles, context: Context, unit: RateUnit, asked_at: datetime) -> _Evse:
         mine = [entry for entry in installed if entry.evse in {0, context.evse} and _of_transaction(entry, context)]
-        by_purpose = {p: [entry for entry in mine if entry.profile.purpose is p] for p in Purpose}
+        by_purpose: dict[Purpose, list[Installed]] = {}
+        for entry in mine:
+            by_purpose.setdefault(entry.profile.purpose, []).append(entry)
         return cls({p: Leader.of(entries, context, unit, asked_at) for p, entries in by_purpose.items()}, context)
 
     def at(self, t: datetime) -> Bound:
         """The transaction's limit, the station's and external ones by their minimum, plus local generation."""
+        if self.leaders.keys() <= _IN_TURN:
+            return self._transaction_at(t)
         limits = self.own_share_at(t).and_(self.lead(Purpose.CHARGING_STATION_MAX_PROFILE, t))
         return limits.plus(self.lead(Purpose.LOCAL_GENERATION, t))
 
@@ -120,13 +129,13 @@ class _Evse(NamedTuple):
 
     def lead(self, purpose: Purpose, t: datetime) -> Bound:
         """What the leading profile of this purpose says."""
-        return self.leaders[purpose].at(t) or FREE
+        return FREE if purpose not in self.leaders else self.leaders[purpose].at(t) or FREE
 
     def _transaction_at(self, t: datetime) -> Bound:
         """PriorityCharging if activated (K21.FR.04), else TxProfile, else TxDefaultProfile (K02.FR.08)."""
         priority = (Purpose.PRIORITY_CHARGING,) if self.context.priority_charging else ()
         for purpose in (*priority, Purpose.TX_PROFILE, Purpose.TX_DEFAULT_PROFILE):
-            bound = self.leaders[purpose].at(t)
+            bound = self.leaders[purpose].at(t) if purpose in self.leaders else None
             if bound is not None:
                 return bound
         return FREE
@@ -208,7 +217,8 @@ def _without_overflow(bound: Bound) -> Bound:
 
 
 def _schedule(pieces: list[_Piece]) -> Schedule:
-    return Schedule.of((start, end, bound.limit) for start, end, bound in pieces)
+    end = ((pieces[-1][1], None),) if pieces else ()
+    return Schedule((*((start, bound.limit) for start, _, bound in pieces), *end))
 
 
 def _answer(pieces: list[_Piece], context: Context, unit: RateUnit) -> CompositeSchedule:

@@ -23,6 +23,10 @@ class Bound(NamedTuple):
 
     def and_(self, other: Bound) -> Bound:
         """Both hold: the lowest limit (SC.01) on the lowest number of phases (K01.FR.140)."""
+        if other is FREE:
+            return self
+        if self is FREE:
+            return other
         phases = min((n for n in (self.phases, other.phases) if n is not None), default=None)
         return Bound(lower(self.limit, other.limit), phases)
 
@@ -54,6 +58,11 @@ class Leader(NamedTuple):
         One with a gap here leaves the lead to the next (2.1 K 3.6; 1.6 errata 3.43).
         """
         for profile, timelines in self.candidates:
+            if len(timelines) == 1:
+                period = timelines[0].at(t)
+                if period is not None and is_valid(profile, self.context, t):
+                    return _bound(timelines[0].schedule, period, self)
+                continue
             active = [(line.schedule, period) for line in timelines if (period := line.at(t)) is not None]
             if active and is_valid(profile, self.context, t):
                 return reduce(Bound.and_, (_bound(schedule, period, self) for schedule, period in active))
@@ -79,6 +88,8 @@ def _bound(schedule: ChargingSchedule, period: SchedulePeriod, leader: Leader) -
     phases = period.number_phases if period.number_phases in {1, 2, 3} else context.default_phases  # some say -1
 
     def wanted(limit: float, phases: int) -> float:
+        if schedule.rate_unit is leader.unit:
+            return limit
         return converted(limit, schedule.rate_unit, leader.unit, phases=phases, voltage_v=context.nominal_voltage_v)
 
     each_phase = _limits_of_phases(period)
@@ -102,6 +113,8 @@ def _limits_of_phases(period: SchedulePeriod) -> list[float]:
     """
     if period.operation_mode is OperationMode.IDLE:
         return [0.0]
+    if period.is_plain:
+        return [] if period.limit is None else [period.limit]
     pairs = [
         (period.limit, period.setpoint),
         (period.limit_l2, period.setpoint_l2),

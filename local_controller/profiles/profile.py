@@ -79,6 +79,8 @@ class SchedulePeriod:
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        if self.is_plain and 0 <= self.start_s < 2**31 and (self.limit is None or math.isfinite(self.limit)):
+            return  # the usual one, of which there may be a thousand
         _check_int32(startPeriod=self.start_s)
         _check_finite(
             limit=self.limit,
@@ -87,6 +89,18 @@ class SchedulePeriod:
             setpoint=self.setpoint,
             setpoint_L2=self.setpoint_l2,
             setpoint_L3=self.setpoint_l3,
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether at most one limit, for all phases alike, is all that it says about rates."""
+        return (
+            self.operation_mode is OperationMode.CHARGING_ONLY
+            and self.setpoint is None
+            and self.limit_l2 is None
+            and self.limit_l3 is None
+            and self.setpoint_l2 is None
+            and self.setpoint_l3 is None
         )
 
 

@@ -68,18 +68,31 @@ class Schedule:
         index = bisect_right(self.steps, t, key=_instant)
         return self.steps[index - 1][1] if index else None
 
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether there is no constraint, ever."""
+        return not self.steps
+
     def minimum(self, other: Schedule) -> Schedule:
         """The lower of both limits at every instant."""
+        if not self.steps or not other.steps:
+            return self if self.steps else other
         instants = sorted({t for t, _ in self.steps + other.steps})
         return Schedule(tuple((t, lower(self.at(t), other.at(t))) for t in instants))
 
     def lowest(self, start: datetime, end: datetime) -> float | None:
         """The lowest limit in [start, end); None if there is no constraint throughout (or the stretch is empty)."""
-        return min((s.limit_a for s in self.segments(start, end) if s.limit_a is not None), default=None)
+        if not self.steps or end <= start:
+            return None
+        first, last = bisect_right(self.steps, start, key=_instant), bisect_left(self.steps, end, key=_instant)
+        return min((a for _, a in self.steps[max(first - 1, 0) : last] if a is not None), default=None)
 
     def clipped(self, start: datetime, end: datetime) -> Schedule:
         """The same limit within [start, end), no constraint outside."""
-        return Schedule.of(self.segments(start, end))
+        if not self.steps or end <= start:
+            return Schedule()
+        inner = self.steps[bisect_right(self.steps, start, key=_instant) : bisect_left(self.steps, end, key=_instant)]
+        return Schedule(((start, self.at(start)), *inner, (end, None)))
 
     def segments(self, start: datetime, end: datetime) -> list[Segment]:
         """[start, end) cut at every step: gapless, ascending, neighbours differ; empty if `end` is not after `start`."""

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from local_controller.rpc.frame import Frame
+from local_controller.rpc.recent import Recent
 
 Origin = TypeVar("Origin")
 
@@ -64,7 +65,7 @@ class RpcConnection(Generic[Origin]):
         self.due_s = math.inf
         """When `expire` has something to do, in monotonic seconds."""
         self.waiting: dict[int, deque[Call[Origin]]] = {}  # for the slot, by urgency; no empty queues
-        self._late: list[Call[Origin]] = []  # an empty list takes a tenth of the memory of a deque
+        self._late: Recent[Call[Origin]] = Recent(LATE_LIMIT)
         self._held_up_s = 0.0
 
     # --- sending -------------------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ class RpcConnection(Generic[Origin]):
         if self.in_flight is not None and self.in_flight.since_s + self.in_flight.timeout_s <= now_s:
             timed_out = self.in_flight
             self._free_slot(timed_out, now_s)
-            self._late = [*self._late[1 - LATE_LIMIT :], timed_out]
+            self._late.append(timed_out)
             if timed_out.patience_s is None:
                 self._held_up_s = self.own_budget_s
         return Expired(timed_out, self._remove(lambda call: _too_old_at_s(call) <= now_s))

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from local_controller.errors import FrameError, PayloadError
+from local_controller.rpc.rewriting import rewritten
 
 
 class MessageType(IntEnum):
@@ -216,8 +217,12 @@ def error(message_id: str, code: str, description: str, details: dict[str, Any] 
 
 
 def altered(frame: Frame, payload: dict[str, Any]) -> Frame:
-    """The same CALL or SEND with another payload."""
-    return _built(frame.message_type, frame.message_id, frame.action, payload)
+    """The same CALL, SEND or CALLRESULT with another payload; what is the same in it keeps its spelling (LC-126)."""
+    try:
+        text = rewritten(frame.text, 2 if frame.action is None else 3, frame.payload, payload)
+    except (ValueError, RecursionError):
+        return _built(frame.message_type, frame.message_id, frame.action, payload)
+    return Frame(text, frame.message_type, frame.message_id, frame.action, _NULL, payload)
 
 
 def _built(message_type: int, message_id: str, action: str | None, payload: dict[str, Any]) -> Frame:

@@ -7,29 +7,30 @@ input that reported it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity, MeterState, NodeState, capacity
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, SiteEffect, Solve
-from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide
-from local_controller.site.evse import EvseState
+from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
+from local_controller.site.evse import EvseState, Standing
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
+from local_controller.site.hold import Hold
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
-from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, total
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, plus, total
 from local_controller.site.plan import Plan, PlanPace
-from local_controller.site.planning import PRESENT, Wish, horizon_at, make_problem
+from local_controller.site.planning import Question, asking, horizon_at
 from local_controller.site.readings import MeterReading
-from local_controller.site.reasons import Decision, decision, set_aside
+from local_controller.site.reasons import Decision, Granted, Reaction, explained
+from local_controller.site.sharing import Sharer, Sharing
 from local_controller.site.topology import Topology
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged, StationFact
 from local_controller.station.words import EvseId, LimitKind, LimitOutcome
 from optimizer.problem import Allocation
-from optimizer.share import share
 
 TICK_S: Final = 1.0
 """Ages, expiries and renewals are looked at this often when nothing else happens."""
@@ -48,18 +49,30 @@ class ControlSettings:
     calm_s: float = 60.0
 
 
+class _Place(NamedTuple):
+    """An EVSE, its name in the optimizer's words, and the nodes that carry it (its own circuit first)."""
+
+    state: EvseState
+    key: str
+    path: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Moment:
     """The site at one instant, per node: capacity, what those that do not follow may draw, what all leave at worst.
 
-    followers, set_aside: EVSEs with a session that can be controlled just now, and those that are lost or defiant.
+    followers, set_aside: sessions that can be controlled just now, and those that are lost or defiant.
     """
 
     capacities: Sequence[Capacity]
     reserved: Mapping[str, PerPhase]
     left: Mapping[str, PerPhase]
-    followers: Sequence[EvseState]
-    set_aside: Sequence[EvseState]
+    followers: Sequence[tuple[_Place, Standing]]
+    set_aside: Sequence[_Place]
+
+    def for_followers_a(self) -> dict[str, PerPhase]:
+        """What each node has for those that follow."""
+        return {c.node: minus(c.available_a, self.reserved[c.node]) for c in self.capacities}
 
 
 class SiteController:
@@ -78,19 +91,26 @@ class SiteController:
         self.nodes = {n.id: NodeState(n, self.meters[n.meter] if n.meter else None) for n in topology.nodes}
         self.evses = {evse.id: EvseState(evse) for evse in topology.evses}
         self.plan = Plan(settings.plan)
-        self.decisions: dict[EvseId, Decision] = {}
         self.deadline: float | None = None
         self._started_at: Instant | None = None
         self._with_strangers: set[str] = set()
-        self._paths = {evse.id: topology.path(evse.id) for evse in topology.evses}
-        self._below = {n.id: [self.evses[e.id] for e in topology.evses_below(n.id)] for n in topology.nodes}
+        self._samples: dict[EvseState, tuple[words.MeterSample, Instant]] = {}
+        self._places = [_Place(state, str(id_), topology.path(id_)) for id_, state in self.evses.items()]
+        self._at_node = {
+            node.id: [number for number, place in enumerate(self._places) if place.path[0] == node.id]
+            for node in topology.nodes
+        }
+        self._below = {n.id: [p.state for p in self._places if n.id in p.path] for n in topology.nodes}
+        self._of_station = {s.id: {e.id.evse: self.evses[e.id] for e in s.evses} for s in topology.stations}
+        self._sharing = Sharing(tuple(self.nodes))
+        self._reaction: Reaction | None = None
 
     # --- inputs --------------------------------------------------------------------------------------------------
 
     def meter_read(self, reading: MeterReading, now: Instant) -> list[SiteEffect]:
         """A plausible reading; its age starts at `reading.asked_at`."""
         meter = self.meters[reading.meter]
-        notices = _answers_again(meter)
+        notices = [*_answers_again(meter), *self._take_samples()]
         meter.watch.seen(reading.asked_at)
         meter.reading, meter.failure = reading, ""
         for state in self.nodes.values():
@@ -128,19 +148,18 @@ class SiteController:
         return [*([notice] if is_news else []), *self._react(now)]
 
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
-        """A fact about one of the stations, in our words whatever its version.
+        """A fact about one of the stations, in our words whatever its version. The site reacts at `deadline`: now.
 
-        What a sample proves is used at the next reading or tick: hundreds of stations measure more often than that.
+        A sample alone is no reason to react: what it proves is used with the next fact, reading or tick. Hundreds of
+        stations measure more often than that.
         """
-        effects = self._station_fact(station, fact, now)
-        return effects if isinstance(fact, words.Measured) else [*effects, *self._react(now)]
-
-    def stations_changed(
-        self, facts: Iterable[tuple[str, StationFact | CsmsLimitChanged, Instant]], now: Instant
-    ) -> list[SiteEffect]:
-        """As `station_changed` for several facts, each with the moment it was told, in their order; one reaction to all."""
-        told = [effect for station, fact, at in facts for effect in self._station_fact(station, fact, at)]
-        return [*told, *self._react(now)]
+        evses = self._of_station.get(station, {})
+        if isinstance(fact, words.Measured):
+            state = evses.get(fact.evse)
+            return self._stranger(station, fact.evse) if state is None else self._sampled(state, fact.sample, now)
+        if self.deadline is None or self.deadline > now.monotonic_s:
+            self.deadline = now.monotonic_s
+        return self._station_fact(station, evses, fact, now)
 
     def planned(self, number: int, allocation: Allocation, now: Instant) -> list[SiteEffect]:
         """The answer to `Solve(number, ...)`; an outdated one is dropped."""
@@ -150,63 +169,95 @@ class SiteController:
         """Time passed: ages grow, working limits end, renewals are due."""
         return self._react(now)
 
+    def wants(self, order: ApplyLimit) -> bool:
+        """Whether an order that waited to be carried out still is what its session was ordered last.
+
+        That what was sent before it has failed meanwhile does not matter: then it is the next attempt.
+        """
+        session = self.evses[order.evse].session
+        return session is not None and session.asked_a == order.limit_a
+
     # --- facts of stations ---------------------------------------------------------------------------------------
 
-    def _station_fact(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
+    def _station_fact(
+        self, station: str, evses: Mapping[int, EvseState], fact: StationFact | CsmsLimitChanged, now: Instant
+    ) -> list[SiteEffect]:
         match fact:
             case words.Connected() | words.Booted(status=words.RegistrationStatus.ACCEPTED):
-                return self._assert_fallbacks(station, isinstance(fact, words.Booted), now)
+                return self._assert_fallbacks(evses.values(), isinstance(fact, words.Booted), now)
             case words.Disconnected():
-                for state in self._of(station):
-                    state.connected = False
+                for state in evses.values():
+                    state.lost()
                 return [Notice("warning", "station_lost", f"{station}: {fact.reason}", {"station": station})]
             case words.UnitLearnt():
-                for state in self._of(station):
-                    state.watts_only = fact.unit == "W"
+                for state in evses.values():
+                    state.takes(fact.unit)
             case words.Booted():
                 pass
-            case _ if fact.evse == 0:
-                pass
-            case _ if EvseId(station, fact.evse) not in self.evses:
-                return self._stranger(station, fact.evse)
+            case _ if fact.evse in evses:
+                return self._evse_fact(evses[fact.evse], fact, now)
             case _:
-                return self._evse_fact(self.evses[EvseId(station, fact.evse)], fact, now)
+                return self._stranger(station, fact.evse)
         return []
 
     def _stranger(self, station: str, evse: int) -> list[SiteEffect]:
-        """An EVSE that is wired, but not in the site file; said once per station."""
-        if station in self._with_strangers:
+        """An EVSE that is wired, but not in the site file; said once per station. 0 is the station itself."""
+        if evse == 0 or station in self._with_strangers:
             return []
         self._with_strangers.add(station)
         text = f"{station} has an EVSE {evse} that the site file does not know: it is not controlled; add it"
         return [Notice("error", "unknown_evse", text, {"station": station, "evse": evse})]
 
-    def _assert_fallbacks(self, station: str, booted: bool, now: Instant) -> list[SiteEffect]:
+    @staticmethod
+    def _assert_fallbacks(evses: Iterable[EvseState], booted: bool, now: Instant) -> list[SiteEffect]:
         """Both a new connection and a reboot may have lost the station's profiles (LC-041, LC-042)."""
-        for state in self._of(station):
+        for state in evses:
             state.connected_now(now, booted=booted)
-        return [ApplyFallback(state.evse.id, state.evse.fallback_a) for state in self._of(station)]
+        return [ApplyFallback(state.evse.id, state.evse.fallback_a) for state in evses]
 
     def _evse_fact(self, state: EvseState, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
+        told = self._take_sample(state)
         match fact:
             case words.LimitAnswered(kind=LimitKind.FALLBACK):
-                return _fallback_answered(state, fact, now)
+                told += _fallback_answered(state, fact, now)
             case words.LimitAnswered():
-                return _limit_answered(state, fact, self._valid_until(state, now), now)
-            case words.Measured():
-                return self._measured(state, fact.sample, now)
+                told += _limit_answered(state, fact, self._valid_until(state, now), now)
             case words.TransactionStarted():
                 state.started(fact.transaction_id, now)
                 self.plan.forget(str(state.evse.id))
             case words.TransactionEnded():
                 state.ended(fact.transaction_id)
                 self.plan.forget(str(state.evse.id))
-                self.decisions.pop(state.evse.id, None)
             case _ if _changes_the_question(state, fact, now):
                 self.plan.want()
             case _:
                 pass
-        return []
+        if not (isinstance(fact, words.LimitAnswered) and fact.outcome is LimitOutcome.SENT):
+            state.stand(now)  # derived now rather than for hundreds at once in the reaction; an answer follows SENT
+        return told
+
+    def _sampled(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
+        """One that shows what the last one showed waits for the next fact, reading or tick; the newest stands for all."""
+        if state.session is None:
+            return []
+        if state.session.shown_a == sample.current_a:
+            self._samples[state] = sample, now
+            return []
+        told = [*self._take_sample(state), *self._measured(state, sample, now)]
+        state.stand(now)
+        return told
+
+    def _take_sample(self, state: EvseState) -> list[SiteEffect]:
+        waiting = self._samples.pop(state, None)
+        return [] if waiting is None else self._measured(state, *waiting)
+
+    def _take_samples(self) -> list[SiteEffect]:
+        """Everything that was measured counts from now on, each from the moment it was told."""
+        told: list[SiteEffect] = []
+        while self._samples:
+            state, (sample, at) = self._samples.popitem()
+            told += self._measured(state, sample, at)
+        return told
 
     def _measured(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
         """A sample may show other phases in use, which the plan should know, and a car above its limit (LC-115)."""
@@ -224,13 +275,10 @@ class SiteController:
         ordered_at = None if state.session is None else state.session.ordered_at
         return (ordered_at or now).after(self.settings.pace.valid_s)
 
-    def _of(self, station: str) -> list[EvseState]:
-        return [state for evse_id, state in self.evses.items() if evse_id.station == station]
-
     # --- measuring -----------------------------------------------------------------------------------------------
 
     def _measure(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
-        bounds = [evse.draw_bounds(now) for evse in self._below[state.node.id]]
+        bounds = [evse.stand(now).bounds for evse in self._below[state.node.id]]
         proofs = [bound.measured_at for bound in bounds if bound.measured_at is not None]
         state.base.update(
             reading.current_a,
@@ -256,34 +304,38 @@ class SiteController:
     def _react(self, now: Instant) -> list[SiteEffect]:
         self.deadline = now.monotonic_s + TICK_S
         self._started_at = self._started_at or now
-        for evse in self.evses.values():
-            evse.expire(now)
+        told = self._take_samples()
         moment = self._moment(now)
         self._watch_room(moment.left, now)
-        wishes = [self._wish(evse, now) for evse in moment.followers]
-        shares = share(make_problem(wishes, moment.capacities, moment.reserved, PRESENT, now))
-        orders, waits = self._decide(wishes, shares, moment, now)
-        for wish in wishes:
-            evse_id = wish.state.evse.id
-            self.decisions[evse_id] = decision(wish, shares, self.plan, waits.get(evse_id), now)
-        for evse in moment.set_aside:
-            self.decisions[evse.evse.id] = set_aside(evse, now)
-        return [*orders, *self._replan(moment, now)]
+        granted = self._grant(moment, now)
+        orders, waits = self._decide(granted, moment, now)
+        set_aside = [place.state for place in moment.set_aside]
+        self._reaction = Reaction(now, moment.capacities, moment.reserved, granted, set_aside, waits)
+        return [*told, *orders, *self._replan(moment, now)]
 
     def _moment(self, now: Instant) -> _Moment:
-        sessions = [evse for evse in self.evses.values() if evse.session is not None]
-        follows = {evse: evse.connected and not evse.defiant(now) for evse in sessions}
+        standings = [place.state.stand(now) for place in self._places]
+        worst, reserved = self._sums(standings)
         capacities = [capacity(state, self.book, now) for state in self.nodes.values()]
-        worst = {evse: evse.exposure(now) for evse in self.evses.values()}
+        sessions = [both for both in zip(self._places, standings, strict=True) if both[0].state.session is not None]
         return _Moment(
             capacities=capacities,
-            reserved={
-                node: total(worst[e] for e in below if not follows.get(e, False)) for node, below in self._below.items()
-            },
-            left={c.node: minus(c.available_a, total(worst[e] for e in self._below[c.node])) for c in capacities},
-            followers=[evse for evse in sessions if follows[evse]],
-            set_aside=[evse for evse in sessions if not follows[evse]],
+            reserved=reserved,
+            left={c.node: minus(c.available_a, worst[c.node]) for c in capacities},
+            followers=[both for both in sessions if both[1].follows],
+            set_aside=[place for place, standing in sessions if not standing.follows],
         )
+
+    def _sums(self, standings: Sequence[Standing]) -> tuple[dict[str, PerPhase], dict[str, PerPhase]]:
+        """What may flow below each node at worst: all of it, and the part of those that do not follow."""
+        at_node = {node: [standings[n] for n in numbers] for node, numbers in self._at_node.items()}
+        worst = {node: total([s.exposure for s in at]) for node, at in at_node.items()}
+        reserved = {node: total([s.exposure for s in at if not s.follows]) for node, at in at_node.items()}
+        for node in reversed(self.topology.nodes):
+            if node.parent is not None:
+                worst[node.parent] = plus(worst[node.parent], worst[node.id])
+                reserved[node.parent] = plus(reserved[node.parent], reserved[node.id])
+        return worst, reserved
 
     def _watch_room(self, left: Mapping[str, PerPhase], now: Instant) -> None:
         for node, state in self.nodes.items():
@@ -292,48 +344,52 @@ class SiteController:
                     text = f"{state.node.label} {PHASE_NAMES[phase]} had no room a moment ago"
                     state.hold(phase, now.monotonic_s + self.settings.stable_s, text)
 
-    def _wish(self, evse: EvseState, now: Instant) -> Wish:
-        planned_a = self.plan.first_block_a(str(evse.evse.id))
-        cap_a = evse.evse.max_a if planned_a is None else min(planned_a, evse.evse.max_a)
-        blind = self._blind(evse, now)
-        if blind or evse.mute(now):
-            cap_a = min(cap_a, evse.modest_a)
-        return Wish(evse, self._paths[evse.evse.id], cap_a, blind)
+    def _grant(self, moment: _Moment, now: Instant) -> list[Granted]:
+        """What every session that can be controlled gets if all of it could be had at once."""
+        blind = {node for node, state in self.nodes.items() if state.blind(now)}
+        caps = [self._cap(place, standing, not blind.isdisjoint(place.path)) for place, standing in moment.followers]
+        sharers = [
+            Sharer(place.path, standing, cap_a)
+            for (place, standing), (cap_a, _) in zip(moment.followers, caps, strict=True)
+        ]
+        shares = self._sharing.shares_a(sharers, moment.for_followers_a())
+        return [
+            Granted(place.state, place.state.session.transaction_id, place.key, place.path, cap_a, is_blind, share_a)
+            for (place, _), (cap_a, is_blind), share_a in zip(moment.followers, caps, shares, strict=True)
+            if place.state.session is not None
+        ]
 
-    def _blind(self, evse: EvseState, now: Instant) -> bool:
-        """A meter on the way to the grid is silent: only fallbacks are granted below it (G5)."""
-        return any(self.nodes[node].blind(now) for node in self._paths[evse.evse.id])
+    def _cap(self, place: _Place, standing: Standing, blind: bool) -> tuple[float, bool]:
+        """The most that a session is granted: the plan's current, and only its fallback where nothing measures (G5)."""
+        planned_a = self.plan.first_block_a(place.key)
+        cap_a = standing.cap_a if planned_a is None else min(planned_a, standing.cap_a)
+        return (min(cap_a, place.state.modest_a) if blind or standing.is_modest else cap_a), blind
 
     def _decide(
-        self, wishes: Sequence[Wish], shares: Allocation, moment: _Moment, now: Instant
+        self, granted: Sequence[Granted], moment: _Moment, now: Instant
     ) -> tuple[list[SiteEffect], Mapping[EvseId, Wait]]:
         room = Room(moment.left, {node: state.node.label for node, state in self.nodes.items()})
-        candidates = [Candidate(w.state, shares.currents_a[w.key][0], w.path, self._held(w, now)) for w in wishes]
-        candidates += [
-            Candidate(e, min(e.ordered_a, e.modest_a), self._paths[e.evse.id], "it does not follow its limit")
-            for e in moment.set_aside
-            if e.connected
+        pace = self.settings.pace
+        hold = Hold(self.nodes, self.book, room, lambda node: self._may_hold_old_limits(node, now), now)
+        candidates = [
+            Candidate(one.state, one.share_a, one.path, hold.why(one.path, standing.phases), standing.worst_a)
+            for one, (_, standing) in zip(granted, moment.followers, strict=True)
+            if not is_quiet(standing, one.share_a, pace, now)
+            and not (
+                is_noise(standing, one.share_a, pace, now)
+                and not hold.presses(one.path, standing.phases, pace.tolerance_a)
+            )
         ]
-        orders, waits = decide(candidates, room, self.settings.pace, now)
+        candidates += [
+            Candidate(p.state, min(p.state.ordered_a, p.state.modest_a), p.path, "it does not follow its limit")
+            for p in moment.set_aside
+            if p.state.connected
+        ]
+        orders, waits = decide(candidates, room, pace, now)
         for order in orders:
             self.evses[order.evse].ordered(order.limit_a, now)
-        valid_s = self.settings.pace.valid_s
-        effects: list[SiteEffect] = [ApplyLimit(o.evse, o.limit_a, valid_s, o.urgent) for o in orders]
+        effects: list[SiteEffect] = [ApplyLimit(o.evse, o.limit_a, pace.valid_s, o.urgent) for o in orders]
         return effects, {wait.evse: wait for wait in waits}
-
-    def _held(self, wish: Wish, now: Instant) -> str:
-        """Why nothing may be raised on the way to the grid just now; empty if nothing speaks against it."""
-        phases = wish.state.phases()
-        return next((why for node in wish.path if (why := self._held_at(self.nodes[node], phases, now))), "")
-
-    def _held_at(self, state: NodeState, phases: Sequence[int], now: Instant) -> str:
-        if state.meter is not None and not state.meter.watch.state(now).may_raise:
-            return f"meter {state.meter.id} of {state.node.label} is {state.meter.watch.state(now)}"
-        if not self.book.may_raise(state.node.id, now):
-            return f"a limit of {state.node.label} is about to end"
-        if state.meter is None and self._may_hold_old_limits(state.node.id, now):
-            return f"stations of {state.node.label} may still hold limits of an earlier run"
-        return state.held_because(phases, now)
 
     def _may_hold_old_limits(self, node: str, now: Instant) -> bool:
         """Before the working limits of an earlier run have ended, unless every station has booted or shown its session.
@@ -344,12 +400,35 @@ class SiteController:
         return runs_s < self.settings.pace.valid_s and not all(evse.known for evse in self._below[node])
 
     def _replan(self, moment: _Moment, now: Instant) -> list[SiteEffect]:
-        room = {c.node: minus(c.available_a, moment.reserved[c.node]) for c in moment.capacities}
+        room = moment.for_followers_a()
         if not moment.followers or not self.plan.due(room, now):
             return []
-        wishes = [Wish(evse, self._paths[evse.evse.id], evse.evse.max_a) for evse in moment.followers]
-        problem = make_problem(wishes, moment.capacities, moment.reserved, horizon_at(now), now)
-        return [Solve(self.plan.asked(room, now), problem)]
+        return [Solve(self.plan.asked(room, now))]
+
+    def question(self) -> Question:
+        """What `Solve` asks for: the site as the last reaction saw it."""
+        reaction = self._reaction
+        if reaction is None:
+            raise ValueError("there is no question before the first reaction")
+        at = reaction.at
+        running = (one for one in reaction.granted if not one.is_over)
+        who = tuple(asking(one.state, one.key, one.path, one.state.evse.max_a, at) for one in running)
+        return Question(at.utc.timestamp(), horizon_at(at), tuple(reaction.capacities), reaction.reserved_a, who)
+
+    def below(self, node: str) -> Sequence[EvseState]:
+        """The EVSEs that a node carries, directly or through its circuits."""
+        return self._below[node]
+
+    # --- why -----------------------------------------------------------------------------------------------------
+
+    def explained(self) -> Iterator[Decision | None]:
+        """The records of the last reaction; None where there is none yet to give. Putting them into words takes a while."""
+        return iter(()) if self._reaction is None else explained(self._reaction, self.plan)
+
+    @property
+    def decisions(self) -> dict[EvseId, Decision]:
+        """All records of the last reaction."""
+        return {found.evse: found for found in self.explained() if found is not None}
 
 
 def _answers_again(meter: MeterState) -> list[SiteEffect]:
@@ -361,13 +440,10 @@ def _answers_again(meter: MeterState) -> list[SiteEffect]:
 def _changes_the_question(state: EvseState, fact: StationFact | CsmsLimitChanged, now: Instant) -> bool:
     """Take over a fact of a session; whether the plan should know it."""
     match fact:
-        case words.NeedsKnown() if state.session is not None:
-            state.session.energy_wh, state.session.departure = fact.energy_wh, fact.departure
-            return True
+        case words.NeedsKnown():
+            return state.needs(fact.energy_wh, fact.departure)
         case CsmsLimitChanged():
-            changed = state.csms != fact.schedule
-            state.csms = fact.schedule
-            return changed
+            return state.csms_allows(fact.schedule)
         case words.TransactionUpdated() | words.ConnectorChanged(charging_state=words.ChargingState()):
             if fact.charging_state is not None:
                 state.charging_state_is(fact.charging_state, now)

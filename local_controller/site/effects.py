@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_controller.station.words import EvseId
-from optimizer.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +31,9 @@ class ApplyLimit:
 
 @dataclass(frozen=True, slots=True)
 class Solve:
-    """Solve this problem outside the event loop and answer with `planned(number, ...)`."""
+    """Solve `SiteController.question()` outside the event loop and answer with `planned(number, ...)`."""
 
     number: int
-    problem: Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,22 @@ The measured constants are those of grid-and-safety §6.5 and goal G15.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
-from local_controller.site.evse import EvseState, Session
+from local_controller.site.evse import EvseState, Session, Standing
 from local_controller.site.per_phase import PHASE_NAMES, PerPhase, minus, on
 from local_controller.station.words import EvseId
 
 RENEWED_AT: Final = 0.55
 """A working limit is renewed when so much of its validity is left."""
+
+NOISE_A: Final = 1e-6
+"""Rounding of sums; no station resolves it."""
 
 ANSWER_S: Final = 20.0
 """So long an order may wait for its answer: 8 s for the CALL under way, 8 s for itself."""
@@ -45,8 +50,7 @@ class Pace:
     valid_s: float = 90.0
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """A limit to be sent to an EVSE, A per phase."""
 
     evse: EvseId
@@ -54,8 +58,7 @@ class Order:
     urgent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """An increase that is not sent yet, and what it waits for in words."""
 
     evse: EvseId
@@ -72,15 +75,17 @@ class Room:
 
     def scarcest(self, path: Sequence[str], phases: Sequence[int]) -> tuple[float, str]:
         """The least room on the way to the grid, in A, and the place in words."""
-        return min(
-            (self._left_a[node][phase], f"{self._labels[node]}, {PHASE_NAMES[phase]}")
-            for node in path
-            for phase in phases
-        )
+        least_a, at, on_phase = math.inf, path[0], phases[0]
+        for node in path:
+            left_a = self._left_a[node]
+            for phase in phases:
+                if left_a[phase] < least_a:
+                    least_a, at, on_phase = left_a[phase], node, phase
+        return least_a, f"{self._labels[at]}, {PHASE_NAMES[on_phase]}"
 
     def short(self, path: Sequence[str], phases: Sequence[int], tolerance_a: float) -> bool:
         """Whether a worst case on the way exceeds its limit by more than noise."""
-        return self.scarcest(path, phases)[0] < -tolerance_a
+        return any(self._left_a[node][phase] < -tolerance_a for node in path for phase in phases)
 
     def take(self, path: Sequence[str], phases: Sequence[int], amount_a: float) -> None:
         """Promise this much to an EVSE."""
@@ -88,43 +93,67 @@ class Room:
             self._left_a[node] = minus(self._left_a[node], on(phases, amount_a))
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An EVSE with a running session, what it should get, and the nodes that carry it (its own circuit first).
 
     held: empty if all inputs on its way are fresh and calm, else the reason why nothing is raised.
+    worst_a: what it may draw at worst; None where the caller has not looked.
     """
 
     state: EvseState
     target_a: float
     path: tuple[str, ...]
     held: str = ""
+    worst_a: float | None = None
+
+
+def is_quiet(standing: Standing, target_a: float, pace: Pace, now: Instant) -> bool:
+    """Whether there is nothing to decide: no decrease, no raise, no renewal."""
+    return -NOISE_A <= target_a - standing.ordered_a < pace.dead_band_a and _needs_no_renewal(standing, pace, now)
+
+
+def is_noise(standing: Standing, target_a: float, pace: Pace, now: Instant) -> bool:
+    """Whether all there is to decide is a decrease so small that it is only worth a message where it presses."""
+    return -pace.dead_band_a < target_a - standing.ordered_a < 0.0 and _needs_no_renewal(standing, pace, now)
+
+
+def _needs_no_renewal(standing: Standing, pace: Pace, now: Instant) -> bool:
+    return standing.is_settled and standing.ends_s - now.monotonic_s > pace.valid_s * RENEWED_AT
 
 
 def decide(candidates: Sequence[Candidate], room: Room, pace: Pace, now: Instant) -> tuple[list[Order], list[Wait]]:
-    """Decreases at once, increases where there is room (the smallest current first), renewals of what holds."""
-    ready = [c for c in candidates if not _backing_off(c, pace, now)]
-    orders = [order for c in ready if (order := _decrease(c, room, pace, now)) is not None]
-    lowered = {order.evse for order in orders}
-    waits: list[Wait] = []
-    for candidate in sorted(ready, key=lambda c: (c.state.ordered_a, c.state.evse.id)):
-        if candidate.state.evse.id in lowered:
+    """Decreases at once, increases where there is room (the smallest current first), renewals of what holds.
+
+    Of equal currents the earlier candidate has its turn first.
+    """
+    orders: list[Order] = []
+    others: list[tuple[float, Candidate]] = []
+    for candidate in candidates:
+        if _backing_off(candidate, pace, now):
             continue
+        order = _decrease(candidate, room, pace, now)
+        if order is None:
+            others.append((candidate.state.ordered_a, candidate))
+        else:
+            orders.append(order)
+    waits: list[Wait] = []
+    for _, candidate in sorted(others, key=itemgetter(0)):
         outcome = _increase(candidate, room, pace, now) or _renewal(candidate, pace, now)
         if isinstance(outcome, Order):
             orders.append(outcome)
         elif outcome is not None:
             waits.append(outcome)
-            orders.extend(order for order in [_renewal(candidate, pace, now)] if order is not None)
+            if (renewal := _renewal(candidate, pace, now)) is not None:
+                orders.append(renewal)
     return orders, waits
 
 
 def _decrease(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order | None:
     state = candidate.state
     excess_a = state.ordered_a - candidate.target_a
-    if excess_a <= 1e-6:
+    if excess_a <= NOISE_A:
         return None
-    urgent = room.short(candidate.path, state.phases(), pace.tolerance_a) or bool(candidate.held)
+    urgent = bool(candidate.held) or room.short(candidate.path, state.phases(), pace.tolerance_a)
     large = excess_a >= pace.dead_band_a
     if not urgent and not large:
         return None
@@ -152,7 +181,7 @@ def _increase(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Ord
 def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order | Wait:
     state = candidate.state
     phases = state.phases()
-    exposure_a = state.exposure_a(now)
+    exposure_a = state.exposure_a(now) if candidate.worst_a is None else candidate.worst_a
     left_a, place = room.scarcest(candidate.path, phases)
     least_a = state.min_a()
     next_step_a = max(state.ordered_a + pace.raise_step_a, least_a)
@@ -201,8 +230,12 @@ def _refused_lately(state: EvseState, pace: Pace, now: Instant) -> bool:
 
 def _commanded_lately(state: EvseState, interval_s: float, now: Instant) -> bool:
     session = state.session
-    changes = [at for at in (session.raised_at, session.lowered_at) if at is not None] if session else []
-    return any(now.since(at) < interval_s for at in changes)
+    if session is None:
+        return False
+    raised_at, lowered_at = session.raised_at, session.lowered_at
+    return (raised_at is not None and now.since(raised_at) < interval_s) or (
+        lowered_at is not None and now.since(lowered_at) < interval_s
+    )
 
 
 def _whole_tenths(limit_a: float) -> float:

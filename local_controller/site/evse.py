@@ -8,15 +8,18 @@ with its maximum (LC-107, LC-108, LC-111, house rule 5).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, NamedTuple
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, upper
 from local_controller.site.topology import Evse
-from local_controller.station.words import ChargingState, MeterSample
+from local_controller.station.words import ChargingState, MeterSample, Phase
 
 SETTLE_S: Final = 10.0
 """From an accepted limit to a car that follows: 5 s PWM change plus 5 s reaction (grid-and-safety §7)."""
@@ -43,6 +46,12 @@ OVERDRAW_A: Final = 0.5
 WATTS_START: Final = 230.0 / 207.0
 """Watts are commanded at the lowest voltage (207 V) but must reach the minimum current at 230 V."""
 
+PRESENT_S: Final = 300.0
+"""So far ahead the CSMS's profiles count for what is granted now: a limit of ours is renewed before that is over."""
+
+CLOCK_CHECK_S: Final = 10.0
+"""The CSMS's profiles are looked at again after so long, although nothing changed: the wall clock may have been set."""
+
 PHASE_ON_A: Final = 1.0
 PHASE_OFF_A: Final = 0.5
 PHASE_PROOF_A: Final = 3.0
@@ -63,6 +72,10 @@ class Promise:
     until: Instant | None = None
     is_lost: bool = False
 
+    def has_settled(self, now: Instant) -> bool:
+        """Whether the station said yes to it so long ago that the car has followed."""
+        return self.accepted_at is not None and now.since(self.accepted_at) >= SETTLE_S
+
     def is_over(self, now: Instant, by_s: float = 0.0) -> bool:
         """Whether it ended at least `by_s` ago."""
         return self.until is not None and now.since(self.until) >= by_s
@@ -80,8 +93,8 @@ class Drawn:
 class Session:
     """A running transaction as the site sees it; everything in it ends with the transaction.
 
-    may_apply: oldest first. ordered_a, ordered_at, unsent_a: the last order, while it may still succeed, and as long as
-    it is not on the wire. unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one
+    may_apply: oldest first. drawn, shown_a: the last sample, on the grid and as it came. ordered_a, ordered_at, unsent_a: the last order, while it may still succeed, and as long as
+    it is not on the wire; asked_a: the same, whatever became of it. unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one
     failed before it). refusals: in a row. raise_refused_at: the station keeps its limit but takes no higher one.
     has_drawn: a current was measured, so the phases in use are known. may_have_fallen_back: it (re)connected since its
     limit was accepted. is_defiant: measured above its limit.
@@ -92,12 +105,14 @@ class Session:
     may_apply: list[Promise]
     charging_state: ChargingState | None = None
     drawn: Drawn | None = None
+    shown_a: Mapping[Phase, float] = field(default_factory=dict)
     suspended_at: Instant | None = None
     raised_at: Instant | None = None
     lowered_at: Instant | None = None
     ordered_a: float | None = None
     ordered_at: Instant | None = None
     unsent_a: float | None = None
+    asked_a: float | None = None
     unconfirmed_at: Instant | None = None
     tried_a: float = 0.0
     refusals: int = 0
@@ -113,13 +128,19 @@ class Session:
 
     def in_force(self) -> list[Promise]:
         """What the station obeys if it is honest: what it said yes to last, or something that was sent since."""
-        said_yes = [i for i, promise in enumerate(self.may_apply) if promise.accepted_at is not None]
-        return self.may_apply[said_yes[-1] :] if said_yes else self.may_apply
+        for i in range(len(self.may_apply) - 1, 0, -1):
+            if self.may_apply[i].accepted_at is not None:
+                return self.may_apply[i:]
+        return self.may_apply
 
     def ends_at(self) -> Instant | None:
         """The earliest end of what is in force; None if only the fallback is."""
-        ends = [promise.until for promise in self.in_force() if promise.until is not None]
-        return min(ends, key=lambda end: end.monotonic_s, default=None)
+        earliest: Instant | None = None
+        for promise in self.in_force():
+            end = promise.until
+            if end is not None and (earliest is None or end.monotonic_s < earliest.monotonic_s):
+                earliest = end
+        return earliest
 
 
 class DrawBounds(NamedTuple):
@@ -130,6 +151,46 @@ class DrawBounds(NamedTuple):
     measured_at: Instant | None = None
 
 
+class Standing(NamedTuple):
+    """What the state of an EVSE means: true until a fact changes it, at the latest until `until_s` (monotonic).
+
+    follows: it has a session that can be controlled just now. phases, worst_a, exposure: what may flow where at worst.
+    bounds: between which currents it draws. cap_a: the most that EVSE and CSMS allow now; is_modest: and no more than
+    the fallback, because it does not measure. wanted_wh: the energy still wanted, infinite where unknown.
+    ends_s: when what is in force ends (monotonic); is_settled: nothing speaks for sending its limit again but that.
+    """
+
+    until_s: float
+    follows: bool
+    phases: tuple[int, ...]
+    worst_a: float
+    exposure: PerPhase
+    bounds: DrawBounds
+    ordered_a: float
+    min_a: float
+    cap_a: float
+    is_modest: bool
+    wanted_wh: float
+    ends_s: float
+    is_settled: bool
+
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Method = Callable[Concatenate["EvseState", _P], _T]
+
+
+def _fact(method: _Method[_P, _T]) -> _Method[_P, _T]:
+    """Marks a method that changes the state: what was derived from it is derived anew."""
+
+    @wraps(method)
+    def changes(self: EvseState, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        self._standing = None
+        return method(self, *args, **kwargs)
+
+    return changes
+
+
 @dataclass(slots=True, eq=False)
 class EvseState:
     """One EVSE: what it may draw, what it draws, what it was told. Limits are amperes per phase in use.
@@ -138,6 +199,7 @@ class EvseState:
     fallback_a: None if the station refused it or may have lost it. confirmed: the station itself said yes to it.
     asserting: it connected and has not answered about its fallback yet.
     left_over: limits of the last transaction that may outlive it (one TxDefaultProfile for both).
+    csms_steps: `csms` as POSIX seconds and amperes.
     """
 
     evse: Evse
@@ -151,6 +213,8 @@ class EvseState:
     watts_only: bool = False
     session: Session | None = None
     csms: Schedule = field(default_factory=Schedule.unlimited)
+    csms_steps: tuple[tuple[float, float | None], ...] = ()
+    _standing: Standing | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """A station that was never seen counts with the fallback that the site file declares for it."""
@@ -158,6 +222,7 @@ class EvseState:
 
     # --- facts ---------------------------------------------------------------------------------------------------
 
+    @_fact
     def connected_now(self, now: Instant, *, booted: bool = False) -> None:
         """The station is back: its profiles are asserted again, and until then either limit may be in force.
 
@@ -171,6 +236,32 @@ class EvseState:
         if self.session is not None:
             self.session.may_have_fallen_back = True
 
+    @_fact
+    def lost(self) -> None:
+        """The station has no connection any more."""
+        self.connected = False
+
+    @_fact
+    def takes(self, unit: str) -> None:
+        """The station takes limits in this unit only."""
+        self.watts_only = unit == "W"
+
+    @_fact
+    def needs(self, energy_wh: float | None, departure: datetime | None) -> bool:
+        """What the driver or the car wants of the running session; False without one."""
+        if self.session is None:
+            return False
+        self.session.energy_wh, self.session.departure = energy_wh, departure
+        return True
+
+    @_fact
+    def csms_allows(self, schedule: Schedule) -> bool:
+        """What the CSMS's profiles allow from now on; whether that is new."""
+        before, self.csms = self.csms, schedule
+        self.csms_steps = tuple((at.timestamp(), limit_a) for at, limit_a in schedule.steps)
+        return before != schedule
+
+    @_fact
     def fallback_answered(self, limit_a: float | None, now: Instant) -> None:
         """The station holds this fallback, or refused to (None)."""
         self.fallback_a, self.fallback_doubted_at = limit_a, None
@@ -180,6 +271,7 @@ class EvseState:
         if session is not None and any(p.until is None and p.limit_a != self.floor_a for p in session.in_force()):
             session.may_apply.append(Promise(self.floor_a, now))
 
+    @_fact
     def started(self, transaction_id: str, now: Instant) -> None:
         """A transaction began, under the fallback, or under what is left of the limits of the one before."""
         if self.session is not None and self.session.transaction_id == transaction_id:
@@ -190,12 +282,14 @@ class EvseState:
         left_over = [promise for promise in self.left_over if not promise.is_over(now)]
         self.session = Session(transaction_id, now, [*left_over, Promise(self.floor_a, now)])
 
+    @_fact
     def ended(self, transaction_id: str) -> None:
         """The transaction is over: its TxProfile is gone, the fallback is left (LC-079)."""
         if self.session is not None and self.session.transaction_id == transaction_id:
             self.left_over = [promise for promise in self.session.may_apply if promise.until is not None]
             self.session = None
 
+    @_fact
     def charging_state_is(self, state: ChargingState, now: Instant) -> None:
         """The station says whether the car charges; a suspended car draws nothing from now on."""
         if self.session is None:
@@ -211,15 +305,47 @@ class EvseState:
             return
         if sample.energy_wh is not None:
             session.register_wh = sample.energy_wh
-            session.start_register_wh = (
-                sample.energy_wh if session.start_register_wh is None else session.start_register_wh
-            )
+            if session.start_register_wh is None:
+                session.start_register_wh = sample.energy_wh
+        if self._repeats(session, sample, now):
+            self._measured_again(session, now)
+        else:
+            self._take(session, sample, now)
+
+    @_fact
+    def _take(self, session: Session, sample: MeterSample, now: Instant) -> None:
         if not sample.current_a:
             return
+        session.shown_a = sample.current_a
         session.drawn = Drawn(self.evse.on_grid(sample.current_a), now)
         self._learn_phases(session)
         self._prove(session, now)
         self._judge(session, now)
+
+    def _repeats(self, session: Session, sample: MeterSample, now: Instant) -> bool:
+        """Whether a sample shows what the last one showed, and nothing is left to be learnt from it but its age."""
+        drawn = session.drawn
+        return (
+            drawn is not None
+            and self._standing is not None
+            and session.shown_a == sample.current_a
+            and not any(promise.has_settled(now) for promise in session.may_apply[1:])
+            and not session.is_defiant
+            and session.energy_wh is None
+            and (session.suspended_at is None or session.suspended_at.since(drawn.at) < 0)
+            and _is_outdated(session, drawn.at) == _is_outdated(session, now)
+            and not any(count < PHASE_PROOF_SAMPLES for count in session.idle_phases.values())
+            and max(drawn.current_a) <= _tolerated_a(self.ordered_a)
+        )
+
+    def _measured_again(self, session: Session, now: Instant) -> None:
+        """The last sample is as fresh as this one; what was derived from it stays."""
+        drawn, standing = session.drawn, self._standing
+        if drawn is None or standing is None or now.since(drawn.at) > SAMPLE_MAX_AGE_S:
+            self._standing = None
+        elif standing.bounds.measured_at is not None:
+            self._standing = standing._replace(bounds=standing.bounds._replace(measured_at=now))
+        session.drawn = None if drawn is None else Drawn(drawn.current_a, now)
 
     @staticmethod
     def _learn_phases(session: Session) -> None:
@@ -236,8 +362,7 @@ class EvseState:
         """A limit that a sample keeps, taken after the station had time to follow, proves that older ones are gone."""
         for i in reversed(range(len(session.may_apply))):
             promise = session.may_apply[i]
-            has_settled = promise.accepted_at is not None and now.since(promise.accepted_at) >= SETTLE_S
-            if has_settled and self.drawn_a(now) <= _tolerated_a(promise.limit_a):
+            if promise.has_settled(now) and self.drawn_a(now) <= _tolerated_a(promise.limit_a):
                 session.may_apply = session.may_apply[i:]
                 return
 
@@ -250,6 +375,7 @@ class EvseState:
 
     # --- limits on their way -------------------------------------------------------------------------------------
 
+    @_fact
     def ordered(self, limit_a: float, now: Instant) -> None:
         """The site asked the station's proxy for this limit."""
         session = self.session
@@ -258,16 +384,19 @@ class EvseState:
         before_a = self.ordered_a
         session.raised_at = now if limit_a > before_a else session.raised_at
         session.lowered_at = now if limit_a < before_a else session.lowered_at
-        session.ordered_a, session.ordered_at, session.unsent_a = limit_a, now, limit_a
+        session.ordered_a = session.unsent_a = session.asked_a = limit_a
+        session.ordered_at = now
         if session.unconfirmed_at is not None:
             session.unconfirmed_at, session.tried_a = now, limit_a
 
+    @_fact
     def sent(self, limit_a: float, until: Instant) -> None:
         """The limit is on the wire: from now on the station obeys this one or an older one."""
         if self.session is not None:
             self.session.may_apply.append(Promise(limit_a, None, until))
             self.session.unsent_a = None
 
+    @_fact
     def accepted(self, limit_a: float, now: Instant, until: Instant) -> None:
         """The station said yes. Older, lower limits no longer matter; older, higher ones do until it is measured.
 
@@ -284,6 +413,7 @@ class EvseState:
         session.may_apply = [*older, Promise(limit_a, before[0].accepted_at if is_renewal else now, until)]
         session.unconfirmed_at, session.refusals, session.may_have_fallen_back = None, 0, False
 
+    @_fact
     def refused(self, limit_a: float, now: Instant) -> None:
         """The station said no, in every way we asked: nothing of that was applied, what held before holds.
 
@@ -300,6 +430,7 @@ class EvseState:
         else:
             self.unconfirmed(now)
 
+    @_fact
     def unconfirmed(self, now: Instant) -> None:
         """What was ordered last was not confirmed; the next attempt starts from what may be in force."""
         session = self.session
@@ -331,6 +462,65 @@ class EvseState:
             session.may_apply = [promise for promise in session.may_apply if not promise.is_over(now, SETTLE_S)]
 
     # --- what follows --------------------------------------------------------------------------------------------
+
+    def stand(self, now: Instant) -> Standing:
+        """Lets time pass and says what the state means now; remembered as long as neither facts nor time change it."""
+        standing = self._standing
+        if standing is None or now.monotonic_s >= standing.until_s:
+            self.expire(now)
+            standing = self._standing = self._stand(now)
+        return standing
+
+    def _stand(self, now: Instant) -> Standing:
+        session = self.session
+        end = None if session is None else session.ends_at()
+        worst_a, left_wh = self.exposure_a(now), self.energy_left_wh()
+        exposure = self._on_grid(worst_a, now)
+        return Standing(
+            until_s=self._unchanged_until_s(now),
+            follows=session is not None and self.connected and not self.defiant(now),
+            phases=self.phases(),
+            worst_a=worst_a,
+            exposure=exposure,
+            bounds=self._bounds(exposure, now),
+            ordered_a=self.ordered_a,
+            min_a=self.min_a(),
+            cap_a=self._allowed_a(now),
+            is_modest=self.mute(now),
+            wanted_wh=math.inf if left_wh is None else left_wh,
+            ends_s=math.inf if end is None else end.monotonic_s,
+            is_settled=session is not None and session.unconfirmed_at is None and not session.may_have_fallen_back,
+        )
+
+    def _unchanged_until_s(self, now: Instant) -> float:
+        """The next moment at which time alone may change what the state means."""
+        turns_s = [now.monotonic_s + CLOCK_CHECK_S if self.csms.steps else math.inf]
+        session = self.session
+        if self.fallback_doubted_at is not None:
+            turns_s.append(self.fallback_doubted_at.monotonic_s + CONFIRM_S)
+        if session is not None:
+            turns_s.append(session.started_at.monotonic_s + SAMPLE_MAX_AGE_S)
+            if session.drawn is not None:
+                turns_s.append(session.drawn.at.monotonic_s + SAMPLE_MAX_AGE_S)
+            for promise in session.may_apply:
+                if promise.until is not None:
+                    end_s = promise.until.monotonic_s
+                    turns_s += (end_s - EXPIRY_LEAD_S, end_s, end_s + SETTLE_S)
+        now_s = now.monotonic_s
+        return min([at_s for at_s in turns_s if at_s >= now_s])
+
+    def _allowed_a(self, now: Instant) -> float:
+        """The most that EVSE and CSMS allow within `PRESENT_S`."""
+        if not self.csms.steps:
+            return self.evse.max_a
+        lowest_a = self.csms.lowest(now.utc, now.utc + timedelta(seconds=PRESENT_S))
+        return self.evse.max_a if lowest_a is None else min(lowest_a, self.evse.max_a)
+
+    def energy_left_wh(self) -> float | None:
+        """What the running session still wants; None where nobody said."""
+        if self.session is None or self.session.energy_wh is None:
+            return None
+        return max(0.0, self.session.energy_wh - (self.session_energy_wh() or 0.0))
 
     @property
     def ignores_its_limit(self) -> bool:
@@ -405,7 +595,7 @@ class EvseState:
         """The most that may flow on each phase in use."""
         if self.session is None:
             return self.floor_a
-        promised_a = max(promise.limit_a for promise in self.session.may_apply)
+        promised_a = max([promise.limit_a for promise in self.session.may_apply])
         fallback_a = self.floor_a if self._may_fall_back(now) else 0.0
         return max(promised_a, self.session.unsent_a or 0.0, fallback_a, self.drawn_a(now))
 
@@ -422,12 +612,17 @@ class EvseState:
     def phases(self) -> tuple[int, ...]:
         """Grid phases that a current may flow on: all connected ones until some are proven idle (LC-112)."""
         idle = self.session.idle_phases if self.session else {}
+        if not idle:
+            return self.evse.grid_phases
         used = tuple(p for p in self.evse.grid_phases if idle.get(p, 0) < PHASE_PROOF_SAMPLES)
         return used or self.evse.grid_phases
 
     def exposure(self, now: Instant) -> PerPhase:
         """The worst case on each phase of the grid; a measured current counts wherever it flows."""
-        worst = on(self.phases(), self.exposure_a(now))
+        return self._on_grid(self.exposure_a(now), now)
+
+    def _on_grid(self, worst_a: float, now: Instant) -> PerPhase:
+        worst = on(self.phases(), worst_a)
         drawn = self.session.drawn if self.session and self.sampled(now) else None
         return worst if drawn is None else upper(worst, drawn.current_a)
 
@@ -437,15 +632,17 @@ class EvseState:
         Without a proof the lower bound is 0: the grid meter's reading then counts as somebody else's load. The upper
         bound exceeds the last sample only while that sample is older than a raise (or the session is too young).
         """
+        return self._bounds(self.exposure(now), now)
+
+    def _bounds(self, exposure: PerPhase, now: Instant) -> DrawBounds:
         session = self.session
         if session is None or not self.connected or self.mute(now):
             return DrawBounds(ZERO, ZERO)
         if session.drawn is None or not self.sampled(now):
-            return DrawBounds(ZERO, self.exposure(now))
+            return DrawBounds(ZERO, exposure)
         drawn = session.drawn
-        outdated = session.raised_at is not None and drawn.at.since(session.raised_at) < SETTLE_S
-        most = upper(drawn.current_a, self.exposure(now)) if outdated else drawn.current_a
-        lowest_a = min(promise.limit_a for promise in session.may_apply)
+        most = upper(drawn.current_a, exposure) if _is_outdated(session, drawn.at) else drawn.current_a
+        lowest_a = min([promise.limit_a for promise in session.may_apply])
         least = lower(drawn.current_a, on(PHASES, lowest_a))
         suspended = session.suspended_at is not None and session.suspended_at.since(drawn.at) >= 0
         if suspended or least == ZERO:
@@ -458,6 +655,11 @@ class EvseState:
         if session is None or session.register_wh is None or session.start_register_wh is None:
             return None
         return session.register_wh - session.start_register_wh
+
+
+def _is_outdated(session: Session, drawn_at: Instant) -> bool:
+    """Whether a car may have followed a raise since it was measured."""
+    return session.raised_at is not None and drawn_at.since(session.raised_at) < SETTLE_S
 
 
 def _tolerated_a(limit_a: float) -> float:

@@ -158,18 +158,32 @@ class LimitBook:
 
     fixed: tuple[Limit, ...]
     sources: Mapping[str, SourceState] = field(default_factory=dict)
+    _sources_at: dict[tuple[str, AppliesTo], list[SourceState]] = field(init=False, repr=False, compare=False)
+    _fixed_at: dict[tuple[str, AppliesTo], list[Limit]] = field(init=False, repr=False, compare=False)
+    _ceilings: dict[tuple[str, AppliesTo], Ceiling | None] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Sorted by node once: every reaction asks for every node."""
+        self._sources_at, self._fixed_at = {}, {}
+        for state in self.sources.values():
+            self._sources_at.setdefault((state.source.node, state.source.applies_to), []).append(state)
+        for limit in self.fixed:
+            self._fixed_at.setdefault((limit.node, limit.applies_to), []).append(limit)
+        self._ceilings = {place: lowest(limits) for place, limits in self._fixed_at.items()}
 
     def in_force(self, node: str, applies_to: AppliesTo, now: Instant) -> list[Limit]:
         """Every limit of this kind at the node."""
-        sent = [limit for state in self.sources.values() if (limit := state.limit(now)) is not None]
-        return [limit for limit in (*self.fixed, *sent) if limit.node == node and limit.applies_to is applies_to]
+        place = node, applies_to
+        sent = [limit for state in self._sources_at.get(place, ()) if (limit := state.limit(now)) is not None]
+        return [*self._fixed_at.get(place, ()), *sent]
 
     def ceiling(self, node: str, applies_to: AppliesTo, now: Instant) -> Ceiling | None:
         """The lowest limit of this kind at the node."""
+        if (node, applies_to) not in self._sources_at:
+            return self._ceilings.get((node, applies_to))
         return lowest(self.in_force(node, applies_to, now))
 
     def may_raise(self, node: str, now: Instant) -> bool:
         """No increases below a node while one of its limit sources is ageing or silent."""
-        return all(
-            state.state(now) is not Freshness.SUSPECT for state in self.sources.values() if state.source.node == node
-        )
+        at_node = (state for kind in AppliesTo for state in self._sources_at.get((node, kind), ()))
+        return all(state.state(now) is not Freshness.SUSPECT for state in at_node)

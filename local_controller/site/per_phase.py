@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
 PerPhase = tuple[float, float, float]
@@ -16,10 +16,9 @@ def equal(value: float) -> PerPhase:
     return (value, value, value)
 
 
-def on(phases: Iterable[int], value: float) -> PerPhase:
+def on(phases: Container[int], value: float) -> PerPhase:
     """`value` on the given phase indexes, 0 elsewhere."""
-    chosen = set(phases)
-    return (value if 0 in chosen else 0.0, value if 1 in chosen else 0.0, value if 2 in chosen else 0.0)
+    return (value if 0 in phases else 0.0, value if 1 in phases else 0.0, value if 2 in phases else 0.0)
 
 
 def plus(a: PerPhase, b: PerPhase) -> PerPhase:
@@ -44,7 +43,7 @@ def upper(a: PerPhase, b: PerPhase) -> PerPhase:
 
 def total(values: Iterable[PerPhase]) -> PerPhase:
     """Sum of many, phase by phase."""
-    result = ZERO
-    for value in values:
-        result = plus(result, value)
-    return result
+    l1 = l2 = l3 = 0.0
+    for a, b, c in values:
+        l1, l2, l3 = l1 + a, l2 + b, l3 + c
+    return (l1, l2, l3)

@@ -1,43 +1,82 @@
 """How is the site just now put as a question to the optimizer?
 
-The plan looks hours ahead and is made in a worker; between two plans every reading scales it down to what is left at
-this moment by max-min fair shares, so that safety never waits for a solver.
+The plan looks hours ahead and is made in a worker, which also builds the problem: at 500 cars that alone would hold up
+the event loop for 20 ms. Between two plans every reading scales it down to what is left at this moment by max-min fair
+shares, so that safety never waits for a solver.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.capacity import Capacity
-from local_controller.site.evse import EvseState
+from local_controller.site.evse import PRESENT_S, EvseState
 from local_controller.site.per_phase import PHASES, PerPhase, minus
 from optimizer.problem import ChargingNeed, CircuitLimit, Horizon, Problem, variable_horizon
 
-PRESENT = Horizon((0.0, 300.0))
+PRESENT = Horizon((0.0, PRESENT_S))
 """The horizon of a share: just now. Its length does not matter to an answer that ignores energies."""
+
+STEP_A = 0.1
+"""What 1.6 can say (multiples of 0.1 A), and what all versions are told."""
+
+
+class Asking(NamedTuple):
+    """One session that asks for current, in plain values: to a worker they are sent in microseconds.
+
+    key: its name in the optimizer's words. path: the nodes that carry it. cap_a: what caps it just now. csms: what the
+    CSMS's profiles allow, as POSIX seconds and amperes.
+    """
+
+    key: str
+    path: tuple[str, ...]
+    phases: tuple[int, ...]
+    min_a: float
+    cap_a: float
+    evse_max_a: float
+    present_a: float
+    energy_wh: float | None
+    departure_s: float | None
+    csms: tuple[tuple[float, float | None], ...]
+
+
+def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now: Instant) -> Asking:
+    """What a session asks for, no more than `cap_a` at any time."""
+    departure = None if state.session is None else state.session.departure
+    return Asking(
+        key,
+        path,
+        state.phases(),
+        state.min_a(),
+        max(0.0, cap_a),
+        state.evse.max_a,
+        max(0.0, state.ordered_a),
+        state.energy_left_wh(),
+        None if departure is None else (departure - now.utc).total_seconds(),
+        state.csms_steps,
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """One session that asks for current: its state, the nodes that carry it, and what caps it just now (A).
+class Question:
+    """The site at `at_s` (POSIX seconds): the capacities, what EVSEs that nobody controls may draw, and who asks."""
 
-    blind: a meter on its way to the grid is silent.
-    """
+    at_s: float
+    horizon: Horizon
+    capacities: tuple[Capacity, ...]
+    reserved_a: Mapping[str, PerPhase]
+    asking: Sequence[Asking]
 
-    state: EvseState
-    path: tuple[str, ...]
-    cap_a: float
-    blind: bool = False
-
-    @property
-    def key(self) -> str:
-        """Its name in the optimizer's words."""
-        return str(self.state.evse.id)
+    def problem(self) -> Problem:
+        """The question in the optimizer's words."""
+        circuits = tuple(circuit(c, self.reserved_a[c.node], self.horizon.blocks) for c in self.capacities)
+        return Problem(self.horizon, circuits, tuple(need(one, self.horizon, self.at_s) for one in self.asking))
 
 
 def horizon_at(now: Instant) -> Horizon:
@@ -46,19 +85,8 @@ def horizon_at(now: Instant) -> Horizon:
     return variable_horizon((now.utc - midnight).total_seconds())
 
 
-def make_problem(
-    wishes: Sequence[Wish],
-    capacities: Sequence[Capacity],
-    reserved_a: Mapping[str, PerPhase],
-    horizon: Horizon,
-    now: Instant,
-) -> Problem:
-    """The site just now; `reserved_a` is what EVSEs that nobody controls may draw below each node."""
-    circuits = tuple(_circuit(capacity, reserved_a[capacity.node], horizon.blocks) for capacity in capacities)
-    return Problem(horizon, circuits, tuple(_need(wish, horizon, now) for wish in wishes))
-
-
-def _circuit(capacity: Capacity, reserved_a: PerPhase, blocks: int) -> CircuitLimit:
+def circuit(capacity: Capacity, reserved_a: PerPhase, blocks: int) -> CircuitLimit:
+    """What a node leaves for the cars that ask."""
     available_a = minus(capacity.available_a, reserved_a)
     l1, l2, l3 = (_source(capacity, reserved_a, phase) for phase in PHASES)
     return CircuitLimit(capacity.node, capacity.label, (available_a,) * blocks, (l1, l2, l3))
@@ -70,33 +98,30 @@ def _source(capacity: Capacity, reserved_a: PerPhase, phase: int) -> str:
     return f"{capacity.sentence(phase)} - {reserved_a[phase]:.1f} A reserved for EVSEs without a controlled session"
 
 
-def _need(wish: Wish, horizon: Horizon, now: Instant) -> ChargingNeed:
-    state, session = wish.state, wish.state.session
-    departure = None if session is None else session.departure
+def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
+    """One session in the optimizer's words."""
     return ChargingNeed(
-        id=wish.key,
-        circuits=wish.path,
-        phases=state.phases(),
-        min_a=state.min_a(),
-        max_a=max(wish.cap_a, 0.0),
-        energy_wh=_energy_left_wh(state),
-        departure_s=None if departure is None else (departure - now.utc).total_seconds(),
-        ceiling_a=ceilings(state.csms, horizon, state.evse.max_a, now),
-        present_a=max(0.0, state.ordered_a),
+        id=one.key,
+        circuits=one.path,
+        phases=one.phases,
+        min_a=one.min_a,
+        max_a=one.cap_a,
+        step_a=STEP_A,
+        energy_wh=one.energy_wh,
+        departure_s=one.departure_s,
+        ceiling_a=_ceilings(one, horizon, at_s) if one.csms else None,
+        present_a=one.present_a,
     )
 
 
-def _energy_left_wh(state: EvseState) -> float | None:
-    session = state.session
-    if session is None or session.energy_wh is None:
-        return None
-    return max(0.0, session.energy_wh - (state.session_energy_wh() or 0.0))
-
-
-def ceilings(csms: Schedule, horizon: Horizon, max_a: float, now: Instant) -> tuple[float, ...] | None:
+def _ceilings(one: Asking, horizon: Horizon, at_s: float) -> tuple[float, ...] | None:
     """The CSMS's limit in each block: its lowest value there, so that no instant exceeds it. None: no constraint."""
-    edges = [now.utc + timedelta(seconds=edge_s) for edge_s in horizon.edges_s]
+    csms, at = (
+        Schedule(tuple((datetime.fromtimestamp(s, UTC), a) for s, a in one.csms)),
+        datetime.fromtimestamp(at_s, UTC),
+    )
+    edges = [at + timedelta(seconds=edge_s) for edge_s in horizon.edges_s]
     lows = [csms.lowest(start, end) for start, end in pairwise(edges)]
     if all(low is None for low in lows):
         return None
-    return tuple(max_a if low is None else low for low in lows)
+    return tuple(one.evse_max_a if low is None else low for low in lows)

@@ -1,16 +1,26 @@
-"""Why may this car draw what it may draw? The decision record that page, API, command line and tests read."""
+"""Why may this car draw what it may draw? The decision record that page, API, command line and tests read.
+
+Nobody waits for it: what a reaction decided is remembered, and put into words when somebody asks.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from local_controller.clock import Instant
+from local_controller.site.capacity import Capacity
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
+from local_controller.site.per_phase import PerPhase
 from local_controller.site.plan import Plan
-from local_controller.site.planning import Wish
+from local_controller.site.planning import PRESENT, asking, circuit, need
 from local_controller.station.words import EvseId
-from optimizer.problem import Allocation
+from optimizer.explain import Explainer
+from optimizer.problem import Problem
+
+_PAUSE_AFTER = 50  # records in words take about half a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +34,86 @@ class Decision:
     at: Instant
 
 
-def decision(wish: Wish, shares: Allocation, plan: Plan, wait: Wait | None, now: Instant) -> Decision:
-    """The record of one EVSE after a reaction. Where the plan or a doubt capped it, that is the reason, not its maximum."""
-    capped = wish.cap_a < wish.state.evse.max_a
+class Granted(NamedTuple):
+    """One session in a reaction: its name in the optimizer's words, the nodes that carry it, what capped it, its share.
+
+    blind: a meter on its way to the grid was silent.
+    """
+
+    state: EvseState
+    transaction_id: str
+    key: str
+    path: tuple[str, ...]
+    cap_a: float
+    blind: bool
+    share_a: float
+
+    @property
+    def is_over(self) -> bool:
+        """The session has ended since."""
+        return self.state.session is None or self.state.session.transaction_id != self.transaction_id
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What one reaction of the site saw and decided."""
+
+    at: Instant
+    capacities: Sequence[Capacity]
+    reserved_a: Mapping[str, PerPhase]
+    granted: Sequence[Granted]
+    set_aside: Sequence[EvseState]
+    waits: Mapping[EvseId, Wait]
+
+
+def explained(reaction: Reaction, plan: Plan) -> Iterator[Decision | None]:
+    """The records of all sessions. None: nothing yet; at every step the caller may do something else for a while."""
+    running = [granted for granted in reaction.granted if not granted.is_over]
+    needs, at_s = [], reaction.at.utc.timestamp()
+    for number, one in enumerate(running, start=1):
+        needs.append(need(asking(one.state, one.key, one.path, one.cap_a, reaction.at), PRESENT, at_s))
+        if number % _PAUSE_AFTER == 0:
+            yield None
+    circuits = tuple(circuit(c, reaction.reserved_a[c.node], PRESENT.blocks) for c in reaction.capacities)
+    yield None
+    problem = Problem(PRESENT, circuits, tuple(needs))
+    yield None
+    explainer = Explainer(problem, {one.key: one.share_a for one in running})
+    for one, asked in zip(running, needs, strict=True):
+        shared = [
+            r.text for r in explainer.reasons(asked) if one.cap_a >= one.state.evse.max_a or r.code != "vehicle_max"
+        ]
+        yield _decision(one, shared, plan, reaction)
+    for state in reaction.set_aside:
+        if state.session is not None:
+            yield _set_aside(state, reaction.at)
+
+
+def _decision(one: Granted, shared: Sequence[str], plan: Plan, reaction: Reaction) -> Decision:
+    """The record of one session. Where the plan or a doubt capped it, that is the reason, not its maximum."""
+    capped, evse = one.cap_a < one.state.evse.max_a, one.state.evse.id
+    wait = reaction.waits.get(evse)
     reasons = [
         *([] if wait is None else [wait.reason]),
-        *_distrust(wish, now),
-        *(plan.reasons(wish.key) if capped else ()),
-        *(reason.text for reason in shares.reasons.get(wish.key, ()) if not (capped and reason.code == "vehicle_max")),
+        *_distrust(one, reaction.at),
+        *(plan.reasons(one.key) if capped else ()),
+        *shared,
     ]
-    evse, wanted_a = wish.state.evse.id, shares.currents_a[wish.key][0]
-    return Decision(evse, wish.state.ordered_a, wanted_a, tuple(dict.fromkeys(reasons)), now)
+    return Decision(evse, one.state.ordered_a, one.share_a, tuple(dict.fromkeys(reasons)), reaction.at)
 
 
-def _distrust(wish: Wish, now: Instant) -> list[str]:
+def _distrust(one: Granted, now: Instant) -> list[str]:
     reasons = []
-    if wish.state.mute(now):
+    if one.state.mute(now):
         reasons.append(
-            f"{wish.state.evse.id} sent no measurement for {SAMPLE_MAX_AGE_S:.0f} s: only its fallback is granted"
+            f"{one.state.evse.id} sent no measurement for {SAMPLE_MAX_AGE_S:.0f} s: only its fallback is granted"
         )
-    if wish.blind:
+    if one.blind:
         reasons.append("a meter on the way to the grid is silent: only the fallback is granted")
     return reasons
 
 
-def set_aside(state: EvseState, now: Instant) -> Decision:
+def _set_aside(state: EvseState, now: Instant) -> Decision:
     """The record of a session that cannot be controlled just now: it is lost, or it does not follow."""
     trouble = "does not follow its limit" if state.connected else "has no connection"
     text = f"{state.evse.id} {trouble}: it counts with up to {state.exposure_a(now):.1f} A"

@@ -6,8 +6,11 @@ different things and stay apart. Triples are the grid's L1, L2, L3.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from local_controller.clock import Instant
 from local_controller.site.capacity import MeterState, NodeState, capacity
@@ -15,6 +18,8 @@ from local_controller.site.controller import SiteController
 from local_controller.site.evse import EvseState
 from local_controller.site.limits import SourceState
 from local_controller.site.per_phase import PHASES, PerPhase, total
+from local_controller.site.reasons import Decision
+from local_controller.station.words import EvseId
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +116,37 @@ class SiteSnapshot:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a JSON encoder."""
-        return asdict(self)
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
 
 def snapshot(site: SiteController, now: Instant) -> SiteSnapshot:
     """The picture at `now`."""
-    return SiteSnapshot(
+    *_, picture = pieces(site, now)
+    if picture is None:
+        raise AssertionError("the last piece is the picture")
+    return picture
+
+
+def pieces(site: SiteController, now: Instant) -> Iterator[SiteSnapshot | None]:
+    """The picture at `now`, as the last of many steps; between two of them the caller may do something else."""
+    decisions: dict[EvseId, Decision] = {}
+    for decision in site.explained():
+        if decision is not None:
+            decisions[decision.evse] = decision
+        yield None
+    evses = []
+    for state in site.evses.values():
+        evses.append(_evse(state, decisions.get(state.evse.id), now))
+        yield None
+    nodes = []
+    for node in site.nodes.values():
+        nodes.append(_node(site, node, now))
+        yield None
+    yield SiteSnapshot(
         at=now.utc.isoformat(timespec="milliseconds"),
-        nodes=tuple(_node(site, state, now) for state in site.nodes.values()),
-        evses=tuple(_evse(site, state, now) for state in site.evses.values()),
+        nodes=tuple(nodes),
+        evses=tuple(evses),
         meters=tuple(_meter(state, now) for state in site.meters.values()),
         limits=tuple(_limit(state, now) for state in site.book.sources.values()),
         plan=_plan(site, now),
@@ -128,7 +155,7 @@ def snapshot(site: SiteController, now: Instant) -> SiteSnapshot:
 
 def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
     room = capacity(state, site.book, now)
-    below = [site.evses[evse.id] for evse in site.topology.evses_below(state.node.id)]
+    below = site.below(state.node.id)
     reading = state.meter.reading if state.meter else None
     return NodeView(
         id=state.node.id,
@@ -141,7 +168,7 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
         measured_a=None if reading is None else _rounded(reading.current_a),
         measured_age_s=None if reading is None else round(now.since(reading.asked_at), 2),
         other_loads_a=_rounded(room.base_a),
-        allowed_to_cars_a=_rounded(total(evse.exposure(now) for evse in below)),
+        allowed_to_cars_a=_rounded(total(evse.stand(now).exposure for evse in below)),
         worst_excess_a=round(state.over_fuse.worst_a, 2),
         longest_excess_s=round(state.over_fuse.longest_s, 1),
         excess_integral_as=round(state.over_fuse.integral_as, 1),
@@ -151,8 +178,8 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
     )
 
 
-def _evse(site: SiteController, state: EvseState, now: Instant) -> EvseView:
-    session, decided = state.session, site.decisions.get(state.evse.id)
+def _evse(state: EvseState, decided: Decision | None, now: Instant) -> EvseView:
+    session = state.session
     drawn = session.drawn if session else None
     energy_wh = state.session_energy_wh()
     return EvseView(
@@ -165,7 +192,7 @@ def _evse(site: SiteController, state: EvseState, now: Instant) -> EvseView:
         limit_a=_tenths(state.ordered_a) if session else None,
         acknowledged_a=_tenths(state.acknowledged_a),
         wanted_a=_tenths(decided.wanted_a) if decided else None,
-        worst_case_a=round(state.exposure_a(now), 2),
+        worst_case_a=round(state.stand(now).worst_a, 2),
         csms_limit_a=state.csms.at(now.utc),
         measured_a=_rounded(drawn.current_a) if drawn else None,
         measured_age_s=round(now.since(drawn.at), 1) if drawn else None,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
-from local_controller.station.effects import Note, Peer, Tell
+from local_controller.station.effects import Close, Note, PasswordOffered, Peer, Tell
 
 
 class Urgency(IntEnum):
@@ -82,7 +82,7 @@ class Withdraw:
     tag: Any
 
 
-BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Tell | Note
+BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Close | Tell | Note | PasswordOffered
 
 
 Wanted = Sequence[BlockEffect]
@@ -105,6 +105,9 @@ class Block:
     called_only: ClassVar[Collection[str] | None] = None
     observe_only: ClassVar[Collection[str] | None] = None
 
+    REVISES: ClassVar[frozenset[str]] = frozenset()
+    """Actions whose answers `revise` may change."""
+
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called, in `Instant.monotonic_s`; None for never."""
@@ -124,6 +127,13 @@ class Block:
     def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """A CALL or SEND of `sender` is being relayed; its answer, if any, will be shown to `observe`."""
         return UNCHANGED
+
+    def revise(self, sender: Peer, call: Frame, answer: Frame, now: Instant) -> dict[str, Any] | None:  # noqa: ARG002 - as above
+        """What the CALLRESULT to a relayed CALL of `sender` says instead, for actions in REVISES. None: as it is.
+
+        Only what differs from the peer's own payload is written anew. `observe` sees the peer's own answer.
+        """
+        return None
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """A relayed CALL of `sender` was answered; the answer has been relayed.

@@ -7,14 +7,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from local_controller.profiles.units import RateUnit
+from local_controller.station.block import Block
 from local_controller.station.blocks.availability import Availability
+from local_controller.station.blocks.certified_boot import CertifiedBoot
+from local_controller.station.blocks.configuration import Configuration
+from local_controller.station.blocks.customer_data import CustomerData
 from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
+from local_controller.station.blocks.own_questions import OwnQuestions, QuestionPace
 from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.transactions import Transactions
+from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.dialects import dialect
-from local_controller.station.guard_policy import GuardPolicy
+from local_controller.station.guard_policy import Doors, GuardPolicy
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
 from local_controller.station.quirks import Quirk, shipped_quirks
 from local_controller.station.state import StationState
@@ -27,7 +33,9 @@ class StationSettings:
 
     evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
     time_zone: what the station calls local time (K01.FR.90). unit: the only unit to use; None: find out.
-    guards: what happens to messages that could take it away from the gateway. is_traced: whether anybody wants to know
+    guards: what happens to messages that could take it away from the gateway. doors: how our own doors are at the
+    moment; None: as `guards.public_url` says. questions: when it is asked something. certificate: the one that it has
+    shown for this connection (security profile 3), which its boot must fit to. is_traced: whether anybody wants to know
     the fate of each message.
     """
 
@@ -38,6 +46,9 @@ class StationSettings:
     quirks: Sequence[Quirk] = field(default_factory=shipped_quirks)
     times: RelayTimes = field(default_factory=RelayTimes)
     guards: GuardPolicy = field(default_factory=GuardPolicy)
+    doors: Callable[[], Doors] | None = None
+    questions: QuestionPace = field(default_factory=QuestionPace)
+    certificate: ClientCertificate | None = None
     is_traced: bool = True
 
 
@@ -64,12 +75,19 @@ def station_proxy(
     state = known if known is not None and known.version is version else station_state(identity, version, settings)
     spoken = dialect(version)
     smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a)
+    certified: tuple[Block, ...] = (
+        () if settings.certificate is None else (CertifiedBoot(settings.certificate, spoken),)
+    )
     blocks = (
-        Guards(identity, spoken, settings.guards),
+        *certified,
+        Guards(state, spoken, settings.guards, settings.doors or settings.guards.doors),
         Provisioning(state, spoken, settings.quirks),
-        Availability(spoken),
+        Configuration(state, spoken, settings.guards),
+        Availability(state, spoken),
         Transactions(state, spoken, settings.evses),
         Metering(state, spoken),
+        CustomerData(state),
+        OwnQuestions(state, spoken, settings.evses, settings.questions),
         smart_charging,
     )
     return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), smart_charging

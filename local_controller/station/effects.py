@@ -13,6 +13,7 @@ import msgspec
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.station import words
+from local_controller.station.announcements import Announcement
 
 
 class Peer(StrEnum):
@@ -80,10 +81,13 @@ class CsmsLimitChanged:
     schedule: Schedule
 
 
-class Tell(msgspec.Struct, frozen=True, gc=False):
-    """A fact the site must know."""
+Fact = StationFact | CsmsLimitChanged | Announcement
 
-    fact: StationFact | CsmsLimitChanged
+
+class Tell(msgspec.Struct, frozen=True, gc=False):
+    """A fact that the site must know, or an announcement to others."""
+
+    fact: Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +108,11 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
-Effect = Send | Close | Tell | Note | Trace
+@dataclass(frozen=True, slots=True)
+class PasswordOffered:
+    """The CSMS sends the station this new password (A01). For memory and a hash only; no log shows it."""
+
+    value: str = field(repr=False)
+
+
+Effect = Send | Close | Tell | Note | Trace | PasswordOffered

@@ -19,6 +19,7 @@ from local_controller.errors import FrameError, PayloadError
 from local_controller.rpc import frame as rpc
 from local_controller.rpc.connection import Call, RpcConnection
 from local_controller.rpc.frame import CALL, CALLERROR, CALLRESULT, CALLRESULTERROR, SEND, Frame
+from local_controller.rpc.recent import Recent
 from local_controller.station.block import (
     UNCHANGED,
     Answer,
@@ -31,7 +32,7 @@ from local_controller.station.block import (
     Wanted,
     Withdraw,
 )
-from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
+from local_controller.station.effects import Close, Effect, Fate, Note, PasswordOffered, Peer, Send, Tell, Trace
 from local_controller.station.words import Connected, Disconnected, OcppVersion
 
 CLAIMED_LIMIT = 64  # claimed CALLs of one peer that may await our answer; as many as may wait for a slot (LC-031)
@@ -78,8 +79,8 @@ class _Leg:
         self.peer = peer
         self.calls: RpcConnection[_Origin] = RpcConnection()  # towards this peer
         self.claimed: list[tuple[str, float]] = []  # ids of this peer's CALLs that a block has to answer, since
-        self.answered: list[str] = []  # ids of this peer's CALLs that a block has answered
-        self.strays: list[str] = []  # ids this peer may answer with an error (LC-029)
+        self.answered: Recent[str] = Recent(ANSWERED_LIMIT)  # ids of this peer's CALLs that a block has answered
+        self.strays: Recent[str] = Recent(STRAYS_LIMIT)  # ids this peer may answer with an error (LC-029)
         self.passed, self.altered = _Relayed(self, Fate.PASSED), _Relayed(self, Fate.ALTERED)
         self.other: _Leg
 
@@ -153,6 +154,10 @@ class StationProxy:
         self._is_traced = is_traced
         self._legs = _legs()
         self._to_station, self._to_csms = (leg.calls for leg in self._legs.values())
+        actions = {action for block in self._blocks for action in block.REVISES}
+        self._revisers: Mapping[str | None, list[Block]] = {
+            action: [block for block in self._blocks if action in block.REVISES] for action in actions
+        }
         self._is_open = True
         self._is_noted = False  # that the payload of the present message is no object
 
@@ -203,8 +208,11 @@ class StationProxy:
             return []
         self._is_open = False
         effects: list[Effect] = [Close(peer.other, propagated_code(code), reason)]
+        on_the_wire = [leg.calls.in_flight for leg in self._legs.values()]
         unanswered = [call for leg in self._legs.values() for call in leg.calls.close()]
         for call in unanswered:
+            if isinstance(call.origin, _Relayed) and call not in on_the_wire:
+                effects += self._traced(call.origin.sender.peer, call.frame.text, Fate.DISCARDED, "connection closed")
             effects += self._no_answer(call, now)
         effects += self._ask([block.closed for block in self._blocks], now=now)
         return [*effects, Tell(Disconnected(f"{peer} closed the connection ({code}{reason and ': '}{reason})"))]
@@ -328,13 +336,32 @@ class StationProxy:
         if isinstance(origin, _Relayed):
             effects: list[Effect]
             to, text = leg.other, frame.text
-            effects = self._sent(to, text, leg, Fate.PASSED) if self._is_traced else [Send(to.peer, text)]
+            if call.frame.action in self._revisers:
+                effects = self._revised(leg, call.frame, frame, now)
+            else:
+                effects = self._sent(to, text, leg, Fate.PASSED) if self._is_traced else [Send(to.peer, text)]
             self._show_end(call.frame, frame, to.peer, effects, now)
             return effects
         if is_late:
             return self._unwanted(leg, frame, "late_answer_swallowed")
         traced = self._traced(leg.peer, frame.text, Fate.ABSORBED, "answers us")
         return [*traced, *self._answered(origin.tag, frame, now)]
+
+    def _revised(self, leg: _Leg, call: Frame, answer: Frame, now: Instant) -> list[Effect]:
+        """An answer goes out with what blocks change in it; an error never is."""
+        notes: list[Effect] = []
+        revised = answer
+        for block in () if answer.is_error else self._revisers[call.action]:
+            try:
+                payload = block.revise(leg.other.peer, call, revised, now)
+            except PayloadError as error:
+                notes += self._unreadable_payload(error)
+                continue
+            revised = revised if payload is None else rpc.altered(revised, payload)
+        if revised is answer:
+            return [*notes, *self._sent(leg.other, answer.text, leg, Fate.PASSED)]
+        arrived = self._traced(leg.peer, answer.text, Fate.ABSORBED, "claimed")
+        return [*notes, *arrived, *self._sent(leg.other, revised.text, leg, Fate.ALTERED)]
 
     def _answered(self, tag: object, answer: Frame | None, now: Instant) -> list[Effect]:
         """Shows the answer of an own CALL to the blocks; to a block that cannot read it, it is none."""
@@ -378,7 +405,7 @@ class StationProxy:
         notes = self._fault("unreadable_message", {"sender": leg.peer, "reason": str(error)})
         if any(isinstance(call.origin, OwnCall) for call in leg.calls.mentioned(text)):
             return [*notes, *self._traced(leg.peer, text, Fate.DISCARDED, "unreadable, with the id of our own CALL")]
-        _remember(leg.other.strays, error.message_id, STRAYS_LIMIT)
+        leg.other.strays.append(error.message_id)
         return [*notes, *self._sent(leg.other, text, leg, Fate.PASSED)]
 
     # --- what leaves ---------------------------------------------------------------------------------------------
@@ -457,12 +484,14 @@ class StationProxy:
     def _do(self, wanted: Iterable[BlockEffect], effects: list[Effect], now: Instant) -> None:
         """Carries out what a block wants, which adds to `effects`; after the end only what it tells."""
         for one in wanted:
-            if isinstance(one, (Tell, Note)):
+            if isinstance(one, (Tell, Note, PasswordOffered)):
                 effects.append(one)
             elif self._is_open:
                 effects += self._do_one(one, now)
 
-    def _do_one(self, wanted: OwnCall | Withdraw | Answer | AnswerError | Forward, now: Instant) -> list[Effect]:
+    def _do_one(
+        self, wanted: OwnCall | Withdraw | Answer | AnswerError | Forward | Close, now: Instant
+    ) -> list[Effect]:
         match wanted:
             case OwnCall():
                 return self._own_call(wanted, now)
@@ -475,6 +504,8 @@ class StationProxy:
                 return self._answer_claimed(self._legs[peer], rpc.error(message_id, code, description))
             case Forward(sender, frame, payload):
                 return self._forward(self._legs[sender], rpc.altered(frame, payload), now)
+            case Close():
+                return [wanted]
 
     def _own_call(self, own: OwnCall, now: Instant) -> list[Effect]:
         """Lets an own CALL wait for its slot; it is sent after all blocks had their say."""
@@ -492,20 +523,13 @@ class StationProxy:
         """An answer goes out only to a CALL that waits for it: some stations die of any other (field experience)."""
         if not _settle(leg, answer.message_id):
             return [Note("error", "answer_not_awaited", _of(leg, answer))]
-        _remember(leg.answered, answer.message_id, ANSWERED_LIMIT)
+        leg.answered.append(answer.message_id)
         return self._sent(leg, answer.text, None, Fate.INJECTED)
 
     def _forward(self, sender: _Leg, frame: Frame, now: Instant) -> list[Effect]:
         if not _settle(sender, frame.message_id):
             return [Note("error", "forward_not_awaited", _of(sender.other, frame))]
         return self._relay(frame, sender.altered, now)
-
-
-def _remember(ids: list[str], message_id: str, limit: int) -> None:
-    """The latest ids; an empty list takes a tenth of the memory of a deque, and there are four for each station."""
-    if len(ids) >= limit:
-        del ids[0]
-    ids.append(message_id)
 
 
 def _is_full(claimed: list[tuple[str, float]], now: Instant) -> bool:

@@ -5,14 +5,16 @@ It outlives a connection: a station keeps its profiles and its transactions over
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from local_controller.clock import Instant
+from local_controller.rpc.recent import Recent
 from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.capability import Capability
+from local_controller.station.shown_values import ShownValues
+from local_controller.station.station_clock import StationClock
 from local_controller.station.transaction import Transaction
 from local_controller.station.words import OcppVersion, RegistrationStatus
 
@@ -24,39 +26,56 @@ class StationState:
     """One station. `transactions` is keyed by evse; `ended` are the latest ended ones.
 
     revision: counts whatever happens to the transactions, so that who follows them sees whether there is anything new.
-    registration: the CSMS's answer to the station's last BootNotification on this connection; None if there was none.
+    registration: the CSMS's latest verdict on the station, whatever the connection; None if we have seen none.
+    is_booting: it sent a BootNotification that is not answered yet.
     answered: a CALL of the station was answered normally since it connected or booted.
+    installing_until_s: while it downloads or installs firmware, when that will have taken too long (monotonic seconds).
+    untold: EVSEs whose connectors have not told their state on this connection.
+    asked_s: when the station was last asked to send a message again, in monotonic seconds, by message and EVSE.
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
     time_zone: what the station calls local time.
+    shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
     """
 
     identity: str
     version: OcppVersion
     registration: RegistrationStatus | None = None
+    is_booting: bool = False
     answered: bool = False
+    installing_until_s: float | None = None
+    untold: set[int] = field(default_factory=set)
+    asked_s: dict[tuple[str, int], float] = field(default_factory=dict)
     csms_ahead_s: float = 0.0
     time_zone: tzinfo = UTC
     transactions: dict[int, Transaction] = field(default_factory=dict)
     revision: int = 0
-    ended: deque[str] = field(default_factory=lambda: deque(maxlen=_ENDED_KEPT))
+    ended: Recent[str] = field(default_factory=lambda: Recent(_ENDED_KEPT))
     store: VirtualStore = field(default_factory=VirtualStore)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     capability: Capability = field(default_factory=Capability)
-
-    def unregister(self) -> None:
-        """A new connection or boot: the CSMS must accept the station (again) before we may call it (LC-039)."""
-        self.registration, self.answered = None, False
+    clock: StationClock = field(default_factory=StationClock)
+    shown: ShownValues = field(default_factory=ShownValues)
+    slots_here: set[int] = field(default_factory=set)
 
     @property
     def may_call(self) -> bool:
-        """Whether we may send CALLs to the station (LC-039).
+        """Whether we may send any CALL to the station (LC-039).
 
         After a BootNotification only once it was accepted; after a pure reconnect once a CALL of the station was
-        answered normally, which no CSMS does before it has accepted the station (FR.04).
+        answered normally, unless the latest verdict says otherwise. Without a verdict, because the gateway was
+        restarted, that answer is the proof: no CSMS gives it before it has accepted the station (FR.04, decision 0009).
         """
-        if self.registration is None:
-            return self.answered
-        return self.registration is RegistrationStatus.ACCEPTED
+        return self.answered and self.registration in {None, RegistrationStatus.ACCEPTED}
+
+    @property
+    def may_read(self) -> bool:
+        """Whether we may read configuration: also from a station that the CSMS keeps waiting (1.6 §4.2, B02.FR.01)."""
+        return self.answered and self.registration is not RegistrationStatus.REJECTED
+
+    @property
+    def is_installing(self) -> bool:
+        """Whether it downloads or installs firmware: nothing that can wait should disturb it (LC-141)."""
+        return self.installing_until_s is not None
 
     def station_time(self, now: Instant) -> datetime:
         """The station's clock, which is the CSMS's (LC-044)."""
@@ -76,3 +95,10 @@ class StationState:
             if transaction.transaction_id == transaction_id:
                 return transaction
         return None
+
+    def forget_driver(self, id_token: str) -> None:
+        """Nothing here names this driver any more (LC-146)."""
+        self.remote_starts.forget(id_token)
+        for transaction in self.transactions.values():
+            if (transaction.id_token or "").lower() == id_token.lower():
+                transaction.id_token = None

@@ -13,6 +13,7 @@ class Transaction:
     """A running transaction of an EVSE.
 
     phases_in_use: phases with at least 1 A in the latest sample that showed any current; None if none did yet.
+    sampled: when the latest usable sample of its EVSE came; None if none did yet.
     """
 
     evse: int
@@ -22,3 +23,4 @@ class Transaction:
     remote_start_id: int | None = None
     charging_state: ChargingState | None = None
     phases_in_use: int | None = None
+    sampled: Instant | None = None

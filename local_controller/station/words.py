@@ -142,8 +142,8 @@ class MeterSample(msgspec.Struct, frozen=True, gc=False):
     """One moment of a station's own meter.
 
     current_a: amperes per phase as the station counts phases; empty when nothing tells the current. A phase that is
-        absent from a non-empty mapping carries 0 A.
-    power_w: active power of all phases; energy_wh: the import register; voltage_v: line to neutral; soc_percent: 0..100.
+        absent from a non-empty mapping carries 0 A; a car that feeds back makes it negative (LC-149).
+    power_w: active power of all phases, drawn less fed back; energy_wh: the import register; voltage_v: line to neutral; soc_percent: 0..100.
     taken_at: the station's time stamp, None when it sent none.
     """
 

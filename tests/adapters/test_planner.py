@@ -15,15 +15,24 @@ import pytest_asyncio
 
 from local_controller.adapters.planner import Planner
 from local_controller.clock import Clock
+from local_controller.site.capacity import Capacity
+from local_controller.site.limits import Ceiling
+from local_controller.site.per_phase import ZERO
+from local_controller.site.planning import Asking, Question, horizon_at
 from optimizer.check import violations
-from optimizer.problem import Allocation, ChargingNeed, CircuitLimit, Problem, variable_horizon
+from optimizer.problem import Allocation
+from tests.site.virtual_site import START
 
 
-def problem(cars: int = 3) -> Problem:
-    horizon = variable_horizon(8 * 3600.0)
-    circuit = CircuitLimit("grid", "Main fuse", ((32.0, 32.0, 32.0),) * horizon.blocks)
-    needs = tuple(ChargingNeed(f"CP-{n}/1", ("grid",), (0, 1, 2)) for n in range(cars))
-    return Problem(horizon, (circuit,), needs)
+def asked(cars: int = 3) -> Question:
+    ceiling = Ceiling((32.0, 32.0, 32.0), ("Main fuse",) * 3)
+    grid = Capacity("grid", "Main fuse", ceiling, ZERO, ZERO, None, (32.0, 32.0, 32.0))
+    csms = ((START.utc.timestamp(), 16.0),)
+    who = tuple(
+        Asking(f"CP-{n}/1", ("grid",), (0, 1, 2), 6.0, 32.0, 32.0, 0.0, None, None, csms if n == 0 else ())
+        for n in range(cars)
+    )
+    return Question(START.utc.timestamp(), horizon_at(START), (grid,), {"grid": ZERO}, who)
 
 
 @pytest_asyncio.fixture
@@ -35,28 +44,28 @@ async def planner() -> AsyncIterator[Planner]:
 
 
 async def test_a_plan_is_optimal_and_keeps_every_limit(planner: Planner) -> None:
-    question = problem()
+    question = asked()
     allocation = await planner.solve(question)
     assert allocation.status == "optimal"
-    assert violations(question, allocation) == []
+    assert violations(question.problem(), allocation) == []
 
 
 async def test_a_killed_worker_costs_one_plan_and_is_replaced(planner: Planner) -> None:
     for pid in list(planner._pool._processes):
         os.kill(pid, signal.SIGKILL)
-    question = problem()
+    question = asked()
     first = await planner.solve(question)
     assert first.status == "timeout_share"
-    assert violations(question, first) == []
+    assert not first.currents_a
     assert (await planner.solve(question)).status == "optimal"
 
 
-async def test_a_late_plan_is_replaced_by_shares_and_does_not_block_the_next_question(planner: Planner) -> None:
+async def test_a_late_plan_is_replaced_by_none_and_does_not_block_the_next_question(planner: Planner) -> None:
     planner._deadline_s = 0.0
-    question = problem(60)
+    question = asked(60)
     late = await planner.solve(question)
     assert late.status == "timeout_share"
-    assert violations(question, replace(late, status="share")) == []
+    assert not late.currents_a
     planner._deadline_s = 20.0
     assert planner._busy is not None
     await asyncio.wrap_future(planner._busy)
@@ -71,20 +80,20 @@ async def test_the_gateway_process_itself_never_imports_the_solver() -> None:
 
 
 async def test_a_plan_that_breaks_a_limit_is_not_used(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
-    question = problem()
-    bad = replace(await planner.solve(question), currents_a={n.id: (32.0,) * 26 for n in question.needs})
+    question = asked()
+    bad = replace(await planner.solve(question), currents_a={one.key: (32.0,) * 26 for one in question.asking})
     answer: Future[tuple[Allocation, list[str]]] = Future()
-    answer.set_result((bad, violations(question, bad)))
+    answer.set_result((bad, violations(question.problem(), bad)))
     monkeypatch.setattr(planner._pool, "submit", lambda *_: answer)
     used = await planner.solve(question)
     assert used.status == "timeout_share"
-    assert violations(question, used) == []
+    assert not used.currents_a
 
 
 async def test_a_worker_that_hangs_is_replaced_and_ctrl_c_does_not_end_it(planner: Planner) -> None:
     (pid,) = planner._pool._processes
     os.kill(pid, signal.SIGINT)  # as a terminal sends it to every process of the group
-    question = problem()
+    question = asked()
     assert (await planner.solve(question)).status == "optimal"
     os.kill(pid, signal.SIGSTOP)
     planner._deadline_s, planner._hung_s = 0.01, 0.0
@@ -94,4 +103,11 @@ async def test_a_worker_that_hangs_is_replaced_and_ctrl_c_does_not_end_it(planne
     assert planner._busy is not None
     await asyncio.wait([asyncio.wrap_future(planner._busy)])
     assert (await planner.solve(question)).status == "timeout_share"  # the pool is broken, and replaced
+    assert (await planner.solve(question)).status == "optimal"
+
+
+async def test_a_question_that_makes_no_sense_costs_one_plan(planner: Planner) -> None:
+    question = asked()
+    twice = replace(question, asking=(question.asking[0], question.asking[0]))
+    assert (await planner.solve(twice)).status == "timeout_share"
     assert (await planner.solve(question)).status == "optimal"

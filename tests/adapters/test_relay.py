@@ -4,193 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
-import structlog
-from structlog.testing import CapturingLogger
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.http11 import Request, Response
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Response
 
 from local_controller.adapters import driver as driver_module
-from local_controller.adapters.csms_client import CsmsConnection, CsmsSettings, LegSettings
 from local_controller.adapters.driver import Outlets
-from local_controller.adapters.station_server import ServerSettings, StationServer
-from local_controller.clock import Clock, Instant
+from local_controller.adapters.leg import LegSettings
+from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block, BlockEffect, OwnCall, Urgency
-from local_controller.station.effects import CsmsLimitChanged, Fate, Peer, StationFact, Tell, Trace
-from local_controller.station.proxy import StationProxy
+from local_controller.station.effects import CsmsLimitChanged, Fate, Peer, StationFact, Tell
 from local_controller.station.words import Connected, Disconnected, OcppVersion, UnitLearnt
-
-MIB = 1024 * 1024
-QUIET = LegSettings(ping_interval_s=0.0)
-
-
-@dataclass
-class Csms:
-    """A CSMS that does what a test tells it, and remembers what it saw."""
-
-    server: Server | None = None
-    port: int = 0
-    requests: list[Request] = field(default_factory=list)
-    sockets: list[ServerConnection] = field(default_factory=list)
-    refuse: Callable[[ServerConnection], Response | None] = lambda _: None
-    chooses: tuple[str, ...] = ("ocpp2.0.1", "ocpp1.6")
-    delay_s: float = 0.0
-    open_now: int = 0
-    most_open: int = 0
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        self.requests.append(request)
-        await asyncio.sleep(self.delay_s)
-        return self.refuse(connection)
-
-    def choose(self, _: ServerConnection, offered: Any) -> Any:
-        return next((one for one in self.chooses if one in offered), None)
-
-    async def handle(self, socket: ServerConnection) -> None:
-        self.sockets.append(socket)
-        self.open_now += 1
-        self.most_open = max(self.most_open, self.open_now)
-        self.arrived.set()
-        await socket.wait_closed()
-        self.open_now -= 1
-
-    async def socket(self, number: int = 0) -> ServerConnection:
-        """The socket of the n-th station that got through."""
-        while len(self.sockets) <= number:
-            self.arrived.clear()
-            await self.arrived.wait()
-        return self.sockets[number]
-
-
-@dataclass
-class Site:
-    """The relay with its facts, log and blocks."""
-
-    server: StationServer
-    csms: Csms
-    facts: list[tuple[str, StationFact | CsmsLimitChanged]] = field(default_factory=list)
-    traces: list[Trace] = field(default_factory=list)
-    log: CapturingLogger = field(default_factory=CapturingLogger)
-
-    @property
-    def events(self) -> list[str]:
-        return [call.kwargs["event"] for call in self.log.calls]
-
-    async def until_told(self, wanted: type) -> StationFact | CsmsLimitChanged:
-        while True:
-            for _, fact in self.facts:
-                if isinstance(fact, wanted):
-                    return fact
-            await asyncio.sleep(0.005)
-
-    def dial(self, path: str = "CP-7", **options: Any) -> connect:
-        """A station's attempt to connect."""
-        options = {"subprotocols": ["ocpp1.6"], "compression": None, "max_size": 16 * MIB, "proxy": None} | options
-        return connect(f"ws://127.0.0.1:{self.server.port}/{path}", **options)
-
-    @asynccontextmanager
-    async def pair(
-        self, path: str = "CP-7", **options: Any
-    ) -> AsyncIterator[tuple[ClientConnection, ServerConnection]]:
-        """A connected station and the CSMS's end of it."""
-        number = len(self.csms.sockets)
-        async with self.dial(path, **options) as station:
-            yield station, await self.csms.socket(number)
-
-    @asynccontextmanager
-    async def raw_station(
-        self, *headers: bytes, path: bytes = b"/CP-7"
-    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """A station that sends exactly these header lines; only the request is written."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
-        lines = [
-            b"GET " + path + b" HTTP/1.1",
-            b"Host: lc",
-            b"Upgrade: websocket",
-            b"Connection: Upgrade",
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-            b"Sec-WebSocket-Version: 13",
-            b"Sec-WebSocket-Protocol: ocpp1.6",
-            *headers,
-        ]
-        writer.write(b"\r\n".join(lines) + b"\r\n\r\n")
-        with closing(writer):
-            yield reader, writer
-
-
-@asynccontextmanager
-async def site_with(
-    *blocks: Block,
-    leg: LegSettings = QUIET,
-    csms_leg: LegSettings = QUIET,
-    csms: Csms | None = None,
-    dial_timeout_s: float = 2.0,
-    csms_port: int = 0,
-) -> AsyncIterator[Site]:
-    """A running relay for the stations CP-…, with a CSMS unless its port is given."""
-    csms = csms or Csms()
-    csms.server = await serve(
-        csms.handle,
-        "127.0.0.1",
-        0,
-        process_request=csms.process_request,
-        select_subprotocol=csms.choose,
-        compression="deflate",
-        max_size=16 * MIB,
-        max_queue=None,
-    )
-    csms.port = next(iter(csms.server.sockets)).getsockname()[1]
-    ids = (f"LC{n}" for n in itertools.count(1))
-    site = Site(None, csms)  # type: ignore[arg-type]  # the server follows three lines below
-    site.server = StationServer(
-        ServerSettings(
-            "127.0.0.1", 0, CsmsSettings(f"ws://127.0.0.1:{csms_port or csms.port}/ocpp", csms_leg, dial_timeout_s), leg
-        ),
-        Clock(),
-        lambda identity: identity.startswith("CP"),
-        lambda identity, version, now: StationProxy(identity, version, blocks, ids=lambda: next(ids)),
-        Outlets(
-            lambda identity, fact, now: site.facts.append((identity, fact)),
-            structlog.wrap_logger(site.log, processors=[], wrapper_class=structlog.make_filtering_bound_logger(10)),
-            lambda identity, trace, now: site.traces.append(trace),
-        ),
-    )
-    await site.server.start()
-    try:
-        async with asyncio.timeout(30):
-            yield site
-    finally:
-        await site.server.stop()
-        csms.server.close()
-        await csms.server.wait_closed()
-
-
-async def refusal(attempt: connect) -> Response:
-    """The HTTP answer that is no 101."""
-    with pytest.raises(InvalidStatus) as caught:
-        await attempt
-    return caught.value.response
-
-
-async def close_of(socket: ClientConnection | ServerConnection) -> int | None:
-    """The close code that this end sees; a loss is 1006."""
-    with suppress(ConnectionClosed):
-        while True:
-            await socket.recv()
-    return socket.close_code
-
+from tests.adapters.relay_site import MIB, Csms, close_of, refusal, site_with
+from tests.robust_client import RobustClient
 
 # --- the handshake ------------------------------------------------------------------------------------------------
 
@@ -206,6 +40,27 @@ async def test_a_station_is_relayed_under_its_own_name_byte_for_byte(segment: st
         assert await station.recv() == '[3,"a",{} ]'
         assert {trace.fate for trace in site.traces} == {Fate.PASSED}
         assert [fact for _, fact in site.facts] == [Connected(OcppVersion.V16)]
+
+
+@pytest.mark.requirement("LC-001")
+async def test_what_else_a_station_says_in_its_request_goes_up_too() -> None:
+    async with (
+        site_with() as site,
+        site.raw_station(
+            b"X-Site: 7",
+            b"Cookie: a=b",
+            b"User-Agent: wallbox/1",
+            b"Connection: keep-alive",
+            path=b"/x/CP-7?token=%41b",
+        ) as (reader, _),
+    ):
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        (request,) = site.csms.requests
+        assert request.path == "/ocpp/CP-7?token=%41b"
+        ours = {"Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol"}
+        said = {name: value for name, value in request.headers.raw_items() if name not in ours}
+        assert said == {"X-Site": "7", "Cookie": "a=b", "User-Agent": "wallbox/1"}
+        assert request.headers.get_all("Connection") == ["Upgrade"]
 
 
 @pytest.mark.requirement("LC-003")
@@ -334,7 +189,7 @@ async def test_the_credentials_reach_the_csms_byte_for_byte(value: bytes) -> Non
 )
 async def test_what_is_no_websocket_request_never_reaches_the_csms(request_bytes: bytes, answer: bytes) -> None:
     async with site_with() as site:
-        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.ports[0])
         with closing(writer):
             writer.write(request_bytes)
             assert (await reader.read()).startswith(answer)
@@ -393,7 +248,10 @@ async def test_a_peer_that_says_goodbye_but_holds_the_line_is_cut_off() -> None:
 @pytest.mark.requirement("LC-014", "LC-033")
 @pytest.mark.parametrize("who", ["station", "csms"])
 async def test_eight_mebibytes_pass_nine_close_the_leg_and_others_do_not_notice(who: str) -> None:
-    robust = {"create_connection": CsmsConnection}  # the plain one fails when closed with much unsent
+    robust = {
+        "create_connection": RobustClient,
+        "close_timeout": 0.9,
+    }  # the plain one fails when closed with much unsent
     async with site_with() as site, site.pair("CP-1") as bystanders, site.pair("CP-2", **robust) as pair:
         sender, receiver = pair if who == "station" else pair[::-1]
         large = '[6,"e","NotifyPeriodicEventStream",{"data":"' + "x" * (8 * MIB - 64) + '"}]'
@@ -457,18 +315,12 @@ async def test_a_second_connection_with_the_same_credentials_replaces_the_first_
 
 
 @pytest.mark.requirement("LC-016")
-async def test_the_site_hears_of_the_end_of_the_first_before_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = driver_module.StationDriver._read_messages
-
-    async def slowly(self: Any, peer: Peer, leg: Any) -> None:
-        try:
-            await read(self, peer, leg)
-        finally:
-            await asyncio.sleep(0.1)
-
-    monkeypatch.setattr(driver_module.StationDriver, "_read_messages", slowly)
-    async with site_with() as site, site.pair(), site.pair():
-        assert [type(fact) for _, fact in site.facts] == [Connected, Disconnected, Connected]
+async def test_the_site_hears_of_the_end_of_the_first_before_the_second() -> None:
+    async with site_with() as site, site.raw_station():  # never finishes the closing handshake
+        old_csms = await site.csms.socket()
+        async with site.pair():
+            assert old_csms.close_code == 1001
+            assert [type(fact) for _, fact in site.facts] == [Connected, Disconnected, Connected]
 
 
 @pytest.mark.requirement("LC-016")

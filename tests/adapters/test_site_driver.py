@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
 
-from local_controller.adapters.site_driver import KEPT_NOTICES, SiteDriver
+from local_controller.adapters.site_driver import KEPT_NOTICES, SLICE_S, SiteDriver
 from local_controller.clock import Clock
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
+from local_controller.site.planning import Question
 from local_controller.site.readings import MeterReading
+from local_controller.site.snapshot import snapshot
 from local_controller.station import words
-from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome
-from optimizer.problem import Allocation, Problem
+from local_controller.station.words import EvseId, LimitAnswered, LimitKind, LimitOutcome
+from optimizer.problem import Allocation
 from optimizer.share import share
 from tests.site.virtual_site import topology
 
@@ -26,14 +29,14 @@ class Worker:
     """Answers like the planner, at once or never."""
 
     def __init__(self) -> None:
-        self.questions: list[Problem] = []
+        self.questions: list[Question] = []
         self.is_asleep = False
 
-    async def solve(self, problem: Problem) -> Allocation:
-        self.questions.append(problem)
+    async def solve(self, question: Question) -> Allocation:
+        self.questions.append(question)
         if self.is_asleep:
             await asyncio.Event().wait()
-        return share(problem)
+        return share(question.problem())
 
 
 class ObedientStations:
@@ -62,7 +65,7 @@ def site() -> SiteController:
 
 @pytest_asyncio.fixture
 async def driver() -> AsyncIterator[SiteDriver]:
-    driver = SiteDriver(site(), Worker(), Clock())  # type: ignore[arg-type]  # a worker that needs no process
+    driver = SiteDriver(site(), Worker(), Clock())
     yield driver
     await driver.stop()
 
@@ -81,12 +84,12 @@ async def test_answers_within_the_order_do_not_overtake_the_orders_behind_it(dri
     stations = with_a_car(driver)
     await asyncio.sleep(0)
     depth = []
-    stations.then = lambda: depth.append(len(driver._todo))
+    stations.then = lambda: depth.append(len(driver._first) + len(driver._then))
     driver.limit_received("ems", ReceivedLimit((9.0, 9.0, 9.0), None, Clock().now().after(60.0)))
     await asyncio.sleep(0)
     orders = [e.limit_a for e in stations.applied if isinstance(e, ApplyLimit)]
     assert sum(orders[-3:]) <= 9.0
-    assert not driver._todo
+    assert not driver._first
     assert len(depth) >= 2
 
 
@@ -136,3 +139,109 @@ async def test_only_the_latest_notices_are_kept(driver: SiteDriver) -> None:
         driver.meter_failed("m", f"trouble {n}")
     assert len(driver.notices) == KEPT_NOTICES
     assert driver.notices[-1][1].text.endswith(f"trouble {KEPT_NOTICES + 49}")
+
+
+async def test_a_fault_in_one_fact_costs_that_fact_only(driver: SiteDriver) -> None:
+    with_a_car(driver)
+    broken = LimitAnswered(1, LimitKind.WORKING, LimitOutcome.ACCEPTED, None)  # type: ignore[arg-type]  # our fault
+    driver.station_changed("CP-1", words.TransactionEnded(1, "tx-CP-1"))
+    driver.station_changed("CP-2", broken)
+    driver.station_changed("CP-3", words.Disconnected("link lost"))
+    await asyncio.sleep(0)
+    assert [n.code for _, n in driver.notices if n.level != "info"] == ["site_fault", "station_lost"]
+    assert [evse.session is not None for evse in driver.site.evses.values()] == [False, True, True]
+    assert not driver.site.evses[EvseId("CP-3", 1)].connected
+
+
+# --- many orders -----------------------------------------------------------------------------------------------------
+
+
+class SlowStations:
+    """Each order takes as long as the site may keep the event loop; `then` is called when the first was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, float]] = []
+        self.then: Callable[[], None] = lambda: None
+
+    def apply(self, effect: ApplyFallback | ApplyLimit) -> None:
+        self.told.append((effect.evse.station, effect.limit_a))
+        end_s = time.perf_counter() + SLICE_S
+        while time.perf_counter() < end_s:
+            pass
+        then, self.then = self.then, lambda: None
+        then()
+
+
+def ordered(driver: SiteDriver, station: str, limit_a: float, *, urgent: bool) -> ApplyLimit:
+    """What a reaction decides about one EVSE, and the effect that it returns."""
+    state = driver.site.evses[EvseId(station, 1)]
+    state.ordered(limit_a, driver._clock.now())
+    return ApplyLimit(state.evse.id, limit_a, 90.0, urgent)
+
+
+@pytest_asyncio.fixture
+async def slow(driver: SiteDriver) -> SlowStations:
+    stations = SlowStations()
+    with_a_car(driver)
+    await asyncio.sleep(0.01)
+    driver._first.clear()
+    driver._then.clear()
+    driver._stations = stations
+    return stations
+
+
+def carry_out(driver: SiteDriver, *effects: ApplyLimit) -> None:
+    driver._do(lambda _: list(effects))
+
+
+async def test_others_have_their_turn_between_many_orders(driver: SiteDriver, slow: SlowStations) -> None:
+    turns: list[int] = []
+    names = ("CP-1", "CP-2", "CP-3")
+    carry_out(driver, *(ordered(driver, name, 10.0, urgent=True) for name in names))
+    while driver._is_busy:
+        turns.append(len(slow.told))
+        await asyncio.sleep(0)
+    assert [name for name, _ in slow.told] == list(names)
+    assert turns == [1, 2]
+
+
+async def test_a_decrease_goes_before_the_increases_that_wait_and_replaces_that_of_its_own_evse(
+    driver: SiteDriver, slow: SlowStations
+) -> None:
+    slow.then = lambda: carry_out(driver, ordered(driver, "CP-3", 0.0, urgent=True))
+    carry_out(driver, *(ordered(driver, name, 16.0, urgent=False) for name in ("CP-1", "CP-2", "CP-3")))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert slow.told == [("CP-1", 16.0), ("CP-3", 0.0), ("CP-2", 16.0)]
+
+
+async def test_an_order_that_waits_dies_with_its_session(driver: SiteDriver, slow: SlowStations) -> None:
+    def another_car() -> None:
+        driver.station_changed("CP-2", words.TransactionEnded(1, "tx-CP-2"))
+        driver.station_changed("CP-2", words.TransactionStarted(1, "tx-next"))
+
+    slow.then = another_car
+    carry_out(driver, *(ordered(driver, name, 16.0, urgent=False) for name in ("CP-1", "CP-2", "CP-3")))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [told for told in slow.told if told[1] == 16.0] == [("CP-1", 16.0), ("CP-3", 16.0)]
+
+
+async def test_an_order_that_waits_goes_out_although_the_one_before_it_has_failed(
+    driver: SiteDriver, slow: SlowStations
+) -> None:
+    failed = LimitAnswered(1, LimitKind.WORKING, LimitOutcome.TIMED_OUT, 10.0)
+    slow.then = lambda: driver.station_changed("CP-2", failed)
+    carry_out(driver, *(ordered(driver, name, 0.0, urgent=True) for name in ("CP-1", "CP-2")))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert slow.told[:2] == [("CP-1", 0.0), ("CP-2", 0.0)]
+
+
+async def test_the_picture_is_the_same_in_slices(driver: SiteDriver) -> None:
+    with_a_car(driver)
+    await asyncio.sleep(0.01)
+    in_slices, at_once = await driver.picture(), snapshot(driver.site, driver._clock.now())
+    assert in_slices.evses[0].reasons
+    assert [evse.reasons for evse in in_slices.evses] == [evse.reasons for evse in at_once.evses]
+    assert [node.allowed_to_cars_a for node in in_slices.nodes] == [node.allowed_to_cars_a for node in at_once.nodes]

@@ -108,9 +108,36 @@ def test_diff_names_each_message_that_did_not_simply_pass_and_counts_the_others(
     assert own[0] > 0
     assert own[1] > 0
     assert counts == {
-        "passed": 9, "compared": 1, "altered": 1, "discarded": 1, "refused": 0,
-        "mismatched": 0, "waiting": 0, "made_room": 0, "not_kept": 0,
+        "passed": 9, "compared": 1, "altered": 1, "discarded": 1,
+        "refused": 0, "mismatched": 0, "waiting": 0, "made_room": 0, "not_kept": 0,
     }  # fmt: skip
+
+
+def test_an_id_that_comes_again_is_not_taken_for_a_message_whose_connection_ended(tmp_path: Path) -> None:
+    traces = [
+        Trace(Peer.STATION, '[2,"1","MeterValues",{}]', Fate.QUEUED),  # then its connection ended
+        Trace(Peer.STATION, '[2,"1","Heartbeat",{}]', Fate.QUEUED),
+        Trace(Peer.STATION, '[2,"1","Heartbeat",{}]', Fate.PASSED),
+    ]
+    status, printed = run("diff", written(tmp_path / "t.db", [(trace, START) for trace in traces]))
+    assert status == 0
+    assert (summary(printed)["compared"], summary(printed)["waiting"]) == (1, 1)
+
+
+def test_diff_shows_what_was_refused_with_its_error(tmp_path: Path) -> None:
+    traces = [
+        Trace(Peer.CSMS, '[2,"g","SetNetworkProfile",{}]', Fate.REFUSED, "claimed"),
+        Trace(None, '[4,"g","SecurityError","",{}]', Fate.INJECTED),
+        Trace(Peer.STATION, '[2,"q","Heartbeat",{}]', Fate.REFUSED, "queue full"),
+        Trace(None, '[4,"q","InternalError","",{}]', Fate.INJECTED),
+    ]
+    status, printed = run("diff", written(tmp_path / "t.db", [(trace, START) for trace in traces]))
+    assert status == 0
+    assert ' csms to gateway: refused SetNetworkProfile "g" (claimed)' in printed
+    assert ' gateway to csms: injected answer "g"\n    answers SetNetworkProfile [4,"g"' in printed
+    assert ' station to gateway: refused Heartbeat "q" (queue full)' in printed
+    assert ' gateway to station: injected answer "q"' in printed
+    assert (summary(printed)["refused"], summary(printed)["injected"]) == (2, 2)
 
 
 def test_all_that_was_sent_is_in_the_diff_and_nothing_else(trace: Path) -> None:

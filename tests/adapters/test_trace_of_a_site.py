@@ -24,7 +24,7 @@ OCPP = Subprotocol("ocpp1.6")
 SITE = """
 site: {{name: Shop}}
 csms: {{url: "ws://127.0.0.1:{port}"}}
-listen: {{port: {listen}}}
+listen: {{port: {listen}, allow_unsecured: true}}
 trace: {{file: {file}}}
 grid_connection: {{fuse_a: 50, assumed_base_load_a: 25}}
 stations: [{{id: CP-1}}]

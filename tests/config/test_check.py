@@ -86,6 +86,16 @@ def test_check_speaks_json_to_programs(tmp_path: Path) -> None:
     }
 
 
+def test_check_tells_which_csms_has_which_stations() -> None:
+    depot = str(ROOT / "site_configs" / "depot_with_tariff.yaml")
+    shares = {"fleet": ["A-01", "A-02", "A-03", "A-04"], "tenant": ["B-01", "B-02", "B-03", "B-04"]}
+    assert json.loads(run("check", "--json", depot)[1])["csms"] == shares
+    assert (
+        "\n\nCSMS fleet: A-01, A-02, A-03, A-04\nCSMS tenant: B-01, B-02, B-03, B-04\n\nnote: "
+        in run("check", depot)[1]
+    )
+
+
 def test_there_are_four_examples() -> None:
     assert [file.stem for file in EXAMPLES] == ["depot_with_tariff", "minimal", "office_pv_ems", "parking_garage"]
 

@@ -59,7 +59,7 @@ def test_a_site_file_becomes_a_tree() -> None:
 
 
 def test_the_stations_identity_is_appended_to_an_address_without_a_slash_at_its_end() -> None:
-    assert sound(SITE).csms.url == "ws://csms/ocpp"
+    assert [csms.url for csms in sound(SITE).csms] == ["ws://csms/ocpp"]
 
 
 def test_the_margin_is_the_larger_one_of_amperes_and_per_cent() -> None:

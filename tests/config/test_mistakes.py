@@ -92,7 +92,7 @@ def test_the_sound_file_is_sound() -> None:
         ('"ws://csms/ocpp"', "csms", "2:13: csms.url: an OCPP address starts with ws:// or wss:// - write ws://host/path or wss://host/path"),
         ('"ws://csms/ocpp"', '"ws://u:p@csms"', "2:13: csms.url: a host and a path, without user, query or fragment: stations bring their own credentials"),
         ("topic: a/b", "topic: 'a/#'", '16:36: limits[ems].topic: must be one topic, without blanks and wildcards (+ #), not "a/#"'),
-        ("id: CP-1", "id: CP/1", "10:10: stations[CP/1].id: the identity of a station has no blanks and none of / : ? # (it is the end of its URL)"),
+        ("id: CP-1", "id: CP/1", "10:10: stations[CP/1].id: the identity of a station has no / ? # and no blanks around it (it is the end of its URL)"),
         ("id: garage", "id: grid", '8:10: circuits[grid].id: "grid" is the grid connection: choose another id'),
         # what belongs together
         ("circuit: garage", "rotation: RRT", "10:26: stations[CP-1].rotation: RRT is not one of RST, RTS, SRT, STR, TRS, TSR, as a 3-phase station needs"),

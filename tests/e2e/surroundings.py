@@ -57,7 +57,7 @@ def site_text(
     return (
         f"site: {{name: Test site}}\n"
         f"csms: {{url: '{csms_url}'}}\n"
-        f"listen: {{host: {HOST}, port: {port}}}\n"
+        f"listen: {{host: {HOST}, port: {port}, allow_unsecured: true}}\n"
         f"grid_connection: {{name: Main, fuse_a: {fuse_a:g}, fuse_type: gg, assumed_base_load_a: {base_a:g}"
         f"{', meter: grid' if 'meters:' in more else ''}}}\n"
         f"stations:\n{rows}{more}"

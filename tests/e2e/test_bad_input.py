@@ -32,7 +32,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from local_controller.adapters.csms_client import CsmsConnection
 from local_controller.app import LocalController
 from local_controller.cli.demo_peers import free_ports
 from local_controller.config.load import load
@@ -46,6 +45,7 @@ from site_simulator.site import BaseLoad, Node
 from site_simulator.vehicle import VehicleSpec
 from tests.e2e.patient_time import PatientTime, run
 from tests.e2e.surroundings import HOST, meters, site_text, station_row, until
+from tests.robust_client import RobustClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 FALLBACK_A = 6.0
@@ -56,7 +56,7 @@ BAD = "CP-2"
 FUSE_A = 80.0
 """Room for both stations at their maximum: a station that confirms nothing counts with that, and takes it from nobody."""
 
-ROBUST: Any = {"create_connection": CsmsConnection, "max_size": 16 * MIB}
+ROBUST: Any = {"create_connection": RobustClient, "max_size": 16 * MIB}
 """The plain connection of websockets fails when it is closed with much unsent."""
 
 

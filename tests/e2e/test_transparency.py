@@ -62,6 +62,7 @@ class ScriptedStation:
     seen: list[str] = field(default_factory=list)
     ours: list[str] = field(default_factory=list)
     inbox: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    was_read: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def listen(self, socket: ClientConnection) -> None:
         async for text in socket:
@@ -76,6 +77,8 @@ class ScriptedStation:
             else:
                 self.ours.append(text)
                 await socket.send(json.dumps([3, frame[1], obedient(frame[2], frame[3])]))
+                if frame[2] != "SetChargingProfile":
+                    self.was_read.set()
 
 
 def obedient(action: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -107,6 +110,10 @@ async def play(steps: Sequence[Step], version: str, url: str, csms: RecordingCsm
             listening = asyncio.create_task(station.listen(socket))
             while remaining and not isinstance(step := remaining.pop(0), Reconnects):
                 await play_step(step, socket, station, csms, direct=direct)
+            if not direct:
+                async with asyncio.timeout(15):  # the gateway's question comes within 10 s of a boot
+                    await station.was_read.wait()
+                station.was_read.clear()
             await asyncio.sleep(QUIET_S)
         await listening
     assert station.inbox.empty()

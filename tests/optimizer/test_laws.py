@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optimizer.check import violations
 from optimizer.objectives import DEFAULT_WEIGHTS
 from optimizer.problem import Allocation, ChargingNeed, Problem
-from optimizer.realize import realize
+from optimizer.realize import fill, realize
 from optimizer.rows import caps_of, minimum_of, wh_per_ampere
 from optimizer.share import share
 from optimizer.solve import solve
@@ -151,3 +151,26 @@ def test_without_time_the_answer_is_the_fair_share(problem: Problem) -> None:
     if hasty.status == "timeout_share":
         assert hasty.currents_a == share(problem).currents_a
     assert violations(problem, hasty) == []
+
+
+@given(data=st.data(), cars=st.integers(1, 8), rows=st.integers(1, 5))
+def test_a_row_is_filled_until_nobody_could_get_more_without_taking_from_someone_who_has_as_little(
+    data: st.DataObject, cars: int, rows: int
+) -> None:
+    loads = np.array(
+        data.draw(st.lists(st.lists(st.booleans(), min_size=cars, max_size=cars), min_size=rows, max_size=rows))
+    )
+    start, extra = (
+        np.array(data.draw(st.lists(st.sampled_from([0.0, 6.0, 7.3, 20.0]), min_size=cars, max_size=cars)))
+        for _ in "ab"
+    )
+    free = np.array(data.draw(st.lists(st.floats(0.0, 60.0), min_size=rows, max_size=rows)))
+    caps, available = start + extra, loads @ start + free
+    currents = fill(loads.astype(float), available, start, caps)
+    assert (currents >= start - 1e-9).all()
+    assert (currents <= caps + 1e-9).all()
+    assert (loads @ currents <= available + 1e-6).all()
+    for car in np.flatnonzero(currents < caps - 1e-6):
+        full = [row for row in np.flatnonzero(loads[:, car]) if (loads @ currents)[row] >= available[row] - 1e-6]
+        raised = [currents[loads[row] & (currents > start + 1e-6)] for row in full]
+        assert any(not len(others) or currents[car] >= others.max() - 1e-6 for others in raised)

@@ -237,9 +237,9 @@ REACTION_S = 1.0 + 7.5 + 7.5 + 8.0 + 1.0
 def test_cars_never_take_more_than_there_was_room_for_when_they_last_could_react(
     site: VirtualSite, crowd: Car | None, timeline: list[Any]
 ) -> None:
-    begin(site, crowd)
     room, base_a = Room(site), list(site.base(0.0))
     site.on_step.append(room.look)
+    begin(site, crowd)
     for step in timeline:
         note(f"{site.now.monotonic_s}: {step}")
         if step[0] == "base":

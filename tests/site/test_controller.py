@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.limits import AppliesTo, Limit, LimitSource
 from local_controller.station import words
@@ -287,7 +287,7 @@ def test_a_wall_clock_that_jumps_changes_no_limit() -> None:
     for n in (1, 2):
         site.plug(f"CP-{n}")
     for hours in (0, 1, -1, 0, 0):
-        site.now = Instant(site.now.monotonic_s, site.now.utc + timedelta(hours=hours))
+        site.now = replace(site.now, utc=site.now.utc + timedelta(hours=hours))
         for _ in range(6):
             site.announce("ems", 30.0)
             site.run(10)
@@ -307,3 +307,39 @@ def test_limits_of_an_earlier_run_are_waited_for_where_no_meter_sees_them(boot: 
     site.run(150)
     assert max(site.worst["west"]) <= 20.0
     assert site.drawn() == pytest.approx([6.0, 13.0], abs=0.3)
+
+
+# --- what a fact costs -----------------------------------------------------------------------------------------------
+
+
+def sample(amps: float) -> words.Measured:
+    return words.Measured(1, MeterSample(dict.fromkeys(Phase, amps)))
+
+
+def test_a_sample_alone_is_no_reason_to_react_and_counts_at_the_next_reaction() -> None:
+    site = settled(VirtualSite(topology(40.0, 1)))
+    site.plug("CP-1")
+    site.run(30)
+    core, state = site.controller, site.controller.evses[EvseId("CP-1", 1)]
+    due_s = core.deadline
+    later = site.now.after(0.1)
+    for amps, at in ((9.0, site.now), (9.0, later), (9.0, later), (8.0, later), (8.0, later.after(0.1))):
+        assert core.station_changed("CP-1", sample(amps), at) == []
+    assert core.deadline == due_s
+    assert state.session is not None
+    assert state.session.drawn is not None
+    assert (state.session.drawn.current_a, state.session.drawn.at) == ((8.0, 8.0, 8.0), later)
+    core.expire(later.after(0.2))
+    assert state.session.drawn.at == later.after(0.1)
+
+
+def test_a_sample_counts_before_the_fact_that_was_told_after_it() -> None:
+    site = settled(VirtualSite(topology(40.0, 1)))
+    site.plug("CP-1")
+    site.run(30)
+    core, state = site.controller, site.controller.evses[EvseId("CP-1", 1)]
+    core.station_changed("CP-1", sample(9.0), site.now)
+    core.station_changed("CP-1", words.TransactionStarted(1, "tx-next"), site.now)
+    core.expire(site.now)
+    assert state.session is not None
+    assert state.session.drawn is None

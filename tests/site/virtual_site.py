@@ -227,6 +227,8 @@ class VirtualSite:
 
     def tell(self, id_: str, fact: object) -> None:
         self.carry_out(self.controller.station_changed(id_, fact, self.now))
+        if self.controller.deadline is not None and self.controller.deadline <= self.now.monotonic_s:
+            self.carry_out(self.controller.expire(self.now))
 
     def run(self, seconds: float) -> None:
         for _ in range(round(seconds / STEP_S)):
@@ -245,12 +247,22 @@ class VirtualSite:
             self.worst[node] = tuple(max(a, b) for a, b in zip(self.worst[node], flow, strict=True))
         for hook in self.on_step:
             hook(self)
+        self._look_at_what_is_remembered()
         self._samples(now_s)
         if now_s % 1.0 == 0 and self.meter_alive:
             for meter, node in self.meters.items():
                 self.carry_out(self.controller.meter_read(MeterReading(meter, self.now, self.flow(node)), self.now))
         elif now_s % 1.0 == 0:
             self.carry_out(self.controller.expire(self.now))
+
+    def _look_at_what_is_remembered(self) -> None:
+        """What the site has derived earlier and still goes by is what it would derive now."""
+        for state in self.controller.evses.values():
+            remembered = state._standing
+            if remembered is not None and self.now.monotonic_s < remembered.until_s:
+                now = state._stand(self.now)
+                cap_a = remembered.cap_a if state.csms.steps else now.cap_a  # the wall clock is looked at now and then
+                assert remembered == now._replace(until_s=remembered.until_s, cap_a=cap_a), state.evse.id
 
     def _samples(self, now_s: float) -> None:
         for station in self.stations.values():
@@ -290,7 +302,7 @@ class VirtualSite:
                     self.orders.append((self.now.since(START), effect.evse, effect.limit_a))
                     self._limit(effect)
                 case Solve():
-                    allocation = solve(effect.problem)
+                    allocation = solve(self.controller.question().problem())
                     self.after(
                         1.0,
                         lambda n=effect.number, a=allocation: self.carry_out(self.controller.planned(n, a, self.now)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -25,14 +24,24 @@ from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.virtual_store import RULES
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.dialects import dialect
-from local_controller.station.effects import Close, CsmsLimitChanged, Effect, Note, Peer, Send, Tell, Trace
+from local_controller.station.effects import (
+    Close,
+    CsmsLimitChanged,
+    Effect,
+    Note,
+    PasswordOffered,
+    Peer,
+    Send,
+    Tell,
+    Trace,
+)
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
+from tests import effort
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 FOLDER = {OcppVersion.V16: "v16", OcppVersion.V201: "v201", OcppVersion.V21: "v21"}
 Payload = dict[str, Any]
-EFFORT = int(os.environ.get("EFFORT", "1"))
-"""How many times as many examples the laws try: EFFORT=50 for a long run."""
+EFFORT = effort.EFFORT
 
 
 @cache
@@ -67,6 +76,7 @@ class Bench:
         self.facts: list[Any] = []
         self.notes: list[Note] = []
         self.closes: list[Close] = []
+        self.offered: list[str] = []
         self.installed = InstalledProfiles()
         self.accepts: Callable[[Payload], Any] = lambda _payload: True
         self.station |= {"SetChargingProfile": self._install, "GetConfiguration": {}, "GetVariables": {}}
@@ -213,6 +223,8 @@ class Bench:
                     self.facts.append(fact)
                 case Note() as note:
                     self.notes.append(note)
+                case PasswordOffered(value):
+                    self.offered.append(value)
                 case Close() as close:
                     self.closes.append(close)
                 case Trace():

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from local_controller.app import _guards
 from local_controller.config.load import examined
 from local_controller.rpc import frame as rpc
+from local_controller.station.announcements import CertificateIssued, OperatorMustKnow
+from local_controller.station.certificates import NO_CERTIFICATE, OwnChain, certificate_hash
 from local_controller.station.effects import Effect, Fate, Note, Peer, Send, Trace
-from local_controller.station.guard_policy import GuardPolicy, Hazard, Policy, kind_of
+from local_controller.station.guard_policy import Door, Doors, GuardPolicy, Hazard, Policy, kind_of
+from local_controller.station.security_events import SECURITY_EVENTS
 from local_controller.station.words import OcppVersion
 
 V16, V201, V21 = OcppVersion
@@ -24,7 +27,7 @@ PASS, REWRITE, REFUSE = Policy
 
 GATEWAY = "ws://192.168.1.10:9310"
 ELSEWHERE = "wss://new.example.com/ocpp"
-NOTHING_GUARDED = GuardPolicy(PASS, PASS, PASS, PASS)
+NOTHING_GUARDED = GuardPolicy(PASS, PASS, PASS, PASS, PASS)
 REWRITING = GuardPolicy(network=REWRITE, public_url=GATEWAY)
 
 
@@ -463,16 +466,22 @@ def test_a_station_that_gives_too_few_or_too_many_results_is_quoted_all_the_same
 # --- security profiles ------------------------------------------------------------------------------------------------
 
 TLS = GuardPolicy(public_url="wss://gateway.example.com")
+BOTH, ALL_DOORS = Doors(frozenset({Door.PLAIN, Door.TLS})), Doors(frozenset(Door))
 DOORS = [
-    (GuardPolicy(), "0", True),
-    (GuardPolicy(), "1", True),
-    (GuardPolicy(), "2", False),
-    (GuardPolicy(), "3", False),
-    (GuardPolicy(), "x", False),
-    (TLS, "1", False),
-    (TLS, "2", True),
-    (TLS, "3", False),
-    (GuardPolicy(security_profile=PASS), "3", True),
+    (GuardPolicy(), None, "0", True),
+    (GuardPolicy(), None, "1", True),
+    (GuardPolicy(), None, "2", False),
+    (GuardPolicy(), None, "3", False),
+    (GuardPolicy(), None, "x", False),
+    (TLS, None, "1", False),
+    (TLS, None, "2", True),
+    (TLS, None, "3", False),
+    (TLS, BOTH, "1", True),
+    (GuardPolicy(), BOTH, "2", True),
+    (GuardPolicy(), BOTH, "3", False),
+    (GuardPolicy(), ALL_DOORS, "3", True),
+    (TLS, Doors(frozenset()), "2", False),
+    (GuardPolicy(security_profile=PASS), None, "3", True),
 ]
 
 
@@ -486,16 +495,41 @@ def set_security_profile(b: Any, value: str) -> str:
 
 
 @ALL
-@pytest.mark.parametrize(("policy", "value", "passes"), DOORS)
+@pytest.mark.parametrize(("policy", "doors", "value", "passes"), DOORS)
 @pytest.mark.requirement("LC-133")
 def test_a_security_profile_passes_only_if_there_is_a_door_for_it(
-    bench: Any, version: OcppVersion, policy: GuardPolicy, value: str, passes: bool
+    bench: Any, version: OcppVersion, policy: GuardPolicy, doors: Doors | None, value: str, passes: bool
 ) -> None:
-    b = bench(version, guards=policy)
+    b = bench(version, guards=policy, doors=None if doors is None else lambda: doors)
     assert set_security_profile(b, value) == ("Accepted" if passes else "Rejected")
     assert bool(b.sent[Peer.STATION]) is passes
     note = only_note(b)
     assert (note["kind"], note["action"]) == (Hazard.SECURITY_PROFILE, PASS if passes else REFUSE)
+
+
+@ALL
+@pytest.mark.requirement("LC-133")
+def test_a_door_that_closed_meanwhile_does_not_count_any_more(bench: Any, version: OcppVersion) -> None:
+    doors = [Doors(frozenset()), BOTH]
+    b = bench(version, doors=lambda: doors[-1])
+    assert set_security_profile(b, "2") == "Accepted"
+    doors.pop()
+    assert set_security_profile(b, "2") == "Rejected"
+
+
+@ALL
+@pytest.mark.requirement("LC-133")
+def test_an_encrypted_door_is_none_to_a_station_that_has_no_root_to_verify_it_by(
+    bench: Any, version: OcppVersion
+) -> None:
+    chains = {serial: OwnChain(frozenset({certificate_hash(hashes(serial))}), bool) for serial in ("1", "2")}
+    for serial, heard in (("1", "Accepted"), ("2", "Rejected")):  # 1 is its root of a CSMS, 2 a root of something else
+        doors = Doors(frozenset({Door.PLAIN, Door.TLS}), chains[serial])
+        b = bench(version, doors=lambda doors=doors: doors)
+        assert set_security_profile(b, "2") == "Accepted", "nobody knows what it has"
+        tell_certificates(b)
+        assert set_security_profile(b, "2") == heard
+        assert set_security_profile(b, "1") == "Accepted"
 
 
 @V2X
@@ -523,15 +557,12 @@ def test_behind_an_encrypted_door_a_network_profile_for_it_is_rewritten(bench: A
 SECRET = "s3cr3t-0f-the-station"  # noqa: S105 - the test's own
 CREDENTIALS = [
     (V16, "ChangeConfiguration", {"key": "authorizationkey", "value": SECRET}),
-    (V16, "ChangeConfiguration", {"key": "ChargePointId", "value": SECRET}),
     *[
         (version, "SetVariables", {"setVariableData": [variable(component, name, SECRET)]})
         for version in (V201, V21)
         for component, name in [
             ("SecurityCtrlr", "BasicAuthPassword"),
-            ("SecurityCtrlr", "Identity"),
             ("NetworkConfiguration", "BasicAuthPassword"),
-            ("NetworkConfiguration", "Identity"),
         ]
     ],
 ]
@@ -549,6 +580,7 @@ def test_new_credentials_pass_byte_for_byte_and_are_noted_without_their_value(
     (note,) = [effect for effect in effects if isinstance(effect, Note)]
     assert (note.fields["kind"], note.fields["action"]) == (Hazard.CREDENTIALS, PASS)
     assert SECRET not in repr(note)
+    assert SECRET not in repr([effect for effect in effects if not isinstance(effect, Send | Trace)])
 
 
 @pytest.mark.parametrize(("version", "action", "payload"), CREDENTIALS)
@@ -563,16 +595,85 @@ def test_a_site_may_refuse_new_credentials(
     assert SECRET not in repr(b.notes)
 
 
-@pytest.mark.parametrize("member", ["identity", "basicAuthPassword"])
 @pytest.mark.requirement("LC-132")
-def test_credentials_in_a_network_profile_follow_their_own_policy(bench: Any, member: str) -> None:
+def test_credentials_in_a_network_profile_follow_their_own_policy(bench: Any) -> None:
     b = bench(V21, guards=GuardPolicy(network=REWRITE, credentials=REFUSE, public_url=GATEWAY))
-    assert b.from_csms("SetNetworkProfile", network_profile(**{member: SECRET}))["status"] == "Rejected"
+    assert b.from_csms("SetNetworkProfile", network_profile(basicAuthPassword=SECRET))["status"] == "Rejected"
     b = bench(V21, guards=REWRITING)
     b.station["SetNetworkProfile"] = {"status": "Accepted"}
-    assert b.from_csms("SetNetworkProfile", network_profile(**{member: SECRET}))["status"] == "Accepted"
+    assert b.from_csms("SetNetworkProfile", network_profile(basicAuthPassword=SECRET))["status"] == "Accepted"
     assert [note["kind"] for note in guarded(b)] == [Hazard.NETWORK, Hazard.CREDENTIALS]
+    assert new_passwords(b) == [SECRET]
     assert SECRET not in repr(b.notes)
+    assert SECRET not in repr(b.facts)
+    b = bench(V21, guards=NOTHING_GUARDED)
+    b.station["SetNetworkProfile"] = {"status": "Accepted"}
+    b.from_csms("SetNetworkProfile", network_profile(basicAuthPassword=SECRET))
+    assert new_passwords(b) == [SECRET]
+
+
+def new_passwords(b: Any) -> list[str]:
+    return list(b.offered)
+
+
+@pytest.mark.requirement("LC-132")
+def test_a_new_key_of_1_6_is_announced_as_soon_as_it_is_on_its_way(bench: Any) -> None:
+    b = bench(V16)
+    b.station["ChangeConfiguration"] = None  # the station has it, but its answer is lost: from now on it may use either
+    b.from_csms("ChangeConfiguration", {"key": "Authorization_Key", "value": "FFfe00"})
+    assert new_passwords(b) == ["FFfe00"]
+
+
+@V2X
+@pytest.mark.requirement("LC-132")
+def test_a_new_password_is_announced_also_from_among_other_variables(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    entries = [variable("SecurityCtrlr", "BasicAuthPassword", "pässword"), HARMLESS]
+    b.station["SetVariables"] = obey
+    b.from_csms("SetVariables", {"setVariableData": entries})
+    b.from_csms("SetVariables", {"setVariableData": [HARMFUL, *entries]})
+    assert new_passwords(b) == 2 * ["pässword"]
+
+
+@pytest.mark.requirement("LC-132")
+def test_a_password_that_is_refused_is_nobodys(bench: Any) -> None:
+    b = bench(V21, guards=GuardPolicy(credentials=REFUSE))
+    entries = [variable("SecurityCtrlr", "BasicAuthPassword", SECRET), HARMLESS]
+    b.from_csms("SetVariables", {"setVariableData": entries})
+    assert new_passwords(b) == []
+
+
+# --- the identity -----------------------------------------------------------------------------------------------------
+
+NAMED = [
+    (V16, "ChangeConfiguration", {"key": "ChargePointId", "value": "CP-2"}),
+    (V16, "ChangeConfiguration", {"key": "Cst_ChargeBoxId", "value": "CP-2"}),
+    (V201, "SetVariables", {"setVariableData": [variable("SecurityCtrlr", "Identity", "CP-2")]}),
+    (V21, "SetVariables", {"setVariableData": [variable("NetworkConfiguration", "Identity", "CP-2")]}),
+    (V21, "SetNetworkProfile", network_profile(GATEWAY, identity="CP-2")),
+]
+
+
+@pytest.mark.parametrize(("version", "action", "payload"), NAMED)
+def test_another_identity_is_refused_since_our_own_door_would_not_know_it(
+    bench: Any, version: OcppVersion, action: str, payload: dict[str, Any]
+) -> None:
+    b = bench(version, guards=REWRITING)
+    assert "Rejected" in json.dumps(b.from_csms(action, payload))
+    assert b.sent[Peer.STATION] == []
+    assert only_note(b)["kind"] is Hazard.IDENTITY
+
+
+@pytest.mark.parametrize(("version", "action", "payload"), NAMED)
+def test_a_site_may_let_an_identity_pass_and_the_same_one_always_does(
+    bench: Any, version: OcppVersion, action: str, payload: dict[str, Any]
+) -> None:
+    for policy, value, notes in ((PASS, "CP-2", 1), (REFUSE, "CP", 0)):
+        b = bench(version, guards=GuardPolicy(network=REWRITE, identity=policy, public_url=GATEWAY))
+        text = json.dumps([2, "x", action, payload]).replace("CP-2", value)
+        effects = b.proxy.receive(Peer.CSMS, text, b.now)
+        assert relayed(effects, text)
+        assert len([e for e in effects if isinstance(e, Note)]) == notes
 
 
 # --- root certificates ------------------------------------------------------------------------------------------------
@@ -608,6 +709,84 @@ def test_other_roots_are_none_of_our_business(bench: Any, version: OcppVersion, 
     effects = b.proxy.receive(Peer.CSMS, text, b.now)
     assert relayed(effects, text)
     assert [effect for effect in effects if isinstance(effect, Note)] == []
+
+
+OURS = certificate_hash(hashes("0A1"))
+OWN_ROOT, CROSS_SIGNED, STRANGE = "PEM of our root", "PEM of its twin", "PEM of another"
+CHAIN = Doors(frozenset({Door.TLS}), OwnChain(frozenset({OURS}), frozenset({OWN_ROOT, CROSS_SIGNED}).__contains__))
+PLAIN = GuardPolicy(public_url="ws://gateway.example.com")
+
+
+@pytest.mark.parametrize(("version", "kind"), ROOTS)
+@pytest.mark.requirement("LC-134")
+def test_a_new_root_passes_if_our_certificate_is_valid_under_it(bench: Any, version: OcppVersion, kind: str) -> None:
+    for certificate, passes in ((OWN_ROOT, True), (CROSS_SIGNED, True), (STRANGE, False)):
+        b = bench(version, doors=lambda: CHAIN)
+        b.station["InstallCertificate"] = {"status": "Accepted"}
+        answer = b.from_csms("InstallCertificate", {"certificateType": kind, "certificate": certificate})
+        assert answer == {"status": "Accepted" if passes else "Rejected"}
+        assert only_note(b)["action"] is (PASS if passes else REFUSE)
+        assert [fact.code for fact in b.facts if isinstance(fact, OperatorMustKnow)] == (
+            [] if passes else ["guarded_message_refused"]
+        )
+
+
+@pytest.mark.requirement("LC-134")
+def test_the_operator_is_told_once_what_a_csms_tries_again_and_again(bench: Any) -> None:
+    b = bench(V21, doors=lambda: CHAIN)
+    for _ in range(3):
+        b.from_csms("InstallCertificate", {"certificateType": "CSMSRootCertificate", "certificate": STRANGE})
+    (told,) = [fact for fact in b.facts if isinstance(fact, OperatorMustKnow)]
+    assert told.text == "InstallCertificate (CSMSRootCertificate) of the CSMS was refused: guards.root_certificates of the site file"  # fmt: skip
+    assert len(guarded(b)) == 3
+
+
+@ALL
+@pytest.mark.requirement("LC-135")
+def test_only_the_root_that_signs_our_certificate_must_stay(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, doors=lambda: CHAIN)
+    assert [delete(b, serial) for serial in ("a1", "00A1", "0xA1", "1", "2")] == 3 * ["Failed"] + 2 * ["Accepted"]
+    assert [note["action"] for note in guarded(b)] == 3 * [REFUSE]
+
+
+@ALL
+@pytest.mark.requirement("LC-135")
+def test_a_root_may_go_once_our_certificate_has_another_one(bench: Any, version: OcppVersion) -> None:
+    doors = [Doors(frozenset({Door.TLS}), OwnChain(frozenset({certificate_hash(hashes("7"))}), bool)), CHAIN]
+    b = bench(version, doors=lambda: doors[-1])
+    assert delete(b, "a1") == "Failed"
+    doors.pop()
+    assert delete(b, "a1") == "Accepted"
+
+
+@pytest.mark.parametrize(("version", "kind"), ROOTS)
+def test_where_stations_come_in_without_tls_roots_are_none_of_our_business(
+    bench: Any, version: OcppVersion, kind: str
+) -> None:
+    assert PLAIN.doors().chain is NO_CERTIFICATE
+    b = bench(version, guards=PLAIN)
+    b.station["InstallCertificate"] = {"status": "Accepted"}
+    answer = b.from_csms("InstallCertificate", {"certificateType": kind, "certificate": STRANGE})
+    assert answer == {"status": "Accepted"}
+    assert delete(b, "1") == "Accepted"
+
+
+ISSUED = [(V16, {}, True), (V201, {}, True), (V21, {"certificateType": "ChargingStationCertificate"}, True)]
+ISSUED += [(V201, {"certificateType": "V2GCertificate"}, False), (V21, {"certificateType": "V2G20Certificate"}, False)]
+
+
+@pytest.mark.parametrize(("version", "more", "is_told"), ISSUED)
+@pytest.mark.requirement("LC-136")
+def test_a_certificate_that_a_station_took_for_its_connection_is_announced(
+    bench: Any, version: OcppVersion, more: dict[str, Any], is_told: bool
+) -> None:
+    b = bench(version)
+    payload = {"certificateChain": "PEM", **more}
+    for status in ("Rejected", "Accepted"):
+        b.station["CertificateSigned"] = {"status": status}
+        assert b.from_csms("CertificateSigned", payload) == {"status": status}
+    assert [f.chain for f in b.facts if isinstance(f, CertificateIssued)] == (["PEM"] if is_told else [])
+    assert b.calls_to(Peer.STATION, "CertificateSigned")[0].payload == payload
 
 
 def tell_certificates(b: Any) -> None:
@@ -770,16 +949,17 @@ def test_a_site_that_says_nothing_of_guards_has_the_safe_ones() -> None:
     config, mistakes = examined(SITE, ())
     assert mistakes == []
     assert config is not None
-    assert _guards(config) == GuardPolicy(REFUSE, REFUSE, PASS, REFUSE)
+    assert _guards(config) == GuardPolicy(REFUSE, REFUSE, PASS, REFUSE, REFUSE)
 
 
 def test_a_sites_policies_reach_its_stations() -> None:
     text = SITE + f"listen: {{public_url: {GATEWAY}/}}\n"
-    text += "guards: {network: rewrite, security_profile: pass, credentials: refuse, root_certificates: pass}\n"
+    text += "guards: {network: rewrite, security_profile: pass, credentials: refuse, identity: pass, "
+    text += "root_certificates: pass, sample_interval_s: 60}\n"
     config, mistakes = examined(text, ())
     assert mistakes == []
     assert config is not None
-    assert _guards(config) == GuardPolicy(REWRITE, PASS, REFUSE, PASS, GATEWAY)
+    assert _guards(config) == GuardPolicy(REWRITE, PASS, REFUSE, PASS, PASS, 60, GATEWAY)
 
 
 @pytest.mark.parametrize(
@@ -805,7 +985,9 @@ def test_a_policy_that_cannot_be_obeyed_cannot_be_made(policies: dict[str, Any])
 
 
 def test_the_guarded_kinds_are_those_of_the_documentation() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "site-configuration.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "guards.md").read_text(encoding="utf-8")
     for kind in Hazard:
         assert f"\n| `{kind}` | " in page
+    for event, meaning in SECURITY_EVENTS.items():
+        assert f"\n| `{event}` | {meaning} |\n" in page
     assert kind_of("", "CentralSystemURL", "") is Hazard.NETWORK

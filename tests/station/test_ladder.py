@@ -142,18 +142,23 @@ def limit_of(b: Any) -> float:
     return float(schedule["chargingSchedulePeriod"][0]["limit"])
 
 
+def stating(version: OcppVersion, units: str) -> dict[str, Any]:
+    """The answers of a station that takes these units, as it says."""
+    if version is OcppVersion.V16:
+        entry = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": units}
+        return {"GetConfiguration": {"configurationKey": [entry]}}
+    result = {"attributeStatus": "Accepted", "attributeValue": units, "component": {"name": "SmartChargingCtrlr"}}
+    return {"GetVariables": {"getVariableResult": [result | {"variable": {"name": "RateUnit"}}]}}
+
+
 @ALL
 @pytest.mark.requirement("LC-041")
 def test_a_station_that_states_its_unit_is_asked_once_and_believed(bench: Any, version: OcppVersion) -> None:
     b = bench(version)
-    if version is OcppVersion.V16:
-        entry = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": "power"}
-        b.station["GetConfiguration"] = {"configurationKey": [entry]}
-    else:
-        result = {"attributeStatus": "Accepted", "attributeValue": "W", "component": {"name": "SmartChargingCtrlr"}}
-        b.station["GetVariables"] = {"getVariableResult": [result | {"variable": {"name": "RateUnit"}}]}
+    b.station |= stating(version, "power")
     b.boot()
     b.from_station("Heartbeat", {})
+    b.wait(60)
     questions = b.calls_to(Peer.STATION, "GetConfiguration") + b.calls_to(Peer.STATION, "GetVariables")
     assert len(questions) == 1
     assert UnitLearnt("W") in b.facts
@@ -162,14 +167,48 @@ def test_a_station_that_states_its_unit_is_asked_once_and_believed(bench: Any, v
     assert tried(b)[-1] == ("TxProfile", "W")
 
 
+@ALL
+@pytest.mark.requirement("LC-041")
+@pytest.mark.parametrize(("later", "units"), [("A", {"A"}), ("A,W", {"A", "W"})])
+def test_what_a_station_states_after_its_next_boot_counts(
+    bench: Any, version: OcppVersion, later: str, units: set[str]
+) -> None:
+    b = bench(version)
+    b.station |= stating(version, "W")
+    b.boot()
+    b.wait(60)
+    assert tried(b) == [("TxDefaultProfile", "A"), ("TxDefaultProfile", "W")]
+    b.station |= stating(version, later)
+    b.boot()
+    assert tried(b)[2:] == [("TxDefaultProfile", "W")], "until it says otherwise"
+    b.wait(60)
+    assert set(b.smart.state.capability.units) == units
+    assert tried(b)[3:] == ([("TxDefaultProfile", "A")] if later == "A" else [])
+
+
 def test_the_site_file_beats_what_the_station_states(bench: Any) -> None:
     b = bench(unit=RateUnit.A)
     entry = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": "Power"}
     b.station["GetConfiguration"] = {"configurationKey": [entry]}
     b.boot()
+    b.wait(60)
+    assert b.calls_to(Peer.STATION, "GetConfiguration")
     b.start()
     b.set_limit(10.0)
     assert {unit for _, unit in tried(b)} == {"A"}
+
+
+@ALL
+@pytest.mark.requirement("LC-105", "LC-106")
+def test_what_was_accepted_in_a_unit_that_has_no_effect_is_told_again(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.station |= stating(version, "power")
+    b.boot()
+    b.start()
+    b.set_limit(10.0)
+    assert tried(b) == [("TxDefaultProfile", "A"), ("TxProfile", "A")]
+    b.wait(60)
+    assert tried(b)[2:] == [("TxProfile", "W"), ("TxDefaultProfile", "W")]
 
 
 def test_a_known_product_starts_where_it_works(bench: Any) -> None:

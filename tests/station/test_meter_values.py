@@ -74,7 +74,7 @@ CURRENTS: list[tuple[str, list[dict[str, Any]], dict[Phase, float]]] = [
     ("interrupted", [current("16", "L1", context="Interruption.Begin")], {}),
     ("some other context", [current("16", "L1", context="Other")], {}),
     ("offered", [value("32", "Current.Offered", phase="L1")], {}),
-    ("exported", [value("16", "Current.Export", phase="L1")], {}),
+    ("exported", [value("16", "Current.Export", phase="L1")], {L1: -16.0}),
     ("one power per phase", [power("3680", "L1"), power("3565", "L2"), power("3450", "L3")], EVERY),
     (
         "kW per phase (tfocpp)",
@@ -118,7 +118,7 @@ OTHERS: list[tuple[str, list[dict[str, Any]], dict[str, Any]]] = [
     ("kWh on a power", [power("11", unit="kWh")], {"power_w": 11000.0}),
     ("sum over phases", [power("1000", "L1"), power("2000", "L2")], {"power_w": 3000.0}),
     ("total beside phases", [power("1000", "L1"), power("3100")], {"power_w": 3100.0}),
-    ("exported", [value("5000", "Power.Active.Export")], {}),
+    ("exported", [value("5000", "Power.Active.Export")], {"power_w": -5000.0}),
     ("no measurand is the import register", [value("1234.5")], {"energy_wh": 1234.5}),
     ("in kWh", [value("1.5", "Energy.Active.Import.Register", unit="kWh")], {"energy_wh": 1500.0}),
     (

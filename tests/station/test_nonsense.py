@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.effects import Peer
 from local_controller.station.words import OcppVersion
+from tests.effort import TRIED
 from tests.station.conftest import EFFORT
 
 NUMBERS = [0, -1, -0.5, 1.5, 3, 7, 86400, 2**31, 2**63, 10**400, 1e18, 1e308, -1e308, 1e-320]
@@ -81,6 +82,7 @@ def test_a_csms_that_sends_nonsense_about_profiles_changes_nothing_for_the_worse
     for _ in range(data.draw(st.integers(1, 3))):
         action = data.draw(st.sampled_from(sorted(requests)))
         payload = requests[action]
+        TRIED["payloads with nonsense"] += 1
         b.from_csms(action, replaced(payload, data.draw(st.sampled_from(leaves(payload))), data.draw(NASTY)))
     b.wait(5)
     for frame in b.calls_to(Peer.STATION, "ClearChargingProfile"):
@@ -120,6 +122,7 @@ def test_a_station_that_sends_nonsense_is_relayed(bench: Any, version: OcppVersi
         action = data.draw(st.sampled_from(sorted(STATION_CALLS[version])))
         payload = STATION_CALLS[version][action]
         payload = replaced(payload, data.draw(st.sampled_from(leaves(payload))), data.draw(NASTY))
+        TRIED["payloads with nonsense"] += 1
         b.from_station(action, payload)
         b.from_station("Heartbeat", {})
         b.wait(1)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.connection import QUEUE_LIMIT
-from local_controller.rpc.frame import Frame
+from local_controller.rpc.frame import Frame, parse
 from local_controller.station.block import (
     Answer,
     AnswerError,
@@ -220,7 +220,7 @@ def test_a_claimed_call_may_go_on_with_another_payload_and_its_answer_comes_back
     proxy = proxy_with(block)
     start = '[2,"r","RemoteStartTransaction",{"idTag":"X","chargingProfile":{}}]'
     assert sends(proxy.receive(CSMS, start, NOW)) == []
-    frame = Frame(start, 2, "r", "RemoteStartTransaction")
+    frame = parse(start)
     effects = proxy.perform([Forward(CSMS, frame, {"idTag": "X"})], NOW)
     assert sends(effects) == [(STATION, '[2,"r","RemoteStartTransaction",{"idTag":"X"}]')]
     assert fates(effects) == [(CSMS, Fate.ALTERED)]

@@ -21,6 +21,7 @@ from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import OcppVersion
+from tests.effort import TRIED
 from tests.station.conftest import EFFORT
 
 NOW = Instant(1000.0, datetime(2026, 6, 1, 12, 0, tzinfo=UTC))
@@ -339,6 +340,10 @@ class Session:
             assert missing >= 0, f"{key} ended {-missing} times too often"
             assert not missing or key in self.queued, f"{key} vanished"
 
+    def ended_for_good(self) -> None:
+        """What still waited is discarded with its connection: the trace tells the end of every message."""
+        assert {key: self.ended[key] for key in self.received} == self.received
+
 
 OPERATIONS: list[Callable[[Session, Peer, int], None]] = [
     Session.call,
@@ -361,6 +366,8 @@ def play(session: Session, steps: list[tuple[Any, Peer, int]], *, is_booted: boo
         session.receive(Peer.CSMS, json.dumps([3, session.to_answer[Peer.CSMS].popleft()[0], ANSWERS[8]]))
     for operation, peer, number in steps:
         operation(session, peer, number)
+    TRIED["whole sessions"] += 1
+    TRIED["messages and events in sessions"] += len(steps)
     return session
 
 
@@ -374,6 +381,7 @@ def test_whatever_happens_every_message_ends_once_and_none_of_ours_leaks(
     session = play(Session(version), steps, is_booted=is_booted)
     session.finished()
     session.close(closer)
+    session.ended_for_good()
 
 
 class Attentive(Session):

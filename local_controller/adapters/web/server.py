@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from importlib import resources
 from typing import Any
 
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -37,10 +38,14 @@ class _Server(uvicorn.Server):
         yield
 
 
+Picture = Callable[[], dict[str, Any] | Awaitable[dict[str, Any]]]
+"""Makes the picture, at once or, where hundreds of stations make it large, in slices."""
+
+
 class WebServer:
     """Serves `picture()` as JSON at /api/v1/site and a page that shows it."""
 
-    def __init__(self, host: str, port: int, picture: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, host: str, port: int, picture: Picture) -> None:
         self._socket = _listening(host, port)
         config = uvicorn.Config(_app(picture), log_config=None, lifespan="off", access_log=False, ws="none")
         self._server = _Server(config)
@@ -81,9 +86,12 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _app(picture: Callable[[], dict[str, Any]]) -> Starlette:
+def _app(picture: Picture) -> Starlette:
     async def site(_request: Request) -> Response:
-        return JSONResponse(picture(), headers={"Cache-Control": "no-store"})
+        found = picture()
+        plain = await found if isinstance(found, Awaitable) else found
+        headers = {"Cache-Control": "no-store"}
+        return Response(msgspec.json.encode(plain), headers=headers, media_type="application/json")
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "running"})

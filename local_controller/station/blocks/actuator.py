@@ -75,11 +75,15 @@ def working_limit(wish_a: float, until: datetime, fallback_a: float, allowed: Sc
 
     It ends with the wish, unless the CSMS allows less than the fallback later on.
     """
-    end = foresight(until)
-    limit = Schedule(((now, wish_a), (until, fallback_a)) if until > now else ((now, fallback_a),)).minimum(allowed)
-    lowest_a = allowed.lowest(until, end)
-    is_needed_longer = until <= now or (lowest_a is not None and lowest_a < fallback_a)
-    return limit.clipped(now, end if is_needed_longer else until)
+    last = until
+    if until <= now or not allowed.is_unlimited:
+        end = foresight(until)
+        lowest_a = allowed.lowest(until, end)
+        last = end if until <= now or (lowest_a is not None and lowest_a < fallback_a) else until
+    if allowed.is_unlimited and until > now:
+        return Schedule(((now, wish_a), (until, None)))
+    limit = Schedule(((now, wish_a), (until, fallback_a)) if until > now else ((now, fallback_a),))
+    return limit.minimum(allowed.clipped(now, last)).clipped(now, last)
 
 
 def own_profile(target: Target, rung: Rung, capability: Capability, now: datetime) -> OwnProfile:
@@ -143,9 +147,9 @@ def _segments(working: Schedule) -> list[Segment]:
 def _end_s(segments: Sequence[Segment], start: datetime, fallback_a: float) -> int:
     """Whole seconds after `start` when the fallback takes over: a moment early if that is lower, late if it is higher."""
     end = segments[-1].end
-    last_second = start + timedelta(seconds=math.floor((end - start).total_seconds()))
-    lowest_a = Schedule.of(segments).lowest(last_second, end)
     seconds = (end - start).total_seconds()
+    last_second = start + timedelta(seconds=math.floor(seconds))
+    lowest_a = min((s.limit_a for s in segments if s.limit_a is not None and s.end > last_second), default=None)
     return math.floor(seconds) if lowest_a is None or lowest_a >= fallback_a else math.ceil(seconds)
 
 
@@ -153,6 +157,8 @@ def _periods(
     segments: Sequence[Segment], start: datetime, end_s: int, unit: RateUnit, phases: int
 ) -> tuple[tuple[int, float], ...]:
     """Whole seconds after `start`: every second gets the lowest limit that holds in it, the head start the first one."""
+    if len(segments) == 1:
+        return ((0, _in_unit(segments[0].limit_a or 0.0, unit, phases)),)
     limit, end = Schedule.of(segments), segments[-1].end
     offsets_s = [(segment.start - start).total_seconds() for segment in segments[1:]]
     edges = {0, *(math.floor(offset_s) for offset_s in offsets_s), *(math.ceil(offset_s) for offset_s in offsets_s)}

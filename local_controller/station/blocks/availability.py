@@ -7,6 +7,7 @@ from local_controller.rpc.frame import Frame
 from local_controller.station.block import UNCHANGED, Block, Wanted
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Peer, Tell
+from local_controller.station.state import StationState
 
 
 class Availability(Block):
@@ -14,8 +15,9 @@ class Availability(Block):
 
     called_only = frozenset({"StatusNotification"})
 
-    def __init__(self, dialect: Dialect) -> None:
-        """A state is told, not kept: the site knows what to make of it."""
+    def __init__(self, state: StationState, dialect: Dialect) -> None:
+        """A connector's state is told, not kept: the site knows what to make of it; `state` notes that it was."""
+        self._state = state
         self._dialect = dialect
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:  # noqa: ARG002 - states have no age here
@@ -23,4 +25,7 @@ class Availability(Block):
         if sender is not Peer.STATION:
             return UNCHANGED
         changed = self._dialect.connector_changed(call.payload)
-        return UNCHANGED if changed is None else [Tell(changed)]
+        if changed is None:
+            return UNCHANGED
+        self._state.untold.discard(changed.evse)
+        return [Tell(changed)]

@@ -1,20 +1,22 @@
 """May the CSMS send this, or would it take the station away from the gateway? (functional blocks A, B and M)
 
 SetNetworkProfile, SetVariables and ChangeConfiguration, InstallCertificate and DeleteCertificate are looked at; the
-site's policy says whether they pass, pass with our own address, or are refused as a station would refuse them. Signed
+site's policy says whether they pass, pass with a value of ours, or are refused as a station would refuse them. What
+was rewritten is remembered with what the CSMS wanted, which is what it reads back (`blocks/configuration.py`). Signed
 messages pass whatever they say (LC-034).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
+from local_controller.station.announcements import CertificateIssued, OperatorMustKnow
 from local_controller.station.block import (
     Answer,
     AnswerError,
@@ -25,9 +27,26 @@ from local_controller.station.block import (
     Urgency,
     Withdraw,
 )
+from local_controller.station.blocks.guarded_messages import (
+    Write,
+    entry_to_send,
+    is_for_the_connection,
+    names_of,
+    new_passwords,
+    note_of,
+    notes_of,
+    refused_entry,
+    rewritten,
+    single_write,
+    subject_of,
+    variable_write,
+)
+from local_controller.station.certificates import InstalledCertificates, certificate_hash, is_csms_root
 from local_controller.station.dialects.base import Dialect, Payload
-from local_controller.station.effects import Note, Peer
-from local_controller.station.guard_policy import GuardPolicy, Policy, Ruling, as_text, is_csms_root
+from local_controller.station.effects import Note, Peer, Tell
+from local_controller.station.guard_policy import Doors, GuardPolicy, Here, Policy, Ruling, as_text
+from local_controller.station.shown_values import variable
+from local_controller.station.state import StationState
 from local_controller.station.words import OcppVersion
 
 PATIENCE_S: Final = 30.0
@@ -45,17 +64,22 @@ _REFUSALS_2X: Final = {
 }
 """Status and reason by which a station refuses; of SetVariables each entry has its own."""
 
+_TAKEN: Final = frozenset({"Accepted", "RebootRequired"})
+_MOST_WRITES: Final = 64  # as many as may wait for their slot
+
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
     """Tag of our SetVariables with those entries of the CSMS's that may pass.
 
-    count: of the CSMS's entries. refused: the results of those that may not, by place in its request.
+    count: of the CSMS's entries. refused: the results of those that may not, by place in its request. writes: what the
+    others write.
     """
 
     message_id: str
     count: int
     refused: Mapping[int, Payload]
+    writes: tuple[Write, ...] = ()
 
 
 class Guards(Block):
@@ -63,17 +87,19 @@ class Guards(Block):
 
     claims_only = frozenset({*_REFUSALS_16, *_REFUSALS_2X})
     called_only = claims_only | {f"{action}-Signed" for action in (*_REFUSALS_16, *_REFUSALS_2X)}
-    observe_only = frozenset({"GetInstalledCertificateIds", "SetNetworkProfile"})
+    observe_only = claims_only | {"GetInstalledCertificateIds", "CertificateSigned"}
 
-    def __init__(self, identity: str, dialect: Dialect, policy: GuardPolicy) -> None:
-        """`identity` is the station's, as at the end of its URL."""
-        self._identity = identity
+    def __init__(self, state: StationState, dialect: Dialect, policy: GuardPolicy, doors: Callable[[], Doors]) -> None:
+        """Keeps in `state` what outlives a connection. `doors` tells how our own are at that moment."""
+        self._state = state
         self._dialect = dialect
         self._policy = policy
+        self._doors = doors
         self._refusals = _REFUSALS_16 if dialect.version is OcppVersion.V16 else _REFUSALS_2X
-        self._slots: set[int] = set()  # network profiles that lead here, as far as we saw them being set
-        self._unsent: deque[tuple[float, _Rest]] = deque()  # with the moment when each becomes stale
-        self._certificates = _Certificates()
+        self._writes: dict[str, tuple[Write, ...]] = {}  # by id of the CSMS's CALL, until it is answered
+        self._unsent: list[tuple[float, _Rest]] = []  # with the moment when each becomes stale
+        self._certificates = InstalledCertificates()
+        self._told: set[str] = set()
 
     # --- what the CSMS asks --------------------------------------------------------------------------------------
 
@@ -91,25 +117,34 @@ class Guards(Block):
         ruling = self._ruling(frame)
         if ruling is None or ruling.action is Policy.PASS:
             return None
-        note = _note(frame, ruling, _subject(frame))
+        note = note_of(frame, ruling, subject_of(frame))
         if ruling.action is Policy.REWRITE:
-            return [note, Forward(Peer.CSMS, frame, _rewritten(frame, ruling))]
+            self._remember(frame.message_id, single_write(frame, ruling))
+            return [note, Forward(Peer.CSMS, frame, rewritten(frame, ruling))]
         status, reason = self._refusals[frame.action or ""]
-        return [note, Answer(Peer.CSMS, frame.message_id, self._dialect.status_answer(status, reason), is_refusal=True)]
+        answer = Answer(Peer.CSMS, frame.message_id, self._dialect.status_answer(status, reason), is_refusal=True)
+        return [note, *self._tell_people(note), answer]
 
     def _ruling(self, frame: Frame) -> Ruling | None:
         payload = frame.payload
         match frame.action:
             case "ChangeConfiguration":
-                key, value = as_text(payload.get("key")), as_text(payload.get("value"))
-                return self._policy.setting("", key, value, self._identity, self._slots)
+                name, value = as_text(payload.get("key")), as_text(payload.get("value"))
+                return self._policy.setting("", name, value, self._here())
             case "SetNetworkProfile":
-                return self._policy.network_profile(payload.get("connectionData"), self._identity)
+                return self._policy.network_profile(payload.get("connectionData"), self._here())
             case "InstallCertificate" if is_csms_root(payload.get("certificateType")):
-                return self._policy.root_certificate()
-            case "DeleteCertificate" if not self._certificates.are_harmless(payload.get("certificateHashData")):
-                return self._policy.root_certificate()
+                return self._policy.new_root(as_text(payload.get("certificate")), self._here())
+            case "DeleteCertificate":
+                data = payload.get("certificateHashData")
+                is_no_root = self._certificates.are_harmless(data)
+                return self._policy.deleted_root(certificate_hash(data), self._here(), is_no_root=is_no_root)
         return None
+
+    def _here(self) -> Here:
+        doors = self._doors()
+        can_verify = None if doors.chain is None else self._certificates.vouch_for(doors.chain)
+        return Here(self._state.identity, self._state.slots_here, doors, can_verify)
 
     def _variables(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """SetVariables: refused entries are answered here, the others go on; the answer has all of them in order."""
@@ -117,18 +152,22 @@ class Guards(Block):
         actions = [None if ruling is None else ruling.action for _, ruling in judged]
         if not {Policy.REWRITE, Policy.REFUSE} & set(actions):
             return None
-        notes = _notes(frame, judged)
-        rest = [_entry(*pair) for pair, action in zip(judged, actions, strict=True) if action is not Policy.REFUSE]
-        payload = {**frame.payload, "setVariableData": rest}
+        notes = notes_of(frame, judged)
+        rest = [pair for pair, action in zip(judged, actions, strict=True) if action is not Policy.REFUSE]
+        payload = {**frame.payload, "setVariableData": [entry_to_send(*pair) for pair in rest]}
+        writes = tuple(write for pair in rest if (write := variable_write(*pair)) is not None)
         if Policy.REFUSE not in actions:
+            self._remember(frame.message_id, writes)
             changed = [note for note in notes if note.fields["action"] is Policy.REWRITE]  # `called` notes the others
             return [*changed, Forward(Peer.CSMS, frame, payload)]
-        refused = {n: _refused(judged[n][0]) for n, action in enumerate(actions) if action is Policy.REFUSE}
-        tag = _Rest(frame.message_id, len(judged), refused)
+        refused = {n: refused_entry(judged[n][0]) for n, action in enumerate(actions) if action is Policy.REFUSE}
+        tag = _Rest(frame.message_id, len(judged), refused, writes)
+        told: list[BlockEffect] = [*notes, *(effect for note in notes for effect in self._tell_people(note))]
         if not rest:
-            return [*notes, self._answer(tag, {})]
+            return [*told, self._answer(tag, {})]
         self._unsent.append((now.monotonic_s + PATIENCE_S, tag))
-        return [*notes, OwnCall(Peer.STATION, "SetVariables", payload, Urgency.RAISE, tag, PATIENCE_S)]
+        call = OwnCall(Peer.STATION, "SetVariables", payload, Urgency.RAISE, tag, PATIENCE_S)
+        return [*told, *new_passwords(frame.action, rest), call]
 
     def _judged(self, frame: Frame) -> list[tuple[Any, Ruling | None]]:
         """The entries of a SetVariables and what is to happen to each; unreadable ones are the station's to judge."""
@@ -138,7 +177,18 @@ class Guards(Block):
     def _ruling_of(self, entry: Any) -> Ruling | None:
         if not isinstance(entry, dict):
             return None
-        return self._policy.setting(*_names(entry), as_text(entry.get("attributeValue")), self._identity, self._slots)
+        return self._policy.setting(*names_of(entry), as_text(entry.get("attributeValue")), self._here())
+
+    def _tell_people(self, note: Note) -> list[Tell]:
+        """A refusal is for people to look at, once: the CSMS and this box want different things (LC-134)."""
+        fields = note.fields
+        if fields["action"] is not Policy.REFUSE:
+            return []
+        text = f"{fields['message']} ({fields['subject']}) of the CSMS was refused: guards.{fields['kind']} of the site file"
+        if text in self._told or len(self._told) >= _MOST_WRITES:
+            return []
+        self._told.add(text)
+        return [Tell(OperatorMustKnow("guarded_message_refused", text))]
 
     # --- what the station answers --------------------------------------------------------------------------------
 
@@ -152,6 +202,7 @@ class Guards(Block):
         if not isinstance(tag, _Rest):
             return []
         self._forget(tag)
+        self._learn(tag.writes, answer)
         if answer is None:
             return [AnswerError(Peer.CSMS, tag.message_id, "GenericError", "the station did not answer")]
         if answer.is_error:
@@ -176,32 +227,64 @@ class Guards(Block):
         if sender is not Peer.CSMS or name not in self._refusals:
             return []
         if name == "InstallCertificate":
-            self._certificates = _Certificates()
+            self._certificates = InstalledCertificates()
         if name != call.action:
-            self._slots.clear()  # nobody here knows what it says
+            self._state.slots_here.clear()  # nobody here knows what it says
             fields = {"message": call.action, "kind": "signed", "policy": None, "action": Policy.PASS}
             return [Note("warning", "guarded_message", fields)]
         if name == "SetVariables":
-            return [*_notes(call, self._judged(call))]
+            judged = self._judged(call)
+            self._remember(call.message_id, [w for pair in judged if (w := variable_write(*pair)) is not None])
+            return [*notes_of(call, judged), *new_passwords(name, judged)]
         ruling = self._ruling(call)
-        return [] if ruling is None else [_note(call, ruling, _subject(call))]
+        self._remember(call.message_id, single_write(call, ruling))
+        passwords = new_passwords(name, [(call.payload, ruling)])
+        return passwords if ruling is None else [note_of(call, ruling, subject_of(call)), *passwords]
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
-        """Learns which network profiles lead here, and which certificates are none to know us by."""
-        if sender is not Peer.CSMS or answer is None or answer.is_error:
+        """Learns what was really written, which network profiles lead here, which certificates there are."""
+        if sender is not Peer.CSMS:
             return []
-        if call.action == "SetNetworkProfile" and answer.payload.get("status") == "Accepted":
-            self._learn_slot(call.payload)
-        elif call.action == "GetInstalledCertificateIds":
-            self._certificates.learn(call.payload, answer.payload)
+        self._learn(self._writes.pop(call.message_id, ()), answer)
+        if answer is None or answer.is_error:
+            return []
+        is_accepted = answer.payload.get("status") == "Accepted"
+        match call.action:
+            case "SetNetworkProfile" if is_accepted:
+                self._learn_slot(call.payload)
+            case "GetInstalledCertificateIds":
+                self._certificates.learn(call.payload, answer.payload)
+            case "CertificateSigned" if is_accepted and is_for_the_connection(call.payload):
+                chain = as_text(call.payload.get("certificateChain"))
+                return [Note("info", "station_certificate_issued"), Tell(CertificateIssued(chain))]
         return []
+
+    def _remember(self, message_id: str, writes: Iterable[Write]) -> None:
+        """What a CALL of the CSMS is about to write, unless that is known already: it may come by a second time, rewritten."""
+        if message_id in self._writes or not (found := tuple(writes)):
+            return
+        while len(self._writes) >= _MOST_WRITES:
+            del self._writes[next(iter(self._writes))]
+        self._writes[message_id] = found
+
+    def _learn(self, writes: Sequence[Write], answer: Frame | None) -> None:
+        """The station took what was written, or may have: without an answer it counts only if we wrote another value."""
+        if not writes or (answer is not None and answer.is_error):
+            return
+        payload = {} if answer is None else answer.payload
+        results = payload.get("setVariableResult")
+        by_setting = {variable(one): one.get("attributeStatus") for one in results} if isinstance(results, list) else {}
+        for write in writes:
+            status = by_setting.get(write.setting, payload.get("status"))
+            if status in _TAKEN or (answer is None and write.real != write.wished):
+                self._state.shown.write(*write)
 
     def _learn_slot(self, payload: Payload) -> None:
         slot = payload.get("configurationSlot")
         if isinstance(slot, int) and self._policy.network is Policy.REWRITE:
-            ruling = self._policy.network_profile(payload.get("connectionData"), self._identity)
+            ruling = self._policy.network_profile(payload.get("connectionData"), self._here())
             leads_here = ruling is None or ruling.action is Policy.PASS
-            (self._slots.add if leads_here else self._slots.discard)(slot)
+            (self._state.slots_here.add if leads_here else self._state.slots_here.discard)(slot)
 
     # --- time ----------------------------------------------------------------------------------------------------
 
@@ -215,103 +298,4 @@ class Guards(Block):
         return [Withdraw(Peer.STATION, tag) for due_s, tag in self._unsent if due_s <= now.monotonic_s]
 
     def _forget(self, tag: Any) -> None:
-        self._unsent = deque(entry for entry in self._unsent if entry[1] != tag)
-
-
-class _Certificates:
-    """What a station has told of its certificates since the last one was installed."""
-
-    def __init__(self) -> None:
-        self._csms_roots: set[_Hash] | None = None  # None: nobody asked for them
-        self._others: set[_Hash] = set()
-
-    def learn(self, query: Payload, answer: Payload) -> None:
-        """GetInstalledCertificateIds and its answer."""
-        asked = query.get("certificateType") or []
-        types = asked if isinstance(asked, list) else [asked]
-        told = list(_told_certificates(types, answer))
-        self._others |= {hash_ for type_, hash_ in told if not is_csms_root(type_)}
-        if not types or any(map(is_csms_root, types)):
-            self._csms_roots = {hash_ for type_, hash_ in told if is_csms_root(type_)}
-
-    def are_harmless(self, hash_data: Any) -> bool:
-        """Whether a certificate is known, and known to be no root of a CSMS."""
-        hash_ = _hash(hash_data)
-        return self._csms_roots is not None and hash_ in self._others and hash_ not in self._csms_roots
-
-
-_Hash = tuple[str, ...]
-
-
-def _told_certificates(asked: Sequence[Any], answer: Payload) -> Iterator[tuple[Any, _Hash]]:
-    """Type and hash of each certificate in an answer; 1.6 tells no type, but asks for one type only."""
-    for data in _objects(answer.get("certificateHashData")):
-        yield asked[0] if len(asked) == 1 else None, _hash(data)
-    for chain in _objects(answer.get("certificateHashDataChain")):
-        yield chain.get("certificateType"), _hash(chain.get("certificateHashData"))
-        yield from (
-            (chain.get("certificateType"), _hash(child)) for child in _objects(chain.get("childCertificateHashData"))
-        )
-
-
-def _hash(data: Any) -> _Hash:
-    names = ("hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber")
-    return tuple(as_text(data.get(name)).lower() for name in names) if isinstance(data, dict) else ()
-
-
-def _objects(value: Any) -> list[Payload]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-# --- small change -----------------------------------------------------------------------------------------------------
-
-
-def _rewritten(frame: Frame, ruling: Ruling) -> Payload:
-    """The payload with our own address."""
-    if frame.action == "ChangeConfiguration":
-        return {**frame.payload, "value": ruling.value}
-    return {**frame.payload, "connectionData": {**frame.payload["connectionData"], "ocppCsmsUrl": ruling.value}}
-
-
-def _entry(entry: Any, ruling: Ruling | None) -> Any:
-    """An entry of a SetVariables that goes on."""
-    return entry if ruling is None or ruling.value is None else {**entry, "attributeValue": ruling.value}
-
-
-_ECHOED: Final = ("attributeType", "component", "variable")
-
-
-def _refused(entry: Payload) -> Payload:
-    """The result of an entry of a SetVariables that does not (B05)."""
-    return {"attributeStatus": "Rejected"} | {name: entry[name] for name in _ECHOED if name in entry}
-
-
-def _names(entry: Payload) -> tuple[str, str]:
-    """Component and variable of an entry of a SetVariables."""
-    component, variable = (
-        as_text(part.get("name")) if isinstance(part := entry.get(key), dict) else ""
-        for key in ("component", "variable")
-    )
-    return component, variable
-
-
-def _subject(frame: Frame) -> str:
-    """What a message is about, for people."""
-    payload = frame.payload
-    if frame.action == "SetNetworkProfile":
-        return f"slot {payload.get('configurationSlot')}"
-    return as_text(payload.get("key") or payload.get("certificateType"))
-
-
-def _notes(frame: Frame, judged: Sequence[tuple[Any, Ruling | None]]) -> list[Note]:
-    return [_note(frame, ruling, ".".join(_names(entry))) for entry, ruling in judged if ruling is not None]
-
-
-def _note(frame: Frame, ruling: Ruling, subject: str) -> Note:
-    """For log and security log: what was asked, and what became of it. Values may be secrets and are not in it.
-
-    wished_url is the address that a rewritten one stands for: where the CSMS wants this station to be served.
-    """
-    fields: dict[str, Any] = {"message": frame.action, "subject": subject[:100]}
-    fields |= {"kind": ruling.kind, "policy": ruling.policy, "action": ruling.action}
-    return Note("warning", "guarded_message", fields | ({"wished_url": ruling.wished} if ruling.wished else {}))
+        self._unsent = [entry for entry in self._unsent if entry[1] != tag]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import UNCHANGED, Block, BlockEffect, Wanted
-from local_controller.station.dialects.base import Dialect
-from local_controller.station.effects import Peer, Tell
+from local_controller.station.dialects.base import Dialect, MeterReport
+from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction
 from local_controller.station.words import Measured, Phase
@@ -29,7 +29,7 @@ class Metering(Block):
         self._state = state
         self._dialect = dialect
 
-    def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:  # noqa: ARG002 - the sample has its time
+    def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:
         """Tells every usable sample; those of the station's main meter (evse 0) are not ours to judge (LC-075)."""
         if sender is not _STATION:
             return UNCHANGED
@@ -46,8 +46,20 @@ class Metering(Block):
         for sample in report.samples:
             told.append(Tell(Measured(evse, sample)))
             if transaction is not None:
+                transaction.sampled = now
                 self._learn_phases(transaction, sample.current_a)
+        if self._state.clock.due_s <= now.monotonic_s:
+            told += self._judge_clock(report, now)
         return told
+
+    def _judge_clock(self, report: MeterReport, now: Instant) -> list[BlockEffect]:
+        """Says so once when the station's clock is not its CSMS's: our limits begin and end by it (LC-044)."""
+        taken_at = report.samples[-1].taken_at if report.samples else None
+        if taken_at is None:
+            return []
+        stamped_s = (taken_at - self._state.station_time(now)).total_seconds()
+        ahead_s = self._state.clock.heard(stamped_s, now.monotonic_s)
+        return [] if ahead_s is None else [Note("warning", "station_clock_differs", {"ahead_s": round(ahead_s, 1)})]
 
     def _learn_phases(self, transaction: Transaction, current_a: Mapping[Phase, float]) -> None:
         """The latest sample with any current counts, so that a car that drops to one phase is noticed."""

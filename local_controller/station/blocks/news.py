@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from local_controller.clock import Instant
+from local_controller.profiles.profile import Purpose
 from local_controller.profiles.schedule import Schedule
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.actuator import FORESIGHT
-from local_controller.station.blocks.wanted import csms_limit
+from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.effects import CsmsLimitChanged, Tell
 from local_controller.station.state import StationState
 from local_controller.station.words import UnitLearnt
+
+ALL = frozenset(Purpose)
 
 
 class News:
     """The unit in use, and what the CSMS allows within the next day; each is told when it changes."""
 
-    def __init__(self, state: StationState, evses: Sequence[int]) -> None:
+    def __init__(self, state: StationState, allowances: Allowances, evses: Sequence[int]) -> None:
         """Nothing is told yet."""
         self._state = state
+        self._allowances = allowances
         self._evses = evses
-        self._told: dict[int, Schedule] = {}
+        self._told: dict[int, _Told] = {}
         self._told_unit: str | None = None
 
     def forget(self) -> None:
@@ -38,12 +44,27 @@ class News:
         start = self._state.station_time(now)
         end = start + FORESIGHT
         for evse in self._evses:
-            schedule = csms_limit(self._state, self._state.store.installed, evse, start, end)
+            limit = self._allowances.within(ALL, evse, start, end)
             told = self._told.get(evse)
-            if told is None or told.clipped(start, end) != schedule.clipped(start, end):
-                self._told[evse] = schedule
-                effects.append(Tell(CsmsLimitChanged(evse, self._in_our_time(schedule))))
+            if told is not None and told.is_like(limit, start):
+                self._told[evse] = told._replace(limit=limit)
+                continue
+            self._told[evse] = _Told(limit, end)
+            effects.append(Tell(CsmsLimitChanged(evse, self._in_our_time(limit.clipped(start, end)))))
         return effects
 
     def _in_our_time(self, schedule: Schedule) -> Schedule:
+        if self._state.csms_ahead_s == 0.0:
+            return schedule
         return Schedule(tuple((self._state.to_our_time(moment), limit_a) for moment, limit_a in schedule.steps))
+
+
+class _Told(NamedTuple):
+    """The limit that was told last, as far as `until`; what follows is told at the next review."""
+
+    limit: Schedule
+    until: datetime
+
+    def is_like(self, limit: Schedule, start: datetime) -> bool:
+        """Whether a limit says the same from `start` on."""
+        return self.limit is limit or self.limit.clipped(start, self.until) == limit.clipped(start, self.until)

@@ -39,36 +39,39 @@ class Provisioning(Block):
         self._quirks = quirks
 
     def connected(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - nothing to time here
-        """What only holds for one connection is unknown again."""
-        self._state.unregister()
+        """What only holds for one connection is unknown again; the CSMS's verdict is kept (LC-039)."""
+        self._state.is_booting = self._state.answered = False
         return []
 
     def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
         """A limit that comes after the end is dropped, not lost."""
-        self._state.unregister()
+        self._state.is_booting = self._state.answered = False
         return []
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """Between BootNotification and its answer nobody calls a station (LC-039)."""
-        if sender is Peer.STATION:
-            self._state.unregister()
+        if sender is _STATION:
+            self._state.is_booting, self._state.answered = True, False
         return UNCHANGED
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:
-        """Learns from what the CSMS answers."""
-        if sender is not _STATION or answer is None or answer.message_type != CALLRESULT:
+        """Learns from what the CSMS answers. A boot that it does not answer leaves its verdict as it was."""
+        if sender is not _STATION:
             return UNCHANGED
-        match call.action:
-            case "BootNotification":
-                return self._booted(call, answer, now)
-            case "Heartbeat":
-                self._state.answered = True
-                return self._follow_clock(answer, now)
-        self._state.answered = True
-        return UNCHANGED
+        is_boot = call.action == "BootNotification"
+        if is_boot:
+            self._state.is_booting = False
+        if answer is None or answer.message_type != CALLRESULT:
+            return UNCHANGED
+        if is_boot:
+            return self._booted(call, answer, now)
+        if not self._state.is_booting:  # else it answers what the station said before its boot
+            self._state.answered = True
+        return self._follow_clock(answer, now) if call.action == "Heartbeat" else UNCHANGED
 
     def _booted(self, call: Frame, answer: Frame, now: Instant) -> list[BlockEffect]:
         self._state.registration = status = self._dialect.boot_status(answer.payload)
+        self._state.answered = True
         effects = self._follow_clock(answer, now)
         who = self._dialect.boot(call.payload)
         if (quirk := quirk_of(who, self._quirks)) is not None:
@@ -89,6 +92,7 @@ class Provisioning(Block):
         before_s, ahead_s = self._state.csms_ahead_s, (moment - now.utc).total_seconds()
         if abs(ahead_s) > CLOCK_NONSENSE_S:
             return [Note("error", "csms_clock_ignored", {"ahead_s": round(ahead_s, 1)})]
+        self._state.clock.csms_told_its_time()
         if abs(ahead_s - before_s) < CLOCK_STEP_S:
             return []
         self._state.csms_ahead_s = ahead_s

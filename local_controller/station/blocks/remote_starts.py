@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field, replace
 
 from local_controller.clock import Instant
+from local_controller.rpc.recent import Recent
 from local_controller.station.dialects.base import ProfileSet, RemoteStart
 from local_controller.station.transaction import Transaction
 
@@ -36,7 +36,7 @@ class _Awaited:
 class RemoteStarts:
     """The profiles on their way to a transaction. They outlive a connection: a station may dial again before the start."""
 
-    _awaited: deque[_Awaited] = field(default_factory=lambda: deque(maxlen=MOST))
+    _awaited: Recent[_Awaited] = field(default_factory=lambda: Recent(MOST))
 
     @property
     def is_empty(self) -> bool:
@@ -52,10 +52,15 @@ class RemoteStarts:
         for awaited in [one for one in self._awaited if one.message_id == message_id]:
             self._awaited.remove(awaited)
 
+    def forget(self, id_token: str) -> None:
+        """Nothing waits for this driver any more (LC-146)."""
+        for awaited in [one for one in self._awaited if one.start.id_token.lower() == id_token.lower()]:
+            self._awaited.remove(awaited)
+
     def taken_by(self, transaction: Transaction, now: Instant) -> ProfileSet | None:
         """The profile of the remote start that began this transaction, now its own; None if there is none (any more)."""
         while self._awaited and self._awaited[0].until_s <= now.monotonic_s:
-            self._awaited.popleft()
+            del self._awaited[0]
         fitting = next((awaited for awaited in self._awaited if awaited.fits(transaction)), None)
         if fitting is None:
             return None

@@ -7,7 +7,6 @@ would answer, and never meets a profile of ours.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -28,11 +27,12 @@ from local_controller.station.block import (
     OwnCall,
     Urgency,
     Wanted,
-    Withdraw,
 )
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.blocks.news import News
+from local_controller.station.blocks.own_questions import Question, Topic
 from local_controller.station.blocks.virtual_store import MOST_PERIODS, MOST_PROFILES, OWNED, PASSED, VirtualStore
+from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter, Push
 from local_controller.station.dialects.base import CSO, Dialect, ProfileQuery, ProfileSet
 from local_controller.station.effects import Note, Peer, Tell
@@ -58,7 +58,6 @@ _ABOUT_PROFILES = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetC
 class _Own(Enum):
     """Tags of CALLs that are not about a limit."""
 
-    CAPABILITY = "capability"
     REPORT = "report"
 
 
@@ -92,11 +91,12 @@ class SmartCharging(Block):
         self.state = state
         self._dialect = dialect
         self._evses = tuple(evses)
-        self._writer = ProfileWriter(state, dialect, evses, fallback_a)
+        allowances = Allowances(state)
+        self._writer = ProfileWriter(state, allowances, dialect, evses, fallback_a)
         self._could_call = False
         self._pending: _Pending | None = None
-        self._waiting: deque[tuple[Frame, float]] = deque()
-        self._news = News(state, self._evses)
+        self._waiting: list[tuple[Frame, float]] = []
+        self._news = News(state, allowances, self._evses)
         self._csms_ahead_s = state.csms_ahead_s
         self._review_s: float | None = None
         self._seen = _NOTHING_SEEN  # the revision of the transactions at which there was nothing more to follow
@@ -159,13 +159,13 @@ class SmartCharging(Block):
         effects = [*self._follow_clock(now), *self._follow(now)]
         if self.state.may_call and not self._could_call:
             self._could_call = True
-            effects += [*self._ask(), *self._writer.reconsider(now), *self._settle(now)]
+            effects += [*self._writer.reconsider(now), *self._settle(now)]
         return effects
 
     def _restart(self) -> list[BlockEffect]:
         """The station boots: until it is accepted nothing of ours is sent, then all of it again (LC-039, LC-041)."""
         self._could_call = False
-        return [Withdraw(Peer.STATION, _Own.CAPABILITY), *self._writer.forget()]
+        return self._writer.forget()
 
     def _follow_clock(self, now: Instant) -> list[BlockEffect]:
         """The CSMS's clock has moved, so the station's will: what is to end at an instant is written again (LC-044)."""
@@ -174,11 +174,6 @@ class SmartCharging(Block):
         self._csms_ahead_s = self.state.csms_ahead_s
         self._news.forget()
         return [*self._writer.reconsider(now), *self._news.latest(now)]
-
-    def _ask(self) -> list[BlockEffect]:
-        """Asks what the station can do, once per connection and boot (LC-041)."""
-        action, payload = self._dialect.capability_question()
-        return [OwnCall(Peer.STATION, action, payload, Urgency.QUERY, _Own.CAPABILITY)]
 
     def _follow(self, now: Instant) -> list[BlockEffect]:
         """Transactions that began or ended: TxProfiles go with theirs (LC-079), remote starts bring theirs (LC-101)."""
@@ -297,7 +292,7 @@ class SmartCharging(Block):
         self._pending = None
         effects = self._news.latest(now)
         while self._waiting and self._pending is None:
-            frame, since_s = self._waiting.popleft()
+            frame, since_s = self._waiting.pop(0)
             if since_s + PATIENCE_S <= now.monotonic_s:
                 effects.append(Note("warning", "request_discarded", {"message_id": frame.message_id}))
                 continue
@@ -376,9 +371,8 @@ class SmartCharging(Block):
             return [*effects, *self._news.latest(now), *self._settle(now)]
         if isinstance(tag, _ClearingRest):
             return self._rest_cleared(tag, answer, now)
-        if tag is _Own.CAPABILITY and answer is not None and answer.message_type == CALLRESULT:
-            self.state.capability = self.state.capability.stated(self._dialect.capability_answer(answer.payload))
-            return self._news.latest(now)
+        if isinstance(tag, Question) and tag.topic is Topic.CAPABILITY:
+            return [*self._writer.follow_unit(now), *self._news.latest(now)]
         return []
 
     # --- time ----------------------------------------------------------------------------------------------------

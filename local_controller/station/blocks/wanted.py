@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.profiles.composite import composite
 from local_controller.profiles.context import Context
 from local_controller.profiles.installed import InstalledProfiles
-from local_controller.profiles.profile import Purpose
+from local_controller.profiles.profile import Kind, Purpose
 from local_controller.profiles.schedule import Schedule, lower
 from local_controller.profiles.units import round_down
 from local_controller.station.blocks.actuator import FORESIGHT, Target, foresight, working_limit
+from local_controller.station.blocks.virtual_store import OWNED
 from local_controller.station.dialects.shared import LIMIT_STEP
 from local_controller.station.state import StationState
+
+DEFAULTS = frozenset({Purpose.TX_DEFAULT_PROFILE})
+
+AHEAD = timedelta(minutes=30)
+"""So much more than is asked for is worked out, so that for so long it need not be done again."""
+
+_UNLIMITED = Schedule.unlimited()
 
 
 @dataclass(slots=True)
@@ -36,53 +44,125 @@ class Orders(NamedTuple):
     wish: Wish | None
 
 
-def csms_limit(state: StationState, profiles: InstalledProfiles, evse: int, start: datetime, end: datetime) -> Schedule:
-    """What these profiles of the CSMS allow in [start, end): the running transaction, or without one its like.
+class Allowances:
+    """What the CSMS's profiles allow, worked out once and remembered while neither they nor the transaction change.
 
     The instants are in the station's clock.
     """
-    transaction = state.transactions.get(evse)
-    context = Context(evse, time_zone=state.time_zone)
-    if transaction is not None:
-        since = state.to_station_time(transaction.started.utc)
-        context = Context(evse, transaction.transaction_id, energy_since=since, time_zone=state.time_zone)
-    return composite(profiles, context, start, (end - start).total_seconds())
+
+    def __init__(self, state: StationState) -> None:
+        """Nothing is known yet."""
+        self._state = state
+        self._store = state.store
+        self._meant: dict[frozenset[Purpose], _Meant] = {}
+        self._known: dict[tuple[int, int], _Known] = {}
+
+    def within(self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime) -> Schedule:
+        """The limit in [start, end), and whatever else is known: the running transaction's, or without one its like."""
+        if not self._state.store.installed.entries:
+            return _UNLIMITED
+        meant = self._of(purposes)
+        if not meant.profiles.entries:
+            return _UNLIMITED
+        basis = self._basis(meant, evse)
+        known = self._known.get((id(meant.profiles), evse))
+        if known is None or known.basis != basis or start < known.start or end > known.end:
+            known = self._work_out(meant, evse, (start, end), basis)
+        return known.limit
+
+    def _of(self, purposes: frozenset[Purpose]) -> _Meant:
+        if self._store is not self._state.store:
+            self._store = self._state.store
+            self._meant.clear()
+            self._known.clear()
+        if purposes not in self._meant:
+            installed = self._store.installed
+            profiles = installed.of_purposes(*purposes)
+            self._meant[purposes] = _Meant.of(installed if len(profiles) == len(installed) else profiles)
+        return self._meant[purposes]
+
+    def _basis(self, meant: _Meant, evse: int) -> _Basis:
+        """What the limit depends on besides the profiles."""
+        transaction = self._state.transactions.get(evse) if meant.depends_on_transaction else None
+        started = None if transaction is None else self._state.to_station_time(transaction.started.utc)
+        transaction_id = None if transaction is None else transaction.transaction_id
+        return _Basis(self._state.time_zone, self._state.csms_ahead_s, transaction_id, started)
+
+    def _work_out(self, meant: _Meant, evse: int, window: tuple[datetime, datetime], basis: _Basis) -> _Known:
+        """More than is asked for, so that it serves for a while; but not where the moment of asking is the origin."""
+        start, end = window
+        context = Context(evse, basis.transaction_id, energy_since=basis.started, time_zone=basis.time_zone)
+        if meant.is_relative and basis.started is None:
+            return _Known(basis, start, end, composite(meant.profiles, context, start, (end - start).total_seconds()))
+        end = max(end, start + FORESIGHT + FORESIGHT / 2) + AHEAD
+        known = _Known(basis, start, end, composite(meant.profiles, context, start, (end - start).total_seconds()))
+        self._known[id(meant.profiles), evse] = known
+        return known
 
 
-def floor_a(state: StationState, evse: int, fallback_a: float, now: Instant) -> float:
+class _Meant(NamedTuple):
+    """Some of the installed profiles, and whether what they allow depends on the transaction, or on when it began."""
+
+    profiles: InstalledProfiles
+    depends_on_transaction: bool
+    is_relative: bool
+
+    @classmethod
+    def of(cls, profiles: InstalledProfiles) -> _Meant:
+        """These profiles."""
+        is_relative = any(entry.profile.kind is Kind.RELATIVE for entry in profiles)
+        has_own = any(entry.profile.purpose is Purpose.TX_PROFILE for entry in profiles)
+        return cls(profiles, is_relative or has_own, is_relative)
+
+
+class _Basis(NamedTuple):
+    """What a limit depends on besides the profiles; the transaction only where these do."""
+
+    time_zone: tzinfo
+    csms_ahead_s: float
+    transaction_id: str | None
+    started: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The limit in [start, end), and what it was worked out from."""
+
+    basis: _Basis
+    start: datetime
+    end: datetime
+    limit: Schedule
+
+
+def floor_a(state: StationState, allowances: Allowances, evse: int, fallback_a: float, now: Instant) -> float:
     """The floor: never more than the CSMS's TxDefaultProfiles allow within the next day."""
     at = state.station_time(now)
-    defaults = state.store.installed.of_purposes(Purpose.TX_DEFAULT_PROFILE)
-    allowed = composite(defaults, Context(evse, time_zone=state.time_zone), at, FORESIGHT.total_seconds())
+    allowed = allowances.within(DEFAULTS, evse, at, at + FORESIGHT)
     lowest_a = lower(fallback_a, allowed.lowest(at, at + FORESIGHT))
     return round_down(fallback_a if lowest_a is None else lowest_a, LIMIT_STEP)
 
 
-def wanted(state: StationState, orders: Orders, now: Instant, *, holds_working: bool) -> Target:
+def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Instant, *, holds_working: bool) -> Target:
     """The floor, and for a transaction the working limit above (or below) it.
 
     holds_working: the station obeys a working limit now, so that without a wish a new one must end it.
     """
-    floor = Target(orders.evse, floor_a(state, orders.evse, orders.fallback_a, now))
+    fallback_a = floor_a(state, allowances, orders.evse, orders.fallback_a, now)
     transaction = state.transactions.get(orders.evse)
     if transaction is None:
-        return floor
-    working = _working(state, floor, orders.wish, now, holds_working=holds_working)
-    return replace(
-        floor,
-        working=working,
-        transaction_id=transaction.transaction_id,
-        phases=transaction.phases_in_use or 1,
-    )
+        return Target(orders.evse, fallback_a)
+    at, wish = state.station_time(now), orders.wish
+    until = max(at, state.to_station_time(wish.until)) if wish is not None else at
+    allowed = allowances.within(OWNED, orders.evse, at, foresight(until))
+    working = _working(wish, (at, until), fallback_a, allowed, holds_working=holds_working)
+    return Target(orders.evse, fallback_a, working, transaction.transaction_id, transaction.phases_in_use or 1)
 
 
 def _working(
-    state: StationState, floor: Target, wish: Wish | None, now: Instant, *, holds_working: bool
+    wish: Wish | None, span: tuple[datetime, datetime], least_a: float, allowed: Schedule, *, holds_working: bool
 ) -> Schedule | None:
     """The wish as far as the CSMS allows it (LC-093); without a wish only what the CSMS allows below the floor."""
-    at, least_a = state.station_time(now), floor.fallback_a
-    until = max(at, state.to_station_time(wish.until)) if wish is not None else at
-    allowed = csms_limit(state, state.store.owned(), floor.evse, at, foresight(until))
+    at, until = span
     if wish is not None and until > at:
         return working_limit(wish.limit_a, until, least_a, allowed, at)
     lowest_a = allowed.lowest(at, foresight(at))

@@ -18,7 +18,7 @@ from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, OwnCall, Urgency, Withdraw
 from local_controller.station.blocks.actuator import Target, own_profile, told_limit_a
-from local_controller.station.blocks.wanted import Orders, Wish, floor_a, wanted
+from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, wanted
 from local_controller.station.capability import Actuator, Rung
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Peer, Tell
@@ -62,6 +62,7 @@ class _Evse:
     wish: Wish | None = None
     transaction_id: str | None = None
     held_fallback_a: float | None = None
+    fallback_unit: RateUnit | None = None
     held: Push | None = None
     possible: tuple[Push, ...] = ()
     push: Push | None = None
@@ -94,9 +95,12 @@ class _Evse:
 class ProfileWriter:
     """Writes our profiles into the EVSEs of one station."""
 
-    def __init__(self, state: StationState, dialect: Dialect, evses: Iterable[int], fallback_a: float) -> None:
+    def __init__(
+        self, state: StationState, allowances: Allowances, dialect: Dialect, evses: Iterable[int], fallback_a: float
+    ) -> None:
         """Every EVSE gets `fallback_a` as its floor until told otherwise."""
         self._state = state
+        self._allowances = allowances
         self._dialect = dialect
         self._evses = {number: _Evse(number, fallback_a) for number in evses}
 
@@ -107,7 +111,8 @@ class ProfileWriter:
         e = self._evses[evse]
         e.fallback_a = limit_a
         e.retry_s.pop(LimitKind.FALLBACK, None)
-        if self._state.may_call and e.push is None and e.held_fallback_a == floor_a(self._state, evse, limit_a, now):
+        floor = floor_a(self._state, self._allowances, evse, limit_a, now)
+        if self._state.may_call and e.push is None and e.held_fallback_a == floor:
             return [self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, e.held_fallback_a, "unchanged")]
         return self._pump(e, now)
 
@@ -150,6 +155,17 @@ class ProfileWriter:
             e.retry_s = {} if retry else {kind: at_s for kind, at_s in e.retry_s.items() if at_s > now.monotonic_s}
             effects += self._pump(e, now)
         return effects
+
+    def follow_unit(self, now: Instant) -> list[BlockEffect]:
+        """The station says which unit it takes: what it accepted in another one may be without effect, and is told again."""
+        if (unit := self._state.capability.only_unit) is None:
+            return []
+        for e in self._evses.values():
+            if e.fallback_unit not in {None, unit}:
+                e.held_fallback_a = None
+            if e.held is not None and e.held.rung.unit is not unit:
+                e.held = None
+        return self.reconsider(now)
 
     def shares_watts_wrongly(self) -> bool:
         """Whether a car uses other phases than those for which its watts were meant."""
@@ -219,6 +235,8 @@ class ProfileWriter:
         self._state.capability = self._state.capability.accepted(push.rung, is_floor=kind is LimitKind.FALLBACK)
         e.rungs_left, e.was_unanswered = {}, False
         effects: list[BlockEffect] = []
+        if push.rung.actuator is Actuator.TX_DEFAULT:
+            e.fallback_unit = push.rung.unit
         if push.rung.actuator is Actuator.TX_DEFAULT and e.held_fallback_a != push.target.fallback_a:
             e.held_fallback_a = push.target.fallback_a
             if kind is LimitKind.WORKING:
@@ -311,14 +329,17 @@ class ProfileWriter:
         """Whether the station holds this working limit already."""
         if (e.wish is not None and e.wish.is_new) or e.held is None:
             return False
-        held = replace(e.held.target, fallback_a=target.fallback_a)  # the floor is looked after apart
-        if e.held.rung.unit is RateUnit.A:
-            held = replace(held, phases=target.phases)  # matter for watts only
-        return _same(held, target, at)
+        held = e.held.target
+        phases = target.phases if e.held.rung.unit is RateUnit.A else held.phases  # matter for watts only
+        but_floor = Target(
+            held.evse, target.fallback_a, held.working, held.transaction_id, phases
+        )  # looked after apart
+        return _same(but_floor, target, at)
 
     def _wanted(self, e: _Evse, now: Instant) -> Target:
         holds_working = e.holds_after(self._state.station_time(now))
-        return wanted(self._state, Orders(e.number, e.fallback_a, e.wish), now, holds_working=holds_working)
+        orders = Orders(e.number, e.fallback_a, e.wish)
+        return wanted(self._state, self._allowances, orders, now, holds_working=holds_working)
 
     def _tell(self, e: _Evse, kind: LimitKind, outcome: LimitOutcome, limit_a: float, detail: str = "") -> Tell:
         return Tell(LimitAnswered(e.number, kind, outcome, limit_a, detail))
@@ -330,13 +351,11 @@ def _waits(e: _Evse, kind: LimitKind, now: Instant) -> bool:
 
 def _same(a: Target, b: Target, at: datetime) -> bool:
     """Whether two targets mean the same from now on."""
-    if (a.working is None) != (b.working is None) or _but_working(a) != _but_working(b):
-        return False
-    return _rest(a.working, at) == _rest(b.working, at)
-
-
-def _but_working(target: Target) -> Target:
-    return replace(target, working=None)
+    return (
+        (a.working is None) == (b.working is None)
+        and (a.evse, a.fallback_a, a.transaction_id, a.phases) == (b.evse, b.fallback_a, b.transaction_id, b.phases)
+        and _rest(a.working, at) == _rest(b.working, at)
+    )
 
 
 def _rest(working: Schedule | None, at: datetime) -> Schedule | None:

@@ -146,14 +146,25 @@ class OwnProfile:
 
 @dataclass(frozen=True, slots=True)
 class StatedCapability:
-    """What a station says about its smart charging; None where it does not say.
+    """What a station says about itself; None where it does not say.
 
     Limits of the station's store: `max_stack_level` (0 is usable), `max_periods` per schedule.
+    sample_s: how often it sends meter values during a transaction; 0 for never.
     """
 
     units: frozenset[RateUnit] | None = None
     max_stack_level: int | None = None
     max_periods: int | None = None
+    sample_s: int | None = None
+
+    def and_also(self, said: StatedCapability) -> StatedCapability:
+        """The same with what it says in another answer."""
+        return StatedCapability(
+            units=self.units if said.units is None else said.units,
+            max_stack_level=self.max_stack_level if said.max_stack_level is None else said.max_stack_level,
+            max_periods=self.max_periods if said.max_periods is None else said.max_periods,
+            sample_s=self.sample_s if said.sample_s is None else said.sample_s,
+        )
 
 
 class Dialect(Protocol):
@@ -223,11 +234,20 @@ class Dialect(Protocol):
     def clear_id(self, profile_id: int) -> Payload:
         """ClearChargingProfile of this profile alone."""
 
-    def capability_question(self) -> tuple[str, Payload]:
-        """Action and payload that ask for a StatedCapability."""
+    capability_read: str
+    """The action that asks for a StatedCapability."""
+
+    def capability_questions(self) -> list[Payload]:
+        """Payloads of that action: all in one first, then each value by itself, for a station that takes fewer at a time."""
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
-        """The answer to that question; what is missing or odd in it is "not said"."""
+        """The answer to such a question; what is missing or odd in it is "not said"."""
+
+    def ask_for_status(self, evse: int) -> Payload:
+        """TriggerMessage: the state of the (first) connector of this EVSE."""
+
+    def ask_for_sample(self, evse: int) -> Payload:
+        """TriggerMessage: what the meter of this EVSE shows during its transaction."""
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """An answer that is a status, with a reason code where the version has one."""

@@ -38,6 +38,7 @@ _PERIOD_FIELDS = frozenset(
         "dischargeLimit_L3",
     }
 )
+_PLAIN_FIELDS = frozenset({"startPeriod", "limit", "numberPhases"})
 _SCHEDULE_FIELDS = frozenset(
     {
         "id",
@@ -127,7 +128,9 @@ def _schedule(fields: Fields, *, has_id: bool) -> ChargingSchedule:
 
 
 def _periods(fields: Fields) -> tuple[SchedulePeriod, ...]:
-    periods = tuple(_period(child) for child in fields.children("chargingSchedulePeriod"))
+    periods = _plain_periods(fields.raw("chargingSchedulePeriod")) or tuple(
+        _period(child) for child in fields.children("chargingSchedulePeriod")
+    )
     return periods or fields.fail("chargingSchedulePeriod", "at least one period is needed")
 
 
@@ -148,6 +151,23 @@ def _period(fields: Fields) -> SchedulePeriod:
         discharge_limit_l3=fields.number("dischargeLimit_L3"),
         extra=_others(fields, _PERIOD_FIELDS),
     )
+
+
+def _plain_periods(members: Any) -> tuple[SchedulePeriod, ...]:
+    """The usual periods, in the types of the schema; there may be a thousand of them. None at all: read them carefully."""
+    periods = [_plain_period(member) for member in members] if isinstance(members, list) else [None]
+    return tuple(period for period in periods if period is not None) if None not in periods else ()
+
+
+def _plain_period(data: Any) -> SchedulePeriod | None:
+    if type(data) is not dict or not data.keys() <= _PLAIN_FIELDS:
+        return None
+    start_s, limit, phases = data.get("startPeriod"), data.get("limit"), data.get("numberPhases")
+    if type(start_s) is not int or not 0 <= start_s <= _LONGEST_S:
+        return None
+    if not (type(limit) is float or type(limit) is int) or not 0 <= limit <= _HIGHEST:
+        return None
+    return SchedulePeriod(start_s, float(limit), phases) if phases is None or type(phases) is int else None
 
 
 def _start(fields: Fields) -> int:

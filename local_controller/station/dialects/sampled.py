@@ -11,6 +11,8 @@ Rules for the current
 4. A current without a phase (or on "N" alone) is 0 A everywhere if it is zero, and flows on all three phases if the
    total power is about three times I x V. Else it is not used: it may be one phase's current or the sum of three.
 5. Total power alone gives no current.
+6. Current.Export, or the power that is exported, is read by the same rules; where it is the larger one, the car feeds
+   back and its current is negative (LC-149).
 """
 
 from __future__ import annotations
@@ -88,13 +90,32 @@ def prefix(unit: str | None) -> float:
 def meter_sample(values: Iterable[SampledValue | None], taken_at: datetime | None) -> MeterSample | None:
     """The sample that the values of one moment make; None if they say nothing that we use."""
     known = [value for value in values if value is not None]
-    return combined(
+    voltage, exported = _voltage(_values(known, "voltage")), _readings(_values(known, "power.active.export"))
+    sample = combined(
         {phase: abs(amps) for phase, amps in _readings(_values(known, "current.import")).items()},
         _readings(_values(known, "power.active.import")),
-        _voltage(_values(known, "voltage")),
+        voltage,
         _readings(_values(known, "energy.active.import.register")),
         _readings(_values(known, "soc", _SOC_LOCATIONS)),
         taken_at,
+    )
+    export = {phase: abs(amps) for phase, amps in _readings(_values(known, "current.export")).items()}
+    if not exported and not export:
+        return sample
+    return _with_export(sample or MeterSample(taken_at=taken_at), _current(export, exported, voltage), exported)
+
+
+def _with_export(sample: MeterSample, fed_back: Mapping[Phase, float], exported: Readings) -> MeterSample:
+    """Rule 6, phase by phase. A station that exports nothing says nothing new."""
+    exporting = {phase: -amps for phase, amps in fed_back.items() if amps > sample.current_a.get(phase, 0.0)}
+    exported_w = exported[None] if None in exported else _sum(exported)
+    return MeterSample(
+        {**sample.current_a, **exporting},
+        sample.voltage_v,
+        sample.power_w if exported_w is None else (sample.power_w or 0.0) - abs(exported_w),
+        sample.energy_wh,
+        sample.soc_percent,
+        sample.taken_at,
     )
 
 

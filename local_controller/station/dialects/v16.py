@@ -60,6 +60,8 @@ _STATES: Mapping[str, tuple[ConnectorStatus, ChargingState | None]] = {
 _UNIT_KEY = "ChargingScheduleAllowedChargingRateUnit"
 _STACK_KEY = "ChargeProfileMaxStackLevel"
 _PERIODS_KEY = "ChargingScheduleMaxPeriods"
+_SAMPLE_KEY = "MeterValueSampleInterval"
+_ASKED = (_UNIT_KEY, _STACK_KEY, _PERIODS_KEY, _SAMPLE_KEY)
 
 
 class V16:
@@ -67,6 +69,7 @@ class V16:
 
     version = OcppVersion.V16
     format_violation = "FormationViolation"
+    capability_read = "GetConfiguration"
 
     def boot(self, payload: Payload) -> BootCall:
         """BootNotification.req."""
@@ -208,9 +211,9 @@ class V16:
         """ClearChargingProfile.req."""
         return {"id": profile_id}
 
-    def capability_question(self) -> tuple[str, Payload]:
+    def capability_questions(self) -> list[Payload]:
         """GetConfiguration.req."""
-        return "GetConfiguration", {"key": [_UNIT_KEY, _STACK_KEY, _PERIODS_KEY]}
+        return [{"key": [*_ASKED]}, *({"key": [key]} for key in _ASKED)]
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """GetConfiguration.conf."""
@@ -220,7 +223,16 @@ class V16:
             units=stated_units(values.get(_UNIT_KEY)),
             max_stack_level=stated_integer(values.get(_STACK_KEY)),
             max_periods=stated_integer(values.get(_PERIODS_KEY)),
+            sample_s=stated_integer(values.get(_SAMPLE_KEY)),
         )
+
+    def ask_for_status(self, evse: int) -> Payload:
+        """TriggerMessage.req; the station answers and then sends StatusNotification.req."""
+        return {"requestedMessage": "StatusNotification", "connectorId": evse}
+
+    def ask_for_sample(self, evse: int) -> Payload:
+        """TriggerMessage.req; the station answers and then sends MeterValues.req."""
+        return {"requestedMessage": "MeterValues", "connectorId": evse}
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:  # noqa: ARG002 - 1.6 gives no reasons
         """Any .conf that is a status."""

@@ -38,6 +38,13 @@ from local_controller.station.words import (
 
 _SMART_CHARGING = "SmartChargingCtrlr"
 _UNIT, _STACK, _PERIODS = "RateUnit", "ProfileStackLevel", "PeriodsPerSchedule"
+_SAMPLE = "TxUpdatedInterval"
+_ASKED = (
+    (_SMART_CHARGING, _UNIT),
+    (_SMART_CHARGING, _STACK),
+    (_SMART_CHARGING, _PERIODS),
+    ("SampledDataCtrlr", _SAMPLE),
+)
 _CHARGING_STATES = {state.value.lower(): state for state in ChargingState}
 
 
@@ -46,6 +53,7 @@ class V201:
 
     version = OcppVersion.V201
     format_violation = "FormatViolation"
+    capability_read = "GetVariables"
 
     def boot(self, payload: Payload) -> BootCall:
         """BootNotificationRequest."""
@@ -216,11 +224,10 @@ class V201:
         """ClearChargingProfileRequest."""
         return {"chargingProfileId": profile_id}
 
-    def capability_question(self) -> tuple[str, Payload]:
+    def capability_questions(self) -> list[Payload]:
         """GetVariablesRequest."""
-        component = {"name": _SMART_CHARGING}
-        data = [{"component": component, "variable": {"name": name}} for name in (_UNIT, _STACK, _PERIODS)]
-        return "GetVariables", {"getVariableData": data}
+        data = [{"component": {"name": component}, "variable": {"name": name}} for component, name in _ASKED]
+        return [{"getVariableData": data}, *({"getVariableData": [one]} for one in data)]
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """GetVariablesResponse."""
@@ -233,7 +240,16 @@ class V201:
             units=stated_units(values.get(_UNIT)),
             max_stack_level=stated_integer(values.get(_STACK)),
             max_periods=stated_integer(values.get(_PERIODS)),
+            sample_s=stated_integer(values.get(_SAMPLE)),
         )
+
+    def ask_for_status(self, evse: int) -> Payload:
+        """TriggerMessageRequest; without a connector it would be refused (F06.FR.12)."""
+        return {"requestedMessage": "StatusNotification", "evse": {"id": evse, "connectorId": 1}}
+
+    def ask_for_sample(self, evse: int) -> Payload:
+        """TriggerMessageRequest; during a transaction its meter values come in a TransactionEvent, not in MeterValues."""
+        return {"requestedMessage": "TransactionEvent", "evse": {"id": evse}}
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """Any response that is a status."""

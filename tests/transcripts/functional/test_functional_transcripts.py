@@ -1,7 +1,7 @@
 """Each functional block as dialogues, through a proxy with all blocks: one for every action of every version.
 
 What the gateway asks the station meanwhile (its limits, its questions) is answered and left out: neither side of such a
-dialogue can tell.
+dialogue can tell. "# rewrites_to: <address>" in a dialogue is the policy of its site.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from local_controller.clock import Instant
 from local_controller.rpc import frame as rpc
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Effect, Peer, Send
+from local_controller.station.guard_policy import GuardPolicy, Policy
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import OcppVersion
-from tests.payloads import actions, mistakes
+from tests.payloads import SENDS, actions, mistakes
 from tests.transcripts.dialogue import START, header, own_ids, play_with, version_of
 
 STORIES = sorted(Path(__file__).parent.glob("*.txt"))
@@ -63,7 +64,9 @@ class Obedient:
 
 @pytest.mark.parametrize("path", PARAMS)
 def test_dialogue(path: Path) -> None:
-    proxy, _ = station_proxy("CP-7", version_of(path), StationSettings(), ids=own_ids())
+    (url,) = header(path, "rewrites_to") or (None,)
+    guards = GuardPolicy() if url is None else GuardPolicy(network=Policy.REWRITE, public_url=url)
+    proxy, _ = station_proxy("CP-7", version_of(path), StationSettings(guards=guards), ids=own_ids())
     play_with(cast(StationProxy, Obedient(proxy)), path)
 
 
@@ -72,13 +75,50 @@ def test_its_messages_are_what_the_standard_means(path: Path) -> None:
     if header(path, "schemas") == ["beyond"]:
         return
     for action, frame in spoken(path):
+        if frame.is_error:
+            continue
         is_answer = frame.message_type == rpc.CALLRESULT
         third = json.dumps(frame.payload)
         assert mistakes(version_of(path), action, third, is_answer=is_answer) == [], (action, third)
 
 
+def answers(version: OcppVersion, kind: int) -> set[str]:
+    """The actions that are answered in this way in some dialogue, by a peer or by the gateway."""
+    found = set()
+    for path in STORIES:
+        asked: dict[str, str] = {}
+        for line in path.read_text(encoding="utf-8").splitlines() if version_of(path) is version else ():
+            if line[8:10] in {"> ", "< "}:
+                frame = rpc.parse(line[10:])
+                asked.setdefault(frame.message_id, frame.action or "")
+                if frame.message_type == kind:
+                    found.add(asked[frame.message_id])
+    return found
+
+
 @pytest.mark.requirement("LC-150")
 @pytest.mark.parametrize("version", list(OcppVersion))
-def test_every_action_has_its_dialogue(version: OcppVersion) -> None:
+def test_every_action_has_its_dialogue_with_an_answer_and_with_an_error(version: OcppVersion) -> None:
     shown = {action for path in STORIES if version_of(path) is version for action, _ in spoken(path)}
     assert sorted(set(actions(version)) - shown) == []
+    for kind in (rpc.CALLRESULT, rpc.CALLERROR):
+        assert sorted(set(actions(version)) - SENDS - answers(version, kind)) == []
+
+
+def passes_something(path: Path) -> bool:
+    """Whether anything is relayed in a dialogue: what one side gets is what the other said."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return bool(
+        {line[10:] for line in lines if line[8:10] == "> "} & {line[10:] for line in lines if line[8:10] == "< "}
+    )
+
+
+@pytest.mark.parametrize("indent", [(",", ":"), (", ", ": ")], ids=["compact", "with blanks"])
+@pytest.mark.parametrize("path", list(filter(passes_something, STORIES)), ids=lambda path: path.stem)
+def test_each_dialogue_notices_a_relay_that_reads_and_writes_json(
+    path: Path, indent: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse = rpc.parse
+    monkeypatch.setattr(rpc, "parse", lambda text: parse(json.dumps(json.loads(text), separators=indent)))
+    with pytest.raises(AssertionError, match="instead came"):
+        test_dialogue(path)

@@ -1,0 +1,121 @@
+"""How does a station's opening handshake go, on our side? A request comes in, somebody judges it, an answer goes out."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from local_controller.adapters.admission import Visitor
+from local_controller.adapters.csms_client import Refusal
+from local_controller.adapters.large_messages import LargeMessages
+from local_controller.adapters.leg import Leg, LegSettings
+from local_controller.adapters.tls import client_certificate
+
+
+class StationLeg(Leg):
+    """Our end of the downstream leg."""
+
+    __slots__ = ("_admit", "_deadline", "_patience_s", "_request", "_wait_s", "knock", "server", "visitor")
+
+    def __init__(
+        self,
+        settings: LegSettings,
+        patience_s: float,
+        large_messages: LargeMessages,
+        admit: Callable[[StationLeg], None],
+    ) -> None:
+        """`patience_s`: for the request to be complete; then `admit` must see to it that it is answered."""
+        self.server = ServerProtocol(extensions=settings.server_extensions(), max_size=settings.max_message_bytes)
+        super().__init__(self.server, settings, large_messages)
+        self._admit = admit
+        self._patience_s = patience_s
+        self._deadline: asyncio.TimerHandle | None = None
+        self._wait_s = 0.0
+        self.visitor = Visitor(is_encrypted=False, has_password=False)  # until its request is there
+        self._request: Request | None = None
+        self.knock: Callable[[str], float] = lambda _: (
+            0.0
+        )  # seconds that this address should stay away; infinity: no room
+
+    @property
+    def request(self) -> Request:
+        """What the station asked for; only until it is answered."""
+        assert self._request is not None  # noqa: S101 - misuse by us
+        return self._request
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A request that dribbles in has so long and no longer."""
+        super().connection_made(transport)
+        self._deadline = self._loop.call_later(self._patience_s, self.abort)
+        self._wait_s = self.knock(self.address)
+        if self._wait_s == math.inf:
+            self.abort()
+
+    def opened(self, message: Request | Response) -> None:
+        """The request is complete: let somebody judge it."""
+        assert isinstance(message, Request)  # noqa: S101 - what a server receives
+        self._be_patient()
+        self._request = message
+        connection = self.transport.get_extra_info("ssl_object") if self.transport else None
+        has_password = bool(message.headers.get_all("Authorization"))
+        self.visitor = Visitor(connection is not None, has_password, client_certificate(connection))
+        if self._wait_s > 0:
+            self.refuse_for(self._wait_s)  # not before the request: some clients do not expect an answer earlier
+        else:
+            self._admit(self)
+
+    def not_opened(self) -> None:
+        """The request is none, or the station has left: the protocol has answered what there is to answer."""
+        self._be_patient()
+
+    def head_too_long(self) -> None:
+        """A request that is none of a station."""
+        self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too long.\n")
+
+    def _be_patient(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def accept(self) -> Response:
+        """The answer 101, or another one if the request has a fault; it is not sent yet."""
+        return self.server.accept(self.request)
+
+    def answer(self, response: Response) -> bool:
+        """Sends the answer; False if the station has not waited for it."""
+        self._request = None
+        if self.protocol.state is not State.CONNECTING or self.gone.done():
+            return False
+        self.server.send_response(response)
+        self.flush()
+        if not self.is_open:
+            self._abort_later()
+            return False
+        self.ready()
+        return True
+
+    def refuse(self, status: int, text: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Answers with an error."""
+        response = self.server.reject(HTTPStatus.SERVICE_UNAVAILABLE, text)
+        response.status_code = status
+        response.reason_phrase = next((one.phrase for one in HTTPStatus if one == status), "Refused by the CSMS")
+        for name, value in headers:
+            response.headers[name] = value
+        self.answer(response)
+
+    def refuse_for(self, wait_s: float) -> None:
+        """Somebody comes too often."""
+        later = [("Retry-After", str(math.ceil(wait_s)))]
+        self.refuse(HTTPStatus.TOO_MANY_REQUESTS, "Too many connections.\n", later)
+
+    def refuse_as(self, refusal: Refusal) -> None:
+        """Passes a refusal of the CSMS on (LC-002)."""
+        headers = [("WWW-Authenticate", challenge) for challenge in refusal.challenges]
+        if refusal.retry_after is not None:
+            headers.append(("Retry-After", refusal.retry_after))
+        self.refuse(refusal.status, f"{refusal.reason}\n", headers)

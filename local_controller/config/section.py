@@ -1,0 +1,56 @@
+"""What do all sections of a site file have in common? Their strictness, and the small words that many of them use."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+
+class Section(BaseModel):
+    """Base of all parts: nothing unknown, nothing converted silently, nothing changed afterwards."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+def wrong(key: str, message: str) -> PydanticCustomError:
+    """A mistake in one key of a section whose keys are sound one by one."""
+    return PydanticCustomError("wrong", "{message}", {"key": key, "message": message})
+
+
+_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+_HOST: Final = r"^[^\s/]+$"
+_TOPIC: Final = r"^[^#+\s]+$"
+PATTERNS: Final = {
+    _ID: "letters, digits and _ . - only",
+    _HOST: "a name or an address of a machine, without http:// and path",
+    _TOPIC: "one topic, without blanks and wildcards (+ #)",
+}
+"""What the patterns below ask for, in words."""
+
+Id = Annotated[str, Field(pattern=_ID, max_length=48)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Host = Annotated[str, Field(pattern=_HOST)]
+Text = Annotated[str, Field(min_length=1)]
+Topic = Annotated[str, Field(pattern=_TOPIC)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def _websocket_url(url: str) -> str:
+    parts = urlsplit(url)
+    rewritten = {"http": "ws", "https": "wss"}.get(parts.scheme)
+    remedy = f"write {rewritten}{url[len(parts.scheme) :]}" if rewritten else "write ws://host/path or wss://host/path"
+    if parts.scheme not in {"ws", "wss"}:
+        raise PydanticCustomError("url", "an OCPP address starts with ws:// or wss:// - {remedy}", {"remedy": remedy})
+    if not parts.hostname or parts.query or parts.fragment or parts.username is not None:
+        raise PydanticCustomError(
+            "url", "a host and a path, without user, query or fragment: stations bring their own credentials"
+        )
+    return url.rstrip("/")
+
+
+OcppUrl = Annotated[str, AfterValidator(_websocket_url)]

@@ -1,0 +1,259 @@
+"""What does the gateway ask a station, apart from telling it limits? (functional blocks B, F and L)
+
+What it can do; the state of its connectors, if it came back without a boot and says nothing of them; what its meter
+shows, if it has been silent for long. None of it is urgent: it comes after the station's own first messages, one at a
+time, and not during a firmware update. Whatever a station sends because of it goes up as usual (decision 0009).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from local_controller.clock import Instant
+from local_controller.errors import PayloadError
+from local_controller.rpc.frame import Frame
+from local_controller.station.block import Block, BlockEffect, OwnCall, Urgency, Withdraw
+from local_controller.station.dialects.base import Dialect, Payload, StatedCapability
+from local_controller.station.dialects.reading import Fields
+from local_controller.station.effects import Peer
+from local_controller.station.state import StationState
+from local_controller.station.transaction import Transaction
+from local_controller.station.words import RegistrationStatus
+
+AGAIN_S = 600.0
+"""A station is asked for the same message at most so often; also how long we leave alone one that did not answer.
+LC-076 allows one a minute: what we ask for costs the CSMS's traffic too."""
+
+SILENT_S = 120.0
+"""A transaction without a sample for so long is asked for one: twice the usual interval of 60 s, and before the site
+takes the station for mute (150 s)."""
+
+INSTALLING_S = 3600.0
+"""A station that did not say how its installation ended is taken for done, as some never say."""
+
+SITE_QUESTIONS_PER_S = 25.0
+"""How many questions a whole site may be asked per second on average; after a power cut hardly ever twice that in one."""
+
+_ALL_IN_ONE = (0,)
+_CANNOT = frozenset({"NotImplemented", "NotSupported"})
+_TO_FIRMWARE = frozenset({"FirmwareStatusNotification", "SignedFirmwareStatusNotification"})
+_BUSY = frozenset({"Downloading", "Installing", "InstallRebooting"})
+_BETWEEN = frozenset({"Downloaded", "SignatureVerified"})  # as before: the installation follows at once or is announced
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionPace:
+    """How questions keep out of the way, in seconds.
+
+    first_s: for the station's own messages after a boot. spread_s: over so long the questions of all stations are spread
+    that boot in the same second.
+    """
+
+    first_s: float = 2.0
+    spread_s: float = 8.0
+
+    def delay_s(self, identity: str) -> float:
+        """How long after its acceptance this station is asked: always the same, and evenly spread over a site."""
+        number = int.from_bytes(hashlib.blake2b(identity.encode(errors="replace"), digest_size=4).digest())
+        return self.first_s + self.spread_s * number / 2**32
+
+    @property
+    def every_s(self) -> float:
+        """From one question to the next, so that a station is never asked twice within `spread_s`."""
+        return self.first_s + self.spread_s
+
+
+def site_pace(stations: int) -> QuestionPace:
+    """The pace for a site of so many stations: no station needs to know of another."""
+    return QuestionPace(spread_s=max(QuestionPace().spread_s, stations / SITE_QUESTIONS_PER_S))
+
+
+class Topic(StrEnum):
+    """What a question is about."""
+
+    CAPABILITY = "capability"
+    STATUS = "status"
+    SAMPLE = "sample"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """The tag of our CALL; no two are equal, so that a late answer is not taken for another's. `evse` 0: the station."""
+
+    topic: Topic
+    evse: int = 0
+
+
+class OwnQuestions(Block):
+    """Asks, when the time has come and the CSMS has accepted the station (LC-039, LC-040)."""
+
+    called_only = frozenset({"BootNotification", *_TO_FIRMWARE})
+    observe_only = frozenset({"BootNotification"})
+
+    def __init__(self, state: StationState, dialect: Dialect, evses: Sequence[int], pace: QuestionPace) -> None:
+        """`state` is told what the station can do and whether it installs firmware."""
+        self._state = state
+        self._dialect = dialect
+        self._evses = tuple(evses)
+        self._pace = pace
+        self._delay_s = pace.delay_s(state.identity)
+        self._reads: tuple[int, ...] = ()  # which of the dialect's questions are still to be asked
+        self._said = StatedCapability()
+        self._open: Question | None = None
+        self._due_s: float | None = None
+
+    # --- what passes by ------------------------------------------------------------------------------------------
+
+    def connected(self, now: Instant) -> list[BlockEffect]:
+        """Perhaps no boot follows: then the states of the connectors are unknown too (LC-042)."""
+        self._state.untold = set(self._evses)
+        self._plan(now)
+        return []
+
+    def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:
+        """A boot ends all asking until it is accepted; so does an installation until it is over."""
+        if sender is not Peer.STATION:
+            return []
+        if call.action == "BootNotification":
+            self._state.installing_until_s = None
+            self._state.untold.clear()  # it tells them itself (1.6 §4.2, B01)
+            return self._stop()
+        if call.action in _TO_FIRMWARE:
+            return self._firmware(Fields(call.action, call.payload).text("status"), now)
+        return []
+
+    def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - the verdict is in the state
+        """After each boot the station is asked again what it can do (LC-041)."""
+        if sender is not Peer.STATION or call.action != "BootNotification":
+            return []
+        if self._state.registration is RegistrationStatus.ACCEPTED:
+            self._state.capability = self._state.capability.booted()
+        self._plan(now)
+        return []
+
+    def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - nothing is timed any more
+        """Nothing can be asked any more."""
+        return self._stop()
+
+    def _plan(self, now: Instant) -> None:
+        self._reads, self._said = _ALL_IN_ONE, StatedCapability()
+        self._due_s = now.monotonic_s + self._delay_s
+
+    def _stop(self) -> list[BlockEffect]:
+        """Forgets what was to be asked; an answer that still comes is of no use."""
+        self._reads = ()
+        given_up, self._open, self._due_s = self._open, None, None
+        return [] if given_up is None else [Withdraw(Peer.STATION, given_up)]
+
+    def _firmware(self, status: str | None, now: Instant) -> list[BlockEffect]:
+        """An installation is left in peace (LC-141)."""
+        if status in _BETWEEN:
+            return []
+        self._state.installing_until_s = now.monotonic_s + INSTALLING_S if status in _BUSY else None
+        return [Withdraw(Peer.STATION, self._open)] if self._state.is_installing and self._open else []
+
+    # --- asking --------------------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When the next question may be asked."""
+        return self._due_s
+
+    def expire(self, now: Instant) -> list[BlockEffect]:
+        """Asks one question, if it may be asked and there is one."""
+        if (until_s := self._state.installing_until_s) is not None and until_s <= now.monotonic_s:
+            self._state.installing_until_s = None
+        self._due_s = now.monotonic_s + self._pace.every_s
+        if self._open is not None or self._state.is_installing or not self._state.may_read:
+            return []
+        question = self._next(now)
+        if question is None:
+            self._due_s = max(self._due_s, now.monotonic_s + self._quiet_s(now))
+            return []
+        self._open = question
+        action, payload = self._asked(question, now)
+        return [OwnCall(Peer.STATION, action, payload, Urgency.QUERY, question)]
+
+    def _next(self, now: Instant) -> Question | None:
+        """The next question that still makes sense; a station that only may be read is asked for nothing else."""
+        if self._reads:
+            return Question(Topic.CAPABILITY)
+        if not self._state.may_call:
+            return None
+        states = [Question(Topic.STATUS, evse) for evse in sorted(self._state.untold)]
+        silent = [Question(Topic.SAMPLE, t.evse) for t in self._state.transactions.values() if self._silent(t, now)]
+        return next((question for question in states + silent if self._may_ask(question, now)), None)
+
+    def _asked(self, question: Question, now: Instant) -> tuple[str, Payload]:
+        """Action and payload; a message that the station is asked for is not asked for again soon."""
+        if question.topic is Topic.CAPABILITY:
+            return self._dialect.capability_read, self._dialect.capability_questions()[self._reads[0]]
+        self._state.asked_s[question.topic, question.evse] = now.monotonic_s
+        if question.topic is Topic.SAMPLE:
+            return "TriggerMessage", self._dialect.ask_for_sample(question.evse)
+        self._state.untold.discard(question.evse)
+        return "TriggerMessage", self._dialect.ask_for_status(question.evse)
+
+    def _may_ask(self, question: Question, now: Instant) -> bool:
+        asked_s = self._state.asked_s.get((question.topic, question.evse))
+        is_soon = asked_s is not None and now.monotonic_s < asked_s + AGAIN_S
+        return not is_soon and question.topic not in self._state.capability.untriggered
+
+    def _silent(self, transaction: Transaction, now: Instant) -> bool:
+        return now.since(transaction.sampled or transaction.started) >= self._patience_s
+
+    @property
+    def _patience_s(self) -> float:
+        """Silence is normal for two intervals of a station that samples rarely."""
+        return max(SILENT_S, 2.0 * (self._state.capability.sample_s or 0))
+
+    def _quiet_s(self, now: Instant) -> float:
+        """How long no transaction can become silent, be it one that starts in this moment."""
+        since = [now.since(t.sampled or t.started) for t in self._state.transactions.values()]
+        return self._patience_s - max((s for s in since if s < self._patience_s), default=0.0)
+
+    # --- what the station says -----------------------------------------------------------------------------------
+
+    def answered(self, tag: Any, answer: Frame | None, now: Instant) -> list[BlockEffect]:
+        """Learns what the station can do, or that it sends nothing when asked to."""
+        if not isinstance(tag, Question) or tag is not self._open:
+            return []
+        self._open = None
+        if answer is None:  # left alone for a while, and then asked again what it can do
+            self._due_s = now.monotonic_s + AGAIN_S
+        elif tag.topic is Topic.CAPABILITY:
+            self._was_read(answer)
+        else:
+            self._triggered(tag, answer)
+        return []
+
+    def _was_read(self, answer: Frame) -> None:
+        """A station may refuse to tell several values at a time (GetConfigurationMaxKeys, ItemsPerMessage; LC-127)."""
+        is_first, self._reads = self._reads == _ALL_IN_ONE, self._reads[1:]
+        if answer.is_error:
+            if is_first and answer.error_code not in _CANNOT:
+                self._reads = tuple(range(1, len(self._dialect.capability_questions())))
+            return
+        self._said = self._said.and_also(self._dialect.capability_answer(answer.payload))
+        self._state.capability = self._state.capability.stated(self._said)
+
+    def _triggered(self, question: Question, answer: Frame) -> None:
+        """A refusal holds until the next boot; an error is one of all messages. Without its transaction it says nothing."""
+        capability = self._state.capability
+        if answer.is_error:
+            self._state.capability = capability.refusing_to_send(Topic.STATUS, Topic.SAMPLE)
+        elif question.topic is Topic.SAMPLE and question.evse not in self._state.transactions:
+            return
+        elif _status(answer) in {"Rejected", "NotImplemented"}:
+            self._state.capability = capability.refusing_to_send(question.topic)
+
+
+def _status(answer: Frame) -> str | None:
+    try:
+        return Fields("TriggerMessage", answer.payload).text("status")
+    except PayloadError:
+        return None
