@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from local_controller.clock import Instant
@@ -91,41 +91,31 @@ def _legs() -> dict[Peer, _Leg]:
     return {Peer.STATION: station, Peer.CSMS: csms}
 
 
-_Method = Callable[..., Any]
-_Asked = tuple[tuple[_Method, bool], ...]
-"""A method of each block that is to be asked, and whether this block may have a deadline."""
+_Asked = tuple[tuple[int, bool], ...]
+"""The number of each block that is to be asked, and whether this block may have a deadline."""
 
 
 class _Audience:
-    """Which blocks are asked by one of their methods about a message, by its action?"""
+    """Which blocks are asked by one of their methods about a message, by its action? The same for all stations."""
 
-    def __init__(self, blocks: Sequence[Block], method: str) -> None:
+    def __init__(self, blocks: Sequence[type[Block]], method: str) -> None:
         """Those that override `method`, each for the actions that it names; the order is that of the blocks."""
         chosen = [
-            (block, getattr(block, f"{method}_only"))
-            for block in blocks
-            if getattr(type(block), method) is not getattr(Block, method)
+            ((number, _has_deadline(block)), getattr(block, f"{method}_only"))
+            for number, block in enumerate(blocks)
+            if getattr(block, method) is not getattr(Block, method)
         ]
-        asked = [(getattr(block, method), _has_deadline(block)) for block, _ in chosen]
-        groups, group_of = _groups(tuple(None if only is None else frozenset(only) for _, only in chosen))
-        lists: list[_Asked] = [tuple(asked[n] for n in group) for group in groups]
-        self.of_rest = lists[0]
+        named = {action for _, only in chosen for action in only or ()}
+        self.of_rest: _Asked = tuple(asked for asked, only in chosen if only is None)
         """Those who are asked about an action that nobody names."""
-        self.of: Mapping[str | None, _Asked] = {action: lists[group] for action, group in group_of.items()}
+        self.of: Mapping[str | None, _Asked] = {
+            action: tuple(asked for asked, only in chosen if only is None or action in only) for action in named
+        }
 
 
-@cache
-def _groups(only: tuple[frozenset[str] | None, ...]) -> tuple[list[tuple[int, ...]], Mapping[str, int]]:
-    """Which of these listeners (None: to everything) are asked together, those without names first; by action, which group.
-
-    Every station of a site has the same ones, and most actions have those of others.
-    """
-    groups = {tuple(n for n, names in enumerate(only) if names is None): 0}
-    group_of = {}
-    for action in frozenset().union(*(names or () for names in only)):
-        those = tuple(n for n, names in enumerate(only) if names is None or action in names)
-        group_of[action] = groups.setdefault(those, len(groups))
-    return list(groups), group_of
+@lru_cache(maxsize=64)
+def _audience(blocks: tuple[type[Block], ...], method: str) -> _Audience:
+    return _Audience(blocks, method)
 
 
 class StationProxy:
@@ -152,10 +142,11 @@ class StationProxy:
         self.version = version
         self.faults: Counter[str] = Counter()
         self._blocks = tuple(blocks)
+        kinds = tuple(map(type, self._blocks))
         self._claims, self._called, self._observe = (
-            _Audience(self._blocks, method) for method in ("claims", "called", "observe")
+            _audience(kinds, method) for method in ("claims", "called", "observe")
         )
-        self._clocked = [block for block in self._blocks if _has_deadline(block)]
+        self._clocked = [block for block in self._blocks if _has_deadline(type(block))]
         self._blocks_due_s = _NEVER_S
         self._may_be_due_earlier = True
         self._ids = ids
@@ -277,9 +268,9 @@ class StationProxy:
         """The first claim of a block, if any; a CALL whose payload a block cannot read is relayed (LC-020)."""
         self._may_be_due_earlier = True
         notes: list[Effect] = []
-        for claims, _ in asked:
+        for number, _ in asked:
             try:
-                claim = claims(sender.peer, frame, now)
+                claim = self._blocks[number].claims(sender.peer, frame, now)
             except PayloadError as error:
                 notes += self._unreadable_payload(error)
                 continue
@@ -456,9 +447,10 @@ class StationProxy:
 
     def _show(self, call: Frame, sender: Peer, effects: list[Effect], now: Instant) -> None:
         """Shows a relayed CALL or SEND; a payload that a block cannot read is noted and otherwise ignored (LC-020)."""
-        for called, has_deadline in self._called.of.get(call.action, self._called.of_rest):
+        blocks = self._blocks
+        for number, has_deadline in self._called.of.get(call.action, self._called.of_rest):
             try:
-                wanted = called(sender, call, now)
+                wanted = blocks[number].called(sender, call, now)
             except PayloadError as error:
                 wanted = self._unreadable_payload(error)
             if wanted is not UNCHANGED:
@@ -467,16 +459,17 @@ class StationProxy:
 
     def _show_end(self, call: Frame, answer: Frame | None, sender: Peer, effects: list[Effect], now: Instant) -> None:
         """Shows the end of a relayed CALL; as above."""
-        for observe, has_deadline in self._observe.of.get(call.action, self._observe.of_rest):
+        blocks = self._blocks
+        for number, has_deadline in self._observe.of.get(call.action, self._observe.of_rest):
             try:
-                wanted = observe(sender, call, answer, now)
+                wanted = blocks[number].observe(sender, call, answer, now)
             except PayloadError as error:
                 wanted = self._unreadable_payload(error)
             if wanted is not UNCHANGED:
                 self._may_be_due_earlier |= has_deadline
                 self._do(wanted, effects, now)
 
-    def _ask(self, methods: Iterable[_Method], *about: Any, now: Instant) -> list[Effect]:
+    def _ask(self, methods: Iterable[Callable[..., Wanted]], *about: Any, now: Instant) -> list[Effect]:
         """Asks blocks about anything else; as above."""
         self._may_be_due_earlier = True
         effects: list[Effect] = []
@@ -555,8 +548,8 @@ def _settle(leg: _Leg, message_id: str) -> bool:
     return False
 
 
-def _has_deadline(block: Block) -> bool:
-    return type(block).deadline is not Block.deadline
+def _has_deadline(block: type[Block]) -> bool:
+    return block.deadline is not Block.deadline
 
 
 def _is_refusal(effect: BlockEffect) -> bool:

@@ -15,6 +15,9 @@ LOOK_S = 60.0
 """How often a clock that was right is looked at again: crystals drift by seconds a day."""
 
 STAMPS = 8
+PAUSE_S = 1.0
+"""Whoever sends old stamps faster than this sends what it has stored: not each one is worth a look."""
+
 SPAN_S = 60.0
 """A clock is slow if so many stamps in a row are old, over so long: stored samples are sent faster after an outage."""
 
@@ -41,6 +44,7 @@ class StationClock:
             self._old = ()
             self.due_s += LOOK_S
             return self._judged(ahead_s, is_wrong=ahead_s > TOLERANCE_S)
+        self.due_s += PAUSE_S
         self._old = (*self._old[1 - STAMPS :], (now_s, ahead_s))
         if len(self._old) < STAMPS or now_s - self._old[0][0] < SPAN_S:
             return None

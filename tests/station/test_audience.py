@@ -26,8 +26,6 @@ class Watcher(Block):
         self.number = number
         self.seen = seen
         self.own = only if sorts_out else dict.fromkeys(METHODS)
-        if not sorts_out:
-            self.claims_only, self.called_only, self.observe_only = (only[method] for method in METHODS)  # type: ignore[misc]
 
     def means(self, method: str, action: str | None) -> bool:
         """What a block does that names nothing."""
@@ -69,7 +67,10 @@ def played(
 ) -> tuple[list[Any], list[Effect]]:
     """What the blocks see, and what comes of it."""
     seen: list[Any] = []
-    blocks = [Watcher(number, only, seen, sorts_out=sorts_out) for number, only in enumerate(onlys)]
+    blocks = []
+    for number, only in enumerate(onlys):
+        named = {} if sorts_out else {f"{method}_only": only[method] for method in METHODS}
+        blocks.append(type("Named", (Watcher,), named)(number, only, seen, sorts_out=sorts_out))
     proxy = StationProxy("CP", OcppVersion.V21, [*blocks, CallsOnly(seen)], ids=lambda: "LC")
     effects = []
     for number, (peer, message_type, action) in enumerate(script):

@@ -31,7 +31,15 @@ from local_controller.station.block import (
 )
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
-from local_controller.station.proxy import CLAIMED_LIMIT, CLAIMED_S, NOTED, StationProxy, own_id, propagated_code
+from local_controller.station.proxy import (
+    CLAIMED_LIMIT,
+    CLAIMED_S,
+    NOTED,
+    STRAYS_LIMIT,
+    StationProxy,
+    own_id,
+    propagated_code,
+)
 from local_controller.station.words import Connected, Disconnected, OcppVersion, UnitLearnt
 
 NOW = Instant(1000.0, datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
@@ -195,6 +203,16 @@ def test_a_complaint_about_our_answer_stays_with_us() -> None:
     assert sends(proxy.receive(CSMS, '[5,"b","FormatViolation","",{}]', NOW)) == [
         (STATION, '[5,"b","FormatViolation","",{}]')
     ]
+
+
+@pytest.mark.requirement("LC-029")
+@pytest.mark.parametrize("count", range(1, 40))
+def test_of_unreadable_messages_the_latest_may_be_answered_with_an_error(count: int) -> None:
+    proxy = proxy_with()
+    for number in range(count):
+        proxy.receive(STATION, f'[2,"{number}",null,{{}}]', NOW)
+    answered = [bool(sends(proxy.receive(CSMS, f'[4,"{n}","FormatViolation","",{{}}]', NOW))) for n in range(count)]
+    assert answered == [number >= count - STRAYS_LIMIT for number in range(count)]
 
 
 def test_a_claimed_call_may_go_on_with_another_payload_and_its_answer_comes_back() -> None:
