@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from local_controller.profiles.schedule import Schedule, lower
@@ -99,6 +99,9 @@ OPERATIONS = st.lists(
 
 @pytest.mark.parametrize("version", list(OcppVersion))
 @given(operations=OPERATIONS, refuses_tx_profile=st.booleans())
+@example(  # the transaction, and our TxProfile, may outlive a reboot
+    operations=[("tx", 0.0, 0), ("clear", 0.0, 0), ("boot", 0.0, 0), ("fallback", 0.0, 0.0)], refuses_tx_profile=False
+)
 @settings(max_examples=30 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.requirement("LC-093", "LC-107")
 def test_whatever_happens_the_station_obeys_the_lower_master(

@@ -75,11 +75,16 @@ class _Evse:
     def forget(self) -> None:
         """The station may have lost everything: nothing is known to be held, nothing is on its way; the wish stays."""
         self.held_fallback_a = self.held = self.push = None
-        self.rungs_left, self.retry_s, self.was_unanswered, self.possible = {}, {}, False, ()
+        self.rungs_left, self.retry_s, self.was_unanswered = {}, {}, False
 
     def held_limit(self) -> Schedule:
         """The working limit that the station holds; no constraint if it holds none."""
         return Schedule() if self.held is None or self.held.target.working is None else self.held.target.working
+
+    def may_hold_after(self, at: datetime) -> bool:
+        """Whether a TxProfile of ours may still run: a station may keep its transaction, and that, over a reboot."""
+        working = (push.target.working for push in self.possible)
+        return any(one is not None and bool(one.steps) and one.steps[-1][0] > at for one in working)
 
     def holds_after(self, at: datetime) -> bool:
         """Whether the working limit that the station holds has not ended yet; after a clock was set back it may begin again."""
@@ -337,7 +342,8 @@ class ProfileWriter:
         return _same(but_floor, target, at)
 
     def _wanted(self, e: _Evse, now: Instant) -> Target:
-        holds_working = e.holds_after(self._state.station_time(now))
+        at = self._state.station_time(now)
+        holds_working = e.holds_after(at) or e.may_hold_after(at)
         orders = Orders(e.number, e.fallback_a, e.wish)
         return wanted(self._state, self._allowances, orders, now, holds_working=holds_working)
 
