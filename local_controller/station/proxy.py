@@ -215,6 +215,12 @@ class StationProxy:
                 effects += self._traced(call.origin.sender.peer, call.frame.text, Fate.DISCARDED, "connection closed")
             effects += self._no_answer(call, now)
         effects += self._ask([block.closed for block in self._blocks], now=now)
+        for leg in self._legs.values():
+            del (
+                leg.other,
+                leg.passed,
+                leg.altered,
+            )  # circles, in which the collector does not look (adapters/garbage.py)
         return [*effects, Tell(Disconnected(f"{peer} closed the connection ({code}{reason and ': '}{reason})"))]
 
     def expire(self, now: Instant) -> list[Effect]:
