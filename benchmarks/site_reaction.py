@@ -457,6 +457,7 @@ async def on_the_loop(topology: Topology) -> dict[str, Any]:
             driver.station_changed(evse.id.station, words.TransactionStarted(1, "tx"))
         await asyncio.sleep(1.0)
         figures["sample_through_driver_us"] = _driver_sample_us(topology, driver, stations, clock)
+        await asyncio.sleep(0)
         _longest(handles)
         await _feed(topology, driver, stations, clock, 14)
         figures["longest_ms_while_it_begins"] = _longest(handles)

@@ -30,7 +30,7 @@ SLICE_S = 0.002
 """So long the site keeps the event loop with orders to stations; then others have their turn. Telling one takes 0.1 ms."""
 
 PAUSE_S = 0.05
-"""Between two reactions to facts of stations: when hundreds answer, each turn of the loop brings some of them. Cars and
+"""From a reaction to the next that only facts of stations ask for: when hundreds answer, each turn of the loop brings some of them. Cars and
 stations take seconds to follow; a reading or a lower limit is answered within its own turn."""
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ class SiteDriver:
         self._then: deque[ApplyLimit] = deque()
         self._is_busy = False
         self._armed_s: float | None = None
-        self._rang_s = float("-inf")
+        self._reacted_s = float("-inf")
 
     def start(self, stations: Stations) -> None:
         """Begin; the running loop's time must run at the clock's speed."""
@@ -118,7 +118,10 @@ class SiteDriver:
     # --- effects -------------------------------------------------------------------------------------------------
 
     def _do(self, entry: Callable[..., list[SiteEffect]], *args: Any) -> None:
-        self._do_at(self._clock.now(), entry, *args)
+        """An input that is reacted to at once."""
+        now = self._clock.now()
+        self._reacted_s = now.monotonic_s
+        self._do_at(now, entry, *args)
 
     def _do_at(self, now: Instant, entry: Callable[..., list[SiteEffect]], *args: Any) -> None:
         """One input. Carrying out an effect may lead to the next input; its effects queue behind those of this one.
@@ -182,20 +185,19 @@ class SiteDriver:
         self._do(self.site.planned, ask.number, allocation)
 
     def _arm(self, now: Instant) -> None:
-        """Sees to it that the timer rings at the site's deadline, but not at once again after it rang."""
+        """Sees to it that the timer rings at the site's deadline, but not at once after the last reaction."""
         if self._timer is not None:
             self._timer.cancel()
         self._armed_s = self.site.deadline
         if self._armed_s is None:
             return
-        delay_s = max(self._armed_s, self._rang_s + PAUSE_S) - now.monotonic_s
+        delay_s = max(self._armed_s, self._reacted_s + PAUSE_S) - now.monotonic_s
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(delay_s, self._ring) if delay_s > 0 else loop.call_soon(self._ring)
 
     def _ring(self) -> None:
-        now = self._clock.now()
-        self._armed_s, self._rang_s = None, now.monotonic_s
-        self._do_at(now, self.site.expire)
+        self._armed_s = None
+        self._do(self.site.expire)
 
 
 def _write(notice: Notice) -> None:

@@ -232,8 +232,7 @@ class SiteController:
                 self.plan.want()
             case _:
                 pass
-        if not (isinstance(fact, words.LimitAnswered) and fact.outcome is LimitOutcome.SENT):
-            state.stand(now)  # derived now rather than for hundreds at once in the reaction; an answer follows SENT
+        state.stand(now)  # derived now rather than for hundreds at once in the next reaction
         return told
 
     def _sampled(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 
-from local_controller.adapters.site_driver import KEPT_NOTICES, SLICE_S, SiteDriver
+from local_controller.adapters.site_driver import KEPT_NOTICES, PAUSE_S, SLICE_S, SiteDriver
 from local_controller.clock import Clock
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit
@@ -96,7 +96,7 @@ async def test_answers_within_the_order_do_not_overtake_the_orders_behind_it(dri
 async def test_the_first_plan_is_asked_for_with_the_first_session_and_taken_when_it_comes(driver: SiteDriver) -> None:
     with_a_car(driver)
     assert driver.site.plan.allocation is None
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(2 * PAUSE_S)
     assert driver.site.plan.allocation is not None
     assert not driver._plans
 
@@ -104,7 +104,7 @@ async def test_the_first_plan_is_asked_for_with_the_first_session_and_taken_when
 async def test_an_answer_that_never_comes_ends_with_the_driver(driver: SiteDriver) -> None:
     driver._planner.is_asleep = True
     with_a_car(driver)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(2 * PAUSE_S)
     (task,) = driver._plans
     await driver.stop()
     assert task.cancelled()
@@ -114,7 +114,7 @@ async def test_a_fault_of_ours_is_told_and_stops_neither_the_clock_nor_who_broug
     driver: SiteDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_a_car(driver)
-    await asyncio.sleep(0.01)  # the first plan is answered
+    await asyncio.sleep(2 * PAUSE_S)  # the first plan is answered
     ticks: list[object] = []
     ticked = asyncio.Event()
 
@@ -183,7 +183,7 @@ def ordered(driver: SiteDriver, station: str, limit_a: float, *, urgent: bool) -
 async def slow(driver: SiteDriver) -> SlowStations:
     stations = SlowStations()
     with_a_car(driver)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(2 * PAUSE_S)
     driver._first.clear()
     driver._then.clear()
     driver._stations = stations
@@ -240,7 +240,7 @@ async def test_an_order_that_waits_goes_out_although_the_one_before_it_has_faile
 
 async def test_the_picture_is_the_same_in_slices(driver: SiteDriver) -> None:
     with_a_car(driver)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(2 * PAUSE_S)
     in_slices, at_once = await driver.picture(), snapshot(driver.site, driver._clock.now())
     assert in_slices.evses[0].reasons
     assert [evse.reasons for evse in in_slices.evses] == [evse.reasons for evse in at_once.evses]
