@@ -41,7 +41,6 @@ from local_controller.site.enforcement import Pace
 from local_controller.site.limit_message import LimitMessageSettings, LimitUnit, OutdatedLimitError, parse_limit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
 from local_controller.site.plan import PlanPace
-from local_controller.site.snapshot import snapshot
 from local_controller.site.topology import Node, Topology
 from local_controller.station.announcements import (
     CertificateIssued,
@@ -166,7 +165,7 @@ class LocalController:
             case CertificateIssued():
                 log.info("station_certificate_issued", station=station)
             case _:
-                self.driver.station_changed(station, fact)
+                self.driver.station_changed(station, fact, now)
 
     def apply(self, effect: ApplyFallback | ApplyLimit) -> None:
         """Hand a limit to the station's proxy; without a connection it is dropped at once."""
@@ -231,15 +230,18 @@ class LocalController:
 
     # --- output --------------------------------------------------------------------------------------------------
 
-    def picture(self) -> dict[str, Any]:
-        """The site as /api/v1/site shows it."""
+    async def picture(self) -> dict[str, Any]:
+        """The site as /api/v1/site shows it. faults: how often each connected station or its CSMS broke a rule, by which."""
         notices = [
             {"at": at.utc.isoformat(timespec="milliseconds"), "level": n.level, "code": n.code, "text": n.text}
             for at, n in self.driver.notices
         ]
         warnings = [*self.stations.warnings, *(one.text for one in self._certificates.expiries)]
-        seen = snapshot(self.site, self._clock.now()).as_json()
-        return {"name": self._config.site.name, **seen, "warnings": warnings, "notices": notices}
+        faults = {
+            identity: dict(one.proxy.faults) for identity, one in self.stations.drivers.items() if one.proxy.faults
+        }
+        seen = (await self.driver.picture()).as_json()
+        return {"name": self._config.site.name, **seen, "warnings": warnings, "faults": faults, "notices": notices}
 
 
 def _station_settings(

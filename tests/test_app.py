@@ -55,7 +55,7 @@ async def test_it_runs_with_everything_around_it_down_and_says_so(tmp_path: Path
     async with gateway:
         async with asyncio.timeout(30):
             await told.wait()
-        view = gateway.picture()
+        view = await gateway.picture()
     assert [notice["code"] for notice in view["notices"]] == ["meter_failed"]
     assert [evse["id"] for evse in view["evses"]] == ["CP-1/1", "CP-2/1", "CP-2/2"]
     assert view["nodes"][0]["limit_a"] == (16.0, 16.0, 16.0)  # the EMS is silent: its fallback

@@ -187,7 +187,7 @@ async def test_after_the_reset_the_station_comes_back_through_the_gateway(
             if policy == "rewrite":
                 read = await one.asks(again, "GetVariables", {"getVariableData": [asked]})
                 assert read["getVariableResult"][0]["attributeValue"] == wished
-        codes = [notice["code"] for notice in controller.picture()["notices"]]
+        codes = [notice["code"] for notice in (await controller.picture())["notices"]]
         assert codes.count("guarded_message_refused") == (2 if policy == "refuse" else 0)
 
 

@@ -107,11 +107,11 @@ async def _watch(gateway: LocalController, peers: SimulatedSite, options: Option
     if options.as_json or not sys.stdout.isatty():
         print(title, file=sys.stderr)
         while not await _over(peers, PROGRESS_S * options.speed):
-            print(_progress(gateway.picture()), file=sys.stderr)
+            print(_progress(await gateway.picture()), file=sys.stderr)
     else:
         with Live(console=Console(markup=False), screen=True, auto_refresh=False) as live:
             while not await _over(peers, REFRESH_S * options.speed):
-                live.update(picture(gateway.picture(), title), refresh=True)
+                live.update(picture(await gateway.picture(), title), refresh=True)
     return peers.result.result()
 
 

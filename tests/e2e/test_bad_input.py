@@ -35,6 +35,7 @@ from websockets.typing import Subprotocol
 from local_controller.app import LocalController
 from local_controller.cli.demo_peers import free_ports
 from local_controller.config.load import load
+from local_controller.site.snapshot import snapshot
 from site_simulator.csms import SimulatedCsms
 from site_simulator.demo_site import SiteSpec
 from site_simulator.meter import SimulatedMeter
@@ -76,7 +77,8 @@ class Product:
     @property
     def granted_a(self) -> float | None:
         """What the neighbour has acknowledged."""
-        (evse,) = [evse for evse in self.gateway.picture()["evses"] if evse["id"] == "CP-1/1"]
+        seen = snapshot(self.gateway.site, self.gateway.driver._clock.now())
+        (evse,) = [evse for evse in seen.as_json()["evses"] if evse["id"] == "CP-1/1"]
         limit_a: float | None = evse["acknowledged_a"]
         return limit_a
 
@@ -85,7 +87,7 @@ class Product:
         return connect(url, subprotocols=[Subprotocol(V16)], proxy=None, compression=None, **ROBUST)
 
     def notices(self) -> list[str]:
-        return [notice["code"] for notice in self.gateway.picture()["notices"]]
+        return [notice.code for _, notice in self.gateway.driver.notices]
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
@@ -279,7 +281,7 @@ def test_a_meter_that_is_down_at_start_is_named_and_holds_cars_at_their_fallback
                 await until(lambda: whole.neighbour_a > 0, 60)
                 await asyncio.sleep(90)
                 assert whole.neighbour_a == FALLBACK_A
-                (failed,) = [n for n in gateway.picture()["notices"] if n["code"] == "meter_failed"]
+                (failed,) = [n for n in (await gateway.picture())["notices"] if n["code"] == "meter_failed"]
                 assert "meter grid" in failed["text"]
                 assert f"{HOST}:{meter_port}" in failed["text"]
                 async with SimulatedMeter(site.world.gauges["grid"], meter_port):

@@ -134,7 +134,7 @@ async def test_strict_peers_work_through_the_gateway_without_any_fault(node: str
         assert await limit_by_the_csms(csms, "NODE-201", "evseId", "chargingProfile", v201_profile()) == "Accepted"
         for one in stations.values():
             await one.until(lambda e: e["event"] == "profile" and 9 < e["amperes"] <= 10)
-        evses = {evse["id"]: evse for evse in gateway.picture()["evses"]}
+        evses = {evse["id"]: evse for evse in (await gateway.picture())["evses"]}
         assert {evse["csms_limit_a"] for evse in evses.values()} == {10.0}
         for one in stations.values():
             one.say("stop")

@@ -577,7 +577,9 @@ def test_an_answer_without_meaning_refuses_nothing(bench: Any, answer: Any) -> N
 
 @ALL
 @pytest.mark.requirement("LC-141")
-def test_a_station_that_downloads_is_asked_nothing_but_still_limited_until_it_installs(bench: Any, version: OcppVersion) -> None:
+def test_a_station_that_downloads_is_asked_nothing_but_still_limited_until_it_installs(
+    bench: Any, version: OcppVersion
+) -> None:
     b = obeying(bench(version))
     b.boot()
     b.start()
