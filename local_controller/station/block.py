@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any, ClassVar, Final
 
 from local_controller.clock import Instant
+from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
 from local_controller.station.effects import Close, Note, PasswordOffered, Peer, Tell
 
@@ -82,7 +83,14 @@ class Withdraw:
     tag: Any
 
 
-BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Close | Tell | Note | PasswordOffered
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A relayed message that a block reads later than it came cannot be read (LC-020)."""
+
+    error: PayloadError
+
+
+BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Close | Tell | Note | PasswordOffered | Unreadable
 
 
 Wanted = Sequence[BlockEffect]

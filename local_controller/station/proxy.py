@@ -28,6 +28,7 @@ from local_controller.station.block import (
     BlockEffect,
     Forward,
     OwnCall,
+    Unreadable,
     Urgency,
     Wanted,
     Withdraw,
@@ -492,6 +493,8 @@ class StationProxy:
         for one in wanted:
             if isinstance(one, (Tell, Note, PasswordOffered)):
                 effects.append(one)
+            elif isinstance(one, Unreadable):
+                effects += self._unreadable_payload(one.error)
             elif self._is_open:
                 effects += self._do_one(one, now)
 
