@@ -98,7 +98,7 @@ Wanted = Sequence[BlockEffect]
 UNCHANGED: Final[tuple[()]] = ()
 """Answer of a block that has nothing to do and in which nothing has changed, so that its `deadline` stands as well.
 
-`[]` says the first only; it is always right, and costs a look at the deadline for each message.
+Any tuple says that the `deadline` stands or is later; a list is always right, and costs a look at the deadline.
 """
 
 

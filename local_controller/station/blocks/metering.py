@@ -81,7 +81,8 @@ class Metering(Block):
         evse = transaction.evse if report.evse is None and transaction is not None else report.evse
         if not evse or evse < 0:
             return UNCHANGED
-        return [*self.before(evse, now), *self._tell(evse, transaction, report, now)]
+        told = self._tell(evse, transaction, report, now)
+        return (*self.before(evse, now), *told) if self._kept else tuple(told)
 
     def before(self, evse: int, now: Instant) -> list[BlockEffect]:
         """What waits to be told of this EVSE, for whoever is about to tell something else of it."""
