@@ -196,4 +196,5 @@ def test_the_newest_is_known_in_time_and_readings_are_few(version: OcppVersion, 
         values = [value for _, value in messages]
         told_a = amps(b, e)
         assert told_a[-1:] == values[-1:]
+        assert set(told_a) <= set(values), "what belongs to the other EVSE"
         assert told_a == sorted(set(told_a)), "in order, each once"

@@ -5,10 +5,11 @@ that the newest ones do not. So of a running transaction's EVSE a message is rea
 last 0.25 s; otherwise it waits for the end of that time, and then the latest few that wait are read, the newest last.
 A rise is thus known 0.25 s after it came, a quarter of the second that the site has for its reaction (goal G2). Who
 sends a sample every 5 to 60 s, as stations do, is always read at once; who sends hundreds a second costs no more than
-16 readings a second and EVSE.
+32 readings a second and EVSE.
 
 What waits is read before anything else is told of its EVSE (a change of state, the end of the transaction, the end of
-the connection), so that facts keep their order. A message that begins or ends a transaction never waits.
+the connection), so that facts keep their order. A message that begins or ends a transaction never waits, nor does one
+of which nothing is known before all of it is read, because it is not in the standard's very form.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ IN_USE_A = 1.0
 PAUSE_S: Final = 0.25
 """Between two readings of one EVSE: a quarter of G2's second, a twentieth of the shortest usual interval of samples."""
 
-KEPT: Final = 4
-"""Messages of one EVSE that wait: what is sampled, aligned to the clock and triggered may come at once, each with
-other measurands (1.6 §4.7, J01), and the newest of these must not hide what the others say."""
+KEPT: Final = 8
+"""Messages of one EVSE that wait. What is sampled, aligned to the clock and triggered may come at once (1.6 §4.7, J01), or
+current, voltage, power, energy ... each in a message of its own: none must hide what the others say."""
 
 KEPT_CHARS: Final = 16 * 1024
 """Longer messages do not wait, lest waiting takes memory; a usual one has 1 kB."""
