@@ -60,6 +60,8 @@ def charging(kind: str, *, is_traced: bool) -> StationProxy:
     proxy, block = station_proxy("CP-1", VERSIONS[kind], StationSettings(fallback_a=6.0, is_traced=is_traced))
     answer_all(proxy, proxy.connected(NOW))
     answer_all(proxy, proxy.receive(_STATION, call(b"boot", "BootNotification", BOOTS[kind]).decode(), NOW))
+    proxy.receive(_STATION, '[2,"beat","Heartbeat",{}]', NOW)  # from now on the CSMS's clock shows what the stamps show
+    proxy.receive(_CSMS, f'[3,"beat",{{"currentTime":"{NOW.utc.isoformat()}"}}]', NOW)
     answer_all(proxy, proxy.receive(_STATION, texts(kind)[0][0], NOW))
     answer_all(proxy, proxy.perform(block.set_limit(1, 16.0, 900.0, False, NOW), NOW))
     return proxy

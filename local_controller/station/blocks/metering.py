@@ -69,16 +69,16 @@ class Metering(Block):
         if sender is not _STATION:
             return UNCHANGED
         head = self._dialect.meter_head_of(call)
-        if head is not None and head.may_wait:
-            transaction = self._transaction(head.evse, head.transaction_id)
-            if transaction is not None:
-                if now.monotonic_s < transaction.read_s + PAUSE_S and len(call.text) <= KEPT_CHARS:
-                    return self._keep(transaction, call, now)
-                transaction.read_s = now.monotonic_s
+        transaction = None if head is None else self._transaction(head.evse, head.transaction_id)
+        if head is not None and head.may_wait and transaction is not None:
+            if now.monotonic_s < transaction.read_s + PAUSE_S and len(call.text) <= KEPT_CHARS:
+                return self._keep(transaction, call, now)
+            transaction.read_s = now.monotonic_s
         report = self._dialect.meter_report_of(call)
         if report is None or not report.samples:
             return UNCHANGED
-        transaction = self._transaction(report.evse, report.transaction_id)
+        if head is None:
+            transaction = self._transaction(report.evse, report.transaction_id)
         evse = transaction.evse if report.evse is None and transaction is not None else report.evse
         if not evse or evse < 0:
             return UNCHANGED

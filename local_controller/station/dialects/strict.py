@@ -10,7 +10,7 @@ The samples, which are most of a message, are skipped at first and decoded when 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -153,10 +153,11 @@ _decode_list_16 = msgspec.json.Decoder(list[_MeterValue16], strict=False).decode
 
 
 class Said(MeterHead, frozen=True, gc=False):
-    """What one message says; `samples` as it writes them, None if they are of the past."""
+    """What one message says; `samples` as it writes them, None if they are of the past, and what decodes them."""
 
     event: TransactionEvent | None
     samples: msgspec.Raw | None
+    decode: Callable[[msgspec.Raw], Sequence[_MeterValue | _MeterValue16]]
 
     @property
     def head(self) -> MeterHead | None:
@@ -167,19 +168,7 @@ class Said(MeterHead, frozen=True, gc=False):
         """With its samples read, which raises ValueError and its like where they are not in the standard's very form."""
         if self.samples is None:
             return None
-        return MeterReport(self.evse, self.transaction_id, _samples(self.decoded(self.samples)))
-
-    def decoded(self, samples: msgspec.Raw) -> Sequence[_MeterValue | _MeterValue16]:
-        """A list of meter values."""
-        return _decode_list(samples)
-
-
-class Said16(Said, frozen=True, gc=False):
-    """The same of 1.6."""
-
-    def decoded(self, samples: msgspec.Raw) -> Sequence[_MeterValue | _MeterValue16]:
-        """As above."""
-        return _decode_list_16(samples)
+        return MeterReport(self.evse, self.transaction_id, _samples(self.decode(self.samples)))
 
 
 def transaction_event(payload: msgspec.Raw) -> Said:
@@ -198,25 +187,26 @@ def transaction_event(payload: msgspec.Raw) -> Said:
         kind is _UPDATED,
         TransactionEvent(kind, transaction_id, evse, id_token, info.remoteStartId, info.chargingState),
         None if read.offline else read.meterValue,
+        _decode_list,
     )
 
 
 def meter_values(payload: msgspec.Raw) -> Said:
     """MeterValuesRequest."""
     read = _decode_meter_values(payload)
-    return Said(read.evseId, None, True, None, read.meterValue)
+    return Said(read.evseId, None, True, None, read.meterValue, _decode_list)
 
 
-def meter_values_16(payload: msgspec.Raw) -> Said16:
+def meter_values_16(payload: msgspec.Raw) -> Said:
     """MeterValues.req, which also names a transaction whose start we may have missed."""
     read = _decode_meter_values_16(payload)
     connector, number = read.connectorId, read.transactionId
     if number is msgspec.UNSET:
-        return Said16(connector, None, True, None, read.meterValue)
+        return Said(connector, None, True, None, read.meterValue, _decode_list_16)
     transaction_id = str(number)
     # -1 and 0 stand for "none" (errata 3.18)
     event = TransactionEvent(_UPDATED, transaction_id, connector) if connector and number > 0 else None
-    return Said16(connector, transaction_id, True, event, read.meterValue)
+    return Said(connector, transaction_id, True, event, read.meterValue, _decode_list_16)
 
 
 # --- meter values -------------------------------------------------------------------------------------------------
