@@ -327,7 +327,7 @@ class Leg(asyncio.Protocol):
             self._splitter.feed(data)
             if len(self._splitter) > HELD_BYTES and self.transport is not None:
                 self.transport.pause_reading()
-        elif self._splitter or not self._receive_text(data):
+        elif self._splitter.waiting or not self._receive_text(data):
             self._splitter.feed(data)
             self._take_turn()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
@@ -73,6 +73,9 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_str = msgspec.json.Decoder(str).decode
 _REFUSED = (ValueError, RecursionError)  # what msgspec raises for a text that it cannot read
 
+REFUSALS: Final = (ValueError, OverflowError, RecursionError)
+"""With which a reader of payloads says that it cannot read one, as decoders of msgspec do."""
+
 _T = TypeVar("_T")
 
 
@@ -109,7 +112,7 @@ class Frame(msgspec.Struct, eq=False, gc=False):
         return self._payload
 
     def payload_as(self, reader: Callable[[msgspec.Raw], _T]) -> _T | None:
-        """What `reader` makes of the payload; None if it refuses with a ValueError, as decoders of msgspec do.
+        """What `reader` makes of the payload; None if it refuses.
 
         Read once for all who ask.
         """
@@ -117,7 +120,7 @@ class Frame(msgspec.Struct, eq=False, gc=False):
             self._reader = reader
             try:
                 self._read = reader(self._raw)
-            except (ValueError, OverflowError, RecursionError):
+            except REFUSALS:
                 self._read = None
         read: _T | None = self._read
         return read

@@ -75,6 +75,7 @@ def station_proxy(
     state = known if known is not None and known.version is version else station_state(identity, version, settings)
     spoken = dialect(version)
     smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a)
+    metering = Metering(state, spoken)
     certified: tuple[Block, ...] = (
         () if settings.certificate is None else (CertifiedBoot(settings.certificate, spoken),)
     )
@@ -83,9 +84,9 @@ def station_proxy(
         Guards(state, spoken, settings.guards, settings.doors or settings.guards.doors),
         Provisioning(state, spoken, settings.quirks),
         Configuration(state, spoken, settings.guards),
-        Availability(state, spoken),
-        Transactions(state, spoken, settings.evses),
-        Metering(state, spoken),
+        Availability(state, spoken, metering),
+        Transactions(state, spoken, settings.evses, metering),
+        metering,
         CustomerData(state),
         OwnQuestions(state, spoken, settings.evses, settings.questions),
         smart_charging,

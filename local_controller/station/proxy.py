@@ -28,6 +28,7 @@ from local_controller.station.block import (
     BlockEffect,
     Forward,
     OwnCall,
+    Unreadable,
     Urgency,
     Wanted,
     Withdraw,
@@ -460,7 +461,7 @@ class StationProxy:
             except PayloadError as error:
                 wanted = self._unreadable_payload(error)
             if wanted is not UNCHANGED:
-                self._may_be_due_earlier |= has_deadline
+                self._may_be_due_earlier |= has_deadline and type(wanted) is not tuple
                 self._do(wanted, effects, now)
 
     def _show_end(self, call: Frame, answer: Frame | None, sender: Peer, effects: list[Effect], now: Instant) -> None:
@@ -472,7 +473,7 @@ class StationProxy:
             except PayloadError as error:
                 wanted = self._unreadable_payload(error)
             if wanted is not UNCHANGED:
-                self._may_be_due_earlier |= has_deadline
+                self._may_be_due_earlier |= has_deadline and type(wanted) is not tuple
                 self._do(wanted, effects, now)
 
     def _ask(self, methods: Iterable[Callable[..., Wanted]], *about: Any, now: Instant) -> list[Effect]:
@@ -492,6 +493,8 @@ class StationProxy:
         for one in wanted:
             if isinstance(one, (Tell, Note, PasswordOffered)):
                 effects.append(one)
+            elif isinstance(one, Unreadable):
+                effects += self._unreadable_payload(one.error)
             elif self._is_open:
                 effects += self._do_one(one, now)
 

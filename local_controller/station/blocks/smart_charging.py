@@ -382,14 +382,15 @@ class SmartCharging(Block):
 
     @property
     def deadline(self) -> float | None:
-        """The next of: an answer that is due, a retry, the regular review."""
+        """The next of: an answer that is due, a retry, a look at the phases in use, the regular review."""
         pending_s = None if self._pending is None else self._pending.due_s
-        moments = (pending_s, self._writer.deadline, self._review_s)
+        moments = (pending_s, self._writer.deadline, self.state.phases_learnt_s, self._review_s)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def expire(self, now: Instant) -> list[BlockEffect]:
         """Answers what is due, tries again what was refused, reviews what changes with time."""
         effects: list[BlockEffect] = []
+        self.state.phases_learnt_s = None
         if self._pending is not None and self._pending.due_s <= now.monotonic_s:
             effects += self._roll_back("no answer", now)
         if self._review_s is not None and self._review_s <= now.monotonic_s:
