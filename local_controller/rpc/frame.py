@@ -71,6 +71,7 @@ class _Envelope(msgspec.Struct, array_like=True, gc=False):
 _decode_usual = msgspec.json.Decoder(_Call | _Result | _Send).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_str = msgspec.json.Decoder(str).decode
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # made once: `json.dumps` makes one for each text
 _REFUSED = (ValueError, RecursionError)  # what msgspec raises for a text that it cannot read
 
 REFUSALS: Final = (ValueError, OverflowError, RecursionError)
@@ -235,15 +236,18 @@ def _built(message_type: int, message_id: str, action: str | None, payload: dict
 
 def _dump(value: Any) -> bytes:
     """Compact JSON in plain ASCII, so that any text survives any socket."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
-
-
-def _loads(text: str | bytes) -> Any:
-    return json.loads(text, parse_constant=_no_constant)
+    return _ENCODER.encode(value).encode("ascii")
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # as above
+
+
+def _loads(text: str | bytes) -> Any:
+    return _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8", "surrogatepass"))
 
 
 def _load_object(frame: Frame, part: msgspec.Raw) -> dict[str, Any]:
