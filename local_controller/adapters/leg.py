@@ -267,7 +267,9 @@ class Leg(asyncio.Protocol):
         self._end(1006, "")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the close code tells all there is
-        """The socket is gone."""
+        """The socket is gone, or never came: event loops do not tell that, so whoever wanted it does."""
+        if self.gone.done():
+            return
         self._finish_reading()
         for timer in (self._abort_timer, self._ping_timer):
             if timer is not None:
@@ -443,6 +445,7 @@ class Leg(asyncio.Protocol):
         """Nothing is left for the collector, which does not look at old connections (`garbage`)."""
         self._ear = None
         self.protocol.parser.close()
+        self.protocol.handshake_exc = None  # its traceback knows the protocol
         if self.protocol.parser_exc is not None:
             self.protocol.parser_exc = self.protocol.parser_exc.with_traceback(None)
 
