@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus
 from websockets.extensions.permessage_deflate import (
     ClientPerMessageDeflateFactory,
     ServerPerMessageDeflateFactory,
@@ -23,6 +25,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import Side, State
 from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
 
 from local_controller.adapters.framing import FrameSplitter, plain_text, text_frame
 from local_controller.adapters.large_messages import LargeMessages
@@ -292,7 +295,7 @@ class Leg(asyncio.Protocol):
     # --- the opening handshake -----------------------------------------------------------------------------------
 
     def _read_head(self, data: bytes) -> None:
-        """Collects the peer's half of the handshake; what follows it at once are frames, or the text of a refusal."""
+        """Collects the peer's half of the handshake; what follows it at once are frames."""
         start = max(0, len(self._head) - len(_HEAD_END))
         self._head += data
         if self.transport is None:
@@ -301,19 +304,22 @@ class Leg(asyncio.Protocol):
         if end >= 0:
             head, rest = bytes(self._head[: end + len(_HEAD_END)]), bytes(self._head[end + len(_HEAD_END) :])
             self._head.clear()
+            if self._masks and (refusal := _refusal(head)) is not None:
+                if refusal.response.status_code < HTTPStatus.OK:  # the answer is still to come (RFC 9110 §15.2)
+                    self._read_head(rest)
+                    return
+                self._read = _ignore
+                self.protocol.handshake_exc = refusal
+                self.not_opened()
+                return
             self.protocol.receive_data(head)
-            is_refusal = self.protocol.side is Side.CLIENT and self.protocol.state is not State.OPEN
-            self._read = self._read_refusal if is_refusal else self._read_frames
+            self._read = self._read_frames
             self._tell_opened()
             if rest:
                 self._read(rest)
         elif len(self._head) > self._settings.max_head_bytes:
             self._read = _ignore
             self.head_too_long()
-
-    def _read_refusal(self, data: bytes) -> None:
-        self.protocol.receive_data(data)
-        self._tell_opened()
 
     def _tell_opened(self) -> None:
         for event in self.protocol.events_received():
@@ -470,6 +476,20 @@ class Leg(asyncio.Protocol):
             return
         pause_s = max(0.0, self._settings.ping_interval_s - self._settings.ping_timeout_s)
         self._ping_timer = self._loop.call_later(pause_s, self._ping)
+
+
+def _refusal(head: bytes) -> InvalidStatus | None:
+    """A server's answer other than 101, by its head alone: its text may be of any version, coding and length, or never end."""
+    reader = StreamReader()
+    reader.feed_data(head)
+    try:
+        next(Response.parse(reader.read_line, reader.read_exact, reader.read_to_eof, proxy=True))
+    except StopIteration as parsed:
+        response = cast("Response", parsed.value)
+        return None if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS else InvalidStatus(response)
+    except Exception:  # noqa: BLE001 - `websockets` says what is wrong with it
+        return None
+    return None
 
 
 def _short(reason: str) -> str:

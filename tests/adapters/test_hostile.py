@@ -104,3 +104,29 @@ async def test_who_is_about_to_come_in_when_we_stop_does_not_stay() -> None:
                     for reader in (judged, silent):
                         with suppress(ConnectionError):
                             assert b" 101 " not in await reader.read()
+
+
+@pytest.mark.requirement("LC-002")
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HTTP/1.0 403 Forbidden\r\n\r\n", b"403"),
+        (b"HTTP/1.1 401 Unauthorized\r\n\r\nno length, no end", b"401"),
+        (b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: gzip, chunked\r\n\r\nff", b"404"),
+        (b"HTTP/1.1 500 Oh\r\nContent-Length: 2000000\r\n\r\nlong", b"500"),
+        (b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\nHTTP/1.1 429 Later\r\n\r\n", b"429"),
+    ],
+)
+async def test_a_refusal_counts_as_soon_as_its_head_is_there(answer: bytes, told: bytes) -> None:
+    """Proxies before a CSMS speak HTTP/1.0, or never finish their text."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, HOST, 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, site_with(csms_port=port, dial_timeout_s=3.0) as site, site.raw_station() as (reader, _):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 " + told)
