@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import closing, suppress
+from io import StringIO
 from pathlib import Path
 
 import pytest
+import structlog
 from websockets.frames import Opcode
 
 from local_controller.adapters.certificates import CertificateFiles
+from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.station_server import DoorLimits
 from local_controller.adapters.tls import StationTls, TlsLeg
+from local_controller.cli.logs import configure
 from local_controller.station.effects import Peer
-from tests.adapters.relay_site import HOST, close_of, site_with
+from tests.adapters.relay_site import HOST, MIB, close_of, site_with
 from tests.adapters.test_leg import masked, opened
 from tests.certificates import authority
 
@@ -130,3 +134,38 @@ async def test_a_refusal_counts_as_soon_as_its_head_is_there(answer: bytes, told
     port = server.sockets[0].getsockname()[1]
     async with server, site_with(csms_port=port, dial_timeout_s=3.0) as site, site.raw_station() as (reader, _):
         assert (await reader.readline()).startswith(b"HTTP/1.1 " + told)
+
+
+@pytest.mark.requirement("LC-138")
+def test_a_strangers_name_gives_no_orders_to_a_terminal() -> None:
+    stream = StringIO()
+    try:
+        configure(as_json=False, stream=stream)
+        structlog.get_logger().warning("unknown_station", identity="a\x1b[2J\x9b1mb")
+    finally:
+        structlog.reset_defaults()
+    assert "a\\x1b[2J\\x9b1mb" in stream.getvalue()
+    assert stream.getvalue().rstrip("\n").isprintable()
+
+
+async def test_however_many_wait_with_large_messages_that_are_nearly_done() -> None:
+    """Each finishes as soon as it may go on."""
+    large = LargeMessages(1, places=1)
+    done: list[object] = []
+
+    class Impatient:
+        def hold(self, why: int) -> None: ...
+
+        def release(self, why: int) -> None:
+            done.append(self)
+            large.leave(self)
+
+        def fail(self, code: int, reason: str) -> None: ...
+
+    legs = [Impatient() for _ in range(2_000)]
+    for leg in legs:
+        large.watch(leg, MIB)
+    large.leave(legs[0])
+    while len(done) < len(legs) - 1:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)
+    assert done == legs[1:]
