@@ -237,7 +237,7 @@ class Leg(asyncio.Protocol):
         self._take_turn()
 
     async def is_alive(self, within_s: float) -> bool:
-        """Whether the peer answers a ping in time."""
+        """Whether the peer answers a ping in time; while it is not read, nobody can say that it does not."""
         if not self.is_open:
             return False
         pong = self._pong
@@ -246,7 +246,7 @@ class Leg(asyncio.Protocol):
             self.protocol.send_ping(b"alive?")
             self.flush()
         await asyncio.wait([pong, self.gone], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        return pong.done()
+        return pong.done() or (self._holds != 0 and self.is_open)
 
     # --- transport -----------------------------------------------------------------------------------------------
 

@@ -12,13 +12,14 @@ import pytest
 import structlog
 from websockets.frames import Opcode
 
+from local_controller.adapters import station_server
 from local_controller.adapters.certificates import CertificateFiles
 from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.station_server import DoorLimits
 from local_controller.adapters.tls import StationTls, TlsLeg
 from local_controller.cli.logs import configure
 from local_controller.station.effects import Peer
-from tests.adapters.relay_site import HOST, MIB, close_of, site_with
+from tests.adapters.relay_site import HOST, MIB, close_of, refusal, site_with
 from tests.adapters.test_leg import masked, opened
 from tests.certificates import authority
 
@@ -169,3 +170,19 @@ async def test_however_many_wait_with_large_messages_that_are_nearly_done() -> N
     while len(done) < len(legs) - 1:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0)
     assert done == legs[1:]
+
+
+@pytest.mark.requirement("LC-016")
+async def test_a_station_that_we_do_not_read_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a stranger could throw it out just then, with any password."""
+    monkeypatch.setattr(station_server, "ALIVE_S", 0.2)
+    slow = DoorLimits(messages_per_second_per_station=0.01, message_burst=1)
+    async with (
+        site_with(limits=slow) as site,
+        site.pair(additional_headers={"Authorization": "Basic Q1AtNzp4"}, close_timeout=0.1) as (station, csms),
+    ):
+        await station.send("here")
+        assert await csms.recv() == "here"
+        response = await refusal(site.dial(additional_headers={"Authorization": "Basic Q1AtNzp5"}))
+        assert response.status_code == 503
+        assert "second_connection_refused" in site.events
