@@ -154,8 +154,8 @@ async def dial(
     """
     try:
         uri = parse_uri(f"{url.rstrip('/')}/{station.segment}")
-    except InvalidURI as fault:
-        return Refusal(503, str(fault))
+    except InvalidURI:
+        return Refusal(503, "the station's path makes no address")  # which may hold a secret in its query
     leg = CsmsLeg(settings, uri, offer, large_messages)
     try:
         async with asyncio.timeout(settings.dial_timeout_s):

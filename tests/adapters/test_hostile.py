@@ -186,3 +186,14 @@ async def test_a_station_that_we_do_not_read_is_not_taken_for_dead(monkeypatch: 
         response = await refusal(site.dial(additional_headers={"Authorization": "Basic Q1AtNzp5"}))
         assert response.status_code == 503
         assert "second_connection_refused" in site.events
+
+
+@pytest.mark.requirement("LC-132")
+async def test_a_failed_dial_tells_neither_the_address_of_the_csms_nor_the_query_of_the_station() -> None:
+    async with site_with(csms_port=1) as site:
+        for path in (b"/CP-7", b"/CP-7?token=0123456789#x"):
+            async with site.raw_station(path=path) as (reader, _):
+                answer = await reader.read()
+                assert answer.startswith(b"HTTP/1.1 503")
+                assert b"127.0.0.1" not in answer
+        assert "0123456789" not in repr(site.log.calls)
