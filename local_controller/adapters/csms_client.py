@@ -26,7 +26,7 @@ from local_controller.station.words import OcppVersion
 _OF_ONE_LEG: Final = frozenset(
     {"host", "connection", "upgrade", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"}
 )
-"""Hop-by-hop headers (RFC 9110 §7.6.1), and the host."""
+"""Hop-by-hop headers (RFC 9110 §7.6.1), and the host; besides, those that `Connection` names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,10 @@ class CsmsLeg(Leg):
     def ask(self, station: Headers) -> None:
         """Sends our half of the handshake, in the words of the station's own."""
         request = self.client.connect()
+        named = {name.strip().lower() for value in station.get_all("Connection") for name in value.split(",")}
+        of_one_leg = _OF_ONE_LEG | named - {"authorization"}  # a station cannot take back what it was judged by
         for name, value in station.raw_items():
-            if name.lower() not in _OF_ONE_LEG and not name.lower().startswith("sec-websocket-"):
+            if name.lower() not in of_one_leg and not name.lower().startswith("sec-websocket-"):
                 request.headers[name] = value
         self.client.send_request(request)
         self.flush()

@@ -197,3 +197,13 @@ async def test_a_failed_dial_tells_neither_the_address_of_the_csms_nor_the_query
                 assert answer.startswith(b"HTTP/1.1 503")
                 assert b"127.0.0.1" not in answer
         assert "0123456789" not in repr(site.log.calls)
+
+
+@pytest.mark.requirement("LC-001")
+async def test_headers_that_a_station_means_for_one_leg_stay_there() -> None:
+    headers = b"Connection: X-Hop, Authorization", b"X-Hop: 1", b"Authorization: Basic Q1AtNzp4"
+    async with site_with() as site, opened(site, *headers):
+        (request,) = site.csms.requests
+        assert "X-Hop" not in request.headers
+        assert request.headers["Authorization"] == "Basic Q1AtNzp4"
+        assert request.headers.get_all("Connection") == ["Upgrade"]
