@@ -13,7 +13,7 @@ from typing import Final
 
 from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
@@ -26,7 +26,7 @@ from local_controller.station.words import OcppVersion
 _OF_ONE_LEG: Final = frozenset(
     {"host", "connection", "upgrade", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"}
 )
-"""Hop-by-hop headers (RFC 9110 §7.6.1), and the host."""
+"""Hop-by-hop headers (RFC 9110 §7.6.1), and the host; besides, those that `Connection` names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class CsmsLeg(Leg):
         )
         super().__init__(protocol, leg, large_messages)
         self.offer = tuple(offer)
-        self.answered: asyncio.Future[None] = self._loop.create_future()
+        self.answered: asyncio.Future[Exception | None] = self._loop.create_future()
         self.client = protocol
 
     @property
@@ -99,8 +99,10 @@ class CsmsLeg(Leg):
     def ask(self, station: Headers) -> None:
         """Sends our half of the handshake, in the words of the station's own."""
         request = self.client.connect()
+        named = {name.strip().lower() for value in station.get_all("Connection") for name in value.split(",")}
+        of_one_leg = _OF_ONE_LEG | named - {"authorization"}  # a station cannot take back what it was judged by
         for name, value in station.raw_items():
-            if name.lower() not in _OF_ONE_LEG and not name.lower().startswith("sec-websocket-"):
+            if name.lower() not in of_one_leg and not name.lower().startswith("sec-websocket-"):
                 request.headers[name] = value
         self.client.send_request(request)
         self.flush()
@@ -112,9 +114,9 @@ class CsmsLeg(Leg):
             self.answered.set_result(None)
 
     def not_opened(self) -> None:
-        """The CSMS refused, or is none."""
+        """The CSMS refused, or is none. Raised here, the reason would hold what it is held by (`garbage`)."""
         if not self.answered.done():
-            self.answered.set_exception(self.protocol.handshake_exc or EOFError("connection closed"))
+            self.answered.set_result(self.protocol.handshake_exc or EOFError("connection closed"))
 
 
 async def connect(
@@ -154,8 +156,8 @@ async def dial(
     """
     try:
         uri = parse_uri(f"{url.rstrip('/')}/{station.segment}")
-    except InvalidURI as fault:
-        return Refusal(503, str(fault))
+    except InvalidURI:
+        return Refusal(503, "the station's path makes no address")  # which may hold a secret in its query
     leg = CsmsLeg(settings, uri, offer, large_messages)
     try:
         async with asyncio.timeout(settings.dial_timeout_s):
@@ -163,20 +165,22 @@ async def dial(
                 lambda: leg, uri.host, uri.port, ssl=(settings.tls or True) if uri.secure else None
             )
             leg.ask(station.headers)
-            await leg.answered
-    except InvalidStatus as refused:
-        return _refusal(refused.response)
-    except (OSError, EOFError, InvalidHandshake, TimeoutError) as fault:
-        return Refusal(503, f"{type(fault).__name__}: {fault}", is_tls_failure=isinstance(fault, ssl.SSLError))
-    else:
-        return leg
+            reason = await leg.answered
+        return leg if reason is None else _refusal(reason)
+    except (OSError, TimeoutError) as fault:
+        return _refusal(fault)
     finally:
         if not leg.is_open:
             leg.answered.cancel()
             leg.abort()
+        if leg.transport is None:
+            leg.connection_lost(None)
 
 
-def _refusal(response: Response) -> Refusal:
+def _refusal(fault: Exception) -> Refusal:
+    if not isinstance(fault, InvalidStatus):
+        return Refusal(503, f"{type(fault).__name__}: {fault}", is_tls_failure=isinstance(fault, ssl.SSLError))
+    response = fault.response
     if not 400 <= response.status_code < 600:
         return Refusal(503, f"the CSMS answered HTTP {response.status_code}, which is not followed")
     return Refusal(

@@ -62,7 +62,8 @@ class LargeMessages:
         if self._waiting:
             following = self._waiting.popleft()
             self._enter(following)
-            following.release(self._reason)
+            # Not at once: it may finish and let the next one on, and so on, each in the call of the one before.
+            asyncio.get_running_loop().call_soon(following.release, self._reason)
 
     def _enter(self, leg: Sender) -> None:
         loop = asyncio.get_running_loop()

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus
 from websockets.extensions.permessage_deflate import (
     ClientPerMessageDeflateFactory,
     ServerPerMessageDeflateFactory,
@@ -23,6 +25,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import Side, State
 from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
 
 from local_controller.adapters.framing import FrameSplitter, plain_text, text_frame
 from local_controller.adapters.large_messages import LargeMessages
@@ -234,7 +237,7 @@ class Leg(asyncio.Protocol):
         self._take_turn()
 
     async def is_alive(self, within_s: float) -> bool:
-        """Whether the peer answers a ping in time."""
+        """Whether the peer answers a ping in time; while it is not read, nobody can say that it does not."""
         if not self.is_open:
             return False
         pong = self._pong
@@ -243,7 +246,7 @@ class Leg(asyncio.Protocol):
             self.protocol.send_ping(b"alive?")
             self.flush()
         await asyncio.wait([pong, self.gone], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        return pong.done()
+        return pong.done() or (self._holds != 0 and self.is_open)
 
     # --- transport -----------------------------------------------------------------------------------------------
 
@@ -267,7 +270,9 @@ class Leg(asyncio.Protocol):
         self._end(1006, "")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the close code tells all there is
-        """The socket is gone."""
+        """The socket is gone, or never came: event loops do not tell that, so whoever wanted it does."""
+        if self.gone.done():
+            return
         self._finish_reading()
         for timer in (self._abort_timer, self._ping_timer):
             if timer is not None:
@@ -290,7 +295,7 @@ class Leg(asyncio.Protocol):
     # --- the opening handshake -----------------------------------------------------------------------------------
 
     def _read_head(self, data: bytes) -> None:
-        """Collects the peer's half of the handshake; what follows it at once are frames, or the text of a refusal."""
+        """Collects the peer's half of the handshake; what follows it at once are frames."""
         start = max(0, len(self._head) - len(_HEAD_END))
         self._head += data
         if self.transport is None:
@@ -299,19 +304,22 @@ class Leg(asyncio.Protocol):
         if end >= 0:
             head, rest = bytes(self._head[: end + len(_HEAD_END)]), bytes(self._head[end + len(_HEAD_END) :])
             self._head.clear()
+            if self._masks and (refusal := _refusal(head)) is not None:
+                if refusal.response.status_code < HTTPStatus.OK:  # the answer is still to come (RFC 9110 §15.2)
+                    self._read_head(rest)
+                    return
+                self._read = _ignore
+                self.protocol.handshake_exc = refusal
+                self.not_opened()
+                return
             self.protocol.receive_data(head)
-            is_refusal = self.protocol.side is Side.CLIENT and self.protocol.state is not State.OPEN
-            self._read = self._read_refusal if is_refusal else self._read_frames
+            self._read = self._read_frames
             self._tell_opened()
             if rest:
                 self._read(rest)
         elif len(self._head) > self._settings.max_head_bytes:
             self._read = _ignore
             self.head_too_long()
-
-    def _read_refusal(self, data: bytes) -> None:
-        self.protocol.receive_data(data)
-        self._tell_opened()
 
     def _tell_opened(self) -> None:
         for event in self.protocol.events_received():
@@ -443,6 +451,7 @@ class Leg(asyncio.Protocol):
         """Nothing is left for the collector, which does not look at old connections (`garbage`)."""
         self._ear = None
         self.protocol.parser.close()
+        self.protocol.handshake_exc = None  # its traceback knows the protocol
         if self.protocol.parser_exc is not None:
             self.protocol.parser_exc = self.protocol.parser_exc.with_traceback(None)
 
@@ -467,6 +476,20 @@ class Leg(asyncio.Protocol):
             return
         pause_s = max(0.0, self._settings.ping_interval_s - self._settings.ping_timeout_s)
         self._ping_timer = self._loop.call_later(pause_s, self._ping)
+
+
+def _refusal(head: bytes) -> InvalidStatus | None:
+    """A server's answer other than 101, by its head alone: its text may be of any version, coding and length, or never end."""
+    reader = StreamReader()
+    reader.feed_data(head)
+    try:
+        next(Response.parse(reader.read_line, reader.read_exact, reader.read_to_eof, proxy=True))
+    except StopIteration as parsed:
+        response = cast("Response", parsed.value)
+        return None if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS else InvalidStatus(response)
+    except Exception:  # noqa: BLE001 - `websockets` says what is wrong with it
+        return None
+    return None
 
 
 def _short(reason: str) -> str:

@@ -124,4 +124,4 @@ class StationLeg(Leg):
         headers = [("WWW-Authenticate", challenge) for challenge in refusal.challenges]
         if refusal.retry_after is not None:
             headers.append(("Retry-After", refusal.retry_after))
-        self.refuse(refusal.status, f"{refusal.reason}\n", headers)
+        self.refuse(refusal.status, "The CSMS does not take this connection.\n", headers)  # its address is our secret

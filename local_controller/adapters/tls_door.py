@@ -192,12 +192,14 @@ class TlsDoor:
     async def _shake_hands(self, connection: socket.socket, address: str) -> None:
         loop = asyncio.get_running_loop()
         slow = loop.call_later(SLOW_S, self._make_room, connection)
+        behind = self._behind()
         try:
             await loop.connect_accepted_socket(
-                self._behind, connection, ssl=self._context, ssl_handshake_timeout=self._timeout_s
+                lambda: behind, connection, ssl=self._context, ssl_handshake_timeout=self._timeout_s
             )
         except OSError as fault:
             self._failed(failure(address, fault))
+            behind.connection_lost(fault)  # which event loops do not say of a connection that was not made
         finally:
             slow.cancel()
             self._make_room(connection)

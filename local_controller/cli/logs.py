@@ -37,6 +37,7 @@ def configure(
             mask,
             security or SecurityLog(),
             _from(LEVELS[level]),
+            *([] if as_json else [_printable]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(min(LEVELS[level], logging.WARNING)),
@@ -57,6 +58,17 @@ def _from(least: int) -> Processor:
         return event
 
     return processor
+
+
+def _printable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Without what a terminal would obey: identities come from strangers. JSON escapes it by itself."""
+    return {name: _escaped(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
 
 
 class _Masked(logging.Formatter):

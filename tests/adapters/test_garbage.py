@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from local_controller.adapters.garbage import GarbageKeeper
+from local_controller.adapters.leg import Leg
 from local_controller.station.effects import Peer
 from local_controller.station.words import Disconnected
-from tests.adapters.relay_site import QUIET, LegSettings, site_with
+from tests.adapters.relay_site import QUIET, Csms, LegSettings, site_with
 
 
 @pytest.fixture
@@ -61,3 +62,21 @@ async def test_the_keeper_freezes_what_is_there_and_leaves_python_as_it_was() ->
     keeper.stop()
     assert gc.get_freeze_count() == 0
     assert gc.get_threshold() == before
+
+
+@pytest.mark.parametrize("why", ["refused", "nobody listens", "hangs up"])
+async def test_a_station_that_its_csms_does_not_take_is_gone_without_a_collector(why: str, no_collector: None) -> None:
+    """A CSMS may be down for a day, and 500 stations try again and again."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    rude = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    ports = {"refused": 0, "nobody listens": 1, "hangs up": rude.sockets[0].getsockname()[1]}
+    refusing = Csms(refuse=lambda connection: connection.respond(403, "no"))
+    async with rude, site_with(csms=refusing, csms_port=ports[why]) as site:
+        for _ in range(2):  # the first one fills caches
+            async with site.raw_station() as (reader, _):
+                assert b" 403 " if why == "refused" else b" 503 " in await reader.read()
+            await asyncio.sleep(0.05)
+        assert [one for one in gc.get_objects() if isinstance(one, Leg)] == []
