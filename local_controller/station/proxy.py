@@ -231,7 +231,10 @@ class StationProxy:
         return [*effects, Tell(Disconnected(f"{peer} closed the connection ({code}{reason and ': '}{reason})"))]
 
     def expire(self, now: Instant) -> list[Effect]:
-        """Some time has passed, perhaps a deadline."""
+        """Some time has passed, perhaps a deadline: nothing else is due then, as after most CALLs, which are answered."""
+        due_s = self.deadline
+        if due_s is None or due_s > now.monotonic_s:
+            return []
         effects: list[Effect] = []
         for leg in self._legs.values():
             expired = leg.calls.expire(now.monotonic_s)
