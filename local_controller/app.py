@@ -55,7 +55,7 @@ from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import Fact
 from local_controller.station.guard_policy import Doors, GuardPolicy, Policy
 from local_controller.station.proxy import StationProxy
-from local_controller.station.turns import first_writes_spread_s
+from local_controller.station.turns import turns_after_boot
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
 log = structlog.get_logger(__name__)
@@ -178,6 +178,10 @@ class LocalController:
             self.driver.station_changed(station, fact)
             return
         charging = self._charging[station]
+        if isinstance(effect, ApplyFallback) and charging.will_hold(
+            effect.evse.evse, effect.limit_a, self._clock.now()
+        ):
+            return  # as after nearly every connection, when hundreds come at once
         driver.do(lambda proxy, now: proxy.perform(_wanted(charging, effect, now), now))
 
     # --- inputs --------------------------------------------------------------------------------------------------
@@ -261,7 +265,7 @@ def _station_settings(
             doors=doors,
             questions=pace,
             is_traced=is_traced,
-            first_writes_spread_s=first_writes_spread_s(len(tree.stations)),
+            turns=turns_after_boot(len(tree.stations)),
         )
         for station in tree.stations
     }

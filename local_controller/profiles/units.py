@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
+from functools import lru_cache
 
 NOMINAL_VOLTAGE_V = 230.0
 """Line to neutral; the configured grid voltage, never a measurement, decides what a profile means (1.6 errata 3.69)."""
@@ -70,6 +71,7 @@ def highest_voltage_v(nominal_v: float = NOMINAL_VOLTAGE_V) -> float:
     return nominal_v * 11 / 10
 
 
+@lru_cache(maxsize=1024)  # of the few limits of a site, many times each
 def round_down(limit: float, step: float) -> float:
     """The highest multiple of `step` that does not exceed `limit`, in the unit of both.
 

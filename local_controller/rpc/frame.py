@@ -247,7 +247,11 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)  # as above
 
 
 def _loads(text: str | bytes) -> Any:
-    return _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8", "surrogatepass"))
+    """Both read the same values; the second one also what few send: lone surrogate escapes, endless numbers."""
+    try:
+        return msgspec.json.decode(text)
+    except _REFUSED:
+        return _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8", "surrogatepass"))
 
 
 def _load_object(frame: Frame, part: msgspec.Raw) -> dict[str, Any]:

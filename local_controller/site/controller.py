@@ -220,6 +220,9 @@ class SiteController:
         match fact:
             case words.LimitAnswered(kind=LimitKind.FALLBACK):
                 told += _fallback_answered(state, fact, now)
+            case words.LimitAnswered(outcome=LimitOutcome.SENT):
+                state.sent(fact.limit_a, self._valid_until(state, now))
+                return told  # soon it is answered
             case words.LimitAnswered():
                 told += _limit_answered(state, fact, self._valid_until(state, now), now)
             case words.TransactionStarted():
@@ -451,8 +454,6 @@ def _changes_the_question(state: EvseState, fact: StationFact | CsmsLimitChanged
 
 def _limit_answered(state: EvseState, fact: words.LimitAnswered, until: Instant, now: Instant) -> list[SiteEffect]:
     match fact.outcome:
-        case LimitOutcome.SENT:
-            state.sent(fact.limit_a, until)
         case LimitOutcome.ACCEPTED:
             state.accepted(fact.limit_a, now, until)
         case LimitOutcome.TIMED_OUT | LimitOutcome.DROPPED:

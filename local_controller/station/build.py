@@ -24,6 +24,7 @@ from local_controller.station.guard_policy import Doors, GuardPolicy
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
 from local_controller.station.quirks import Quirk, shipped_quirks
 from local_controller.station.state import StationState
+from local_controller.station.turns import Turns
 from local_controller.station.words import OcppVersion
 
 
@@ -36,8 +37,7 @@ class StationSettings:
     guards: what happens to messages that could take it away from the gateway. doors: how our own doors are at the
     moment; None: as `guards.public_url` says. questions: when it is asked something. certificate: the one that it has
     shown for this connection (security profile 3), which its boot must fit to. is_traced: whether anybody wants to know
-    the fate of each message. first_writes_spread_s: over so long the profiles after a boot are spread when all stations
-    boot in the same second.
+    the fate of each message. turns: when it gets its profiles after a boot, if all stations boot in the same second.
     """
 
     evses: Sequence[int] = (1,)
@@ -51,7 +51,7 @@ class StationSettings:
     questions: QuestionPace = field(default_factory=QuestionPace)
     certificate: ClientCertificate | None = None
     is_traced: bool = True
-    first_writes_spread_s: float = 0.0
+    turns: Turns = field(default_factory=Turns)
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -76,7 +76,7 @@ def station_proxy(
     """
     state = known if known is not None and known.version is version else station_state(identity, version, settings)
     spoken = dialect(version)
-    smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a, settings.first_writes_spread_s)
+    smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a, settings.turns)
     metering = Metering(state, spoken)
     certified: tuple[Block, ...] = (
         () if settings.certificate is None else (CertifiedBoot(settings.certificate, spoken),)

@@ -107,7 +107,7 @@ class Capability:
 
     def booted(self) -> Capability:
         """With other firmware it may do what it refused before."""
-        return replace(self, untriggered=frozenset())
+        return replace(self, untriggered=frozenset()) if self.untriggered else self
 
     def accepted(self, rung: Rung, *, is_floor: bool) -> Capability:
         """The station took a profile this way; a floor says nothing about the actuator."""

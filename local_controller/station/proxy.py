@@ -153,6 +153,8 @@ class StationProxy:
             _audience(kinds, method) for method in ("claims", "called", "observe")
         )
         self._clocked = [block for block in self._blocks if _has_deadline(type(block))]
+        self._senders = [block for block in self._blocks if type(block).sent is not Block.sent]
+        self._hearers = [block for block in self._blocks if type(block).answered is not Block.answered]
         self._blocks_due_s = _NEVER_S
         self._may_be_due_earlier = True
         self._ids = ids
@@ -230,7 +232,10 @@ class StationProxy:
         return [*effects, Tell(Disconnected(f"{peer} closed the connection ({code}{reason and ': '}{reason})"))]
 
     def expire(self, now: Instant) -> list[Effect]:
-        """Some time has passed, perhaps a deadline."""
+        """Some time has passed, perhaps a deadline: nothing else is due then, as after most CALLs, which are answered."""
+        due_s = self.deadline
+        if due_s is None or due_s > now.monotonic_s:
+            return []
         effects: list[Effect] = []
         for leg in self._legs.values():
             expired = leg.calls.expire(now.monotonic_s)
@@ -331,7 +336,7 @@ class StationProxy:
         text, origin = call.frame.text, call.origin
         if isinstance(origin, _Relayed):
             return self._sent(to, text, origin.sender, origin.fate)
-        told = self._ask([block.sent for block in self._blocks], origin.tag, now=now)
+        told = self._ask([block.sent for block in self._senders], origin.tag, now=now)
         return self._sent(to, text, None, Fate.INJECTED) + told
 
     # --- answers -------------------------------------------------------------------------------------------------
@@ -379,7 +384,7 @@ class StationProxy:
         """Shows the answer of an own CALL to the blocks; to a block that cannot read it, it is none."""
         self._may_be_due_earlier = True
         effects: list[Effect] = []
-        for block in self._blocks:
+        for block in self._hearers:
             try:
                 wanted = block.answered(tag, answer, now)
             except PayloadError as error:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Final
-
-FIRST_WRITES_PER_S: Final = 250.0
-"""How many stations of a large site get their first profile per second, after a power cut; each takes 0.2 ms of ours."""
 
 FEW: Final = 50
 """So many stations need not wait for each other."""
 
 
-def turn_s(identity: str, spread_s: float) -> float:
-    """How long this station waits: always the same, and evenly spread over a site."""
-    number = int.from_bytes(hashlib.blake2b(identity.encode(errors="replace"), digest_size=4).digest())
-    return spread_s * number / 2**32
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Whose turn is when, in seconds: first_s for all, and over spread_s one after another."""
+
+    first_s: float = 0.0
+    spread_s: float = 0.0
+
+    def delay_s(self, identity: str) -> float:
+        """How long this station waits: always the same, and evenly spread over a site."""
+        number = int.from_bytes(hashlib.blake2b(identity.encode(errors="replace"), digest_size=4).digest())
+        return self.first_s + self.spread_s * number / 2**32
 
 
-def first_writes_spread_s(stations: int) -> float:
-    """Over how long the first profiles of a site of so many stations are spread."""
-    return 0.0 if stations <= FEW else stations / FIRST_WRITES_PER_S
+def turns_after_boot(stations: int) -> Turns:
+    """When the stations of a site get their first profiles: 250 a second, of which each takes 0.2 ms of our time.
+
+    At the latest after 6 s, because the site waits 10 s for their confirmation (`site.evse.CONFIRM_S`).
+    """
+    return Turns() if stations <= FEW else Turns(1.0, min(5.0, stations / 250.0))

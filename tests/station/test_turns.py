@@ -7,45 +7,51 @@ from typing import Any
 
 import pytest
 
-from local_controller.station.turns import FIRST_WRITES_PER_S, first_writes_spread_s, turn_s
+from local_controller.site.evse import CONFIRM_S
+from local_controller.station.turns import Turns, turns_after_boot
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
 
 VERSIONS = list(OcppVersion)
-SPREAD_S = 10.0
-TURN_S = turn_s("CP", SPREAD_S)  # of the station of the bench
+TURNS = Turns(1.0, 10.0)
+TURN_S = TURNS.delay_s("CP")  # of the station of the bench
 
 
 @pytest.mark.parametrize("name", ["CP-{:04}", "DE*ACM*E{:06}", "{}", "ümlaut {}"])
 def test_the_turns_of_a_large_site_are_spread_evenly_and_never_change(name: str) -> None:
-    spread_s = first_writes_spread_s(500)
-    turns = [turn_s(name.format(n), spread_s) for n in range(500)]
-    assert all(0.0 <= turn < spread_s for turn in turns)
-    assert turns == [turn_s(name.format(n), spread_s) for n in range(500)]
-    per_tenth = Counter(int(turn * 10) for turn in turns)
-    assert max(per_tenth.values()) <= 2 * FIRST_WRITES_PER_S / 10
+    delays_s = [turns_after_boot(500).delay_s(name.format(n)) for n in range(500)]
+    assert all(1.0 <= delay_s < 3.0 for delay_s in delays_s)
+    assert delays_s == [turns_after_boot(500).delay_s(name.format(n)) for n in range(500)]
+    assert max(Counter(int(delay_s * 10) for delay_s in delays_s).values()) <= 50
+
+
+@pytest.mark.parametrize("stations", [51, 500, 2000, 100_000])
+def test_every_station_has_its_turn_before_the_site_counts_it_as_unlimited(stations: int) -> None:
+    turns = turns_after_boot(stations)
+    assert turns.first_s + turns.spread_s <= CONFIRM_S - 4.0
 
 
 def test_on_a_small_site_nobody_waits() -> None:
-    assert turn_s("CP", first_writes_spread_s(50)) == 0.0
+    assert turns_after_boot(50).delay_s("CP") == 0.0
 
 
 @pytest.fixture(params=VERSIONS)
 def large(request: pytest.FixtureRequest, bench: Any) -> Any:
     """A station of a large site that has just booted."""
-    b = bench(request.param, first_writes_spread_s=SPREAD_S)
-    assert 1.0 < TURN_S < SPREAD_S
+    b = bench(request.param, turns=TURNS)
     b.boot()
     return b
 
 
 @pytest.mark.requirement("LC-041")
 def test_after_a_boot_the_floor_is_written_in_the_stations_turn(large: Any) -> None:
+    assert large.smart.will_hold(1, 6.0, large.now)
     large.set_fallback(6.0)  # as the site asks for after each boot
     large.wait(TURN_S - 0.01)
     assert large.own_profiles() == []
     large.wait(0.02)
     assert len(large.own_profiles()) == 1
     assert large.in_force_a() == 6.0
+    assert not large.smart.will_hold(1, 6.0, large.now), "asked again, the site gets an answer"
     assert (LimitOutcome.ACCEPTED, 6.0) in large.outcomes(LimitKind.FALLBACK)
 
 
@@ -75,6 +81,7 @@ def test_a_session_that_outlives_the_boot_is_limited_at_once(large: Any) -> None
 
 
 def test_a_lower_floor_does_not_wait_for_the_turn(large: Any) -> None:
+    assert not large.smart.will_hold(1, 4.0, large.now)
     large.set_fallback(4.0)
     assert large.in_force_a() == 4.0
 
@@ -88,6 +95,6 @@ def test_a_profile_of_the_csms_does_not_wait_for_the_turn(large: Any) -> None:
 @pytest.mark.requirement("LC-042")
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_station_that_did_not_boot_may_be_charging_and_is_limited_at_once(bench: Any, version: OcppVersion) -> None:
-    b = bench(version, first_writes_spread_s=SPREAD_S)
+    b = bench(version, turns=TURNS)
     b.from_station("Heartbeat", {})
     assert b.in_force_a() == 6.0

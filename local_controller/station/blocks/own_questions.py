@@ -21,7 +21,7 @@ from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Peer
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction
-from local_controller.station.turns import turn_s
+from local_controller.station.turns import Turns
 from local_controller.station.words import RegistrationStatus
 
 AGAIN_S = 600.0
@@ -46,7 +46,7 @@ _BETWEEN = frozenset({"Downloaded", "SignatureVerified"})  # as before: the inst
 
 
 @dataclass(frozen=True, slots=True)
-class QuestionPace:
+class QuestionPace(Turns):
     """How questions keep out of the way, in seconds.
 
     first_s: for the station's own messages after a boot. spread_s: over so long the questions of all stations are spread
@@ -55,10 +55,6 @@ class QuestionPace:
 
     first_s: float = 2.0
     spread_s: float = 8.0
-
-    def delay_s(self, identity: str) -> float:
-        """How long after its acceptance this station is asked: always the same, and evenly spread over a site."""
-        return self.first_s + turn_s(identity, self.spread_s)
 
     @property
     def every_s(self) -> float:

@@ -37,7 +37,7 @@ from local_controller.station.blocks.writer import ProfileWriter, Push
 from local_controller.station.dialects.base import CSO, Dialect, ProfileQuery, ProfileSet
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
-from local_controller.station.turns import turn_s
+from local_controller.station.turns import Turns
 from local_controller.station.words import OcppVersion
 
 ANSWER_S = 8.0
@@ -88,11 +88,11 @@ class SmartCharging(Block):
     claims_only = _ABOUT_PROFILES | _REMOTE_STARTS
 
     def __init__(
-        self, state: StationState, dialect: Dialect, evses: Sequence[int], fallback_a: float, spread_s: float = 0.0
+        self, state: StationState, dialect: Dialect, evses: Sequence[int], fallback_a: float, turns: Turns
     ) -> None:
         """Every EVSE starts with the floor `fallback_a`, written as soon as we may call the station.
 
-        spread_s: over so long the writes after a boot are spread when all stations boot in the same second.
+        turns: when that is after a boot, if all stations boot in the same second.
         """
         self.state = state
         self._dialect = dialect
@@ -100,7 +100,7 @@ class SmartCharging(Block):
         allowances = Allowances(state)
         self._writer = ProfileWriter(state, allowances, dialect, evses, fallback_a)
         self._could_call = False
-        self._turn_s = turn_s(state.identity, spread_s)
+        self._turn_s = turns.delay_s(state.identity)
         self._pending: _Pending | None = None
         self._waiting: list[tuple[Frame, float]] = []
         self._news = News(state, allowances, self._evses)
@@ -116,6 +116,10 @@ class SmartCharging(Block):
         ValueError for an EVSE that the station does not have.
         """
         return self._writer.set_fallback(self._known(evse), limit_a, now) + self._settle(now)
+
+    def will_hold(self, evse: int, limit_a: float, now: Instant) -> bool:
+        """Whether this fallback is written anyway, as soon as the station may be called or has its turn."""
+        return self._writer.will_write(self._known(evse), limit_a, now)
 
     def set_limit(self, evse: int, limit_a: float, valid_s: float, urgent: bool, now: Instant) -> list[BlockEffect]:
         """Let the running transaction draw this much (A per phase) for `valid_s` seconds; then the fallback holds (L2).

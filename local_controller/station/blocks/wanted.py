@@ -136,6 +136,8 @@ class _Known:
 
 def floor_a(state: StationState, allowances: Allowances, evse: int, fallback_a: float, now: Instant) -> float:
     """The floor: never more than the CSMS's TxDefaultProfiles allow within the next day."""
+    if not state.store.installed.entries:
+        return round_down(fallback_a, LIMIT_STEP)
     at = state.station_time(now)
     allowed = allowances.within(DEFAULTS, evse, at, at + FORESIGHT)
     lowest_a = lower(fallback_a, allowed.lowest(at, at + FORESIGHT))

@@ -143,6 +143,10 @@ class ProfileWriter:
         self._turn_s = now.monotonic_s + delay_s
         return self.reconsider(now)
 
+    def will_write(self, evse: int, limit_a: float, now: Instant) -> bool:
+        """Whether this floor is known already and has yet to be written."""
+        return self._evses[evse].fallback_a == limit_a and (not self._state.may_call or self._is_early(now))
+
     def _is_early(self, now: Instant) -> bool:
         return self._turn_s is not None and now.monotonic_s < self._turn_s and not self._state.transactions
 
@@ -206,8 +210,11 @@ class ProfileWriter:
     @property
     def deadline(self) -> float | None:
         """When a refused profile is tried again, or the first are written, in monotonic seconds."""
-        retries_s = [at_s for e in self._evses.values() for at_s in e.retry_s.values()]
-        return min(retries_s if self._turn_s is None else [*retries_s, self._turn_s], default=None)
+        due_s = [] if self._turn_s is None else [self._turn_s]
+        for e in self._evses.values():
+            if e.retry_s:
+                due_s += e.retry_s.values()
+        return min(due_s, default=None)
 
     # --- what the station says -----------------------------------------------------------------------------------
 
@@ -377,14 +384,16 @@ def _same(a: Target, b: Target, at: datetime) -> bool:
     return (
         (a.working is None) == (b.working is None)
         and (a.evse, a.fallback_a, a.transaction_id, a.phases) == (b.evse, b.fallback_a, b.transaction_id, b.phases)
-        and _rest(a.working, at) == _rest(b.working, at)
+        and (a.working is b.working or _rest(a.working, at) == _rest(b.working, at))
     )
 
 
-def _rest(working: Schedule | None, at: datetime) -> Schedule | None:
-    if working is None or not working.steps:
-        return None
-    return working.clipped(at, max(at, working.steps[-1][0]))
+def _rest(working: Schedule | None, at: datetime) -> tuple[object, ...]:
+    """What is left of a limit: what holds now, and the steps to come."""
+    if working is None or not working.steps or working.steps[-1][0] <= at:
+        return ()
+    *until, (end, _) = working.steps
+    return working.at(at), [step for step in until if step[0] > at], end
 
 
 def _word(answer: Frame | None) -> str:

@@ -50,7 +50,12 @@ def quirk_of(who: BootCall, quirks: Iterable[Quirk]) -> Quirk | None:
 
 
 def _found(pattern: str, text: str) -> bool:
-    return re.search(pattern, text, re.IGNORECASE) is not None
+    return _compiled(pattern).search(text) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
 
 
 def _quirk(record: dict[str, Any]) -> Quirk:
