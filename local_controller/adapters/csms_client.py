@@ -165,15 +165,19 @@ async def dial(
             leg.ask(station.headers)
             await leg.answered
     except InvalidStatus as refused:
-        return _refusal(refused.response)
+        response = refused.response
+        del refused.response  # which knows this exception, as the leg does, which the traceback knows: circles
+        refused.__traceback__ = None
+        return _refusal(response)
     except (OSError, EOFError, InvalidHandshake, TimeoutError) as fault:
+        fault.__traceback__ = None  # as above
         return Refusal(503, f"{type(fault).__name__}: {fault}", is_tls_failure=isinstance(fault, ssl.SSLError))
     else:
         return leg
     finally:
         if not leg.is_open:
             leg.answered.cancel()
-            leg.abort()
+            leg.give_up()
 
 
 def _refusal(response: Response) -> Refusal:
