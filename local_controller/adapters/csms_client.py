@@ -172,9 +172,7 @@ async def dial(
     finally:
         if not leg.is_open:
             leg.answered.cancel()
-            leg.abort()
-        if leg.transport is None:
-            leg.connection_lost(None)
+            leg.give_up()
 
 
 def _refusal(fault: Exception) -> Refusal:

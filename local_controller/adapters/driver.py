@@ -75,6 +75,7 @@ class StationDriver:
         for timer in (self._timer, *self._stalls.values()):
             if timer is not None:
                 timer.cancel()
+        self.proxy.let_go()
 
     def do(self, act: Callable[[StationProxy, Instant], Iterable[Effect]]) -> None:
         """Gives the proxy one input, now, and carries out what follows. Never raises for a fault of ours or of a block."""

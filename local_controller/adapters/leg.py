@@ -184,6 +184,7 @@ class Leg(asyncio.Protocol):
             ended, self._ended = self._ended, None
             self._take_all()
             self._end(*ended)
+            self._ear = None
             return
         if self._settings.ping_interval_s > 0:
             self._ping_timer = self._loop.call_later(self._settings.ping_interval_s, self._ping)
@@ -213,6 +214,12 @@ class Leg(asyncio.Protocol):
         """Cuts the connection off."""
         if self.transport is not None:
             self.transport.abort()
+
+    def give_up(self) -> None:
+        """`abort`, also of one that may never be connected: no event loop tells such a one that it is over."""
+        if self.transport is None:
+            self.connection_lost(None)
+        self.abort()
 
     async def end(self, code: int = 1000, reason: str = "") -> None:
         """`close`, and waits until the connection is gone."""
@@ -427,6 +434,7 @@ class Leg(asyncio.Protocol):
         """No more bytes will come; what has come is still handled, also if the leg was held."""
         if self._ear is not None:
             self._take_all()
+        self._sends = False  # the protocol closes our direction too, and a transport does not write after that
         self.protocol.receive_eof()
         self.flush()
         if self.protocol.handshake_exc is None and self.protocol.state is State.CONNECTING:
@@ -451,9 +459,9 @@ class Leg(asyncio.Protocol):
         """Nothing is left for the collector, which does not look at old connections (`garbage`)."""
         self._ear = None
         self.protocol.parser.close()
-        self.protocol.handshake_exc = None  # its traceback knows the protocol
-        if self.protocol.parser_exc is not None:
-            self.protocol.parser_exc = self.protocol.parser_exc.with_traceback(None)
+        for known in (self.protocol.parser_exc, self.protocol.handshake_exc):
+            if known is not None:
+                known.__traceback__ = None
 
     def _abort_later(self) -> None:
         if self._abort_timer is None:

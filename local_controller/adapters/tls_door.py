@@ -192,17 +192,20 @@ class TlsDoor:
     async def _shake_hands(self, connection: socket.socket, address: str) -> None:
         loop = asyncio.get_running_loop()
         slow = loop.call_later(SLOW_S, self._make_room, connection)
-        behind = self._behind()
+        behind, failed = self._behind(), None
         try:
             await loop.connect_accepted_socket(
                 lambda: behind, connection, ssl=self._context, ssl_handshake_timeout=self._timeout_s
             )
         except OSError as fault:
-            self._failed(failure(address, fault))
-            behind.connection_lost(fault)  # which event loops do not say of a connection that was not made
+            failed = failure(address, fault)
+            fault.__traceback__ = None  # it knows frames of asyncio that know it: a circle
         finally:
             slow.cancel()
             self._make_room(connection)
+        if failed is not None:
+            behind.connection_lost(None)  # event loops tell it to those only who were connected
+            self._failed(failed)
 
 
 def failure(address: str, fault: OSError) -> TlsFailure:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from local_controller.adapters.freed_memory import return_large_blocks
 from local_controller.adapters.security_log import SecurityFile, SecurityLog
 from local_controller.app import LocalController
 from local_controller.cli.logs import configure
@@ -31,6 +32,7 @@ def run(
     Stations connect to `listen`, their messages are relayed to their `csms`; logs go to standard error.
     Ends with 0 after SIGTERM or Ctrl-C, and with 1 and a reason if it cannot start.
     """
+    return_large_blocks()
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     try:
         config = load(site)

@@ -223,13 +223,12 @@ class StationProxy:
                 effects += self._traced(call.origin.sender.peer, call.frame.text, Fate.DISCARDED, "connection closed")
             effects += self._no_answer(call, now)
         effects += self._ask([block.closed for block in self._blocks], now=now)
-        for leg in self._legs.values():
-            del (
-                leg.other,
-                leg.passed,
-                leg.altered,
-            )  # circles, in which the collector does not look (adapters/garbage.py)
         return [*effects, Tell(Disconnected(f"{peer} closed the connection ({code}{reason and ': '}{reason})"))]
+
+    def let_go(self) -> None:
+        """Both connections are gone, nothing comes any more: breaks circles, in which no collector looks (`garbage`)."""
+        for leg in self._legs.values():
+            del leg.other, leg.passed, leg.altered
 
     def expire(self, now: Instant) -> list[Effect]:
         """Some time has passed, perhaps a deadline: nothing else is due then, as after most CALLs, which are answered."""

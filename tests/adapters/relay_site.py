@@ -151,8 +151,9 @@ async def site_with(
     unsecured: bool = True,
     tls: ssl.SSLContext | None = None,
     serial: str | None = None,
+    proxy: Callable[[str, OcppVersion], StationProxy] | None = None,
 ) -> AsyncIterator[Site]:
-    """A running relay for the stations CP-…, with a CSMS unless its port is given."""
+    """A running relay for the stations CP-…, with a CSMS unless its port is given. proxy: instead of one of the blocks."""
     csms = csms or Csms()
     csms.server = await serve(
         csms.handle,
@@ -170,6 +171,8 @@ async def site_with(
 
     def make_proxy(identity: str, version: OcppVersion, certificate: ClientCertificate | None) -> StationProxy:
         site.certificates.append(certificate)
+        if proxy is not None:
+            return proxy(identity, version)
         return StationProxy(identity, version, blocks, ids=lambda: next(ids))
 
     addresses = urls or dict.fromkeys(OcppVersion, f"ws://127.0.0.1:{csms_port or csms.port}/ocpp")

@@ -499,3 +499,16 @@ async def test_what_the_site_asks_for_while_it_is_told_something_comes_after_it(
         driver.do(lambda proxy, now: [Tell(UnitLearnt("A")), Tell(UnitLearnt("W"))])
         assert [fact for _, fact in site.facts[1:]] == [UnitLearnt("A"), UnitLearnt("W")]
         assert await station.recv() == '[2,"LC1","ClearCache",{}]'
+
+
+@pytest.mark.requirement("LC-036", "LC-038")
+@pytest.mark.parametrize("peer", list(Peer))
+async def test_who_speaks_no_more_is_told_no_more(peer: Peer) -> None:
+    """Between its last byte and the end of its connection, as the event loop tells them, others still talk."""
+    async with site_with() as site, site.pair() as (station, csms):
+        leg = site.server.drivers["CP-7"]._legs[peer]
+        leg.eof_received()
+        await (csms if peer is Peer.STATION else station).send('[2,"a","Heartbeat",{}]')
+        assert await close_of(csms if peer is Peer.STATION else station) in {1001, 1006, 1011}
+        assert await site.until_told(Disconnected) == Disconnected(f"{peer} closed the connection (1006)")
+        assert "station_failed" not in site.events
