@@ -7,6 +7,7 @@ input that reported it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -96,6 +97,7 @@ class SiteController:
         self._with_strangers: set[str] = set()
         self._samples: dict[EvseState, tuple[words.MeterSample, Instant]] = {}
         self._places = [_Place(state, str(id_), topology.path(id_)) for id_, state in self.evses.items()]
+        self._in_turn = itertools.cycle(self._places)
         self._at_node = {
             node.id: [number for number, place in enumerate(self._places) if place.path[0] == node.id]
             for node in topology.nodes
@@ -162,12 +164,25 @@ class SiteController:
         return self._station_fact(station, evses, fact, now)
 
     def planned(self, number: int, allocation: Allocation, now: Instant) -> list[SiteEffect]:
-        """The answer to `Solve(number, ...)`; an outdated one is dropped."""
-        return self._react(now) if self.plan.answered(number, allocation, now) else []
+        """The answer to `Solve(number, ...)`; an outdated one is dropped. It looks hours ahead: the next tick is soon enough."""
+        self.plan.answered(number, allocation, now)
+        return []
 
     def expire(self, now: Instant) -> list[SiteEffect]:
         """Time passed: ages grow, working limits end, renewals are due."""
         return self._react(now)
+
+    def catch_up(self, now: Instant) -> Iterator[list[SiteEffect]]:
+        """Takes what a station measured and derives what that, facts and time mean, one station at a step.
+
+        What is not caught up with, the next reaction does. The next call goes on where this one was left.
+        """
+        for _ in self._places:
+            state = next(self._in_turn).state
+            if state in self._samples or not state.stands(now):
+                told = self._take_sample(state)
+                state.stand(now)
+                yield told
 
     def wants(self, order: ApplyLimit) -> bool:
         """Whether an order that waited to be carried out still is what its session was ordered last.

@@ -463,6 +463,10 @@ class EvseState:
 
     # --- what follows --------------------------------------------------------------------------------------------
 
+    def stands(self, now: Instant) -> bool:
+        """Whether what was derived last still holds."""
+        return self._standing is not None and now.monotonic_s < self._standing.until_s
+
     def stand(self, now: Instant) -> Standing:
         """Lets time pass and says what the state means now; remembered as long as neither facts nor time change it."""
         standing = self._standing
