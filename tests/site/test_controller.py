@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.limits import AppliesTo, Limit, LimitSource
 from local_controller.station import words
@@ -287,7 +287,7 @@ def test_a_wall_clock_that_jumps_changes_no_limit() -> None:
     for n in (1, 2):
         site.plug(f"CP-{n}")
     for hours in (0, 1, -1, 0, 0):
-        site.now = replace(site.now, utc=site.now.utc + timedelta(hours=hours))
+        site.now = Instant(site.now.monotonic_s, site.now.utc + timedelta(hours=hours))
         for _ in range(6):
             site.announce("ems", 30.0)
             site.run(10)

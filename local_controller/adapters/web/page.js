@@ -60,18 +60,34 @@ function inputRows(site) {
   return [...meters, ...limits];
 }
 
+function listItem(text, bad = false) {
+  const li = document.createElement("li");
+  li.textContent = text;
+  if (bad) li.className = "bad";
+  return li;
+}
+
+const SHOWN = 6;
+
+function warningItems(site) {
+  const faults = Object.entries(site.faults).map(([station, kinds]) =>
+    `${station}: ${Object.entries(kinds).map(([kind, count]) => `${count} × ${kind.replaceAll("_", " ")}`).join(", ")} since it connected`);
+  const all = [...site.warnings, ...faults];
+  const more = all.length > SHOWN ? [`and ${all.length - SHOWN} more, see /api/v1/site`] : [];
+  return [...all.slice(0, SHOWN), ...more].map((text) => listItem(text));
+}
+
 function show(site) {
   document.getElementById("name").textContent = site.name;
   document.getElementById("age").textContent = `as of ${new Date(site.at).toLocaleTimeString()}`;
   document.getElementById("nodes").replaceChildren(...site.nodes.flatMap(nodeRows));
   document.getElementById("evses").replaceChildren(...site.evses.map(evseRow));
   document.getElementById("inputs").replaceChildren(...inputRows(site));
-  document.getElementById("notices").replaceChildren(...site.notices.slice(-12).reverse().map((notice) => {
-    const li = document.createElement("li");
-    li.textContent = `${new Date(notice.at).toLocaleTimeString()} ${notice.text}`;
-    if (notice.level === "error") li.className = "bad";
-    return li;
-  }));
+  const warnings = warningItems(site);
+  document.getElementById("warned").hidden = warnings.length === 0;
+  document.getElementById("warnings").replaceChildren(...warnings);
+  document.getElementById("notices").replaceChildren(...site.notices.slice(-12).reverse().map((notice) =>
+    listItem(`${new Date(notice.at).toLocaleTimeString()} ${notice.text}`, notice.level === "error")));
 }
 
 async function refresh() {
