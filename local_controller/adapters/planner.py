@@ -115,10 +115,11 @@ class Planner:
 
 
 def _judged(question: Question, answer: Answer) -> Allocation:
-    if answer.plan is None:
+    plan = answer.with_reasons()
+    if plan is None:
         log.error("plan_fault", trouble=answer.trouble)
         return _nothing(question, "a fault of the gateway itself in the worker: please report it with the log")
-    return _nothing(question, f"plan breaks a limit: {answer.faults[0]}") if answer.faults else answer.plan
+    return _nothing(question, f"plan breaks a limit: {answer.faults[0]}") if answer.faults else plan
 
 
 def _nothing(question: Question, why: str) -> Allocation:

@@ -85,8 +85,8 @@ async def test_the_gateway_process_itself_never_imports_the_solver() -> None:
 
 async def test_a_plan_that_breaks_a_limit_is_not_used(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
     question = asked()
-    bad = replace(await planner.solve(question), currents_a={one.key: (32.0,) * 26 for one in question.asking})
-    answer = msgspec.msgpack.encode(Answer(bad, violations(question.problem(), bad)))
+    bad = replace(solve(question.problem()), currents_a={one.key: (32.0,) * 26 for one in question.asking})
+    answer = msgspec.msgpack.encode(Answer.of(bad, violations(question.problem(), bad)))
 
     async def answered(_: bytes) -> bytes:
         return answer
