@@ -4,10 +4,12 @@ A TransactionEvent of 2.0.1 (1.1 kB) or a MeterValues of 1.6 (0.9 kB) of a charg
 through `StationProxy.receive` with all blocks, a look at the deadline and at each effect. No sockets, no event loop. Each
 figure is the least of several runs of the process's CPU time, because whatever disturbs a run makes it longer.
 
-    round_trip  all of it; trace: whether effects tell the fate of each message
+    round_trip  all of it; trace: whether effects tell the fate of each message; every_s: how much time passes between
+                two messages. In no time a flood, of which few samples are read; in 5 s a charging station, each of
+                whose samples is read
     parse       the envelopes of both messages
     relay       the same with a proxy without blocks: slots, queues, effects
-    read        what the dialect reads of the payload, for transactions and meter values
+    head, read  what the dialect reads of the payload for transactions, and for meter values as well
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import argparse
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import count, product, repeat
 
 from relay.frames import BOOTS, MESSAGES, call, csms_answer, station_answer
 
@@ -57,20 +60,27 @@ def charging(kind: str, *, is_traced: bool) -> StationProxy:
     proxy, block = station_proxy("CP-1", VERSIONS[kind], StationSettings(fallback_a=6.0, is_traced=is_traced))
     answer_all(proxy, proxy.connected(NOW))
     answer_all(proxy, proxy.receive(_STATION, call(b"boot", "BootNotification", BOOTS[kind]).decode(), NOW))
+    proxy.receive(_STATION, '[2,"beat","Heartbeat",{}]', NOW)  # from now on the CSMS's clock shows what the stamps show
+    proxy.receive(_CSMS, f'[3,"beat",{{"currentTime":"{NOW.utc.isoformat()}"}}]', NOW)
     answer_all(proxy, proxy.receive(_STATION, texts(kind)[0][0], NOW))
     answer_all(proxy, proxy.perform(block.set_limit(1, 16.0, 900.0, False, NOW), NOW))
     return proxy
 
 
-def round_trips(proxy: StationProxy, pairs: Iterable[tuple[str, str]]) -> None:
+def round_trips(proxy: StationProxy, pairs: Iterable[tuple[str, str]], moments: Iterator[Instant]) -> None:
     """What a driver does with the core, and nothing else."""
-    for there, back in pairs:
-        for _effect in proxy.receive(_STATION, there, NOW):
+    for (there, back), now in zip(pairs, moments, strict=False):
+        for _effect in proxy.receive(_STATION, there, now):
             pass
         _ = proxy.deadline
-        for _effect in proxy.receive(_CSMS, back, NOW):
+        for _effect in proxy.receive(_CSMS, back, now):
             pass
         _ = proxy.deadline
+
+
+def every(seconds: float) -> Iterator[Instant]:
+    """Moments so far apart; the wall clock stands, as the time stamps of the messages do."""
+    return (Instant(NOW.monotonic_s + seconds * number, NOW.utc) for number in count()) if seconds else repeat(NOW)
 
 
 def parsed(pairs: Iterable[tuple[str, str]]) -> None:
@@ -80,7 +90,7 @@ def parsed(pairs: Iterable[tuple[str, str]]) -> None:
         parse(back)
 
 
-def read_us(kind: str, repeats: int) -> float:
+def read_us(kind: str, repeats: int, *, with_samples: bool) -> float:
     """The reading of payloads, each of a fresh frame."""
     spoken, best_us = dialect(VERSIONS[kind]), float("inf")
     for _ in range(repeats):
@@ -88,7 +98,8 @@ def read_us(kind: str, repeats: int) -> float:
         started_s = time.process_time()
         for frame in frames:
             spoken.transaction_event_of(frame)
-            spoken.meter_report_of(frame)
+            if with_samples:
+                spoken.meter_report_of(frame)
         best_us = min(best_us, (time.process_time() - started_s) / len(frames) * 1e6)
     return best_us
 
@@ -115,13 +126,15 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     for kind, version in VERSIONS.items():
         pairs = texts(kind)
-        for is_traced in (False, True):
-            proxy = charging(kind, is_traced=is_traced)
-            show(kind, "round_trip", least_us(lambda: round_trips(proxy, pairs), repeats), trace=is_traced)  # noqa: B023 - called at once
+        for is_traced, every_s in product((False, True), (0.0, 5.0)):
+            proxy, moments = charging(kind, is_traced=is_traced), every(every_s)
+            figure_us = least_us(lambda: round_trips(proxy, pairs, moments), repeats)  # noqa: B023 - called at once
+            show(kind, "round_trip", figure_us, trace=is_traced, every_s=every_s)
         bare = StationProxy("CP-1", version, (), is_traced=False)
         show(kind, "parse", least_us(lambda: parsed(pairs), repeats))  # noqa: B023 - as above
-        show(kind, "relay", least_us(lambda: round_trips(bare, pairs), repeats))  # noqa: B023 - as above
-        show(kind, "read", read_us(kind, repeats))
+        show(kind, "relay", least_us(lambda: round_trips(bare, pairs, repeat(NOW)), repeats))  # noqa: B023 - as above
+        show(kind, "head", read_us(kind, repeats, with_samples=False))
+        show(kind, "read", read_us(kind, repeats, with_samples=True))
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import Fact
 from local_controller.station.guard_policy import Doors, GuardPolicy, Policy
 from local_controller.station.proxy import StationProxy
+from local_controller.station.turns import first_writes_spread_s
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
 log = structlog.get_logger(__name__)
@@ -260,6 +261,7 @@ def _station_settings(
             doors=doors,
             questions=pace,
             is_traced=is_traced,
+            first_writes_spread_s=first_writes_spread_s(len(tree.stations)),
         )
         for station in tree.stations
     }

@@ -90,15 +90,17 @@ class StationDriver:
     # --- what the legs tell --------------------------------------------------------------------------------------
 
     def _ear(self, peer: Peer) -> Ear:
+        is_station, clock, proxy = peer is Peer.STATION, self._clock, self.proxy
+
         def text(text: str) -> None:
             """As `do`, which makes no closure for each message."""
             if self._has_failed:
                 return
-            now = self._clock.now()
-            if peer is Peer.STATION and (pause_s := self._rate.take(now.monotonic_s)) > 0:
+            now = clock.now()
+            if is_station and (pause_s := self._rate.take(now.monotonic_s)) > 0:
                 self._rest(pause_s)
             try:
-                self._carry_out(self.proxy.receive(peer, text, now), now)
+                self._carry_out(proxy.receive(peer, text, now), now)
                 self._arm(now)
             except Exception as fault:  # noqa: BLE001 - as above
                 self._fail(fault, now)
@@ -144,18 +146,17 @@ class StationDriver:
             return
         self._is_busy = True
         try:
-            self._carry_out_all(effects, now)
-            while self._todo:
-                self._carry_out_all(*self._todo.popleft())
+            while True:
+                for effect in effects:
+                    if type(effect) is Send:  # nearly all are
+                        self._legs[effect.peer].send(effect.text)
+                    else:
+                        self._carry_out_one(effect, now)
+                if not self._todo:
+                    break
+                effects, now = self._todo.popleft()
         finally:
             self._is_busy = False
-
-    def _carry_out_all(self, effects: Iterable[Effect], now: Instant) -> None:
-        for effect in effects:
-            if type(effect) is Send:  # nearly all are
-                self._legs[effect.peer].send(effect.text)
-            else:
-                self._carry_out_one(effect, now)
 
     def _carry_out_one(self, effect: Effect, now: Instant) -> None:
         match effect:

@@ -8,6 +8,7 @@ relay does little else. Whatever is not plain goes to `websockets`, one whole fr
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 
 from websockets.speedups import apply_mask
@@ -15,6 +16,7 @@ from websockets.speedups import apply_mask
 _FINAL_TEXT = 0x81  # FIN, no reserved bit, opcode 1 (RFC 6455 §5.2)
 _MASKED = 0x80
 _SHORT, _MEDIUM = 126, 65536  # payloads below these need no, or a two-byte, extended length
+_medium_head = struct.Struct("!BBH").pack
 
 
 class FrameSplitter:
@@ -23,37 +25,38 @@ class FrameSplitter:
     A frame longer than `max_bytes` is handed out in the pieces that come, so that its reader can refuse it at once.
     """
 
-    __slots__ = ("_buffer", "_max_bytes", "_wanted")
+    __slots__ = ("_max_bytes", "_wanted", "waiting")
 
     def __init__(self, max_bytes: int) -> None:
-        self._buffer = bytearray()
+        self.waiting = bytearray()
+        """What has come and is not taken; for the splitter alone to change."""
         self._max_bytes = max_bytes
         self._wanted = 2  # bytes that the buffer must hold before looking again makes sense
 
     def feed(self, data: bytes) -> None:
         """Bytes as they come; `take` has the frames."""
-        self._buffer += data
+        self.waiting += data
 
     def take(self) -> bytes | None:
         """The next whole frame; None when none is complete."""
         if not self.has_frame():
             return None
-        end = self._end(self._buffer)
-        frame = bytes(memoryview(self._buffer)[:end])
-        del self._buffer[:end]
+        end = self._end(self.waiting)
+        frame = bytes(memoryview(self.waiting)[:end])
+        del self.waiting[:end]
         self._wanted = 2
         return frame
 
     def has_frame(self) -> bool:
         """Whether `take` would give a frame."""
-        if len(self._buffer) < self._wanted:
+        if len(self.waiting) < self._wanted:
             return False
-        self._wanted = self._end(self._buffer)
-        return len(self._buffer) >= self._wanted
+        self._wanted = self._end(self.waiting)
+        return len(self.waiting) >= self._wanted
 
     def __len__(self) -> int:
         """Bytes that wait to be taken."""
-        return len(self._buffer)
+        return len(self.waiting)
 
     def _end(self, data: bytes | bytearray) -> int:
         """Where the first frame of `data` ends; while its head is incomplete, how much of it is needed."""
@@ -79,14 +82,15 @@ def plain_text(frame: bytes, *, masked: bool) -> str | None:
     if size < 2 or frame[0] != _FINAL_TEXT or (frame[1] >= _MASKED) is not masked:
         return None
     length, start = frame[1] & 0x7F, 2
-    if length >= _SHORT:
-        start = 4 if length == _SHORT else 10
-        length = int.from_bytes(frame[2:start], "big")
+    if length == _SHORT and size >= 4:
+        length, start = frame[2] << 8 | frame[3], 4
+    elif length >= _SHORT:  # a head that is cut off fits to no length
+        length, start = int.from_bytes(frame[2:10], "big"), 10
     if not masked:
-        return str(memoryview(frame)[start:], "utf-8") if size == start + length else None
+        return frame[start:].decode() if size == start + length else None
     if size != start + 4 + length:
         return None
-    return str(apply_mask(frame[start + 4 :], frame[start : start + 4]), "utf-8")
+    return apply_mask(frame[start + 4 :], frame[start : start + 4]).decode()
 
 
 def text_frame(text: str, *, masked: bool) -> bytes:
@@ -96,13 +100,13 @@ def text_frame(text: str, *, masked: bool) -> bytes:
     if length < _SHORT:
         head = bytes((_FINAL_TEXT, bit | length))
     elif length < _MEDIUM:
-        head = bytes((_FINAL_TEXT, bit | 126, length >> 8, length & 0xFF))
+        head = _medium_head(_FINAL_TEXT, bit | 126, length)
     else:
         head = bytes((_FINAL_TEXT, bit | 127)) + length.to_bytes(8, "big")
     if not masked:
         return head + data
     key = next(_KEYS)
-    return b"".join((head, key, apply_mask(data, key)))
+    return head + key + apply_mask(data, key)
 
 
 def _keys() -> Iterator[bytes]:

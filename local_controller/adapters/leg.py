@@ -88,13 +88,13 @@ class Leg(asyncio.Protocol):
         "_abort_timer",
         "_ear",
         "_ended",
-        "_fragments",
         "_head",
         "_heard",
         "_holds",
         "_large_messages",
         "_loop",
         "_masks",
+        "_message",
         "_ping_timer",
         "_pong",
         "_read",
@@ -117,7 +117,7 @@ class Leg(asyncio.Protocol):
         self._read: Callable[[bytes], None] = self._read_head
         self._head = bytearray()
         self._splitter = FrameSplitter(settings.max_message_bytes)
-        self._fragments: list[Frame] = []
+        self._message = bytearray()  # what has come of one in fragments, of which there may be any number
         self._ear: Ear | None = None
         self._holds = UNCLAIMED
         self._ended: tuple[int, str] | None = None
@@ -261,8 +261,10 @@ class Leg(asyncio.Protocol):
         self._read(data)
 
     def eof_received(self) -> None:
-        """The peer sends no more: it has gone, or finishes the closing handshake."""
+        """The peer sends no more: it has gone, or finishes the closing handshake. It need not read what is under way."""
         self._finish_reading()
+        self._abort_later()
+        self._end(1006, "")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the close code tells all there is
         """The socket is gone."""
@@ -327,7 +329,7 @@ class Leg(asyncio.Protocol):
             self._splitter.feed(data)
             if len(self._splitter) > HELD_BYTES and self.transport is not None:
                 self.transport.pause_reading()
-        elif self._splitter or not self._receive_text(data):
+        elif self._splitter.waiting or not self._receive_text(data):
             self._splitter.feed(data)
             self._take_turn()
 
@@ -370,22 +372,23 @@ class Leg(asyncio.Protocol):
         for event in self.protocol.events_received():
             frame = cast("Frame", event)
             if frame.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
-                self._fragments.append(frame)
-                if frame.fin:
-                    self._take_message()
+                self._take_part(frame)
             elif frame.opcode is Opcode.PONG and self._pong is not None:
                 self._pong.set_result(None)
                 self._pong = None
         self.flush()
         self._look_at_end()
 
-    def _take_message(self) -> None:
-        frames, self._fragments = self._fragments, []
-        if frames[0].opcode is not Opcode.TEXT:
+    def _take_part(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.BINARY:
             self.fail(CloseCode.UNSUPPORTED_DATA, "OCPP-J uses text messages only")
             return
+        self._message += frame.data
+        if not frame.fin:
+            return
+        message, self._message = self._message, bytearray()
         try:
-            text = b"".join(bytes(frame.data) for frame in frames).decode()
+            text = message.decode()
         except UnicodeDecodeError as error:
             self.fail(CloseCode.INVALID_DATA, str(error))
             return
@@ -396,8 +399,9 @@ class Leg(asyncio.Protocol):
 
     def fail(self, code: int, reason: str) -> None:
         """The peer breaks the rules, or keeps us waiting: it hears why, and the leg is over."""
-        self.protocol.fail(code, _short(reason))
-        self.flush()
+        if self.protocol.state is not State.CLOSED:
+            self.protocol.fail(code, _short(reason))
+            self.flush()
         self._abort_later()
         self._end(code, reason)
 

@@ -32,8 +32,11 @@ class MessageRate:
 
     def take(self, now_s: float) -> float:
         """Counts one message that was read; for how many seconds no other one should be."""
-        self._full_at_s = full_at_s = max(self._full_at_s, now_s) + self._gap_s
-        return max(0.0, full_at_s - self._depth_s - now_s)
+        full_at_s = self._full_at_s
+        full_at_s = (full_at_s if full_at_s > now_s else now_s) + self._gap_s  # noqa: FURB136 - `max` takes twice as long
+        self._full_at_s = full_at_s
+        wait_s = full_at_s - self._depth_s - now_s
+        return wait_s if wait_s > 0.0 else 0.0  # noqa: FURB136 - as above
 
 
 class ConnectionRates:

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from typing import cast
 
 from websockets.http11 import Request, Response
 from websockets.protocol import State
@@ -39,9 +40,7 @@ class StationLeg(Leg):
         self._wait_s = 0.0
         self.visitor = Visitor(is_encrypted=False, has_password=False)  # until its request is there
         self._request: Request | None = None
-        self.knock: Callable[[str], float] = lambda _: (
-            0.0
-        )  # seconds that this address should stay away; infinity: no room
+        self.knock: Callable[[StationLeg], float] = lambda _: 0.0  # seconds to stay away; infinity: no room
 
     @property
     def request(self) -> Request:
@@ -51,11 +50,13 @@ class StationLeg(Leg):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A request that dribbles in has so long and no longer."""
-        super().connection_made(transport)
-        self._deadline = self._loop.call_later(self._patience_s, self.abort)
-        self._wait_s = self.knock(self.address)
+        self.transport = cast("asyncio.Transport", transport)
+        self._wait_s = self.knock(self)
         if self._wait_s == math.inf:
             self.abort()
+            return
+        self._deadline = self._loop.call_later(self._patience_s, self.abort)
+        super().connection_made(transport)  # perhaps with the whole request
 
     def opened(self, message: Request | Response) -> None:
         """The request is complete: let somebody judge it."""
@@ -86,10 +87,15 @@ class StationLeg(Leg):
         """The answer 101, or another one if the request has a fault; it is not sent yet."""
         return self.server.accept(self.request)
 
+    @property
+    def waits(self) -> bool:
+        """Whether the station still waits for our answer."""
+        return self.protocol.state is State.CONNECTING and not self.gone.done()
+
     def answer(self, response: Response) -> bool:
         """Sends the answer; False if the station has not waited for it."""
         self._request = None
-        if self.protocol.state is not State.CONNECTING or self.gone.done():
+        if not self.waits:
             return False
         self.server.send_response(response)
         self.flush()

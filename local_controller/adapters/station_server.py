@@ -127,7 +127,8 @@ class StationServer:
         self._sessions: dict[str, _Session] = {}
         self._gates: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open = 0
+        self._legs: set[StationLeg] = set()
+        self._is_stopping = False
 
     @property
     def drivers(self) -> Mapping[str, StationDriver]:
@@ -171,6 +172,10 @@ class StationServer:
                 await door.close()
             else:
                 door.close()
+        self._is_stopping = True
+        relayed = {session.station for session in self._sessions.values()}
+        for leg in self._legs - relayed:
+            leg.abort()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -182,13 +187,13 @@ class StationServer:
 
     # --- the handshake -------------------------------------------------------------------------------------------
 
-    def _knock(self, address: str, uncounted: int = 0) -> float:
+    def _knock(self, address: str, waiting: int = 0) -> float:
         """Seconds that a new connection of this address should wait; 0 to come in, infinity if there is no room.
 
-        uncounted: 1 while it has no leg yet, which would count it.
+        waiting: how many, this one included, have no leg on a connection yet.
         """
-        if self._open + uncounted > self._settings.limits.max_connections:
-            self._log.warning("rate_limited", address=address, open_connections=self._open)
+        if len(self._legs) + waiting > self._settings.limits.max_connections:
+            self._log.warning("rate_limited", address=address, open_connections=len(self._legs))
             return math.inf
         wait_s = self._rates.knock(address, self._clock.monotonic_s())
         if wait_s > 0:
@@ -197,36 +202,51 @@ class StationServer:
 
     def _plain_leg(self) -> StationLeg:
         """Judged when the connection is there; at the other door before TLS costs anything."""
-        leg = self._leg()
-        leg.knock = self._knock
-        return leg
+        return self._leg(self._knock)
 
-    def _leg(self) -> StationLeg:
+    def _leg(self, knock: Callable[[str], float] = lambda _: 0.0) -> StationLeg:
+        def connected(leg: StationLeg) -> float:
+            """Only now does it count: one that fails at TLS never gets here, and its end is not told either."""
+            self._legs.add(leg)
+            leg.gone.add_done_callback(lambda _: self._legs.discard(leg))
+            return knock(leg.address)
+
         settings = self._settings
         leg = StationLeg(settings.leg, settings.limits.handshake_timeout_s, self._large_messages, self._arrived)
-        self._open += 1
-        leg.gone.add_done_callback(self._gone)
+        leg.knock = connected
         return leg
-
-    def _gone(self, _: asyncio.Future[None]) -> None:
-        self._open -= 1
 
     def _tls_door(self, context: ssl.SSLContext) -> TlsDoor:
         def failed(failure: TlsFailure) -> None:
             self._log.warning("station_tls_failed", **asdict(failure))
 
         timeout_s = self._settings.limits.handshake_timeout_s
-        return TlsDoor(self._leg, context, failed, lambda address: self._knock(address, 1) <= 0, timeout_s)
+        door = TlsDoor(
+            self._leg, context, failed, lambda address: self._knock(address, door.waiting + 1) <= 0, timeout_s
+        )
+        return door
 
     def _arrived(self, leg: StationLeg) -> None:
+        if self._is_stopping:
+            leg.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "The gateway stops.\n")
+            return
         task = asyncio.get_running_loop().create_task(self._admit(leg))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _admit(self, leg: StationLeg) -> None:
+        """As `_judge`; our own fault ends this connection, which would otherwise wait for its answer for ever."""
+        address = leg.address
+        try:
+            await self._judge(leg)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, others must not suffer
+            self._log.error("handshake_failed", address=address, exc_info=fault)
+            leg.abort()
+
+    async def _judge(self, leg: StationLeg) -> None:
         """Judges a request, dials the CSMS in its name, and answers it."""
         request, identity = leg.request, _identity(leg.request)
-        if request.headers.get("Upgrade", "").lower() != "websocket":
+        if [value.lower() for value in request.headers.get_all("Upgrade")] != ["websocket"]:
             leg.refuse(HTTPStatus.UPGRADE_REQUIRED, "OCPP-J speaks WebSocket.\n", [("Upgrade", "websocket")])
             return
         wait_s = self._rates.enter(leg.address, identity, self._clock.monotonic_s())
@@ -258,6 +278,8 @@ class StationServer:
 
     async def _let_in(self, leg: StationLeg, resident: Resident, response: Response, offer: list[OcppVersion]) -> None:
         """Connects with the CSMS, unless another connection of this identity must not give way."""
+        if not leg.waits:
+            return  # it has left while others had their turn, and must not replace anybody
         request, identity = leg.request, resident.identity
         if not await self._make_room(identity, leg):
             leg.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This identity is connected already.\n")
@@ -277,7 +299,12 @@ class StationServer:
             await asyncio.gather(*(one.end(1002, "no common OCPP version") for one in (leg, csms)))
         else:
             authorization = request.headers.get_all("Authorization")
-            self._start(resident, authorization, leg, csms)
+            try:
+                self._start(resident, authorization, leg, csms)
+            except Exception:
+                for one in (leg, csms):
+                    one.close(1011, "internal error")
+                raise
             self._logins.accepted(identity, authorization)
 
     async def _make_room(self, identity: str, leg: StationLeg) -> bool:

@@ -92,6 +92,11 @@ class TlsDoor:
         """The TCP port, once open."""
         return int(self._listeners[0].getsockname()[1])
 
+    @property
+    def waiting(self) -> int:
+        """How many connections have not come through yet."""
+        return len(self._silent) + len(self._spoken) + len(self._handshakes)
+
     async def open(self, host: str, port: int, backlog: int) -> None:
         """Listens from now on. Raises OSError when the address is in use or none of this machine."""
         found = await asyncio.get_running_loop().getaddrinfo(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
@@ -71,7 +71,11 @@ class _Envelope(msgspec.Struct, array_like=True, gc=False):
 _decode_usual = msgspec.json.Decoder(_Call | _Result | _Send).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_str = msgspec.json.Decoder(str).decode
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # made once: `json.dumps` makes one for each text
 _REFUSED = (ValueError, RecursionError)  # what msgspec raises for a text that it cannot read
+
+REFUSALS: Final = (ValueError, OverflowError, RecursionError)
+"""With which a reader of payloads says that it cannot read one, as decoders of msgspec do."""
 
 _T = TypeVar("_T")
 
@@ -109,7 +113,7 @@ class Frame(msgspec.Struct, eq=False, gc=False):
         return self._payload
 
     def payload_as(self, reader: Callable[[msgspec.Raw], _T]) -> _T | None:
-        """What `reader` makes of the payload; None if it refuses with a ValueError, as decoders of msgspec do.
+        """What `reader` makes of the payload; None if it refuses.
 
         Read once for all who ask.
         """
@@ -117,7 +121,7 @@ class Frame(msgspec.Struct, eq=False, gc=False):
             self._reader = reader
             try:
                 self._read = reader(self._raw)
-            except (ValueError, OverflowError, RecursionError):
+            except REFUSALS:
                 self._read = None
         read: _T | None = self._read
         return read
@@ -232,15 +236,18 @@ def _built(message_type: int, message_id: str, action: str | None, payload: dict
 
 def _dump(value: Any) -> bytes:
     """Compact JSON in plain ASCII, so that any text survives any socket."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
-
-
-def _loads(text: str | bytes) -> Any:
-    return json.loads(text, parse_constant=_no_constant)
+    return _ENCODER.encode(value).encode("ascii")
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # as above
+
+
+def _loads(text: str | bytes) -> Any:
+    return _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8", "surrogatepass"))
 
 
 def _load_object(frame: Frame, part: msgspec.Raw) -> dict[str, Any]:

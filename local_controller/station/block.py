@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any, ClassVar, Final
 
 from local_controller.clock import Instant
+from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
 from local_controller.station.effects import Close, Note, PasswordOffered, Peer, Tell
 
@@ -82,7 +83,14 @@ class Withdraw:
     tag: Any
 
 
-BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Close | Tell | Note | PasswordOffered
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A relayed message that a block reads later than it came cannot be read (LC-020)."""
+
+    error: PayloadError
+
+
+BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Close | Tell | Note | PasswordOffered | Unreadable
 
 
 Wanted = Sequence[BlockEffect]
@@ -90,7 +98,7 @@ Wanted = Sequence[BlockEffect]
 UNCHANGED: Final[tuple[()]] = ()
 """Answer of a block that has nothing to do and in which nothing has changed, so that its `deadline` stands as well.
 
-`[]` says the first only; it is always right, and costs a look at the deadline for each message.
+Any tuple says that the `deadline` stands or is later; a list is always right, and costs a look at the deadline.
 """
 
 

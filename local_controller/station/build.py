@@ -36,7 +36,8 @@ class StationSettings:
     guards: what happens to messages that could take it away from the gateway. doors: how our own doors are at the
     moment; None: as `guards.public_url` says. questions: when it is asked something. certificate: the one that it has
     shown for this connection (security profile 3), which its boot must fit to. is_traced: whether anybody wants to know
-    the fate of each message.
+    the fate of each message. first_writes_spread_s: over so long the profiles after a boot are spread when all stations
+    boot in the same second.
     """
 
     evses: Sequence[int] = (1,)
@@ -50,6 +51,7 @@ class StationSettings:
     questions: QuestionPace = field(default_factory=QuestionPace)
     certificate: ClientCertificate | None = None
     is_traced: bool = True
+    first_writes_spread_s: float = 0.0
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -74,7 +76,8 @@ def station_proxy(
     """
     state = known if known is not None and known.version is version else station_state(identity, version, settings)
     spoken = dialect(version)
-    smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a)
+    smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a, settings.first_writes_spread_s)
+    metering = Metering(state, spoken)
     certified: tuple[Block, ...] = (
         () if settings.certificate is None else (CertifiedBoot(settings.certificate, spoken),)
     )
@@ -83,9 +86,9 @@ def station_proxy(
         Guards(state, spoken, settings.guards, settings.doors or settings.guards.doors),
         Provisioning(state, spoken, settings.quirks),
         Configuration(state, spoken, settings.guards),
-        Availability(state, spoken),
-        Transactions(state, spoken, settings.evses),
-        Metering(state, spoken),
+        Availability(state, spoken, metering),
+        Transactions(state, spoken, settings.evses, metering),
+        metering,
         CustomerData(state),
         OwnQuestions(state, spoken, settings.evses, settings.questions),
         smart_charging,

@@ -7,11 +7,12 @@ relaying are here, the rules of charging in the blocks. Facts and the time in, e
 from __future__ import annotations
 
 import math
-import uuid
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 from local_controller.clock import Instant
@@ -28,6 +29,7 @@ from local_controller.station.block import (
     BlockEffect,
     Forward,
     OwnCall,
+    Unreadable,
     Urgency,
     Wanted,
     Withdraw,
@@ -56,9 +58,13 @@ class RelayTimes:
     unsent_s: float = 30.0
 
 
+_OF_THIS_RUN = f"LC{secrets.token_hex(10)}"
+_NUMBERS = count()
+
+
 def own_id() -> str:
     """A message id that no peer uses, before or after a restart: 34 characters (LC-026, Part 4 §6.4)."""
-    return f"LC{uuid.uuid4().hex}"
+    return f"{_OF_THIS_RUN}{next(_NUMBERS):012x}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -460,7 +466,7 @@ class StationProxy:
             except PayloadError as error:
                 wanted = self._unreadable_payload(error)
             if wanted is not UNCHANGED:
-                self._may_be_due_earlier |= has_deadline
+                self._may_be_due_earlier |= has_deadline and type(wanted) is not tuple
                 self._do(wanted, effects, now)
 
     def _show_end(self, call: Frame, answer: Frame | None, sender: Peer, effects: list[Effect], now: Instant) -> None:
@@ -472,7 +478,7 @@ class StationProxy:
             except PayloadError as error:
                 wanted = self._unreadable_payload(error)
             if wanted is not UNCHANGED:
-                self._may_be_due_earlier |= has_deadline
+                self._may_be_due_earlier |= has_deadline and type(wanted) is not tuple
                 self._do(wanted, effects, now)
 
     def _ask(self, methods: Iterable[Callable[..., Wanted]], *about: Any, now: Instant) -> list[Effect]:
@@ -492,6 +498,8 @@ class StationProxy:
         for one in wanted:
             if isinstance(one, (Tell, Note, PasswordOffered)):
                 effects.append(one)
+            elif isinstance(one, Unreadable):
+                effects += self._unreadable_payload(one.error)
             elif self._is_open:
                 effects += self._do_one(one, now)
 
@@ -517,7 +525,7 @@ class StationProxy:
         """Lets an own CALL wait for its slot; it is sent after all blocks had their say."""
         leg = self._legs[own.peer]
         message_id = self._ids()
-        if leg.calls.bears(message_id):  # a foreign CALL, by a chance of 1 to 2^122 (LC-026)
+        if leg.calls.bears(message_id):  # a foreign CALL, by a chance of 1 to 2^80 (LC-026)
             message_id = self._ids()
         frame = rpc.call(message_id, own.action, own.payload)
         call: Call[_Origin] = Call(frame, own.urgency, own.timeout_s, None, own, now.monotonic_s)

@@ -26,6 +26,7 @@ class StationState:
     """One station. `transactions` is keyed by evse; `ended` are the latest ended ones.
 
     revision: counts whatever happens to the transactions, so that who follows them sees whether there is anything new.
+    phases_learnt_s: when, between two messages, a sample showed other phases in use (monotonic); None: nothing to look at.
     registration: the CSMS's latest verdict on the station, whatever the connection; None if we have seen none.
     is_booting: it sent a BootNotification that is not answered yet.
     answered: a CALL of the station was answered normally since it connected or booted.
@@ -51,6 +52,7 @@ class StationState:
     time_zone: tzinfo = UTC
     transactions: dict[int, Transaction] = field(default_factory=dict)
     revision: int = 0
+    phases_learnt_s: float | None = None
     ended: Recent[str] = field(default_factory=lambda: Recent(_ENDED_KEPT))
     store: VirtualStore = field(default_factory=VirtualStore)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from local_controller.clock import Instant
@@ -14,6 +15,7 @@ class Transaction:
 
     phases_in_use: phases with at least 1 A in the latest sample that showed any current; None if none did yet.
     sampled: when the latest usable sample of its EVSE came; None if none did yet.
+    read_s: when a message with samples of its EVSE was read last, in monotonic seconds (blocks/metering.py).
     """
 
     evse: int
@@ -24,3 +26,4 @@ class Transaction:
     charging_state: ChargingState | None = None
     phases_in_use: int | None = None
     sampled: Instant | None = None
+    read_s: float = -math.inf

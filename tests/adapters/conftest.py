@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-ON_BOTH = frozenset({"test_doors", "test_leg", "test_relay", "test_station_tls"})
+ON_BOTH = frozenset({"test_doors", "test_hostile", "test_leg", "test_relay", "test_station_tls"})
 
 
 def pytest_asyncio_loop_factories(

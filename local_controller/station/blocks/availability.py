@@ -5,6 +5,7 @@ from __future__ import annotations
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import UNCHANGED, Block, Wanted
+from local_controller.station.blocks.metering import Metering
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Peer, Tell
 from local_controller.station.state import StationState
@@ -15,12 +16,16 @@ class Availability(Block):
 
     called_only = frozenset({"StatusNotification"})
 
-    def __init__(self, state: StationState, dialect: Dialect) -> None:
-        """A connector's state is told, not kept: the site knows what to make of it; `state` notes that it was."""
+    def __init__(self, state: StationState, dialect: Dialect, metering: Metering) -> None:
+        """A connector's state is told, not kept: the site knows what to make of it; `state` notes that it was.
+
+        What was measured before a change is told before it.
+        """
         self._state = state
         self._dialect = dialect
+        self._metering = metering
 
-    def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:  # noqa: ARG002 - states have no age here
+    def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:
         """Tells what the station says, whatever the CSMS will answer."""
         if sender is not Peer.STATION:
             return UNCHANGED
@@ -28,4 +33,4 @@ class Availability(Block):
         if changed is None:
             return UNCHANGED
         self._state.untold.discard(changed.evse)
-        return [Tell(changed)]
+        return [*self._metering.before(changed.evse, now), Tell(changed)]

@@ -7,7 +7,6 @@ time, and not during a firmware update. Whatever a station sends because of it g
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +21,7 @@ from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Peer
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction
+from local_controller.station.turns import turn_s
 from local_controller.station.words import RegistrationStatus
 
 AGAIN_S = 600.0
@@ -58,8 +58,7 @@ class QuestionPace:
 
     def delay_s(self, identity: str) -> float:
         """How long after its acceptance this station is asked: always the same, and evenly spread over a site."""
-        number = int.from_bytes(hashlib.blake2b(identity.encode(errors="replace"), digest_size=4).digest())
-        return self.first_s + self.spread_s * number / 2**32
+        return self.first_s + turn_s(identity, self.spread_s)
 
     @property
     def every_s(self) -> float:

@@ -37,6 +37,7 @@ from local_controller.station.blocks.writer import ProfileWriter, Push
 from local_controller.station.dialects.base import CSO, Dialect, ProfileQuery, ProfileSet
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
+from local_controller.station.turns import turn_s
 from local_controller.station.words import OcppVersion
 
 ANSWER_S = 8.0
@@ -86,14 +87,20 @@ class SmartCharging(Block):
 
     claims_only = _ABOUT_PROFILES | _REMOTE_STARTS
 
-    def __init__(self, state: StationState, dialect: Dialect, evses: Sequence[int], fallback_a: float) -> None:
-        """Every EVSE starts with the floor `fallback_a`, written as soon as we may call the station."""
+    def __init__(
+        self, state: StationState, dialect: Dialect, evses: Sequence[int], fallback_a: float, spread_s: float = 0.0
+    ) -> None:
+        """Every EVSE starts with the floor `fallback_a`, written as soon as we may call the station.
+
+        spread_s: over so long the writes after a boot are spread when all stations boot in the same second.
+        """
         self.state = state
         self._dialect = dialect
         self._evses = tuple(evses)
         allowances = Allowances(state)
         self._writer = ProfileWriter(state, allowances, dialect, evses, fallback_a)
         self._could_call = False
+        self._turn_s = turn_s(state.identity, spread_s)
         self._pending: _Pending | None = None
         self._waiting: list[tuple[Frame, float]] = []
         self._news = News(state, allowances, self._evses)
@@ -156,11 +163,12 @@ class SmartCharging(Block):
             return []
         if self._seen == self.state.revision and self._csms_ahead_s == self.state.csms_ahead_s and self._could_call:
             return UNCHANGED
-        effects = [*self._follow_clock(now), *self._follow(now)]
+        begun: list[BlockEffect] = []
         if self.state.may_call and not self._could_call:
             self._could_call = True
-            effects += [*self._writer.reconsider(now), *self._settle(now)]
-        return effects
+            delay_s = self._turn_s if call.action == "BootNotification" else 0.0
+            begun = [*self._writer.begin(delay_s, now), *self._settle(now)]
+        return [*begun, *self._follow_clock(now), *self._follow(now)]
 
     def _restart(self) -> list[BlockEffect]:
         """The station boots: until it is accepted nothing of ours is sent, then all of it again (LC-039, LC-041).
@@ -382,14 +390,15 @@ class SmartCharging(Block):
 
     @property
     def deadline(self) -> float | None:
-        """The next of: an answer that is due, a retry, the regular review."""
+        """The next of: an answer that is due, a retry, a look at the phases in use, the regular review."""
         pending_s = None if self._pending is None else self._pending.due_s
-        moments = (pending_s, self._writer.deadline, self._review_s)
+        moments = (pending_s, self._writer.deadline, self.state.phases_learnt_s, self._review_s)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def expire(self, now: Instant) -> list[BlockEffect]:
         """Answers what is due, tries again what was refused, reviews what changes with time."""
         effects: list[BlockEffect] = []
+        self.state.phases_learnt_s = None
         if self._pending is not None and self._pending.due_s <= now.monotonic_s:
             effects += self._roll_back("no answer", now)
         if self._review_s is not None and self._review_s <= now.monotonic_s:

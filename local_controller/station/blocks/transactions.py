@@ -7,6 +7,7 @@ from collections.abc import Collection
 from local_controller.clock import Instant
 from local_controller.rpc.frame import CALLRESULT, Frame
 from local_controller.station.block import UNCHANGED, Block, BlockEffect, Wanted
+from local_controller.station.blocks.metering import Metering
 from local_controller.station.dialects.base import Dialect, EventType, TransactionEvent
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
@@ -22,11 +23,15 @@ class Transactions(Block):
     called_only = frozenset({"MeterValues", "StopTransaction", "TransactionEvent"})
     observe_only = frozenset({"StartTransaction"})
 
-    def __init__(self, state: StationState, dialect: Dialect, evses: Collection[int]) -> None:
-        """Keeps the transactions of `state`, on these EVSEs: a station that invents others must not fill our memory."""
+    def __init__(self, state: StationState, dialect: Dialect, evses: Collection[int], metering: Metering) -> None:
+        """Keeps the transactions of `state`, on these EVSEs: a station that invents others must not fill our memory.
+
+        What was measured before a change is told before it.
+        """
         self._state = state
         self._dialect = dialect
         self._evses = frozenset(evses)
+        self._metering = metering
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:
         """Follows what the station says by itself."""
@@ -45,7 +50,7 @@ class Transactions(Block):
     def _follow(self, event: TransactionEvent, now: Instant) -> Wanted:
         known = self._state.transaction(event.transaction_id)
         if event.type is _ENDED:
-            return UNCHANGED if known is None else [self._end(known)]
+            return UNCHANGED if known is None else self._end(known, now)
         if known is None:
             return self._start(event, now)
         if event.id_token is not None or event.remote_start_id is not None:
@@ -55,7 +60,8 @@ class Transactions(Block):
         if event.charging_state is None or event.charging_state is known.charging_state:
             return UNCHANGED
         known.charging_state = event.charging_state
-        return [Tell(TransactionUpdated(known.evse, known.transaction_id, event.charging_state))]
+        updated = Tell(TransactionUpdated(known.evse, known.transaction_id, event.charging_state))
+        return [*self._metering.before(known.evse, now), updated]
 
     def _start(self, event: TransactionEvent, now: Instant) -> list[BlockEffect]:
         """Also a transaction that began unseen: its first event that tells the EVSE starts it for us."""
@@ -68,7 +74,7 @@ class Transactions(Block):
             return [Note("warning", "transaction_on_unknown_evse", {"evse": evse})]
         effects: list[BlockEffect] = []
         if (old := self._state.transactions.get(evse)) is not None:
-            effects.append(self._end(old))
+            effects += self._end(old, now)
         started = Transaction(
             evse, event.transaction_id, now, event.id_token, event.remote_start_id, event.charging_state
         )
@@ -85,8 +91,9 @@ class Transactions(Block):
             return event.evse
         return next(iter(self._evses))
 
-    def _end(self, transaction: Transaction) -> Tell:
+    def _end(self, transaction: Transaction, now: Instant) -> list[BlockEffect]:
+        measured = self._metering.before(transaction.evse, now)
         del self._state.transactions[transaction.evse]
         self._state.revision += 1
         self._state.ended.append(transaction.transaction_id)
-        return Tell(TransactionEnded(transaction.evse, transaction.transaction_id))
+        return [*measured, Tell(TransactionEnded(transaction.evse, transaction.transaction_id))]

@@ -104,6 +104,7 @@ class ProfileWriter:
         self, state: StationState, allowances: Allowances, dialect: Dialect, evses: Iterable[int], fallback_a: float
     ) -> None:
         """Every EVSE gets `fallback_a` as its floor until told otherwise."""
+        self._turn_s: float | None = None
         self._state = state
         self._allowances = allowances
         self._dialect = dialect
@@ -114,6 +115,8 @@ class ProfileWriter:
     def set_fallback(self, evse: int, limit_a: float, now: Instant) -> list[BlockEffect]:
         """The floor of this EVSE (A per phase) from now on. One that the station holds already is not written again."""
         e = self._evses[evse]
+        if limit_a < e.fallback_a:
+            self._turn_s = None
         e.fallback_a = limit_a
         e.retry_s.pop(LimitKind.FALLBACK, None)
         floor = floor_a(self._state, self._allowances, evse, limit_a, now)
@@ -131,6 +134,17 @@ class ProfileWriter:
         e.wish = Wish(limit_a, now.utc + timedelta(seconds=valid_s), urgent)
         e.retry_s.pop(LimitKind.WORKING, None)
         return self._pump(e, now)
+
+    def begin(self, delay_s: float, now: Instant) -> list[BlockEffect]:
+        """The station may be called: its floors are written, so much later if neither a transaction nor a new limit presses.
+
+        Until it has confirmed them it counts at worst case (LC-041).
+        """
+        self._turn_s = now.monotonic_s + delay_s
+        return self.reconsider(now)
+
+    def _is_early(self, now: Instant) -> bool:
+        return self._turn_s is not None and now.monotonic_s < self._turn_s and not self._state.transactions
 
     def forget(self) -> list[BlockEffect]:
         """A new connection or a reboot: everything is written again (LC-041, LC-042), and nothing old is sent any more."""
@@ -156,6 +170,8 @@ class ProfileWriter:
     def reconsider(self, now: Instant, *, retry: bool = False) -> list[BlockEffect]:
         """Something that decides about limits may have changed; with `retry` also what was refused is tried again."""
         effects: list[BlockEffect] = []
+        if retry or not self._is_early(now):
+            self._turn_s = None
         for e in self._evses.values():
             e.retry_s = {} if retry else {kind: at_s for kind, at_s in e.retry_s.items() if at_s > now.monotonic_s}
             effects += self._pump(e, now)
@@ -189,8 +205,9 @@ class ProfileWriter:
 
     @property
     def deadline(self) -> float | None:
-        """When a refused profile is tried again, in monotonic seconds."""
-        return min((at_s for e in self._evses.values() for at_s in e.retry_s.values()), default=None)
+        """When a refused profile is tried again, or the first are written, in monotonic seconds."""
+        retries_s = [at_s for e in self._evses.values() for at_s in e.retry_s.values()]
+        return min(retries_s if self._turn_s is None else [*retries_s, self._turn_s], default=None)
 
     # --- what the station says -----------------------------------------------------------------------------------
 
@@ -287,7 +304,7 @@ class ProfileWriter:
 
     def _pump(self, e: _Evse, now: Instant) -> list[BlockEffect]:
         """Writes what is due, unless a CALL is under way; one that still waits for its slot gives way to what is due."""
-        target = self._due(e, now) if self._state.may_call else None
+        target = self._due(e, now) if self._state.may_call and not self._is_early(now) else None
         at = self._state.station_time(now)
         if e.push is not None:
             if e.is_sent or e.is_withdrawn or (target is not None and _same(e.push.target, target, at)):

@@ -62,6 +62,14 @@ class TransactionEvent(msgspec.Struct, frozen=True, gc=False):
     charging_state: ChargingState | None = None
 
 
+class MeterHead(msgspec.Struct, frozen=True, gc=False):
+    """Whose samples a message brings, as far as it names them; may_wait: none that begins or ends a transaction."""
+
+    evse: int | None
+    transaction_id: str | None
+    may_wait: bool
+
+
 class MeterReport(msgspec.Struct, frozen=True, gc=False):
     """The samples of one message in its order; `evse` and `transaction_id` as far as the message names them."""
 
@@ -199,6 +207,9 @@ class Dialect(Protocol):
 
     def transaction_event_of(self, call: Frame) -> TransactionEvent | None:
         """The same as `transaction_event`, but quick where the message is in the standard's very form."""
+
+    def meter_head_of(self, call: Frame) -> MeterHead | None:
+        """What is known of a `meter_report_of` before its samples are read; None where that takes reading them."""
 
     def meter_report_of(self, call: Frame) -> MeterReport | None:
         """The same as `meter_report`, but quick where the message is in the standard's very form."""

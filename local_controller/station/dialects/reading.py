@@ -158,4 +158,4 @@ def whole_number(value: Any) -> int | None:
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with whole seconds: the form every station parses."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat()[:19] + "Z"

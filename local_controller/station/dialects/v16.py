@@ -10,11 +10,12 @@ from datetime import datetime
 
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
-from local_controller.rpc.frame import Frame
+from local_controller.rpc.frame import REFUSALS, Frame
 from local_controller.station.dialects import strict
 from local_controller.station.dialects.base import (
     BootCall,
     EventType,
+    MeterHead,
     MeterReport,
     OwnProfile,
     Payload,
@@ -140,12 +141,21 @@ class V16:
             return said.event
         return None if call.action is None else self.transaction_event(call.action, call.payload)
 
-    def meter_report_of(self, call: Frame) -> MeterReport | None:
+    def meter_head_of(self, call: Frame) -> MeterHead | None:
         """MeterValues.req."""
+        said = call.payload_as(strict.meter_values_16) if call.action == "MeterValues" else None
+        return None if said is None else said.head
+
+    def meter_report_of(self, call: Frame) -> MeterReport | None:
+        """As above."""
         if call.action != "MeterValues":
             return None
-        said = call.payload_as(strict.meter_values_16)
-        return self.meter_report(call.action, call.payload) if said is None else said.report
+        if (said := call.payload_as(strict.meter_values_16)) is not None:
+            try:
+                return said.report()
+            except REFUSALS:
+                pass  # a `suppress` takes half a microsecond
+        return self.meter_report(call.action, call.payload)
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:  # noqa: ARG002 - 1.6 has no such message
         """1.6 knows no charging needs."""

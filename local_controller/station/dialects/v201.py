@@ -7,11 +7,12 @@ from typing import Any
 
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
-from local_controller.rpc.frame import Frame
+from local_controller.rpc.frame import REFUSALS, Frame
 from local_controller.station.dialects import strict
 from local_controller.station.dialects.base import (
     BootCall,
     EventType,
+    MeterHead,
     MeterReport,
     OwnProfile,
     Payload,
@@ -122,15 +123,19 @@ class V201:
         said = call.payload_as(strict.transaction_event)
         return self.transaction_event(call.action, call.payload) if said is None else said.event
 
-    def meter_report_of(self, call: Frame) -> MeterReport | None:
+    def meter_head_of(self, call: Frame) -> MeterHead | None:
         """MeterValuesRequest and TransactionEventRequest."""
-        if call.action == "TransactionEvent":
-            said = call.payload_as(strict.transaction_event)
-        elif call.action == "MeterValues":
-            said = call.payload_as(strict.meter_values)
-        else:
-            return None
-        return self.meter_report(call.action, call.payload) if said is None else said.report
+        said = _said(call)
+        return None if said is None else said.head
+
+    def meter_report_of(self, call: Frame) -> MeterReport | None:
+        """As above."""
+        if (said := _said(call)) is not None:
+            try:
+                return said.report()
+            except REFUSALS:
+                pass  # a `suppress` takes half a microsecond
+        return None if call.action is None else self.meter_report(call.action, call.payload)
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:
         """NotifyEVChargingNeedsRequest."""
@@ -254,6 +259,12 @@ class V201:
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """Any response that is a status."""
         return {"status": status} if reason is None else {"status": status, "statusInfo": {"reasonCode": reason}}
+
+
+def _said(call: Frame) -> strict.Said | None:
+    if call.action == "TransactionEvent":
+        return call.payload_as(strict.transaction_event)
+    return call.payload_as(strict.meter_values) if call.action == "MeterValues" else None
 
 
 def _samples(fields: Fields) -> tuple[MeterSample, ...]:
