@@ -12,19 +12,20 @@ import gc
 import heapq
 import itertools
 import json
-import pickle
 import statistics
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
+import msgspec
 import structlog
 
 from local_controller.adapters import site_driver
+from local_controller.adapters.plan_worker import Answer
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.site_driver import SiteDriver
 from local_controller.clock import Clock, Instant
@@ -32,6 +33,7 @@ from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, SiteEffect, Solve
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
+from local_controller.site.planning import Question
 from local_controller.site.readings import MeterReading
 from local_controller.site.snapshot import pieces
 from local_controller.site.topology import Evse, Node, Station, Topology
@@ -236,8 +238,9 @@ def _plans(line: Timeline) -> dict[str, Any]:
             questions.append(time.process_time() - begin)
             plan = share(question.problem())
             line.do(lambda: site.planned(line.stations.asks[0].number, plan, line.now))  # noqa: B023
-    pickled, _, size = _pickling(question)
-    _, taken, _ = _pickling(plan)
+    written, _, size = _writing(question, Question)
+    now_a = {key: currents_a[:1] for key, currents_a in plan.currents_a.items()}
+    _, taken, _ = _writing(Answer.of(replace(plan, currents_a=now_a), []), Answer)
     pictures, steps = [], []
     for _ in range(3):
         begin = last = time.process_time()
@@ -251,22 +254,22 @@ def _plans(line: Timeline) -> dict[str, Any]:
     return {
         "reaction_with_question_ms": spread(asked),
         "question_ms": spread(questions),
-        "question_pickle_ms": round(pickled * 1e3, 3),
+        "question_write_ms": round(written * 1e3, 3),
         "question_kb": round(size / 1e3, 1),
-        "plan_unpickle_ms": round(taken * 1e3, 3),
+        "plan_read_ms": round(taken * 1e3, 3),
         "picture_ms": spread(pictures),
         "picture_longest_step_ms": round(max(steps) * 1e3, 3),
     }
 
 
-def _pickling(value: object) -> tuple[float, float, int]:
-    """Seconds to pickle and to unpickle, and the bytes."""
-    times = []
+def _writing(value: object, kind: type[object]) -> tuple[float, float, int]:
+    """Seconds to write and to read it for the worker, and the bytes."""
+    times, reader = [], msgspec.msgpack.Decoder(kind)
     for _ in range(5):
         begin = time.process_time()
-        data = pickle.dumps(value)
+        data = msgspec.msgpack.encode(value)
         middle = time.process_time()
-        pickle.loads(data)  # noqa: S301 - our own bytes
+        reader.decode(data)
         times.append((middle - begin, time.process_time() - middle))
     return min(t[0] for t in times), min(t[1] for t in times), len(data)
 

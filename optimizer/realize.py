@@ -32,9 +32,9 @@ class Manners:
         )
         return cls(minimum_of(problem), step, priority, present)
 
-    def in_order(self, cars: Indexes) -> list[int]:
+    def in_order(self, cars: Indexes) -> Indexes:
         """Cars by falling preference, as `ChargingNeed.priority` states it."""
-        order: list[int] = cars[np.lexsort((cars, self.present_a[cars] == 0, -self.priority[cars]))].tolist()
+        order: Indexes = cars[np.lexsort((cars, self.present_a[cars] == 0, -self.priority[cars]))]
         return order
 
 
@@ -55,24 +55,25 @@ def realized(rows: Rows, available_a: Array, manners: Manners, caps_a: Array, wa
     """`realize` on arrays: available_a (R,), the others (N,)."""
     loads, minimum = rows.loads, manners.minimum_a
     order = manners.in_order(np.flatnonzero((caps_a > 0) & (caps_a >= minimum - TINY_A)))
-    runs = admit(rows, available_a, minimum, [n for n in order if wanted_a[n] > 0 and wanted_a[n] >= minimum[n] / 2])
+    is_wanted = (wanted_a > 0) & (wanted_a >= minimum / 2)
+    runs = admit(rows, available_a, minimum, order[is_wanted[order]])
     towards = np.where(runs, np.clip(wanted_a, minimum, np.maximum(caps_a, minimum)), 0.0)
     currents = fill(loads, available_a, np.where(runs, minimum, 0.0), towards)
-    runs |= admit(rows, available_a - loads @ currents, minimum, [n for n in order if not runs[n]])
+    runs |= admit(rows, available_a - loads @ currents, minimum, order[~runs[order]])
     caps = np.where(runs, caps_a, 0.0)
     if (caps > towards).any():
         currents = fill(loads, available_a, np.where(runs, np.maximum(currents, minimum), 0.0), caps)
     return on_steps(rows, available_a, currents, caps, manners.step_a)
 
 
-def admit(rows: Rows, room_a: Array, minimum_a: Array, candidates: list[int]) -> Flags:
+def admit(rows: Rows, room_a: Array, minimum_a: Array, candidates: Indexes) -> Flags:
     """(N,) which candidates run: one after the other, each whose minimum fits into what the earlier ones leave."""
     runs = np.zeros(len(rows.of_need), dtype=bool)
     runs[candidates] = True
     if (rows.loads @ np.where(runs, minimum_a, 0.0) <= room_a + TINY_A).all():
         return runs
     room, minimum = room_a.tolist(), minimum_a.tolist()
-    for car in candidates:
+    for car in candidates.tolist():
         runs[car] = _take(room, rows.of_need[car], minimum[car])
     return runs
 

@@ -26,8 +26,12 @@ from optimizer.problem import Allocation
 
 KEPT_NOTICES = 200
 
-SLICE_S = 0.002
+SLICE_S = 0.001
 """So long the site keeps the event loop with orders to stations; then others have their turn. Telling one takes 0.1 ms."""
+
+CATCH_UP_S, CATCH_UP_EVERY_S = 0.0005, 0.025
+"""So long and so often the site works ahead for its next reaction, for 10 to 20 stations each time, while there is anything to
+do: 400 samples a second keep it busy. It is 2 % of the time at most, also when all of hundreds measure all the time."""
 
 PAUSE_S = 0.05
 """From a reaction to the next that only facts of stations ask for: when hundreds answer, each turn of the loop brings some of them. Cars and
@@ -63,6 +67,7 @@ class SiteDriver:
         self._clock = clock
         self._stations: Stations | None = None
         self._timer: asyncio.Handle | None = None
+        self._catching_up: asyncio.Handle | None = None
         self._plans: set[asyncio.Task[None]] = set()
         self._first: deque[ApplyFallback | ApplyLimit] = deque()
         self._then: deque[ApplyLimit] = deque()
@@ -78,8 +83,9 @@ class SiteDriver:
 
     async def stop(self) -> None:
         """No more timers, orders and plans."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._catching_up):
+            if timer is not None:
+                timer.cancel()
         self._first.clear()
         self._then.clear()
         for task in self._plans:
@@ -107,6 +113,8 @@ class SiteDriver:
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant | None = None) -> None:
         """A fact about a station, and when it was told, if the teller has looked at the clock anyway."""
         self._do_at(now or self._clock.now(), self.site.station_changed, station, fact)
+        if self._catching_up is None:
+            self._catching_up = asyncio.get_running_loop().call_later(CATCH_UP_EVERY_S, self._catch_up)
 
     async def picture(self) -> SiteSnapshot:
         """The site as it is now; made in slices, because of hundreds of stations that takes a while."""
@@ -198,6 +206,20 @@ class SiteDriver:
         delay_s = max(self._armed_s, self._reacted_s + self._pause_s) - now.monotonic_s
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(delay_s, self._ring) if delay_s > 0 else loop.call_soon(self._ring)
+
+    def _catch_up(self) -> None:
+        self._catching_up = None
+        self._do_at(self._clock.now(), self._caught_up)
+
+    def _caught_up(self, now: Instant) -> list[SiteEffect]:
+        """Until nothing is left to catch up with, or the time for it is over; then the rest has its turn later."""
+        end_s, told = time.perf_counter() + CATCH_UP_S, []
+        for effects in self.site.catch_up(now):
+            told += effects
+            if time.perf_counter() >= end_s:
+                self._catching_up = asyncio.get_running_loop().call_later(CATCH_UP_EVERY_S, self._catch_up)
+                break
+        return told
 
     def _ring(self) -> None:
         self._armed_s = None

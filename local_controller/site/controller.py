@@ -7,30 +7,37 @@ input that reported it.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
+
+import numpy as np
 
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity, MeterState, NodeState, capacity
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, SiteEffect, Solve
 from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
-from local_controller.site.evse import EvseState, Standing
+from local_controller.site.evse import EvseState
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.hold import Hold
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
-from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, plus, total
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, total
+from local_controller.site.places import Place, Table
 from local_controller.site.plan import Plan, PlanPace
 from local_controller.site.planning import Question, asking, horizon_at
 from local_controller.site.readings import MeterReading
-from local_controller.site.reasons import Decision, Granted, Reaction, explained
-from local_controller.site.sharing import Sharer, Sharing
+from local_controller.site.reasons import Decision, Grants, Reaction, explained
+from local_controller.site.sharing import Sharing
 from local_controller.site.topology import Topology
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged, StationFact
 from local_controller.station.words import EvseId, LimitKind, LimitOutcome
 from optimizer.problem import Allocation
+from optimizer.realize import Indexes
+from optimizer.rows import Array
 
 TICK_S: Final = 1.0
 """Ages, expiries and renewals are looked at this often when nothing else happens."""
@@ -49,26 +56,19 @@ class ControlSettings:
     calm_s: float = 60.0
 
 
-class _Place(NamedTuple):
-    """An EVSE, its name in the optimizer's words, and the nodes that carry it (its own circuit first)."""
-
-    state: EvseState
-    key: str
-    path: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class _Moment:
     """The site at one instant, per node: capacity, what those that do not follow may draw, what all leave at worst.
 
-    followers, set_aside: sessions that can be controlled just now, and those that are lost or defiant.
+    followers, set_aside: sessions that can be controlled just now (the numbers of their places), and those that are lost
+    or defiant.
     """
 
     capacities: Sequence[Capacity]
     reserved: Mapping[str, PerPhase]
     left: Mapping[str, PerPhase]
-    followers: Sequence[tuple[_Place, Standing]]
-    set_aside: Sequence[_Place]
+    followers: Indexes
+    set_aside: Sequence[Place]
 
     def for_followers_a(self) -> dict[str, PerPhase]:
         """What each node has for those that follow."""
@@ -95,14 +95,13 @@ class SiteController:
         self._started_at: Instant | None = None
         self._with_strangers: set[str] = set()
         self._samples: dict[EvseState, tuple[words.MeterSample, Instant]] = {}
-        self._places = [_Place(state, str(id_), topology.path(id_)) for id_, state in self.evses.items()]
-        self._at_node = {
-            node.id: [number for number, place in enumerate(self._places) if place.path[0] == node.id]
-            for node in topology.nodes
-        }
+        self._places = [Place(state, str(id_), topology.path(id_)) for id_, state in self.evses.items()]
+        self._in_turn = itertools.cycle(range(len(self._places)))
         self._below = {n.id: [p.state for p in self._places if n.id in p.path] for n in topology.nodes}
         self._of_station = {s.id: {e.id.evse: self.evses[e.id] for e in s.evses} for s in topology.stations}
-        self._sharing = Sharing(tuple(self.nodes))
+        self._table = Table(topology, self._places)
+        self._sharing = Sharing(tuple(self.nodes), self._table)
+        self._planned_a: tuple[int, Array] = -1, np.zeros(0)
         self._reaction: Reaction | None = None
 
     # --- inputs --------------------------------------------------------------------------------------------------
@@ -162,12 +161,26 @@ class SiteController:
         return self._station_fact(station, evses, fact, now)
 
     def planned(self, number: int, allocation: Allocation, now: Instant) -> list[SiteEffect]:
-        """The answer to `Solve(number, ...)`; an outdated one is dropped."""
-        return self._react(now) if self.plan.answered(number, allocation, now) else []
+        """The answer to `Solve(number, ...)`; an outdated one is dropped. It looks hours ahead: the next tick is soon enough."""
+        self.plan.answered(number, allocation, now)
+        return []
 
     def expire(self, now: Instant) -> list[SiteEffect]:
         """Time passed: ages grow, working limits end, renewals are due."""
         return self._react(now)
+
+    def catch_up(self, now: Instant) -> Iterator[list[SiteEffect]]:
+        """Takes what a station measured and derives what that, facts and time mean, one station at a step.
+
+        What is not caught up with, the next reaction does. The next call goes on where this one was left.
+        """
+        for _ in self._places:
+            number = next(self._in_turn)
+            state = self._places[number].state
+            if state in self._samples or not state.stands(now):
+                told = self._take_sample(state)
+                self._table.look(number, now)
+                yield told
 
     def wants(self, order: ApplyLimit) -> bool:
         """Whether an order that waited to be carried out still is what its session was ordered last.
@@ -309,35 +322,24 @@ class SiteController:
         told = self._take_samples()
         moment = self._moment(now)
         self._watch_room(moment.left, now)
-        granted = self._grant(moment, now)
-        orders, waits = self._decide(granted, moment, now)
+        grants = self._grant(moment, now)
+        orders, waits = self._decide(grants, moment, now)
         set_aside = [place.state for place in moment.set_aside]
-        self._reaction = Reaction(now, moment.capacities, moment.reserved, granted, set_aside, waits)
+        self._reaction = Reaction(now, moment.capacities, moment.reserved, grants, set_aside, waits)
         return [*told, *orders, *self._replan(moment, now)]
 
     def _moment(self, now: Instant) -> _Moment:
-        standings = [place.state.stand(now) for place in self._places]
-        worst, reserved = self._sums(standings)
+        follows = self._table.at(now)
+        worst, reserved = self._table.exposures(), self._table.exposures(~follows)
         capacities = [capacity(state, self.book, now) for state in self.nodes.values()]
-        sessions = [both for both in zip(self._places, standings, strict=True) if both[0].state.session is not None]
+        others = [self._places[number] for number in np.flatnonzero(~follows).tolist()]
         return _Moment(
             capacities=capacities,
             reserved=reserved,
             left={c.node: minus(c.available_a, worst[c.node]) for c in capacities},
-            followers=[both for both in sessions if both[1].follows],
-            set_aside=[place for place, standing in sessions if not standing.follows],
+            followers=np.flatnonzero(follows),
+            set_aside=[place for place in others if place.state.session is not None],
         )
-
-    def _sums(self, standings: Sequence[Standing]) -> tuple[dict[str, PerPhase], dict[str, PerPhase]]:
-        """What may flow below each node at worst: all of it, and the part of those that do not follow."""
-        at_node = {node: [standings[n] for n in numbers] for node, numbers in self._at_node.items()}
-        worst = {node: total([s.exposure for s in at]) for node, at in at_node.items()}
-        reserved = {node: total([s.exposure for s in at if not s.follows]) for node, at in at_node.items()}
-        for node in reversed(self.topology.nodes):
-            if node.parent is not None:
-                worst[node.parent] = plus(worst[node.parent], worst[node.id])
-                reserved[node.parent] = plus(reserved[node.parent], reserved[node.id])
-        return worst, reserved
 
     def _watch_room(self, left: Mapping[str, PerPhase], now: Instant) -> None:
         for node, state in self.nodes.items():
@@ -346,42 +348,32 @@ class SiteController:
                     text = f"{state.node.label} {PHASE_NAMES[phase]} had no room a moment ago"
                     state.hold(phase, now.monotonic_s + self.settings.stable_s, text)
 
-    def _grant(self, moment: _Moment, now: Instant) -> list[Granted]:
-        """What every session that can be controlled gets if all of it could be had at once."""
-        blind = {node for node, state in self.nodes.items() if state.blind(now)}
-        caps = [self._cap(place, standing, not blind.isdisjoint(place.path)) for place, standing in moment.followers]
-        sharers = [
-            Sharer(place.path, standing, cap_a)
-            for (place, standing), (cap_a, _) in zip(moment.followers, caps, strict=True)
-        ]
-        shares = self._sharing.shares_a(sharers, moment.for_followers_a())
-        return [
-            Granted(place.state, place.state.session.transaction_id, place.key, place.path, cap_a, is_blind, share_a)
-            for (place, _), (cap_a, is_blind), share_a in zip(moment.followers, caps, shares, strict=True)
-            if place.state.session is not None
-        ]
+    def _grant(self, moment: _Moment, now: Instant) -> Grants:
+        """What every session that can be controlled gets if all of it could be had at once.
 
-    def _cap(self, place: _Place, standing: Standing, blind: bool) -> tuple[float, bool]:
-        """The most that a session is granted: the plan's current, and only its fallback where nothing measures (G5)."""
-        planned_a = self.plan.first_block_a(place.key)
-        cap_a = standing.cap_a if planned_a is None else min(planned_a, standing.cap_a)
-        return (min(cap_a, place.state.modest_a) if blind or standing.is_modest else cap_a), blind
+        The most is the plan's current, and only its fallback where nothing measures (G5).
+        """
+        columns = self._table.of(moment.followers)
+        blind = self._table.below({n for n, state in self.nodes.items() if state.blind(now)})[moment.followers]
+        caps_a = np.minimum(self._planned()[moment.followers], columns.cap_a)
+        caps_a = np.where(blind | columns.is_modest, np.minimum(caps_a, columns.modest_a), caps_a)
+        places = [self._places[number] for number in moment.followers.tolist()]
+        shares_a = self._sharing.shares_a(moment.followers, caps_a, moment.for_followers_a()).tolist()
+        return Grants(places, [place.state.session for place in places], caps_a, blind, shares_a)
 
-    def _decide(
-        self, granted: Sequence[Granted], moment: _Moment, now: Instant
-    ) -> tuple[list[SiteEffect], Mapping[EvseId, Wait]]:
+    def _planned(self) -> Array:
+        """The plan's current for each place, infinite where it says nothing."""
+        revision, planned_a = self._planned_a
+        if revision != self.plan.revision:
+            blocks = [self.plan.first_block_a(place.key) for place in self._places]
+            planned_a = np.array([math.inf if block_a is None else block_a for block_a in blocks])
+            self._planned_a = self.plan.revision, planned_a
+        return planned_a
+
+    def _decide(self, grants: Grants, moment: _Moment, now: Instant) -> tuple[list[SiteEffect], Mapping[EvseId, Wait]]:
         room = Room(moment.left, {node: state.node.label for node, state in self.nodes.items()})
         pace = self.settings.pace
-        hold = Hold(self.nodes, self.book, room, lambda node: self._may_hold_old_limits(node, now), now)
-        candidates = [
-            Candidate(one.state, one.share_a, one.path, hold.why(one.path, standing.phases), standing.worst_a)
-            for one, (_, standing) in zip(granted, moment.followers, strict=True)
-            if not is_quiet(standing, one.share_a, pace, now)
-            and not (
-                is_noise(standing, one.share_a, pace, now)
-                and not hold.presses(one.path, standing.phases, pace.tolerance_a)
-            )
-        ]
+        candidates = list(self._candidates(grants, moment, room, now))
         candidates += [
             Candidate(p.state, min(p.state.ordered_a, p.state.modest_a), p.path, "it does not follow its limit")
             for p in moment.set_aside
@@ -393,6 +385,18 @@ class SiteController:
         effects: list[SiteEffect] = [ApplyLimit(o.evse, o.limit_a, pace.valid_s, o.urgent) for o in orders]
         return effects, {wait.evse: wait for wait in waits}
 
+    def _candidates(self, grants: Grants, moment: _Moment, room: Room, now: Instant) -> Iterator[Candidate]:
+        """Those that follow and for which there is something to decide."""
+        pace = self.settings.pace
+        hold = Hold(self.nodes, self.book, room, lambda node: self._may_hold_old_limits(node, now), now)
+        columns, shares_a = self._table.of(moment.followers), np.array(grants.shares_a)
+        noise = is_noise(columns, shares_a, pace, now)
+        for number in np.flatnonzero(~is_quiet(columns, shares_a, pace, now)).tolist():
+            place, standing = grants.places[number], self._table.standing(int(moment.followers[number]))
+            if not noise[number] or hold.presses(place.path, standing.phases, pace.tolerance_a):
+                held = hold.why(place.path, standing.phases)
+                yield Candidate(place.state, grants.shares_a[number], place.path, held, standing.worst_a)
+
     def _may_hold_old_limits(self, node: str, now: Instant) -> bool:
         """Before the working limits of an earlier run have ended, unless every station has booted or shown its session.
 
@@ -403,7 +407,7 @@ class SiteController:
 
     def _replan(self, moment: _Moment, now: Instant) -> list[SiteEffect]:
         room = moment.for_followers_a()
-        if not moment.followers or not self.plan.due(room, now):
+        if not len(moment.followers) or not self.plan.due(room, now):
             return []
         return [Solve(self.plan.asked(room, now))]
 
@@ -413,7 +417,7 @@ class SiteController:
         if reaction is None:
             raise ValueError("there is no question before the first reaction")
         at = reaction.at
-        running = (one for one in reaction.granted if not one.is_over)
+        running = reaction.grants.running()
         who = tuple(asking(one.state, one.key, one.path, one.state.evse.max_a, at) for one in running)
         return Question(at.utc.timestamp(), horizon_at(at), tuple(reaction.capacities), reaction.reserved_a, who)
 

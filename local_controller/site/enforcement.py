@@ -14,9 +14,12 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
-from local_controller.site.evse import EvseState, Session, Standing
+from local_controller.site.evse import EvseState, Session
 from local_controller.site.per_phase import PHASE_NAMES, PerPhase, minus, on
+from local_controller.site.places import Columns
 from local_controller.station.words import EvseId
+from optimizer.realize import Flags
+from optimizer.rows import Array
 
 RENEWED_AT: Final = 0.55
 """A working limit is renewed when so much of its validity is left."""
@@ -107,18 +110,20 @@ class Candidate(NamedTuple):
     worst_a: float | None = None
 
 
-def is_quiet(standing: Standing, target_a: float, pace: Pace, now: Instant) -> bool:
-    """Whether there is nothing to decide: no decrease, no raise, no renewal."""
-    return -NOISE_A <= target_a - standing.ordered_a < pace.dead_band_a and _needs_no_renewal(standing, pace, now)
+def is_quiet(columns: Columns, target_a: Array, pace: Pace, now: Instant) -> Flags:
+    """Where there is nothing to decide: no decrease, no raise, no renewal."""
+    more_a = target_a - columns.ordered_a
+    return (more_a >= -NOISE_A) & (more_a < pace.dead_band_a) & _need_no_renewal(columns, pace, now)
 
 
-def is_noise(standing: Standing, target_a: float, pace: Pace, now: Instant) -> bool:
-    """Whether all there is to decide is a decrease so small that it is only worth a message where it presses."""
-    return -pace.dead_band_a < target_a - standing.ordered_a < 0.0 and _needs_no_renewal(standing, pace, now)
+def is_noise(columns: Columns, target_a: Array, pace: Pace, now: Instant) -> Flags:
+    """Where all there is to decide is a decrease so small that it is only worth a message where it presses."""
+    more_a = target_a - columns.ordered_a
+    return (more_a > -pace.dead_band_a) & (more_a < 0.0) & _need_no_renewal(columns, pace, now)
 
 
-def _needs_no_renewal(standing: Standing, pace: Pace, now: Instant) -> bool:
-    return standing.is_settled and standing.ends_s - now.monotonic_s > pace.valid_s * RENEWED_AT
+def _need_no_renewal(columns: Columns, pace: Pace, now: Instant) -> Flags:
+    return columns.is_settled & (columns.ends_s - now.monotonic_s > pace.valid_s * RENEWED_AT)
 
 
 def decide(candidates: Sequence[Candidate], room: Room, pace: Pace, now: Instant) -> tuple[list[Order], list[Wait]]:

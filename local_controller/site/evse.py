@@ -156,7 +156,7 @@ class Standing(NamedTuple):
 
     follows: it has a session that can be controlled just now. phases, worst_a, exposure: what may flow where at worst.
     bounds: between which currents it draws. cap_a: the most that EVSE and CSMS allow now; is_modest: and no more than
-    the fallback, because it does not measure. wanted_wh: the energy still wanted, infinite where unknown.
+    its fallback (`modest_a`), because it does not measure. wanted_wh: the energy still wanted, infinite where unknown.
     ends_s: when what is in force ends (monotonic); is_settled: nothing speaks for sending its limit again but that.
     """
 
@@ -169,6 +169,7 @@ class Standing(NamedTuple):
     ordered_a: float
     min_a: float
     cap_a: float
+    modest_a: float
     is_modest: bool
     wanted_wh: float
     ends_s: float
@@ -323,7 +324,7 @@ class EvseState:
         self._judge(session, now)
 
     def _repeats(self, session: Session, sample: MeterSample, now: Instant) -> bool:
-        """Whether a sample shows what the last one showed, and nothing is left to be learnt from it but its age."""
+        """Whether a sample shows what the last one showed, and nothing is left to be learnt from it but age and energy."""
         drawn = session.drawn
         return (
             drawn is not None
@@ -331,7 +332,6 @@ class EvseState:
             and session.shown_a == sample.current_a
             and not any(promise.has_settled(now) for promise in session.may_apply[1:])
             and not session.is_defiant
-            and session.energy_wh is None
             and (session.suspended_at is None or session.suspended_at.since(drawn.at) < 0)
             and _is_outdated(session, drawn.at) == _is_outdated(session, now)
             and not any(count < PHASE_PROOF_SAMPLES for count in session.idle_phases.values())
@@ -339,12 +339,17 @@ class EvseState:
         )
 
     def _measured_again(self, session: Session, now: Instant) -> None:
-        """The last sample is as fresh as this one; what was derived from it stays."""
+        """The last sample is as fresh as this one; what was derived from it stays, but for the energy still wanted."""
         drawn, standing = session.drawn, self._standing
         if drawn is None or standing is None or now.since(drawn.at) > SAMPLE_MAX_AGE_S:
             self._standing = None
-        elif standing.bounds.measured_at is not None:
-            self._standing = standing._replace(bounds=standing.bounds._replace(measured_at=now))
+        else:
+            bounds, left_wh = standing.bounds, self.energy_left_wh()
+            if bounds.measured_at is not None:
+                standing = standing._replace(bounds=bounds._replace(measured_at=now))
+            if left_wh is not None and left_wh != standing.wanted_wh:
+                standing = standing._replace(wanted_wh=left_wh)
+            self._standing = standing
         session.drawn = None if drawn is None else Drawn(drawn.current_a, now)
 
     @staticmethod
@@ -463,6 +468,10 @@ class EvseState:
 
     # --- what follows --------------------------------------------------------------------------------------------
 
+    def stands(self, now: Instant) -> bool:
+        """Whether what was derived last still holds."""
+        return self._standing is not None and now.monotonic_s < self._standing.until_s
+
     def stand(self, now: Instant) -> Standing:
         """Lets time pass and says what the state means now; remembered as long as neither facts nor time change it."""
         standing = self._standing
@@ -486,6 +495,7 @@ class EvseState:
             ordered_a=self.ordered_a,
             min_a=self.min_a(),
             cap_a=self._allowed_a(now),
+            modest_a=self.modest_a,
             is_modest=self.mute(now),
             wanted_wh=math.inf if left_wh is None else left_wh,
             ends_s=math.inf if end is None else end.monotonic_s,

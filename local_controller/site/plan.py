@@ -29,11 +29,12 @@ class PlanPace:
 
 @dataclass(slots=True)
 class Plan:
-    """The latest plan and the question that is on its way, if one is."""
+    """The latest plan and the question that is on its way, if one is. revision: rises when the plan says something else."""
 
     pace: PlanPace
     allocation: Allocation | None = None
     answered_at: Instant | None = None
+    revision: int = 0
     _number: int = 0
     _asked_at: Instant | None = None
     _pending: bool = False
@@ -50,6 +51,7 @@ class Plan:
         """The session at this EVSE is over; what was planned for it must not bind the next one."""
         self._gone.add(evse)
         self._gone_since_asked.add(evse)
+        self.revision += 1
         self._wanted = True
 
     def due(self, room: RoomByNode, now: Instant) -> bool:
@@ -74,6 +76,7 @@ class Plan:
             return False
         self._pending, self.allocation, self.answered_at = False, allocation, now
         self._gone = set(self._gone_since_asked)
+        self.revision += 1
         return True
 
     def first_block_a(self, evse: str) -> float | None:

@@ -7,6 +7,7 @@ shares, so that safety never waits for a solver.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,16 +49,16 @@ class Asking(NamedTuple):
 
 def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now: Instant) -> Asking:
     """What a session asks for, no more than `cap_a` at any time."""
-    departure = None if state.session is None else state.session.departure
+    standing, departure = state.stand(now), None if state.session is None else state.session.departure
     return Asking(
         key,
         path,
-        state.phases(),
-        state.min_a(),
+        standing.phases,
+        standing.min_a,
         max(0.0, cap_a),
         state.evse.max_a,
-        max(0.0, state.ordered_a),
-        state.energy_left_wh(),
+        max(0.0, standing.ordered_a),
+        None if standing.wanted_wh == math.inf else standing.wanted_wh,
         None if departure is None else (departure - now.utc).total_seconds(),
         state.csms_steps,
     )

@@ -12,13 +12,16 @@ from typing import NamedTuple
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity
 from local_controller.site.enforcement import Wait
-from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
+from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState, Session
 from local_controller.site.per_phase import PerPhase
+from local_controller.site.places import Place
 from local_controller.site.plan import Plan
 from local_controller.site.planning import PRESENT, asking, circuit, need
 from local_controller.station.words import EvseId
 from optimizer.explain import Explainer
 from optimizer.problem import Problem
+from optimizer.realize import Flags
+from optimizer.rows import Array
 
 _PAUSE_AFTER = 50  # records in words take about half a millisecond
 
@@ -41,17 +44,28 @@ class Granted(NamedTuple):
     """
 
     state: EvseState
-    transaction_id: str
     key: str
     path: tuple[str, ...]
     cap_a: float
     blind: bool
     share_a: float
 
-    @property
-    def is_over(self) -> bool:
-        """The session has ended since."""
-        return self.state.session is None or self.state.session.transaction_id != self.transaction_id
+
+class Grants(NamedTuple):
+    """The same of all sessions in columns: the reaction itself needs no more."""
+
+    places: Sequence[Place]
+    sessions: Sequence[Session | None]
+    caps_a: Array
+    blind: Flags
+    shares_a: Sequence[float]
+
+    def running(self) -> Iterator[Granted]:
+        """Those that have not ended since."""
+        columns = zip(self.places, self.sessions, self.caps_a.tolist(), self.blind.tolist(), self.shares_a, strict=True)
+        for place, session, cap_a, blind, share_a in columns:
+            if session is not None and place.state.session is session:
+                yield Granted(place.state, place.key, place.path, cap_a, blind, share_a)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +75,14 @@ class Reaction:
     at: Instant
     capacities: Sequence[Capacity]
     reserved_a: Mapping[str, PerPhase]
-    granted: Sequence[Granted]
+    grants: Grants
     set_aside: Sequence[EvseState]
     waits: Mapping[EvseId, Wait]
 
 
 def explained(reaction: Reaction, plan: Plan) -> Iterator[Decision | None]:
     """The records of all sessions. None: nothing yet; at every step the caller may do something else for a while."""
-    running = [granted for granted in reaction.granted if not granted.is_over]
+    running = list(reaction.grants.running())
     needs, at_s = [], reaction.at.utc.timestamp()
     for number, one in enumerate(running, start=1):
         needs.append(need(asking(one.state, one.key, one.path, one.cap_a, reaction.at), PRESENT, at_s))

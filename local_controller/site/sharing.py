@@ -7,60 +7,53 @@ remembered.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V
-from local_controller.site.evse import PRESENT_S, Standing
 from local_controller.site.per_phase import PHASES, PerPhase
+from local_controller.site.places import Table
 from local_controller.site.planning import STEP_A
-from optimizer.realize import Manners, realized
+from optimizer.realize import Indexes, Manners, realized
 from optimizer.rows import Array, Rows, on_step_above, useful_caps
-
-
-class Sharer(NamedTuple):
-    """One session that takes part: the nodes that carry it, its standing, and what caps it just now (A)."""
-
-    path: tuple[str, ...]
-    standing: Standing
-    cap_a: float
 
 
 class Sharing:
     """The shares of one site. `nodes` are the ids of its nodes in the order of its rows."""
 
-    def __init__(self, nodes: Sequence[str]) -> None:
+    def __init__(self, nodes: Sequence[str], table: Table) -> None:
+        self._table = table
         self._first_row = {node: len(PHASES) * number for number, node in enumerate(nodes)}
-        self._loading: list[tuple[tuple[str, ...], tuple[int, ...]]] = []
+        self._loading: tuple[int, bytes] | None = None
         self._rows = Rows((), (), np.zeros((0, 0)), np.zeros((0, 0)))
 
-    def shares_a(self, sharers: Sequence[Sharer], available_a: Mapping[str, PerPhase]) -> list[float]:
-        """What each may draw, A per phase, on steps; `available_a` is what each node has left for all of them."""
-        if not sharers:
-            return []
+    def shares_a(self, sharers: Indexes, caps_a: Array, available_a: Mapping[str, PerPhase]) -> Array:
+        """What each may draw, A per phase, on steps; `available_a` is what each node has left for all of them.
+
+        sharers: the numbers of their places. caps_a: what caps each just now.
+        """
+        if not len(sharers):
+            return caps_a
         rows = self._rows_for(sharers)
-        standings = [sharer.standing for sharer in sharers]
+        columns = self._table.of(sharers)
         step = np.full(len(sharers), STEP_A)
-        minimum = on_step_above(np.array([standing.min_a for standing in standings]), step)
-        hours = PRESENT_S / 3600
-        per_ampere = np.array([NOMINAL_VOLTAGE_V * hours * len(standing.phases) for standing in standings])
-        wanted = np.array([standing.wanted_wh for standing in standings])
-        caps = useful_caps(np.array([s.cap_a for s in sharers]).clip(min=0.0), wanted, per_ampere, minimum, step)
-        present = np.array([standing.ordered_a for standing in standings])
-        manners = Manners(minimum, step, np.zeros(len(sharers)), present)
-        shares: list[float] = realized(rows, self._available(available_a), manners, caps, caps).tolist()
-        return shares
+        minimum = on_step_above(columns.min_a, step)
+        caps = useful_caps(caps_a.clip(min=0.0), columns.wanted_wh, columns.per_ampere_wh, minimum, step)
+        manners = Manners(minimum, step, np.zeros(len(sharers)), columns.ordered_a)
+        return realized(rows, self._available(available_a), manners, caps, caps)
 
     def _available(self, available_a: Mapping[str, PerPhase]) -> Array:
         return np.array([available_a[node] for node in self._first_row]).ravel().clip(min=0.0)
 
-    def _rows_for(self, sharers: Sequence[Sharer]) -> Rows:
+    def _rows_for(self, sharers: Indexes) -> Rows:
         """Who loads which phase of which node; that changes only when sessions do."""
-        loading = [(sharer.path, sharer.standing.phases) for sharer in sharers]
+        loading = self._table.revision, sharers.tobytes()
         if loading != self._loading:
             first = self._first_row
-            of_need = tuple(tuple(first[node] + phase for node in path for phase in phases) for path, phases in loading)
+            places, phases_of = self._table.places, self._table.phases
+            of_need = tuple(
+                tuple(first[node] + phase for node in places[number].path for phase in phases_of[number])
+                for number in sharers.tolist()
+            )
             loads = np.zeros((len(PHASES) * len(first), len(of_need)))
             for number, rows in enumerate(of_need):
                 loads[rows, number] = 1.0

@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from concurrent.futures import Future
 from dataclasses import replace
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from local_controller.adapters.plan_worker import Answer
 from local_controller.adapters.planner import Planner
 from local_controller.clock import Clock
 from local_controller.site.capacity import Capacity
@@ -20,7 +21,7 @@ from local_controller.site.limits import Ceiling
 from local_controller.site.per_phase import ZERO
 from local_controller.site.planning import Asking, Question, horizon_at
 from optimizer.check import violations
-from optimizer.problem import Allocation
+from optimizer.solve import solve
 from tests.site.virtual_site import START
 
 
@@ -45,14 +46,17 @@ async def planner() -> AsyncIterator[Planner]:
 
 async def test_a_plan_is_optimal_and_keeps_every_limit(planner: Planner) -> None:
     question = asked()
+    whole = solve(question.problem())
+    assert violations(question.problem(), whole) == []
     allocation = await planner.solve(question)
     assert allocation.status == "optimal"
-    assert violations(question.problem(), allocation) == []
+    assert allocation.currents_a == {key: currents_a[:1] for key, currents_a in whole.currents_a.items()}
+    assert allocation.reasons == whole.reasons
 
 
 async def test_a_killed_worker_costs_one_plan_and_is_replaced(planner: Planner) -> None:
-    for pid in list(planner._pool._processes):
-        os.kill(pid, signal.SIGKILL)
+    assert planner._worker is not None
+    os.kill(planner._worker.pid, signal.SIGKILL)
     question = asked()
     first = await planner.solve(question)
     assert first.status == "timeout_share"
@@ -68,7 +72,7 @@ async def test_a_late_plan_is_replaced_by_none_and_does_not_block_the_next_quest
     assert not late.currents_a
     planner._deadline_s = 20.0
     assert planner._busy is not None
-    await asyncio.wrap_future(planner._busy)
+    await planner._busy
     assert (await planner.solve(question)).status == "optimal"
 
 
@@ -81,17 +85,21 @@ async def test_the_gateway_process_itself_never_imports_the_solver() -> None:
 
 async def test_a_plan_that_breaks_a_limit_is_not_used(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
     question = asked()
-    bad = replace(await planner.solve(question), currents_a={one.key: (32.0,) * 26 for one in question.asking})
-    answer: Future[tuple[Allocation, list[str]]] = Future()
-    answer.set_result((bad, violations(question.problem(), bad)))
-    monkeypatch.setattr(planner._pool, "submit", lambda *_: answer)
+    bad = replace(solve(question.problem()), currents_a={one.key: (32.0,) * 26 for one in question.asking})
+    answer = msgspec.msgpack.encode(Answer.of(bad, violations(question.problem(), bad)))
+
+    async def answered(_: bytes) -> bytes:
+        return answer
+
+    monkeypatch.setattr(planner._worker, "ask", answered)
     used = await planner.solve(question)
     assert used.status == "timeout_share"
     assert not used.currents_a
 
 
 async def test_a_worker_that_hangs_is_replaced_and_ctrl_c_does_not_end_it(planner: Planner) -> None:
-    (pid,) = planner._pool._processes
+    assert planner._worker is not None
+    pid = planner._worker.pid
     os.kill(pid, signal.SIGINT)  # as a terminal sends it to every process of the group
     question = asked()
     assert (await planner.solve(question)).status == "optimal"
@@ -101,9 +109,27 @@ async def test_a_worker_that_hangs_is_replaced_and_ctrl_c_does_not_end_it(planne
     assert (await planner.solve(question)).status == "timeout_share"  # found to hang, and killed
     planner._deadline_s = planner._hung_s = 120.0
     assert planner._busy is not None
-    await asyncio.wait([asyncio.wrap_future(planner._busy)])
-    assert (await planner.solve(question)).status == "timeout_share"  # the pool is broken, and replaced
+    await asyncio.wait([planner._busy])
+    assert (await planner.solve(question)).status == "timeout_share"  # its end is found out, and it is replaced
     assert (await planner.solve(question)).status == "optimal"
+
+
+async def test_a_worker_ends_with_a_gateway_that_was_killed() -> None:
+    code = (
+        "import asyncio, os, signal\n"
+        "from local_controller.adapters.planner import Planner\n"
+        "from local_controller.clock import Clock\n"
+        "async def main():\n"
+        "    planner = Planner(Clock())\n"
+        "    await planner.start()\n"
+        "    print('up', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(30.0):
+        out, _ = await process.communicate()  # ends when nobody holds the pipe any more, the worker neither
+    assert out == b"up\n"
 
 
 async def test_a_question_that_makes_no_sense_costs_one_plan(planner: Planner) -> None:

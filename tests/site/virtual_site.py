@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from itertools import islice
 
 from local_controller.clock import Instant
 from local_controller.site.controller import ControlSettings, SiteController
@@ -254,6 +255,8 @@ class VirtualSite:
                 self.carry_out(self.controller.meter_read(MeterReading(meter, self.now, self.flow(node)), self.now))
         elif now_s % 1.0 == 0:
             self.carry_out(self.controller.expire(self.now))
+        for told in islice(self.controller.catch_up(self.now), 2):
+            self.carry_out(told)
 
     def _look_at_what_is_remembered(self) -> None:
         """What the site has derived earlier and still goes by is what it would derive now."""

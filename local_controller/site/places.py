@@ -1,0 +1,125 @@
+"""What do the standings of all EVSEs mean together? A table that is rewritten where a standing is new.
+
+Every reaction asks for all of them, hundreds of times what has changed since the last one; on arrays that costs little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from local_controller.clock import Instant
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
+from local_controller.site.evse import PRESENT_S, EvseState, Standing
+from local_controller.site.per_phase import PHASES, PerPhase
+from local_controller.site.topology import Topology
+from optimizer.realize import Flags, Indexes
+from optimizer.rows import Array
+
+_FOLLOWS, _MIN, _CAP, _MODEST, _IS_MODEST, _WANTED, _PER_AMPERE, _ORDERED, _ENDS, _IS_SETTLED, _EXPOSURE = range(11)
+_WH_PER_AMPERE = NOMINAL_VOLTAGE_V * PRESENT_S / 3600
+
+
+class Place(NamedTuple):
+    """An EVSE, its name in the optimizer's words, and the nodes that carry it (its own circuit first)."""
+
+    state: EvseState
+    key: str
+    path: tuple[str, ...]
+
+
+class Table:
+    """All places of a site, in the order of its topology, and the rows (a phase of a node) that each may load.
+
+    revision: rises whenever some EVSE uses other phases.
+    """
+
+    def __init__(self, topology: Topology, places: Sequence[Place]) -> None:
+        self.places = places
+        self.revision = 0
+        self.phases: list[tuple[int, ...]] = [()] * len(places)
+        self._nodes = [node.id for node in topology.nodes]
+        self._carries = np.array([[float(node in place.path) for place in places] for node in self._nodes])
+        self._seen: list[Standing | None] = [None] * len(places)
+        self._values = np.zeros((len(places), _EXPOSURE + len(PHASES)))
+
+    def at(self, now: Instant) -> Flags:
+        """Lets time pass for all; which of them follow just now."""
+        for number in range(len(self.places)):
+            self.look(number, now)
+        follows: Flags = self._values[:, _FOLLOWS] > 0
+        return follows
+
+    def look(self, number: int, now: Instant) -> None:
+        """Lets time pass for one of them."""
+        standing = self.places[number].state.stand(now)
+        if standing is not self._seen[number]:
+            self._write(number, standing)
+
+    def standing(self, number: int) -> Standing:
+        """What the last look at one of them found."""
+        standing = self._seen[number]
+        if standing is None:
+            raise ValueError("nobody has looked yet")
+        return standing
+
+    def _write(self, number: int, standing: Standing) -> None:
+        self._seen[number] = standing
+        if self.phases[number] != standing.phases:
+            self.phases[number] = standing.phases
+            self.revision += 1
+        self._values[number] = (
+            standing.follows,
+            standing.min_a,
+            standing.cap_a,
+            standing.modest_a,
+            standing.is_modest,
+            standing.wanted_wh,
+            _WH_PER_AMPERE * len(standing.phases),
+            standing.ordered_a,
+            standing.ends_s,
+            standing.is_settled,
+            *standing.exposure,
+        )
+
+    def exposures(self, among: Flags | None = None) -> dict[str, PerPhase]:
+        """What may flow below each node at worst, of all or of some."""
+        exposure = self._values[:, _EXPOSURE:]
+        sums = self._carries @ (exposure if among is None else exposure * among[:, None])
+        return {node: (l1, l2, l3) for node, (l1, l2, l3) in zip(self._nodes, sums.tolist(), strict=True)}
+
+    def below(self, nodes: set[str]) -> Flags:
+        """Which places one of these nodes carries."""
+        found: Flags = np.array([float(node in nodes) for node in self._nodes]) @ self._carries > 0
+        return found
+
+    def of(self, numbers: Indexes) -> Columns:
+        """Some of the places."""
+        values = self._values[numbers]
+        return Columns(
+            values[:, _MIN],
+            values[:, _CAP],
+            values[:, _MODEST],
+            values[:, _IS_MODEST] > 0,
+            values[:, _WANTED],
+            values[:, _PER_AMPERE],
+            values[:, _ORDERED],
+            values[:, _ENDS],
+            values[:, _IS_SETTLED] > 0,
+        )
+
+
+class Columns(NamedTuple):
+    """The like-named fields of `Standing`, one entry per EVSE. per_ampere_wh: what an ampere brings in `PRESENT_S`."""
+
+    min_a: Array
+    cap_a: Array
+    modest_a: Array
+    is_modest: Flags
+    wanted_wh: Array
+    per_ampere_wh: Array
+    ordered_a: Array
+    ends_s: Array
+    is_settled: Flags
