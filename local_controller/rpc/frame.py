@@ -235,7 +235,16 @@ def _built(message_type: int, message_id: str, action: str | None, payload: dict
 
 
 def _dump(value: Any) -> bytes:
-    """Compact JSON in plain ASCII, so that any text survives any socket."""
+    """Compact JSON in plain ASCII, so that any text survives any socket. ValueError for a number that is none.
+
+    `msgspec` is fast, but leaves characters as they are and writes `null` for such a number.
+    """
+    try:
+        text = msgspec.json.encode(value)
+    except ValueError:  # a lone surrogate
+        text = b"null"
+    if text.isascii() and b"null" not in text:
+        return text
     return _ENCODER.encode(value).encode("ascii")
 
 

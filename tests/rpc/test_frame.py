@@ -170,3 +170,9 @@ def test_a_payload_that_cannot_be_read_is_noticed_only_by_those_who_look(payload
 def test_an_error_with_odd_parts_is_still_an_error() -> None:
     frame = parse('[4,"a",17,null,null]')
     assert (frame.error_code, frame.error_description, frame.details) == (None, None, {})
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_no_message_of_ours_carries_a_number_that_is_none(number: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        rpc.call("1", "SetChargingProfile", {"limit": number})

@@ -41,13 +41,15 @@ _SILENCE, _NONSENSE = "no answer", "an answer without a known status"
 class Push:
     """One SetChargingProfile of ours; also the tag of its CALL.
 
-    limit_a: what a phase may carry because of it. respected: the CSMS's profiles that it takes account of.
+    limit_a: what a phase may carry because of it. respected: the CSMS's profiles that it takes account of. because: what
+    it was worked out from.
     """
 
     target: Target
     rung: Rung
     limit_a: float
     respected: InstalledProfiles
+    because: tuple[object, ...]
 
 
 @dataclass(slots=True)
@@ -278,7 +280,23 @@ class ProfileWriter:
             p.limit_a for p in e.possible if p.target.working is not None and p.target.working.at(at) is not None
         ]
         limit_a = max([push.limit_a, *running]) if kind is LimitKind.WORKING else push.limit_a
-        return [*effects, self._tell(e, kind, LimitOutcome.ACCEPTED, limit_a), *self._pump(e, now)]
+        told = self._tell(e, kind, LimitOutcome.ACCEPTED, limit_a)
+        return [*effects, told] if self._is_all(e, push) else [*effects, told, *self._pump(e, now)]
+
+    def _is_all(self, e: _Evse, push: Push) -> bool:
+        """Whether nothing more can be due, as usual: this was the working limit, the floor is held, nothing has changed."""
+        return (
+            push.target.working is not None
+            and e.held_fallback_a == push.target.fallback_a
+            and not self._state.store.installed.entries
+            and push.because == self._reasons(e)
+        )
+
+    def _reasons(self, e: _Evse) -> tuple[object, ...]:
+        """All that decides about a limit while the CSMS sets none, but the time."""
+        state, transaction = self._state, self._state.transactions.get(e.number)
+        running = None if transaction is None else (transaction.transaction_id, transaction.phases_in_use)
+        return e.wish, e.fallback_a, running, state.csms_ahead_s, state.capability
 
     def _failed(
         self, e: _Evse, push: Push, word: str, *, is_unanswered: bool, now: Instant
@@ -321,7 +339,8 @@ class ProfileWriter:
         if target is None:
             return []
         rung = self._rungs(e, target.kind)[0]
-        e.push = Push(target, rung, told_limit_a(target, rung.unit), self._state.store.owned())
+        respected = self._state.store.owned()
+        e.push = Push(target, rung, told_limit_a(target, rung.unit), respected, self._reasons(e))
         e.is_sent = e.is_withdrawn = False
         payload = self._dialect.set_profile(e.number, own_profile(target, rung, self._state.capability, at))
         urgency = Urgency.SAFETY if self._is_lower(e, target, at) else Urgency.RAISE
