@@ -460,8 +460,7 @@ class Leg(asyncio.Protocol):
         self._ear = None
         self.protocol.parser.close()
         for known in (self.protocol.parser_exc, self.protocol.handshake_exc):
-            if known is not None:
-                known.__traceback__ = None
+            _forget_frames(known)
 
     def _abort_later(self) -> None:
         if self._abort_timer is None:
@@ -506,3 +505,10 @@ def _short(reason: str) -> str:
 
 def _ignore(_: bytes) -> None:
     """What comes after the end."""
+
+
+def _forget_frames(fault: BaseException | None) -> None:
+    """A traceback holds frames, and these the legs that they worked for; so do those of what caused the fault."""
+    while fault is not None:
+        fault.__traceback__ = None
+        fault = fault.__cause__ or fault.__context__
