@@ -129,14 +129,11 @@ class LocalController:
         self._open.push_async_callback(stop)
 
     async def _open_the_door(self) -> None:
-        listen = self._config.listen
         try:
             await self._started(self.stations.start, self.stations.stop)
         except OSError as error:
-            reason = error.strerror or str(error)
-            text = (
-                f"door for stations on {listen.host}:{listen.port}: {reason}; choose another listen.port or listen.host"
-            )
+            remedy = "choose another listen.port, listen.tls.port or listen.host"
+            text = f"door for stations on {error.filename}: {error.strerror}; {remedy}"
             raise LocalControllerError(text) from error
 
     async def __aexit__(self, *_: object) -> None:

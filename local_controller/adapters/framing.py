@@ -1,8 +1,8 @@
 """Where does a WebSocket frame end, and how are plain text frames read and written? Pure.
 
 `websockets` knows all of RFC 6455; here is only what nearly every OCPP-J message is on the wire: one whole, unfragmented,
-uncompressed text frame. Reading and writing these directly takes a fifth of the time that the general way takes, and a
-relay does little else. Whatever is not plain goes to `websockets`, one whole frame at a time (decision 0008).
+uncompressed text frame. Reading these directly takes a fifth of the time that the general way takes, writing them half, and
+a relay does little else. Whatever is not plain goes to `websockets`, one whole frame at a time (decision 0008).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When does Python look for garbage? Often among what is new, and never among what a connected site holds.
 
-A full collection stops every station's traffic for as long as it takes to look at all that they hold: 24 ms at 500
-stations. What has lived through a few seconds is therefore frozen: the collector does not look at it again. It is still
+A full collection stops every station's traffic for as long as it takes to look at all that they hold: tens of
+milliseconds at 500 stations. What has lived through a few seconds is therefore frozen: the collector does not look at it again. It is still
 freed as soon as nobody refers to it; only circles of frozen objects would stay, and a connection leaves none, however it
 ends (tests/adapters/test_garbage.py).
 
@@ -15,10 +15,8 @@ import asyncio
 import gc
 from typing import Final
 
-TICK_S: Final = (
-    5.0  # a storm of stations is over in that time, and its objects are frozen before they fill a generation
-)
-YOUNG: Final = 5_000  # new objects until the young are looked at: 0.3 ms each time
+TICK_S: Final = 5.0  # a storm's objects are frozen before they fill a generation
+YOUNG: Final = 5_000  # new objects until the young are looked at: well below 1 ms each time
 FULL_NEVER: Final = 1_000_000
 
 

@@ -149,13 +149,13 @@ class StationServer:
         )
 
     async def start(self) -> None:
-        """Opens the doors to the stations. Raises OSError when an address is in use."""
-        try:
-            for door in self._settings.doors:
+        """Opens the doors to the stations. Raises OSError when an address is in use; its `filename` is that address."""
+        for door in self._settings.doors:
+            try:
                 self._doors.append(await self._opened(door))
-        except OSError:
-            await self.stop()
-            raise
+            except OSError as error:
+                await self.stop()
+                raise OSError(error.errno, error.strerror or str(error), f"{door.host}:{door.port}") from error
 
     async def _opened(self, door: Door) -> asyncio.Server | TlsDoor:
         if door.tls is None:

@@ -58,7 +58,7 @@ def _security_file(config: SiteConfig) -> Iterator[SecurityFile | None]:
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The fastest loop there is: asyncio's own takes 256 KiB per TLS connection and twice the time per message."""
+    """The fastest loop there is: asyncio's own takes 256 KiB per TLS connection and more time per message."""
     if sys.platform == "win32":
         return None
     import uvloop  # noqa: PLC0415 - not on every platform
