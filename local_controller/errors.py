@@ -5,6 +5,7 @@ LocalControllerError
 │   ├── FrameError       not an OCPP-J message at all
 │   └── PayloadError     a message whose payload cannot be read; the message is relayed all the same
 ├── SourceError          a meter, broker or other input does not answer or answers nonsense
+├── KnowledgeError       a statement about a product or station is wrong: where, which key, what to write instead
 └── SiteFileError        the installer's file is wrong: places and remedies, all of them at once
 """
 
@@ -41,6 +42,16 @@ class PayloadError(PeerError):
 
 class SourceError(LocalControllerError):
     """An input (meter, broker) does not answer or answers nonsense; the text names it and the remedy."""
+
+
+class KnowledgeError(LocalControllerError):
+    """What is said about a product or station at `place` is wrong at `key`; the text says what to do about it."""
+
+    def __init__(self, place: str, key: str, text: str) -> None:
+        super().__init__(f"{place}: {key}: {text}")
+        self.place = place
+        self.key = key
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,11 @@ from local_controller.station.blocks.own_questions import OwnQuestions, Question
 from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.transactions import Transactions
+from local_controller.station.capability import How, Origin
 from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.dialects import dialect
 from local_controller.station.guard_policy import Doors, GuardPolicy
+from local_controller.station.knowledge import Knowledge
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
 from local_controller.station.quirks import Quirk, shipped_quirks
 from local_controller.station.state import StationState
@@ -58,7 +60,7 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
     """A station of which nothing is known yet but the site file."""
     state = StationState(identity, version, time_zone=settings.time_zone)
     if settings.unit is not None:
-        state.capability = state.capability.with_unit(settings.unit, "site file")
+        state.capability = state.capability.knowing(Knowledge(unit=settings.unit), Origin(How.SITE_FILE))
     return state
 
 

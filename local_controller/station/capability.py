@@ -1,17 +1,20 @@
 """What can this station be told, how do we know, and what is tried next? The actuator ladder.
 
-A rung is a purpose and a unit. A refused or unanswered rung leads to the next one; what worked is remembered (LC-105).
+A rung is one way to tell a limit. A refused, unanswered or disobeyed rung leads to the next one; what worked is
+remembered (LC-105).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from local_controller.profiles.units import RateUnit
 from local_controller.station.dialects.base import StatedCapability
+from local_controller.station.knowledge import Actuator, FloorPlace, Knowledge, Loss, StartKind, VendorKey, ZeroMeans
 
 _T = TypeVar("_T")
 
@@ -22,11 +25,41 @@ PERIODS_EVER = 24
 """More are never needed: one day in hours. Nearest periods are merged downwards."""
 
 
-class Actuator(StrEnum):
-    """How a limit of a running transaction is applied."""
+class How(StrEnum):
+    """How a belief was learnt."""
 
-    TX_PROFILE = "tx_profile"  # a TxProfile above the TxDefaultProfile that is the floor
-    TX_DEFAULT = "tx_default"  # one TxDefaultProfile: the limit first, then the floor
+    DEFAULT = "default"
+    STATED = "stated"  # by the station itself
+    ACCEPTED = "accepted"  # by the station, when it was told a limit this way
+    REFUSED = "refused"  # so that another way is tried first
+    DISOBEYED = "disobeyed"  # accepted, but measured to be without effect
+    QUIRK = "quirk"
+    SITE_FILE = "site file"
+
+
+_TOLD = frozenset({How.QUIRK, How.SITE_FILE})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How something was learnt, when, and from which record."""
+
+    how: How = How.DEFAULT
+    at: datetime | None = None
+    record: str = ""
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"{self.how}: {self.record}" if self.record else str(self.how)
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """One belief: which, its value in words, where it comes from."""
+
+    what: str
+    value: str
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +72,40 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """What we believe about a station: actuators and units in the order of trying.
+    """What we believe about a station: actuators, units and kinds in the order of trying.
 
-    unit_is_fixed: the site file or a quirk chose the unit, whatever the station says.
-    sample_s: how often it says that it sends meter values during a transaction; 0 for never, None if it did not say.
-    learnt: where the belief comes from: "default", "site file", "quirk: …", "stated" or "accepted".
-    proven: what the station has accepted before.
-    untriggered: messages that it does not send when asked to, since its last boot.
+    The fields up to `version` are those of `Knowledge`, where they are explained. max_stack_level: the highest usable one,
+    as stated. sample_s: how often it says that it sends meter values during a transaction; 0 for never, None if it did
+    not say. learnt: what is not a default. proven: what the station has accepted before. untriggered: messages that it
+    does not send when asked to, since its last boot.
     """
 
     actuators: tuple[Actuator, ...] = (Actuator.TX_PROFILE, Actuator.TX_DEFAULT)
     units: tuple[RateUnit, ...] = (RateUnit.A, RateUnit.W)
-    unit_is_proven: bool = False
-    unit_is_fixed: bool = False
-    max_stack_level: int | None = None
+    kinds: tuple[StartKind, ...] = (StartKind.ABSOLUTE, StartKind.RELATIVE)
+    stack_level: int = 0
+    connector: FloorPlace = FloorPlace.EVSE
+    station_max: Literal["sum", "each"] | None = None
+    levels_a: tuple[float, ...] = ()
+    step_a: float = 0.0
+    least_a: float = 0.0
+    zero: ZeroMeans = ZeroMeans.PAUSES
+    repeat_after_zero: bool = False
     max_periods: int = PERIODS_UNTIL_KNOWN
+    min_interval_s: float = 0.0
+    writes_per_day: int | None = None
+    vendor_key: VendorKey | None = None
+    settle_s: float = 0.0
+    forgets: frozenset[Loss] = frozenset()
+    never_read: frozenset[str] = frozenset()
+    never_trigger: bool = False
+    ignores_phases: bool = False
+    smart_charging: Literal["unstated"] | None = None
+    version: Literal["1.6", "2.0.1", "2.1"] | None = None
+    unit_is_proven: bool = False
+    max_stack_level: int | None = None
     sample_s: int | None = None
-    learnt: str = "default"
+    learnt: tuple[Learnt, ...] = ()
     proven: frozenset[Rung] = frozenset()
     untriggered: frozenset[str] = frozenset()
 
@@ -77,28 +127,47 @@ class Capability:
         """The unit that is known to work; None before the first proof."""
         return self.units[0] if self.unit_is_proven else None
 
-    def with_unit(self, unit: RateUnit, learnt: str) -> Capability:
-        """Only this unit is ever used."""
-        return replace(self, units=(unit,), unit_is_proven=True, unit_is_fixed=True, learnt=learnt)
+    # --- how it is known -----------------------------------------------------------------------------------------
 
-    def known(self, unit: RateUnit | None, actuators: tuple[Actuator, ...], learnt: str) -> Capability:
-        """What is known about the product before anything was tried; a unit that is fixed already stays."""
-        capability = replace(self, actuators=actuators, learnt=learnt) if actuators else self
-        return capability if unit is None or self.unit_is_fixed else capability.with_unit(unit, learnt)
+    def belief(self, what: str) -> Learnt:
+        """How this is known; a default where nothing was learnt."""
+        found = next((learnt for learnt in self.learnt if learnt.what == what), None)
+        return found or Learnt(what, _in_words(getattr(self, what)))
 
-    def stated(self, said: StatedCapability) -> Capability:
+    def beliefs(self) -> tuple[Learnt, ...]:
+        """Everything that decides how the station is told limits."""
+        return tuple(self.belief(what) for what in BELIEFS)
+
+    def _is_told(self, what: str) -> bool:
+        """Whether the site file or a quirk says so, whatever the station says."""
+        return any(learnt.what == what and learnt.origin.how in _TOLD for learnt in self.learnt)
+
+    # --- learning ------------------------------------------------------------------------------------------------
+
+    def knowing(self, knowledge: Knowledge, origin: Origin) -> Capability:
+        """What is known about the product or the station before anything was tried; what the site file says stays."""
+        capability = self
+        for key, value in knowledge.said().items():
+            what = "units" if key == "unit" else key
+            if self.belief(what).origin.how is How.SITE_FILE:
+                continue
+            capability = _with(capability, what, (value,) if key == "unit" else value, origin)
+            if key == "unit":
+                capability = replace(capability, unit_is_proven=True)
+        return capability
+
+    def stated(self, said: StatedCapability, at: datetime | None = None) -> Capability:
         """What the station says, after each boot anew; of several units the one in use stays the first."""
-        known = replace(
-            self,
-            max_stack_level=said.max_stack_level,
-            max_periods=max(1, min(said.max_periods or PERIODS_UNTIL_KNOWN, PERIODS_EVER)),
-            sample_s=said.sample_s,
-        )
-        if self.unit_is_fixed or said.units is None:
+        known = replace(self, max_stack_level=said.max_stack_level, sample_s=said.sample_s)
+        if not self._is_told("max_periods"):
+            periods = max(1, min(said.max_periods or PERIODS_UNTIL_KNOWN, PERIODS_EVER))
+            how = How.DEFAULT if said.max_periods is None else How.STATED
+            known = _with(known, "max_periods", periods, Origin(how, at))
+        if self._is_told("units") or said.units is None:
             return known
         units = tuple(sorted(said.units, key=lambda unit: (unit is not self.units[0], unit)))
         if len(units) == 1:
-            return replace(known, units=units, unit_is_proven=True, learnt="stated")
+            return replace(_with(known, "units", units, Origin(How.STATED, at)), unit_is_proven=True)
         return replace(known, units=units)
 
     def refusing_to_send(self, *messages: str) -> Capability:
@@ -109,15 +178,41 @@ class Capability:
         """With other firmware it may do what it refused before."""
         return replace(self, untriggered=frozenset()) if self.untriggered else self
 
-    def accepted(self, rung: Rung, *, is_floor: bool) -> Capability:
+    def accepted(self, rung: Rung, *, is_floor: bool, at: datetime | None = None) -> Capability:
         """The station took a profile this way; a floor says nothing about the actuator."""
         if rung in self.proven and rung.unit is self.units[0] and (is_floor or rung.actuator is self.actuators[0]):
             return self
         actuators = self.actuators if is_floor else _first(rung.actuator, self.actuators)
         units = _first(rung.unit, self.units)
-        learnt = "accepted" if (actuators, units) != (self.actuators, self.units) else self.learnt
-        proven = self.proven | {rung}
-        return replace(self, actuators=actuators, units=units, unit_is_proven=True, learnt=learnt, proven=proven)
+        known = self
+        if actuators != self.actuators:
+            known = _with(known, "actuators", actuators, Origin(How.ACCEPTED, at))
+        if units != self.units:
+            known = _with(known, "units", units, Origin(How.ACCEPTED, at))
+        return replace(known, unit_is_proven=True, proven=known.proven | {rung})
+
+
+def _with(capability: Capability, what: str, value: Any, origin: Origin) -> Capability:
+    """The same with this belief."""
+    others = tuple(learnt for learnt in capability.learnt if learnt.what != what)
+    learnt = (*others, Learnt(what, _in_words(value), origin))
+    return replace(capability, **{what: value}, learnt=learnt)
+
+
+BELIEFS = ("actuators", "units", *(key for key in Knowledge.__struct_fields__ if key not in {"actuators", "unit"}))
+"""What a person may want to know about a station."""
+
+
+def _in_words(value: Any) -> str:
+    """A value as the site file would say it."""
+    if isinstance(value, tuple | frozenset):
+        items = sorted(value) if isinstance(value, frozenset) else value
+        return ", ".join(_in_words(item) for item in items) or "none"
+    if isinstance(value, VendorKey):
+        return f"{value.name} in {value.unit}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "unknown" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @cache

@@ -8,6 +8,7 @@ import pytest
 
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.metering import PAUSE_S
+from local_controller.station.capability import How
 from local_controller.station.dialects.base import BootCall
 from local_controller.station.effects import Peer
 from local_controller.station.quirks import quirk_of, shipped_quirks
@@ -60,7 +61,7 @@ def test_tx_profile_refused_then_a_single_tx_default(bench: Any, version: OcppVe
     assert tried(b)[3:] == [("TxDefaultProfile", "A")]
     b.stop()
     assert b.in_force_a() == 6.0, "the floor is back at once"
-    assert b.smart.state.capability.learnt == "accepted"
+    assert b.smart.state.capability.belief("actuators").origin.how is How.ACCEPTED
 
 
 @ALL

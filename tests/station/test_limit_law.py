@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from local_controller.profiles.schedule import Schedule, lower
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.actuator import Target, own_profile, told_limit_a, working_limit
-from local_controller.station.capability import Actuator, Capability, Rung
+from local_controller.station.capability import Capability, Rung
 from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import OwnProfile
+from local_controller.station.knowledge import Actuator
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
 from tests.station.conftest import EFFORT, NOON, validate
 

@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from local_controller.profiles.profile import Purpose
 from local_controller.profiles.schedule import Schedule, Segment, coalesced
 from local_controller.profiles.units import RateUnit, lowest_voltage_v, round_down, safe_watts_from_amps
-from local_controller.station.capability import Actuator, Capability, Rung
+from local_controller.station.capability import Capability, Rung
 from local_controller.station.dialects.base import OwnProfile
 from local_controller.station.dialects.shared import LIMIT_STEP
+from local_controller.station.knowledge import Actuator
 from local_controller.station.words import LimitKind
 
 OWN_IDS = range(2_147_480_000, 2**31)

@@ -222,12 +222,12 @@ class OwnQuestions(Block):
         if answer is None:  # left alone for a while, and then asked again what it can do
             self._due_s = now.monotonic_s + AGAIN_S
         elif tag.topic is Topic.CAPABILITY:
-            self._was_read(answer)
+            self._was_read(answer, now)
         else:
             self._triggered(tag, answer)
         return []
 
-    def _was_read(self, answer: Frame) -> None:
+    def _was_read(self, answer: Frame, now: Instant) -> None:
         """A station may refuse to tell several values at a time (GetConfigurationMaxKeys, ItemsPerMessage; LC-127)."""
         is_first, self._reads = self._reads == _ALL_IN_ONE, self._reads[1:]
         if answer.is_error:
@@ -235,7 +235,7 @@ class OwnQuestions(Block):
                 self._reads = tuple(range(1, len(self._dialect.capability_questions())))
             return
         self._said = self._said.and_also(self._dialect.capability_answer(answer.payload))
-        self._state.capability = self._state.capability.stated(self._said)
+        self._state.capability = self._state.capability.stated(self._said, now.utc)
 
     def _triggered(self, question: Question, answer: Frame) -> None:
         """A refusal holds until the next boot; an error is one of all messages. Without its transaction it says nothing."""

@@ -75,7 +75,7 @@ class Provisioning(Block):
         effects = self._follow_clock(answer, now)
         who = self._dialect.boot(call.payload)
         if (quirk := quirk_of(who, self._quirks)) is not None:
-            self._state.capability = quirk.applied(self._state.capability)
+            self._state.capability = quirk.applied(self._state.capability, now.utc)
             effects.append(
                 Note("info", "known_product", {"name": quirk.name, "note": quirk.note, "source": quirk.source})
             )

@@ -19,9 +19,10 @@ from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, OwnCall, Urgency, Withdraw
 from local_controller.station.blocks.actuator import Target, own_profile, told_limit_a
 from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, wanted
-from local_controller.station.capability import Actuator, Rung
+from local_controller.station.capability import Rung
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Peer, Tell
+from local_controller.station.knowledge import Actuator
 from local_controller.station.state import StationState
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome
 
@@ -263,7 +264,9 @@ class ProfileWriter:
 
     def _accepted(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
         kind, at = push.target.kind, self._state.station_time(now)
-        self._state.capability = self._state.capability.accepted(push.rung, is_floor=kind is LimitKind.FALLBACK)
+        self._state.capability = self._state.capability.accepted(
+            push.rung, is_floor=kind is LimitKind.FALLBACK, at=now.utc
+        )
         e.rungs_left, e.was_unanswered = {}, False
         effects: list[BlockEffect] = []
         if push.rung.actuator is Actuator.TX_DEFAULT:

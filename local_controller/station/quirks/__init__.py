@@ -3,45 +3,65 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-from local_controller.profiles.units import RateUnit
-from local_controller.station.capability import Actuator, Capability
+from local_controller.errors import KnowledgeError
+from local_controller.station.capability import Capability, How, Origin
 from local_controller.station.dialects.base import BootCall
+from local_controller.station.knowledge import Knowledge
+
+_NEEDED: Final = ("name", "vendor", "note", "source")
+_PATTERNS: Final = ("vendor", "model", "firmware")
+_OBSERVED: Final = re.compile(r"https://\S+|observed on \S.*, \d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """One product family. `vendor` and `model` are regular expressions searched whatever the case; None matches all."""
+    """One product family. Patterns are regular expressions searched whatever the case; None matches all.
+
+    sources: where it was reported, or on what it was observed and when.
+    """
 
     name: str
     vendor: str
     note: str
-    source: str
+    sources: tuple[str, ...]
     model: str | None = None
-    unit: RateUnit | None = None
-    actuators: tuple[Actuator, ...] = ()
+    firmware: str | None = None
+    knowledge: Knowledge = field(default_factory=Knowledge)
+
+    @property
+    def source(self) -> str:
+        """All sources in one text."""
+        return ", ".join(self.sources)
 
     def matches(self, who: BootCall) -> bool:
         """Whether a station that says so belongs to the family."""
-        return _found(self.vendor, who.vendor) and (self.model is None or _found(self.model, who.model))
+        patterns = ((self.vendor, who.vendor), (self.model, who.model), (self.firmware, who.firmware))
+        return all(pattern is None or _found(pattern, text) for pattern, text in patterns)
 
-    def applied(self, capability: Capability) -> Capability:
-        """The capability of such a station; a unit that the site file fixed stays."""
-        return capability.known(self.unit, self.actuators, f"quirk: {self.name}")
+    def applied(self, capability: Capability, at: datetime | None = None) -> Capability:
+        """The capability of such a station; what the site file says stays."""
+        return capability.knowing(self.knowledge, Origin(How.QUIRK, at, self.name))
 
 
 @cache
 def shipped_quirks() -> tuple[Quirk, ...]:
     """The records of this package, read once."""
-    text = resources.files(__package__).joinpath("records.yaml").read_text("utf-8")
-    return tuple(_quirk(record) for record in YAML(typ="safe", pure=True).load(text))
+    return read_quirks(resources.files(__package__).joinpath("records.yaml").read_text("utf-8"))
+
+
+def read_quirks(text: str) -> tuple[Quirk, ...]:
+    """The records in this YAML; KnowledgeError names the record, the key and the remedy."""
+    records = YAML(typ="safe", pure=True).load(text)
+    return tuple(_quirk(record, number) for number, record in enumerate(records, start=1))
 
 
 def quirk_of(who: BootCall, quirks: Iterable[Quirk]) -> Quirk | None:
@@ -58,6 +78,34 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-def _quirk(record: dict[str, Any]) -> Quirk:
-    unit, actuators = record.pop("unit", None), record.pop("actuators", ())
-    return Quirk(**record, unit=unit and RateUnit(unit), actuators=tuple(Actuator(name) for name in actuators))
+def _quirk(record: Mapping[str, Any], number: int) -> Quirk:
+    place = f"quirk {record.get('name') or number}"
+    rest = dict(record)
+    texts: dict[str, Any] = {key: rest.pop(key) for key in (*_NEEDED, *_PATTERNS) if key in rest}
+    for key in _NEEDED:
+        if not texts.get(key):
+            raise KnowledgeError(place, key, "is missing: every record names itself, its vendor, a note and its source")
+    sources = _sources(texts.pop("source"), place)
+    for key, value in texts.items():
+        if not isinstance(value, str):
+            raise KnowledgeError(place, key, f"{value!r} is no text: put it in quotes")
+    for key in _PATTERNS:
+        _check_pattern(texts.get(key), place, key)
+    return Quirk(**texts, sources=sources, knowledge=Knowledge.read(rest, place))
+
+
+def _sources(value: Any, place: str) -> tuple[str, ...]:
+    sources = tuple(value) if isinstance(value, list) else (value,)
+    for source in sources:
+        if not isinstance(source, str) or not _OBSERVED.fullmatch(source):
+            raise KnowledgeError(
+                place, "source", f"{source!r} is neither an https:// address nor 'observed on NAME VERSION, YYYY-MM-DD'"
+            )
+    return sources
+
+
+def _check_pattern(pattern: str | None, place: str, key: str) -> None:
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise KnowledgeError(place, key, f"{pattern!r} is no regular expression ({error}): escape its signs") from error
