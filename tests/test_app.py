@@ -12,6 +12,7 @@ from local_controller.adapters.trace_secrets import MASK
 from local_controller.adapters.trace_store import TraceFile
 from local_controller.app import LocalController
 from local_controller.clock import Clock
+from local_controller.config.legs import CertificateSection, ListenTlsSection
 from local_controller.config.load import load
 from local_controller.config.models import SiteConfig, TraceSection
 from local_controller.errors import LocalControllerError
@@ -21,6 +22,7 @@ from local_controller.station import words
 from local_controller.station.announcements import CustomerCleared
 from local_controller.station.effects import Fate, Peer, Trace
 from local_controller.station.words import EvseId
+from tests.certificates import authority
 
 SITE = """
 site: {{name: Test}}
@@ -78,6 +80,24 @@ async def test_a_taken_door_ends_the_start_with_a_remedy_and_leaves_nothing_runn
         with pytest.raises(LocalControllerError, match=rf"127\.0\.0\.1:{port}: .*choose another listen\.port"):
             async with LocalController(config(tmp_path, port), Clock()):
                 pytest.fail("it must not start")
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+async def test_a_taken_encrypted_door_is_named_and_the_plain_one_closed_again(tmp_path: Path) -> None:
+    files = authority("Root of the site").issue("box", ["box.example"]).save(tmp_path, "box")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        pair = CertificateSection(certificate=str(files.certificate), key=str(files.key))
+        plain = config(tmp_path)
+        tls = ListenTlsSection(port=port, certificates=(pair,))
+        site = plain.model_copy(update={"listen": plain.listen.model_copy(update={"tls": tls})})
+        with pytest.raises(LocalControllerError, match=rf"127\.0\.0\.1:{port}: .*listen\.tls\.port"):
+            async with LocalController(site, Clock()):
+                pytest.fail("it must not start")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", plain.listen.port))
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 

@@ -21,6 +21,9 @@ from local_controller.station.proxy import StationProxy
 from local_controller.station.words import Disconnected
 
 STALL_S = 60.0  # a peer that reads nothing for so long is as good as lost; twice the longest usual answer time
+OVERFULL_BYTES = (
+    1024 * 1024
+)  # unsent to a peer that talks on without reading: what answers it must not pile up for ever
 _SHORTEST_SLEEP_S = 0.01  # a deadline that does not move must not occupy the loop
 
 
@@ -105,6 +108,8 @@ class StationDriver:
                 self._arm(now)
             except Exception as fault:  # noqa: BLE001 - as above
                 self._fail(fault, now)
+            if self._stalls:
+                self._balance()
 
         def ended(code: int, reason: str) -> None:
             self.do(lambda proxy, now: proxy.closed(peer, now, code, reason))
@@ -121,17 +126,23 @@ class StationDriver:
         asyncio.get_running_loop().call_later(pause_s, leg.release, RATE)
 
     def _pressed(self, peer: Peer, is_full: bool) -> None:
-        """Both legs are read only while both take what is sent: answers and own CALLs go back to where CALLs come from."""
-        if is_full:
-            for leg in self._legs.values():
-                leg.hold(PRESSURE)
-            if peer not in self._stalls:
-                self._stalls[peer] = asyncio.get_running_loop().call_later(STALL_S, self._stalled, peer)
-            return
-        if (timer := self._stalls.pop(peer, None)) is not None:
+        """A peer takes no more, or again. Not for ever: who reads nothing holds up the other side's messages."""
+        if is_full and peer not in self._stalls:
+            self._stalls[peer] = asyncio.get_running_loop().call_later(STALL_S, self._stalled, peer)
+        elif not is_full and (timer := self._stalls.pop(peer, None)) is not None:
             timer.cancel()
-        if not self._stalls:
-            for leg in self._legs.values():
+        self._balance()
+
+    def _balance(self) -> None:
+        """A leg is read while the other one takes what it says.
+
+        Being full itself is no reason: its peer may be one that reads nothing before it has said all. But what we answer
+        to such a one must not pile up.
+        """
+        for peer, leg in self._legs.items():
+            if peer.other in self._stalls or (peer in self._stalls and leg.unsent_bytes > OVERFULL_BYTES):
+                leg.hold(PRESSURE)
+            else:
                 leg.release(PRESSURE)
 
     def _stalled(self, peer: Peer) -> None:

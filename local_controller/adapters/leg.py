@@ -172,6 +172,11 @@ class Leg(asyncio.Protocol):
         return self.protocol.state is State.OPEN
 
     @property
+    def unsent_bytes(self) -> int:
+        """What its peer has yet to take, as far as our side of the socket knows."""
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    @property
     def address(self) -> str:
         """The peer's IP address; "" where the transport has none."""
         name = None if self.transport is None else self.transport.get_extra_info("peername")

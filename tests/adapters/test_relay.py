@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import socket
 import struct
 from contextlib import closing, suppress
@@ -13,6 +14,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame as WireFrame
+from websockets.frames import Opcode
 from websockets.http11 import Response
 
 from local_controller.adapters import driver as driver_module
@@ -374,6 +377,57 @@ async def test_a_station_that_reads_nothing_holds_up_its_own_csms_and_is_cut_off
                 await bystanders[0].send("here")
                 assert await bystanders[1].recv() == "here"
         assert sent < 60, "the relay took in what it could not get rid of"
+        assert "connection_stalled" in site.events
+
+
+@pytest.mark.requirement("LC-033", "LC-031")
+async def test_a_station_that_reads_nothing_before_it_has_said_all_is_heard_out() -> None:
+    """Small stations do not read while they write; the CSMS talks to it meanwhile, and both would wait for ever."""
+    async with site_with() as site, site.raw_station(path=b"/CP-2") as (reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        csms = await site.csms.socket()
+        with suppress(TimeoutError):
+            while True:  # until everything on the way to the station is full
+                async with asyncio.timeout(0.3):
+                    await csms.send('[6,"e","X",{"data":"' + "x" * MIB + '"}]')
+        said = [f'[6,"{n}","NotifyEvent",{{"data":"{"y" * MIB}"}}]' for n in range(20)]
+
+        async def say() -> None:
+            for text in said:
+                writer.write(WireFrame(Opcode.TEXT, text.encode()).serialize(mask=True))
+                await writer.drain()
+
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            group.create_task(say())
+            for text in said:
+                assert await csms.recv() == text
+        assert "connection_stalled" not in site.events
+
+
+@pytest.mark.requirement("LC-031", "LC-033")
+async def test_errors_for_a_station_that_never_reads_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_module, "STALL_S", 3.0)
+    monkeypatch.setattr(driver_module, "OVERFULL_BYTES", 128 * 1024)
+    async with site_with() as site, site.raw_station(path=b"/CP-2") as (reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        await site.csms.socket()
+        leg = site.server._drivers["CP-2"]._legs[Peer.STATION]
+        unsent_bytes = [0]
+
+        async def watch() -> None:
+            while not leg.gone.done():
+                unsent_bytes.append(leg.unsent_bytes)
+                await asyncio.sleep(0.01)
+
+        watching = asyncio.create_task(watch())
+        with suppress(ConnectionError):
+            async with asyncio.timeout(30):
+                for n in itertools.count():
+                    call = f'[2,"{"i" * 3000}{n}","Heartbeat",{{}}]'
+                    writer.write(WireFrame(Opcode.TEXT, call.encode()).serialize(mask=True))
+                    await writer.drain()
+        await watching
+        assert 128 * 1024 < max(unsent_bytes) < 256 * 1024
         assert "connection_stalled" in site.events
 
 
