@@ -168,6 +168,7 @@ def project_files(pattern: str = "*") -> list[Path]:
         path
         for path in sorted(ROOT.rglob(pattern))
         if path.is_file()
+        and path.name != ".git"  # in a second working tree it is a file
         and not any(
             part in left_behind or (part[0] == "." and part != ".ci") for part in path.relative_to(ROOT).parts[:-1]
         )
