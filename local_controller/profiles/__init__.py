@@ -7,5 +7,7 @@ rules       what a conforming station of each version refuses, and why
 installed   the profiles that a station holds: install, clear, find
 context     the facts about a station that decide what a profile means
 activity    which period of a profile is active at an instant
+leading     what the profiles of one purpose say when: the line of their leaders
+bound       what a period allows, and how bounds merge; rates: L1, L2, L3; lines: step functions
 composite   the limit that results from all installed profiles
 """

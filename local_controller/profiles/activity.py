@@ -1,205 +1,190 @@
-"""Which period of a charging profile is active at an instant, and at which instants may that change?"""
+"""Which period of a charging profile is active when, and while is the profile valid at all?"""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import pairwise
 
 from local_controller.profiles.context import Context
+from local_controller.profiles.lines import MICROSECOND, SECOND_US, Line, Window
 from local_controller.profiles.profile import ChargingProfile, ChargingSchedule, Kind, Recurrency, SchedulePeriod
 
-_RECURRENCE = {Recurrency.DAILY: timedelta(days=1), Recurrency.WEEKLY: timedelta(weeks=1)}
-_ZERO = timedelta(0)
+_RECURRENCE_US = {Recurrency.DAILY: 86_400 * SECOND_US, Recurrency.WEEKLY: 7 * 86_400 * SECOND_US}
 _HOUR = timedelta(hours=1)
-_LARGEST_CLOCK_CHANGE = timedelta(days=1)  # a zone that crossed the date line; daylight saving moves an hour or two
 
 
-def is_valid(profile: ChargingProfile, context: Context, t: datetime) -> bool:
-    """Whether the profile counts at `t`: validFrom <= t < validTo, and neither offline nor without update too long.
+def validity(profile: ChargingProfile, context: Context, window: Window) -> tuple[int, float]:
+    """From which microsecond of the window on the profile counts, and from which on no more.
 
-    K01.FR.36/.37 (half-open), K01.FR.101 (offline for more than maxOfflineDuration), K28.FR.13 (Dynamic: later than
-    the last update plus duration).
+    validFrom <= t < validTo (K01.FR.36/.37), and neither offline for more than maxOfflineDuration (K01.FR.101) nor,
+    if Dynamic, without an update for more than its duration (K28.FR.13).
     """
-    return (
-        (profile.valid_from is None or profile.valid_from <= t)
-        and (profile.valid_to is None or t < profile.valid_to)
-        and all(t - since <= allowed for since, allowed in _allowances(profile, context))
-    )
+    begin = 0 if profile.valid_from is None else window.position_us(profile.valid_from)
+    stop: float = math.inf if profile.valid_to is None else window.position_us(profile.valid_to)
+    allowed_s = profile.max_offline_duration_s
+    if context.offline_since is not None and allowed_s is not None:
+        stop = min(stop, _last_us(context.offline_since, allowed_s, window) + 1)
+    if profile.kind is Kind.DYNAMIC and profile.dyn_update_time is not None:
+        for schedule in profile.schedules:
+            if schedule.duration_s is not None:
+                stop = min(stop, _last_us(profile.dyn_update_time, schedule.duration_s, window) + 1)
+    return begin, stop
 
 
-def validity_edges(profile: ChargingProfile, context: Context, start: datetime, end: datetime) -> Iterator[datetime]:
-    """The instants inside (start, end) at which `is_valid` may change."""
-    for edge in (profile.valid_from, profile.valid_to):
-        if edge is not None and start < edge < end:
-            yield edge.astimezone(UTC)
-    for since, allowed in _allowances(profile, context):
-        left = since - start + allowed + timedelta.resolution  # still valid when exactly `allowed` has passed
-        if _ZERO < left < end - start:
-            yield start + left
+def _last_us(since: datetime, allowed_s: int, window: Window) -> int:
+    """The last microsecond of the window at which so many seconds have not been exceeded."""
+    return window.position_us(since) + allowed_s * SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """One schedule of a profile laid out in time: which period runs when, whether or not the profile is valid.
 
-    starts: when each of `periods` begins, counted from the origin, after randomizedDelay.
-    asked_at: the origin of a Relative schedule when nothing else is known.
+    starts_us: when each of `periods` begins, counted from the origin, after randomizedDelay; ascending.
+    end_us: from where on none runs; None for ever.
     """
 
     profile: ChargingProfile
     schedule: ChargingSchedule
     context: Context
-    asked_at: datetime
-    starts: tuple[timedelta, ...]
-    periods: tuple[SchedulePeriod, ...]
+    starts_us: list[int]
+    end_us: int | None
+    periods: list[SchedulePeriod]
 
     @classmethod
-    def of(cls, profile: ChargingProfile, schedule: ChargingSchedule, context: Context, asked_at: datetime) -> Timeline:
+    def of(cls, profile: ChargingProfile, schedule: ChargingSchedule, context: Context) -> Timeline:
         """The timeline of one of the profile's schedules."""
-        delayed = _delayed(schedule, context)
-        starts = tuple(_seconds(start_s) for start_s, _ in delayed)
-        return cls(profile, schedule, context, asked_at, starts, tuple(period for _, period in delayed))
+        starts_s, periods = _delayed(schedule, context)
+        end_us = None if schedule.duration_s is None else schedule.duration_s * SECOND_US
+        return cls(profile, schedule, context, [start_s * SECOND_US for start_s in starts_s], end_us, periods)
 
-    def at(self, t: datetime) -> SchedulePeriod | None:
-        """The period that runs at `t`; None before the origin, from the end on, and where no period has begun."""
-        offset = self._offset(t)
-        if offset is None or offset < _ZERO:
-            return None
-        if self._recurrence is not None:
-            offset %= self._recurrence
-        if self._end is not None and offset >= self._end:
-            return None
-        index = bisect_right(self.starts, offset)
-        return self.periods[index - 1] if index else None
-
-    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """The instants (in UTC, unordered) inside (start, end) at which `at` may change."""
-        head = self._offset(start)
-        if head is None or self.profile.kind is Kind.DYNAMIC:
-            return
+    def line(self, window: Window) -> Line[int | None]:
+        """The number of the period that runs; None before the origin, from the end on, and where none has begun."""
+        if self.profile.kind is Kind.DYNAMIC:
+            runs = self.starts_us and (self.end_us is None or self.end_us > 0)
+            return [(0, bisect_right(self.starts_us, 0) - 1 if runs else None)]
+        origin = self._origin(window)
+        if origin is None or not self.starts_us:
+            return [(0, None)]
         if not self._on_wall_clock:
-            yield from (start + (mark - head) for mark in self._marks(head, head + (end - start)))
-            return
+            return list(self._rounds((window.start - origin) // MICROSECOND, 0, window.span_us))
+        return self._wall_line(window, origin.replace(tzinfo=None))
+
+    def _wall_line(self, window: Window, origin: datetime) -> Line[int | None]:
+        """As the station's wall clock shows it (K01.FR.90/.91): piece by piece between its jumps."""
         zone = self.context.time_zone
-        yield from _clock_changes(zone, start, end)
-        for mark in self._marks(head - _LARGEST_CLOCK_CHANGE, head + (end - start) + _LARGEST_CLOCK_CHANGE):
-            yield from (t for t in _instants(_wall(start, zone) + (mark - head), zone) if start < t < end)
+        jumps = [window.position_us(t) for t in _clock_changes(zone, window.start, window.end)]
+        line: Line[int | None] = []
+        for begin, stop in pairwise([0, *jumps, window.span_us]):
+            reading = window.instant(begin).astimezone(zone).replace(tzinfo=None)
+            line += self._rounds((reading - origin) // MICROSECOND, begin, stop)
+        return line or [(0, None)]
 
-    def _offset(self, t: datetime) -> timedelta | None:
-        """How far `t` lies after the origin, of the first round if it recurs; None if the schedule has no origin."""
-        match self.profile.kind:
-            case Kind.DYNAMIC:
-                return _ZERO
-            case Kind.RELATIVE:
-                return t - (self.context.energy_since or self.asked_at)
-            case Kind.ABSOLUTE | Kind.RECURRING:
-                return self._since_start(t)
+    def _origin(self, window: Window) -> datetime | None:
+        """Where startPeriod 0 lies, of the first round if it recurs; None if the schedule has no origin.
 
-    def _since_start(self, t: datetime) -> timedelta | None:
-        """Time since startSchedule, read on the station's wall clock if useLocalTime says so (K01.FR.90/.91)."""
-        origin = self.schedule.start_schedule
-        if origin is None:
-            return None
-        return _wall(t, self.context.time_zone) - origin.replace(tzinfo=None) if self._on_wall_clock else t - origin
+        A Relative one begins when energy could first flow, else with the window (K01.FR.42, K08.FR.06).
+        """
+        if self.profile.kind is Kind.RELATIVE:
+            return self.context.energy_since or window.start
+        return self.schedule.start_schedule
 
     @property
     def _on_wall_clock(self) -> bool:
         return self.schedule.use_local_time and self.profile.kind in {Kind.ABSOLUTE, Kind.RECURRING}
 
+    def _rounds(self, head: int, begin: int, stop: int) -> Iterator[tuple[int, int | None]]:
+        """The steps in [begin, stop) of the window, of which `begin` lies `head` after the origin (all in microseconds)."""
+        length = self._recurrence_us
+        base = 0 if length is None else max(head, 0) // length * length
+        if head < 0:
+            yield begin, None
+        while base < head + stop - begin:
+            yield from self._round(head, begin, stop, base)
+            if length is None:
+                return
+            base += length
+
+    def _round(self, head: int, begin: int, stop: int, base: int) -> Iterator[tuple[int, int | None]]:
+        """The steps of the round that begins `base` after the origin."""
+        length, starts, shift = self._recurrence_us, self.starts_us, begin - head
+        last = stop - shift if length is None else min(stop - shift, base + length)
+        end = last if self.end_us is None else min(base + self.end_us, last)
+        following = 0
+        if head >= base:  # it has begun before
+            following = bisect_right(starts, head - base)
+            yield begin, following - 1 if following and head < end else None
+        elif starts[0] > 0 or end <= base:
+            yield base + shift, None
+        for number in range(following, bisect_left(starts, end - base)):
+            yield base + starts[number] + shift, number
+        if max(head, base) < end < last:
+            yield end + shift, None
+
     @property
-    def _recurrence(self) -> timedelta | None:
+    def _recurrence_us(self) -> int | None:
         kind, recurrency = self.profile.kind, self.profile.recurrency
-        return _RECURRENCE[recurrency] if kind is Kind.RECURRING and recurrency is not None else None
-
-    @property
-    def _end(self) -> timedelta | None:
-        return None if self.schedule.duration_s is None else _seconds(self.schedule.duration_s)
-
-    def _marks(self, first: timedelta, last: timedelta) -> Iterator[timedelta]:
-        """Offsets strictly between `first` and `last` at which a period begins or the schedule begins or ends."""
-        marks = {_ZERO, *self.starts} | ({self._end} if self._end is not None else set())
-        length = self._recurrence
-        rounds = [_ZERO] if length is None else _rounds(length, first, last)
-        yield from (r + mark for r in rounds for mark in marks if first < r + mark < last)
+        return _RECURRENCE_US[recurrency] if kind is Kind.RECURRING and recurrency is not None else None
 
 
-def _rounds(length: timedelta, first: timedelta, last: timedelta) -> list[timedelta]:
-    """Where the rounds of a recurring schedule begin that touch [first, last]."""
-    return [k * length for k in range(first // length, last // length + 1)]
-
-
-def _allowances(profile: ChargingProfile, context: Context) -> Sequence[tuple[datetime, timedelta]]:
-    """Pairs of an instant and how long after it, inclusive, the profile stays valid."""
-    if context.offline_since is None and profile.kind is not Kind.DYNAMIC:
-        return ()
-    pairs = []
-    if context.offline_since is not None and profile.max_offline_duration_s is not None:
-        pairs.append((context.offline_since, _seconds(profile.max_offline_duration_s)))
-    if profile.kind is Kind.DYNAMIC and profile.dyn_update_time is not None:
-        pairs += [
-            (profile.dyn_update_time, _seconds(schedule.duration_s))
-            for schedule in profile.schedules
-            if schedule.duration_s is not None
-        ]
-    return pairs
-
-
-def _delayed(schedule: ChargingSchedule, context: Context) -> list[tuple[int, SchedulePeriod]]:
-    """The periods with the second at which each begins, after randomizedDelay (K01.FR.92-.97).
+def _delayed(schedule: ChargingSchedule, context: Context) -> tuple[list[int], list[SchedulePeriod]]:
+    """The second at which each period begins, and the period, after randomizedDelay (K01.FR.92-.97).
 
     All but the first are late by their share of the delay. One that would begin at or after its successor, or at or
-    after the duration, is skipped (K01.FR.11/.97).
+    after the duration, is skipped (K01.FR.11/.97). Without a transaction none is late (K08.FR.06).
     """
-    kept: list[tuple[int, SchedulePeriod]] = []
+    periods = list(schedule.periods)
+    is_late = schedule.randomized_delay_s and context.delay_shares and context.transaction_id is not None
+    starts_s = [p.start_s for p in periods]
+    if is_late:
+        starts_s[1:] = [p.start_s + _delay_s(schedule, context, n) for n, p in enumerate(periods[1:])]
     next_s = math.inf if schedule.duration_s is None else schedule.duration_s
-    for index, period in reversed(list(enumerate(schedule.periods))):
-        start_s = period.start_s + _delay_s(schedule, context, index)
+    if all(a < b for a, b in pairwise(starts_s)) and (not starts_s or starts_s[-1] < next_s):
+        return starts_s, periods
+    kept: list[tuple[int, SchedulePeriod]] = []
+    for start_s, period in zip(reversed(starts_s), reversed(periods), strict=True):
         if start_s < next_s:
             kept.append((start_s, period))
             next_s = start_s
-    return kept[::-1]
+    kept.reverse()
+    return [start_s for start_s, _ in kept], [period for _, period in kept]
 
 
-def _delay_s(schedule: ChargingSchedule, context: Context, index: int) -> int:
-    """The first period is never late, and without a transaction none is (K01.FR.92, K08.FR.06)."""
-    if not schedule.randomized_delay_s or index == 0 or not context.delay_shares or context.transaction_id is None:
-        return 0
-    return math.floor(context.delay_shares[(index - 1) % len(context.delay_shares)] * schedule.randomized_delay_s)
+def _delay_s(schedule: ChargingSchedule, context: Context, number: int) -> int:
+    """The delay of the period that is `number` after the second one; the shares are used in turn."""
+    share = context.delay_shares[number % len(context.delay_shares)]
+    return math.floor(share * (schedule.randomized_delay_s or 0))
 
 
-def _instants(reading: datetime, zone: tzinfo) -> set[datetime]:
-    """When the wall clock of `zone` shows `reading`: twice when it is set back."""
-    return {reading.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
-
-
-def _clock_changes(zone: tzinfo, start: datetime, end: datetime) -> Iterator[datetime]:
+def _clock_changes(zone: tzinfo, start: datetime, end: datetime) -> list[datetime]:
     """The instants in (start, end) at which `zone` changes its UTC offset (on whole seconds, at most one an hour)."""
-    hour = start.astimezone(UTC).replace(microsecond=0)
-    while hour < end:
-        change = hour + _seconds(_seconds_until_change(zone, hour))
-        if start < change < end and change < hour + _HOUR:
-            yield change
+    first, last = (t.replace(minute=0, second=0, microsecond=0) for t in (start, end))
+    return [t for t in _changes_between(zone, first, last + _HOUR) if start < t < end]
+
+
+@lru_cache(maxsize=64)  # of the one zone of a site, for the windows of an hour
+def _changes_between(zone: tzinfo, first: datetime, last: datetime) -> tuple[datetime, ...]:
+    """The same for whole hours in UTC."""
+    found, hour, before = [], first, _utc_offset(first, zone)
+    while hour < last:
         hour += _HOUR
+        after = _utc_offset(hour, zone)
+        if after != before:
+            found.append(_change_within(zone, hour - _HOUR, before))
+            before = after
+    return tuple(found)
 
 
-def _seconds_until_change(zone: tzinfo, hour: datetime) -> int:
-    """First second of the hour with another UTC offset than just before the hour; 3600 if there is none."""
-    before = _utc_offset(hour - _seconds(1), zone)
-    if _utc_offset(hour + _seconds(3599), zone) == before:
-        return 3600
-    return bisect_left(range(3600), True, key=lambda s: _utc_offset(hour + _seconds(s), zone) != before)
-
-
-def _wall(t: datetime, zone: tzinfo) -> datetime:
-    return t.astimezone(zone).replace(tzinfo=None)
+def _change_within(zone: tzinfo, hour: datetime, before: timedelta | None) -> datetime:
+    """The first second of an hour with another UTC offset, or the first one after it."""
+    second = bisect_left(range(3600), True, key=lambda s: _utc_offset(hour + timedelta(seconds=s), zone) != before)
+    return hour + timedelta(seconds=second)
 
 
 def _utc_offset(t: datetime, zone: tzinfo) -> timedelta | None:
     return t.astimezone(zone).utcoffset()
-
-
-def _seconds(seconds: int) -> timedelta:
-    return timedelta(seconds=seconds)

@@ -1,22 +1,35 @@
 """What may be drawn when, given all installed profiles? The composite schedule.
 
 The leading profiles of the purposes are merged by their minimum (OCPP 2.1 Part 2 K 3.6, K08.FR.04; 1.6 ch. 3.13).
-The result is constant between neighbouring edges of the candidates, so each stretch is evaluated once, at its start.
+Every purpose becomes one line over the window that is asked for, and lines are merged step by step.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from functools import reduce
 from itertools import groupby, pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from local_controller.profiles.bound import (
+    FREE,
+    Bound,
+    More,
+    added,
+    as_drawn,
+    both,
+    lower_of,
+    with_extra,
+    without_overflow,
+)
 from local_controller.profiles.context import Context, StationContext
 from local_controller.profiles.installed import Installed, InstalledProfiles
-from local_controller.profiles.leading import FREE, Bound, Leader
+from local_controller.profiles.leading import Asked, bounds, by_rank
+from local_controller.profiles.lines import NOTHING, Line, Window, combined, has_gap, over
 from local_controller.profiles.profile import Purpose
+from local_controller.profiles.rates import mapped
 from local_controller.profiles.schedule import Schedule, lost_by_joining, lower, merged_down
 from local_controller.profiles.units import RateUnit, converted, round_down
 
@@ -29,7 +42,8 @@ def composite(installed: InstalledProfiles, context: Context, start: datetime, h
     """
     if not installed.entries:
         return Schedule.unlimited()
-    return _schedule(_pieces(_Evse.of(installed, context, RateUnit.A, start), start, horizon_s))
+    window = Window.of(start, horizon_s)
+    return _schedule(_evse(installed, context, RateUnit.A, window), window)
 
 
 def composite_station(
@@ -40,7 +54,8 @@ def composite_station(
     The currents of its EVSEs are added as if all used the same phases. An EVSE without constraint counts with its
     hardware maximum; if that is unknown, only the station-wide limits count.
     """
-    return _schedule(_pieces(_Station.of(installed, station, RateUnit.A, start), start, horizon_s))
+    window = Window.of(start, horizon_s)
+    return _schedule(_station(installed, station, RateUnit.A, window), window)
 
 
 def answer(
@@ -50,23 +65,29 @@ def answer(
 
     Where no profile limits, it reports the hardware maximum (limit None only if that is unknown).
     """
-    return _answer(_pieces(_Evse.of(installed, context, unit, start), start, horizon_s), context, unit)
+    window = Window.of(start, horizon_s)
+    return _answer(_evse(installed, context, unit, window), window, context, unit)
 
 
 def answer_station(
     installed: InstalledProfiles, station: StationContext, unit: RateUnit, start: datetime, horizon_s: float
 ) -> CompositeSchedule:
     """What a station answers for id 0: what it expects to take from the grid (K08.FR.03)."""
-    return _answer(_pieces(_Station.of(installed, station, unit, start), start, horizon_s), station.whole, unit)
+    window = Window.of(start, horizon_s)
+    return _answer(_station(installed, station, unit, window), window, station.whole, unit)
 
 
 class CompositePeriod(NamedTuple):
-    """One stretch [start, end) of an answer; `limit` in the unit of the answer, None if nothing limits."""
+    """One stretch [start, end) of an answer; `limit` in the unit of the answer, None if nothing limits.
+
+    more: what 2.1 adds (limits of single phases, setpoints, discharge limits, phaseToUse, operation mode); mostly None.
+    """
 
     start: datetime
     end: datetime
     limit: float | None
     number_phases: int
+    more: More | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,156 +98,166 @@ class CompositeSchedule:
     periods: tuple[CompositePeriod, ...]
 
     def rounded_down(self, step: float) -> CompositeSchedule:
-        """Every limit rounded down to a multiple of `step`; 1.6 needs 0.1 (LC-086)."""
-        rounded = [p if p.limit is None else p._replace(limit=round_down(p.limit, step)) for p in self.periods]
-        return CompositeSchedule(self.unit, _without_equal_neighbours(rounded))
+        """Every rate rounded towards zero to a multiple of `step`; 1.6 needs 0.1 (LC-086)."""
+        return CompositeSchedule(self.unit, _without_equal_neighbours([_rounded(p, step) for p in self.periods]))
+
+    def at_most(self, limit: float) -> CompositeSchedule:
+        """The same, nowhere above this limit for all phases alike."""
+        cap = Bound(limit)
+        capped = [_period(p.start, p.end, both(_bound(p), cap) or cap, p.number_phases) for p in self.periods]
+        return CompositeSchedule(self.unit, _without_equal_neighbours(capped))
 
     def coalesced(self, max_periods: int) -> CompositeSchedule:
         """At most `max_periods` periods, nowhere above this composite (LC-087). ValueError below one period."""
         return CompositeSchedule(self.unit, tuple(merged_down(self.periods, max_periods, join=_joined, loss=_loss)))
 
 
-# --- one instant -------------------------------------------------------------------------------------------------
+# --- purposes become a limit -------------------------------------------------------------------------------------
+
+_Bounds = Line[Bound | None]
+_Purposes = dict[Purpose, list[Installed]]
 
 
-class _Merged(Protocol):
-    """A function of time that is constant between its edges."""
+def _evse(installed: InstalledProfiles, context: Context, unit: RateUnit, window: Window) -> _Bounds:
+    """The transaction's limit, the station's and external ones by their minimum, plus local generation."""
+    purposes = by_purpose(installed, context)
 
-    def at(self, t: datetime) -> Bound:
-        """What holds at `t`."""
+    def limits(asked: Asked) -> _Bounds:
+        found = _own_share(purposes, context, asked)
+        if Purpose.CHARGING_STATION_MAX_PROFILE in purposes:
+            found = combined(found, _lead(purposes, Purpose.CHARGING_STATION_MAX_PROFILE, context, asked), both)
+        return _with_generation(found, purposes, context, asked)
 
-    def edges(self, start: datetime, end: datetime) -> set[datetime]:
-        """Where in (start, end) that may change."""
-
-
-_IN_TURN = frozenset({Purpose.TX_PROFILE, Purpose.TX_DEFAULT_PROFILE})
-
-
-class _Evse(NamedTuple):
-    """The profiles that bear on one EVSE, by purpose."""
-
-    leaders: dict[Purpose, Leader]
-    context: Context
-
-    @classmethod
-    def of(cls, installed: InstalledProfiles, context: Context, unit: RateUnit, asked_at: datetime) -> _Evse:
-        mine = [entry for entry in installed if entry.evse in {0, context.evse} and _of_transaction(entry, context)]
-        by_purpose: dict[Purpose, list[Installed]] = {}
-        for entry in mine:
-            by_purpose.setdefault(entry.profile.purpose, []).append(entry)
-        return cls({p: Leader.of(entries, context, unit, asked_at) for p, entries in by_purpose.items()}, context)
-
-    def at(self, t: datetime) -> Bound:
-        """The transaction's limit, the station's and external ones by their minimum, plus local generation."""
-        if self.leaders.keys() <= _IN_TURN:
-            return self._transaction_at(t)
-        limits = self.own_share_at(t).and_(self.lead(Purpose.CHARGING_STATION_MAX_PROFILE, t))
-        return limits.plus(self.lead(Purpose.LOCAL_GENERATION, t))
-
-    def own_share_at(self, t: datetime) -> Bound:
-        """What this EVSE may draw if the station-wide maximum leaves it room."""
-        return self._transaction_at(t).and_(self.lead(Purpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS, t))
-
-    def lead(self, purpose: Purpose, t: datetime) -> Bound:
-        """What the leading profile of this purpose says."""
-        return FREE if purpose not in self.leaders else self.leaders[purpose].at(t) or FREE
-
-    def _transaction_at(self, t: datetime) -> Bound:
-        """PriorityCharging if activated (K21.FR.04), else TxProfile, else TxDefaultProfile (K02.FR.08)."""
-        priority = (Purpose.PRIORITY_CHARGING,) if self.context.priority_charging else ()
-        for purpose in (*priority, Purpose.TX_PROFILE, Purpose.TX_DEFAULT_PROFILE):
-            bound = self.leaders[purpose].at(t) if purpose in self.leaders else None
-            if bound is not None:
-                return bound
-        return FREE
-
-    def edges(self, start: datetime, end: datetime) -> set[datetime]:
-        return {edge for leader in self.leaders.values() for edge in leader.edges(start, end)}
+    return _of_alternatives(purposes, context, Asked(window, unit), limits)
 
 
-class _Station(NamedTuple):
-    """A station as a whole: its EVSEs and the profiles installed at id 0."""
+def _station(installed: InstalledProfiles, station: StationContext, unit: RateUnit, window: Window) -> _Bounds:
+    """The sum of the EVSEs' shares, at most the station-wide limits, plus local generation once (K04.FR.05).
 
-    whole: _Evse
-    evses: tuple[_Evse, ...]
-    unit: RateUnit
+    A station-wide external constraint binds the sum too (K12.FR.01).
+    """
+    asked, purposes = Asked(window, unit), by_purpose(installed, station.whole)
+    found: _Bounds = reduce(_sum, (_share(installed, context, asked) for context in station.evses), NOTHING)  # type: ignore[arg-type]
+    for purpose in (Purpose.CHARGING_STATION_MAX_PROFILE, Purpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS):
+        found = combined(found, _lead(purposes, purpose, station.whole, asked), both)
+    return _with_generation(found, purposes, station.whole, asked)
 
-    @classmethod
-    def of(cls, installed: InstalledProfiles, station: StationContext, unit: RateUnit, asked_at: datetime) -> _Station:
-        each = tuple(_Evse.of(installed, context, unit, asked_at) for context in station.evses)
-        return cls(_Evse.of(installed, station.whole, unit, asked_at), each, unit)
 
-    def at(self, t: datetime) -> Bound:
-        """The sum of the EVSEs' shares, at most the station-wide limits, plus local generation once (K04.FR.05).
+def by_purpose(installed: InstalledProfiles, context: Context) -> _Purposes:
+    """The profiles that bear on this EVSE, each purpose by rank. A TxProfile is its transaction's alone.
 
-        A station-wide external constraint binds the sum too (K12.FR.01).
-        """
-        limits = (
-            self._sum_at(t)
-            .and_(self.whole.lead(Purpose.CHARGING_STATION_MAX_PROFILE, t))
-            .and_(self.whole.lead(Purpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS, t))
-        )
-        return limits.plus(self.whole.lead(Purpose.LOCAL_GENERATION, t))
+    One without an id (1.6) is of whichever transaction runs.
+    """
+    found: _Purposes = {}
+    for entry in installed:
+        if entry.evse in {0, context.evse} and _of_transaction(entry, context):
+            found.setdefault(entry.profile.purpose, []).append(entry)
+    return {purpose: by_rank(entries) for purpose, entries in found.items()}
 
-    def _sum_at(self, t: datetime) -> Bound:
-        """Added limits on as many phases as any EVSE uses; no limit as soon as one EVSE has none at all."""
-        shares = [_or_hardware_maximum(evse.own_share_at(t), evse.context, self.unit) for evse in self.evses]
-        limits = [share.limit for share in shares if share.limit is not None]
-        phases = max((share.phases for share in shares if share.phases is not None), default=None)
-        return Bound(sum(limits) if shares and len(limits) == len(shares) else None, phases)
 
-    def edges(self, start: datetime, end: datetime) -> set[datetime]:
-        return self.whole.edges(start, end).union(*(evse.edges(start, end) for evse in self.evses))
+def in_turn(context: Context) -> tuple[Purpose, ...]:
+    """Which purpose limits a transaction: the first of these that says something (K21.FR.04, K02.FR.08)."""
+    priority = (Purpose.PRIORITY_CHARGING,) if context.priority_charging else ()
+    return (*priority, Purpose.TX_PROFILE, Purpose.TX_DEFAULT_PROFILE)
+
+
+def choices(purposes: _Purposes, context: Context) -> Iterable[int]:
+    """Which of alternative schedules count: the one that the car chose, or all while that is unknown (K15.FR.22)."""
+    if context.chosen_schedule is not None:
+        return (context.chosen_schedule,)
+    counts = (len(entry.profile.schedules) for entries in purposes.values() for entry in entries)
+    return range(max(counts, default=1))
 
 
 def _of_transaction(entry: Installed, context: Context) -> bool:
-    """A TxProfile belongs to one transaction; without an id (1.6) to whichever runs."""
     profile = entry.profile
     if profile.purpose is not Purpose.TX_PROFILE:
         return True
     return context.transaction_id is not None and profile.transaction_id in {None, context.transaction_id}
 
 
+def _of_alternatives(
+    purposes: _Purposes, context: Context, asked: Asked, limits: Callable[[Asked], _Bounds]
+) -> _Bounds:
+    """The lowest of what the schedules allow that still come into question."""
+    each = (limits(asked._replace(choice=choice)) for choice in choices(purposes, context))
+    return reduce(lambda a, b: combined(a, b, lower_of), each)
+
+
+def _lead(purposes: _Purposes, purpose: Purpose, context: Context, asked: Asked) -> _Bounds:
+    return bounds(purposes.get(purpose, ()), context, asked)
+
+
+def _own_share(purposes: _Purposes, context: Context, asked: Asked) -> _Bounds:
+    """What an EVSE may draw if the station-wide maximum leaves it room."""
+    found: _Bounds = NOTHING  # type: ignore[assignment]  # nothing of any kind
+    for purpose in in_turn(context):
+        if purpose in purposes and has_gap(found):
+            line = _lead(purposes, purpose, context, asked)
+            found = line if found is NOTHING else over(found, line)
+    external = Purpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS
+    return combined(found, _lead(purposes, external, context, asked), both) if external in purposes else found
+
+
+def _with_generation(found: _Bounds, purposes: _Purposes, context: Context, asked: Asked) -> _Bounds:
+    generation = Purpose.LOCAL_GENERATION
+    return combined(found, _lead(purposes, generation, context, asked), with_extra) if generation in purposes else found
+
+
+def _share(installed: InstalledProfiles, context: Context, asked: Asked) -> Line[Bound]:
+    """What an EVSE brings into the sum of its station: what it draws, up to its hardware maximum where nothing limits."""
+    purposes = by_purpose(installed, context)
+    line = _of_alternatives(purposes, context, asked, lambda one: _own_share(purposes, context, one))
+    return [(at, _or_hardware_maximum(as_drawn(bound or FREE), context, asked.unit)) for at, bound in line]
+
+
+def _sum(so_far: Line[Bound | None], share: Line[Bound]) -> Line[Bound | None]:
+    return list(share) if so_far is NOTHING else combined(so_far, share, lambda a, b: added(a or FREE, b))
+
+
 def _or_hardware_maximum(bound: Bound, context: Context, unit: RateUnit) -> Bound:
     """What can flow where no profile limits."""
-    phases = bound.phases or context.default_phases
-    limit_a = context.hardware_maximum_a
-    if bound.limit is not None or limit_a is None:
-        return bound._replace(phases=phases)
-    return Bound(converted(limit_a, RateUnit.A, unit, phases=phases, voltage_v=context.nominal_voltage_v), phases)
+    phases, limit_a = bound.phases or context.default_phases, context.hardware_maximum_a
+    if bound.limit is None and limit_a is not None:
+        limit = converted(limit_a, RateUnit.A, unit, phases=phases, voltage_v=context.nominal_voltage_v)
+        return both(bound, Bound(limit, phases)) or FREE
+    return bound if bound.phases == phases else bound._replace(phases=phases)
 
 
-# --- many instants -----------------------------------------------------------------------------------------------
-
-_Piece = tuple[datetime, datetime, Bound]
+# --- a line becomes a result -------------------------------------------------------------------------------------
 
 
-def _pieces(merged: _Merged, start: datetime, horizon_s: float) -> list[_Piece]:
-    """[start, start + horizon) cut at every edge."""
-    first = start.astimezone(UTC)
-    last = first + timedelta(seconds=horizon_s)
-    if last <= first:
-        return []
-    cuts = sorted({first, last} | merged.edges(first, last))
-    return [(a, b, _without_overflow(merged.at(a))) for a, b in pairwise(cuts)]
+def _schedule(line: _Bounds, window: Window) -> Schedule:
+    if not window.span_us:
+        return Schedule.unlimited()
+    start, steps = window.start, []
+    before: float | None = None
+    for at, bound in line:
+        limit_a = None if bound is None else without_overflow(bound).drawn
+        if limit_a != before:
+            steps.append((start if at == 0 else window.instant(at), limit_a))
+            before = limit_a
+    if before is not None:
+        steps.append((window.end, None))
+    return Schedule.trusted(tuple(steps))
 
 
-def _without_overflow(bound: Bound) -> Bound:
-    """A limit that adds up or converts to more than a float can hold is none."""
-    return bound._replace(limit=None) if bound.limit == math.inf else bound
-
-
-def _schedule(pieces: list[_Piece]) -> Schedule:
-    end = ((pieces[-1][1], None),) if pieces else ()
-    return Schedule((*((start, bound.limit) for start, _, bound in pieces), *end))
-
-
-def _answer(pieces: list[_Piece], context: Context, unit: RateUnit) -> CompositeSchedule:
-    filled = ((start, end, _or_hardware_maximum(bound, context, unit)) for start, end, bound in pieces)
-    periods = [
-        CompositePeriod(start, end, bound.limit, bound.phases or context.default_phases) for start, end, bound in filled
-    ]
+def _answer(line: _Bounds, window: Window, context: Context, unit: RateUnit) -> CompositeSchedule:
+    if not window.span_us:
+        return CompositeSchedule(unit, ())
+    periods = []
+    for (at, bound), (until, _) in pairwise([*line, (window.span_us, None)]):
+        full = _or_hardware_maximum(without_overflow(bound or FREE), context, unit).with_setpoints_cut()
+        periods.append(_period(window.instant(at), window.instant(until), full, context.default_phases))
     return CompositeSchedule(unit, _without_equal_neighbours(periods))
+
+
+def _period(start: datetime, end: datetime, bound: Bound, phases: int) -> CompositePeriod:
+    return CompositePeriod(start, end, bound.limit, bound.phases or phases, bound.more)
+
+
+def _bound(period: CompositePeriod) -> Bound:
+    return Bound(period.limit, period.number_phases, period.more)
 
 
 def _without_equal_neighbours(periods: Sequence[CompositePeriod]) -> tuple[CompositePeriod, ...]:
@@ -234,10 +265,37 @@ def _without_equal_neighbours(periods: Sequence[CompositePeriod]) -> tuple[Compo
     return tuple(run[0]._replace(end=run[-1].end) for run in runs)
 
 
+def _rounded(period: CompositePeriod, step: float) -> CompositePeriod:
+    def towards_zero(rate: float) -> float:
+        return round_down(rate, step) if rate >= 0.0 else 0.0 - round_down(-rate, step)
+
+    more = period.more
+    if more is not None:
+        more = more._replace(
+            limits=mapped(more.limits, towards_zero),
+            setpoints=mapped(more.setpoints, towards_zero),
+            discharge_limits=mapped(more.discharge_limits, towards_zero),
+        )
+    return period._replace(limit=None if period.limit is None else towards_zero(period.limit), more=more)
+
+
 def _joined(a: CompositePeriod, b: CompositePeriod) -> CompositePeriod:
-    return CompositePeriod(a.start, b.end, lower(a.limit, b.limit), min(a.number_phases, b.number_phases))
+    """Both as one: the lower limit on the fewest phases. What differs of V2X is left out: less is drawn and nothing fed back."""
+    phases = min(a.number_phases, b.number_phases)
+    if a.more == b.more:
+        return CompositePeriod(a.start, b.end, lower(a.limit, b.limit), phases, a.more)
+    return CompositePeriod(a.start, b.end, lower(_flat(a), _flat(b)), phases)
+
+
+def _flat(period: CompositePeriod) -> float | None:
+    """What may be drawn on all phases alike."""
+    bound = as_drawn(_bound(period))
+    if len(bound.limits) < 2:
+        return bound.limit
+    lowest = min(rate for rate in bound.limits if rate is not None)
+    return lowest if bound.more is None or bound.more.unit is RateUnit.A else lowest * period.number_phases
 
 
 def _loss(a: CompositePeriod, b: CompositePeriod) -> float:
-    second = timedelta(seconds=1)
-    return lost_by_joining((a.end - a.start) / second, a.limit, (b.end - b.start) / second, b.limit)
+    a_s, b_s = ((p.end - p.start).total_seconds() for p in (a, b))
+    return lost_by_joining(a_s, a.limit, b_s, b.limit)

@@ -89,6 +89,9 @@ class SchedulePeriod:
             setpoint=self.setpoint,
             setpoint_L2=self.setpoint_l2,
             setpoint_L3=self.setpoint_l3,
+            dischargeLimit=self.discharge_limit,
+            dischargeLimit_L2=self.discharge_limit_l2,
+            dischargeLimit_L3=self.discharge_limit_l3,
         )
 
     @property
@@ -101,6 +104,9 @@ class SchedulePeriod:
             and self.limit_l3 is None
             and self.setpoint_l2 is None
             and self.setpoint_l3 is None
+            and self.discharge_limit is None
+            and self.discharge_limit_l2 is None
+            and self.discharge_limit_l3 is None
         )
 
 
