@@ -90,7 +90,30 @@ class Unreadable:
     error: PayloadError
 
 
-BlockEffect = OwnCall | Withdraw | Answer | AnswerError | Forward | Close | Tell | Note | PasswordOffered | Unreadable
+@dataclass(frozen=True, slots=True)
+class SchemaBroken:
+    """A relayed message of `sender` breaks its schema at `path`; `kind`: CALL (or SEND) or CALLRESULT (LC-020)."""
+
+    sender: Peer
+    action: str
+    kind: str
+    path: str
+    reason: str
+
+
+BlockEffect = (
+    OwnCall
+    | Withdraw
+    | Answer
+    | AnswerError
+    | Forward
+    | Close
+    | Tell
+    | Note
+    | PasswordOffered
+    | Unreadable
+    | SchemaBroken
+)
 
 
 Wanted = Sequence[BlockEffect]

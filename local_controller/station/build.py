@@ -16,6 +16,7 @@ from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
 from local_controller.station.blocks.own_questions import OwnQuestions, QuestionPace
 from local_controller.station.blocks.provisioning import Provisioning
+from local_controller.station.blocks.schema_watch import SchemaWatch
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.transactions import Transactions
 from local_controller.station.capability import How, Origin
@@ -84,6 +85,7 @@ def station_proxy(
         () if settings.certificate is None else (CertifiedBoot(settings.certificate, spoken),)
     )
     blocks = (
+        SchemaWatch(version),
         *certified,
         Guards(state, spoken, settings.guards, settings.doors or settings.guards.doors),
         Provisioning(state, spoken, settings.quirks),

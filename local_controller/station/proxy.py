@@ -10,7 +10,7 @@ import math
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -29,6 +29,7 @@ from local_controller.station.block import (
     BlockEffect,
     Forward,
     OwnCall,
+    SchemaBroken,
     Unreadable,
     Urgency,
     Wanted,
@@ -504,6 +505,8 @@ class StationProxy:
                 effects.append(one)
             elif isinstance(one, Unreadable):
                 effects += self._unreadable_payload(one.error)
+            elif isinstance(one, SchemaBroken):
+                effects += self._fault("schema_broken", asdict(one))
             elif self._is_open:
                 effects += self._do_one(one, now)
 
