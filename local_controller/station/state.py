@@ -14,9 +14,13 @@ from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.capability import Capability
 from local_controller.station.shown_values import ShownValues
+from local_controller.station.stand_ins import StandIns
 from local_controller.station.station_clock import StationClock
 from local_controller.station.transaction import Transaction
 from local_controller.station.words import OcppVersion, RegistrationStatus
+
+OWN_REQUEST_IDS = range(2_147_480_000, 2**31)
+"""Request ids of our own questions; what the station reports under one of them is for us (LC-127)."""
 
 _ENDED_KEPT = 32  # some stations send their closing meter values after the end, and they must not revive it
 
@@ -37,6 +41,7 @@ class StationState:
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
     time_zone: what the station calls local time.
     shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
+    stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
     """
 
     identity: str
@@ -60,6 +65,13 @@ class StationState:
     clock: StationClock = field(default_factory=StationClock)
     shown: ShownValues = field(default_factory=ShownValues)
     slots_here: set[int] = field(default_factory=set)
+    stand_ins: StandIns = field(default_factory=StandIns)
+    requests: int = 0
+
+    def next_request_id(self) -> int:
+        """A request id of ours that was not used for long."""
+        self.requests = (self.requests + 1) % len(OWN_REQUEST_IDS)
+        return OWN_REQUEST_IDS[self.requests]
 
     @property
     def may_call(self) -> bool:

@@ -63,6 +63,7 @@ class Bench:
     """One station behind the gateway. `station` and `csms` map an action to the payload of its answer.
 
     None as answer: that peer stays silent; a text: that CALLERROR; a function: called with the payload.
+    foreign: profiles (EVSE, source, profile) that the station has from elsewhere, and reports with the others.
     """
 
     def __init__(self, version: OcppVersion, settings: StationSettings, *, known: Any = None) -> None:
@@ -78,9 +79,11 @@ class Bench:
         self.closes: list[Close] = []
         self.offered: list[str] = []
         self.installed = InstalledProfiles()
+        self.written: dict[int, Payload] = {}
+        self.foreign: list[tuple[int, str, Payload]] = []
         self.accepts: Callable[[Payload], Any] = lambda _payload: True
         self.station |= {"SetChargingProfile": self._install, "GetConfiguration": {}, "GetVariables": {}}
-        self.station["ClearChargingProfile"] = {"status": "Unknown"}
+        self.station |= {"ClearChargingProfile": self._clear, "GetChargingProfiles": self._has_profiles}
         self.station["RemoteStartTransaction"] = self.station["RequestStartTransaction"] = {"status": "Accepted"}
         self.csms |= {"BootNotification": self._boot_answer, "Heartbeat": self._heartbeat_answer}
         self.csms_ahead_s = 0.0
@@ -247,7 +250,42 @@ class Bench:
         reply = (
             rpc.error(frame.message_id, answer, "") if isinstance(answer, str) else rpc.result(frame.message_id, answer)
         )
-        return self.proxy.receive(peer, reply.text, self.now)
+        effects = self.proxy.receive(peer, reply.text, self.now)
+        if frame.action == "GetChargingProfiles" and answer == {"status": "Accepted"}:
+            effects += self._report(frame.payload)
+        return effects
+
+    def _clear(self, payload: Payload) -> Payload:
+        """The station clears what it is told to, whosoever it may be."""
+        self.installed, removed = self.installed.cleared(dialect(self.version).clear_criteria(payload))
+        return {"status": "Accepted" if removed else "Unknown"}
+
+    def _meant(self, payload: Payload) -> dict[tuple[int, str], list[Payload]]:
+        """The profiles in the station that are asked for, by EVSE and source."""
+        query = dialect(self.version).profile_query("GetChargingProfiles", payload)
+        assert query is not None
+        here = [(evse, "CSO", self.written[profile.id]) for evse, profile in self.installed.matching(query.criteria)]
+        wanted = self.foreign if query.criteria.profile_ids is None and query.criteria.purpose is None else []
+        found: dict[tuple[int, str], list[Payload]] = {}
+        for evse, source, profile in [*here, *wanted]:
+            if query.criteria.evse in {None, evse} and (query.sources is None or source in query.sources):
+                found.setdefault((evse, source), []).append(profile)
+        return found
+
+    def _has_profiles(self, payload: Payload) -> Payload:
+        return {"status": "Accepted" if self._meant(payload) else "NoProfiles"}
+
+    def _report(self, payload: Payload) -> list[Effect]:
+        """The station reports what it said it has, one message for each profile."""
+        effects: list[Effect] = []
+        found = [(place, profile) for place, profiles in self._meant(payload).items() for profile in profiles]
+        for number, ((evse, source), profile) in enumerate(found, start=1):
+            report = {"requestId": payload["requestId"], "chargingLimitSource": source, "evseId": evse}
+            report |= {"chargingProfile": [profile], "tbc": number < len(found)}
+            effects += self.proxy.receive(
+                Peer.STATION, rpc.call(f"report{next(self._ids)}", "ReportChargingProfiles", report).text, self.now
+            )
+        return effects
 
     def _install(self, payload: Payload) -> Any:
         """The station's own store; `accepts` decides with True, False (Rejected), None (silence) or an error code."""
@@ -257,6 +295,7 @@ class Bench:
         if verdict:
             wanted = dialect(self.version).profile_set(payload)
             self.installed = self.installed.recorded(wanted.profile, wanted.evse, RULES[self.version])
+            self.written[wanted.profile.id] = dict(wanted.original)
         return {"status": "Accepted" if verdict else "Rejected"}
 
     def _heartbeat_answer(self, _payload: Payload) -> Payload:

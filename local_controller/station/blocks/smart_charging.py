@@ -8,40 +8,29 @@ would answer, and never meets a profile of ours.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Any
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.profiles.profile import Purpose
-from local_controller.profiles.rules import Reason, StationFacts, Verdict
+from local_controller.profiles.rules import Reason
 from local_controller.rpc.frame import CALLRESULT, Frame
-from local_controller.station.block import (
-    UNCHANGED,
-    Answer,
-    AnswerError,
-    Block,
-    BlockEffect,
-    Forward,
-    OwnCall,
-    Urgency,
-    Wanted,
-)
-from local_controller.station.blocks.actuator import OWN_IDS
+from local_controller.station.block import UNCHANGED, AnswerError, Block, BlockEffect, Forward, Wanted
+from local_controller.station.blocks.applying import Applying
 from local_controller.station.blocks.news import News
 from local_controller.station.blocks.own_questions import TO_FIRMWARE, Question, Topic
-from local_controller.station.blocks.virtual_store import MOST_PERIODS, MOST_PROFILES, OWNED, PASSED, VirtualStore
+from local_controller.station.blocks.profile_clears import ClearingRest, ProfileClears
+from local_controller.station.blocks.profile_desk import ProfileDesk
+from local_controller.station.blocks.profile_reports import REPORT, Collection, ProfileReports
+from local_controller.station.blocks.profile_sets import ProfileSets, Replaced
+from local_controller.station.blocks.virtual_store import PASSED
 from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter, Push
-from local_controller.station.dialects.base import CSO, Dialect, ProfileQuery, ProfileSet
+from local_controller.station.dialects.base import Dialect, ProfileSet, RemoteStart
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
 from local_controller.station.turns import Turns
-from local_controller.station.words import OcppVersion
-
-ANSWER_S = 8.0
-"""The CSMS waits for an answer at most as long as for one of our own CALLs (LC-092)."""
 
 REVIEW_S = 900.0
 """How often the CSMS's profiles are looked at again, since they change with time too."""
@@ -54,38 +43,13 @@ _CSMS = Peer.CSMS
 _NOTHING_SEEN = -1
 _ALWAYS_NEW = frozenset({"BootNotification", "NotifyEVChargingNeeds", *TO_FIRMWARE})
 _ABOUT_PROFILES = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetChargingProfiles"})
-
-
-class _Own(Enum):
-    """Tags of CALLs that are not about a limit."""
-
-    REPORT = "report"
-
-
-@dataclass(frozen=True, slots=True)
-class _ClearingRest:
-    """Tag of our ClearChargingProfile for what a wildcard clear of the CSMS means beyond the virtual store."""
-
-    message_id: str
-    criteria: Any
-    cleared_here: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A SetChargingProfile of the CSMS that is answered once the station has taken what follows from it."""
-
-    message_id: str
-    wanted: ProfileSet
-    replaced: VirtualStore
-    evses: tuple[int, ...]
-    due_s: float
+_OF_STATION = frozenset({REPORT})
 
 
 class SmartCharging(Block):
     """The block that limits a station. The site calls `set_fallback` and `set_limit`; their effects are performed."""
 
-    claims_only = _ABOUT_PROFILES | _REMOTE_STARTS
+    claims_only = _ABOUT_PROFILES | _REMOTE_STARTS | _OF_STATION
 
     def __init__(
         self, state: StationState, dialect: Dialect, evses: Sequence[int], fallback_a: float, turns: Turns
@@ -101,9 +65,13 @@ class SmartCharging(Block):
         self._writer = ProfileWriter(state, allowances, dialect, evses, fallback_a)
         self._could_call = False
         self._turn_s = turns.delay_s(state.identity)
-        self._pending: _Pending | None = None
         self._waiting: list[tuple[Frame, float]] = []
         self._news = News(state, allowances, self._evses)
+        self._desk = ProfileDesk(state, dialect, self._evses, self._writer, self._news)
+        self._applying = Applying(self._desk)
+        self._sets = ProfileSets(self._desk, self._applying)
+        self._clears = ProfileClears(self._desk)
+        self._reports = ProfileReports(self._desk)
         self._csms_ahead_s = state.csms_ahead_s
         self._review_s: float | None = None
         self._seen = _NOTHING_SEEN  # the revision of the transactions at which there was nothing more to follow
@@ -205,7 +173,7 @@ class SmartCharging(Block):
 
     def _adopt(self, wanted: ProfileSet) -> list[BlockEffect]:
         """Gives a transaction the profile of the remote start that began it, or that came while it waited for one."""
-        self.state.store, verdict = self.state.store.install(wanted, self.state.version, self._facts())
+        self.state.store, verdict = self.state.store.install(wanted, self.state.version, self._desk.facts())
         if verdict.accepted:
             return []
         return [Note("warning", "remote_start_profile_refused", {"id": wanted.profile.id, "reason": verdict.detail})]
@@ -219,24 +187,34 @@ class SmartCharging(Block):
                 self.state.remote_starts.refused(call.message_id)
             return []
         if call.action == "SetChargingProfile":
-            taken = self._dialect.profile_set(call.payload).received(self.state.station_time(now))
-            self.state.store = self.state.store.recorded(taken, self.state.version)
+            self._sets.passed(call, now)
         elif call.action == "ClearChargingProfile":
-            self.state.store, _ = self.state.store.cleared(self._dialect.clear_criteria(call.payload), PASSED)
+            self._clears.passed(call)
         else:
             return []
-        return [*self._writer.reconsider(now, retry=True), *self._news.latest(now)]
+        return self._desk.changed(now)
 
     # --- what the CSMS asks --------------------------------------------------------------------------------------
 
     def claims(self, sender: Peer, frame: Frame, now: Instant) -> list[BlockEffect] | None:
-        """Profiles of owned purposes are ours; while one is being applied, further requests about profiles wait."""
+        """Profiles of owned purposes are ours; while one request about profiles is at work, further ones wait."""
         if sender is not Peer.CSMS:
-            return None
-        if frame.action in _ABOUT_PROFILES and self._pending is not None:
+            return self._from_station(frame, now)
+        if frame.action in _ABOUT_PROFILES and self._is_busy:
             self._waiting.append((frame, now.monotonic_s))
             return []
         return self._handle(frame, now)
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._applying.is_busy or self._clears.is_busy or self._reports.is_busy
+
+    def _from_station(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
+        """What the station reports of profiles, where that is for us or shows one of ours."""
+        if frame.action not in _OF_STATION:
+            return None
+        effects = self._reports.reported(frame, now)
+        return None if effects is None else [*effects, *self._settle(now)]
 
     def _handle(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """The reaction to a request of the CSMS; None lets it pass.
@@ -246,67 +224,22 @@ class SmartCharging(Block):
         try:
             match frame.action:
                 case "SetChargingProfile":
-                    return self._set(frame, now)
+                    return self._sets.asked(frame, now)
                 case "ClearChargingProfile":
-                    return self._clear(frame, now)
+                    return self._clears.asked(frame, now)
                 case "GetChargingProfiles":
                     query = self._dialect.profile_query(frame.action, frame.payload)
-                    return None if query is None else self._report(frame, query)
+                    return None if query is None else self._reports.asked(frame, query, now)
                 case "RemoteStartTransaction" | "RequestStartTransaction":
                     return self._remote_start(frame.action, frame, now)
         except PayloadError as error:
             return [AnswerError(Peer.CSMS, frame.message_id, self._dialect.format_violation, str(error))]
         return None
 
-    def _set(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
-        """SetChargingProfile, by its purpose. What passes must not take the place of ours in the station (LC-098)."""
-        profile_id, purpose = self._dialect.profile_head(frame.payload)
-        if purpose not in PASSED:
-            return self._install(frame, self._dialect.profile_set(frame.payload), now)
-        if profile_id not in OWN_IDS:
-            return None  # and the rest is the station's to judge (LC-020)
-        return [self._answer(frame.message_id, "Rejected", Reason.INVALID_PROFILE_ID)]
-
-    def _install(self, frame: Frame, wanted: ProfileSet, now: Instant) -> list[BlockEffect]:
-        """A profile of an owned purpose: judged as a station would (LC-091), applied, then answered (LC-092)."""
-        before = self.state.store
-        store, verdict = before.install(wanted, self.state.version, self._facts())
-        if not verdict.accepted:
-            return [self._refusal(frame.message_id, verdict)]
-        self.state.store = store
-        evses = self._evses if wanted.evse == 0 else (wanted.evse,)
-        self._pending = _Pending(frame.message_id, wanted, before.missing(store), evses, now.monotonic_s + ANSWER_S)
-        return [*self._writer.reconsider(now, retry=True), *self._settle(now)]
-
-    def _refusal(self, message_id: str, verdict: Verdict) -> BlockEffect:
-        """1.6 answers a connector that does not exist with an error (errata 3.39), all else with Rejected."""
-        if self.state.version is OcppVersion.V16 and verdict.reason is Reason.UNKNOWN_EVSE:
-            return AnswerError(Peer.CSMS, message_id, "PropertyConstraintViolation", verdict.detail)
-        return self._answer(message_id, "Rejected", verdict.reason)
-
     def _settle(self, now: Instant) -> list[BlockEffect]:
-        """Answers the CSMS once the station holds what follows from its profile."""
-        pending = self._pending
-        if pending is None or (self.state.may_call and not all(self._writer.is_done(e, now) for e in pending.evses)):
-            return []
-        return [self._answer(pending.message_id, "Accepted"), *self._done(now)]
-
-    def _roll_back(self, status: str, now: Instant) -> list[BlockEffect]:
-        """The station refuses what follows from the CSMS's profile: so the CSMS is refused too (LC-092)."""
-        if self._pending is None:
-            return []
-        pending, self._pending = self._pending, None
-        self.state.store = self.state.store.without(pending.wanted, pending.replaced)
-        known = (
-            status if status in {"Rejected", "NotSupported"} and self.state.version is OcppVersion.V16 else "Rejected"
-        )
-        return [self._answer(pending.message_id, known), *self._writer.reconsider(now), *self._done(now)]
-
-    def _done(self, now: Instant) -> list[BlockEffect]:
-        """The store is final: the site learns of it, and what waited has its turn."""
-        self._pending = None
-        effects = self._news.latest(now)
-        while self._waiting and self._pending is None:
+        """Answers the CSMS once the station holds what follows from its change; then what waited has its turn."""
+        effects = self._applying.settle(now)
+        while self._waiting and not self._is_busy:
             frame, since_s = self._waiting.pop(0)
             if since_s + PATIENCE_S <= now.monotonic_s:
                 effects.append(Note("warning", "request_discarded", {"message_id": frame.message_id}))
@@ -315,60 +248,28 @@ class SmartCharging(Block):
             effects += [Forward(Peer.CSMS, frame, frame.payload)] if handled is None else handled
         return effects
 
-    def _clear(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
-        """ClearChargingProfile: what is in the store is cleared there; ours are never meant (LC-094, LC-095)."""
-        criteria = self._dialect.clear_criteria(frame.payload)
-        if criteria.profile_ids is not None:
-            (profile_id,) = criteria.profile_ids
-            purpose = self.state.store.purpose_of(profile_id)
-            if purpose not in OWNED and profile_id not in OWN_IDS:
-                return self._pass_alone(frame, profile_id)
-        elif criteria.purpose is not None and criteria.purpose not in OWNED:
-            return None
-        self.state.store, count = self.state.store.cleared(criteria, OWNED)
-        effects = [*self._writer.reconsider(now, retry=True), *self._news.latest(now)]
-        station_max = replace(criteria, purpose=Purpose.CHARGING_STATION_MAX_PROFILE)
-        if criteria.profile_ids is None and criteria.purpose is None and self.state.store.holds(station_max):
-            payload = self._dialect.clear_purpose(criteria, Purpose.CHARGING_STATION_MAX_PROFILE)
-            tag = _ClearingRest(frame.message_id, station_max, count)
-            return [*effects, OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, tag)]
-        return [self._answer(frame.message_id, "Accepted" if count else "Unknown"), *effects]
-
-    def _pass_alone(self, frame: Frame, profile_id: int) -> list[BlockEffect] | None:
-        """Other fields beside an id mean nothing (1.6 errata 3.25), but some firmware might clear ours by them."""
-        alone = self._dialect.clear_id(profile_id)
-        return None if frame.payload == alone else [Forward(Peer.CSMS, frame, alone)]
-
-    def _rest_cleared(self, tag: _ClearingRest, answer: Frame | None, now: Instant) -> list[BlockEffect]:
-        """The station has cleared (or not) what a wildcard clear meant beyond the store."""
-        accepted = answer is not None and not answer.is_error and answer.payload.get("status") == "Accepted"
-        effects: list[BlockEffect] = []
-        if accepted:
-            self.state.store, _ = self.state.store.cleared(tag.criteria, PASSED)
-            effects = self._news.latest(now)
-        return [self._answer(tag.message_id, "Accepted" if accepted or tag.cleared_here else "Unknown"), *effects]
-
-    def _report(self, frame: Frame, query: ProfileQuery) -> list[BlockEffect]:
-        """GetChargingProfiles: the CSMS's own profiles, real and virtual, one report per EVSE (LC-096)."""
-        is_meant = query.sources is None or CSO in query.sources
-        found = sorted(self.state.store.by_evse(query.criteria).items()) if is_meant else []
-        answer = self._answer(frame.message_id, "Accepted" if found else "NoProfiles")
-        reports = [
-            query.report(evse, originals, to_be_continued=number < len(found))
-            for number, (evse, originals) in enumerate(found, start=1)
-        ]
-        calls = [OwnCall(Peer.CSMS, "ReportChargingProfiles", r, Urgency.QUERY, _Own.REPORT) for r in reports]
-        return [answer, *calls]
-
     def _remote_start(self, action: str, frame: Frame, now: Instant) -> list[BlockEffect] | None:
-        """A remote start goes on without its profile, which waits for the transaction (LC-101)."""
+        """A remote start goes on without its TxProfile, which waits for the transaction (LC-101).
+
+        No other purpose is allowed (1.6 §5.11, F01.FR.11): the station judges what passes, and what may not pass is refused.
+        """
         start = self._dialect.remote_start(action, frame.payload)
         if start is None:
             return None
         if start.profile.purpose is Purpose.TX_PROFILE:
             self.state.remote_starts.expect(frame.message_id, start, now)
             self._seen = _NOTHING_SEEN
-        return [Forward(Peer.CSMS, frame, start.bare)]
+            return [Forward(Peer.CSMS, frame, start.bare)]
+        if start.profile.purpose in PASSED:
+            return self._with_stand_in(frame, start)
+        return [self._desk.answer(frame.message_id, "Rejected", Reason.INVALID_PROFILE)]
+
+    def _with_stand_in(self, frame: Frame, start: RemoteStart) -> list[BlockEffect] | None:
+        """A remote start with a profile that is the station's to judge: no id of ours goes with it (LC-098)."""
+        station_id = self.state.stand_ins.for_station(start.profile.id)
+        if station_id == start.profile.id:
+            return None
+        return [Forward(Peer.CSMS, frame, self._dialect.start_with_profile_id(frame.payload, station_id))]
 
     # --- our own CALLs -------------------------------------------------------------------------------------------
 
@@ -381,11 +282,15 @@ class SmartCharging(Block):
         self._seen = _NOTHING_SEEN  # what the station holds may have changed: do the phases in use still fit it?
         if isinstance(tag, Push):
             effects, last_word = self._writer.answered(tag, answer, now)
-            if last_word is not None and self._pending is not None and tag.target.evse in self._pending.evses:
-                effects += self._roll_back(last_word, now)
+            if last_word is not None:
+                effects += self._applying.refused(tag.target.evse, last_word, now)
             return [*effects, *self._news.latest(now), *self._settle(now)]
-        if isinstance(tag, _ClearingRest):
-            return self._rest_cleared(tag, answer, now)
+        if isinstance(tag, Collection):
+            return [*self._reports.answered(tag, answer, now), *self._settle(now)]
+        if isinstance(tag, ClearingRest):
+            return [*self._clears.answered(tag, answer, now), *self._settle(now)]
+        if isinstance(tag, Replaced):
+            return self._sets.cleared_in_station(tag, answer)
         if isinstance(tag, Question) and tag.topic is Topic.CAPABILITY:
             return [*self._writer.follow_unit(now), *self._news.latest(now)]
         return []
@@ -395,16 +300,14 @@ class SmartCharging(Block):
     @property
     def deadline(self) -> float | None:
         """The next of: an answer that is due, a retry, a look at the phases in use, the regular review."""
-        pending_s = None if self._pending is None else self._pending.due_s
-        moments = (pending_s, self._writer.deadline, self.state.phases_learnt_s, self._review_s)
+        answers_s = (self._applying.due_s, self._reports.due_s)
+        moments = (*answers_s, self._writer.deadline, self.state.phases_learnt_s, self._review_s)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def expire(self, now: Instant) -> list[BlockEffect]:
         """Answers what is due, tries again what was refused, reviews what changes with time."""
-        effects: list[BlockEffect] = []
+        effects = [*self._applying.expire(now), *self._reports.expire(now)]
         self.state.phases_learnt_s = None
-        if self._pending is not None and self._pending.due_s <= now.monotonic_s:
-            effects += self._roll_back("no answer", now)
         if self._review_s is not None and self._review_s <= now.monotonic_s:
             self._review_s = now.monotonic_s + REVIEW_S
             self._news.forget()
@@ -417,21 +320,8 @@ class SmartCharging(Block):
         Safe, because it can only lower the limit; the CSMS, which got no answer, must ask again.
         """
         self._writer.forget()
-        self._pending, self._review_s = None, None
+        self._review_s = None
         self._waiting.clear()
+        for one in (self._applying, self._clears, self._reports):
+            one.forget()
         return []
-
-    # --- small change --------------------------------------------------------------------------------------------
-
-    def _answer(self, message_id: str, status: str, reason: str | None = None) -> Answer:
-        return Answer(Peer.CSMS, message_id, self._dialect.status_answer(status, reason))
-
-    def _facts(self) -> StationFacts:
-        """What the station knows of itself when it judges a profile. Any unit will do: we convert."""
-        return StationFacts(
-            evses=frozenset(self._evses),
-            transactions={evse: t.transaction_id for evse, t in self.state.transactions.items()},
-            max_stack_level=self.state.capability.max_stack_level,
-            max_periods=MOST_PERIODS,
-            max_installed=MOST_PROFILES,
-        )

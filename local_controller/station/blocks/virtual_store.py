@@ -72,6 +72,10 @@ class VirtualStore:
         found = (entry.profile.purpose for entry in self.installed if entry.profile.id == profile_id)
         return next(found, None)
 
+    def virtual_by_evse(self, criteria: Criteria) -> dict[int, list[Mapping[str, Any]]]:
+        """Those of them that are in no station."""
+        return VirtualStore(self.owned(), self.originals).by_evse(criteria)
+
     def by_evse(self, criteria: Criteria) -> dict[int, list[Mapping[str, Any]]]:
         """The matching profiles as the CSMS sent them, by EVSE (0: the station)."""
         found: dict[int, list[Mapping[str, Any]]] = {}

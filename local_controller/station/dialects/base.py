@@ -116,11 +116,13 @@ class ProfileQuery:
     criteria: Criteria
     sources: frozenset[str] | None = None
 
-    def report(self, evse: int, originals: Sequence[Mapping[str, Any]], *, to_be_continued: bool) -> Payload:
-        """One ReportChargingProfiles of the CSMS's own profiles of an EVSE (K09.FR.01)."""
+    def report(
+        self, evse: int, source: str, originals: Sequence[Mapping[str, Any]], *, to_be_continued: bool
+    ) -> Payload:
+        """One ReportChargingProfiles of the profiles of an EVSE from one source (K09.FR.01)."""
         return {
             "requestId": self.request_id,
-            "chargingLimitSource": CSO,
+            "chargingLimitSource": source,
             "evseId": evse,
             "chargingProfile": [_without_nulls(original) for original in originals],
             "tbc": to_be_continued,
@@ -221,6 +223,12 @@ class Dialect(Protocol):
 
     def profile_head(self, payload: Payload) -> tuple[int | None, Purpose]:
         """Id and purpose in a SetChargingProfile, which may be readable where the rest is not; None for a missing id."""
+
+    def with_profile_id(self, payload: Payload, profile_id: int) -> Payload:
+        """A SetChargingProfile with another id."""
+
+    def start_with_profile_id(self, payload: Payload, profile_id: int) -> Payload:
+        """A remote start that brings a profile, with another id of it."""
 
     def profile_set(self, payload: Payload) -> ProfileSet:
         """SetChargingProfile."""

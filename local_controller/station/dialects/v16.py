@@ -166,6 +166,14 @@ class V16:
         profile = Fields("SetChargingProfile", payload).need_child("csChargingProfiles")
         return whole_number(profile.raw("chargingProfileId")), _purpose(profile)
 
+    def with_profile_id(self, payload: Payload, profile_id: int) -> Payload:
+        """SetChargingProfile.req."""
+        return {**payload, "csChargingProfiles": {**payload["csChargingProfiles"], "chargingProfileId": profile_id}}
+
+    def start_with_profile_id(self, payload: Payload, profile_id: int) -> Payload:
+        """RemoteStartTransaction.req."""
+        return {**payload, "chargingProfile": {**payload["chargingProfile"], "chargingProfileId": profile_id}}
+
     def profile_set(self, payload: Payload) -> ProfileSet:
         """SetChargingProfile.req."""
         fields = Fields("SetChargingProfile", payload)

@@ -158,6 +158,14 @@ class V201:
         profile = Fields("SetChargingProfile", payload).need_child("chargingProfile")
         return whole_number(profile.raw("id")), profile.need_one_of("chargingProfilePurpose", Purpose)
 
+    def with_profile_id(self, payload: Payload, profile_id: int) -> Payload:
+        """SetChargingProfileRequest."""
+        return {**payload, "chargingProfile": {**payload["chargingProfile"], "id": profile_id}}
+
+    def start_with_profile_id(self, payload: Payload, profile_id: int) -> Payload:
+        """RequestStartTransactionRequest."""
+        return {**payload, "chargingProfile": {**payload["chargingProfile"], "id": profile_id}}
+
     def profile_set(self, payload: Payload) -> ProfileSet:
         """SetChargingProfileRequest."""
         fields = Fields("SetChargingProfile", payload)

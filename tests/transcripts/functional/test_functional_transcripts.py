@@ -55,7 +55,9 @@ class Obedient:
         while todo:
             effect = todo.popleft()
             if isinstance(effect, Send) and effect.peer is Peer.STATION and effect.text.startswith('[2,"LC'):
-                answer = rpc.result(rpc.parse(effect.text).message_id, {"status": "Accepted"})
+                asked = rpc.parse(effect.text)
+                status = "NoProfiles" if asked.action == "GetChargingProfiles" else "Accepted"
+                answer = rpc.result(asked.message_id, {"status": status})
                 todo.extendleft(reversed(self._proxy.receive(Peer.STATION, answer.text, now)))
             else:
                 seen.append(effect)

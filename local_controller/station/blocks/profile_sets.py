@@ -1,0 +1,85 @@
+"""What becomes of a SetChargingProfile of the CSMS? (K01, LC-090 to LC-092, LC-098)
+
+A profile of an owned purpose is judged as a station would, kept here, and answered once the station holds what follows.
+Any other passes; only an id of ours is written as its stand-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from local_controller.clock import Instant
+from local_controller.rpc.frame import Frame
+from local_controller.station.block import BlockEffect, Forward, OwnCall, Urgency
+from local_controller.station.blocks.applying import Applying, Change
+from local_controller.station.blocks.profile_desk import ProfileDesk
+from local_controller.station.blocks.virtual_store import PASSED, VirtualStore
+from local_controller.station.dialects.base import ProfileSet
+from local_controller.station.effects import Note, Peer
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Tag of our ClearChargingProfile for a profile in the station whose id now is that of one in the virtual store."""
+
+    profile_id: int
+
+
+class ProfileSets:
+    """The CSMS's profiles on their way into the store or the station."""
+
+    def __init__(self, desk: ProfileDesk, applying: Applying) -> None:
+        """Whatever is accepted here is applied there."""
+        self._desk = desk
+        self._state = desk.state
+        self._applying = applying
+
+    def asked(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
+        """SetChargingProfile, by its purpose; None lets it pass, and the rest is the station's to judge (LC-020)."""
+        profile_id, purpose = self._desk.dialect.profile_head(frame.payload)
+        if purpose not in PASSED:
+            return self._install(frame, self._desk.dialect.profile_set(frame.payload), now)
+        station_id = None if profile_id is None else self._state.stand_ins.for_station(profile_id)
+        if station_id is None or station_id == profile_id:
+            return None
+        return [Forward(Peer.CSMS, frame, self._desk.dialect.with_profile_id(frame.payload, station_id))]
+
+    def _install(self, frame: Frame, wanted: ProfileSet, now: Instant) -> list[BlockEffect]:
+        """A profile of an owned purpose: judged as a station would (LC-091), applied, then answered (LC-092)."""
+        before = self._state.store
+        store, verdict = before.install(wanted, self._state.version, self._desk.facts())
+        if not verdict.accepted:
+            return [self._desk.refusal(frame.message_id, verdict)]
+        self._state.store, replaced = store, before.missing(store)
+        evses = self._desk.evses if wanted.evse == 0 else (wanted.evse,)
+        then = self._clearing_in_station(wanted.profile.id, replaced)
+        return self._applying.begin(Change(frame.message_id, evses, self._undoing(wanted, replaced), then), now)
+
+    def _undoing(self, wanted: ProfileSet, replaced: VirtualStore) -> Callable[[], None]:
+        def undo() -> None:
+            self._state.store = self._state.store.without(wanted, replaced)
+
+        return undo
+
+    def _clearing_in_station(self, profile_id: int, replaced: VirtualStore) -> tuple[BlockEffect, ...]:
+        """The same id replaces, whatever the purpose (K01.FR.05): then the station's own profile has to go."""
+        if replaced.purpose_of(profile_id) not in PASSED:
+            return ()
+        payload = self._desk.dialect.clear_id(self._state.stand_ins.for_station(profile_id))
+        return (OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, Replaced(profile_id)),)
+
+    def cleared_in_station(self, tag: Replaced, answer: Frame | None) -> list[BlockEffect]:
+        """A replaced profile that stays can only lower a limit, but somebody should know."""
+        if answer is not None and not answer.is_error and answer.payload.get("status") in {"Accepted", "Unknown"}:
+            return []
+        return [Note("warning", "replaced_profile_stays", {"id": tag.profile_id})]
+
+    def passed(self, call: Frame, now: Instant) -> None:
+        """The station has accepted a profile of the CSMS itself, which is recorded under the CSMS's id (LC-090)."""
+        dialect = self._desk.dialect
+        station_id, _ = dialect.profile_head(call.payload)
+        csms_id = station_id if station_id is None else self._state.stand_ins.for_csms(station_id)
+        payload = call.payload if csms_id is None else dialect.with_profile_id(call.payload, csms_id)
+        taken = dialect.profile_set(payload).received(self._state.station_time(now))
+        self._state.store = self._state.store.recorded(taken, self._state.version)
