@@ -19,7 +19,7 @@ from local_controller.station.station_clock import StationClock
 from local_controller.station.transaction import Transaction
 from local_controller.station.words import OcppVersion, RegistrationStatus
 
-OWN_REQUEST_IDS = range(2_147_480_000, 2**31)
+OWN_REQUEST_IDS = range(2_147_480_000, 2_147_483_000)
 """Request ids of our own questions; what the station reports under one of them is for us (LC-127)."""
 
 _ENDED_KEPT = 32  # some stations send their closing meter values after the end, and they must not revive it

@@ -18,6 +18,7 @@ from local_controller.station.blocks.smart_charging import PATIENCE_S
 from local_controller.station.blocks.virtual_store import MOST_PERIODS, MOST_PROFILES
 from local_controller.station.dialects import dialect
 from local_controller.station.effects import Peer
+from local_controller.station.stand_ins import STAND_INS
 from local_controller.station.words import LimitOutcome, Measured, OcppVersion, TransactionStarted
 from tests.station.conftest import Bench, id_token, own, stamp
 
@@ -170,9 +171,14 @@ def test_the_noise_of_a_clock_in_whole_seconds_writes_nothing(bench: Any) -> Non
 
 @pytest.mark.parametrize("limit", [-1.0, 16.0])
 @pytest.mark.requirement("LC-098")
-def test_a_passing_profile_with_an_id_of_ours_never_reaches_the_station(bench: Any, limit: float) -> None:
+def test_a_passing_profile_never_reaches_the_station_with_an_id_of_ours(bench: Any, limit: float) -> None:
     b = running(bench())
-    assert b.csms_sets("ChargePointMaxProfile", limit, OWN_IDS.start + 2, 0) == "Rejected"
+    b.station["SetChargingProfile"] = {"status": "Accepted"}
+    assert b.csms_sets("ChargePointMaxProfile", limit, OWN_IDS.start + 2, 0) == "Accepted"
+    assert (
+        b.calls_to(Peer.STATION, "SetChargingProfile")[-1].payload["csChargingProfiles"]["chargingProfileId"]
+        in STAND_INS
+    )
 
 
 def test_phases_that_nobody_has_do_not_end_the_connection(bench: Any) -> None:

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.effects import Peer
+from local_controller.station.stand_ins import STAND_INS
 from local_controller.station.words import OcppVersion
 from tests.effort import TRIED
 from tests.station.conftest import EFFORT
+from tests.station.test_profile_sharing import max_purpose
+
+OURS = frozenset(OWN_IDS) - frozenset(STAND_INS)
 
 NUMBERS = [0, -1, -0.5, 1.5, 3, 7, 86400, 2**31, 2**63, 10**400, 1e18, 1e308, -1e308, 1e-320]
 WORDS = ["", " ", "x", "1", "NaN", "Recurring", "Relative", "TxProfile", "TxDefaultProfile", "Daily", "W"]
@@ -86,9 +90,9 @@ def test_a_csms_that_sends_nonsense_about_profiles_changes_nothing_for_the_worse
         b.from_csms(action, replaced(payload, data.draw(st.sampled_from(leaves(payload))), data.draw(NASTY)))
     b.wait(5)
     for frame in b.calls_to(Peer.STATION, "ClearChargingProfile"):
-        ((name, profile_id),) = frame.payload.items()
-        assert name == ("id" if is_v16 else "chargingProfileId")
-        assert profile_id not in OWN_IDS
+        named = frame.payload.get("chargingProfileCriteria", frame.payload)
+        profile_id = named.get("id" if is_v16 else "chargingProfileId")
+        assert named.get("chargingProfilePurpose") == max_purpose(version) or profile_id not in {None, *OURS}
     assert b.in_force_a() <= 16.0
 
 

@@ -71,11 +71,11 @@ def test_the_station_is_asked_with_the_csms_criteria_under_a_request_id_of_ours(
 ) -> None:
     b = charging(bench, version)
     asked(b, 5, evse=1, stackLevel=0, chargingProfilePurpose="TxProfile")
-    asked(b, 5, chargingProfileId=[1, 2])
+    asked(b, 5, chargingProfileId=[2, 1], chargingLimitSource=["CSO"])
     first, second = own_questions(b)
     assert first.pop("requestId") != second.pop("requestId")
-    assert first == {"evseId": 1, "chargingProfile": {"stackLevel": 0, "chargingProfilePurpose": "TxProfile"}}
-    assert second == {"chargingProfile": {"chargingProfileId": [1, 2]}}
+    assert first == {"evseId": 1, "chargingProfile": {"chargingProfilePurpose": "TxProfile", "stackLevel": 0}}
+    assert second == {"chargingProfile": {"chargingProfileId": [1, 2], "chargingLimitSource": ["CSO"]}}
     assert all(own(frame) for frame in b.calls_to(Peer.STATION, "GetChargingProfiles"))
 
 

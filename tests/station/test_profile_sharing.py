@@ -9,6 +9,7 @@ import pytest
 
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.effects import Peer
+from local_controller.station.stand_ins import STAND_INS
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
 
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
@@ -285,3 +286,24 @@ def test_the_csms_limit_is_reviewed_every_quarter_of_an_hour(bench: Any) -> None
     before = len(b.facts)
     b.wait(901)
     assert len(b.facts) == before + 1
+
+
+@ALL
+@pytest.mark.requirement("LC-098", "LC-101")
+def test_another_purpose_in_a_remote_start_passes_or_is_refused(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    action, head = "RequestStartTransaction", {"remoteStartId": 5, "idToken": {"idToken": "TAG", "type": "ISO14443"}}
+    if version is OcppVersion.V16:
+        action, head = "RemoteStartTransaction", {"connectorId": 1, "idTag": "TAG"}
+    passing = head | {"chargingProfile": b.csms_profile(max_purpose(version), 20.0, 3)}
+    b.station[action] = {"status": "Rejected"}
+    assert b.from_csms(action, passing)["status"] == "Rejected", "by the station"
+    assert b.calls_to(Peer.STATION, action)[-1].payload == passing
+    b.from_csms(action, head | {"chargingProfile": b.csms_profile(max_purpose(version), 20.0, OWN_IDS.start + 2)})
+    profile = b.calls_to(Peer.STATION, action)[-1].payload["chargingProfile"]
+    assert profile["chargingProfileId" if version is OcppVersion.V16 else "id"] == STAND_INS[2]
+    before = len(b.calls_to(Peer.STATION, action))
+    refused = b.from_csms(action, head | {"chargingProfile": b.csms_profile("TxDefaultProfile", 20.0, 3)})
+    assert refused["status"] == "Rejected"
+    assert len(b.calls_to(Peer.STATION, action)) == before, "it would come beside our floor"

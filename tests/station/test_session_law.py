@@ -179,6 +179,10 @@ def earliest(proxy: StationProxy) -> float | None:
     return min(moments, default=None)
 
 
+ALTERED = {"RemoteStartTransaction", "RequestStartTransaction", "SetChargingProfile", "ClearChargingProfile"}
+"""What may reach the station otherwise than its CSMS wrote it."""
+
+
 class Session:
     """A proxy between two peers of whom anything is possible, and a book that is kept apart from the product."""
 
@@ -329,7 +333,7 @@ class Session:
             assert frame.error_code in CODES[self.version], "LC-028"
         if frame.message_type == rpc.CALL:
             assert peer is Peer.STATION
-            assert frame.action in {"RemoteStartTransaction", "RequestStartTransaction", "ClearChargingProfile"}
+            assert frame.action in ALTERED
             return
         if peer is Peer.CSMS:
             assert str(OWN_IDS.start)[:7] not in frame.text

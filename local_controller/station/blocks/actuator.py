@@ -19,8 +19,9 @@ from local_controller.station.dialects.shared import LIMIT_STEP
 from local_controller.station.knowledge import Actuator
 from local_controller.station.words import LimitKind
 
-OWN_IDS = range(2_147_480_000, 2**31)
-"""Profile ids of our own (LC-098): positive, because some 1.6 firmwares take a negative id for "none"."""
+OWN_IDS = range(2_147_480_000, 2_147_483_000)
+"""Profile ids of our own (LC-098): positive, because some 1.6 firmwares take a negative id for "none"; and not the very
+highest one, which others like to use."""
 
 HEAD_START_S = 60
 """A profile for "now" begins in the past, so that no clock difference leaves a gap (1.6 §5.16.4; 60 s as in evcc)."""

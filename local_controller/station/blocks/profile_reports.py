@@ -74,26 +74,14 @@ class ProfileReports:
 
     def asked(self, frame: Frame, query: ProfileQuery, now: Instant) -> list[BlockEffect]:
         """GetChargingProfiles of the CSMS."""
-        payload = self._for_station(frame.payload, query)
-        if payload is None:
-            return self._told(frame.message_id, query, {})
-        due_s = now.monotonic_s + SILENT_S
-        request_id = self._state.next_request_id()
-        self._open = Collection(frame.message_id, query, request_id, due_s, now.monotonic_s + WHOLE_S)
-        payload["requestId"] = request_id
-        return [OwnCall(Peer.STATION, "GetChargingProfiles", payload, Urgency.RAISE, self._open)]
-
-    def _for_station(self, payload: Payload, query: ProfileQuery) -> Payload | None:
-        """The question as the station is to have it; None if it asks for ids that the station cannot know."""
         ids = query.criteria.profile_ids
-        if ids is None:
-            return {**payload}
-        known = sorted(self._state.stand_ins.known_of(ids))
-        return (
-            {**payload, "chargingProfile": {**payload["chargingProfile"], "chargingProfileId": known}}
-            if known
-            else None
-        )
+        known = None if ids is None else sorted(self._state.stand_ins.known_of(ids))
+        if known == []:  # it cannot have any of these
+            return self._told(frame.message_id, query, {})
+        due_s, latest_s = now.monotonic_s + SILENT_S, now.monotonic_s + WHOLE_S
+        self._open = Collection(frame.message_id, query, self._state.next_request_id(), due_s, latest_s)
+        payload = query.own(self._open.request_id, known)
+        return [OwnCall(Peer.STATION, "GetChargingProfiles", payload, Urgency.RAISE, self._open)]
 
     # --- what the station says -----------------------------------------------------------------------------------
 
@@ -123,7 +111,10 @@ class ProfileReports:
         if collection is None or fields.integer("requestId") != collection.request_id:
             return [answer]  # to a question that nobody waits for any more
         place = fields.integer("evseId") or 0, fields.text("chargingLimitSource") or CSO
-        collection.found.setdefault(place, []).extend(shown_profiles(self._state, frame.payload))
+        found = [
+            one for one in shown_profiles(self._state, frame.payload) if collection.query.means(place[1], one.get("id"))
+        ]
+        collection.found.setdefault(place, []).extend(found)
         collection.is_complete = not fields.flag("tbc")
         return [answer, *self._progress(collection, now)]
 

@@ -32,6 +32,9 @@ Payload = dict[str, Any]
 CSO = "CSO"
 """ChargingLimitSource of what the CSMS installed."""
 
+SOURCES = frozenset({"EMS", "Other", "SO", CSO})
+"""ChargingLimitSourceEnumType of 2.0.1; in 2.1 any text is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class BootCall:
@@ -115,6 +118,26 @@ class ProfileQuery:
     request_id: int
     criteria: Criteria
     sources: frozenset[str] | None = None
+
+    def means(self, source: str, profile_id: object) -> bool:
+        """Whether a profile of this source, with this id, is asked for."""
+        ids = self.criteria.profile_ids
+        return (self.sources is None or source in self.sources) and (ids is None or profile_id in ids)
+
+    def own(self, request_id: int, ids: Sequence[int] | None) -> Payload:
+        """The same question under another request id and with these ids.
+
+        Sources that not every version knows are left out: the reports name theirs.
+        """
+        purpose, sources = self.criteria.purpose, sorted(self.sources or ())
+        wanted = {
+            "chargingProfileId": None if ids is None else [*ids],
+            "chargingProfilePurpose": None if purpose is None else purpose.value,
+            "stackLevel": self.criteria.stack_level,
+            "chargingLimitSource": sources if sources and SOURCES.issuperset(sources) else None,
+        }
+        whole = {"requestId": request_id, "evseId": self.criteria.evse, "chargingProfile": _without_nulls(wanted)}
+        return {name: value for name, value in whole.items() if value is not None}
 
     def report(
         self, evse: int, source: str, originals: Sequence[Mapping[str, Any]], *, to_be_continued: bool

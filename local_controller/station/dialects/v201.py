@@ -196,9 +196,9 @@ class V201:
         wanted = fields.child("chargingProfile") or Fields(action, {})
         criteria = Criteria(
             profile_ids=frozenset(_integers(wanted, "chargingProfileId")) or None,
-            evse=fields.integer("evseId"),
+            evse=_natural(fields, "evseId"),
             purpose=wanted.one_of("chargingProfilePurpose", Purpose),
-            stack_level=wanted.integer("stackLevel"),
+            stack_level=_natural(wanted, "stackLevel"),
         )
         sources = frozenset(str(source) for source in _members(wanted, "chargingLimitSource")) or None
         return ProfileQuery(fields.need_integer("requestId"), criteria, sources)
@@ -288,6 +288,11 @@ def _sampled(value: Fields) -> SampledValue | None:
     """`unitOfMeasure`, or the plain `unit` of stations that grew up with 1.6."""
     measure = value.child("unitOfMeasure") or Fields(value.action, {"unit": value.raw("unit")}, value.path)
     return sampled_value(value, measure.text("unit"), measure.integer("multiplier") or 0)
+
+
+def _natural(fields: Fields, name: str) -> int | None:
+    value = fields.integer(name)
+    return fields.fail(name, f"must not be negative, got {value}") if value is not None and value < 0 else value
 
 
 def _integers(fields: Fields, name: str) -> list[int]:
