@@ -234,10 +234,10 @@ class SiteController:
             case words.LimitAnswered(kind=LimitKind.FALLBACK):
                 told += _fallback_answered(state, fact, now)
             case words.LimitAnswered(outcome=LimitOutcome.SENT):
-                state.sent(fact.limit_a, self._valid_until(state, now))
+                state.sent(fact.limit_a, self._valid_until(state, fact, now))
                 return told  # soon it is answered
             case words.LimitAnswered():
-                told += _limit_answered(state, fact, self._valid_until(state, now), now)
+                told += _limit_answered(state, fact, self._valid_until(state, fact, now), now)
             case words.TransactionStarted():
                 state.started(fact.transaction_id, now)
                 self.plan.forget(str(state.evse.id))

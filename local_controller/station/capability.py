@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
-from typing import Any, Literal, TypeVar
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from local_controller.profiles.units import RateUnit
 from local_controller.station.dialects.base import StatedCapability
@@ -64,10 +64,28 @@ class Learnt:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One way to tell a limit."""
+    """One way to tell a limit: of which purpose, in which unit, of which kind, at which stack level, to whom."""
 
     actuator: Actuator
     unit: RateUnit
+    kind: StartKind = StartKind.ABSOLUTE
+    stack_level: int = 0
+    place: FloorPlace = FloorPlace.EVSE
+
+    @property
+    def holds_floor(self) -> bool:
+        """Whether limit and floor are one profile: the limit first, then the floor for ever."""
+        return self.actuator in _ONE_FOR_BOTH
+
+    def __str__(self) -> str:
+        """For the log, as in `tx_profile in A, absolute`."""
+        if self.actuator is Actuator.VENDOR_KEY:
+            return str(self.actuator)
+        level = f", stack level {self.stack_level}" if self.stack_level else ""
+        return f"{self.actuator} in {self.unit}, {self.kind}{level}, at the {self.place}"
+
+
+_ONE_FOR_BOTH = frozenset({Actuator.TX_DEFAULT, Actuator.STATION_MAX})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +94,12 @@ class Capability:
 
     The fields up to `version` are those of `Knowledge`, where they are explained. max_stack_level: the highest usable one,
     as stated. sample_s: how often it says that it sends meter values during a transaction; 0 for never, None if it did
-    not say. learnt: what is not a default. proven: what the station has accepted before. untriggered: messages that it
-    does not send when asked to, since its last boot.
+    not say. learnt: what is not a default. proven: what the station has accepted before; works, holds: the way that it
+    took a working limit, or a floor, last. disobeyed: what it accepted without effect, as measured. untriggered: messages
+    that it does not send when asked to, since its last boot.
     """
 
-    actuators: tuple[Actuator, ...] = (Actuator.TX_PROFILE, Actuator.TX_DEFAULT)
+    actuators: tuple[Actuator, ...] = (Actuator.TX_PROFILE, Actuator.TX_DEFAULT, Actuator.STATION_MAX)
     units: tuple[RateUnit, ...] = (RateUnit.A, RateUnit.W)
     kinds: tuple[StartKind, ...] = (StartKind.ABSOLUTE, StartKind.RELATIVE)
     stack_level: int = 0
@@ -107,15 +126,32 @@ class Capability:
     sample_s: int | None = None
     learnt: tuple[Learnt, ...] = ()
     proven: frozenset[Rung] = frozenset()
+    works: Rung | None = None
+    holds: Rung | None = None
+    disobeyed: frozenset[Rung] = frozenset()
     untriggered: frozenset[str] = frozenset()
 
     def working_rungs(self) -> tuple[Rung, ...]:
         """How to limit a transaction, best guess first. A unit that has worked is tried with every actuator first."""
-        return _rungs(self.actuators, self.units, units_first=self.unit_is_proven)
+        return _ladder(self.actuators, self._ways, self.unit_is_proven, self.works, self.disobeyed)
 
     def fallback_rungs(self) -> tuple[Rung, ...]:
-        """How to install the floor: always a TxDefaultProfile, so that only the unit is in question."""
-        return _rungs((Actuator.TX_DEFAULT,), self.units, units_first=False)
+        """How to install the floor: as a TxDefaultProfile, unless the limits themselves go another way."""
+        first = self.works.actuator if self.works else self.actuators[0] if self.actuators else None
+        actuators = _floors(_first(first, self.actuators)) if first else ()
+        best = self.holds if self.holds and self.holds.actuator in actuators[:1] else None
+        return _ladder(actuators, self._ways, False, best, self.disobeyed)
+
+    @property
+    def _ways(self) -> _Ways:
+        levels: tuple[int, ...] = (self.stack_level,)
+        if self.max_stack_level and not self._is_told("stack_level"):
+            levels = (self.stack_level, self.max_stack_level)
+        places = (
+            (self.connector,) if self.holds or self._is_told("connector") else _first(self.connector, tuple(FloorPlace))
+        )
+        key_place = FloorPlace.EVSE if self.vendor_key and self.vendor_key.evse_suffix else FloorPlace.STATION
+        return _Ways(self.units, self.kinds, levels, places, key_place)
 
     @property
     def only_unit(self) -> RateUnit | None:
@@ -140,7 +176,7 @@ class Capability:
 
     def _is_told(self, what: str) -> bool:
         """Whether the site file or a quirk says so, whatever the station says."""
-        return any(learnt.what == what and learnt.origin.how in _TOLD for learnt in self.learnt)
+        return self.belief(what).origin.how in _TOLD
 
     # --- learning ------------------------------------------------------------------------------------------------
 
@@ -179,17 +215,30 @@ class Capability:
         return replace(self, untriggered=frozenset()) if self.untriggered else self
 
     def accepted(self, rung: Rung, *, is_floor: bool, at: datetime | None = None) -> Capability:
-        """The station took a profile this way; a floor says nothing about the actuator."""
-        if rung in self.proven and rung.unit is self.units[0] and (is_floor or rung.actuator is self.actuators[0]):
+        """The station took a profile this way. A floor as TxDefaultProfile says nothing about the actuator."""
+        if rung == (self.holds if is_floor else self.works):
             return self
-        actuators = self.actuators if is_floor else _first(rung.actuator, self.actuators)
-        units = _first(rung.unit, self.units)
-        known = self
-        if actuators != self.actuators:
-            known = _with(known, "actuators", actuators, Origin(How.ACCEPTED, at))
-        if units != self.units:
-            known = _with(known, "units", units, Origin(How.ACCEPTED, at))
-        return replace(known, unit_is_proven=True, proven=known.proven | {rung})
+        known, origin = self, Origin(How.ACCEPTED, at)
+        is_choice = not is_floor or rung.actuator is not Actuator.TX_DEFAULT
+        if is_choice:
+            known = replace(_first_of(known, "actuators", rung.actuator, origin), works=rung)
+        if rung.actuator is not Actuator.VENDOR_KEY:
+            known = replace(_first_of(known, "units", rung.unit, origin), unit_is_proven=True)
+            known = known if is_floor else _first_of(known, "kinds", rung.kind, origin)
+            known = known if is_choice else _now(known, "connector", rung.place, origin)
+            known = _now(known, "stack_level", rung.stack_level, origin)
+        known = replace(known, proven=known.proven | {rung}, disobeyed=known.disobeyed - {rung})
+        return replace(known, holds=rung) if is_floor else known
+
+    def disobeying(self, rung: Rung, at: datetime | None = None) -> Capability:
+        """The station said yes to a limit told this way, but it was measured to be without effect."""
+        known = replace(self, disobeyed=self.disobeyed | {rung})
+        return _with(known, "actuators", self.actuators, Origin(How.DISOBEYED, at, str(rung)))
+
+    @property
+    def obeys_nothing(self) -> bool:
+        """Whether every known way of telling it a limit was measured to be without effect."""
+        return bool(rungs := self.working_rungs()) and self.disobeyed.issuperset(rungs)
 
 
 def _with(capability: Capability, what: str, value: Any, origin: Origin) -> Capability:
@@ -215,12 +264,54 @@ def _in_words(value: Any) -> str:
     return "unknown" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-@cache
-def _rungs(actuators: tuple[Actuator, ...], units: tuple[RateUnit, ...], *, units_first: bool) -> tuple[Rung, ...]:
-    """All rungs of these actuators and units in the order of trying; asked for at every limit."""
+class _Ways(NamedTuple):
+    """In how many ways each actuator can be used, the best guess of each first."""
+
+    units: tuple[RateUnit, ...]
+    kinds: tuple[StartKind, ...]
+    levels: tuple[int, ...]
+    places: tuple[FloorPlace, ...]
+    key_place: FloorPlace
+
+
+def _floors(actuators: tuple[Actuator, ...]) -> tuple[Actuator, ...]:
+    """Which actuators may hold the floor: a TxProfile cannot, a TxDefaultProfile does it in its place."""
+    return tuple(dict.fromkeys(Actuator.TX_DEFAULT if one is Actuator.TX_PROFILE else one for one in actuators))
+
+
+@lru_cache(maxsize=1024)
+def _ladder(
+    actuators: tuple[Actuator, ...], ways: _Ways, units_first: bool, best: Rung | None, disobeyed: frozenset[Rung]
+) -> tuple[Rung, ...]:
+    """All rungs in the order of trying; asked for at every limit. What has no effect comes last."""
+    rungs = [rung for actuator in actuators for rung in _of(actuator, ways)]
     if units_first:
-        return tuple(Rung(actuator, unit) for unit in units for actuator in actuators)
-    return tuple(Rung(actuator, unit) for actuator in actuators for unit in units)
+        rungs.sort(key=lambda rung: ways.units.index(rung.unit))
+    rungs.sort(key=lambda rung: (rung in disobeyed, rung != best))
+    return tuple(rungs)
+
+
+def _of(actuator: Actuator, ways: _Ways) -> list[Rung]:
+    """The best guess; then another kind and unit in every combination; then one by one another level, another place."""
+    if actuator is Actuator.VENDOR_KEY:
+        return [Rung(actuator, RateUnit.A, place=ways.key_place)]
+    places = {Actuator.TX_PROFILE: (FloorPlace.EVSE,), Actuator.STATION_MAX: (FloorPlace.STATION,)}
+    first, *others = places.get(actuator, ways.places)
+    level, *levels = ways.levels
+    rungs = [Rung(actuator, unit, kind, level, first) for unit in ways.units for kind in ways.kinds]
+    rungs += [replace(rungs[0], stack_level=other) for other in levels]
+    return rungs + [replace(rungs[0], place=other) for other in others]
+
+
+def _first_of(capability: Capability, what: str, chosen: Any, origin: Origin) -> Capability:
+    """The same with this one as the first to be tried."""
+    return _now(capability, what, _first(chosen, getattr(capability, what)), origin)
+
+
+def _now(capability: Capability, what: str, value: Any, origin: Origin) -> Capability:
+    """The same with this value, if it is another; what a record or the site file says stays as they say it."""
+    is_told = capability.belief(what).origin.how in _TOLD
+    return capability if is_told or getattr(capability, what) == value else _with(capability, what, value, origin)
 
 
 def _first(chosen: _T, others: tuple[_T, ...]) -> tuple[_T, ...]:

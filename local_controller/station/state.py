@@ -12,6 +12,7 @@ from local_controller.clock import Instant
 from local_controller.rpc.recent import Recent
 from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import VirtualStore
+from local_controller.station.blocks.write_budget import WriteBudget
 from local_controller.station.capability import Capability
 from local_controller.station.shown_values import ShownValues
 from local_controller.station.stand_ins import StandIns
@@ -40,6 +41,7 @@ class StationState:
     asked_s: when the station was last asked to send a message again, in monotonic seconds, by message and EVSE.
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
     time_zone: what the station calls local time.
+    writes: how often it was written to lately.
     shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
     stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
     """
@@ -62,6 +64,7 @@ class StationState:
     store: VirtualStore = field(default_factory=VirtualStore)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     capability: Capability = field(default_factory=Capability)
+    writes: WriteBudget = field(default_factory=WriteBudget)
     clock: StationClock = field(default_factory=StationClock)
     shown: ShownValues = field(default_factory=ShownValues)
     slots_here: set[int] = field(default_factory=set)

@@ -192,6 +192,7 @@ class LimitOutcome(StrEnum):
     ACCEPTED = "accepted"  # the station says so; only a measurement proves it
     REFUSED = "refused"  # every rung of the ladder was refused: the old limit still holds
     TIMED_OUT = "timed out"  # no answer: either may hold
+    POSTPONED = "postponed"  # not sent, because the station may be written to only seldom: what held holds
     DROPPED = "dropped"  # never sent, superseded or not possible now (no transaction, not registered)
 
 
@@ -200,6 +201,8 @@ class LimitAnswered:
     """The fate of the limit that `SetLimit` or `SetFallback` asked for, and what was really sent.
 
     limit_a: amperes per phase that the station may draw because of it (after CSMS profiles and unit conversion).
+    lasts_s: how long it obeys that before it falls back by itself, infinite if it never does; None for as long as ordered.
+    again_s: when a postponed one may be tried again.
     """
 
     evse: int
@@ -207,3 +210,5 @@ class LimitAnswered:
     outcome: LimitOutcome
     limit_a: float
     detail: str = ""
+    lasts_s: float | None = None
+    again_s: float | None = None

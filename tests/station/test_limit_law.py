@@ -15,7 +15,7 @@ from local_controller.station.blocks.actuator import Target, own_profile, told_l
 from local_controller.station.capability import Capability, Rung
 from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import OwnProfile
-from local_controller.station.knowledge import Actuator
+from local_controller.station.knowledge import Actuator, StartKind
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
 from tests.station.conftest import EFFORT, NOON, validate
 
@@ -35,6 +35,8 @@ def limit_of(own: OwnProfile, seconds: float, phases: int) -> float | None:
     offset_s = seconds + (NOON - own.start).total_seconds()
     if offset_s < 0 or (own.duration_s is not None and offset_s >= own.duration_s):
         return None
+    if own.valid_to is not None and offset_s >= (own.valid_to - own.start).total_seconds():
+        return None
     limit = [value for start_s, value in own.periods if start_s <= offset_s][-1]
     return limit if own.unit is RateUnit.A else limit / (207.0 * phases)
 
@@ -45,8 +47,19 @@ def limit_of(own: OwnProfile, seconds: float, phases: int) -> float | None:
     valid_s=st.floats(1.0, 900.0),
     allowed=allowances(),
     fraction_s=st.floats(0.0, 0.999),
-    rung=st.builds(Rung, st.sampled_from(Actuator), st.sampled_from(RateUnit)),
-    max_periods=st.integers(1, 6),
+    rung=st.builds(
+        Rung,
+        st.sampled_from(sorted(set(Actuator) - {Actuator.VENDOR_KEY})),
+        st.sampled_from(RateUnit),
+        st.sampled_from(StartKind),
+    ),
+    capability=st.builds(
+        Capability,
+        max_periods=st.integers(1, 6),
+        levels_a=st.sampled_from([(), (), (6.0, 8.0, 10.0, 13.0, 16.0)]),
+        step_a=st.sampled_from([0.0, 1.0]),
+        least_a=st.sampled_from([0.0, 6.0]),
+    ),
     phases=st.integers(1, 3),
 )
 @pytest.mark.requirement("LC-087", "LC-093")
@@ -57,7 +70,7 @@ def test_a_written_profile_never_allows_more_than_site_and_csms(
     allowed: Schedule,
     fraction_s: float,
     rung: Rung,
-    max_periods: int,
+    capability: Capability,
     phases: int,
 ) -> None:
     now = NOON + timedelta(seconds=fraction_s)
@@ -65,8 +78,8 @@ def test_a_written_profile_never_allows_more_than_site_and_csms(
     floor_a = lower(fallback_a, allowed.lowest(now, now + timedelta(days=2))) or 0.0  # as the writer makes it
     working = working_limit(wish_a, until, floor_a, allowed, now)
     target = Target(1, floor_a, working, "7", phases)
-    own = own_profile(target, rung, Capability(max_periods=max_periods), now)
-    assert len(own.periods) <= max_periods
+    own = own_profile(target, rung, capability, now)
+    assert len(own.periods) <= capability.max_periods
     for version in OcppVersion:
         validate(version, "SetChargingProfile", dialect(version).set_profile(1, own), is_answer=False)
     edges = [(t - NOON).total_seconds() for t, _ in (*allowed.steps, *working.steps)]
@@ -79,7 +92,7 @@ def test_a_written_profile_never_allows_more_than_site_and_csms(
         most_a = site_a if csms_a is None else min(site_a, csms_a)
         written_a = limit_of(own, seconds, phases)
         assert (floor_a if written_a is None else written_a) <= most_a + EPSILON
-        assert written_a is None or moment >= until or written_a <= told_limit_a(target, rung.unit) + EPSILON
+        assert written_a is None or moment >= until or written_a <= told_limit_a(target, rung, capability) + EPSILON
 
 
 OPERATIONS = st.lists(

@@ -6,17 +6,18 @@ All instants here are in the station's clock. A working profile ends by itself; 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-from local_controller.profiles.profile import Purpose
+from local_controller.profiles.profile import Kind, Purpose
 from local_controller.profiles.schedule import Schedule, Segment, coalesced
 from local_controller.profiles.units import RateUnit, lowest_voltage_v, round_down, safe_watts_from_amps
 from local_controller.station.capability import Capability, Rung
 from local_controller.station.dialects.base import OwnProfile
 from local_controller.station.dialects.shared import LIMIT_STEP
-from local_controller.station.knowledge import Actuator
+from local_controller.station.knowledge import Actuator, FloorPlace, StartKind, ZeroMeans
 from local_controller.station.words import LimitKind
 
 OWN_IDS = range(2_147_480_000, 2_147_483_000)
@@ -35,6 +36,10 @@ FALLBACK_START = datetime(2000, 1, 1, tzinfo=UTC)
 FORESIGHT = timedelta(hours=24)
 """How far ahead the CSMS's profiles are respected without our help."""
 
+LEAST_CHARGING_A = 6.0
+"""The least current that a car charges with (IEC 61851-1)."""
+
+_NOISE_A = 1e-6
 _GRID = timedelta(hours=12)
 
 
@@ -88,56 +93,106 @@ def working_limit(wish_a: float, until: datetime, fallback_a: float, allowed: Sc
     return limit.minimum(allowed.clipped(now, last)).clipped(now, last)
 
 
+_PURPOSES: Mapping[Actuator, Purpose] = {
+    Actuator.TX_PROFILE: Purpose.TX_PROFILE,
+    Actuator.TX_DEFAULT: Purpose.TX_DEFAULT_PROFILE,
+    Actuator.STATION_MAX: Purpose.CHARGING_STATION_MAX_PROFILE,
+}
+
+
 def own_profile(target: Target, rung: Rung, capability: Capability, now: datetime) -> OwnProfile:
     """The profile that tells this target by this rung."""
+    told = _Told(rung.unit, target.phases, capability)
     if target.working is None:
-        limit = _in_unit(target.fallback_a, rung.unit, 1)
-        floor_id = profile_id(target.evse, LimitKind.FALLBACK)
-        return OwnProfile(floor_id, Purpose.TX_DEFAULT_PROFILE, rung.unit, FALLBACK_START, ((0, limit),))
+        return _profile(target, rung, FALLBACK_START, ((0, told.alone(target.fallback_a)),))
     start = now.replace(microsecond=0) - timedelta(seconds=HEAD_START_S)
-    if rung.actuator is Actuator.TX_DEFAULT:
+    if rung.holds_floor:
         early = now.replace(microsecond=0) - timedelta(seconds=SINGLE_HEAD_START_S)
-        return _single_profile(target, target.working, rung.unit, early, capability.max_periods)
-    segments = coalesced(_segments(target.working), capability.max_periods)
+        return _single_profile(target, target.working, rung, early, told)
+    segments = coalesced(_segments(target.working), 1 if rung.kind is StartKind.RELATIVE else capability.max_periods)
     end_s = _end_s(segments, start, target.fallback_a)
+    own = _profile(target, rung, start, _periods(segments, start, end_s, told))
+    ending = replace(own, valid_to=start + timedelta(seconds=end_s), transaction_id=target.transaction_id)
+    return ending if rung.kind is StartKind.RELATIVE else replace(ending, duration_s=end_s)
+
+
+def _single_profile(target: Target, working: Schedule, rung: Rung, start: datetime, told: _Told) -> OwnProfile:
+    """The limit first, then the floor for ever, in one profile; without room for both the lower for ever.
+
+    Nobody knows from when on a station counts a relative profile, so that it has room for one period only.
+    """
+    room = 1 if rung.kind is StartKind.RELATIVE else told.capability.max_periods
+    segments = coalesced(_segments(working), max(1, room - 1))
+    end_s = _end_s(segments, start, target.fallback_a)
+    floor = told.alone(target.fallback_a)
+    periods = _periods(segments, start, end_s, told)
+    periods = (*periods, (end_s, floor)) if room > 1 else ((0, min(floor, *(limit for _, limit in periods))),)
+    return _profile(target, rung, start, periods)
+
+
+def _profile(target: Target, rung: Rung, start: datetime, periods: tuple[tuple[int, float], ...]) -> OwnProfile:
+    """One that never ends."""
+    kind = LimitKind.FALLBACK if rung.holds_floor else target.kind
+    evse = target.evse if rung.place is FloorPlace.EVSE else 0
+    if rung.actuator is Actuator.STATION_MAX:
+        kind = LimitKind.WORKING  # an id that no TxDefaultProfile of ours has
     return OwnProfile(
-        id=profile_id(target.evse, LimitKind.WORKING),
-        purpose=Purpose.TX_PROFILE,
+        id=profile_id(evse, kind),
+        purpose=_PURPOSES[rung.actuator],
         unit=rung.unit,
         start=start,
-        periods=_periods(segments, start, end_s, rung.unit, target.phases),
-        duration_s=end_s,
-        valid_to=start + timedelta(seconds=end_s),
-        transaction_id=target.transaction_id,
+        periods=periods,
+        kind=Kind.RELATIVE if rung.kind is StartKind.RELATIVE else Kind.ABSOLUTE,
+        stack_level=rung.stack_level,
     )
 
 
-def _single_profile(target: Target, working: Schedule, unit: RateUnit, start: datetime, max_periods: int) -> OwnProfile:
-    """The limit first, then the floor for ever, in one TxDefaultProfile; without room for both the lower for ever."""
-    segments = coalesced(_segments(working), max(1, max_periods - 1))
-    end_s = _end_s(segments, start, target.fallback_a)
-    floor = _in_unit(target.fallback_a, unit, 1)
-    periods = _periods(segments, start, end_s, unit, target.phases)
-    periods = (*periods, (end_s, floor)) if max_periods > 1 else ((0, min(floor, periods[0][1])),)
-    return OwnProfile(profile_id(target.evse, LimitKind.FALLBACK), Purpose.TX_DEFAULT_PROFILE, unit, start, periods)
-
-
-def told_limit_a(target: Target, unit: RateUnit) -> float:
+def told_limit_a(target: Target, rung: Rung, capability: Capability) -> float:
     """The most that a phase may carry because of this profile: the highest of its periods after rounding."""
+    told = _Told(rung.unit, target.phases, capability)
     if target.working is None:
-        return _told(target.fallback_a, unit, 1)
-    return max(_told(segment.limit_a or 0.0, unit, target.phases) for segment in _segments(target.working))
+        return told.amps(told.alone(target.fallback_a), 1)
+    limits = [told(segment.limit_a or 0.0) for segment in _segments(target.working)]
+    return told.amps(min(limits) if rung.kind is StartKind.RELATIVE else max(limits), target.phases)
 
 
-def _told(limit_a: float, unit: RateUnit, phases: int) -> float:
-    limit = _in_unit(limit_a, unit, phases)
-    return limit if unit is RateUnit.A else limit / (lowest_voltage_v() * phases)
+class _Told(NamedTuple):
+    """How a limit in A per phase is told: in the station's unit, rounded down to what it takes."""
+
+    unit: RateUnit
+    phases: int
+    capability: Capability
+
+    def __call__(self, limit_a: float) -> float:
+        """W at 207 V, where watts need the most amperes."""
+        return self._in_unit(settable_a(limit_a, self.capability, self.unit), self.phases)
+
+    def alone(self, limit_a: float) -> float:
+        """A floor: it must be safe for a car on any single phase."""
+        return self._in_unit(settable_a(limit_a, self.capability, self.unit), 1)
+
+    def amps(self, limit: float, phases: int) -> float:
+        """What such a limit lets flow on a phase at most."""
+        return limit if self.unit is RateUnit.A else limit / (lowest_voltage_v() * phases)
+
+    def _in_unit(self, limit_a: float, phases: int) -> float:
+        return round_down(limit_a if self.unit is RateUnit.A else safe_watts_from_amps(limit_a, phases), LIMIT_STEP)
 
 
-def _in_unit(limit_a: float, unit: RateUnit, phases: int) -> float:
-    """In the station's unit, rounded down; W at 207 V, where watts need the most amperes."""
-    limit = limit_a if unit is RateUnit.A else safe_watts_from_amps(limit_a, phases)
-    return round_down(limit, LIMIT_STEP)
+def settable_a(limit_a: float, capability: Capability, unit: RateUnit = RateUnit.A) -> float:
+    """The highest current that the station can be set to below this limit; its lowest one if it takes no 0."""
+    set_a = limit_a
+    if unit is RateUnit.A and capability.levels_a:
+        set_a = max((level_a for level_a in capability.levels_a if level_a <= limit_a + _NOISE_A), default=0.0)
+    elif unit is RateUnit.A and capability.step_a:
+        set_a = round_down(limit_a, capability.step_a)
+    if set_a < max(capability.least_a, _NOISE_A):
+        return 0.0 if capability.zero is ZeroMeans.PAUSES else _lowest_a(capability)
+    return set_a
+
+
+def _lowest_a(capability: Capability) -> float:
+    return capability.least_a or min(capability.levels_a, default=LEAST_CHARGING_A)
 
 
 def _segments(working: Schedule) -> list[Segment]:
@@ -155,12 +210,10 @@ def _end_s(segments: Sequence[Segment], start: datetime, fallback_a: float) -> i
     return math.floor(seconds) if lowest_a is None or lowest_a >= fallback_a else math.ceil(seconds)
 
 
-def _periods(
-    segments: Sequence[Segment], start: datetime, end_s: int, unit: RateUnit, phases: int
-) -> tuple[tuple[int, float], ...]:
+def _periods(segments: Sequence[Segment], start: datetime, end_s: int, told: _Told) -> tuple[tuple[int, float], ...]:
     """Whole seconds after `start`: every second gets the lowest limit that holds in it, the head start the first one."""
     if len(segments) == 1:
-        return ((0, _in_unit(segments[0].limit_a or 0.0, unit, phases)),)
+        return ((0, told(segments[0].limit_a or 0.0)),)
     limit, end = Schedule.of(segments), segments[-1].end
     offsets_s = [(segment.start - start).total_seconds() for segment in segments[1:]]
     edges = {0, *(math.floor(offset_s) for offset_s in offsets_s), *(math.ceil(offset_s) for offset_s in offsets_s)}
@@ -168,7 +221,7 @@ def _periods(
     instants = [start + timedelta(seconds=cut) for cut in cuts]
     periods: list[tuple[int, float]] = []
     for cut, instant, following in zip(cuts, instants, [*instants[1:], end], strict=True):
-        period = _in_unit(limit.lowest(instant, following) or 0.0, unit, phases)
+        period = told(limit.lowest(instant, following) or 0.0)
         if not periods or period != periods[-1][1]:
             periods.append((cut, period))
     return tuple(periods)

@@ -97,6 +97,10 @@ class SmartCharging(Block):
         effects = self._writer.set_limit(self._known(evse), limit_a, valid_s, urgent=urgent, now=now)
         return effects + self._settle(now)
 
+    def disobeyed(self, evse: int, drawn_a: float, now: Instant) -> list[BlockEffect]:
+        """The car was measured above its limit (A on its fullest phase); more than one sample leads to the next rung."""
+        return self._writer.disobeyed(self._known(evse), drawn_a, now) + self._settle(now)
+
     def _known(self, evse: int) -> int:
         if evse not in self._evses:
             raise ValueError(f"{self.state.identity} has no EVSE {evse}; it has {', '.join(map(str, self._evses))}")
@@ -273,9 +277,9 @@ class SmartCharging(Block):
 
     # --- our own CALLs -------------------------------------------------------------------------------------------
 
-    def sent(self, tag: Any, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - the moment does not matter
+    def sent(self, tag: Any, now: Instant) -> list[BlockEffect]:
         """A profile of ours is on the wire."""
-        return self._writer.sent(tag) if isinstance(tag, Push) else []
+        return self._writer.sent(tag, now) if isinstance(tag, Push) else []
 
     def answered(self, tag: Any, answer: Frame | None, now: Instant) -> list[BlockEffect]:
         """The station (or the CSMS, to a report) has answered."""

@@ -2,13 +2,16 @@
 
 For each EVSE there is what it should hold (`_wanted`) and what it is known to hold (`_Evse.held`). The difference is
 written, the newest wish first; refusals climb the ladder. Nothing is ever cleared: a profile replaces itself (LC-100).
+What goes to the whole station, a station maximum for one, holds the lowest of what its EVSEs should hold (LC-117).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
@@ -17,12 +20,17 @@ from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, OwnCall, Urgency, Withdraw
-from local_controller.station.blocks.actuator import Target, own_profile, told_limit_a
+from local_controller.station.blocks.actuator import FORESIGHT, Target, own_profile, settable_a, told_limit_a
+from local_controller.station.blocks.obedience import Obedience
+from local_controller.station.blocks.trials import MOST_UNANSWERED, Trials
+from local_controller.station.blocks.vendor_setting import setting_a, written_setting
 from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, wanted
+from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
+from local_controller.station.blocks.write_budget import is_tight, lasting_s
 from local_controller.station.capability import Rung
 from local_controller.station.dialects.base import Dialect
-from local_controller.station.effects import Peer, Tell
-from local_controller.station.knowledge import Actuator
+from local_controller.station.effects import Note, Peer, Tell
+from local_controller.station.knowledge import Actuator, FloorPlace
 from local_controller.station.state import StationState
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome
 
@@ -33,6 +41,9 @@ UNANSWERED_RETRY_S = 30.0
 """After silence sooner: the station's usual time to answer is over (some take up to 60 s, field experience)."""
 
 
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""When a setting of the maker ends by itself."""
+
 _STATUSES = ("Accepted", "Rejected", "NotSupported")
 _SILENCE, _NONSENSE = "no answer", "an answer without a known status"
 """After either the station may hold the old limit or the new one."""
@@ -40,10 +51,11 @@ _SILENCE, _NONSENSE = "no answer", "an answer without a known status"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Push:
-    """One SetChargingProfile of ours; also the tag of its CALL.
+    """One SetChargingProfile (or setting) of ours; also the tag of its CALL.
 
     limit_a: what a phase may carry because of it. respected: the CSMS's profiles that it takes account of. because: what
-    it was worked out from.
+    it was worked out from. ends: when the floor takes over (our clock), where that is not as the site ordered it; NEVER
+    if it never does. is_reduction: it was sent because the station might obey a higher limit.
     """
 
     target: Target
@@ -51,6 +63,18 @@ class Push:
     limit_a: float
     respected: InstalledProfiles
     because: tuple[object, ...]
+    ends: datetime | None = None
+    is_reduction: bool = False
+
+    def for_evse(self, number: int, transaction_id: str | None) -> Push:
+        """The same as it holds for another EVSE of the station."""
+        return replace(self, target=replace(self.target, evse=number, transaction_id=transaction_id))
+
+    def lasts_s(self, now: Instant) -> float | None:
+        """How long the station obeys it; None for as long as the site ordered."""
+        if self.ends is None:
+            return None
+        return math.inf if self.ends == NEVER else max(0.0, (self.ends - now.utc).total_seconds())
 
 
 @dataclass(slots=True)
@@ -58,6 +82,8 @@ class _Evse:
     """One EVSE: what the site wants, what the station is known to hold, and the CALL between them.
 
     possible: TxProfiles of ours that the station may hold; while one runs, it beats every TxDefaultProfile.
+    floor_rung: how it was given the floor. unanswered: rungs in a row. repeats: the same limit is to be told once more.
+    later_s: when the station may be written to again. look_s: when a setting of the maker must be changed.
     """
 
     number: int
@@ -65,20 +91,24 @@ class _Evse:
     wish: Wish | None = None
     transaction_id: str | None = None
     held_fallback_a: float | None = None
-    fallback_unit: RateUnit | None = None
+    floor_rung: Rung | None = None
     held: Push | None = None
     possible: tuple[Push, ...] = ()
     push: Push | None = None
     is_sent: bool = False
     is_withdrawn: bool = False
-    rungs_left: dict[LimitKind, tuple[Rung, ...]] = field(default_factory=dict)
-    was_unanswered: bool = False
+    unanswered: int = 0
+    repeats: bool = False
+    later_s: float | None = None
+    look_s: float | None = None
+    obedience: Obedience = field(default_factory=Obedience)
     retry_s: dict[LimitKind, float] = field(default_factory=dict)
 
     def forget(self) -> None:
         """The station may have lost everything: nothing is known to be held, nothing is on its way; the wish stays."""
         self.held_fallback_a = self.held = self.push = None
-        self.rungs_left, self.retry_s, self.was_unanswered = {}, {}, False
+        self.retry_s, self.unanswered, self.repeats = {}, 0, False
+        self.later_s = self.look_s = None
 
     def held_limit(self) -> Schedule:
         """The working limit that the station holds; no constraint if it holds none."""
@@ -112,6 +142,7 @@ class ProfileWriter:
         self._allowances = allowances
         self._dialect = dialect
         self._evses = {number: _Evse(number, fallback_a) for number in evses}
+        self._trials = Trials()
 
     # --- what is wanted ------------------------------------------------------------------------------------------
 
@@ -122,9 +153,12 @@ class ProfileWriter:
             self._turn_s = None
         e.fallback_a = limit_a
         e.retry_s.pop(LimitKind.FALLBACK, None)
-        floor = floor_a(self._state, self._allowances, evse, limit_a, now)
+        floor = self._floor_a(e, now)
+        if not self._state.capability.fallback_rungs():
+            return self._cannot(e, LimitKind.FALLBACK, limit_a)
         if self._state.may_call and e.push is None and e.held_fallback_a == floor:
-            return [self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, e.held_fallback_a, "unchanged")]
+            told_a = settable_a(e.held_fallback_a, self._state.capability)
+            return [self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, told_a, "unchanged")]
         return self._pump(e, now)
 
     def set_limit(self, evse: int, limit_a: float, valid_s: float, *, urgent: bool, now: Instant) -> list[BlockEffect]:
@@ -134,9 +168,42 @@ class ProfileWriter:
             return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "no transaction")]
         if not self._state.may_call:
             return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "not registered")]
+        if not self._state.capability.working_rungs():
+            return self._cannot(e, LimitKind.WORKING, limit_a)
+        before, valid_s = e.wish, max(valid_s, lasting_s(self._state.capability))
         e.wish = Wish(limit_a, now.utc + timedelta(seconds=valid_s), urgent)
+        if (spared := self._spared(e, limit_a, now)) is not None:
+            e.wish = before
+            return [spared]
         e.retry_s.pop(LimitKind.WORKING, None)
         return self._pump(e, now)
+
+    def _spared(self, e: _Evse, limit_a: float, now: Instant) -> Tell | None:
+        """What the site is told if a station that should seldom be written to is not written to for this wish.
+
+        What it holds says the same and lasts, or it is a raise or a renewal whose turn has not come (LC-113).
+        """
+        capability, target = self._state.capability, self._due(e, now)
+        rung = self._rung(LimitKind.WORKING, now)
+        if target is None or target.working is None or rung is None or not is_tight(capability):
+            return None
+        at, held = self._state.station_time(now), e.held
+        if e.in_force_a(at) is None or self._is_lower(e, target, at):
+            return None
+        if held is not None and held.rung == rung and (held.lasts_s(now) or 0.0) > lasting_s(capability) / 2:
+            is_same = self._told_a(target, rung, at) == held.limit_a and _is_flat(target) and _is_flat(held.target)
+            if is_same:
+                return self._tell_of(e, held, LimitOutcome.ACCEPTED, now)
+        wait_s = self._state.writes.may_write_at_s(capability, now.monotonic_s) - now.monotonic_s
+        if wait_s <= 0.0:
+            return None
+        detail = f"the station may be written to again in {wait_s:.0f} s"
+        return Tell(LimitAnswered(e.number, LimitKind.WORKING, LimitOutcome.POSTPONED, limit_a, detail, again_s=wait_s))
+
+    def _cannot(self, e: _Evse, kind: LimitKind, limit_a: float) -> list[BlockEffect]:
+        """There is no way to tell this station a limit: it counts at worst case, and people are told why."""
+        why = self._state.capability.belief("actuators").origin
+        return [self._tell(e, kind, LimitOutcome.REFUSED, limit_a, f"no way of limiting this station is known: {why}")]
 
     def begin(self, delay_s: float, now: Instant) -> list[BlockEffect]:
         """The station may be called: its floors are written, so much later if neither a transaction nor a new limit presses.
@@ -144,6 +211,8 @@ class ProfileWriter:
         Until it has confirmed them it counts at worst case (LC-041).
         """
         self._turn_s = now.monotonic_s + delay_s
+        if not self._state.capability.fallback_rungs():
+            return [told for e in self._evses.values() for told in self._cannot(e, LimitKind.FALLBACK, e.fallback_a)]
         return self.reconsider(now)
 
     def will_write(self, evse: int, limit_a: float, now: Instant) -> bool:
@@ -167,10 +236,10 @@ class ProfileWriter:
             transaction = self._state.transactions.get(e.number)
             current = None if transaction is None else transaction.transaction_id
             if current != e.transaction_id:
-                if e.held is not None and e.held.rung.actuator is Actuator.TX_DEFAULT:
+                if e.held is not None and e.held.rung.actuator is not Actuator.TX_PROFILE:
                     e.held_fallback_a = None  # that profile outlives the transaction
                 e.transaction_id, e.wish, e.held, e.possible = current, None, None, ()
-                e.retry_s, e.rungs_left = {}, {}
+                e.retry_s, e.repeats, e.obedience = {}, False, Obedience()
                 changed.append(e.number)
         return changed
 
@@ -180,16 +249,27 @@ class ProfileWriter:
         if retry or not self._is_early(now):
             self._turn_s = None
         for e in self._evses.values():
+            self._look_again(e, now)
             e.retry_s = {} if retry else {kind: at_s for kind, at_s in e.retry_s.items() if at_s > now.monotonic_s}
             effects += self._pump(e, now)
         return effects
+
+    def _look_again(self, e: _Evse, now: Instant) -> None:
+        """What was waited for has come; a setting of the maker is looked at when the wanted limit changes by itself."""
+        if e.later_s is not None and e.later_s <= now.monotonic_s:
+            e.later_s = None
+        e.look_s = None
+        if e.held is not None and e.held.ends == NEVER and (working := self._wanted(e, now).working) is not None:
+            at = self._state.station_time(now)
+            change = next((moment for moment, _ in working.steps if moment > at), None)
+            e.look_s = None if change is None else now.monotonic_s + (change - at).total_seconds()
 
     def follow_unit(self, now: Instant) -> list[BlockEffect]:
         """The station says which unit it takes: what it accepted in another one may be without effect, and is told again."""
         if (unit := self._state.capability.only_unit) is None:
             return []
         for e in self._evses.values():
-            if e.fallback_unit not in {None, unit}:
+            if e.floor_rung is not None and e.floor_rung.unit is not unit:
                 e.held_fallback_a = None
             if e.held is not None and e.held.rung.unit is not unit:
                 e.held = None
@@ -204,7 +284,8 @@ class ProfileWriter:
     def is_done(self, evse: int, now: Instant) -> bool:
         """Whether the station holds all that follows from the CSMS's profiles, whatever the site has wished since."""
         e = self._evses[evse]
-        if e.push is None and self._due(e, now) is None:
+        is_postponed = e.later_s is not None and e.later_s > now.monotonic_s
+        if e.push is None and (is_postponed or self._due(e, now) is None):
             return True
         target = self._wanted(e, now)
         respects = e.held is not None and e.held.respected == self._state.store.owned()
@@ -217,21 +298,25 @@ class ProfileWriter:
         for e in self._evses.values():
             if e.retry_s:
                 due_s += e.retry_s.values()
+            due_s += [at_s for at_s in (e.later_s, e.look_s) if at_s is not None]
         return min(due_s, default=None)
 
     # --- what the station says -----------------------------------------------------------------------------------
 
-    def sent(self, push: Push) -> list[BlockEffect]:
+    def sent(self, push: Push, now: Instant) -> list[BlockEffect]:
         """Our CALL is on the wire: from now on either limit may hold."""
         e = self._evses[push.target.evse]
         if e.push is not push:
             return []
         e.is_sent = True
+        self._state.writes.written(self._state.capability, now.monotonic_s, is_reduction=push.is_reduction)
         if push.rung.actuator is Actuator.TX_PROFILE:
             e.possible = (*e.possible, push)
+        if push.rung.actuator is Actuator.VENDOR_KEY and push.target.kind is LimitKind.WORKING:
+            e.held_fallback_a = None  # one setting for both
         if e.wish is not None and push.target.kind is LimitKind.WORKING:
             e.wish.is_new = False
-        return [self._tell(e, push.target.kind, LimitOutcome.SENT, push.limit_a)]
+        return [self._tell_of(one, push, LimitOutcome.SENT, now) for one in self._concerned(e, push)]
 
     def answered(self, push: Push, answer: Frame | None, now: Instant) -> tuple[list[BlockEffect], str | None]:
         """The answer to our CALL, None if there was none; with the station's last word when every rung has failed."""
@@ -241,12 +326,17 @@ class ProfileWriter:
         e.push = None
         if not e.is_sent:
             return self._unsent(e, push, now), None
-        word = _word(answer)
+        word = self._word(push, answer)
         if push.target.kind is LimitKind.WORKING and push.target.transaction_id != e.transaction_id:
             return self._outlived(e, push, now), None
         if word == "Accepted":
             return self._accepted(e, push, now), None
         return self._failed(e, push, word, is_unanswered=word in {_SILENCE, _NONSENSE}, now=now)
+
+    def _word(self, push: Push, answer: Frame | None) -> str:
+        if push.rung.actuator is Actuator.VENDOR_KEY and answer is not None and not answer.is_error:
+            return self._dialect.setting_status(answer.payload) or _NONSENSE
+        return _word(answer)
 
     def _unsent(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
         """Either we withdrew it because something else is wanted now, or the queue was full."""
@@ -257,39 +347,62 @@ class ProfileWriter:
 
     def _outlived(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
         """The transaction ended meanwhile; a refusal then says nothing about the station."""
-        if push.rung.actuator is Actuator.TX_DEFAULT:
+        if push.rung.actuator is not Actuator.TX_PROFILE:
             e.held_fallback_a = None
         dropped = self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, push.limit_a, "transaction ended")
         return [dropped, *self._pump(e, now)]
 
     def _accepted(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
         kind, at = push.target.kind, self._state.station_time(now)
+        self._trials.succeeded(kind, push.rung)
         self._state.capability = self._state.capability.accepted(
             push.rung, is_floor=kind is LimitKind.FALLBACK, at=now.utc
         )
-        e.rungs_left, e.was_unanswered = {}, False
+        e.unanswered = 0
+        self._repeat_after_zero(e, push)
         effects: list[BlockEffect] = []
-        if push.rung.actuator is Actuator.TX_DEFAULT:
-            e.fallback_unit = push.rung.unit
-        if push.rung.actuator is Actuator.TX_DEFAULT and e.held_fallback_a != push.target.fallback_a:
+        for one in self._concerned(e, push):
+            effects += self._holds_now(one, push, at, now)
+        return effects if self._is_all(e, push) else [*effects, *self._pump_all(e, push, now)]
+
+    def _holds_now(self, e: _Evse, push: Push, at: datetime, now: Instant) -> list[BlockEffect]:
+        """This EVSE has it now, be it alone or with the others of its station."""
+        kind = push.target.kind
+        effects: list[BlockEffect] = []
+        if kind is LimitKind.FALLBACK or push.rung.holds_floor:
+            e.floor_rung = push.rung
+            is_news = e.held_fallback_a != push.target.fallback_a
             e.held_fallback_a = push.target.fallback_a
-            if kind is LimitKind.WORKING:
+            if kind is LimitKind.WORKING and is_news:
                 effects.append(self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, push.target.fallback_a))
-        if kind is LimitKind.WORKING:
-            e.held = push
+        if kind is LimitKind.WORKING and e.transaction_id is not None:
+            if e.held is None or push.limit_a != e.held.limit_a or push.rung != e.held.rung:
+                e.obedience.told(now.monotonic_s)
+            e.held = push if push.target.evse == e.number else push.for_evse(e.number, e.transaction_id)
+            self._look_again(e, now)
         if push.rung.actuator is Actuator.TX_PROFILE:
             e.possible = (push,)
-        running = [
-            p.limit_a for p in e.possible if p.target.working is not None and p.target.working.at(at) is not None
-        ]
-        limit_a = max([push.limit_a, *running]) if kind is LimitKind.WORKING else push.limit_a
-        told = self._tell(e, kind, LimitOutcome.ACCEPTED, limit_a)
-        return [*effects, told] if self._is_all(e, push) else [*effects, told, *self._pump(e, now)]
+        limit_a = push.limit_a if kind is LimitKind.FALLBACK else max([push.limit_a, *self._still_possible_a(e, at)])
+        if kind is LimitKind.FALLBACK or e.transaction_id is not None:
+            effects.append(self._tell_of(e, push, LimitOutcome.ACCEPTED, now, limit_a=limit_a))
+        return effects
+
+    @staticmethod
+    def _still_possible_a(e: _Evse, at: datetime) -> list[float]:
+        """What TxProfiles of ours allow that may run: they beat a TxDefaultProfile."""
+        return [p.limit_a for p in e.possible if p.target.working is not None and p.target.working.at(at) is not None]
+
+    def _repeat_after_zero(self, e: _Evse, push: Push) -> None:
+        """Some ignore the first limit after a pause: it is told twice."""
+        was_paused = e.held is not None and e.held.limit_a == 0.0 and push.limit_a > 0.0
+        e.repeats = self._state.capability.repeat_after_zero and was_paused and push.target.kind is LimitKind.WORKING
 
     def _is_all(self, e: _Evse, push: Push) -> bool:
         """Whether nothing more can be due, as usual: this was the working limit, the floor is held, nothing has changed."""
         return (
             push.target.working is not None
+            and push.rung.place is FloorPlace.EVSE
+            and not e.repeats
             and e.held_fallback_a == push.target.fallback_a
             and not self._state.store.installed.entries
             and push.because == self._reasons(e)
@@ -308,27 +421,58 @@ class ProfileWriter:
 
         Silence says nothing about a way that has worked before: no other is tried then.
         """
-        kind, proven = push.target.kind, self._state.capability.proven
-        e.was_unanswered = e.was_unanswered or is_unanswered
-        if not is_unanswered:
-            e.possible = tuple(other for other in e.possible if other is not push)
-        elif kind is LimitKind.WORKING:  # either may hold
-            e.held = None
-        if is_unanswered and push.rung.actuator is Actuator.TX_DEFAULT:
-            e.held_fallback_a = None
-        left = tuple(rung for rung in self._rungs(e, kind) if rung != push.rung)
-        if left and not (is_unanswered and push.rung in proven):
-            e.rungs_left[kind] = left
-            return self._pump(e, now), None
-        outcome = LimitOutcome.TIMED_OUT if e.was_unanswered else LimitOutcome.REFUSED
-        pause_s = UNANSWERED_RETRY_S if e.was_unanswered else REFUSED_RETRY_S
-        e.rungs_left.pop(kind, None)
-        e.was_unanswered = False
+        kind, capability = push.target.kind, self._state.capability
+        e.unanswered = e.unanswered + 1 if is_unanswered else e.unanswered
+        self._doubt(e, push, is_unanswered=is_unanswered)
+        if not (is_unanswered and push.rung in capability.proven):
+            self._trials.failed(kind, push.rung, now.monotonic_s)
+            is_over = e.unanswered >= MOST_UNANSWERED
+            if not is_over and self._trials.other(kind, self._rungs(kind), now.monotonic_s) is not None:
+                return self._pump(e, now), None
+        outcome = LimitOutcome.TIMED_OUT if e.unanswered else LimitOutcome.REFUSED
+        pause_s = UNANSWERED_RETRY_S if e.unanswered else REFUSED_RETRY_S
+        e.unanswered = 0
         if e.wish is None or not e.wish.is_new or kind is LimitKind.FALLBACK:
             e.retry_s[kind] = now.monotonic_s + pause_s
-        return [self._tell(e, kind, outcome, push.limit_a, word), *self._pump(e, now)], word
+        told = [self._tell(one, kind, outcome, push.limit_a, word) for one in self._concerned(e, push)]
+        return [*told, *self._pump(e, now)], word
+
+    def _doubt(self, e: _Evse, push: Push, *, is_unanswered: bool) -> None:
+        """After a refusal what was held is held; after silence either may."""
+        if not is_unanswered:
+            e.possible = tuple(other for other in e.possible if other is not push)
+            return
+        for one in self._concerned(e, push):
+            if push.target.kind is LimitKind.WORKING:
+                one.held = None
+            if push.target.kind is LimitKind.FALLBACK or push.rung.actuator is not Actuator.TX_PROFILE:
+                one.held_fallback_a = None
+
+    def disobeyed(self, evse: int, drawn_a: float, now: Instant) -> list[BlockEffect]:
+        """The car draws so much; what was measured above its limit for long enough leads to the next rung (LC-105)."""
+        e, at = self._evses[evse], self._state.station_time(now)
+        if e.held is None or e.push is not None or not e.holds_after(at):
+            return []
+        if not e.obedience.exceeded(drawn_a, e.held.limit_a, self._state.capability.settle_s, now.monotonic_s):
+            return []
+        rung, limit_a = e.held.rung, e.held.limit_a
+        self._state.capability = self._state.capability.disobeying(rung, now.utc)
+        fields = {"evse": evse, "drawn_a": round(drawn_a, 1), "limit_a": round(limit_a, 1), "way": str(rung)}
+        noted = Note("warning", "limit_without_effect", fields)
+        if self._state.capability.obeys_nothing:
+            word = f"it draws {drawn_a:.1f} A, whichever way it is told a limit"
+            return [noted, self._tell(e, LimitKind.WORKING, LimitOutcome.REFUSED, limit_a, word)]
+        e.held = None
+        if e.floor_rung is not None and e.floor_rung in self._state.capability.disobeyed:
+            e.held_fallback_a = None
+        return [noted, *self._pump(e, now)]
 
     # --- writing -------------------------------------------------------------------------------------------------
+
+    def _pump_all(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
+        """What is due there, and on the other EVSEs if they waited for a profile of the whole station."""
+        waiting = self._evses.values() if self._is_shared(push.rung) else (e,)
+        return [effect for one in waiting for effect in self._pump(one, now)]
 
     def _pump(self, e: _Evse, now: Instant) -> list[BlockEffect]:
         """Writes what is due, unless a CALL is under way; one that still waits for its slot gives way to what is due."""
@@ -339,15 +483,44 @@ class ProfileWriter:
                 return []
             e.is_withdrawn = True
             return [Withdraw(Peer.STATION, e.push)]
-        if target is None:
+        rung = None if target is None else self._rung(target.kind, now)
+        if target is None or rung is None or (self._is_shared(rung) and self._is_busy()):
             return []
-        rung = self._rungs(e, target.kind)[0]
-        respected = self._state.store.owned()
-        e.push = Push(target, rung, told_limit_a(target, rung.unit), respected, self._reasons(e))
+        is_reduction = self._is_lower(e, target, at)
+        if not is_reduction and (at_s := self._may_write_at_s(now)) > now.monotonic_s:
+            e.later_s = at_s
+            return []
+        e.repeats, e.later_s = False, None
+        ends = self._ends(e, target, rung)
+        limit_a = self._told_a(target, rung, at)
+        respected, reasons = self._state.store.owned(), self._reasons(e)
+        e.push = Push(target, rung, limit_a, respected, reasons, ends, is_reduction)
         e.is_sent = e.is_withdrawn = False
-        payload = self._dialect.set_profile(e.number, own_profile(target, rung, self._state.capability, at))
-        urgency = Urgency.SAFETY if self._is_lower(e, target, at) else Urgency.RAISE
-        return [OwnCall(Peer.STATION, "SetChargingProfile", payload, urgency, e.push)]
+        action, payload = self._message(target, rung, at)
+        is_urgent = is_reduction or (e.wish is not None and e.wish.is_urgent and target.working is not None)
+        urgency = Urgency.SAFETY if is_urgent else Urgency.RAISE
+        return [OwnCall(Peer.STATION, action, payload, urgency, e.push)]
+
+    def _message(self, target: Target, rung: Rung, at: datetime) -> tuple[str, dict[str, Any]]:
+        capability = self._state.capability
+        evse = target.evse if rung.place is FloorPlace.EVSE else 0
+        if rung.actuator is Actuator.VENDOR_KEY:
+            key, name, value = written_setting(capability, evse, setting_a(target, capability, at))
+            return self._dialect.setting_action, self._dialect.change_setting(name, value, key.component, evse)
+        return "SetChargingProfile", self._dialect.set_profile(evse, own_profile(target, rung, capability, at))
+
+    def _may_write_at_s(self, now: Instant) -> float:
+        if not is_tight(self._state.capability):
+            return now.monotonic_s
+        return self._state.writes.may_write_at_s(self._state.capability, now.monotonic_s)
+
+    def _ends(self, e: _Evse, target: Target, rung: Rung) -> datetime | None:
+        """When the floor takes over, where the site could not know."""
+        if target.working is None:
+            return None
+        if rung.actuator is Actuator.VENDOR_KEY:
+            return NEVER
+        return e.wish.until if e.wish is not None and is_tight(self._state.capability) else None
 
     def _due(self, e: _Evse, now: Instant) -> Target | None:
         """What should be written next: a reduction first, then the floor, then an increase."""
@@ -355,32 +528,52 @@ class ProfileWriter:
         floor_is_due = e.held_fallback_a != target.fallback_a and not _waits(e, LimitKind.FALLBACK, now)
         if target.working is None:
             return target if floor_is_due else None
-        is_due = not _waits(e, LimitKind.WORKING, now) and not self._holds(e, target, at)
-        if self._rungs(e, LimitKind.WORKING)[0].actuator is Actuator.TX_DEFAULT:  # one profile for both
+        rung = self._rung(LimitKind.WORKING, now)
+        is_due = rung is not None and not _waits(e, LimitKind.WORKING, now) and not self._holds(e, target, at)
+        if rung is not None and rung.actuator is Actuator.VENDOR_KEY:  # one setting for both
+            return target if is_due else None
+        if rung is not None and rung.holds_floor:  # one profile for both
             return target if is_due or floor_is_due else None
-        if is_due and (not floor_is_due or self._is_lower(e, target, at)):
+        if (
+            is_due
+            and rung is not None
+            and (not floor_is_due or self._is_lower(e, target, at) or (e.wish is not None and e.wish.is_urgent))
+        ):
             return target
         return replace(target, working=None) if floor_is_due else target if is_due else None
 
-    def _rungs(self, e: _Evse, kind: LimitKind) -> tuple[Rung, ...]:
+    def _rung(self, kind: LimitKind, now: Instant) -> Rung | None:
+        return self._trials.next(kind, self._rungs(kind), now.monotonic_s)
+
+    def _rungs(self, kind: LimitKind) -> tuple[Rung, ...]:
         capability = self._state.capability
-        rungs = capability.fallback_rungs() if kind is LimitKind.FALLBACK else capability.working_rungs()
-        return e.rungs_left.get(kind) or rungs
+        return capability.fallback_rungs() if kind is LimitKind.FALLBACK else capability.working_rungs()
+
+    def _told_a(self, target: Target, rung: Rung, at: datetime) -> float:
+        capability = self._state.capability
+        is_key = rung.actuator is Actuator.VENDOR_KEY
+        return setting_a(target, capability, at) if is_key else told_limit_a(target, rung, capability)
+
+    def _floor_a(self, e: _Evse, now: Instant) -> float:
+        """What the station should hold as the floor of this EVSE."""
+        if len(self._evses) > 1:
+            return self._wanted(e, now).fallback_a
+        return floor_a(self._state, self._allowances, e.number, e.fallback_a, now)
 
     def _is_lower(self, e: _Evse, target: Target, at: datetime) -> bool:
         """Whether this reduces what the station obeys now; what is unknown counts as unlimited."""
         if target.working is None:
             return e.held_fallback_a is None or target.fallback_a < e.held_fallback_a
-        if e.wish is not None and e.wish.is_urgent:
-            return True
         before_a, after_a = e.in_force_a(at), target.working.at(at)
         return before_a is None or (after_a is not None and after_a < before_a)
 
     def _holds(self, e: _Evse, target: Target, at: datetime) -> bool:
         """Whether the station holds this working limit already."""
-        if (e.wish is not None and e.wish.is_new) or e.held is None:
+        if (e.wish is not None and e.wish.is_new) or e.held is None or e.repeats:
             return False
         held = e.held.target
+        if e.held.rung.actuator is Actuator.VENDOR_KEY:
+            return setting_a(target, self._state.capability, at) == e.held.limit_a
         phases = target.phases if e.held.rung.unit is RateUnit.A else held.phases  # matter for watts only
         but_floor = Target(
             held.evse, target.fallback_a, held.working, held.transaction_id, phases
@@ -388,13 +581,56 @@ class ProfileWriter:
         return _same(but_floor, target, at)
 
     def _wanted(self, e: _Evse, now: Instant) -> Target:
+        target = self._wanted_alone(e, now)
+        if len(self._evses) == 1:
+            return target
+        floor, working = self._rung(LimitKind.FALLBACK, now), self._rung(LimitKind.WORKING, now)
+        is_working = working is not None and working.place is FloorPlace.STATION
+        if not is_working and (floor is None or floor.place is not FloorPlace.STATION):
+            return target
+        others = [self._wanted_alone(other, now) for other in self._evses.values() if other is not e]
+        if not is_working:
+            return lowest_floor(target, others)
+        return lowest_of_all(target, others, idle_count=self._state.capability.station_max != "sum")
+
+    def _wanted_alone(self, e: _Evse, now: Instant) -> Target:
         at = self._state.station_time(now)
+        if e.wish is not None and e.held is not None and e.held.ends == NEVER:
+            e.wish.until = max(
+                e.wish.until, now.utc + FORESIGHT
+            )  # nothing of it ends by itself, so it needs no renewal
         holds_working = e.holds_after(at) or e.may_hold_after(at)
         orders = Orders(e.number, e.fallback_a, e.wish)
         return wanted(self._state, self._allowances, orders, now, holds_working=holds_working)
 
+    # --- the whole station at once ---------------------------------------------------------------------------------
+
+    def _is_shared(self, rung: Rung) -> bool:
+        """Whether what is told this way holds for several EVSEs."""
+        return rung.place is FloorPlace.STATION and len(self._evses) > 1
+
+    def _is_busy(self) -> bool:
+        """Whether something is on its way to the whole station: the others wait, and perhaps need nothing then."""
+        return any(e.push is not None and e.push.rung.place is FloorPlace.STATION for e in self._evses.values())
+
+    def _concerned(self, e: _Evse, push: Push) -> list[_Evse]:
+        """The EVSEs for which it holds."""
+        return list(self._evses.values()) if self._is_shared(push.rung) else [e]
+
+    # --- telling ---------------------------------------------------------------------------------------------------
+
     def _tell(self, e: _Evse, kind: LimitKind, outcome: LimitOutcome, limit_a: float, detail: str = "") -> Tell:
         return Tell(LimitAnswered(e.number, kind, outcome, limit_a, detail))
+
+    @staticmethod
+    def _tell_of(e: _Evse, push: Push, outcome: LimitOutcome, now: Instant, *, limit_a: float | None = None) -> Tell:
+        told_a = push.limit_a if limit_a is None else limit_a
+        return Tell(LimitAnswered(e.number, push.target.kind, outcome, told_a, lasts_s=push.lasts_s(now)))
+
+
+def _is_flat(target: Target) -> bool:
+    """Whether the working limit is one and the same until it ends."""
+    return target.working is not None and len(target.working.steps) <= 2
 
 
 def _waits(e: _Evse, kind: LimitKind, now: Instant) -> bool:

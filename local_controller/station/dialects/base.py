@@ -163,7 +163,7 @@ def _without_nulls(value: Any) -> Any:
 class OwnProfile:
     """A profile that the gateway installs. Times are in the station's clock (§3.3 of the field: the CSMS's time).
 
-    periods: (seconds after `start`, limit in `unit`), the first at 0. Stack level 0, kind Absolute.
+    periods: (seconds after `start`, limit in `unit`), the first at 0. kind: Absolute, or Relative, which has no start.
     transaction_id is set for a TxProfile only. Without `duration_s` and `valid_to` it never ends.
     """
 
@@ -175,6 +175,8 @@ class OwnProfile:
     duration_s: int | None = None
     valid_to: datetime | None = None
     transaction_id: str | None = None
+    kind: Kind = Kind.ABSOLUTE
+    stack_level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,15 @@ class Dialect(Protocol):
 
     def clear_id(self, profile_id: int) -> Payload:
         """ClearChargingProfile of this profile alone."""
+
+    setting_action: str
+    """The action that changes a setting."""
+
+    def change_setting(self, name: str, value: str, component: str, evse: int) -> Payload:
+        """That action for this setting; `component` and `evse` (0: the station's) where the version has them."""
+
+    def setting_status(self, answer: Payload) -> str | None:
+        """Whether it was Accepted; None for an answer without a status. What needs a reboot first is not in force."""
 
     capability_read: str
     """The action that asks for a StatedCapability."""

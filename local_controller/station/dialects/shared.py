@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from local_controller.profiles.profile import Kind
 from local_controller.profiles.units import round_down
 from local_controller.station.dialects.base import OwnProfile, Payload
 from local_controller.station.dialects.reading import Fields, timestamp
@@ -25,12 +26,12 @@ def read_current_time(answer: Payload) -> datetime | None:
 
 
 def write_profile(own: OwnProfile, id_name: str, schedule: Any) -> Payload:
-    """An own profile without its transaction; always stack level 0 and Absolute."""
+    """An own profile without its transaction."""
     profile = {
         id_name: own.id,
-        "stackLevel": 0,
+        "stackLevel": own.stack_level,
         "chargingProfilePurpose": own.purpose.value,
-        "chargingProfileKind": "Absolute",
+        "chargingProfileKind": own.kind.value,
         "chargingSchedule": schedule,
     }
     if own.valid_to is not None:
@@ -40,8 +41,8 @@ def write_profile(own: OwnProfile, id_name: str, schedule: Any) -> Payload:
 
 def write_schedule(own: OwnProfile) -> Payload:
     """The schedule of an own profile; limits are rounded down to one decimal."""
-    schedule: Payload = {
-        "startSchedule": timestamp(own.start),
+    begin = {} if own.kind is Kind.RELATIVE else {"startSchedule": timestamp(own.start)}
+    schedule: Payload = begin | {
         "chargingRateUnit": own.unit.value,
         "chargingSchedulePeriod": [
             {"startPeriod": start_s, "limit": round_down(limit, LIMIT_STEP)} for start_s, limit in own.periods

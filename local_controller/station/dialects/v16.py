@@ -71,6 +71,7 @@ class V16:
     version = OcppVersion.V16
     format_violation = "FormationViolation"
     capability_read = "GetConfiguration"
+    setting_action = "ChangeConfiguration"
 
     def boot(self, payload: Payload) -> BootCall:
         """BootNotification.req."""
@@ -215,19 +216,31 @@ class V16:
     def set_profile(self, evse: int, own: OwnProfile) -> Payload:
         """SetChargingProfile.req; limits are rounded down to one decimal (schema: multipleOf 0.1)."""
         profile = write_profile(own, "chargingProfileId", write_schedule(own))
+        profile["chargingProfilePurpose"] = _name(own.purpose)
         if own.transaction_id is not None:
             profile["transactionId"] = int(own.transaction_id)
         return {"connectorId": evse, "csChargingProfiles": profile}
 
     def clear_purpose(self, criteria: Criteria, purpose: Purpose) -> Payload:
         """ClearChargingProfile.req."""
-        name = next(name for name, known in _PURPOSES.items() if known is purpose)
-        fields = {"connectorId": criteria.evse, "chargingProfilePurpose": name, "stackLevel": criteria.stack_level}
+        fields = {
+            "connectorId": criteria.evse,
+            "chargingProfilePurpose": _name(purpose),
+            "stackLevel": criteria.stack_level,
+        }
         return {name: value for name, value in fields.items() if value is not None}
 
     def clear_id(self, profile_id: int) -> Payload:
         """ClearChargingProfile.req."""
         return {"id": profile_id}
+
+    def change_setting(self, name: str, value: str, component: str, evse: int) -> Payload:  # noqa: ARG002 - 1.6 has keys only
+        """ChangeConfiguration.req."""
+        return {"key": name, "value": value}
+
+    def setting_status(self, answer: Payload) -> str | None:
+        """ChangeConfiguration.conf."""
+        return Fields(self.setting_action, answer).text("status")
 
     def capability_questions(self) -> list[Payload]:
         """GetConfiguration.req."""
@@ -255,6 +268,10 @@ class V16:
     def status_answer(self, status: str, reason: str | None = None) -> Payload:  # noqa: ARG002 - 1.6 gives no reasons
         """Any .conf that is a status."""
         return {"status": status}
+
+
+def _name(purpose: Purpose) -> str:
+    return next(name for name, known in _PURPOSES.items() if known is purpose)
 
 
 def _purpose(fields: Fields) -> Purpose:

@@ -55,6 +55,7 @@ class V201:
     version = OcppVersion.V201
     format_violation = "FormatViolation"
     capability_read = "GetVariables"
+    setting_action = "SetVariables"
 
     def boot(self, payload: Payload) -> BootCall:
         """BootNotificationRequest."""
@@ -236,6 +237,16 @@ class V201:
     def clear_id(self, profile_id: int) -> Payload:
         """ClearChargingProfileRequest."""
         return {"chargingProfileId": profile_id}
+
+    def change_setting(self, name: str, value: str, component: str, evse: int) -> Payload:
+        """SetVariablesRequest."""
+        where: Payload = {"name": component} | ({"evse": {"id": evse}} if evse else {})
+        return {"setVariableData": [{"attributeValue": value, "component": where, "variable": {"name": name}}]}
+
+    def setting_status(self, answer: Payload) -> str | None:
+        """SetVariablesResponse."""
+        result = next(Fields(self.setting_action, answer).children("setVariableResult"), None)
+        return None if result is None else result.text("attributeStatus")
 
     def capability_questions(self) -> list[Payload]:
         """GetVariablesRequest."""

@@ -1,0 +1,47 @@
+"""What may the whole station be told, if a limit goes to all its EVSEs at once? The lowest of what each should hold.
+
+One stack divides a station maximum among its connectors, another applies it to each of them (LC-117). The lowest is
+safe either way. An EVSE without a transaction counts with its floor, because a car that comes would find the maximum in
+force; where the station is known to apply it to its sum, that car takes from the others, and only they count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from local_controller.profiles.schedule import Schedule
+from local_controller.station.blocks.actuator import Target
+
+
+def lowest_floor(target: Target, others: Sequence[Target]) -> Target:
+    """The floor of all; the working limit stays its own."""
+    return replace(target, fallback_a=min(target.fallback_a, *(other.fallback_a for other in others)))
+
+
+def lowest_of_all(target: Target, others: Sequence[Target], *, idle_count: bool) -> Target:
+    """One target that is safe for every EVSE. `idle_count`: those without a transaction keep it at their floor."""
+    lowest = lowest_floor(target, others)
+    if target.working is None:
+        return lowest
+    counting = [other for other in others if other.working is not None or idle_count]
+    start = target.working.steps[0][0]
+    end = max(t.working.steps[-1][0] for t in (target, *counting) if t.working is not None)
+    working = _whole(target, start, end)
+    for other in counting:
+        working = working.minimum(_whole(other, start, end))
+    phases = min((t.phases for t in (target, *counting) if t.working is not None), default=1)
+    return replace(lowest, working=working, phases=phases)
+
+
+def _whole(target: Target, start: datetime, end: datetime) -> Schedule:
+    """Its limit in [start, end): the working one, then its floor."""
+    floor = Schedule.constant(target.fallback_a, start, end)
+    if target.working is None:
+        return floor
+    first, last = target.working.steps[0][0], target.working.steps[-1][0]
+    pieces: list[tuple[datetime, datetime, float | None]] = [(start, first, target.fallback_a)] if start < first else []
+    pieces += [(s.start, s.end, s.limit_a) for s in target.working.segments(max(start, first), last)]
+    pieces += [(last, end, target.fallback_a)] if last < end else []
+    return Schedule.of(pieces)
