@@ -30,7 +30,7 @@ from local_controller.adapters.planner import Planner
 from local_controller.adapters.site_driver import SiteDriver
 from local_controller.clock import Clock, Instant
 from local_controller.site.controller import ControlSettings, SiteController
-from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, SiteEffect, Solve
+from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, ForStation, Notice, SiteEffect, Solve
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
 from local_controller.site.planning import Question
@@ -114,7 +114,7 @@ class Obedience:
                         answers.append((effect.evse.station, answer))
                 case Solve():
                     self.asks.append(effect)
-                case Notice():
+                case Notice() | Disobeyed():
                     pass
         return answers
 
@@ -413,12 +413,14 @@ class Proxies:
             at_station(made[0], OcppVersion.V201, [now])
             self._made[station.id] = made
 
-    def apply(self, effect: ApplyFallback | ApplyLimit) -> None:
+    def apply(self, effect: ForStation) -> None:
         """As the product's shell does it."""
         proxy, charging = self._made[effect.evse.station]
         now = self._clock.now()
         if isinstance(effect, ApplyFallback):
             wanted = charging.set_fallback(effect.evse.evse, effect.limit_a, now)
+        elif isinstance(effect, Disobeyed):
+            wanted = charging.disobeyed(effect.evse.evse, effect.drawn_a, now)
         else:
             wanted = charging.set_limit(effect.evse.evse, effect.limit_a, effect.valid_s, effect.urgent, now)
         self._carry_out(effect.evse.station, proxy.perform(wanted, now))

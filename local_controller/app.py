@@ -36,7 +36,7 @@ from local_controller.config.models import BrokerSection, LimitSection, MeterSec
 from local_controller.errors import LocalControllerError, SourceError
 from local_controller.profiles.units import RateUnit
 from local_controller.site.controller import ControlSettings, SiteController
-from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice
+from local_controller.site.effects import ApplyFallback, Disobeyed, ForStation, Notice
 from local_controller.site.enforcement import Pace
 from local_controller.site.limit_message import LimitMessageSettings, LimitUnit, OutdatedLimitError, parse_limit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
@@ -165,11 +165,13 @@ class LocalController:
             case _:
                 self.driver.station_changed(station, fact, now)
 
-    def apply(self, effect: ApplyFallback | ApplyLimit) -> None:
+    def apply(self, effect: ForStation) -> None:
         """Hand a limit to the station's proxy; without a connection it is dropped at once."""
         station = effect.evse.station
         driver = self.stations.drivers.get(station)
         if driver is None:
+            if isinstance(effect, Disobeyed):
+                return
             kind = LimitKind.FALLBACK if isinstance(effect, ApplyFallback) else LimitKind.WORKING
             fact = LimitAnswered(effect.evse.evse, kind, LimitOutcome.DROPPED, effect.limit_a, "not connected")
             self.driver.station_changed(station, fact)
@@ -268,9 +270,11 @@ def _station_settings(
     }
 
 
-def _wanted(charging: SmartCharging, effect: ApplyFallback | ApplyLimit, now: Instant) -> list[BlockEffect]:
+def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[BlockEffect]:
     if isinstance(effect, ApplyFallback):
         return charging.set_fallback(effect.evse.evse, effect.limit_a, now)
+    if isinstance(effect, Disobeyed):
+        return charging.disobeyed(effect.evse.evse, effect.drawn_a, now)
     return charging.set_limit(effect.evse.evse, effect.limit_a, effect.valid_s, effect.urgent, now)
 
 

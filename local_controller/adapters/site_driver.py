@@ -16,7 +16,7 @@ import structlog
 
 from local_controller.clock import Clock, Instant
 from local_controller.site.controller import SiteController
-from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, SiteEffect, Solve
+from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, ForStation, Notice, SiteEffect, Solve
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.planning import Question
 from local_controller.site.readings import MeterReading
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 class Stations(Protocol):
     """Whoever passes limits on to the stations."""
 
-    def apply(self, effect: ApplyFallback | ApplyLimit) -> None:
+    def apply(self, effect: ForStation) -> None:
         """Hand the limit to the station's proxy; its fate comes back as a LimitAnswered fact."""
 
 
@@ -70,7 +70,7 @@ class SiteDriver:
         self._catching_up: asyncio.Handle | None = None
         self._plans: set[asyncio.Task[None]] = set()
         self._first: deque[ApplyFallback | ApplyLimit] = deque()
-        self._then: deque[ApplyLimit] = deque()
+        self._then: deque[ApplyLimit | Disobeyed] = deque()
         self._is_busy = False
         self._armed_s: float | None = None
         self._reacted_s = float("-inf")
@@ -159,7 +159,7 @@ class SiteDriver:
         """Decreases and fallbacks go before all increases and renewals, also before those of earlier reactions."""
         for effect in effects:
             match effect:
-                case ApplyLimit(urgent=False):
+                case ApplyLimit(urgent=False) | Disobeyed():
                     self._then.append(effect)
                 case ApplyFallback() | ApplyLimit():
                     self._first.append(effect)
@@ -187,9 +187,9 @@ class SiteDriver:
     def _go_on(self) -> None:
         self._work(time.perf_counter() + SLICE_S)
 
-    def _tell(self, effect: ApplyFallback | ApplyLimit) -> None:
+    def _tell(self, effect: ForStation) -> None:
         """An order that was replaced, or whose session has ended while it waited, is none any more."""
-        if self._stations is not None and (isinstance(effect, ApplyFallback) or self.site.wants(effect)):
+        if self._stations is not None and (not isinstance(effect, ApplyLimit) or self.site.wants(effect)):
             self._stations.apply(effect)
 
     async def _solve(self, ask: Solve) -> None:

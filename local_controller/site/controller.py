@@ -17,7 +17,7 @@ import numpy as np
 
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity, MeterState, NodeState, capacity
-from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, SiteEffect, Solve
+from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, SiteEffect, Solve
 from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
 from local_controller.site.evse import EvseState
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
@@ -205,6 +205,9 @@ class SiteController:
             case words.UnitLearnt():
                 for state in evses.values():
                     state.takes(fact.unit)
+            case words.SettlingLearnt():
+                for state in evses.values():
+                    state.settles_in(fact.settle_s)
             case words.Booted():
                 pass
             case _ if fact.evse in evses:
@@ -280,13 +283,21 @@ class SiteController:
         state.measured(sample, now)
         if state.phases() != phases:
             self.plan.want()
-        if not state.ignores_its_limit or was_defiant:
+        if not state.ignores_its_limit:
             return []
+        disobeyed = Disobeyed(state.evse.id, state.drawn_a(now))
+        if was_defiant:
+            return [disobeyed]
         text = f"{state.evse.id} draws {state.drawn_a(now):.1f} A although it may draw {state.ordered_a:.1f} A only"
-        return [Notice("error", "limit_ignored", f"{text}: check the station", {"evse": str(state.evse.id)})]
+        return [disobeyed, Notice("error", "limit_ignored", f"{text}: check the station", {"evse": str(state.evse.id)})]
 
-    def _valid_until(self, state: EvseState, now: Instant) -> Instant:
-        """A limit ends with its order; a station that is told again because the CSMS changed a profile keeps that end."""
+    def _valid_until(self, state: EvseState, fact: words.LimitAnswered, now: Instant) -> Instant | None:
+        """A limit ends with its order; a station that is told again because the CSMS changed a profile keeps that end.
+
+        One that is seldom written to obeys longer, one that obeys a setting of its maker for ever (None).
+        """
+        if fact.lasts_s is not None:
+            return None if math.isinf(fact.lasts_s) else now.after(fact.lasts_s)
         ordered_at = None if state.session is None else state.session.ordered_at
         return (ordered_at or now).after(self.settings.pace.valid_s)
 
@@ -456,12 +467,16 @@ def _changes_the_question(state: EvseState, fact: StationFact | CsmsLimitChanged
     return False
 
 
-def _limit_answered(state: EvseState, fact: words.LimitAnswered, until: Instant, now: Instant) -> list[SiteEffect]:
+def _limit_answered(
+    state: EvseState, fact: words.LimitAnswered, until: Instant | None, now: Instant
+) -> list[SiteEffect]:
     match fact.outcome:
         case LimitOutcome.ACCEPTED:
             state.accepted(fact.limit_a, now, until)
         case LimitOutcome.TIMED_OUT | LimitOutcome.DROPPED:
             state.unconfirmed(now)
+        case LimitOutcome.POSTPONED:
+            state.postponed(now.after(fact.again_s or 0.0))
         case LimitOutcome.REFUSED:
             is_news = not state.refuses
             state.refused(fact.limit_a, now)

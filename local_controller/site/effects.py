@@ -30,6 +30,17 @@ class ApplyLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Disobeyed:
+    """A sample shows the EVSE above a limit that it should have followed long ago: perhaps it must be told otherwise.
+
+    drawn_a: on its fullest phase.
+    """
+
+    evse: EvseId
+    drawn_a: float
+
+
+@dataclass(frozen=True, slots=True)
 class Solve:
     """Solve `SiteController.question()` outside the event loop and answer with `planned(number, ...)`."""
 
@@ -46,4 +57,7 @@ class Notice:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-SiteEffect = ApplyFallback | ApplyLimit | Solve | Notice
+ForStation = ApplyFallback | ApplyLimit | Disobeyed
+"""What a station's proxy is told."""
+
+SiteEffect = ApplyFallback | ApplyLimit | Disobeyed | Solve | Notice

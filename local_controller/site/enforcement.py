@@ -176,6 +176,8 @@ def _increase(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Ord
         return Wait(state.evse.id, wanted_a, candidate.held)
     if _refused_lately(state, pace, now):
         return Wait(state.evse.id, wanted_a, "the station has just refused a higher limit")
+    if (wait_s := _postponed_s(state, now)) > 0.0:
+        return Wait(state.evse.id, wanted_a, f"the station may be written to only seldom, again in {wait_s:.0f} s")
     if _commanded_lately(state, pace.raise_interval_s, now):
         return Wait(
             state.evse.id, wanted_a, f"raised step by step, {pace.raise_step_a:g} A every {pace.raise_interval_s:g} s"
@@ -203,7 +205,7 @@ def _renewal(candidate: Candidate, pace: Pace, now: Instant) -> Order | None:
     So is one that a station may have lost, once it has answered about its fallback.
     """
     state, session = candidate.state, candidate.state.session
-    if session is None:
+    if session is None or _postponed_s(state, now) > 0.0:
         return None
     ends_at = session.ends_at()
     is_old = ends_at is not None and ends_at.since(now) <= pace.valid_s * RENEWED_AT
@@ -231,6 +233,11 @@ def _backing_off(candidate: Candidate, pace: Pace, now: Instant) -> bool:
 def _refused_lately(state: EvseState, pace: Pace, now: Instant) -> bool:
     at = state.session.raise_refused_at if state.session else None
     return at is not None and now.since(at) < pace.refused_s
+
+
+def _postponed_s(state: EvseState, now: Instant) -> float:
+    until = state.session.postponed_until if state.session else None
+    return 0.0 if until is None else until.since(now)
 
 
 def _commanded_lately(state: EvseState, interval_s: float, now: Instant) -> bool:

@@ -64,7 +64,7 @@ class Promise:
     """A limit that the station might be obeying, in A per phase.
 
     accepted_at: since when the station has said yes to this value; None while it has not. until: when the station falls
-    back by itself; None for the fallback itself. is_lost: its answer never came, so nobody will ever know.
+    back by itself; None for the fallback itself, and for what never ends. is_lost: its answer never came, so nobody will ever know.
     """
 
     limit_a: float
@@ -72,9 +72,9 @@ class Promise:
     until: Instant | None = None
     is_lost: bool = False
 
-    def has_settled(self, now: Instant) -> bool:
+    def has_settled(self, now: Instant, settle_s: float = SETTLE_S) -> bool:
         """Whether the station said yes to it so long ago that the car has followed."""
-        return self.accepted_at is not None and now.since(self.accepted_at) >= SETTLE_S
+        return self.accepted_at is not None and now.since(self.accepted_at) >= settle_s
 
     def is_over(self, now: Instant, by_s: float = 0.0) -> bool:
         """Whether it ended at least `by_s` ago."""
@@ -96,6 +96,7 @@ class Session:
     may_apply: oldest first. drawn, shown_a: the last sample, on the grid and as it came. ordered_a, ordered_at, unsent_a: the last order, while it may still succeed, and as long as
     it is not on the wire; asked_a: the same, whatever became of it. unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one
     failed before it). refusals: in a row. raise_refused_at: the station keeps its limit but takes no higher one.
+    postponed_until: before then it may be written to for reductions only.
     has_drawn: a current was measured, so the phases in use are known. may_have_fallen_back: it (re)connected since its
     limit was accepted. is_defiant: measured above its limit.
     """
@@ -117,6 +118,7 @@ class Session:
     tried_a: float = 0.0
     refusals: int = 0
     raise_refused_at: Instant | None = None
+    postponed_until: Instant | None = None
     may_have_fallen_back: bool = False
     is_defiant: bool = False
     idle_phases: dict[int, int] = field(default_factory=dict)
@@ -134,7 +136,7 @@ class Session:
         return self.may_apply
 
     def ends_at(self) -> Instant | None:
-        """The earliest end of what is in force; None if only the fallback is."""
+        """The earliest end of what is in force; None if only the fallback is, or what never ends."""
         earliest: Instant | None = None
         for promise in self.in_force():
             end = promise.until
@@ -200,7 +202,7 @@ class EvseState:
     fallback_a: None if the station refused it or may have lost it. confirmed: the station itself said yes to it.
     asserting: it connected and has not answered about its fallback yet.
     left_over: limits of the last transaction that may outlive it (one TxDefaultProfile for both).
-    csms_steps: `csms` as POSIX seconds and amperes.
+    settle_s: from an accepted limit to a car that follows. csms_steps: `csms` as POSIX seconds and amperes.
     """
 
     evse: Evse
@@ -212,6 +214,7 @@ class EvseState:
     fallback_doubted_at: Instant | None = None
     left_over: list[Promise] = field(default_factory=list)
     watts_only: bool = False
+    settle_s: float = SETTLE_S
     session: Session | None = None
     csms: Schedule = field(default_factory=Schedule.unlimited)
     csms_steps: tuple[tuple[float, float | None], ...] = ()
@@ -246,6 +249,11 @@ class EvseState:
     def takes(self, unit: str) -> None:
         """The station takes limits in this unit only."""
         self.watts_only = unit == "W"
+
+    @_fact
+    def settles_in(self, settle_s: float) -> None:
+        """The station takes so long to obey a new limit."""
+        self.settle_s = max(SETTLE_S, settle_s)
 
     @_fact
     def needs(self, energy_wh: float | None, departure: datetime | None) -> bool:
@@ -287,7 +295,7 @@ class EvseState:
     def ended(self, transaction_id: str) -> None:
         """The transaction is over: its TxProfile is gone, the fallback is left (LC-079)."""
         if self.session is not None and self.session.transaction_id == transaction_id:
-            self.left_over = [promise for promise in self.session.may_apply if promise.until is not None]
+            self.left_over = [p for p in self.session.may_apply if p.until is not None or p.limit_a > self.floor_a]
             self.session = None
 
     @_fact
@@ -330,10 +338,10 @@ class EvseState:
             drawn is not None
             and self._standing is not None
             and session.shown_a == sample.current_a
-            and not any(promise.has_settled(now) for promise in session.may_apply[1:])
+            and not any(promise.has_settled(now, self.settle_s) for promise in session.may_apply[1:])
             and not session.is_defiant
             and (session.suspended_at is None or session.suspended_at.since(drawn.at) < 0)
-            and _is_outdated(session, drawn.at) == _is_outdated(session, now)
+            and self._is_outdated(session, drawn.at) == self._is_outdated(session, now)
             and not any(count < PHASE_PROOF_SAMPLES for count in session.idle_phases.values())
             and max(drawn.current_a) <= _tolerated_a(self.ordered_a)
         )
@@ -367,7 +375,7 @@ class EvseState:
         """A limit that a sample keeps, taken after the station had time to follow, proves that older ones are gone."""
         for i in reversed(range(len(session.may_apply))):
             promise = session.may_apply[i]
-            if promise.has_settled(now) and self.drawn_a(now) <= _tolerated_a(promise.limit_a):
+            if promise.has_settled(now, self.settle_s) and self.drawn_a(now) <= _tolerated_a(promise.limit_a):
                 session.may_apply = session.may_apply[i:]
                 return
 
@@ -375,7 +383,7 @@ class EvseState:
         """A car above its limit long after that was lowered does not follow, until it is measured at its limit again."""
         if self.drawn_a(now) <= _tolerated_a(self.ordered_a):
             session.is_defiant = False
-        elif now.since(session.lowered_at or session.started_at) >= DEFIANCE_S:
+        elif now.since(session.lowered_at or session.started_at) >= DEFIANCE_S + self.settle_s - SETTLE_S:
             session.is_defiant = True
 
     # --- limits on their way -------------------------------------------------------------------------------------
@@ -395,14 +403,20 @@ class EvseState:
             session.unconfirmed_at, session.tried_a = now, limit_a
 
     @_fact
-    def sent(self, limit_a: float, until: Instant) -> None:
-        """The limit is on the wire: from now on the station obeys this one or an older one."""
+    def postponed(self, until: Instant) -> None:
+        """What was ordered was not sent, as the station is seldom written to: what held holds."""
+        if self.session is not None:
+            self.session.ordered_a, self.session.unsent_a, self.session.postponed_until = None, None, until
+
+    @_fact
+    def sent(self, limit_a: float, until: Instant | None) -> None:
+        """The limit is on the wire: from now on the station obeys this one or an older one. until None: for ever."""
         if self.session is not None:
             self.session.may_apply.append(Promise(limit_a, None, until))
             self.session.unsent_a = None
 
     @_fact
-    def accepted(self, limit_a: float, now: Instant, until: Instant) -> None:
+    def accepted(self, limit_a: float, now: Instant, until: Instant | None) -> None:
         """The station said yes. Older, lower limits no longer matter; older, higher ones do until it is measured.
 
         Saying yes to the same value again (a renewal) does not put off its proof.
@@ -417,6 +431,7 @@ class EvseState:
             older.append(Promise(self.floor_a, now))
         session.may_apply = [*older, Promise(limit_a, before[0].accepted_at if is_renewal else now, until)]
         session.unconfirmed_at, session.refusals, session.may_have_fallen_back = None, 0, False
+        session.postponed_until = None
 
     @_fact
     def refused(self, limit_a: float, now: Instant) -> None:
@@ -464,7 +479,7 @@ class EvseState:
             session.may_apply.append(Promise(self.floor_a, now))
             session.ordered_a, session.ordered_at = None, None
         if not self.connected or self.mute(now):
-            session.may_apply = [promise for promise in session.may_apply if not promise.is_over(now, SETTLE_S)]
+            session.may_apply = [promise for promise in session.may_apply if not promise.is_over(now, self.settle_s)]
 
     # --- what follows --------------------------------------------------------------------------------------------
 
@@ -515,7 +530,7 @@ class EvseState:
             for promise in session.may_apply:
                 if promise.until is not None:
                     end_s = promise.until.monotonic_s
-                    turns_s += (end_s - EXPIRY_LEAD_S, end_s, end_s + SETTLE_S)
+                    turns_s += (end_s - EXPIRY_LEAD_S, end_s, end_s + self.settle_s)
         now_s = now.monotonic_s
         return min([at_s for at_s in turns_s if at_s >= now_s])
 
@@ -651,7 +666,7 @@ class EvseState:
         if session.drawn is None or not self.sampled(now):
             return DrawBounds(ZERO, exposure)
         drawn = session.drawn
-        most = upper(drawn.current_a, exposure) if _is_outdated(session, drawn.at) else drawn.current_a
+        most = upper(drawn.current_a, exposure) if self._is_outdated(session, drawn.at) else drawn.current_a
         lowest_a = min([promise.limit_a for promise in session.may_apply])
         least = lower(drawn.current_a, on(PHASES, lowest_a))
         suspended = session.suspended_at is not None and session.suspended_at.since(drawn.at) >= 0
@@ -659,17 +674,16 @@ class EvseState:
             return DrawBounds(ZERO, most)
         return DrawBounds(least, most, drawn.at)
 
+    def _is_outdated(self, session: Session, drawn_at: Instant) -> bool:
+        """Whether a car may have followed a raise since it was measured."""
+        return session.raised_at is not None and drawn_at.since(session.raised_at) < self.settle_s
+
     def session_energy_wh(self) -> float | None:
         """Energy of the running transaction; None until the station's register was read twice."""
         session = self.session
         if session is None or session.register_wh is None or session.start_register_wh is None:
             return None
         return session.register_wh - session.start_register_wh
-
-
-def _is_outdated(session: Session, drawn_at: Instant) -> bool:
-    """Whether a car may have followed a raise since it was measured."""
-    return session.raised_at is not None and drawn_at.since(session.raised_at) < SETTLE_S
 
 
 def _tolerated_a(limit_a: float) -> float:

@@ -37,6 +37,7 @@ class StationSettings:
 
     evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
     time_zone: what the station calls local time (K01.FR.90). unit: the only unit to use; None: find out.
+    knowledge: what else it says about how the station can be told limits.
     guards: what happens to messages that could take it away from the gateway. doors: how our own doors are at the
     moment; None: as `guards.public_url` says. questions: when it is asked something. certificate: the one that it has
     shown for this connection (security profile 3), which its boot must fit to. is_traced: whether anybody wants to know
@@ -47,6 +48,7 @@ class StationSettings:
     fallback_a: float = 0.0
     time_zone: tzinfo = UTC
     unit: RateUnit | None = None
+    knowledge: Knowledge = field(default_factory=Knowledge)
     quirks: Sequence[Quirk] = field(default_factory=shipped_quirks)
     times: RelayTimes = field(default_factory=RelayTimes)
     guards: GuardPolicy = field(default_factory=GuardPolicy)
@@ -60,8 +62,9 @@ class StationSettings:
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
     """A station of which nothing is known yet but the site file."""
     state = StationState(identity, version, time_zone=settings.time_zone)
-    if settings.unit is not None:
-        state.capability = state.capability.knowing(Knowledge(unit=settings.unit), Origin(How.SITE_FILE))
+    own = Knowledge() if settings.unit is None else Knowledge(unit=settings.unit)
+    for knowledge in (own, settings.knowledge):
+        state.capability = state.capability.knowing(knowledge, Origin(How.SITE_FILE))
     return state
 
 

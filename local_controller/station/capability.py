@@ -228,11 +228,22 @@ class Capability:
             known = known if is_choice else _now(known, "connector", rung.place, origin)
             known = _now(known, "stack_level", rung.stack_level, origin)
         known = replace(known, proven=known.proven | {rung}, disobeyed=known.disobeyed - {rung})
-        return replace(known, holds=rung) if is_floor else known
+        if is_floor:
+            return replace(known, holds=rung)
+        return replace(known, holds=None) if known.doubts_floor(rung) else known
+
+    def doubts_floor(self, rung: Rung) -> bool:
+        """Whether the floor was given in a unit that was measured to be without effect, and another one is taken now."""
+        holds = self.holds
+        return (
+            holds is not None and holds.unit is not rung.unit and any(one.unit is holds.unit for one in self.disobeyed)
+        )
 
     def disobeying(self, rung: Rung, at: datetime | None = None) -> Capability:
         """The station said yes to a limit told this way, but it was measured to be without effect."""
-        known = replace(self, disobeyed=self.disobeyed | {rung})
+        kinds = self.kinds if self._is_told("kinds") else tuple(StartKind)  # to say yes to one proves nothing now
+        is_proven = self.only_unit is not None
+        known = replace(self, disobeyed=self.disobeyed | {rung}, kinds=kinds, unit_is_proven=is_proven, works=None)
         return _with(known, "actuators", self.actuators, Origin(How.DISOBEYED, at, str(rung)))
 
     @property

@@ -69,6 +69,7 @@ StationFact = (
     | words.Measured
     | words.NeedsKnown
     | words.UnitLearnt
+    | words.SettlingLearnt
     | words.LimitAnswered
 )
 

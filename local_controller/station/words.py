@@ -178,6 +178,13 @@ class UnitLearnt:
     unit: str
 
 
+@dataclass(frozen=True, slots=True)
+class SettlingLearnt:
+    """The station takes so long to obey a new limit."""
+
+    settle_s: float
+
+
 class LimitKind(StrEnum):
     """The two profiles we keep in a station (failsafe layers L1 and L2)."""
 

@@ -115,6 +115,9 @@ class Bench:
     def set_limit(self, limit_a: float, valid_s: float = 300.0, evse: int = 1, *, urgent: bool = False) -> None:
         self._do(self.proxy.perform(self.smart.set_limit(evse, limit_a, valid_s, urgent, self.now), self.now))
 
+    def disobeyed(self, drawn_a: float, evse: int = 1) -> None:
+        self._do(self.proxy.perform(self.smart.disobeyed(evse, drawn_a, self.now), self.now))
+
     def set_fallback(self, limit_a: float, evse: int = 1) -> None:
         self._do(self.proxy.perform(self.smart.set_fallback(evse, limit_a, self.now), self.now))
 

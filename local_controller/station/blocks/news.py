@@ -14,7 +14,7 @@ from local_controller.station.blocks.actuator import FORESIGHT
 from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.effects import CsmsLimitChanged, Tell
 from local_controller.station.state import StationState
-from local_controller.station.words import UnitLearnt
+from local_controller.station.words import SettlingLearnt, UnitLearnt
 
 ALL = frozenset(Purpose)
 
@@ -29,6 +29,7 @@ class News:
         self._evses = evses
         self._told: dict[int, _Told] = {}
         self._told_unit: str | None = None
+        self._told_settle_s = 0.0
 
     def forget(self) -> None:
         """What the CSMS allows is told again, whether or not it has changed."""
@@ -41,6 +42,10 @@ class News:
         if unit is not None and unit != self._told_unit:
             self._told_unit = unit
             effects.append(Tell(UnitLearnt(unit.value)))
+        settle_s = self._state.capability.settle_s
+        if settle_s != self._told_settle_s:
+            self._told_settle_s = settle_s
+            effects.append(Tell(SettlingLearnt(settle_s)))
         start = self._state.station_time(now)
         end = start + FORESIGHT
         for evse in self._evses:

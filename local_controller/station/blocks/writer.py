@@ -355,9 +355,13 @@ class ProfileWriter:
     def _accepted(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
         kind, at = push.target.kind, self._state.station_time(now)
         self._trials.succeeded(kind, push.rung)
+        knew_floor = self._state.capability.holds
         self._state.capability = self._state.capability.accepted(
             push.rung, is_floor=kind is LimitKind.FALLBACK, at=now.utc
         )
+        if knew_floor is not None and self._state.capability.holds is None:
+            for one in self._evses.values():
+                one.held_fallback_a = None
         e.unanswered = 0
         self._repeat_after_zero(e, push)
         effects: list[BlockEffect] = []
