@@ -338,9 +338,10 @@ def test_one_that_obeys_in_watts_only_is_found_out(bench: Any, version: OcppVers
         if b.outcomes() and tried(b)[-1][1] == "W":
             break
         disobeys(b, 16.0, times=1)
-    assert [rung[:3] for rung in tried(b)[1:]][-1] == ("TxProfile", "W", "Absolute")
+    assert ("TxProfile", "W", "Absolute") in [rung[:3] for rung in tried(b)[1:]]
+    before = len(tried(b))
     disobeys(b, 10.0, times=30)
-    assert tried(b)[-1][:2] in {("TxProfile", "W"), ("TxDefaultProfile", "W")}
+    assert len(tried(b)) == before, "it follows now"
     assert b.smart.state.capability.units[0] is RateUnit.W
     assert ("TxDefaultProfile", "W") in [rung[:2] for rung in tried(b)], "the floor is told again too"
 
