@@ -15,6 +15,7 @@ from local_controller.station.blocks.customer_data import CustomerData
 from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
 from local_controller.station.blocks.own_questions import OwnQuestions, QuestionPace
+from local_controller.station.blocks.profile_places import ProfilePlaces
 from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.schema_watch import SchemaWatch
 from local_controller.station.blocks.smart_charging import SmartCharging
@@ -92,7 +93,7 @@ def station_proxy(
         *certified,
         Guards(state, spoken, settings.guards, settings.doors or settings.guards.doors),
         Provisioning(state, spoken, settings.quirks),
-        Configuration(state, spoken, settings.guards),
+        Configuration(state, spoken, settings.guards, ProfilePlaces(state, settings.evses)),
         Availability(state, spoken, metering),
         Transactions(state, spoken, settings.evses, metering),
         metering,

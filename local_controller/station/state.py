@@ -70,6 +70,7 @@ class StationState:
     slots_here: set[int] = field(default_factory=set)
     stand_ins: StandIns = field(default_factory=StandIns)
     requests: int = 0
+    places: int | None = None
 
     def next_request_id(self) -> int:
         """A request id of ours that was not used for long."""

@@ -7,6 +7,7 @@ measures more seldom is set to that, without the CSMS seeing a difference (LC-12
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -14,6 +15,7 @@ from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame, MessageType
 from local_controller.station.block import Block, BlockEffect, Forward, OwnCall, Urgency
 from local_controller.station.blocks.own_questions import Question, Topic
+from local_controller.station.blocks.profile_places import PLACES_KEY, ProfilePlaces
 from local_controller.station.dialects.base import Dialect, Payload
 from local_controller.station.effects import Note, Peer
 from local_controller.station.guard_policy import GuardPolicy, Policy, as_text
@@ -23,6 +25,7 @@ from local_controller.station.words import OcppVersion
 
 _KEY: Final = "MeterValueSampleInterval"
 _VARIABLE: Final = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
+_ABOUT_PLACES: Final = re.compile(f"{PLACES_KEY.name}|entries", re.IGNORECASE)
 _SLOT_IN_USE: Final = ("ocppcommctrlr", "activenetworkprofile")
 
 
@@ -39,9 +42,10 @@ class Configuration(Block):
     REVISES: ClassVar[frozenset[str]] = frozenset({"GetConfiguration", "GetVariables"})
     claims_only = frozenset({"NotifyReport"})
 
-    def __init__(self, state: StationState, dialect: Dialect, policy: GuardPolicy) -> None:
-        """What is shown in place of what is kept in `state`."""
+    def __init__(self, state: StationState, dialect: Dialect, policy: GuardPolicy, places: ProfilePlaces) -> None:
+        """What is shown in place of what is kept in `state`, and of the places for profiles."""
         self._state = state
+        self._places = places
         self._is_16 = dialect.version is OcppVersion.V16
         self._most_s = policy.sample_interval_s
         self._learns_slots = policy.network is Policy.REWRITE
@@ -50,7 +54,7 @@ class Configuration(Block):
 
     def revise(self, sender: Peer, call: Frame, answer: Frame, now: Instant) -> Payload | None:  # noqa: ARG002 - values have no age
         """GetConfiguration.conf and GetVariablesResponse."""
-        if sender is not Peer.CSMS or answer.message_type != MessageType.CALLRESULT or not self._looks:
+        if sender is not Peer.CSMS or answer.message_type != MessageType.CALLRESULT or not self._looks_at(answer):
             return None
         if call.action == "GetConfiguration":
             return self._with_entries(answer.payload, "configurationKey", self._shown_key)
@@ -58,15 +62,14 @@ class Configuration(Block):
 
     def claims(self, sender: Peer, frame: Frame, now: Instant) -> list[BlockEffect] | None:  # noqa: ARG002 - as above
         """NotifyReport, the answer to GetBaseReport and GetReport, if there is anything to show in it."""
-        if sender is not Peer.STATION or frame.action != "NotifyReport" or not self._looks:
+        if sender is not Peer.STATION or frame.action != "NotifyReport" or not self._looks_at(frame):
             return None
         revised = self._with_entries(frame.payload, "reportData", self._shown_report)
         return None if revised is None else [Forward(Peer.STATION, frame, revised)]
 
-    @property
-    def _looks(self) -> bool:
-        """Most stations hold nothing but what their CSMS set; then nothing is read."""
-        return self._learns_slots or bool(self._state.shown)
+    def _looks_at(self, frame: Frame) -> bool:
+        """Most stations hold nothing but what their CSMS set, and most messages say nothing of places; these are not read."""
+        return self._learns_slots or bool(self._state.shown) or _ABOUT_PLACES.search(frame.text) is not None
 
     def _with_entries(self, payload: Payload, name: str, shown: Any) -> Payload | None:
         """The payload with each entry as `shown` wants it; None if that is as it is."""
@@ -85,6 +88,10 @@ class Configuration(Block):
 
     def _shown_report(self, entry: Payload) -> Payload:
         setting, attributes = variable(entry), entry.get("variableAttribute")
+        bounds = entry.get("variableCharacteristics")
+        if setting is not None and isinstance(bounds, dict):
+            shown = self._places.characteristics(setting, bounds)
+            entry = entry if shown is bounds else {**entry, "variableCharacteristics": shown}
         if not isinstance(attributes, list):
             return entry
         revised = [
@@ -100,7 +107,8 @@ class Configuration(Block):
             return entry
         self._learn_slot(setting, entry[name])
         shown = self._state.shown.of(setting, entry[name])
-        return entry if shown is None else {**entry, name: shown}
+        shown = self._places.value(setting, entry[name]) if shown is None else shown
+        return entry if shown is entry[name] else {**entry, name: shown}
 
     def _learn_slot(self, setting: Setting, value: Any) -> None:
         """The network profile by which the station is connected just now leads here."""
@@ -114,6 +122,8 @@ class Configuration(Block):
         """A station that says that it measures too seldom is set to what the site wants."""
         if answer is None or answer.message_type != MessageType.CALLRESULT:
             return []
+        if isinstance(tag, Question) and tag.topic is Topic.CAPABILITY:
+            self._with_entries(answer.payload, "configurationKey", self._shown_key)  # learns how many places there are
         if isinstance(tag, Question) and tag.topic is Topic.CAPABILITY and self._state.may_call:
             before = self._read(answer.payload)
             return [] if before is None or not self._is_too_long(before) else [self._order(_Shorter(before))]

@@ -8,7 +8,8 @@ from local_controller.clock import Instant
 from local_controller.profiles.rules import Reason, StationFacts, Verdict
 from local_controller.station.block import Answer, AnswerError, BlockEffect
 from local_controller.station.blocks.news import News
-from local_controller.station.blocks.virtual_store import MOST_PERIODS, MOST_PROFILES
+from local_controller.station.blocks.profile_places import ProfilePlaces
+from local_controller.station.blocks.virtual_store import MOST_PERIODS
 from local_controller.station.blocks.writer import ProfileWriter
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Peer
@@ -28,6 +29,7 @@ class ProfileDesk:
         self.evses = tuple(evses)
         self.writer = writer
         self.news = news
+        self.places = ProfilePlaces(state, evses)
 
     def answer(self, message_id: str, status: str, reason: str | None = None) -> Answer:
         """A status for the CSMS."""
@@ -54,5 +56,5 @@ class ProfileDesk:
             transactions={evse: t.transaction_id for evse, t in self.state.transactions.items()},
             max_stack_level=self.state.capability.max_stack_level,
             max_periods=MOST_PERIODS,
-            max_installed=MOST_PROFILES,
+            max_installed=self.places.most,
         )

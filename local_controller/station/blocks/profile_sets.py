@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from local_controller.clock import Instant
+from local_controller.errors import PayloadError
+from local_controller.profiles.rules import Verdict
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, Forward, OwnCall, Urgency
 from local_controller.station.blocks.applying import Applying, Change
@@ -40,10 +42,19 @@ class ProfileSets:
         profile_id, purpose = self._desk.dialect.profile_head(frame.payload)
         if purpose not in PASSED:
             return self._install(frame, self._desk.dialect.profile_set(frame.payload), now)
+        if (objection := self._objection(frame)) is not None:
+            return [self._desk.refusal(frame.message_id, objection)]
         station_id = None if profile_id is None else self._state.stand_ins.for_station(profile_id)
         if station_id is None or station_id == profile_id:
             return None
         return [Forward(Peer.CSMS, frame, self._desk.dialect.with_profile_id(frame.payload, station_id))]
+
+    def _objection(self, frame: Frame) -> Verdict | None:
+        """Our places, and the free one, are not the CSMS's (LC-099); what cannot be read, the station will refuse."""
+        try:
+            return self._desk.places.objection(self._desk.dialect.profile_set(frame.payload))
+        except PayloadError:
+            return None
 
     def _install(self, frame: Frame, wanted: ProfileSet, now: Instant) -> list[BlockEffect]:
         """A profile of an owned purpose: judged as a station would (LC-091), applied, then answered (LC-092)."""

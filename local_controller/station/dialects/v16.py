@@ -62,7 +62,8 @@ _UNIT_KEY = "ChargingScheduleAllowedChargingRateUnit"
 _STACK_KEY = "ChargeProfileMaxStackLevel"
 _PERIODS_KEY = "ChargingScheduleMaxPeriods"
 _SAMPLE_KEY = "MeterValueSampleInterval"
-_ASKED = (_UNIT_KEY, _STACK_KEY, _PERIODS_KEY, _SAMPLE_KEY)
+_PLACES_KEY = "MaxChargingProfilesInstalled"
+_ASKED = (_UNIT_KEY, _STACK_KEY, _PERIODS_KEY, _SAMPLE_KEY, _PLACES_KEY)
 
 
 class V16:
