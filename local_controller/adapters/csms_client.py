@@ -16,8 +16,9 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
-from websockets.uri import WebSocketURI, parse_uri
+from websockets.uri import WebSocketURI
 
+from local_controller.adapters.handshake import address, request_head, take_plain_acceptance
 from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.leg import Leg, LegSettings
 from local_controller.adapters.routing import Upstream, offers
@@ -98,17 +99,28 @@ class CsmsLeg(Leg):
 
     def ask(self, station: Headers) -> None:
         """Sends our half of the handshake, in the words of the station's own."""
-        request = self.client.connect()
         named = {name.strip().lower() for value in station.get_all("Connection") for name in value.split(",")}
         of_one_leg = _OF_ONE_LEG | named - {"authorization"}  # a station cannot take back what it was judged by
-        for name, value in station.raw_items():
-            if name.lower() not in of_one_leg and not name.lower().startswith("sec-websocket-"):
-                request.headers[name] = value
-        self.client.send_request(request)
-        self.flush()
+        others = [
+            (name, value)
+            for name, value in station.raw_items()
+            if (lower := name.lower()) not in of_one_leg and not lower.startswith("sec-websocket-")
+        ]
+        if self.transport is not None:
+            self.transport.write(request_head(self.client, others))
+
+    def take_plain_head(self, head: bytes) -> bool:
+        """Reads a plain answer 101."""
+        if not take_plain_acceptance(self.client, head):
+            return False
+        self._accepted()
+        return True
 
     def opened(self, message: Request | Response) -> None:  # noqa: ARG002 - the protocol has read it
-        """The CSMS has accepted."""
+        """The CSMS has accepted in another way."""
+        self._accepted()
+
+    def _accepted(self) -> None:
         self.ready()
         if not self.answered.done():
             self.answered.set_result(None)
@@ -155,7 +167,7 @@ async def dial(
     else is 503 (LC-002); redirects are not followed, since credentials go to the configured host only.
     """
     try:
-        uri = parse_uri(f"{url.rstrip('/')}/{station.segment}")
+        uri = address(url, station.segment)
     except InvalidURI:
         return Refusal(503, "the station's path makes no address")  # which may hold a secret in its query
     leg = CsmsLeg(settings, uri, offer, large_messages)

@@ -135,6 +135,10 @@ class Leg(asyncio.Protocol):
 
     # --- for subclasses ------------------------------------------------------------------------------------------
 
+    def take_plain_head(self, head: bytes) -> bool:
+        """The short way: whether this was the peer's plain half of the opening handshake, which then is done with."""
+        raise NotImplementedError
+
     def opened(self, message: Request | Response) -> None:
         """The peer's half of the opening handshake has arrived."""
         raise NotImplementedError
@@ -316,22 +320,27 @@ class Leg(asyncio.Protocol):
         if end >= 0:
             head, rest = bytes(self._head[: end + len(_HEAD_END)]), bytes(self._head[end + len(_HEAD_END) :])
             self._head.clear()
-            if self._masks and (refusal := _refusal(head)) is not None:
-                if refusal.response.status_code < HTTPStatus.OK:  # the answer is still to come (RFC 9110 §15.2)
-                    self._read_head(rest)
-                    return
-                self._read = _ignore
-                self.protocol.handshake_exc = refusal
-                self.not_opened()
-                return
-            self.protocol.receive_data(head)
             self._read = self._read_frames
-            self._tell_opened()
+            if not self.take_plain_head(head):
+                self._take_head(head)
             if rest:
                 self._read(rest)
         elif len(self._head) > self._settings.max_head_bytes:
             self._read = _ignore
             self.head_too_long()
+
+    def _take_head(self, head: bytes) -> None:
+        """What is not plain is for `websockets` to judge; but it would wait for the end of a refusal's text."""
+        refusal = _refusal(head) if self._masks else None
+        if refusal is None:
+            self.protocol.receive_data(head)
+            self._tell_opened()
+        elif refusal.response.status_code < HTTPStatus.OK:  # the answer is still to come (RFC 9110 §15.2)
+            self._read = self._read_head
+        else:
+            self._read = _ignore
+            self.protocol.handshake_exc = refusal
+            self.not_opened()
 
     def _tell_opened(self) -> None:
         for event in self.protocol.events_received():

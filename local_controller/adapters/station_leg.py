@@ -14,6 +14,7 @@ from websockets.server import ServerProtocol
 
 from local_controller.adapters.admission import Visitor
 from local_controller.adapters.csms_client import Refusal
+from local_controller.adapters.handshake import pass_handshake, plain_acceptance, plain_request
 from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.leg import Leg, LegSettings
 from local_controller.adapters.tls import client_certificate
@@ -58,6 +59,14 @@ class StationLeg(Leg):
         self._deadline = self._loop.call_later(self._patience_s, self.abort)
         super().connection_made(transport)  # perhaps with the whole request
 
+    def take_plain_head(self, head: bytes) -> bool:
+        """Reads a plain request."""
+        if (request := plain_request(head)) is None:
+            return False
+        pass_handshake(self.server)
+        self.opened(request)
+        return True
+
     def opened(self, message: Request | Response) -> None:
         """The request is complete: let somebody judge it."""
         assert isinstance(message, Request)  # noqa: S101 - what a server receives
@@ -85,7 +94,8 @@ class StationLeg(Leg):
 
     def accept(self) -> Response:
         """The answer 101, or another one if the request has a fault; it is not sent yet."""
-        return self.server.accept(self.request)
+        plain = None if self.server.available_extensions else plain_acceptance(self.request)
+        return plain or self.server.accept(self.request)
 
     @property
     def waits(self) -> bool:

@@ -120,9 +120,28 @@ class _Audience:
         }
 
 
+class _Roles:
+    """Which of these blocks does what, by their numbers? The same for all stations."""
+
+    def __init__(self, blocks: Sequence[type[Block]]) -> None:
+        """As above, what a block does not override costs nothing."""
+        self.claims, self.called, self.observe = (
+            _Audience(blocks, method) for method in ("claims", "called", "observe")
+        )
+        self.clocked = [number for number, block in enumerate(blocks) if _has_deadline(block)]
+        self.greeters, self.senders, self.hearers = (
+            [number for number, block in enumerate(blocks) if getattr(block, method) is not getattr(Block, method)]
+            for method in ("connected", "sent", "answered")
+        )
+        actions = {action for block in blocks for action in block.REVISES}
+        self.revisers: Mapping[str | None, list[int]] = {
+            action: [number for number, block in enumerate(blocks) if action in block.REVISES] for action in actions
+        }
+
+
 @lru_cache(maxsize=64)
-def _audience(blocks: tuple[type[Block], ...], method: str) -> _Audience:
-    return _Audience(blocks, method)
+def _roles(blocks: tuple[type[Block], ...]) -> _Roles:
+    return _Roles(blocks)
 
 
 class StationProxy:
@@ -149,13 +168,11 @@ class StationProxy:
         self.version = version
         self.faults: Counter[str] = Counter()
         self._blocks = tuple(blocks)
-        kinds = tuple(map(type, self._blocks))
-        self._claims, self._called, self._observe = (
-            _audience(kinds, method) for method in ("claims", "called", "observe")
+        roles = self._roles = _roles(tuple(map(type, self._blocks)))
+        self._claims, self._called, self._observe = roles.claims, roles.called, roles.observe
+        self._clocked, self._senders, self._hearers = (
+            [self._blocks[number] for number in numbers] for numbers in (roles.clocked, roles.senders, roles.hearers)
         )
-        self._clocked = [block for block in self._blocks if _has_deadline(type(block))]
-        self._senders = [block for block in self._blocks if type(block).sent is not Block.sent]
-        self._hearers = [block for block in self._blocks if type(block).answered is not Block.answered]
         self._blocks_due_s = _NEVER_S
         self._may_be_due_earlier = True
         self._ids = ids
@@ -163,10 +180,6 @@ class StationProxy:
         self._is_traced = is_traced
         self._legs = _legs()
         self._to_station, self._to_csms = (leg.calls for leg in self._legs.values())
-        actions = {action for block in self._blocks for action in block.REVISES}
-        self._revisers: Mapping[str | None, list[Block]] = {
-            action: [block for block in self._blocks if action in block.REVISES] for action in actions
-        }
         self._is_open = True
         self._is_noted = False  # that the payload of the present message is no object
 
@@ -175,7 +188,7 @@ class StationProxy:
     def connected(self, now: Instant) -> list[Effect]:
         """Both legs are up."""
         effects: list[Effect] = [Tell(Connected(self.version))]
-        effects += self._ask([block.connected for block in self._blocks], now=now)
+        effects += self._ask([self._blocks[number].connected for number in self._roles.greeters], now=now)
         return effects + self._pump(now)
 
     def receive(self, peer: Peer, text: str, now: Instant) -> list[Effect]:
@@ -353,7 +366,7 @@ class StationProxy:
         if isinstance(origin, _Relayed):
             effects: list[Effect]
             to, text = leg.other, frame.text
-            if call.frame.action in self._revisers:
+            if call.frame.action in self._roles.revisers:
                 effects = self._revised(leg, call.frame, frame, now)
             else:
                 effects = self._sent(to, text, leg, Fate.PASSED) if self._is_traced else [Send(to.peer, text)]
@@ -368,9 +381,9 @@ class StationProxy:
         """An answer goes out with what blocks change in it; an error never is."""
         notes: list[Effect] = []
         revised = answer
-        for block in () if answer.is_error else self._revisers[call.action]:
+        for number in () if answer.is_error else self._roles.revisers[call.action]:
             try:
-                payload = block.revise(leg.other.peer, call, revised, now)
+                payload = self._blocks[number].revise(leg.other.peer, call, revised, now)
             except PayloadError as error:
                 notes += self._unreadable_payload(error)
                 continue
