@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from local_controller.clock import Instant
 from local_controller.rpc.recent import Recent
+from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.blocks.write_budget import WriteBudget
@@ -42,6 +43,7 @@ class StationState:
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
     time_zone: what the station calls local time.
     writes: how often it was written to lately.
+    carried_over: by EVSE, what was wished and written for its transaction; a station keeps its profiles over a reconnect.
     shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
     stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
     """
@@ -63,6 +65,7 @@ class StationState:
     ended: Recent[str] = field(default_factory=lambda: Recent(_ENDED_KEPT))
     store: VirtualStore = field(default_factory=VirtualStore)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
+    carried_over: dict[int, CarriedOver] = field(default_factory=dict)
     capability: Capability = field(default_factory=Capability)
     writes: WriteBudget = field(default_factory=WriteBudget)
     clock: StationClock = field(default_factory=StationClock)

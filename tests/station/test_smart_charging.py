@@ -160,3 +160,40 @@ def test_the_state_of_a_station_survives_a_reconnect(bench: Any, version: OcppVe
 def test_an_unknown_evse_is_our_own_mistake(bench: Any) -> None:
     with pytest.raises(ValueError, match="has no EVSE 3"):
         bench().set_fallback(6.0, evse=3)
+
+
+@ALL
+@pytest.mark.requirement("LC-042", "LC-093")
+def test_what_a_station_kept_over_a_reconnect_is_lowered_with_what_the_csms_then_wants(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.set_limit(32.0, 900.0)
+    again = reconnected(bench, b)
+    assert again.in_force_a() == 32.0, "neither lost nor lowered"
+    assert again.csms_sets("TxProfile", 3.0, transactionId=7 if version is OcppVersion.V16 else "7") == "Accepted"
+    assert again.in_force_a() == 3.0
+
+
+@ALL
+@pytest.mark.requirement("LC-042", "LC-106")
+def test_a_floor_that_was_lowered_while_the_line_was_cut_ends_what_the_station_kept(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    assert b.csms_sets("TxProfile", 3.0, transactionId=7 if version is OcppVersion.V16 else "7") == "Accepted"
+    assert [b.in_force_a(), b.in_force_a(23 * 3600)] == [3.0, 3.0], "below the floor of 6 A, so in a profile of ours"
+    again = reconnected(bench, b, fallback_a=2.0)
+    assert [again.in_force_a(), again.in_force_a(23 * 3600)] == [2.0, 2.0]
+
+
+def reconnected(bench: Any, before: Any, **settings: Any) -> Any:
+    """The same station on its next connection, without a boot."""
+    again = bench(before.version, known=before.smart.state, **settings)
+    again.installed = before.installed
+    again.from_station("Heartbeat", {})
+    return again

@@ -21,6 +21,7 @@ from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, OwnCall, Urgency, Withdraw
 from local_controller.station.blocks.actuator import FORESIGHT, Target, own_profile, settable_a, told_limit_a
+from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.obedience import Obedience
 from local_controller.station.blocks.trials import MOST_UNANSWERED, Trials
 from local_controller.station.blocks.vendor_setting import setting_a, written_setting
@@ -81,19 +82,16 @@ class Push:
 class _Evse:
     """One EVSE: what the site wants, what the station is known to hold, and the CALL between them.
 
-    possible: TxProfiles of ours that the station may hold; while one runs, it beats every TxDefaultProfile.
     floor_rung: how it was given the floor. unanswered: rungs in a row. repeats: the same limit is to be told once more.
     later_s: when the station may be written to again. look_s: when a setting of the maker must be changed.
     """
 
     number: int
     fallback_a: float
-    wish: Wish | None = None
-    transaction_id: str | None = None
+    carried: CarriedOver
     held_fallback_a: float | None = None
     floor_rung: Rung | None = None
     held: Push | None = None
-    possible: tuple[Push, ...] = ()
     push: Push | None = None
     is_sent: bool = False
     is_withdrawn: bool = False
@@ -103,6 +101,29 @@ class _Evse:
     look_s: float | None = None
     obedience: Obedience = field(default_factory=Obedience)
     retry_s: dict[LimitKind, float] = field(default_factory=dict)
+
+    @property
+    def transaction_id(self) -> str | None:
+        """The transaction that limits were last written for."""
+        return self.carried.transaction_id
+
+    @property
+    def wish(self) -> Wish | None:
+        """The site's latest wish for it."""
+        return self.carried.wish
+
+    @wish.setter
+    def wish(self, wish: Wish | None) -> None:
+        self.carried.wish = wish
+
+    @property
+    def possible(self) -> tuple[Push, ...]:
+        """TxProfiles of ours that the station may hold."""
+        return self.carried.possible
+
+    @possible.setter
+    def possible(self, pushes: tuple[Push, ...]) -> None:
+        self.carried.possible = pushes
 
     def forget(self) -> None:
         """The station may have lost everything: nothing is known to be held, nothing is on its way; the wish stays."""
@@ -141,7 +162,9 @@ class ProfileWriter:
         self._state = state
         self._allowances = allowances
         self._dialect = dialect
-        self._evses = {number: _Evse(number, fallback_a) for number in evses}
+        self._evses = {
+            number: _Evse(number, fallback_a, state.carried_over.setdefault(number, CarriedOver())) for number in evses
+        }
         self._trials = Trials()
 
     # --- what is wanted ------------------------------------------------------------------------------------------
@@ -238,7 +261,7 @@ class ProfileWriter:
             if current != e.transaction_id:
                 if e.held is not None and e.held.rung.actuator is not Actuator.TX_PROFILE:
                     e.held_fallback_a = None  # that profile outlives the transaction
-                e.transaction_id, e.wish, e.held, e.possible = current, None, None, ()
+                e.carried.transaction_id, e.wish, e.held, e.possible = current, None, None, ()
                 e.retry_s, e.repeats, e.obedience = {}, False, Obedience()
                 changed.append(e.number)
         return changed
