@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay soak-relay fuzz
+.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay soak-relay fuzz \
+    oracle oracle-mutants
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,6 +34,12 @@ test-fast: $(VENV)/dev  ## without the end-to-end tests
 fuzz: $(VENV)/dev  ## the laws of messages and sessions with EFFORT=50 times as many inputs, and how many were tried
 	EFFORT=$(or $(EFFORT),50) $(BIN)/python -m pytest -q --timeout 7200 tests/rpc tests/station/test_session_law.py \
 	    tests/station/test_nonsense.py $(ARGS)
+
+oracle: $(VENV)/dev  ## the composite engine against an evaluator written apart (ORACLE_EXAMPLES=10000 per version, ORACLE_FIRST=0)
+	@$(BIN)/python -m tests.profiles.oracle --examples $(or $(ORACLE_EXAMPLES),10000) --first $(or $(ORACLE_FIRST),0) $(ARGS)
+
+oracle-mutants: $(VENV)/dev  ## whether that evaluator finds each of some forty broken rules
+	@$(BIN)/python -m tests.profiles.oracle_mutants
 
 format: $(VENV)/dev  ## rewrites the code in the common style
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix-only -q .

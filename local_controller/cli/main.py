@@ -18,6 +18,7 @@ from local_controller.cli.schema import schema
 LAZY: Final = {
     "run": "Controls a site, between its stations and the CSMS.",
     "demo": "A simulated site around a real gateway.",
+    "composite": "What charging profiles allow together, as a station would answer.",
     "trace": "What went over the wires, and what the gateway did to it.",
 }
 """Commands and their help; "run" is `run` of local_controller.cli.run: a function, or a Typer app of several commands."""

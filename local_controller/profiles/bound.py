@@ -133,9 +133,13 @@ def as_drawn(bound: Bound) -> Bound:
     return Bound(whole(limits, more.unit), bound.phases, More(more.unit, limits) if len(limits) > 1 else None)
 
 
-def without_overflow(bound: Bound) -> Bound:
-    """A limit that adds up or converts to more than a float can hold is none."""
-    return Bound(None, bound.phases) if bound.limit == math.inf else bound
+def plain(bound: Bound) -> Bound:
+    """The same without a `more` that says nothing more. A limit that is more than a float can hold is none."""
+    if bound.limit == math.inf:
+        return Bound(None, bound.phases)
+    more = bound.more
+    is_plain = more is None or (len(more.limits) < 2 and more == More(more.unit, more.limits))
+    return Bound(bound.limit, bound.phases) if is_plain and more is not None else bound
 
 
 def bound_of(schedule: ChargingSchedule, period: SchedulePeriod, context: Context, unit: RateUnit) -> Bound:

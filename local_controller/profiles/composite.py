@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, takewhile
 from typing import NamedTuple
 
 from local_controller.profiles.bound import (
@@ -21,8 +21,8 @@ from local_controller.profiles.bound import (
     as_drawn,
     both,
     lower_of,
+    plain,
     with_extra,
-    without_overflow,
 )
 from local_controller.profiles.context import Context, StationContext
 from local_controller.profiles.installed import Installed, InstalledProfiles
@@ -107,6 +107,21 @@ class CompositeSchedule:
         capped = [_period(p.start, p.end, both(_bound(p), cap) or cap, p.number_phases) for p in self.periods]
         return CompositeSchedule(self.unit, _without_equal_neighbours(capped))
 
+    def on_whole_seconds(self) -> CompositeSchedule:
+        """The same with periods that begin whole seconds after the first; a second gets the lowest that holds in it."""
+        first, last = self.periods[0].start, self.periods[-1].end
+        marks = [period.start - first for period in self.periods[1:]] + [last - first]
+        if not any(mark % _SECOND for mark in marks):
+            return self
+        edges = sorted({0, *(mark // _SECOND for mark in marks), *(-(-mark // _SECOND) for mark in marks)})
+        cells, left = [], 0
+        for begin, end in pairwise(first + _SECOND * second for second in edges):
+            while self.periods[left].end <= begin:
+                left += 1
+            inside = list(takewhile(lambda period: period.start < end, self.periods[left:]))  # noqa: B023 - done at once
+            cells.append(reduce(_joined, inside)._replace(start=begin, end=end))
+        return CompositeSchedule(self.unit, _without_equal_neighbours(cells))
+
     def coalesced(self, max_periods: int) -> CompositeSchedule:
         """At most `max_periods` periods, nowhere above this composite (LC-087). ValueError below one period."""
         return CompositeSchedule(self.unit, tuple(merged_down(self.periods, max_periods, join=_joined, loss=_loss)))
@@ -115,6 +130,7 @@ class CompositeSchedule:
 # --- purposes become a limit -------------------------------------------------------------------------------------
 
 _Bounds = Line[Bound | None]
+_SECOND = timedelta(seconds=1)
 _Purposes = dict[Purpose, list[Installed]]
 
 
@@ -233,7 +249,7 @@ def _schedule(line: _Bounds, window: Window) -> Schedule:
     start, steps = window.start, []
     before: float | None = None
     for at, bound in line:
-        limit_a = None if bound is None else without_overflow(bound).drawn
+        limit_a = None if bound is None else plain(bound).drawn
         if limit_a != before:
             steps.append((start if at == 0 else window.instant(at), limit_a))
             before = limit_a
@@ -247,7 +263,7 @@ def _answer(line: _Bounds, window: Window, context: Context, unit: RateUnit) -> 
         return CompositeSchedule(unit, ())
     periods = []
     for (at, bound), (until, _) in pairwise([*line, (window.span_us, None)]):
-        full = _or_hardware_maximum(without_overflow(bound or FREE), context, unit).with_setpoints_cut()
+        full = _or_hardware_maximum(plain(bound or FREE), context, unit).with_setpoints_cut()
         periods.append(_period(window.instant(at), window.instant(until), full, context.default_phases))
     return CompositeSchedule(unit, _without_equal_neighbours(periods))
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from local_controller.profiles.composite import CompositeSchedule
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import ChargingProfile, Kind, Purpose
 from local_controller.profiles.units import RateUnit
@@ -160,6 +161,15 @@ def _without_nulls(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class CompositeRequest:
+    """A GetCompositeSchedule; `evse` 0 is the station as a whole, `unit` None leaves it to the station."""
+
+    evse: int
+    duration_s: int
+    unit: RateUnit | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OwnProfile:
     """A profile that the gateway installs. Times are in the station's clock (§3.3 of the field: the CSMS's time).
 
@@ -267,6 +277,9 @@ class Dialect(Protocol):
     def remote_start(self, action: str, payload: Payload) -> RemoteStart | None:
         """A remote start that brings a profile; None for anything else."""
 
+    def composite_request(self, payload: Payload) -> CompositeRequest:
+        """GetCompositeSchedule."""
+
     # --- what the gateway writes
 
     def set_profile(self, evse: int, own: OwnProfile) -> Payload:
@@ -301,6 +314,9 @@ class Dialect(Protocol):
 
     def ask_for_sample(self, evse: int) -> Payload:
         """TriggerMessage: what the meter of this EVSE shows during its transaction."""
+
+    def composite_answer(self, evse: int, schedule: CompositeSchedule) -> Payload:
+        """The answer to GetCompositeSchedule; rounded down, as the version wants it (LC-086). Not for an empty one."""
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """An answer that is a status, with a reason code where the version has one."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from local_controller.profiles.composite import CompositeSchedule
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
 from local_controller.rpc.frame import REFUSALS, Frame
-from local_controller.station.dialects import strict
+from local_controller.station.dialects import composite, strict
 from local_controller.station.dialects.base import (
     BootCall,
+    CompositeRequest,
     EventType,
     MeterHead,
     MeterReport,
@@ -26,9 +28,15 @@ from local_controller.station.dialects.base import (
     TransactionEvent,
 )
 from local_controller.station.dialects.charging_profile import read_profile
-from local_controller.station.dialects.reading import Fields, whole_number
+from local_controller.station.dialects.reading import Fields, timestamp, whole_number
 from local_controller.station.dialects.sampled import meter_sample, sampled_value
-from local_controller.station.dialects.shared import read_boot_status, read_current_time, write_profile, write_schedule
+from local_controller.station.dialects.shared import (
+    LIMIT_STEP,
+    read_boot_status,
+    read_current_time,
+    write_profile,
+    write_schedule,
+)
 from local_controller.station.dialects.stated import stated_integer, stated_units
 from local_controller.station.words import (
     ChargingState,
@@ -214,6 +222,10 @@ class V16:
             bare={name: value for name, value in payload.items() if name != "chargingProfile"},
         )
 
+    def composite_request(self, payload: Payload) -> CompositeRequest:
+        """GetCompositeSchedule.req."""
+        return composite.read_request(payload, "connectorId")
+
     def set_profile(self, evse: int, own: OwnProfile) -> Payload:
         """SetChargingProfile.req; limits are rounded down to one decimal (schema: multipleOf 0.1)."""
         profile = write_profile(own, "chargingProfileId", write_schedule(own))
@@ -265,6 +277,12 @@ class V16:
     def ask_for_sample(self, evse: int) -> Payload:
         """TriggerMessage.req; the station answers and then sends MeterValues.req."""
         return {"requestedMessage": "MeterValues", "connectorId": evse}
+
+    def composite_answer(self, evse: int, schedule: CompositeSchedule) -> Payload:
+        """GetCompositeSchedule.conf; its chargingSchedule has no startSchedule (errata 3.57)."""
+        start = timestamp(schedule.periods[0].start)
+        told = composite.write_schedule(schedule, LIMIT_STEP)
+        return {"status": "Accepted", "connectorId": evse, "scheduleStart": start, "chargingSchedule": told}
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:  # noqa: ARG002 - 1.6 gives no reasons
         """Any .conf that is a status."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from local_controller.profiles.composite import CompositeSchedule
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import Purpose
 from local_controller.rpc.frame import REFUSALS, Frame
-from local_controller.station.dialects import strict
+from local_controller.station.dialects import composite, strict
 from local_controller.station.dialects.base import (
     BootCall,
+    CompositeRequest,
     EventType,
     MeterHead,
     MeterReport,
@@ -23,9 +25,15 @@ from local_controller.station.dialects.base import (
     TransactionEvent,
 )
 from local_controller.station.dialects.charging_profile import read_profile
-from local_controller.station.dialects.reading import Fields, whole_number
+from local_controller.station.dialects.reading import Fields, timestamp, whole_number
 from local_controller.station.dialects.sampled import SampledValue, meter_sample, sampled_value
-from local_controller.station.dialects.shared import read_boot_status, read_current_time, write_profile, write_schedule
+from local_controller.station.dialects.shared import (
+    LIMIT_STEP,
+    read_boot_status,
+    read_current_time,
+    write_profile,
+    write_schedule,
+)
 from local_controller.station.dialects.stated import stated_integer, stated_units
 from local_controller.station.words import (
     ChargingState,
@@ -56,6 +64,8 @@ class V201:
     format_violation = "FormatViolation"
     capability_read = "GetVariables"
     setting_action = "SetVariables"
+    composite_step = LIMIT_STEP
+    """What a limit in a composite schedule is a multiple of."""
 
     def boot(self, payload: Payload) -> BootCall:
         """BootNotificationRequest."""
@@ -218,6 +228,10 @@ class V201:
             bare={name: value for name, value in payload.items() if name != "chargingProfile"},
         )
 
+    def composite_request(self, payload: Payload) -> CompositeRequest:
+        """GetCompositeScheduleRequest."""
+        return composite.read_request(payload, "evseId")
+
     def set_profile(self, evse: int, own: OwnProfile) -> Payload:
         """SetChargingProfileRequest; the schedule's id is the profile's."""
         profile = write_profile(own, "id", [{"id": own.id} | write_schedule(own)])
@@ -274,6 +288,11 @@ class V201:
     def ask_for_sample(self, evse: int) -> Payload:
         """TriggerMessageRequest; during a transaction its meter values come in a TransactionEvent, not in MeterValues."""
         return {"requestedMessage": "TransactionEvent", "evse": {"id": evse}}
+
+    def composite_answer(self, evse: int, schedule: CompositeSchedule) -> Payload:
+        """GetCompositeScheduleResponse."""
+        told = {"evseId": evse, "scheduleStart": timestamp(schedule.periods[0].start)}
+        return {"status": "Accepted", "schedule": told | composite.write_schedule(schedule, self.composite_step)}
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """Any response that is a status."""

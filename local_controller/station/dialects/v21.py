@@ -11,6 +11,7 @@ class V21(V201):
     """The 2.1 dialect."""
 
     version = OcppVersion.V21
+    composite_step = 1e-6  # at most six decimals (2.1 Part 2 ch. 2.1)
 
     def _energy_wh(self, needs: Fields) -> float | None:
         """Also the target of a bidirectional session (2.1 V2XChargingParametersType)."""
