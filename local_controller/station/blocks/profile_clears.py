@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 from local_controller.clock import Instant
 from local_controller.profiles.installed import Criteria
-from local_controller.profiles.profile import Purpose
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, Forward, OwnCall, Urgency
 from local_controller.station.blocks.profile_desk import ProfileDesk
-from local_controller.station.blocks.virtual_store import OWNED, PASSED
+from local_controller.station.blocks.virtual_store import STATION_MAX
 from local_controller.station.effects import Peer
 
 
@@ -45,15 +44,16 @@ class ProfileClears:
         criteria = self._desk.dialect.clear_criteria(frame.payload)
         if criteria.profile_ids is not None:
             (profile_id,) = criteria.profile_ids
-            if self._state.store.purpose_of(profile_id) not in OWNED:
+            if self._state.store.purpose_of(profile_id) not in self._state.store.owned_purposes:
                 return self._by_id(frame, profile_id)
-        elif criteria.purpose is not None and criteria.purpose not in OWNED:
+        elif criteria.purpose is not None and criteria.purpose not in self._state.store.owned_purposes:
             return None
-        self._state.store, count = self._state.store.cleared(criteria, OWNED)
+        self._state.store, count = self._state.store.cleared(criteria, self._state.store.owned_purposes)
         effects = self._desk.changed(now)
-        station_max = replace(criteria, purpose=Purpose.CHARGING_STATION_MAX_PROFILE)
-        if criteria.profile_ids is None and criteria.purpose is None and criteria.evse in {None, 0}:
-            payload = self._desk.dialect.clear_purpose(criteria, Purpose.CHARGING_STATION_MAX_PROFILE)
+        station_max = replace(criteria, purpose=STATION_MAX)
+        is_wildcard = criteria.profile_ids is None and criteria.purpose is None and criteria.evse in {None, 0}
+        if is_wildcard and STATION_MAX in self._state.store.passed:
+            payload = self._desk.dialect.clear_purpose(criteria, STATION_MAX)
             self._rest = ClearingRest(frame.message_id, station_max, count)
             return [*effects, OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, self._rest)]
         return [self._desk.answer(frame.message_id, "Accepted" if count else "Unknown"), *effects]
@@ -72,7 +72,7 @@ class ProfileClears:
         if criteria.profile_ids is not None:
             shown = (self._state.stand_ins.for_csms(station_id) for station_id in criteria.profile_ids)
             criteria = replace(criteria, profile_ids=frozenset(one for one in shown if one is not None))
-        self._state.store, _ = self._state.store.cleared(criteria, PASSED)
+        self._state.store, _ = self._state.store.cleared(criteria, self._state.store.passed)
 
     def answered(self, tag: ClearingRest, answer: Frame | None, now: Instant) -> list[BlockEffect]:
         """The station has cleared (or not) what a wildcard clear meant beyond the store."""
@@ -80,7 +80,7 @@ class ProfileClears:
         accepted = answer is not None and not answer.is_error and answer.payload.get("status") == "Accepted"
         effects: list[BlockEffect] = []
         if accepted:
-            self._state.store, _ = self._state.store.cleared(tag.criteria, PASSED)
+            self._state.store, _ = self._state.store.cleared(tag.criteria, self._state.store.passed)
             effects = self._desk.news.latest(now)
         status = "Accepted" if accepted or tag.cleared_here else "Unknown"
         return [self._desk.answer(tag.message_id, status), *effects]

@@ -6,7 +6,7 @@ Any other passes; only an id of ours is written as its stand-in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from local_controller.clock import Instant
@@ -16,7 +16,7 @@ from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, Forward, OwnCall, Urgency
 from local_controller.station.blocks.applying import Applying, Change
 from local_controller.station.blocks.profile_desk import ProfileDesk
-from local_controller.station.blocks.virtual_store import PASSED, VirtualStore
+from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.dialects.base import ProfileSet
 from local_controller.station.effects import Note, Peer
 
@@ -40,7 +40,7 @@ class ProfileSets:
     def asked(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """SetChargingProfile, by its purpose; None lets it pass, and the rest is the station's to judge (LC-020)."""
         profile_id, purpose = self._desk.dialect.profile_head(frame.payload)
-        if purpose not in PASSED:
+        if purpose not in self._state.store.passed:
             return self._install(frame, self._desk.dialect.profile_set(frame.payload), now)
         if (objection := self._objection(frame)) is not None:
             return [self._desk.refusal(frame.message_id, objection)]
@@ -75,10 +75,19 @@ class ProfileSets:
 
     def _clearing_in_station(self, profile_id: int, replaced: VirtualStore) -> tuple[BlockEffect, ...]:
         """The same id replaces, whatever the purpose (K01.FR.05): then the station's own profile has to go."""
-        if replaced.purpose_of(profile_id) not in PASSED:
+        if replaced.purpose_of(profile_id) not in self._state.store.passed:
             return ()
         payload = self._desk.dialect.clear_id(self._state.stand_ins.for_station(profile_id))
         return (OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, Replaced(profile_id)),)
+
+    def superseded(self, profile_ids: Iterable[int]) -> list[BlockEffect]:
+        """Ours of the same purpose is in force: those of the CSMS live here only, and those in the station have to go."""
+        station_ids = [(one, self._state.stand_ins.for_station(one)) for one in profile_ids]
+        clear = self._desk.dialect.clear_id
+        return [
+            OwnCall(Peer.STATION, "ClearChargingProfile", clear(station_id), Urgency.RAISE, Replaced(one))
+            for one, station_id in station_ids
+        ]
 
     def cleared_in_station(self, tag: Replaced, answer: Frame | None) -> list[BlockEffect]:
         """A replaced profile that stays can only lower a limit, but somebody should know."""

@@ -24,7 +24,6 @@ from local_controller.station.blocks.profile_clears import ClearingRest, Profile
 from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.blocks.profile_reports import REPORT, Collection, ProfileReports
 from local_controller.station.blocks.profile_sets import ProfileSets, Replaced
-from local_controller.station.blocks.virtual_store import PASSED
 from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter, Push
 from local_controller.station.dialects.base import Dialect, ProfileSet, RemoteStart
@@ -211,7 +210,7 @@ class SmartCharging(Block):
 
     @property
     def _is_busy(self) -> bool:
-        return self._applying.is_busy or self._clears.is_busy or self._reports.is_busy
+        return self._writer.tries_maximum or self._applying.is_busy or self._clears.is_busy or self._reports.is_busy
 
     def _from_station(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """What the station reports of profiles, where that is for us or shows one of ours."""
@@ -264,7 +263,7 @@ class SmartCharging(Block):
             self.state.remote_starts.expect(frame.message_id, start, now)
             self._seen = _NOTHING_SEEN
             return [Forward(Peer.CSMS, frame, start.bare)]
-        if start.profile.purpose in PASSED:
+        if start.profile.purpose in self.state.store.passed:
             return self._with_stand_in(frame, start)
         return [self._desk.answer(frame.message_id, "Rejected", Reason.INVALID_PROFILE)]
 
@@ -288,6 +287,7 @@ class SmartCharging(Block):
             effects, last_word = self._writer.answered(tag, answer, now)
             if last_word is not None:
                 effects += self._applying.refused(tag.target.evse, last_word, now)
+            effects += self._sets.superseded(self._writer.superseded())
             return [*effects, *self._news.latest(now), *self._settle(now)]
         if isinstance(tag, Collection):
             return [*self._reports.answered(tag, answer, now), *self._settle(now)]

@@ -14,7 +14,7 @@ from local_controller.profiles.profile import Kind, Purpose
 from local_controller.profiles.schedule import Schedule, lower
 from local_controller.profiles.units import round_down
 from local_controller.station.blocks.actuator import FORESIGHT, Target, foresight, working_limit
-from local_controller.station.blocks.virtual_store import OWNED
+from local_controller.station.blocks.virtual_store import STATION_MAX
 from local_controller.station.dialects.shared import LIMIT_STEP
 from local_controller.station.state import StationState
 
@@ -139,9 +139,14 @@ def floor_a(state: StationState, allowances: Allowances, evse: int, fallback_a: 
     if not state.store.installed.entries:
         return round_down(fallback_a, LIMIT_STEP)
     at = state.station_time(now)
-    allowed = allowances.within(DEFAULTS, evse, at, at + FORESIGHT)
+    allowed = allowances.within(_defaults(state), evse, at, at + FORESIGHT)
     lowest_a = lower(fallback_a, allowed.lowest(at, at + FORESIGHT))
     return round_down(fallback_a if lowest_a is None else lowest_a, LIMIT_STEP)
+
+
+def _defaults(state: StationState) -> frozenset[Purpose]:
+    """What holds without a transaction, of what only we know."""
+    return DEFAULTS | {STATION_MAX} if STATION_MAX in state.store.owned_purposes else DEFAULTS
 
 
 def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Instant, *, holds_working: bool) -> Target:
@@ -155,7 +160,7 @@ def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Ins
         return Target(orders.evse, fallback_a)
     at, wish = state.station_time(now), orders.wish
     until = max(at, state.to_station_time(wish.until)) if wish is not None else at
-    allowed = allowances.within(OWNED, orders.evse, at, foresight(until))
+    allowed = allowances.within(state.store.owned_purposes, orders.evse, at, foresight(until))
     working = _working(wish, (at, until), fallback_a, allowed, holds_working=holds_working)
     return Target(orders.evse, fallback_a, working, transaction.transaction_id, transaction.phases_in_use or 1)
 

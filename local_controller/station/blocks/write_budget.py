@@ -8,8 +8,10 @@ without one it ends by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from local_controller.station.capability import Capability
+from local_controller.station.knowledge import Actuator
 
 DAY_S = 86_400.0
 
@@ -20,9 +22,42 @@ BURST_SHARE = 5
 """A fifth of a day's writes may come at once; the others are spread evenly."""
 
 
+class Budget(NamedTuple):
+    """The least time between two writes, and the most writes in 24 hours; None for any number."""
+
+    min_interval_s: float
+    per_day: int | None
+
+    @classmethod
+    def of(cls, capability: Capability, actuator: Actuator) -> Budget:
+        """A setting of the maker is made to be written often: only the interval counts."""
+        per_day = None if actuator is Actuator.VENDOR_KEY else capability.writes_per_day
+        return cls(capability.min_interval_s, per_day)
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether the station should not be written to for nothing."""
+        return self.per_day is not None or self.min_interval_s > 0.0
+
+    @property
+    def lasting_s(self) -> float:
+        """How long a working limit must last so that it can be renewed in time; 0 without a budget."""
+        return max(self.every_s, self.min_interval_s) + SLACK_S if self.is_tight else 0.0
+
+    @property
+    def burst(self) -> int:
+        """So many writes may come at once."""
+        return max(1, (self.per_day or 0) // BURST_SHARE)
+
+    @property
+    def every_s(self) -> float:
+        """The regular distance of the others: together with one burst they make the budget of a day."""
+        return 0.0 if self.per_day is None else DAY_S / max(1, self.per_day - self.burst)
+
+
 @dataclass(slots=True)
 class WriteBudget:
-    """Outlives a connection. due_s: when all that was written would be paid off; last_s: the last write (monotonic).
+    """What was written; it outlives a connection. due_s: when it would be paid off; last_s: the last write (monotonic).
 
     reductions, others: how many writes of each kind there were.
     """
@@ -32,40 +67,15 @@ class WriteBudget:
     reductions: int = 0
     others: int = 0
 
-    def may_write_at_s(self, capability: Capability, now_s: float) -> float:
+    def may_write_at_s(self, budget: Budget, now_s: float) -> float:
         """When the next write that is no reduction may go, at the earliest now."""
-        at_s = now_s
-        if self.last_s is not None:
-            at_s = max(at_s, self.last_s + capability.min_interval_s)
-        if capability.writes_per_day is not None:
-            at_s = max(at_s, self.due_s - (_burst(capability.writes_per_day) - 1) * _every_s(capability.writes_per_day))
-        return at_s
+        at_s = now_s if self.last_s is None else max(now_s, self.last_s + budget.min_interval_s)
+        return at_s if budget.per_day is None else max(at_s, self.due_s - (budget.burst - 1) * budget.every_s)
 
-    def written(self, capability: Capability, now_s: float, *, is_reduction: bool) -> None:
+    def written(self, budget: Budget, now_s: float, *, is_reduction: bool) -> None:
         """A CALL is on the wire."""
         self.last_s = now_s
         self.reductions += is_reduction
         self.others += not is_reduction
-        if capability.writes_per_day is not None:
-            self.due_s = min(max(now_s, self.due_s) + _every_s(capability.writes_per_day), now_s + DAY_S)
-
-
-def lasting_s(capability: Capability) -> float:
-    """How long a working limit must last so that it can be renewed in time; 0 without a budget."""
-    every_s = _every_s(capability.writes_per_day) if capability.writes_per_day is not None else 0.0
-    every_s = max(every_s, capability.min_interval_s)
-    return every_s + SLACK_S if every_s else 0.0
-
-
-def is_tight(capability: Capability) -> bool:
-    """Whether the station should not be written to for nothing."""
-    return capability.writes_per_day is not None or capability.min_interval_s > 0.0
-
-
-def _burst(per_day: int) -> int:
-    return max(1, per_day // BURST_SHARE)
-
-
-def _every_s(per_day: int) -> float:
-    """The regular distance: together with one burst it makes the budget of a day."""
-    return DAY_S / max(1, per_day - _burst(per_day))
+        if budget.per_day is not None:
+            self.due_s = min(max(now_s, self.due_s) + budget.every_s, now_s + DAY_S)

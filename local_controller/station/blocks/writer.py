@@ -16,6 +16,7 @@ from typing import Any
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.profiles.installed import InstalledProfiles
+from local_controller.profiles.profile import Purpose
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
@@ -27,7 +28,7 @@ from local_controller.station.blocks.trials import MOST_UNANSWERED, Trials
 from local_controller.station.blocks.vendor_setting import setting_a, written_setting
 from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, wanted
 from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
-from local_controller.station.blocks.write_budget import is_tight, lasting_s
+from local_controller.station.blocks.write_budget import Budget
 from local_controller.station.capability import Rung
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Note, Peer, Tell
@@ -166,6 +167,8 @@ class ProfileWriter:
             number: _Evse(number, fallback_a, state.carried_over.setdefault(number, CarriedOver())) for number in evses
         }
         self._trials = Trials()
+        self._superseded: tuple[int, ...] = ()
+        self._has_maximum = Purpose.CHARGING_STATION_MAX_PROFILE in state.store.owned_purposes
 
     # --- what is wanted ------------------------------------------------------------------------------------------
 
@@ -193,7 +196,7 @@ class ProfileWriter:
             return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "not registered")]
         if not self._state.capability.working_rungs():
             return self._cannot(e, LimitKind.WORKING, limit_a)
-        before, valid_s = e.wish, max(valid_s, lasting_s(self._state.capability))
+        before, valid_s = e.wish, max(valid_s, self._budget(self._rung(LimitKind.WORKING, now)).lasting_s)
         e.wish = Wish(limit_a, now.utc + timedelta(seconds=valid_s), urgent)
         if (spared := self._spared(e, limit_a, now)) is not None:
             e.wish = before
@@ -206,18 +209,19 @@ class ProfileWriter:
 
         What it holds says the same and lasts, or it is a raise or a renewal whose turn has not come (LC-113).
         """
-        capability, target = self._state.capability, self._due(e, now)
+        target = self._due(e, now)
         rung = self._rung(LimitKind.WORKING, now)
-        if target is None or target.working is None or rung is None or not is_tight(capability):
+        budget = self._budget(rung)
+        if target is None or target.working is None or rung is None or not budget.is_tight:
             return None
         at, held = self._state.station_time(now), e.held
         if e.in_force_a(at) is None or self._is_lower(e, target, at):
             return None
-        if held is not None and held.rung == rung and (held.lasts_s(now) or 0.0) > lasting_s(capability) / 2:
+        if held is not None and held.rung == rung and (held.lasts_s(now) or 0.0) > budget.lasting_s / 2:
             is_same = self._told_a(target, rung, at) == held.limit_a and _is_flat(target) and _is_flat(held.target)
             if is_same:
                 return self._tell_of(e, held, LimitOutcome.ACCEPTED, now)
-        wait_s = self._state.writes.may_write_at_s(capability, now.monotonic_s) - now.monotonic_s
+        wait_s = self._state.writes.may_write_at_s(budget, now.monotonic_s) - now.monotonic_s
         if wait_s <= 0.0:
             return None
         detail = f"the station may be written to again in {wait_s:.0f} s"
@@ -332,7 +336,7 @@ class ProfileWriter:
         if e.push is not push:
             return []
         e.is_sent = True
-        self._state.writes.written(self._state.capability, now.monotonic_s, is_reduction=push.is_reduction)
+        self._state.writes.written(self._budget(push.rung), now.monotonic_s, is_reduction=push.is_reduction)
         if push.rung.actuator is Actuator.TX_PROFILE:
             e.possible = (*e.possible, push)
         if push.rung.actuator is Actuator.VENDOR_KEY and push.target.kind is LimitKind.WORKING:
@@ -378,6 +382,7 @@ class ProfileWriter:
     def _accepted(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
         kind, at = push.target.kind, self._state.station_time(now)
         self._trials.succeeded(kind, push.rung)
+        self._maximum_taken(push)
         knew_floor = self._state.capability.holds
         self._state.capability = self._state.capability.accepted(
             push.rung, is_floor=kind is LimitKind.FALLBACK, at=now.utc
@@ -467,6 +472,7 @@ class ProfileWriter:
     def _doubt(self, e: _Evse, push: Push, *, is_unanswered: bool) -> None:
         """After a refusal what was held is held; after silence either may."""
         if not is_unanswered:
+            self._maximum_refused(push)
             e.possible = tuple(other for other in e.possible if other is not push)
             return
         for one in self._concerned(e, push):
@@ -514,10 +520,13 @@ class ProfileWriter:
         if target is None or rung is None or (self._is_shared(rung) and self._is_busy()):
             return []
         is_reduction = self._is_lower(e, target, at)
-        if not is_reduction and (at_s := self._may_write_at_s(now)) > now.monotonic_s:
+        if not is_reduction and (at_s := self._may_write_at_s(rung, now)) > now.monotonic_s:
             e.later_s = at_s
             return []
         e.repeats, e.later_s = False, None
+        if rung.actuator is Actuator.STATION_MAX and Purpose.CHARGING_STATION_MAX_PROFILE in self._state.store.passed:
+            self._state.store = self._state.store.owning_maximum(owns=True)
+            target = self._due(e, now) or target  # the CSMS's maxima count now
         ends = self._ends(e, target, rung)
         limit_a = self._told_a(target, rung, at)
         respected, reasons = self._state.store.owned(), self._reasons(e)
@@ -536,10 +545,13 @@ class ProfileWriter:
             return self._dialect.setting_action, self._dialect.change_setting(name, value, key.component, evse)
         return "SetChargingProfile", self._dialect.set_profile(evse, own_profile(target, rung, capability, at))
 
-    def _may_write_at_s(self, now: Instant) -> float:
-        if not is_tight(self._state.capability):
-            return now.monotonic_s
-        return self._state.writes.may_write_at_s(self._state.capability, now.monotonic_s)
+    def _may_write_at_s(self, rung: Rung, now: Instant) -> float:
+        budget = self._budget(rung)
+        return self._state.writes.may_write_at_s(budget, now.monotonic_s) if budget.is_tight else now.monotonic_s
+
+    def _budget(self, rung: Rung | None) -> Budget:
+        """How often this station may be written to this way."""
+        return Budget.of(self._state.capability, Actuator.TX_PROFILE if rung is None else rung.actuator)
 
     def _ends(self, e: _Evse, target: Target, rung: Rung) -> datetime | None:
         """When the floor takes over, where the site could not know."""
@@ -547,7 +559,7 @@ class ProfileWriter:
             return None
         if rung.actuator is Actuator.VENDOR_KEY:
             return NEVER
-        return e.wish.until if e.wish is not None and is_tight(self._state.capability) else None
+        return e.wish.until if e.wish is not None and self._budget(rung).is_tight else None
 
     def _due(self, e: _Evse, now: Instant) -> Target | None:
         """What should be written next: a reduction first, then the floor, then an increase."""
@@ -643,6 +655,27 @@ class ProfileWriter:
     def _concerned(self, e: _Evse, push: Push) -> list[_Evse]:
         """The EVSEs for which it holds."""
         return list(self._evses.values()) if self._is_shared(push.rung) else [e]
+
+    @property
+    def tries_maximum(self) -> bool:
+        """Whether the station is being told its first maximum of ours: so long no other one may pass."""
+        pushes = (e.push for e in self._evses.values() if e.push is not None)
+        return not self._has_maximum and any(push.rung.actuator is Actuator.STATION_MAX for push in pushes)
+
+    def superseded(self) -> tuple[int, ...]:
+        """The CSMS's station maxima that are to be cleared in the station, since ours is in force; told once."""
+        done, self._superseded = self._superseded, ()
+        return done
+
+    def _maximum_taken(self, push: Push) -> None:
+        """The station has taken ours: what it holds of the CSMS's must not win over it. From now on we own the purpose."""
+        if push.rung.actuator is Actuator.STATION_MAX and not self._has_maximum:
+            self._has_maximum, self._superseded = True, self._state.store.maxima()
+
+    def _maximum_refused(self, push: Push) -> None:
+        """The trial failed, and the station holds none of ours: the purpose is the CSMS's as before."""
+        if push.rung.actuator is Actuator.STATION_MAX and not self._has_maximum:
+            self._state.store = self._state.store.owning_maximum(owns=False)
 
     # --- telling ---------------------------------------------------------------------------------------------------
 
