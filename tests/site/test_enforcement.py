@@ -124,3 +124,15 @@ def test_only_the_phases_in_use_need_room() -> None:
     orders, waits = decide(candidates, room, PACE, LATER)
     assert [o.evse.station for o in orders] == ["A"]
     assert [w.evse.station for w in waits] == ["B"]
+
+
+@pytest.mark.requirement("LC-113")
+def test_a_station_that_is_seldom_written_to_is_only_lowered_before_its_time() -> None:
+    state = charging("A", 10.0)
+    state.postponed(LATER.after(4000))
+    state.measured(MeterSample(dict.fromkeys(state.evse.station_phases, 10.0)), LATER)
+    orders, waits = decided((state, 16.0), seconds=60)
+    assert orders == {}, "neither raised nor renewed"
+    assert waits["A"] == "the station may be written to only seldom, again in 3970 s"
+    orders, _ = decided((state, 8.0), seconds=61)
+    assert orders == {"A": 8.0}

@@ -227,3 +227,48 @@ def test_a_watts_only_station_needs_much_to_begin_and_little_once_its_car_was_me
     for second, current_a in ((10, 20.0), (20, 0.0)):
         state.measured(MeterSample(dict.fromkeys(Phase, current_a)), at(second))
         assert state.min_a() == 6.0
+
+
+@pytest.mark.requirement("LC-108")
+def test_a_limit_that_never_ends_counts_when_the_station_is_lost_and_after_its_transaction() -> None:
+    state = charging(fallback_a=6.0)
+    state.ordered(16.0, at(1))
+    state.sent(16.0, None)
+    state.accepted(16.0, at(2), None)
+    sample(state, 16.0, 15)
+    assert state.stand(at(5000)).ends_s == float("inf"), "there is nothing to renew"
+    state.lost()
+    assert state.exposure_a(at(9000)) == 16.0, "it does not fall back by itself"
+    state.ended("tx")
+    state.started("next", at(9001))
+    assert state.exposure_a(at(9002)) == 16.0, "nor with its transaction"
+    state.fallback_answered(6.0, at(9003))
+    assert state.exposure_a(at(9003)) == 16.0, "until it is measured"
+    state.accepted(6.0, at(9004), None)
+    sample(state, 6.0, 9020)
+    assert state.exposure_a(at(9020)) == 6.0
+
+
+@pytest.mark.requirement("LC-113")
+def test_what_was_postponed_leaves_the_limit_as_it_was() -> None:
+    state = charging(fallback_a=6.0)
+    order(state, 10.0, 1, accepted=2)
+    state.ordered(16.0, at(20))
+    assert state.exposure_a(at(20)) == 16.0
+    state.postponed(at(4000))
+    assert (state.exposure_a(at(20)), state.ordered_a) == (10.0, 10.0)
+    assert not state.defiant(at(21)), "that is no disobedience"
+
+
+@pytest.mark.requirement("LC-107", "LC-115")
+def test_a_station_that_takes_long_to_follow_is_given_that_time() -> None:
+    state = charging()
+    state.settles_in(60.0)
+    order(state, 20.0, 1, accepted=2)
+    order(state, 10.0, 100, accepted=101)
+    sample(state, 20.0, 130)
+    assert not state.ignores_its_limit
+    sample(state, 10.0, 131)
+    assert state.exposure_a(at(131)) == 20.0, "it may still be on its way up"
+    sample(state, 10.0, 162)
+    assert state.exposure_a(at(162)) == 10.0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from local_controller.profiles.rules import Reason, Verdict
-from local_controller.station.blocks.virtual_store import MOST_PROFILES, PASSED
+from local_controller.station.blocks.virtual_store import MOST_PROFILES
 from local_controller.station.dialects.base import Payload, ProfileSet
 from local_controller.station.dialects.stated import stated_integer
 from local_controller.station.shown_values import Setting, key, variable
@@ -49,7 +49,7 @@ class ProfilePlaces:
     def objection(self, wanted: ProfileSet) -> Verdict | None:
         """Why a profile that would pass has no place in the station."""
         after = self._state.store.recorded(wanted, self._state.version).installed
-        real, passed = self._state.places, len(after.of_purposes(*PASSED))
+        real, passed = self._state.places, len(after.of_purposes(*self._state.store.passed))
         if real is None or (len(after) <= self.most and passed <= real - self._own - ALWAYS_FREE):
             return None
         return Verdict(Reason.OUT_OF_STORAGE, f"all {self.most} places are taken")
