@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay soak-relay fuzz \
+.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay soak-relay soak-profiles fuzz \
     oracle oracle-mutants
 
 help:  ## this list
@@ -63,6 +63,9 @@ bench-relay: $(VENV)/dev  ## the relay beside nginx and a naive relay: one JSON 
 
 soak-relay: $(VENV)/dev  ## stations talk, come and go: what got lost, altered or duplicated? (MINUTES=10 STATIONS=500)
 	@$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10) --stations $(or $(STATIONS),500) $(ARGS)
+
+soak-profiles: $(VENV)/dev  ## a CSMS uses smart charging in every way: does it notice us, does every limit hold? (OPS=100000)
+	@$(BIN)/python -m benchmarks.profile_soak --operations $(or $(OPS),100000) $(ARGS)
 
 lock: $(VENV)/dev  ## renews the hash-pinned requirement files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,0 +1,334 @@
+"""One story of one station in two worlds, without the gateway and with it: do they look the same, does the law hold?
+
+The law (LC-093): at no instant is the limit that the station behind the gateway applies above the lower one of what the
+site has allowed and what the CSMS's profiles allow, as the station without the gateway evaluates them.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from benchmarks.profile_soak.comparison import difference, difference_of_reports
+from benchmarks.profile_soak.evaluator import PHASES, Json
+from benchmarks.profile_soak.open_points import Scope
+from benchmarks.profile_soak.operations import Chance, Operation
+from benchmarks.profile_soak.site import Orders, Wish
+from benchmarks.profile_soak.station import Ask, Station
+from benchmarks.profile_soak.station_v2x import Station2x
+from benchmarks.profile_soak.station_v16 import Station16
+from benchmarks.profile_soak.store import Facts
+from benchmarks.profile_soak.worlds import Answer, Clock, Csms, DirectWorld, GatewayWorld, Spoil
+from local_controller.station.build import StationSettings
+from local_controller.station.effects import Peer
+from local_controller.station.words import OcppVersion
+
+VERSIONS: Final = ("1.6", "2.0.1", "2.1")
+LONGEST_ANSWER_S = 31.0
+_OCPP = {"1.6": OcppVersion.V16, "2.0.1": OcppVersion.V201, "2.1": OcppVersion.V21}
+_EPSILON = 1e-6
+_JUST_BEFORE_S = 0.001
+_OPTIONAL_PURPOSES = frozenset({"PriorityCharging", "LocalGeneration"})
+
+
+def unspoilt(_peer: Peer, text: str) -> str:
+    """The gateway as it is."""
+    return text
+
+
+class Failure(Exception):  # noqa: N818 - it is what the soak looks for
+    """The story is over. kind: "violation", "differs" or "leak"."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What kind of station, and when. All of it follows from version and seed."""
+
+    facts: Facts
+    start: datetime
+    ahead_s: float
+    zone: Any
+    floor_a: float
+
+    @classmethod
+    def of(cls, version: str, seed: int) -> Setting:
+        """The station of this seed."""
+        rnd = random.Random(f"{version}/{seed}/setting")
+        facts = Facts(version, rnd.choice([1, 1, 2]), rnd.choice([("A", "W"), ("A", "W"), ("A",), ("W",)]))
+        start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=rnd.randrange(365 * 86_400))
+        zone = rnd.choice([UTC, ZoneInfo("Europe/Berlin")]) if version == "2.1" else UTC
+        return cls(facts, start, rnd.choice([0.0, 0.0, 0.0, 90.0, -600.0]), zone, rnd.choice([0.0, 6.0, 10.0]))
+
+
+@dataclass
+class Told:
+    """What happened in a story. refused: profiles that could not be represented, which is allowed (LC-102)."""
+
+    operations: list[Operation] = field(default_factory=list)
+    asked: int = 0
+    refused: int = 0
+    checks: int = 0
+    failure: Failure | None = None
+
+
+class Story:
+    """Two worlds that live through the same operations."""
+
+    def __init__(self, setting: Setting, scope: Scope, spoil: Spoil = unspoilt) -> None:
+        self.told = Told()
+        self._scope = scope
+        self.clock = Clock(setting.start, setting.ahead_s)
+        station = Station16 if setting.facts.is_v16 else Station2x
+        alone, behind = (station(setting.facts, self.clock.station_s, setting.zone) for _ in range(2))
+        evses = range(1, setting.facts.evses + 1)
+        settings = StationSettings(
+            evses=tuple(evses), fallback_a=setting.floor_a, time_zone=setting.zone, is_traced=False
+        )
+        self.alone = DirectWorld(alone, Csms(self.clock))
+        self.behind = GatewayWorld(_OCPP[setting.facts.version], settings, behind, Csms(self.clock), self.clock, spoil)
+        self.orders = {evse: Orders(setting.floor_a) for evse in evses}
+        self._is_up = False
+        self._started: dict[int, float] = {}
+        self._boot(keeps=False)
+        self._settle()
+
+    @property
+    def stations(self) -> tuple[Station, Station]:
+        """Without the gateway, and behind it."""
+        return self.alone.station, self.behind.station
+
+    # --- one operation -------------------------------------------------------------------------------------------
+
+    def live(self, operation: Operation) -> None:
+        """Lets it happen in both worlds; raises Failure."""
+        self.told.operations.append(operation)
+        happens: Callable[..., None] = getattr(self, f"_{operation.do}")
+        happens(**operation.args)
+        self._settle()
+        self._check()
+
+    def _start(self, evse: int, **known: Any) -> None:
+        for station in self.stations:
+            station.start(evse, known["id"], known["token"], by_remote=known["by_remote"])
+
+    def _end(self, evse: int) -> None:
+        for station in self.stations:
+            station.end(evse)
+
+    def _amps(self, evse: int, amps: Sequence[float]) -> None:
+        for station in self.stations:
+            station.amps[evse] = tuple(amps)
+            station.say_amps(evse)
+
+    def _ask(self, action: str, payload: Json) -> None:
+        if not self._is_up:
+            return
+        self.told.asked += 1
+        for world in (self.alone, self.behind):
+            world.csms.heard.clear()
+        message_id = self.behind.ask(action, payload)
+        behind = self._patiently(message_id)
+        if self._may_be_refused(action, payload, behind):
+            self.told.refused += 1
+            return
+        alone = self.alone.ask(action, payload)
+        self._settle()
+        found = difference(action, alone, behind, *self.stations)
+        found = found or difference_of_reports(self.alone.csms.heard, self.behind.csms.heard)
+        if found:
+            raise Failure("differs", found)
+
+    def _patiently(self, message_id: str) -> Answer:
+        """The answer, which may take the gateway some time (rule "slower")."""
+        until_s = self.clock.elapsed_s + LONGEST_ANSWER_S
+        while self.behind.answer(message_id) is None and self.clock.elapsed_s < until_s:
+            self._pass_until(min(until_s, self.behind.deadline_s or until_s))
+        return self.behind.answer(message_id)
+
+    def _may_be_refused(self, action: str, payload: Json, behind: Answer) -> bool:
+        """Rule "unrepresentable" (LC-102): then the station alone is not asked either, so that both stay alike."""
+        if action != "SetChargingProfile" or not isinstance(behind, dict) or behind["status"] != "Rejected":
+            return False
+        profile = payload.get("chargingProfile", {})
+        return (
+            profile.get("chargingProfilePurpose") in _OPTIONAL_PURPOSES
+            or profile.get("chargingProfileKind") == "Dynamic"
+        )
+
+    def _cut(self) -> None:
+        self._is_up = False
+        self.behind.disconnect()
+        for station in self.stations:
+            station.is_online = False
+
+    def _back(self) -> None:
+        if self._is_up:
+            return
+        for station in self.stations:
+            station.is_online = True
+            station.outbox.append(Ask("Heartbeat", {}))
+        self._connect()
+
+    def _boot(self, *, keeps: bool) -> None:
+        self._cut()
+        for station in self.stations:
+            station.boot(keeps=keeps)
+            station.is_online = True
+        self._connect()
+
+    def _connect(self) -> None:
+        self.behind.connect()
+        self._is_up = True
+
+    def _limit(self, evse: int, limit_a: float, valid_s: float, *, urgent: bool) -> None:
+        if not self._is_up:
+            return
+        orders = self.orders[evse]
+        orders.wishes.append(Wish(limit_a, self.clock.elapsed_s + valid_s))
+        before = len(self.behind.told)
+        self.behind.set_limit(evse, limit_a, valid_s, urgent=urgent)
+        if any(one.outcome.name == "DROPPED" and one.evse == evse for one in self.behind.told[before:]):
+            orders.dropped()
+
+    def _fallback(self, evse: int, limit_a: float) -> None:
+        self.orders[evse].fallbacks.append(limit_a)
+        if self._is_up:
+            self.behind.set_fallback(evse, limit_a)
+
+    def _wait(self, seconds: float) -> None:
+        self._pass_until(self.clock.elapsed_s + seconds)
+
+    # --- time ----------------------------------------------------------------------------------------------------
+
+    def _pass_until(self, end_s: float) -> None:
+        """Time passes; the gateway meets its deadlines, and between them the law is checked at every change."""
+        while True:
+            self._settle()
+            due_s = self.behind.deadline_s
+            stop_s = end_s if due_s is None else min(end_s, max(due_s, self.clock.elapsed_s))
+            self._check_until(stop_s)
+            self.clock.elapsed_s = stop_s
+            if due_s is None or due_s > stop_s:
+                return
+            self.behind.expire()
+            self._settle()
+            self._check()
+            if stop_s >= end_s and (self.behind.deadline_s or math.inf) > stop_s:
+                return
+
+    def _settle(self) -> None:
+        """Whatever has to be said is said, and the site reacts as it does."""
+        running = [{evse: one.started_s for evse, one in station.transactions.items()} for station in self.stations]
+        self.alone.flush()
+        self.behind.flush()
+        while self.behind.asserts_fallbacks:
+            self.behind.asserts_fallbacks = False
+            for evse, orders in self.orders.items():
+                self.behind.set_fallback(evse, orders.fallback_a)
+        self._follow(running[1])
+        if self.behind.leaks.found:
+            raise Failure("leak", self.behind.leaks.found[0])
+
+    def _follow(self, running: dict[int, float]) -> None:
+        """Wishes go with their transactions, orders become sure when they are confirmed."""
+        for evse, orders in self.orders.items():
+            if self._started.get(evse) != running.get(evse):
+                orders.transaction_changed()
+            orders.told(one for one in self.behind.told if one.evse == evse)
+        self._started = running
+        self.behind.told.clear()
+
+    # --- the law -------------------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        self._check_at(self.clock.elapsed_s)
+        if self._is_up:
+            unsure = [evse for evse, orders in self.orders.items() if not orders.is_confirmed]
+            if unsure:
+                raise Failure("violation", f"the station was not told what the site wants for EVSE {unsure}")
+
+    def _check_until(self, end_s: float) -> None:
+        """Just before and at every instant until then at which anything changes, and some others."""
+        now_s, shift_s = self.clock.elapsed_s, self.clock.station_s() - self.clock.elapsed_s
+        if end_s <= now_s:
+            return
+        edges = {now_s, end_s, (now_s + end_s) / 2}
+        for station in self.stations:
+            edges.update(cut - shift_s for cut in station.changes(now_s + shift_s, end_s + shift_s))
+        edges.update(wish.until_s for orders in self.orders.values() for wish in orders.wishes)
+        for edge in sorted(edges):
+            for t in (edge - _JUST_BEFORE_S, edge, edge + _JUST_BEFORE_S):
+                if now_s < t < end_s:
+                    self._check_at(t)
+
+    def _check_at(self, t: float) -> None:
+        self.told.checks += 1
+        moment = self.clock.station_s() - self.clock.elapsed_s + t
+        for evse, orders in self.orders.items():
+            alone, behind = (station.allowed(evse, moment) for station in self.stations)
+            csms_a = math.inf if alone.value is None else alone.value
+            applied_a = math.inf if behind.value is None else behind.value
+            site_a = orders.bound_a(t)
+            if applied_a > min(csms_a, site_a) + _EPSILON:
+                later_s = t - self.clock.elapsed_s
+                raise Failure(
+                    "violation",
+                    f"after {later_s:.3f} s EVSE {evse} applies {applied_a} A; CSMS {csms_a} A, site {site_a} A",
+                )
+            if self._scope.has("phases") and (behind.phases or PHASES) > (alone.phases or PHASES):
+                raise Failure("violation", f"EVSE {evse} uses {behind.phases} phases; CSMS {alone.phases}")
+
+
+def told(setting: Setting, operations: Iterable[Operation], scope: Scope, spoil: Spoil = unspoilt) -> Story:
+    """The story of these operations, up to its first failure."""
+    story = Story(setting, scope, spoil)
+    try:
+        for operation in operations:
+            story.live(operation)
+    except Failure as failure:
+        story.told.failure = failure
+    return story
+
+
+def tell(version: str, seed: int, asked: int, scope: Scope, spoil: Spoil = unspoilt) -> Story:
+    """A random story with so many questions of the CSMS."""
+    setting = Setting.of(version, seed)
+    story = Story(setting, scope, spoil)
+    chance = Chance(random.Random(f"{version}/{seed}"), story.alone.station, setting.floor_a, scope)
+    try:
+        for operation in chance.operations():
+            story.live(operation)
+            if story.told.asked >= asked:
+                break
+    except Failure as failure:
+        story.told.failure = failure
+    return story
+
+
+def shortened(setting: Setting, story: Story, scope: Scope, spoil: Spoil = unspoilt) -> Story:
+    """A shorter story with a failure of the same kind: operations are left out, ever fewer at a time."""
+    best, size = story, max(1, len(story.told.operations) // 2)
+    while size:
+        start = 0
+        while start < len(best.told.operations):
+            kept = best.told.operations
+            found = told(setting, kept[:start] + kept[start + size :], scope, spoil)
+            if _is_alike(found.told.failure, best.told.failure):
+                best = found
+            else:
+                start += size
+        size //= 2
+    return best
+
+
+def _is_alike(found: Failure | None, wanted: Failure | None) -> bool:
+    return found is not None and wanted is not None and found.kind == wanted.kind

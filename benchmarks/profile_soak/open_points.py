@@ -1,0 +1,39 @@
+"""Which differences are known, and are kept out of a run so that others can be found? Each has a name and a reason.
+
+With `--strict` none of them is kept out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+OPEN: Final = {
+    "dynamic": "a Dynamic profile in a remote start is lost (LC-101, LC-103)",
+    "enum": "a value that the schema does not know is answered with another error code (1.6 errata 3.38)",
+    "unit": "a unit that the station does not take is accepted, because the gateway converts (K01.FR.26)",
+    "level": "a stack level or a number of periods above the station's maximum is accepted before the station told it",
+    "same_id": "a profile of an owned purpose does not replace one of a passed purpose with the same id in the station",
+    "horizon": "a composite schedule shows the floor beyond the day that the gateway looks ahead (LC-097)",
+    "watts": "a composite schedule in watts counts three phases where the CSMS allows fewer (LC-097)",
+    "phases": "a profile for fewer phases limits the current only, not the phases (numberPhases)",
+    "late_start": "a transaction that began while the line was cut counts from when the gateway heard of it (K01.FR.42)",
+}
+"""What is left to do, and what it would show."""
+
+
+class Scope:
+    """What a run looks at."""
+
+    def __init__(self, without: Collection[str] = tuple(OPEN)) -> None:
+        """`without` these open points."""
+        unknown = set(without) - OPEN.keys()
+        if unknown:
+            raise ValueError(f"no open points: {sorted(unknown)}; there are {', '.join(OPEN)}")
+        self._without = frozenset(without)
+
+    def has(self, name: str) -> bool:
+        """Whether the run looks at this, too."""
+        if name not in OPEN:
+            raise ValueError(f"no open point {name!r}; there are {', '.join(OPEN)}")
+        return name not in self._without

@@ -1,0 +1,195 @@
+"""How does a conforming station live? Its transactions, boots and connections; what it answers is in the two dialects.
+
+It acts at once and never by itself: whoever drives it says what happens. What it wants to say stands in `outbox`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any, NamedTuple
+
+from benchmarks.profile_soak.evaluator import Json, Limit, Situation, allowed, composite, cuts
+from benchmarks.profile_soak.store import Facts, Store
+
+START_WITHIN_S = 120.0
+"""How long a remote start waits for its car (ConnectionTimeOut, EVConnectionTimeOut)."""
+
+UNNAMED = "?"
+"""The id of a transaction of 1.6 until the CSMS has given it one."""
+
+
+class Fault(Exception):  # noqa: N818 - OCPP calls it CALLERROR
+    """The station answers with a CALLERROR of this code."""
+
+
+class Ask(NamedTuple):
+    """A CALL that the station wants to make."""
+
+    action: str
+    payload: Json
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A running transaction of an EVSE."""
+
+    id: str
+    started_s: float
+    token: str
+    seq_no: int = 0
+    has_priority: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStart:
+    """A remote start that waits for its car."""
+
+    evse: int
+    token: str
+    number: int | None
+    profile: Mapping[str, Any] | None
+    until_s: float
+
+
+class Station(ABC):
+    """A station with EVSEs from 1; clock: its time in seconds since 1970."""
+
+    def __init__(self, facts: Facts, clock: Callable[[], float], zone: tzinfo = UTC) -> None:
+        self.facts = facts
+        self.clock = clock
+        self.zone = zone
+        self.store = Store(facts)
+        self.transactions: dict[int, Transaction] = {}
+        self.remote: RemoteStart | None = None
+        self.outbox: list[Ask] = []
+        self.is_online = True
+        self.amps: dict[int, tuple[float, ...]] = {}
+        self.reasons: list[str] = []
+        """What spoke against the latest profile: any of it would be a right answer."""
+
+    # --- what it is told -----------------------------------------------------------------------------------------
+
+    def handle(self, action: str, payload: Json) -> Json:
+        """The answer to a CALL; raises Fault."""
+        answer: Callable[[Json], Json] | None = getattr(self, f"on_{action}", None)
+        if answer is None:
+            raise Fault("NotImplemented")
+        return answer(payload)
+
+    @abstractmethod
+    def answered(self, ask: Ask, answer: Json) -> None:
+        """The CSMS has answered a CALL of ours."""
+
+    @abstractmethod
+    def say_start(self, evse: int, transaction: Transaction, number: int | None) -> None:
+        """Tells the CSMS of a transaction."""
+
+    @abstractmethod
+    def say_end(self, evse: int, transaction: Transaction) -> None:
+        """Tells the CSMS of its end."""
+
+    @abstractmethod
+    def say_amps(self, evse: int) -> None:
+        """Tells the CSMS what the meter shows."""
+
+    @abstractmethod
+    def boot_message(self) -> Ask:
+        """BootNotification."""
+
+    # --- what happens to it --------------------------------------------------------------------------------------
+
+    def start(self, evse: int, transaction_id: str, token: str, *, by_remote: bool) -> None:
+        """A car charges from now on."""
+        if evse in self.transactions or not 1 <= evse <= self.facts.evses:
+            return
+        remote = self._awaited() if by_remote else None
+        if by_remote and (remote is None or remote.evse != evse):
+            return
+        named = UNNAMED if self.facts.is_v16 else transaction_id
+        transaction = Transaction(named, self.clock(), token if remote is None else remote.token)
+        self.transactions[evse] = transaction
+        self.store.transactions[evse] = named
+        if remote is not None:
+            self.remote = None
+            if remote.profile is not None:
+                profile = dict(remote.profile) | ({} if self.facts.is_v16 else {"transactionId": named})
+                self.store.install(evse, profile, self.clock())
+        self.say_start(evse, transaction, None if remote is None else remote.number)
+
+    def end(self, evse: int) -> None:
+        """The car is gone, and with its transaction the profiles of it."""
+        transaction = self.transactions.pop(evse, None)
+        if transaction is not None:
+            self.store.ended(evse)
+            self.say_end(evse, transaction)
+
+    def boot(self, *, keeps: bool) -> None:
+        """It starts anew; the transactions go on or have ended. The profiles are there (1.6 errata 3.37; 2.1 K01.FR.27)."""
+        if not keeps:
+            for evse in list(self.transactions):
+                self.end(evse)
+        self.remote = None
+        self.outbox.insert(0, self.boot_message())
+
+    def _awaited(self) -> RemoteStart | None:
+        if self.remote is not None and self.clock() >= self.remote.until_s:
+            self.remote = None
+        return self.remote
+
+    def accept_remote_start(
+        self, evse: int | None, token: str, number: int | None, profile: Mapping[str, Any] | None
+    ) -> bool:
+        """A remote start of an EVSE that is free; without one of the first free one."""
+        free = [one for one in range(1, self.facts.evses + 1) if one not in self.transactions]
+        chosen = evse if evse is not None else next(iter(free), None)
+        if chosen not in free or chosen is None or self._awaited() is not None:
+            return False
+        self.remote = RemoteStart(chosen, token, number, profile, self.clock() + START_WITHIN_S)
+        return True
+
+    # --- what it allows ------------------------------------------------------------------------------------------
+
+    def situations(self, asked_s: float | None = None) -> list[Situation]:
+        """Each EVSE as it is now."""
+        found = []
+        for evse in range(1, self.facts.evses + 1):
+            one = self.transactions.get(evse)
+            if one is None:
+                found.append(Situation(evse, asked_s=asked_s, zone=self.zone))
+            else:
+                found.append(Situation(evse, one.id, one.started_s, asked_s, one.has_priority, self.zone))
+        return found
+
+    def allowed(self, evse: int, t: float) -> Limit:
+        """Amperes per phase and phases that the EVSE may use at `t`, were it charging."""
+        return allowed(self.store.profiles, self.situations()[evse - 1], "A", t)
+
+    def changes(self, start_s: float, end_s: float) -> list[float]:
+        """When that may change."""
+        return cuts(self.store.profiles, self.situations(), start_s, end_s)
+
+    def composite(self, evse: int, unit: str, start_s: float, duration_s: float) -> list[tuple[float, float, int]]:
+        """(seconds from the start, limit, phases)."""
+        return composite(self.store.profiles, self.situations(start_s), evse, unit, start_s, duration_s)
+
+    def composite_periods(self, evse: int, unit: str, duration_s: int) -> list[Json]:
+        """As an answer tells it: whole seconds and one decimal, never above what holds."""
+        periods: list[Json] = []
+        for start_s, limit, phases in self.composite(evse, unit, self.clock(), duration_s):
+            low = math.floor(limit * 10 + 1e-6) / 10
+            start = math.floor(start_s) if periods and low < periods[-1]["limit"] else math.ceil(start_s)
+            while periods and periods[-1]["startPeriod"] >= start:
+                before = periods.pop()
+                low = min(low, before["limit"]) if before["startPeriod"] == start else low
+            if start < duration_s:
+                periods.append({"startPeriod": start, "limit": low, "numberPhases": phases})
+        return periods
+
+
+def stamp(t: float) -> str:
+    """An instant on the wire."""
+    return datetime.fromtimestamp(t, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

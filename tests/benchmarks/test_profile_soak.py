@@ -1,0 +1,235 @@
+"""Would the profile soak notice a gateway that breaks a promise? Broken ones are found out; the right one is not."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.profile_soak import __main__ as soaking
+from benchmarks.profile_soak.case import VERSIONS, Setting, Story, shortened, tell, told
+from benchmarks.profile_soak.evaluator import parse, seconds
+from benchmarks.profile_soak.open_points import Scope
+from benchmarks.profile_soak.operations import Operation
+from benchmarks.profile_soak.station import Transaction
+from benchmarks.profile_soak.station_v2x import Station2x
+from benchmarks.profile_soak.store import ANY, Facts, Store
+from benchmarks.profile_soak.worlds import RESERVED
+from local_controller.profiles.schedule import Schedule
+from local_controller.station.block import UNCHANGED
+from local_controller.station.blocks.smart_charging import SmartCharging
+from local_controller.station.blocks.wanted import Allowances
+from local_controller.station.blocks.writer import ProfileWriter
+from local_controller.station.effects import Peer
+from tests.effort import EFFORT
+
+ROOT = Path(__file__).parents[2]
+STORIES = 12
+ALL = pytest.mark.parametrize("version", VERSIONS)
+
+
+def finds(version: str, *kinds: str, spoil: Callable[[Peer, str], str] = lambda _, text: text) -> bool:
+    """Whether one of some stories fails like this."""
+    stories = (tell(version, seed, 60, Scope(), spoil) for seed in range(STORIES))
+    return any(story.told.failure is not None and story.told.failure.kind in kinds for story in stories)
+
+
+# --- the gateway as it is ----------------------------------------------------------------------------------------
+
+
+@ALL
+@pytest.mark.requirement("LC-091", "LC-092", "LC-093", "LC-094", "LC-095", "LC-098")
+def test_the_csms_notices_nothing_and_every_limit_holds(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    totals = soaking.soak(300 * EFFORT, [version], range(1000), Scope())
+    assert totals["operations"] == 300 * EFFORT
+    assert totals["instants_checked"] > 5000 * EFFORT
+    assert not any(totals[name] for name in soaking.COUNTS.values()), capsys.readouterr().err
+
+
+# --- broken gateways ---------------------------------------------------------------------------------------------
+
+
+def showing_its_own(peer: Peer, text: str) -> str:
+    """A report names a profile of the gateway in place of the CSMS's."""
+    if peer is Peer.CSMS and '"ReportChargingProfiles"' in text:
+        return re.sub(r'("chargingProfile":\s*\[\{.*?"id":\s*)\d+', rf"\g<1>{RESERVED.start + 3}", text, count=1)
+    return text
+
+
+def clearing_everything(peer: Peer, text: str) -> str:
+    """Says that something was cleared where there was nothing."""
+    return text.replace('"Unknown"', '"Accepted"') if peer is Peer.CSMS else text
+
+
+def generous(peer: Peer, text: str) -> str:
+    """Every limit that it writes is half an ampere too high."""
+    if peer is not Peer.STATION or '"LC-own-' not in text:
+        return text
+    return re.sub(r'"limit":([\d.]+)', lambda found: f'"limit":{float(found[1]) + 0.5}', text)
+
+
+@pytest.mark.parametrize("version", ["2.0.1", "2.1"])
+def test_a_gateway_that_shows_a_profile_of_its_own_is_found_out(version: str) -> None:
+    assert finds(version, "leak", spoil=showing_its_own)
+
+
+@ALL
+def test_a_gateway_that_answers_differently_is_found_out(version: str) -> None:
+    assert finds(version, "differs", spoil=clearing_everything)
+
+
+@ALL
+def test_a_gateway_that_writes_too_much_is_found_out(version: str) -> None:
+    assert finds(version, "violation", spoil=generous)
+
+
+@ALL
+def test_a_gateway_that_forgets_what_the_csms_allows_is_found_out(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Allowances, "within", lambda *_: Schedule.unlimited())
+    assert finds(version, "violation")
+
+
+@ALL
+def test_a_gateway_that_does_not_follow_the_site_is_found_out(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ProfileWriter, "set_fallback", lambda *_: [])
+    assert finds(version, "violation")
+
+
+@pytest.mark.parametrize("version", ["2.0.1", "2.1"])
+def test_a_gateway_that_lets_requests_for_profiles_pass_is_found_out(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = SmartCharging.claims
+
+    def lets_pass(self: SmartCharging, sender: Peer, frame: Any, now: Any) -> Any:
+        return None if frame.action == "GetChargingProfiles" else claims(self, sender, frame, now)
+
+    monkeypatch.setattr(SmartCharging, "claims", lets_pass)
+    assert finds(version, "leak", "differs"), "though reports are filtered"
+
+
+@ALL
+def test_a_gateway_that_does_not_look_again_as_time_passes_is_found_out(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SmartCharging, "expire", lambda *_: UNCHANGED)
+    monkeypatch.setattr(SmartCharging, "deadline", None)
+    days = [Operation("start", {"evse": 1, "id": "a", "token": "T", "by_remote": False}), default_of(version)]
+    days.append(Operation("wait", {"seconds": 200_000.0}))
+    setting = replace(Setting.of(version, 0), floor_a=10.0)
+    story = told(setting, days, Scope())
+    assert story.told.failure is not None
+    assert story.told.failure.kind == "violation"
+
+
+def default_of(version: str) -> Operation:
+    """The CSMS allows 32 A for two days, then 2 A."""
+    periods = [{"startPeriod": 0, "limit": 32.0}, {"startPeriod": 150_000, "limit": 2.0}]
+    schedule: dict[str, Any] = {"chargingRateUnit": "A", "chargingSchedulePeriod": periods}
+    head = {"stackLevel": 0, "chargingProfilePurpose": "TxDefaultProfile", "chargingProfileKind": "Relative"}
+    if version == "1.6":
+        profile = {"chargingProfileId": 1, **head, "chargingSchedule": schedule}
+        payload = {"connectorId": 1, "csChargingProfiles": profile}
+    else:
+        payload = {"evseId": 1, "chargingProfile": {"id": 1, **head, "chargingSchedule": [{"id": 1, **schedule}]}}
+    return Operation("ask", {"action": "SetChargingProfile", "payload": payload})
+
+
+# --- the failure that is shown -----------------------------------------------------------------------------------
+
+
+def test_a_failure_is_shown_by_its_shortest_story() -> None:
+    seed, long = next(
+        (seed, story)
+        for seed in range(STORIES)
+        if (story := tell("1.6", seed, 60, Scope(), generous)).told.failure is not None
+    )
+    short = shortened(Setting.of("1.6", seed), long, Scope(), generous)
+    assert len(short.told.operations) <= min(3, len(long.told.operations))
+    assert short.told.failure is not None
+    assert any("SetChargingProfile" in line for line in short.behind.transcript)
+
+
+def test_the_same_seed_tells_the_same_story() -> None:
+    one, other = (tell("2.1", 3, 80, Scope()) for _ in range(2))
+    assert one.told.operations == other.told.operations
+    assert answers(one) == answers(other)
+
+
+def answers(story: Story) -> list[str]:
+    return story.alone.transcript
+
+
+# --- the reference station ---------------------------------------------------------------------------------------
+
+
+def test_the_reference_station_is_written_apart_from_the_gateway() -> None:
+    folder = ROOT / "benchmarks" / "profile_soak"
+    for name in ("evaluator", "store", "station", "station_v16", "station_v2x"):
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert not str(node.module).startswith(("local_controller", "site_simulator")), (name, node.module)
+
+
+EXAMPLES = sorted((ROOT / "docs" / "composite").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+@pytest.mark.requirement("LC-080")
+def test_its_evaluator_agrees_with_the_published_examples(file: Path) -> None:
+    told_ = json.loads(file.read_text())
+    if "offline" in file.stem:
+        pytest.skip("the reference station does not know maxOfflineDuration")
+    now_s = seconds(told_["instant"]) or 0.0
+    evses = told_.get("evses", [{"id": 1}])
+    station = Station2x(Facts(told_["version"], len(evses)), lambda: now_s)
+    for one in told_["profiles"]:
+        station.store.profiles.append(parse(one["evseId"], one["chargingProfile"], now_s))
+    for evse in evses:
+        if "transactionId" in evse:
+            begun_s = seconds(evse.get("energySince")) or now_s
+            running = Transaction(evse["transactionId"], begun_s, "T", has_priority=evse.get("priorityCharging", False))
+            station.transactions[evse["id"]] = running
+    asked = told_["request"]
+    found = station.composite_periods(asked["evseId"], asked["chargingRateUnit"], asked["duration"])
+    expected = [one | {"limit": math.floor(one["limit"] * 10) / 10} for one in told_["expected"]]
+    assert found == expected, "to one decimal"
+
+
+def profile(profile_id: int, purpose: str, level: int = 0, **more: Any) -> dict[str, Any]:
+    schedule = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 9.0}]}
+    head = {"id": profile_id, "stackLevel": level, "chargingProfilePurpose": purpose}
+    return head | {"chargingProfileKind": "Relative", "chargingSchedule": [schedule]} | more
+
+
+@pytest.mark.parametrize("version", ["2.0.1", "2.1"])
+def test_it_accepts_and_refuses_by_the_standard(version: str) -> None:
+    store = Store(Facts(version, evses=2))
+    assert store.install(1, profile(1, "TxDefaultProfile"), 0.0) == []
+    assert store.install(1, profile(1, "TxDefaultProfile", 3), 0.0) == [], "the same id replaces (K01.FR.05)"
+    assert store.install(0, profile(2, "TxDefaultProfile", 3), 0.0) == ["DuplicateProfile"], "K01.FR.52"
+    assert store.install(2, profile(2, "TxDefaultProfile", 3), 0.0) == []
+    assert store.install(3, profile(3, "TxDefaultProfile"), 0.0) == ["UnknownEVSE"]
+    assert store.install(1, profile(3, "TxProfile", transactionId="a"), 0.0) == ["TxNotFound"]
+    store.transactions[1] = "a"
+    assert store.install(1, profile(3, "TxProfile", transactionId="a"), 0.0) == []
+    assert store.install(1, profile(4, "TxProfile", transactionId="a"), 0.0) == ["DuplicateProfile"], "K01.FR.39"
+    assert store.install(0, profile(5, "ChargingStationMaxProfile"), 0.0) == [ANY], "never Relative (K01.FR.38)"
+    assert store.clear(None, 1, None, None), "two of them"
+    assert [one.id for one in store.profiles] == [2]
+
+
+def test_in_16_the_same_rank_replaces() -> None:
+    store = Store(Facts("1.6", evses=2))
+    for number, evse in ((1, 0), (2, 1), (3, 1)):
+        assert store.install(evse, profile(number, "TxDefaultProfile"), 0.0) == []
+    assert [(one.evse, one.id) for one in store.profiles] == [(0, 1), (1, 3)]
