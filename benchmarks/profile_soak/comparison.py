@@ -92,7 +92,7 @@ def _composites(alone: Json, behind: Json, station: Station, behind_station: Sta
 
 
 def _schedule(answer: Json) -> Json:
-    schedule: Json = answer.get("chargingSchedule", answer.get("schedule", {}))
+    schedule: Json = answer["chargingSchedule"] if "chargingSchedule" in answer else answer["schedule"]
     return schedule
 
 
