@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from local_controller.adapters.capability_file import CapabilityMemory
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.modbus.device import load_device
@@ -43,6 +44,7 @@ from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSourc
 from local_controller.site.plan import PlanPace
 from local_controller.site.topology import Node, Topology
 from local_controller.station.announcements import (
+    CapabilityLearnt,
     CertificateIssued,
     CustomerCleared,
     OperatorMustKnow,
@@ -54,6 +56,7 @@ from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import Fact
 from local_controller.station.guard_policy import Doors, GuardPolicy, Policy
+from local_controller.station.knowledge import Knowledge
 from local_controller.station.proxy import StationProxy
 from local_controller.station.turns import turns_after_boot
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
@@ -73,6 +76,7 @@ class LocalController:
         self._planner = Planner(clock)
         self.driver = SiteDriver(self.site, self._planner, clock)
         self._charging: dict[str, SmartCharging] = {}
+        self._memory = CapabilityMemory(None if config.state_directory is None else Path(config.state_directory), log)
         self._trace = _trace(config)
         self._tls = tls_legs(config)
         self._certificates = CertificateWatcher(tuple(self._tls.values()), clock, log)
@@ -104,6 +108,7 @@ class LocalController:
     async def _start(self) -> None:
         await self._planner.start()
         self._open.push_async_callback(self._planner.stop)
+        self._open.push_async_callback(self._memory.stop)
         self.driver.start(self)
         self._open.push_async_callback(self.driver.stop)
         for meter in [self._meter(section) for section in self._config.meters]:
@@ -148,6 +153,8 @@ class LocalController:
         if certificate is not None:
             settings = replace(settings, certificate=certificate)
         before = self._charging.get(identity)
+        if before is None and (remembered := self._memory.recalled(identity)) is not None:
+            settings = replace(settings, remembered=remembered, writes_due_s=remembered.due_s(self._clock.now()))
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
         self._charging[identity] = charging
         return proxy
@@ -160,6 +167,8 @@ class LocalController:
             case CustomerCleared(identifiers):
                 if self._trace is not None:
                     self._trace.erase(station, identifiers)
+            case CapabilityLearnt(remembered):
+                self._memory.keep(station, remembered)
             case CertificateIssued():
                 log.info("station_certificate_issued", station=station)
             case _:
@@ -254,11 +263,13 @@ def _station_settings(
     """What the site file says about each station; made once, since all of them come back in the same second."""
     guards, zone, is_traced = _guards(config), ZoneInfo(config.site.time_zone), config.trace is not None
     pace = site_pace(len(tree.stations))
+    known = {one.id: one.capability.knowledge() for one in config.stations if one.capability is not None}
     return {
         station.id: StationSettings(
             evses=[evse.id.evse for evse in station.evses],
             fallback_a=min(evse.fallback_a for evse in station.evses),
             unit=None if station.unit is None else RateUnit(station.unit),
+            knowledge=known.get(station.id, Knowledge()),
             time_zone=zone,
             guards=guards,
             doors=doors,

@@ -23,7 +23,11 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     "optimizer": (),
     f"{LC}station": (*ALL_READ, f"{LC}rpc", f"{LC}profiles"),
     f"{LC}site": (*ALL_READ, f"{LC}profiles", "optimizer", f"{LC}station.words", f"{LC}station.effects"),
-    f"{LC}config": (*ALL_READ, f"{LC}site.topology", f"{LC}site.limits", f"{LC}site.per_phase", f"{LC}station.words"),
+    f"{LC}config": (
+        *ALL_READ,
+        *(f"{LC}site.{one}" for one in ("topology", "limits", "per_phase")),
+        *(f"{LC}station.{one}" for one in ("words", "knowledge")),
+    ),
     f"{LC}adapters": (
         *ALL_READ,
         *(f"{LC}{core}" for core in ("rpc", "profiles", "station", "site", "config")),

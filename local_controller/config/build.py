@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from local_controller.config.models import CircuitSection, ControlSection, GridSection, SiteConfig, StationSection
+from local_controller.config.models import (
+    CircuitSection,
+    ControlSection,
+    EvseSection,
+    GridSection,
+    SiteConfig,
+    StationSection,
+)
 from local_controller.site.per_phase import PerPhase, equal, upper
 from local_controller.site.topology import GRID, Evse, Node, Station, Topology, grid_phases
 from local_controller.station.words import EvseId
@@ -41,6 +48,13 @@ def _node(
     )
 
 
+def _fallback_a(section: StationSection, evse: EvseSection) -> float:
+    """A station that cannot be told anything takes what it can."""
+    if section.capability is not None and section.capability.actuators == ():
+        return section.max_a if evse.max_a is None else evse.max_a
+    return section.fallback_a if evse.fallback_a is None else evse.fallback_a
+
+
 def _station(section: StationSection) -> Station:
     evses = tuple(
         Evse(
@@ -48,7 +62,7 @@ def _station(section: StationSection) -> Station:
             node=section.circuit,
             grid_phases=grid_phases(section.rotation_of(evse)),
             max_a=section.max_a if evse.max_a is None else evse.max_a,
-            fallback_a=section.fallback_a if evse.fallback_a is None else evse.fallback_a,
+            fallback_a=_fallback_a(section, evse),
             min_a=section.min_a,
         )
         for number, evse in enumerate(section.evses, start=1)

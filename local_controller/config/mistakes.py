@@ -93,6 +93,8 @@ def _not_three(_detail: ErrorDetails, text: str, key: str) -> str:
 
 
 def _not_a_list(detail: ErrorDetails, text: str, key: str) -> str:
+    if key == "levels_a":
+        return "must be a list of amperes, such as [6, 8, 10, 13, 16]"
     if key.endswith("_a"):
         return _not_three(detail, text, key)
     return "must be a list: each entry begins with a dash, as in `- id: ...`"

@@ -12,6 +12,7 @@ from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from local_controller.config.capability import CapabilitySection
 from local_controller.config.legs import ListenSection, Upstreams
 from local_controller.config.section import Host, Id, Port, Section, Text, Topic, wrong
 from local_controller.site.limits import AppliesTo
@@ -255,6 +256,8 @@ class StationSection(Section):
     """Below this a car does not charge (6 A for AC, IEC 61851-1)."""
     unit: RateUnit = RateUnit.AUTO
     """Unit in which the station takes limits, if it is known to take only one."""
+    capability: CapabilitySection | None = None
+    """What is known about how it can be told limits; else the gateway finds out."""
     serial: Annotated[str, Field(min_length=1, max_length=25)] | None = None
     """Serial number, as in the name (CN) of the station's certificate and in its BootNotification: security profile 3."""
     allow_unsecured: bool | None = None
@@ -270,6 +273,13 @@ class StationSection(Section):
             if fallback_a > max_a or 0 < fallback_a < self.min_a:
                 key = _key(index, "fallback_a", evse.fallback_a)
                 raise wrong(key, f"0 or from min_a ({self.min_a:g} A) to max_a ({max_a:g} A), not {fallback_a:g} A")
+        return self
+
+    @model_validator(mode="after")
+    def _units_agree(self) -> StationSection:
+        said = None if self.capability is None else self.capability.unit
+        if said is not None and self.unit is not RateUnit.AUTO and said != self.unit.value:
+            raise wrong("capability.unit", f"unit of the station is {self.unit}: keep one of the two")
         return self
 
     @model_validator(mode="after")
@@ -391,6 +401,9 @@ class SiteConfig(Section):
     guards: GuardsSection = GuardsSection()
     security_log: SecurityLogSection | None = None
     credentials: CredentialsSection | None = None
+    state_directory: Text | None = None
+    """Folder in which the gateway remembers over a restart what it has learnt about stations; it must exist. Left out: it
+    learns that anew."""
     control: ControlSection = ControlSection()
     grid_connection: GridSection
     circuits: tuple[CircuitSection, ...] = ()

@@ -10,6 +10,7 @@ from local_controller.config.models import SiteConfig
 from local_controller.site.limits import AppliesTo
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, plus
 from local_controller.site.topology import Evse, Node, Topology
+from local_controller.station.knowledge import Actuator
 from local_controller.station.words import OcppVersion
 
 
@@ -17,6 +18,7 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
     """One sentence each: what cannot happen at the same time, what counts for nothing."""
     crowded = (note for node in topology.nodes for note in _crowding(topology, node))
     electrical = (*crowded, *_below_fallback(config, topology), *_unmeasured(config), *_unused(config))
+    electrical = (*electrical, *_uncontrolled(config))
     return (*electrical, *_unsecured(config), *_without_stations(config), *_without_versions(config), *_serials(config))
 
 
@@ -66,6 +68,19 @@ def _unused(config: SiteConfig) -> Iterator[str]:
     yield from (f"meter {meter.id} measures no circuit" for meter in config.meters if meter.id not in metered)
     asked = {limit.broker for limit in config.limits}
     yield from (f"broker {broker.id} sends no limit" for broker in config.brokers if broker.id not in asked)
+
+
+def _uncontrolled(config: SiteConfig) -> Iterator[str]:
+    """Stations that do not fall back by themselves."""
+    for station in config.stations:
+        actuators = None if station.capability is None else station.capability.actuators
+        if actuators == ():
+            yield f"{station.id} cannot be told a limit (actuators: []): it counts with its max_a at all times"
+        elif actuators is not None and Actuator.VENDOR_KEY in actuators:
+            yield (
+                f"{station.id} may be limited by a setting of its maker, which holds for ever: without the gateway it stays"
+                " at its last limit, not at its fallback_a"
+            )
 
 
 def _unsecured(config: SiteConfig) -> Iterator[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from local_controller.station.remembered import Remembered
+
 
 @dataclass(frozen=True, slots=True)
 class CertificateIssued:
@@ -30,4 +32,11 @@ class OperatorMustKnow:
     text: str
 
 
-Announcement = CertificateIssued | CustomerCleared | OperatorMustKnow
+@dataclass(frozen=True, slots=True)
+class CapabilityLearnt:
+    """How the station can be told limits, as far as its answers and its meter have shown: worth keeping over a restart."""
+
+    remembered: Remembered
+
+
+Announcement = CapabilityLearnt | CertificateIssued | CustomerCleared | OperatorMustKnow

@@ -27,6 +27,7 @@ from local_controller.station.guard_policy import Doors, GuardPolicy
 from local_controller.station.knowledge import Knowledge
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
 from local_controller.station.quirks import Quirk, shipped_quirks
+from local_controller.station.remembered import Remembered
 from local_controller.station.state import StationState
 from local_controller.station.turns import Turns
 from local_controller.station.words import OcppVersion
@@ -38,7 +39,8 @@ class StationSettings:
 
     evses: their numbers, from 1 (1.6: the connectors). fallback_a: the floor of each until the site sets another.
     time_zone: what the station calls local time (K01.FR.90). unit: the only unit to use; None: find out.
-    knowledge: what else it says about how the station can be told limits.
+    knowledge: what else it says about how the station can be told limits. remembered: what an earlier run has learnt.
+    writes_due_s: as `WriteBudget.due_s`, of that run.
     guards: what happens to messages that could take it away from the gateway. doors: how our own doors are at the
     moment; None: as `guards.public_url` says. questions: when it is asked something. certificate: the one that it has
     shown for this connection (security profile 3), which its boot must fit to. is_traced: whether anybody wants to know
@@ -49,6 +51,8 @@ class StationSettings:
     fallback_a: float = 0.0
     time_zone: tzinfo = UTC
     unit: RateUnit | None = None
+    remembered: Remembered | None = None
+    writes_due_s: float = 0.0
     knowledge: Knowledge = field(default_factory=Knowledge)
     quirks: Sequence[Quirk] = field(default_factory=shipped_quirks)
     times: RelayTimes = field(default_factory=RelayTimes)
@@ -61,11 +65,14 @@ class StationSettings:
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
-    """A station of which nothing is known yet but the site file."""
+    """A station of which nothing is known yet but the site file, and what an earlier run has learnt."""
     state = StationState(identity, version, time_zone=settings.time_zone)
     own = Knowledge() if settings.unit is None else Knowledge(unit=settings.unit)
     for knowledge in (own, settings.knowledge):
         state.capability = state.capability.knowing(knowledge, Origin(How.SITE_FILE))
+    if settings.remembered is not None and settings.remembered.version is version:
+        state.capability = settings.remembered.applied(state.capability)
+        state.who, state.writes.due_s = settings.remembered.who, settings.writes_due_s
     return state
 
 

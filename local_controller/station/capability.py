@@ -137,7 +137,13 @@ class Capability:
 
     def fallback_rungs(self) -> tuple[Rung, ...]:
         """How to install the floor: as a TxDefaultProfile, unless the limits themselves go another way."""
-        first = self.works.actuator if self.works else self.actuators[0] if self.actuators else None
+        first = (
+            self.works.actuator
+            if self.works and self.works.actuator in self.actuators
+            else self.actuators[0]
+            if self.actuators
+            else None
+        )
         actuators = _floors(_first(first, self.actuators)) if first else ()
         best = self.holds if self.holds and self.holds.actuator in actuators[:1] else None
         return _ladder(actuators, self._ways, False, best, self.disobeyed)
@@ -210,8 +216,14 @@ class Capability:
         """The station does not send these when asked to."""
         return replace(self, untriggered=self.untriggered | {*messages})
 
+    def anew(self) -> Capability:
+        """Another product or firmware is there: only what the site file says is still known."""
+        mine = tuple(learnt for learnt in self.learnt if learnt.origin.how is How.SITE_FILE)
+        known = replace(Capability(learnt=mine), **{learnt.what: getattr(self, learnt.what) for learnt in mine})
+        return replace(known, unit_is_proven=known.only_unit is not None)
+
     def booted(self) -> Capability:
-        """With other firmware it may do what it refused before."""
+        """It may do what it refused before."""
         return replace(self, untriggered=frozenset()) if self.untriggered else self
 
     def accepted(self, rung: Rung, *, is_floor: bool, at: datetime | None = None) -> Capability:

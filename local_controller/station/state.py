@@ -15,6 +15,7 @@ from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.blocks.write_budget import WriteBudget
 from local_controller.station.capability import Capability
+from local_controller.station.dialects.base import BootCall
 from local_controller.station.shown_values import ShownValues
 from local_controller.station.stand_ins import StandIns
 from local_controller.station.station_clock import StationClock
@@ -42,7 +43,7 @@ class StationState:
     asked_s: when the station was last asked to send a message again, in monotonic seconds, by message and EVSE.
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
     time_zone: what the station calls local time.
-    writes: how often it was written to lately.
+    who: as it said in its last boot. writes: how often it was written to lately.
     carried_over: by EVSE, what was wished and written for its transaction; a station keeps its profiles over a reconnect.
     shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
     stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
@@ -67,6 +68,7 @@ class StationState:
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     carried_over: dict[int, CarriedOver] = field(default_factory=dict)
     capability: Capability = field(default_factory=Capability)
+    who: BootCall | None = None
     writes: WriteBudget = field(default_factory=WriteBudget)
     clock: StationClock = field(default_factory=StationClock)
     shown: ShownValues = field(default_factory=ShownValues)

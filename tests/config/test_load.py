@@ -107,7 +107,7 @@ names = st.from_regex(r"\A[A-Za-z][A-Za-z0-9_-]{0,8}\Z").filter(lambda name: nam
 
 
 def sections(min_size: int = 0) -> st.SearchStrategy[list[str]]:
-    return st.lists(names, unique=True, min_size=min_size, max_size=4)
+    return st.lists(names, unique_by=str.casefold, min_size=min_size, max_size=4)
 
 
 @st.composite
@@ -174,3 +174,20 @@ def test_law_any_value_in_any_section_is_either_sound_or_told(data: st.DataObjec
         site[section] = [data.draw(st.dictionaries(st.sampled_from(keys), json_values))]
     config, mistakes = examined(json.dumps(site), DEVICES)
     assert (config is None) == bool(mistakes)
+
+
+def test_a_station_that_cannot_be_told_counts_with_its_maximum_and_one_with_a_setting_is_noted() -> None:
+    text = """
+    site: {name: Shop}
+    csms: {url: ws://csms}
+    grid_connection: {fuse_a: 63, assumed_base_load_a: 4}
+    stations:
+      - {id: A, max_a: 32, capability: {actuators: []}}
+      - {id: B, capability: {actuators: [tx_default, vendor_key], vendor_key: {name: Amps}}}
+    """
+    config = sound(text)
+    tree = topology(config)
+    assert [evse.fallback_a for evse in tree.evses] == [32.0, 6.0]
+    noted = notes(config, tree)
+    assert "A cannot be told a limit (actuators: []): it counts with its max_a at all times" in noted
+    assert any(note.startswith("B may be limited by a setting of its maker, which holds for ever") for note in noted)

@@ -53,6 +53,28 @@ def test_ten_mistakes_are_ten_located_messages() -> None:
     assert len(caught.value.problems) == 10
 
 
+@pytest.mark.parametrize(
+    ("capability", "column", "message"),
+    [
+        ("actuator: [tx_default]", 38, "actuator: unknown key - did you mean actuators?"),
+        ("actuators: [tx_magic]", 50, "actuators[#1]: must be one of tx_profile, tx_default, station_max, vendor_key"),
+        ("actuators: tx_default", 49, "actuators: must be a list: each entry begins with a dash, as in `- id: ...`"),
+        ("levels_a: 6", 48, "levels_a: must be a list of amperes, such as [6, 8, 10, 13, 16]"),
+        ("levels_a: [8, 6]", 48, "levels_a: write the currents once each, from the lowest to the highest"),
+        ("zero: no", 44, "zero: must be one of pauses, refused"),
+        ("settle_s: 1 min", 48, "settle_s: must be a number - write 60"),
+        ("actuators: [vendor_key]", 37, "vendor_key: actuators names it: say its name and unit"),
+        ("vendor_key: {unit: mA}", 50, "vendor_key.name: is missing - for example `name: DynamicChargerCurrent`"),
+        ("version: 1.6", 47, "version: must be one of 1.6, 2.0.1, 2.1 - did you mean 1.6?"),
+        ("unit: W", 44, "unit: unit of the station is A: keep one of the two"),
+    ],
+)
+def test_what_is_said_about_a_station_is_checked_where_it_stands(capability: str, column: int, message: str) -> None:
+    text = f"{{id: CP-1, unit: A, capability: {{{capability}}}}}"
+    told = after("{id: CP-1, circuit: garage}", text)
+    assert told == [f"10:{column}: stations[CP-1].capability.{message}"]
+
+
 def test_the_sound_file_is_sound() -> None:
     assert mistakes(SOUND) == []
 

@@ -9,10 +9,12 @@ from typing import NamedTuple
 from local_controller.clock import Instant
 from local_controller.profiles.profile import Purpose
 from local_controller.profiles.schedule import Schedule
+from local_controller.station.announcements import CapabilityLearnt
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.actuator import FORESIGHT
 from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.effects import CsmsLimitChanged, Tell
+from local_controller.station.remembered import Remembered
 from local_controller.station.state import StationState
 from local_controller.station.words import SettlingLearnt, UnitLearnt
 
@@ -30,6 +32,7 @@ class News:
         self._told: dict[int, _Told] = {}
         self._told_unit: str | None = None
         self._told_settle_s = 0.0
+        self._told_known: tuple[object, ...] = ()
 
     def forget(self) -> None:
         """What the CSMS allows is told again, whether or not it has changed."""
@@ -46,6 +49,7 @@ class News:
         if settle_s != self._told_settle_s:
             self._told_settle_s = settle_s
             effects.append(Tell(SettlingLearnt(settle_s)))
+        effects += self._experience(now)
         start = self._state.station_time(now)
         end = start + FORESIGHT
         for evse in self._evses:
@@ -57,6 +61,16 @@ class News:
             self._told[evse] = _Told(limit, end)
             effects.append(Tell(CsmsLimitChanged(evse, self._in_our_time(limit.clipped(start, end)))))
         return effects
+
+    def _experience(self, now: Instant) -> list[BlockEffect]:
+        """What was learnt by telling it limits."""
+        state = self._state
+        known = (state.capability, state.who, state.writes.due_s)
+        if known == self._told_known or (state.capability.works is None and state.capability.holds is None):
+            return []
+        self._told_known = known
+        remembered = Remembered.of(state.version, state.who, state.capability, state.writes, now)
+        return [Tell(CapabilityLearnt(remembered))]
 
     def _in_our_time(self, schedule: Schedule) -> Schedule:
         if self._state.csms_ahead_s == 0.0:

@@ -8,7 +8,7 @@ from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import CALLRESULT, Frame
 from local_controller.station.block import UNCHANGED, Block, BlockEffect, Wanted
-from local_controller.station.dialects.base import Dialect
+from local_controller.station.dialects.base import BootCall, Dialect
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.quirks import Quirk, quirk_of
 from local_controller.station.state import StationState
@@ -74,6 +74,9 @@ class Provisioning(Block):
         self._state.answered = True
         effects = self._follow_clock(answer, now)
         who = self._dialect.boot(call.payload)
+        if self._state.who is not None and _product(who) != _product(self._state.who):
+            self._state.capability = self._state.capability.anew()
+        self._state.who = who
         if (quirk := quirk_of(who, self._quirks)) is not None:
             self._state.capability = quirk.applied(self._state.capability, now.utc)
             effects.append(
@@ -99,3 +102,8 @@ class Provisioning(Block):
         if abs(ahead_s) > CLOCK_WARNING_S >= abs(before_s):
             return [Note("warning", "csms_clock_differs", {"ahead_s": round(ahead_s, 1)})]
         return []
+
+
+def _product(who: BootCall) -> tuple[str, str, str]:
+    """What decides how a station behaves; another serial number of the same kind does not."""
+    return who.vendor, who.model, who.firmware

@@ -98,7 +98,7 @@ class SmartCharging(Block):
 
     def disobeyed(self, evse: int, drawn_a: float, now: Instant) -> list[BlockEffect]:
         """The car was measured above its limit (A on its fullest phase); more than one sample leads to the next rung."""
-        return self._writer.disobeyed(self._known(evse), drawn_a, now) + self._settle(now)
+        return [*self._writer.disobeyed(self._known(evse), drawn_a, now), *self._news.latest(now), *self._settle(now)]
 
     def _known(self, evse: int) -> int:
         if evse not in self._evses:

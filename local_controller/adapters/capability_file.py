@@ -1,0 +1,99 @@
+"""Where is it kept over a restart what was learnt about stations? In one JSON file of the state directory (LC-105).
+
+A file that cannot be understood is put aside with a warning: what was in it is learnt again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from local_controller.adapters.background import background
+from local_controller.errors import LocalControllerError
+from local_controller.station.remembered import Remembered
+
+NAME = "capabilities.json"
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """The file as a whole, by identity."""
+
+    format: int
+    stations: dict[str, Remembered]
+
+
+_FORMAT = 1
+
+
+class CapabilityMemory:
+    """What is known about stations, in memory and, with a directory, on the disk."""
+
+    def __init__(self, directory: Path | None, log: FilteringBoundLogger) -> None:
+        """directory: None for memory only. Raises LocalControllerError if it cannot be read."""
+        self._path = None if directory is None else directory / NAME
+        self._log = log
+        self._thread = background("capabilities")
+        self._stations = {} if self._path is None else self._read(self._path)
+        self._is_due = False
+
+    async def stop(self) -> None:
+        """Finishes what is being written."""
+        await asyncio.to_thread(self._thread.shutdown)
+
+    def recalled(self, identity: str) -> Remembered | None:
+        """What was learnt about this station."""
+        return self._stations.get(identity.casefold())
+
+    def keep(self, identity: str, remembered: Remembered) -> None:
+        """This is known now. However many stations learn something at once, the file is written once."""
+        if self._stations.get(identity.casefold()) == remembered:
+            return
+        self._stations[identity.casefold()] = remembered
+        if self._path is not None and not self._is_due:
+            self._is_due = True
+            self._thread.submit(self._write, self._path)
+
+    def _read(self, path: Path) -> dict[str, Remembered]:
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            if path.parent.is_dir():
+                return {}
+            raise LocalControllerError(f"state_directory {path.parent}: no such folder; create it") from None
+        except OSError as error:
+            raise LocalControllerError(f"state_directory {path.parent}: {error}; correct it") from error
+        try:
+            found = msgspec.json.decode(text, type=_File)
+            if found.format != _FORMAT:
+                raise msgspec.ValidationError(f"format {found.format} is not {_FORMAT}")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._put_aside(path, str(error))
+            return {}
+        return found.stations
+
+    def _put_aside(self, path: Path, reason: str) -> None:
+        aside = path.with_name(f"{path.name}.broken")
+        try:
+            path.replace(aside)
+        except OSError as error:
+            self._log.warning("capabilities_not_put_aside", file=str(path), reason=str(error))
+        else:
+            self._log.warning("capabilities_put_aside", file=str(path), now=str(aside), reason=reason)
+
+    def _write(self, path: Path) -> None:
+        """Replaces the file as a whole, so that a power cut leaves the old or the new."""
+        self._is_due = False
+        fresh = path.with_name(f"{path.name}.new")
+        try:
+            text = msgspec.json.format(msgspec.json.encode(_File(_FORMAT, dict(self._stations)), order="sorted"))
+            with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        except OSError as error:
+            self._log.error("capabilities_not_written", file=str(path), reason=str(error))

@@ -1,0 +1,72 @@
+"""What of a station outlives a restart of the gateway? How it could be told limits, as long as it is the same product.
+
+What a record or the site file says is not kept: both may be corrected, and count anew at each start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from local_controller.clock import Instant
+from local_controller.profiles.units import RateUnit
+from local_controller.station.blocks.write_budget import WriteBudget
+from local_controller.station.capability import Capability, How, Learnt, Rung
+from local_controller.station.dialects.base import BootCall
+from local_controller.station.knowledge import Actuator, FloorPlace, StartKind
+from local_controller.station.words import OcppVersion
+
+_BELIEFS: Final = ("actuators", "units", "kinds", "stack_level", "connector")
+_TOLD: Final = frozenset({How.QUIRK, How.SITE_FILE})
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """One station's experience. who: as it said in its last boot; None if it has not booted since we know it.
+
+    The fields from `actuators` to `disobeyed` and `learnt` are those of `Capability`. paid_off: as `WriteBudget.due_s`.
+    """
+
+    version: OcppVersion
+    who: BootCall | None = None
+    actuators: tuple[Actuator, ...] = ()
+    units: tuple[RateUnit, ...] = ()
+    kinds: tuple[StartKind, ...] = ()
+    stack_level: int = 0
+    connector: FloorPlace = FloorPlace.EVSE
+    unit_is_proven: bool = False
+    works: Rung | None = None
+    holds: Rung | None = None
+    proven: frozenset[Rung] = frozenset()
+    disobeyed: frozenset[Rung] = frozenset()
+    learnt: tuple[Learnt, ...] = ()
+    paid_off: datetime | None = None
+
+    @classmethod
+    def of(
+        cls, version: OcppVersion, who: BootCall | None, capability: Capability, writes: WriteBudget, now: Instant
+    ) -> Remembered:
+        """What is worth remembering of this station now."""
+        own = {name: getattr(capability, name) for name in (*_BELIEFS, *_EXPERIENCES)}
+        learnt = tuple(one for one in capability.learnt if one.what in _BELIEFS and one.origin.how not in _TOLD)
+        left_s = writes.due_s - now.monotonic_s
+        paid_off = now.utc + timedelta(seconds=left_s) if left_s > 0.0 else None
+        return cls(version, who, **own, learnt=learnt, paid_off=paid_off)
+
+    def applied(self, capability: Capability) -> Capability:
+        """The capability with this experience; what the site file says stays as it says."""
+        told = {one.what for one in capability.learnt if one.origin.how in _TOLD}
+        beliefs = {name: getattr(self, name) for name in _BELIEFS if name not in told and getattr(self, name) != ()}
+        experiences = {name: getattr(self, name) for name in _EXPERIENCES}
+        learnt = tuple(one for one in self.learnt if one.what not in told)
+        others = tuple(one for one in capability.learnt if one.what not in {new.what for new in learnt})
+        return replace(capability, **beliefs, **experiences, learnt=(*others, *learnt))
+
+    def due_s(self, now: Instant) -> float:
+        """When what was written would be paid off, in monotonic seconds."""
+        return 0.0 if self.paid_off is None else now.monotonic_s + (self.paid_off - now.utc).total_seconds()
+
+
+_EXPERIENCES: Final = ("unit_is_proven", "works", "holds", "proven", "disobeyed")

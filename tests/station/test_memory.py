@@ -1,0 +1,123 @@
+"""Is what was learnt about a station still known after a restart of the gateway, and forgotten with its firmware?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from local_controller.profiles.units import RateUnit
+from local_controller.station.announcements import CapabilityLearnt
+from local_controller.station.capability import How
+from local_controller.station.effects import Peer
+from local_controller.station.knowledge import Actuator, Knowledge
+from local_controller.station.remembered import Remembered
+from local_controller.station.words import OcppVersion
+from tests.station.test_rungs import disobeys, rung_of, tried
+
+ALL = pytest.mark.parametrize("version", list(OcppVersion))
+REQUIREMENT = pytest.mark.requirement("LC-105")
+
+
+def remembered(b: Any) -> Remembered:
+    """What was told last, as it comes back from a file."""
+    found = [fact.remembered for fact in b.facts if isinstance(fact, CapabilityLearnt)][-1]
+    return msgspec.json.decode(msgspec.json.encode(found), type=Remembered)
+
+
+def boots(b: Any, firmware: str) -> None:
+    if b.version is OcppVersion.V16:
+        who = {"chargePointVendor": "Acme", "chargePointModel": "One", "firmwareVersion": firmware}
+        b.from_station("BootNotification", who)
+    else:
+        station = {"vendorName": "Acme", "model": "One", "firmwareVersion": firmware}
+        b.from_station("BootNotification", {"reason": "PowerUp", "chargingStation": station})
+
+
+def only_defaults_in_watts(payload: dict[str, Any]) -> bool:
+    return rung_of(payload)[:2] == ("TxDefaultProfile", "W")
+
+
+def learnt(bench: Any, version: OcppVersion) -> Remembered:
+    b = bench(version)
+    b.accepts = only_defaults_in_watts
+    boots(b, "1.0")
+    b.start()
+    b.set_limit(16.0)
+    assert tried(b)[-1][:2] == ("TxDefaultProfile", "W")
+    assert len(tried(b)) > 2
+    return remembered(b)
+
+
+@ALL
+@REQUIREMENT
+@pytest.mark.parametrize("is_boot", [True, False])
+def test_after_a_restart_it_begins_where_it_left_off(bench: Any, version: OcppVersion, is_boot: bool) -> None:
+    b = bench(version, remembered=learnt(bench, version))
+    b.accepts = only_defaults_in_watts
+    if is_boot:
+        boots(b, "1.0")
+    else:
+        b.from_station("Heartbeat", {})
+    b.start()
+    b.set_limit(16.0)
+    assert {rung[:2] for rung in tried(b)} == {("TxDefaultProfile", "W")}
+    assert b.smart.state.capability.belief("units").origin.how is How.ACCEPTED
+
+
+@ALL
+@REQUIREMENT
+def test_other_firmware_is_learnt_anew(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, remembered=learnt(bench, version))
+    boots(b, "1.1")
+    b.start()
+    b.set_limit(16.0)
+    assert [rung[:2] for rung in tried(b)] == [("TxDefaultProfile", "A"), ("TxProfile", "A")]
+
+
+@ALL
+@REQUIREMENT
+def test_what_the_site_file_says_by_now_beats_what_was_learnt(bench: Any, version: OcppVersion) -> None:
+    mine = Knowledge(actuators=(Actuator.TX_PROFILE,), unit=RateUnit.A)
+    b = bench(version, remembered=learnt(bench, version), knowledge=mine)
+    boots(b, "1.0")
+    b.start()
+    b.set_limit(16.0)
+    assert [rung[:2] for rung in tried(b)] == [("TxDefaultProfile", "A"), ("TxProfile", "A")]
+    boots(b, "1.1")
+    assert b.smart.state.capability.actuators == (Actuator.TX_PROFILE,), "also with other firmware"
+
+
+@ALL
+@REQUIREMENT
+def test_what_was_without_effect_is_not_tried_first_again(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    boots(b, "1.0")
+    b.start()
+    b.set_limit(10.0, valid_s=3600)
+    disobeys(b, 16.0, times=5)
+    assert tried(b)[-1][:3] == ("TxProfile", "A", "Relative")
+    c = bench(version, remembered=remembered(b))
+    boots(c, "1.0")
+    c.start()
+    c.set_limit(10.0)
+    assert tried(c)[-1][:3] == ("TxProfile", "A", "Relative")
+
+
+@ALL
+@pytest.mark.requirement("LC-113")
+def test_the_writes_of_a_day_are_not_forgotten(bench: Any, version: OcppVersion) -> None:
+    tight = Knowledge(writes_per_day=5)
+    b = bench(version, knowledge=tight)
+    boots(b, "1.0")
+    b.start()
+    b.set_limit(10.0)
+    later = remembered(b).due_s(b.now.after(100))
+    assert later == pytest.approx(b.smart.state.writes.due_s)
+    c = bench(version, knowledge=tight, remembered=remembered(b), writes_due_s=later)
+    boots(c, "1.0")
+    before = len(c.calls_to(Peer.STATION, "SetChargingProfile"))
+    c.start()
+    c.set_limit(10.0)
+    assert len(c.calls_to(Peer.STATION, "SetChargingProfile")) == before
