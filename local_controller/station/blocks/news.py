@@ -33,6 +33,7 @@ class News:
         self._told_unit: str | None = None
         self._told_settle_s = 0.0
         self._told_known: tuple[object, ...] = ()
+        self._remembered: Remembered | None = None
 
     def forget(self) -> None:
         """What the CSMS allows is told again, whether or not it has changed."""
@@ -69,8 +70,11 @@ class News:
         if known == self._told_known or (state.capability.works is None and state.capability.holds is None):
             return []
         self._told_known = known
-        remembered = Remembered.of(state.version, state.who, state.capability, state.writes, now)
-        return [Tell(CapabilityLearnt(remembered))]
+        before, self._remembered = (
+            self._remembered,
+            Remembered.of(state.version, state.who, state.capability, state.writes, now),
+        )
+        return [] if self._remembered == before else [Tell(CapabilityLearnt(self._remembered))]
 
     def _in_our_time(self, schedule: Schedule) -> Schedule:
         if self._state.csms_ahead_s == 0.0:
