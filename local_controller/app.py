@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
+import msgspec
 import structlog
 
 from local_controller.adapters.capability_file import CapabilityMemory
@@ -30,7 +31,7 @@ from local_controller.adapters.site_driver import SiteDriver
 from local_controller.adapters.station_server import StationServer
 from local_controller.adapters.tls_watch import CertificateWatcher
 from local_controller.adapters.trace_store import TraceStore
-from local_controller.adapters.web.server import WebServer
+from local_controller.adapters.web.server import UnknownStationError, WebServer
 from local_controller.clock import Clock, Instant
 from local_controller.config.build import topology
 from local_controller.config.models import BrokerSection, LimitSection, MeterSection, SiteConfig
@@ -58,8 +59,9 @@ from local_controller.station.effects import Fact
 from local_controller.station.guard_policy import Doors, GuardPolicy, Policy
 from local_controller.station.knowledge import Knowledge
 from local_controller.station.proxy import StationProxy
+from local_controller.station.stacks import stacks
 from local_controller.station.turns import turns_after_boot
-from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
+from local_controller.station.words import EvseId, LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +118,7 @@ class LocalController:
         for broker in [self._broker(section) for section in self._config.brokers]:
             await self._started(broker.start, broker.stop)
         if self._config.web is not None:
-            self.web = WebServer(self._config.web.host, self._config.web.port, self.picture)
+            self.web = WebServer(self._config.web.host, self._config.web.port, self.picture, self.profiles)
             await self._started(self.web.start, self.web.stop)
         if self._trace is not None:
             await self._started(self._trace.start, self._trace.stop)
@@ -256,6 +258,29 @@ class LocalController:
         seen = (await self.driver.picture()).as_json()
         return {"name": self._config.site.name, **seen, "warnings": warnings, "faults": faults, "notices": notices}
 
+    async def profiles(self, station: str) -> dict[str, Any]:
+        """The charging profiles of one station as /api/v1/stations/<identity>/profiles shows them: three stacks and the site.
+
+        Of a station that is not connected the last that is known. UnknownStationError if the site file has no such one.
+        """
+        identity = next((one for one in self._settings if one.casefold() == station.casefold()), None)
+        if identity is None:
+            raise UnknownStationError(station, tuple(self._settings))
+        seen, charging, now = await self.driver.picture(), self._charging.get(identity), self._clock.now()
+        closed_at = None if charging is None else charging.state.truth.closed_at
+        evses = tuple(self._settings[identity].evses)
+        names = [str(EvseId(identity, evse)) for evse in evses]
+        return {
+            "site": self._config.site.name,
+            "at": now.utc.isoformat(timespec="milliseconds"),
+            "station": identity,
+            "is_connected": identity in self.stations.drivers,
+            "was_connected": charging is not None,
+            "gone_for_s": None if closed_at is None else round(now.since(closed_at), 1),
+            "evses": [view for view in seen.as_json()["evses"] if view["id"] in names],
+            "stacks": None if charging is None else msgspec.to_builtins(stacks(charging.state, evses, now)),
+        }
+
 
 def _station_settings(
     config: SiteConfig, tree: Topology, doors: Callable[[], Doors] | None
@@ -274,6 +299,7 @@ def _station_settings(
             guards=guards,
             doors=doors,
             questions=pace,
+            is_asked_what_it_holds=True,
             is_traced=is_traced,
             turns=turns_after_boot(len(tree.stations)),
         )

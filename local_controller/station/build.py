@@ -19,6 +19,7 @@ from local_controller.station.blocks.profile_places import ProfilePlaces
 from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.schema_watch import SchemaWatch
 from local_controller.station.blocks.smart_charging import SmartCharging
+from local_controller.station.blocks.station_truth import StationTruth
 from local_controller.station.blocks.transactions import Transactions
 from local_controller.station.capability import How, Origin
 from local_controller.station.certificate_identity import ClientCertificate
@@ -42,7 +43,8 @@ class StationSettings:
     knowledge: what else it says about how the station can be told limits. remembered: what an earlier run has learnt.
     writes_due_s: as `WriteBudget.due_s`, of that run.
     guards: what happens to messages that could take it away from the gateway. doors: how our own doors are at the
-    moment; None: as `guards.public_url` says. questions: when it is asked something. certificate: the one that it has
+    moment; None: as `guards.public_url` says. questions: when it is asked something; is_asked_what_it_holds: also for its
+    composite schedule and its profiles, again and again. certificate: the one that it has
     shown for this connection (security profile 3), which its boot must fit to. is_traced: whether anybody wants to know
     the fate of each message. turns: when it gets its profiles after a boot, if all stations boot in the same second.
     """
@@ -59,6 +61,7 @@ class StationSettings:
     guards: GuardPolicy = field(default_factory=GuardPolicy)
     doors: Callable[[], Doors] | None = None
     questions: QuestionPace = field(default_factory=QuestionPace)
+    is_asked_what_it_holds: bool = False
     certificate: ClientCertificate | None = None
     is_traced: bool = True
     turns: Turns = field(default_factory=Turns)
@@ -95,6 +98,9 @@ def station_proxy(
     certified: tuple[Block, ...] = (
         () if settings.certificate is None else (CertifiedBoot(settings.certificate, spoken),)
     )
+    truth: tuple[Block, ...] = ()
+    if settings.is_asked_what_it_holds:
+        truth = (StationTruth(state, spoken, settings.evses, settings.questions, smart_charging),)
     blocks = (
         SchemaWatch(version),
         *certified,
@@ -106,6 +112,7 @@ def station_proxy(
         metering,
         CustomerData(state),
         OwnQuestions(state, spoken, settings.evses, settings.questions),
+        *truth,
         smart_charging,
     )
     return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), smart_charging

@@ -71,6 +71,7 @@ StationFact = (
     | words.UnitLearnt
     | words.SettlingLearnt
     | words.LimitAnswered
+    | words.ForeignLimit
 )
 
 

@@ -20,6 +20,7 @@ from local_controller.station.shown_values import ShownValues
 from local_controller.station.stand_ins import StandIns
 from local_controller.station.station_clock import StationClock
 from local_controller.station.transaction import Transaction
+from local_controller.station.truth import StationTruth
 from local_controller.station.words import OcppVersion, RegistrationStatus
 
 OWN_REQUEST_IDS = range(2_147_480_000, 2_147_483_000)
@@ -47,6 +48,7 @@ class StationState:
     carried_over: by EVSE, what was wished and written for its transaction; a station keeps its profiles over a reconnect.
     shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
     stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
+    truth: what was written into it and what it says that it holds, each with its age.
     """
 
     identity: str
@@ -76,6 +78,7 @@ class StationState:
     stand_ins: StandIns = field(default_factory=StandIns)
     requests: int = 0
     places: int | None = None
+    truth: StationTruth = field(default_factory=StationTruth)
 
     def next_request_id(self) -> int:
         """A request id of ours that was not used for long."""

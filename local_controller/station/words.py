@@ -217,5 +217,34 @@ class LimitAnswered:
     outcome: LimitOutcome
     limit_a: float
     detail: str = ""
+<<<<<<< HEAD
     lasts_s: float | None = None
     again_s: float | None = None
+=======
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignLimit:
+    """What an EVSE obeys besides the profiles of the gateway and of the CSMS; all None: nothing that is known of.
+
+    most_a: whatever we allow, no more than this is drawn. fallback_a, limit_a: so much may be drawn instead of our fallback
+    or of our working limit (infinite: without a limit); None where it leaves ours in force. Amperes per phase.
+    is_proven: the station's word was seen to show our limits before; without that, a value that is no lower than what the
+    EVSE can draw anyhow may just be how it says "none". what, remedy: for people, as parts of a sentence.
+    profile_id: of the profile that does it, where it is known.
+    """
+
+    evse: int
+    most_a: float | None = None
+    fallback_a: float | None = None
+    limit_a: float | None = None
+    is_proven: bool = True
+    what: str = ""
+    remedy: str = ""
+    profile_id: int | None = None
+
+    @property
+    def is_none(self) -> bool:
+        """Nothing foreign has a say."""
+        return self.most_a is None and self.fallback_a is None and self.limit_a is None
+>>>>>>> c91d67c (local-controller profiles shows the charging profiles of a station as its CSMS, the gateway and the station see them)

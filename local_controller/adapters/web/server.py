@@ -1,4 +1,4 @@
-"""What can a browser or a script see of the site? A JSON picture, a plain page, a health check."""
+"""What can a browser or a script see of the site? A JSON picture, the profiles of a station, a plain page, a health check."""
 
 from __future__ import annotations
 
@@ -41,13 +41,28 @@ class _Server(uvicorn.Server):
 Picture = Callable[[], dict[str, Any] | Awaitable[dict[str, Any]]]
 """Makes the picture, at once or, where hundreds of stations make it large, in slices."""
 
+Profiles = Callable[[str], Awaitable[dict[str, Any]]]
+"""Tells the charging profiles of the station with this identity, or raises UnknownStationError."""
+
+
+class UnknownStationError(LocalControllerError):
+    """The site file knows no such station; `known` are those that it knows."""
+
+    def __init__(self, station: str, known: Sequence[str]) -> None:
+        super().__init__(f"the site file knows no station {station!r}; it knows {', '.join(known)}")
+        self.known = tuple(known)
+
+
+async def _no_profiles(station: str) -> dict[str, Any]:
+    raise UnknownStationError(station, ())
+
 
 class WebServer:
-    """Serves `picture()` as JSON at /api/v1/site and a page that shows it."""
+    """Serves `picture()` as JSON at /api/v1/site, `profiles(station)` below /api/v1/stations, and a page for the former."""
 
-    def __init__(self, host: str, port: int, picture: Picture) -> None:
+    def __init__(self, host: str, port: int, picture: Picture, profiles: Profiles = _no_profiles) -> None:
         self._socket = _listening(host, port)
-        config = uvicorn.Config(_app(picture), log_config=None, lifespan="off", access_log=False, ws="none")
+        config = uvicorn.Config(_app(picture, profiles), log_config=None, lifespan="off", access_log=False, ws="none")
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
@@ -86,12 +101,16 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _app(picture: Picture) -> Starlette:
+def _app(picture: Picture, profiles: Profiles) -> Starlette:
     async def site(_request: Request) -> Response:
         found = picture()
-        plain = await found if isinstance(found, Awaitable) else found
-        headers = {"Cache-Control": "no-store"}
-        return Response(msgspec.json.encode(plain), headers=headers, media_type="application/json")
+        return _fresh(await found if isinstance(found, Awaitable) else found)
+
+    async def station_profiles(request: Request) -> Response:
+        try:
+            return _fresh(await profiles(request.path_params["station"]))
+        except UnknownStationError as error:
+            return _fresh({"error": str(error), "stations": error.known}, 404)
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "running"})
@@ -101,9 +120,16 @@ def _app(picture: Picture) -> Starlette:
         Route("/page.css", _static("page.css", "text/css")),
         Route("/page.js", _static("page.js", "text/javascript")),
         Route("/api/v1/site", site),
+        Route("/api/v1/stations/{station:path}/profiles", station_profiles),
         Route("/healthz", health),
     ]
     return Starlette(routes=routes)
+
+
+def _fresh(plain: dict[str, Any], status_code: int = 200) -> Response:
+    """JSON that nobody may keep."""
+    headers = {"Cache-Control": "no-store"}
+    return Response(msgspec.json.encode(plain), status_code, headers=headers, media_type="application/json")
 
 
 def _static(name: str, media_type: str) -> Callable[[Request], Any]:

@@ -100,6 +100,10 @@ class SmartCharging(Block):
         """The car was measured above its limit (A on its fullest phase); more than one sample leads to the next rung."""
         return [*self._writer.disobeyed(self._known(evse), drawn_a, now), *self._news.latest(now), *self._settle(now)]
 
+    def write_again(self, evse: int, now: Instant) -> list[BlockEffect]:
+        """The station shows that it no longer holds what it said yes to: so it gets that once more (LC-042)."""
+        return self._writer.write_again(self._known(evse), now) + self._settle(now)
+
     def _known(self, evse: int) -> int:
         if evse not in self._evses:
             raise ValueError(f"{self.state.identity} has no EVSE {evse}; it has {', '.join(map(str, self._evses))}")

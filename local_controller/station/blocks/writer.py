@@ -291,6 +291,12 @@ class ProfileWriter:
             change = next((moment for moment, _ in working.steps if moment > at), None)
             e.look_s = None if change is None else now.monotonic_s + (change - at).total_seconds()
 
+    def write_again(self, evse: int, now: Instant) -> list[BlockEffect]:
+        """The station does not hold what it said yes to, however that came about (LC-042)."""
+        e = self._evses[evse]
+        e.held_fallback_a = e.held = None
+        return self._pump(e, now)
+
     def follow_unit(self, now: Instant) -> list[BlockEffect]:
         """The station says which unit it takes: what it accepted in another one may be without effect, and is told again."""
         if (unit := self._state.capability.only_unit) is None:

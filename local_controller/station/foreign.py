@@ -1,0 +1,301 @@
+"""Does a station obey something that neither the gateway nor, as far as it has seen, the CSMS told it?
+
+A maker's app, a CSMS of earlier days, an energy manager beside the station, or a setting of its own. Two witnesses: the
+profiles that it reports (2.x), which name the culprit, and its composite schedule, which only shows that there is one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from enum import Enum
+from typing import Final, NamedTuple
+
+from local_controller.clock import Instant
+from local_controller.profiles.composite import composite
+from local_controller.profiles.context import Context
+from local_controller.profiles.installed import Installed, InstalledProfiles
+from local_controller.profiles.profile import ChargingProfile, ChargingSchedule, Kind, Purpose, SchedulePeriod
+from local_controller.profiles.units import RateUnit, highest_voltage_v, lowest_voltage_v
+from local_controller.station.blocks.actuator import FALLBACK_START, FORESIGHT, OWN_IDS, profile_id
+from local_controller.station.blocks.virtual_store import OWNED
+from local_controller.station.dialects.held import HeldProfile
+from local_controller.station.state import StationState
+from local_controller.station.words import ForeignLimit, LimitKind
+
+NOTICEABLE_A: Final = 0.5
+NOTICEABLE: Final = 0.03
+"""Less than so much (A, and as a share) is rounding: of the station, or between amperes and watts."""
+
+_NO_LIMIT_A: Final = 1e6
+_IN_TURN = frozenset({Purpose.TX_DEFAULT_PROFILE, Purpose.TX_PROFILE})
+_NOT_THE_CSMS = frozenset({Purpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS, Purpose.LOCAL_GENERATION})
+
+UNNAMED: Final = "something in the station itself that neither the gateway nor, since it runs, the CSMS told it"
+UNNAMED_REMEDY: Final = (
+    "look in the station's own app for a profile, a maximum current or a load balancer, or in a CSMS that it had before"
+)
+LOST: Final = "the station said yes to the gateway's profile and does not hold it"
+LOST_REMEDY: Final = "restart the station; if that does not help, its firmware does not keep profiles"
+
+
+# --- the first witness: reported profiles -------------------------------------------------------------------------
+
+
+def foreign_profiles(state: StationState) -> list[HeldProfile]:
+    """What the station reported and nobody on this side has told it.
+
+    The CSMS's profiles of owned purposes never reach the station: one with such an id there is an old one.
+    """
+    known = {entry.profile.id for entry in state.store.installed if entry.profile.purpose not in OWNED}
+    return [one for one in state.truth.reported or () if one.id not in OWN_IDS and one.id not in known]
+
+
+def found_in_report(state: StationState, evse: int, now: Instant) -> ForeignLimit:
+    """What foreign profiles among the reported ones do to this EVSE."""
+    mine = [one for one in foreign_profiles(state) if one.evse in {0, evse}]
+    if not mine:
+        return ForeignLimit(evse)
+    case = _Case.of(state, evse, now)
+    effects = [(function, function(mine, case)) for function in (_fallback_a, _limit_a, _most_a)]
+    found = next(((function, value) for function, value in effects if value is not None), None)
+    if found is None:
+        return ForeignLimit(evse)
+    culprit = _culprit(mine, lambda rest: found[0](rest, case), found[1])
+    fallback_a, limit_a, most_a = (value for _, value in effects)
+    what, remedy = described(culprit), _remedy(culprit, state)
+    return ForeignLimit(evse, most_a, fallback_a, limit_a, what=what, remedy=remedy, profile_id=culprit.id)
+
+
+def described(one: HeldProfile) -> str:
+    """A foreign profile in words."""
+    source = f", source {one.source}" if one.source not in {"", "CSO"} else ""
+    purpose = "an unknown purpose" if one.purpose is None else one.purpose.value
+    return (
+        "a profile that neither the gateway nor, since it runs, the CSMS installed"
+        f" (id {one.id}, {purpose}, stack level {one.stack_level}{source})"
+    )
+
+
+def _remedy(one: HeldProfile, state: StationState) -> str:
+    if one.purpose in _NOT_THE_CSMS:
+        return "change it where it comes from: the station's own app, or the energy manager that it listens to"
+    if one.id is None or state.store.purpose_of(one.id) is not None:
+        return "remove it in the station's own app"
+    return f"remove it in the station's own app, or have the CSMS clear it (ClearChargingProfile with id {one.id})"
+
+
+class _Case(NamedTuple):
+    """One EVSE at one moment: what holds there besides foreign profiles."""
+
+    state: StationState
+    evse: int
+    at: datetime
+    transaction_id: str | None
+    since: datetime | None
+    floor_a: float | None
+    has_own_transaction_profile: bool
+
+    @classmethod
+    def of(cls, state: StationState, evse: int, now: Instant) -> _Case:
+        at, transaction = state.station_time(now), state.transactions.get(evse)
+        transaction_id = None if transaction is None else transaction.transaction_id
+        since = None if transaction is None else state.to_station_time(transaction.started.utc)
+        writes = state.truth.of(evse)
+        working = writes.working_now(transaction_id, at)
+        floor_a = None if writes.floor is None else writes.floor.push.target.fallback_a
+        is_apart = working is not None and not working.is_floor
+        return cls(state, evse, at, transaction_id, since, floor_a, is_apart)
+
+    def allows(self, foreign: Iterable[HeldProfile], ours_a: float, *, idle: bool, for_s: float) -> list[float]:
+        """What the station allows, one value for each stretch of time (infinite: no limit), if ours say `ours_a`."""
+        foreign = list(foreign)
+        entries = [Installed(one.evse, one.profile) for one in foreign if one.profile is not None]
+        entries += [Installed(self.evse, _own(self.evse, Purpose.TX_DEFAULT_PROFILE, ours_a, None))]
+        if self.has_own_transaction_profile and not idle:
+            entries += [Installed(self.evse, _own(self.evse, Purpose.TX_PROFILE, ours_a, self.transaction_id))]
+        context = Context(
+            self.evse,
+            None if idle else self.transaction_id,
+            energy_since=None if idle else self.since,
+            time_zone=self.state.time_zone,
+            priority_charging=any(one.purpose is Purpose.PRIORITY_CHARGING for one in foreign),
+        )
+        limit = composite(InstalledProfiles(tuple(entries)), context, self.at, for_s)
+        if limit.is_unlimited:
+            return [math.inf]
+        last = limit.steps[-1][0]
+        return [math.inf if one.limit_a is None else one.limit_a for one in limit.segments(self.at, last)]
+
+
+def _own(evse: int, purpose: Purpose, limit_a: float, transaction_id: str | None) -> ChargingProfile:
+    """A profile of ours with this limit, where and at the level where we write it."""
+    kind = LimitKind.FALLBACK if purpose is Purpose.TX_DEFAULT_PROFILE else LimitKind.WORKING
+    schedule = ChargingSchedule(RateUnit.A, (SchedulePeriod(0, limit_a),), start_schedule=FALLBACK_START)
+    return ChargingProfile(
+        profile_id(evse, kind), 0, purpose, Kind.ABSOLUTE, (schedule,), transaction_id=transaction_id
+    )
+
+
+def _most_a(foreign: Sequence[HeldProfile], case: _Case) -> float | None:
+    """At most so much flows now, however high ours are; None: no such bound."""
+    (now_a, *_) = case.allows(foreign, _NO_LIMIT_A, idle=case.transaction_id is None, for_s=1.0)
+    return now_a if now_a < _NO_LIMIT_A else None
+
+
+def _fallback_a(foreign: Sequence[HeldProfile], case: _Case) -> float | None:
+    """The most that may flow within a day instead of our fallback; None if that holds."""
+    if case.floor_a is None:
+        return None
+    if any(one.profile is None and one.purpose in {None, Purpose.TX_DEFAULT_PROFILE} for one in foreign):
+        return math.inf
+    worst_a = max(case.allows(foreign, case.floor_a, idle=True, for_s=FORESIGHT.total_seconds()))
+    return worst_a if is_above(worst_a, case.floor_a) else None
+
+
+def _limit_a(foreign: Sequence[HeldProfile], case: _Case) -> float | None:
+    """So much may the running transaction draw within a day although ours say nothing at all; None: it obeys ours."""
+    if case.transaction_id is None:
+        return None
+    if any(one.purpose is Purpose.LOCAL_GENERATION for one in foreign):
+        return math.inf  # on top of whatever we allow
+    bounding = {Purpose.CHARGING_STATION_MAX_PROFILE, Purpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS}
+    below = {Purpose.TX_DEFAULT_PROFILE} if case.has_own_transaction_profile else set()
+    if any(one.profile is None and one.purpose not in bounding | below for one in foreign):
+        return math.inf
+    worst_a = max(case.allows(foreign, 0.0, idle=False, for_s=FORESIGHT.total_seconds()))
+    return worst_a if is_above(worst_a, 0.0) else None
+
+
+def _culprit(
+    foreign: Sequence[HeldProfile], value_of: Callable[[Sequence[HeldProfile]], float | None], value: float | None
+) -> HeldProfile:
+    """The profile without which the value would be another one; the first if it takes several."""
+    for one in foreign:
+        if value_of([other for other in foreign if other is not one]) != value:
+            return one
+    return foreign[0]
+
+
+# --- the second witness: the composite schedule -------------------------------------------------------------------
+
+
+class Verdict(Enum):
+    """How the station's word compares with ours."""
+
+    AGREES = "agrees"
+    BELOW = "below"
+    ABOVE = "above"
+
+
+class Expected(NamedTuple):
+    """Between which limits (A per phase) the station's word must lie if it obeys ours and the CSMS's; in which unit ours is.
+
+    phases: how many share the watts, where ours is in watts.
+    """
+
+    kind: LimitKind
+    low_a: float
+    high_a: float
+    unit: RateUnit
+    phases: int
+
+
+def expected(state: StationState, evse: int, now: Instant) -> Expected | None:
+    """What the station should say just now; None while nothing is confirmed, or something is on its way."""
+    writes, at = state.truth.of(evse), state.station_time(now)
+    transaction = state.transactions.get(evse)
+    transaction_id = None if transaction is None else transaction.transaction_id
+    limit_a = writes.limit_a(transaction_id, at)
+    if limit_a is None or writes.is_pending or writes.floor is None:
+        return None
+    working = writes.working_now(transaction_id, at)
+    write = working or writes.floor
+    phases = 1 if working is None else working.push.target.phases
+    passed_a = _passed_a(state, evse, transaction_id, at)
+    low_a, high_a = min(limit_a, passed_a / max(1, len(state.truth.writes))), min(limit_a, passed_a)
+    kind = LimitKind.FALLBACK if working is None else LimitKind.WORKING
+    return Expected(kind, low_a, high_a, write.push.rung.unit, phases)
+
+
+def _passed_a(state: StationState, evse: int, transaction_id: str | None, at: datetime) -> float:
+    """What the CSMS's profiles allow that the station holds itself; some divide a station maximum among connectors."""
+    passed = [entry for entry in state.store.installed if entry.profile.purpose not in _IN_TURN]
+    context = Context(evse, transaction_id, time_zone=state.time_zone)
+    limit_a = composite(InstalledProfiles(tuple(passed)), context, at, 1.0).at(at)
+    return math.inf if limit_a is None else limit_a
+
+
+def judged(said: float | None, unit: RateUnit | None, before: Expected, after: Expected) -> Verdict | None:
+    """The station's word (None: no limit) against what held when it was asked and when it answered; None: no verdict.
+
+    Between amperes and watts nobody knows with which voltage and phases it converts, so that much more agrees.
+    """
+    low, high = _in(before, unit), _in(after, unit)
+    if unit is None or before.kind is not after.kind:
+        return None
+    value, least, most = math.inf if said is None else said, min(low[0], high[0]), max(low[1], high[1])
+    slack = NOTICEABLE_A if unit is RateUnit.A else NOTICEABLE_A * lowest_voltage_v()
+    if value > most * (1 + NOTICEABLE) + slack:
+        return Verdict.ABOVE
+    return Verdict.BELOW if value < least * (1 - NOTICEABLE) - slack else Verdict.AGREES
+
+
+def _in(limit: Expected, unit: RateUnit | None) -> tuple[float, float]:
+    """The expected limits in the station's unit, as wide as the conversion is uncertain."""
+    per_ampere_w = lowest_voltage_v() * limit.phases  # how ours was written
+    if unit is limit.unit:
+        factor = 1.0 if unit is RateUnit.A else per_ampere_w
+        return limit.low_a * factor, limit.high_a * factor
+    if limit.unit is RateUnit.A:
+        return limit.low_a * lowest_voltage_v(), limit.high_a * 3 * highest_voltage_v()
+    return limit.low_a * per_ampere_w / (3 * highest_voltage_v()), limit.high_a * per_ampere_w / lowest_voltage_v()
+
+
+def amperes(said: float | None, unit: RateUnit | None) -> float:
+    """The most that a phase may carry by a limit in the station's words; infinite where it says none."""
+    if said is None or unit is None:
+        return math.inf
+    return said if unit is RateUnit.A else said / lowest_voltage_v()
+
+
+def found_in_composite(
+    evse: int, verdict: Verdict, kind: LimitKind, limit_a: float, *, is_proven: bool
+) -> ForeignLimit:
+    """What a composite schedule shows that lies below or above ours."""
+    found = ForeignLimit(evse, is_proven=is_proven, what=UNNAMED, remedy=UNNAMED_REMEDY)
+    if verdict is Verdict.BELOW:
+        return replace(found, most_a=limit_a)
+    return replace(found, fallback_a=limit_a) if kind is LimitKind.FALLBACK else replace(found, limit_a=limit_a)
+
+
+def lost(evse: int) -> ForeignLimit:
+    """The station does not hold what it said yes to, again and again."""
+    return ForeignLimit(evse, fallback_a=math.inf, what=LOST, remedy=LOST_REMEDY)
+
+
+def is_above(a: float, b: float) -> bool:
+    """Whether the difference is more than rounding."""
+    return a > b * (1 + NOTICEABLE) + NOTICEABLE_A
+
+
+def together(by_report: ForeignLimit, by_composite: ForeignLimit) -> ForeignLimit:
+    """Both witnesses; the one that names the culprit speaks first."""
+    if by_report.is_none or by_composite.is_none:
+        return by_composite if by_report.is_none else by_report
+    return replace(
+        by_report,
+        most_a=_lower(by_report.most_a, by_composite.most_a),
+        fallback_a=_higher(by_report.fallback_a, by_composite.fallback_a if by_composite.is_proven else None),
+        limit_a=_higher(by_report.limit_a, by_composite.limit_a if by_composite.is_proven else None),
+    )
+
+
+def _lower(a: float | None, b: float | None) -> float | None:
+    return min((one for one in (a, b) if one is not None), default=None)
+
+
+def _higher(a: float | None, b: float | None) -> float | None:
+    return max((one for one in (a, b) if one is not None), default=None)
