@@ -20,6 +20,7 @@ from local_controller.site.capacity import Capacity, MeterState, NodeState, capa
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, SiteEffect, Solve
 from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
 from local_controller.site.evse import EvseState
+from local_controller.site.foreign import foreign_notices
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.hold import Hold
 from local_controller.site.limit_message import ReceivedLimit
@@ -241,6 +242,9 @@ class SiteController:
                 return told  # soon it is answered
             case words.LimitAnswered():
                 told += _limit_answered(state, fact, self._valid_until(state, fact, now), now)
+            case words.ForeignLimit():
+                state.meets_foreign(fact)
+                told += foreign_notices(state, now)
             case words.TransactionStarted():
                 state.started(fact.transaction_id, now)
                 self.plan.forget(str(state.evse.id))

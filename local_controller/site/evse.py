@@ -19,7 +19,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, upper
 from local_controller.site.topology import Evse
-from local_controller.station.words import ChargingState, MeterSample, Phase
+from local_controller.station.words import ChargingState, ForeignLimit, MeterSample, Phase
 
 SETTLE_S: Final = 10.0
 """From an accepted limit to a car that follows: 5 s PWM change plus 5 s reaction (grid-and-safety §7)."""
@@ -203,6 +203,7 @@ class EvseState:
     asserting: it connected and has not answered about its fallback yet.
     left_over: limits of the last transaction that may outlive it (one TxDefaultProfile for both).
     settle_s: from an accepted limit to a car that follows. csms_steps: `csms` as POSIX seconds and amperes.
+    foreign: what it obeys besides ours and the CSMS's; None: not known of.
     """
 
     evse: Evse
@@ -218,6 +219,7 @@ class EvseState:
     session: Session | None = None
     csms: Schedule = field(default_factory=Schedule.unlimited)
     csms_steps: tuple[tuple[float, float | None], ...] = ()
+    foreign: ForeignLimit | None = None
     _standing: Standing | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -269,6 +271,11 @@ class EvseState:
         before, self.csms = self.csms, schedule
         self.csms_steps = tuple((at.timestamp(), limit_a) for at, limit_a in schedule.steps)
         return before != schedule
+
+    @_fact
+    def meets_foreign(self, found: ForeignLimit) -> None:
+        """Something that nobody told it here limits the station, or lifts our limits."""
+        self.foreign = None if found.is_none else found
 
     @_fact
     def fallback_answered(self, limit_a: float | None, now: Instant) -> None:
@@ -569,8 +576,29 @@ class EvseState:
 
     @property
     def floor_a(self) -> float:
-        """What the station falls back to: its confirmed fallback, else anything up to its maximum (G12)."""
-        return self.evse.max_a if self.fallback_a is None else self.fallback_a
+        """What the station falls back to: its confirmed fallback, else anything up to its maximum (G12).
+
+        Where a foreign profile lifts the fallback, what that allows.
+        """
+        if self.fallback_a is None:
+            return self.evse.max_a
+        return max(self.fallback_a, self.foreign_fallback_a) if self.foreign is not None else self.fallback_a
+
+    @property
+    def foreign_fallback_a(self) -> float:
+        """Up to what a foreign profile lifts the fallback; 0 if none does."""
+        return 0.0 if self.foreign is None else self._lifted_a(self.foreign.fallback_a)
+
+    @property
+    def foreign_limit_a(self) -> float:
+        """Up to what a foreign profile lifts the limit of the running session; 0 if none does, or none runs."""
+        return 0.0 if self.foreign is None or self.session is None else self._lifted_a(self.foreign.limit_a)
+
+    def _lifted_a(self, limit_a: float | None) -> float:
+        """What may be drawn; a mere maximum that nothing speaks for may be how the station says "none"."""
+        if limit_a is None or self.foreign is None or (not self.foreign.is_proven and limit_a >= self.evse.max_a):
+            return 0.0
+        return min(limit_a, self.evse.max_a)
 
     @property
     def modest_a(self) -> float:
@@ -622,7 +650,8 @@ class EvseState:
             return self.floor_a
         promised_a = max([promise.limit_a for promise in self.session.may_apply])
         fallback_a = self.floor_a if self._may_fall_back(now) else 0.0
-        return max(promised_a, self.session.unsent_a or 0.0, fallback_a, self.drawn_a(now))
+        ordered_a = max(promised_a, self.session.unsent_a or 0.0, fallback_a, self.drawn_a(now))
+        return ordered_a if self.foreign is None else max(ordered_a, self.foreign_limit_a)
 
     def _may_fall_back(self, now: Instant) -> bool:
         """A lost station will, and so will one whose renewals are not confirmed; its neighbours make room in time."""

@@ -13,6 +13,7 @@ from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState, Session
+from local_controller.site.foreign import foreign_reasons
 from local_controller.site.per_phase import PerPhase
 from local_controller.site.places import Place
 from local_controller.site.plan import Plan
@@ -108,6 +109,7 @@ def _decision(one: Granted, shared: Sequence[str], plan: Plan, reaction: Reactio
     capped, evse = one.cap_a < one.state.evse.max_a, one.state.evse.id
     wait = reaction.waits.get(evse)
     reasons = [
+        *foreign_reasons(one.state, reaction.at, one.share_a),
         *([] if wait is None else [wait.reason]),
         *_distrust(one, reaction.at),
         *(plan.reasons(one.key) if capped else ()),

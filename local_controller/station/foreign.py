@@ -19,10 +19,12 @@ from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import ChargingProfile, ChargingSchedule, Kind, Purpose, SchedulePeriod
 from local_controller.profiles.units import RateUnit, highest_voltage_v, lowest_voltage_v
-from local_controller.station.blocks.actuator import FALLBACK_START, FORESIGHT, OWN_IDS, profile_id
+from local_controller.station.blocks.actuator import FALLBACK_START, FORESIGHT, OWN_IDS
 from local_controller.station.blocks.virtual_store import OWNED
 from local_controller.station.dialects.held import HeldProfile
+from local_controller.station.knowledge import Actuator
 from local_controller.station.state import StationState
+from local_controller.station.truth import OwnWrite
 from local_controller.station.words import ForeignLimit, LimitKind
 
 NOTICEABLE_A: Final = 0.5
@@ -95,8 +97,8 @@ class _Case(NamedTuple):
     at: datetime
     transaction_id: str | None
     since: datetime | None
+    ours: tuple[OwnWrite, ...]
     floor_a: float | None
-    has_own_transaction_profile: bool
 
     @classmethod
     def of(cls, state: StationState, evse: int, now: Instant) -> _Case:
@@ -104,18 +106,21 @@ class _Case(NamedTuple):
         transaction_id = None if transaction is None else transaction.transaction_id
         since = None if transaction is None else state.to_station_time(transaction.started.utc)
         writes = state.truth.of(evse)
-        working = writes.working_now(transaction_id, at)
+        held = (writes.floor, writes.working_now(transaction_id, at))
+        ours = tuple({id(one): one for one in held if one is not None}.values())
         floor_a = None if writes.floor is None else writes.floor.push.target.fallback_a
-        is_apart = working is not None and not working.is_floor
-        return cls(state, evse, at, transaction_id, since, floor_a, is_apart)
+        return cls(state, evse, at, transaction_id, since, ours, floor_a)
+
+    @property
+    def has_own_transaction_profile(self) -> bool:
+        """Whether a TxProfile of ours holds, above the floor."""
+        return any(one.profile is not None and one.profile.purpose is Purpose.TX_PROFILE for one in self.ours)
 
     def allows(self, foreign: Iterable[HeldProfile], ours_a: float, *, idle: bool, for_s: float) -> list[float]:
         """What the station allows, one value for each stretch of time (infinite: no limit), if ours say `ours_a`."""
         foreign = list(foreign)
         entries = [Installed(one.evse, one.profile) for one in foreign if one.profile is not None]
-        entries += [Installed(self.evse, _own(self.evse, Purpose.TX_DEFAULT_PROFILE, ours_a, None))]
-        if self.has_own_transaction_profile and not idle:
-            entries += [Installed(self.evse, _own(self.evse, Purpose.TX_PROFILE, ours_a, self.transaction_id))]
+        entries += [Installed(one.place, own) for one in self.ours if (own := self._own(one, ours_a)) is not None]
         context = Context(
             self.evse,
             None if idle else self.transaction_id,
@@ -124,19 +129,21 @@ class _Case(NamedTuple):
             priority_charging=any(one.purpose is Purpose.PRIORITY_CHARGING for one in foreign),
         )
         limit = composite(InstalledProfiles(tuple(entries)), context, self.at, for_s)
+        by_setting_a = ours_a if any(one.is_setting for one in self.ours) else math.inf
         if limit.is_unlimited:
-            return [math.inf]
-        last = limit.steps[-1][0]
-        return [math.inf if one.limit_a is None else one.limit_a for one in limit.segments(self.at, last)]
+            return [by_setting_a]
+        pieces = limit.segments(self.at, limit.steps[-1][0])
+        return [min(by_setting_a, math.inf if one.limit_a is None else one.limit_a) for one in pieces]
 
-
-def _own(evse: int, purpose: Purpose, limit_a: float, transaction_id: str | None) -> ChargingProfile:
-    """A profile of ours with this limit, where and at the level where we write it."""
-    kind = LimitKind.FALLBACK if purpose is Purpose.TX_DEFAULT_PROFILE else LimitKind.WORKING
-    schedule = ChargingSchedule(RateUnit.A, (SchedulePeriod(0, limit_a),), start_schedule=FALLBACK_START)
-    return ChargingProfile(
-        profile_id(evse, kind), 0, purpose, Kind.ABSOLUTE, (schedule,), transaction_id=transaction_id
-    )
+    def _own(self, write: OwnWrite, limit_a: float) -> ChargingProfile | None:
+        """A profile of ours as it was written, but with this limit for ever."""
+        own = write.profile
+        if own is None:
+            return None
+        schedule = ChargingSchedule(RateUnit.A, (SchedulePeriod(0, limit_a),), start_schedule=FALLBACK_START)
+        return ChargingProfile(
+            own.id, own.stack_level, own.purpose, Kind.ABSOLUTE, (schedule,), transaction_id=own.transaction_id
+        )
 
 
 def _most_a(foreign: Sequence[HeldProfile], case: _Case) -> float | None:
@@ -208,16 +215,15 @@ def expected(state: StationState, evse: int, now: Instant) -> Expected | None:
     writes, at = state.truth.of(evse), state.station_time(now)
     transaction = state.transactions.get(evse)
     transaction_id = None if transaction is None else transaction.transaction_id
-    limit_a = writes.limit_a(transaction_id, at)
-    if limit_a is None or writes.is_pending or writes.floor is None:
+    write = writes.in_force(transaction_id, at)
+    limit_a = None if write is None else write.at(at)
+    if write is None or limit_a is None or write.profile is None or writes.is_pending:
         return None
-    working = writes.working_now(transaction_id, at)
-    write = working or writes.floor
-    phases = 1 if working is None else working.push.target.phases
-    passed_a = _passed_a(state, evse, transaction_id, at)
-    low_a, high_a = min(limit_a, passed_a / max(1, len(state.truth.writes))), min(limit_a, passed_a)
-    kind = LimitKind.FALLBACK if working is None else LimitKind.WORKING
-    return Expected(kind, low_a, high_a, write.push.rung.unit, phases)
+    passed_a, count = _passed_a(state, evse, transaction_id, at), max(1, len(state.truth.writes))
+    least_a = limit_a / count if write.push.rung.actuator is Actuator.STATION_MAX else limit_a
+    kind = LimitKind.WORKING if write.works(at) else LimitKind.FALLBACK
+    bounds = min(least_a, passed_a / count), min(limit_a, passed_a)
+    return Expected(kind, *bounds, write.profile.unit, write.phases(at))
 
 
 def _passed_a(state: StationState, evse: int, transaction_id: str | None, at: datetime) -> float:

@@ -17,14 +17,13 @@ from local_controller.profiles.composite import answer, composite
 from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import ChargingProfile, Purpose
-from local_controller.station.blocks.actuator import FORESIGHT, OWN_IDS
+from local_controller.station.blocks.actuator import FORESIGHT
 from local_controller.station.blocks.virtual_store import OWNED
 from local_controller.station.foreign import foreign_profiles
 from local_controller.station.state import StationState
 from local_controller.station.truth import OwnWrite
 from local_controller.station.words import ForeignLimit, LimitKind
 
-OWN_STACK_LEVEL: Final = 0
 _SAME_A: Final = 0.15  # ours is rounded down to 0.1 A
 
 
@@ -51,14 +50,15 @@ class CsmsProfile:
 class OwnProfileView:
     """A profile that the gateway wrote. role: "fallback" or "working". state: "confirmed", "only sent" or what came back.
 
-    limit_a: A per phase; ends_in_s: then the fallback holds. rung: how the station was told. age_s: of the last word.
+    id and stack_level are None for a setting of the maker. limit_a: A per phase; ends_in_s: then the fallback holds. rung:
+    how the station was told. age_s: of the last word.
     """
 
     evse: int
     role: str
-    id: int
+    id: int | None
     purpose: str
-    stack_level: int
+    stack_level: int | None
     limit_a: float
     ends_in_s: float | None
     rung: str
@@ -203,27 +203,26 @@ def _ours(state: StationState, evse: int, now: Instant) -> Iterator[OwnProfileVi
     working = writes.working_now(_transaction_id(state, evse), at)
     confirmed = [one for one in (writes.floor, working) if one is not None]
     if writes.floor is not None:
-        yield _own(state, writes.floor, LimitKind.FALLBACK, now)
+        yield _own(state, evse, writes.floor, LimitKind.FALLBACK, now)
     if working is not None:
-        yield _own(state, working, LimitKind.WORKING, now)
+        yield _own(state, evse, working, LimitKind.WORKING, now)
     if writes.latest is not None and writes.latest not in confirmed and not writes.latest.is_confirmed:
-        yield _own(state, writes.latest, writes.latest.push.target.kind, now)
+        yield _own(state, evse, writes.latest, writes.latest.push.target.kind, now)
 
 
-def _own(state: StationState, write: OwnWrite, kind: LimitKind, now: Instant) -> OwnProfileView:
-    target, rung, at = write.push.target, write.push.rung, state.station_time(now)
-    working = target.working if kind is LimitKind.WORKING else None
-    limit_a = target.fallback_a if working is None else working.at(at)
-    ends_in_s = None if working is None else (working.steps[-1][0] - at).total_seconds()
+def _own(state: StationState, evse: int, write: OwnWrite, kind: LimitKind, now: Instant) -> OwnProfileView:
+    at, own = state.station_time(now), write.profile
+    ends = write.ends(at) if kind is LimitKind.WORKING else None
+    limit_a = write.at(at) if kind is LimitKind.WORKING else write.push.target.fallback_a
     return OwnProfileView(
-        evse=target.evse,
+        evse=evse,
         role=kind.value,
-        id=write.profile_id,
-        purpose=(Purpose.TX_DEFAULT_PROFILE if write.is_floor else Purpose.TX_PROFILE).value,
-        stack_level=OWN_STACK_LEVEL,
+        id=None if own is None else own.id,
+        purpose="a setting of the maker" if own is None else own.purpose.value,
+        stack_level=None if own is None else own.stack_level,
         limit_a=round(write.push.limit_a if limit_a is None else limit_a, 1),
-        ends_in_s=_rounded(ends_in_s),
-        rung=f"{rung.actuator} in {rung.unit}",
+        ends_in_s=None if ends is None else _rounded((ends - at).total_seconds()),
+        rung=str(write.push.rung),
         state="confirmed" if write.is_confirmed else "only sent" if not write.word else f"not taken: {write.word}",
         age_s=_age_s(write.answered_at or write.sent_at, now),
     )
@@ -239,7 +238,7 @@ def _reported(state: StationState, now: Instant) -> Iterator[StationProfileView]
     foreign = foreign_profiles(state)
     for one in reported:
         said = _Said(None, "", None) if one.profile is None else _said(state, one.evse, one.profile, now)
-        by = "somebody else" if one in foreign else "gateway" if one.id in OWN_IDS else "CSMS"
+        by = "somebody else" if one in foreign else "gateway" if _is_ours(state, one.id) else "CSMS"
         yield StationProfileView(
             evse=one.evse,
             id=one.id,
@@ -252,6 +251,11 @@ def _reported(state: StationState, now: Instant) -> Iterator[StationProfileView]
             installed_by=by,
             age_s=_age_s(reported.at, now),
         )
+
+
+def _is_ours(state: StationState, profile_id: int | None) -> bool:
+    """Whether the CSMS has no profile that the station knows by this id."""
+    return profile_id is not None and state.stand_ins.for_csms(profile_id) is None
 
 
 def _composites(state: StationState, now: Instant) -> Iterator[StationCompositeView]:
@@ -317,19 +321,21 @@ def _passed(state: StationState, evse: int, now: Instant) -> _Binding | None:
 def _told(state: StationState, evse: int, now: Instant) -> _Binding | None:
     """Ours; if it is as low as it is because of the CSMS's profiles that it stands for, the CSMS's."""
     writes, at = state.truth.of(evse), state.station_time(now)
-    transaction_id = _transaction_id(state, evse)
-    limit_a, working = writes.limit_a(transaction_id, at), writes.working_now(transaction_id, at)
-    write = working or writes.floor
+    write = writes.in_force(_transaction_id(state, evse), at)
+    limit_a = None if write is None else write.at(at)
     if limit_a is None or write is None:
         return None
     virtual = [entry for entry in state.store.installed if entry.profile.purpose in OWNED]
-    told = f", told to the station in the gateway's (id {write.profile_id})"
+    perhaps_a = writes.perhaps_a
+    perhaps = "" if perhaps_a is None else f"; perhaps {perhaps_a:.1f} A already, which was sent and not answered"
+    own_id = None if write.profile is None else write.profile.id
+    named = "a setting of the maker" if write.profile is None else f"id {own_id}, {write.profile.purpose.value}"
+    told = f", told to the station in the gateway's ({named}){perhaps}"
     behind = _leading(virtual, _context(state, evse, at), at, told)
     if behind is not None and behind.limit_a <= limit_a + _SAME_A:
         return behind._replace(limit_a=limit_a)
-    name = "fallback" if working is None else "working limit"
-    kind = Purpose.TX_DEFAULT_PROFILE if write.is_floor else Purpose.TX_PROFILE
-    return _Binding(limit_a, "ours", write.profile_id, f"the gateway's {name} (id {write.profile_id}, {kind.value})")
+    name = "working limit" if write.works(at) else "fallback"
+    return _Binding(limit_a, "ours", own_id, f"the gateway's {name} ({named}){perhaps}")
 
 
 def _leading(entries: list[Installed], context: Context, at: datetime, more: str) -> _Binding | None:

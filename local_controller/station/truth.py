@@ -6,30 +6,35 @@ Beside the state of its connection, because it outlives one: a fact that is old 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from local_controller.clock import Instant
-from local_controller.profiles.units import RateUnit
-from local_controller.station.blocks.actuator import profile_id
-from local_controller.station.capability import Actuator
+from local_controller.profiles.units import RateUnit, lowest_voltage_v
+from local_controller.station.dialects.base import OwnProfile
 from local_controller.station.dialects.held import HeldComposite, HeldProfile
+from local_controller.station.knowledge import FloorPlace
 from local_controller.station.words import ForeignLimit, LimitKind
 
 if TYPE_CHECKING:
     from local_controller.station.blocks.writer import Push
 
 ACCEPTED = "Accepted"
+NO_ANSWER = "no answer"
 MOST_IDS = 128
 """Of so many profiles of the CSMS it is remembered when they came; twice as many as are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnWrite:
-    """A SetChargingProfile of ours and what became of it; `word` is the station's, "" while it has not answered."""
+    """A limit that we wrote and what became of it; `word` is the station's, "" while it has not answered.
+
+    profile: as it was written; None for a setting of the maker, which holds for ever.
+    """
 
     push: Push
+    profile: OwnProfile | None
     sent_at: Instant
     answered_at: Instant | None = None
     word: str = ""
@@ -40,15 +45,47 @@ class OwnWrite:
         return self.word == ACCEPTED
 
     @property
-    def profile_id(self) -> int:
-        """The id under which the station keeps it."""
-        return profile_id(self.push.target.evse, LimitKind.FALLBACK if self.is_floor else LimitKind.WORKING)
+    def is_setting(self) -> bool:
+        """Whether it is a setting of the maker, which no profile shows."""
+        return self.profile is None
+
+    @property
+    def place(self) -> int:
+        """For which EVSE it was written; 0: for the station."""
+        return 0 if self.push.rung.place is FloorPlace.STATION else self.push.target.evse
 
     @property
     def is_floor(self) -> bool:
-        """Whether it (also) is the floor: a TxDefaultProfile that never ends."""
-        is_single = self.push.rung.actuator is Actuator.TX_DEFAULT
-        return self.push.target.kind is LimitKind.FALLBACK or is_single
+        """Whether it (also) is the floor, so that it outlives the transaction."""
+        rung = self.push.rung
+        return self.push.target.kind is LimitKind.FALLBACK or rung.holds_floor or self.is_setting
+
+    def works(self, at: datetime) -> bool:
+        """Whether its working limit holds at that moment of the station's clock."""
+        working = self.push.target.working
+        return working is not None and (self.is_setting or working.at(at) is not None)
+
+    def at(self, at: datetime) -> float | None:
+        """What it lets a phase carry at that moment (A), as it was written; None once it has ended."""
+        own = self.profile
+        if own is None:
+            return self.push.limit_a
+        if own.valid_to is not None and at >= own.valid_to:
+            return None
+        offset_s = (at - own.start) / timedelta(seconds=1)
+        if own.duration_s is not None and offset_s >= own.duration_s:
+            return None
+        begun = [limit for start_s, limit in own.periods if start_s <= max(offset_s, 0.0)]
+        return begun[-1] if own.unit is RateUnit.A else begun[-1] / (lowest_voltage_v() * self.phases(at))
+
+    def phases(self, at: datetime) -> int:
+        """How many share its watts."""
+        return self.push.target.phases if self.works(at) else 1
+
+    def ends(self, at: datetime) -> datetime | None:
+        """When its working limit ends by itself; None if it holds none at that moment, or for ever."""
+        working = self.push.target.working
+        return working.steps[-1][0] if working is not None and not self.is_setting and self.works(at) else None
 
 
 @dataclass(slots=True)
@@ -59,35 +96,47 @@ class OwnWrites:
     working: OwnWrite | None = None
     latest: OwnWrite | None = None
 
-    def sent(self, push: Push, now: Instant) -> None:
+    def sent(self, write: OwnWrite) -> None:
         """It is on the wire."""
-        self.latest = OwnWrite(push, now)
+        self.latest = write
 
     def answered(self, push: Push, word: str, now: Instant) -> bool:
         """What the station answered; False if this one was never on the wire."""
         latest = self.latest
         if latest is None or latest.push is not push:
             return False
-        self.latest = done = OwnWrite(push, latest.sent_at, now, word)
-        if done.is_confirmed:
-            self.floor = done if done.is_floor else self.floor
-            self.working = done if push.target.working is not None else self.working
+        self.latest = done = replace(latest, answered_at=now, word=word)
+        if not done.is_confirmed:
+            return True
+        if done.is_floor:
+            self.floor = done
+            self.working = None if self.working is not None and self.working.is_floor else self.working
+        if push.target.working is not None:
+            self.working = done
         return True
 
     def limit_a(self, transaction_id: str | None, at: datetime) -> float | None:
         """What the station obeys at that moment of its clock (A per phase) if it keeps what it said yes to."""
-        working = self.working_now(transaction_id, at)
-        if working is not None and working.push.target.working is not None:
-            return working.push.target.working.at(at)
-        return None if self.floor is None else self.floor.push.target.fallback_a
+        write = self.in_force(transaction_id, at)
+        return None if write is None else write.at(at)
+
+    def in_force(self, transaction_id: str | None, at: datetime) -> OwnWrite | None:
+        """What of it holds at that moment: the working limit, else the floor."""
+        return self.working_now(transaction_id, at) or self.floor
 
     def working_now(self, transaction_id: str | None, at: datetime) -> OwnWrite | None:
         """The working limit that holds at that moment, if one does: a TxProfile only in its own transaction."""
         found = self.working
-        if found is None or found.push.target.working is None or found.push.target.working.at(at) is None:
+        if found is None or not found.works(at):
             return None
         is_its_own = transaction_id is not None and found.push.target.transaction_id == transaction_id
         return found if is_its_own or found.is_floor else None
+
+    @property
+    def perhaps_a(self) -> float | None:
+        """A limit that was sent last and not answered in time, or not yet, so that it may hold all the same."""
+        latest = self.latest
+        return latest.push.limit_a if latest is not None and latest.word in {"", NO_ANSWER} else None
 
     @property
     def is_pending(self) -> bool:
@@ -97,8 +146,8 @@ class OwnWrites:
     @property
     def unit(self) -> RateUnit | None:
         """The unit in which the station took a limit last."""
-        found = [one for one in (self.working, self.floor) if one is not None]
-        return found[0].push.rung.unit if found else None
+        found = [one.profile.unit for one in (self.working, self.floor) if one is not None and one.profile is not None]
+        return found[0] if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,10 +217,8 @@ class LimitAnswered:
     outcome: LimitOutcome
     limit_a: float
     detail: str = ""
-<<<<<<< HEAD
     lasts_s: float | None = None
     again_s: float | None = None
-=======
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,4 +245,3 @@ class ForeignLimit:
     def is_none(self) -> bool:
         """Nothing foreign has a say."""
         return self.most_a is None and self.fallback_a is None and self.limit_a is None
->>>>>>> c91d67c (local-controller profiles shows the charging profiles of a station as its CSMS, the gateway and the station see them)

@@ -6,11 +6,12 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
 
-from local_controller.adapters.web.server import WebServer
+from local_controller.adapters.web.server import UnknownStationError, WebServer
 from local_controller.errors import LocalControllerError
 
 
@@ -26,9 +27,15 @@ async def get(port: int, path: str) -> tuple[int, str, str]:
 PICTURE = {"name": "Test site", "nodes": [], "evses": []}
 
 
+async def profiles(station: str) -> dict[str, object]:
+    if station not in {"CP-1", "Hall A/2 ä"}:
+        raise UnknownStationError(station, ("CP-1", "CP-2"))
+    return {"station": station}
+
+
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[WebServer]:
-    server = WebServer("127.0.0.1", 0, lambda: PICTURE)
+    server = WebServer("127.0.0.1", 0, lambda: PICTURE, profiles)
     await server.start()
     yield server
     await server.stop()
@@ -48,6 +55,22 @@ async def test_every_part_of_the_page_is_there_without_the_internet(path: str, s
     assert status == 200
     assert "https://" not in body
     assert missing == 404
+
+
+@pytest.mark.parametrize("station", ["CP-1", "Hall A/2 ä"])
+async def test_the_profiles_of_a_station_are_found_whatever_its_identity(server: WebServer, station: str) -> None:
+    status, head, body = await get(server.port, f"/api/v1/stations/{quote(station, safe='')}/profiles")
+    assert status == 200
+    assert "no-store" in head
+    assert json.loads(body) == {"station": station}
+
+
+async def test_a_station_that_nobody_knows_is_answered_with_those_that_are(server: WebServer) -> None:
+    status, _, body = await get(server.port, "/api/v1/stations/CP-9/profiles")
+    assert status == 404
+    told = json.loads(body)
+    assert told["stations"] == ["CP-1", "CP-2"]
+    assert "CP-9" in told["error"]
 
 
 def test_a_taken_port_is_named_with_its_remedy() -> None:

@@ -11,13 +11,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import cycle
 from typing import Any, Final
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Answer, Block, BlockEffect, OwnCall, Urgency, Withdraw
+from local_controller.station.blocks.actuator import own_profile
 from local_controller.station.blocks.own_questions import QuestionPace
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.writer import Push
@@ -42,8 +42,9 @@ from local_controller.station.foreign import (
     lost,
     together,
 )
+from local_controller.station.knowledge import Actuator, FloorPlace
 from local_controller.station.state import StationState
-from local_controller.station.truth import ACCEPTED, HeardComposite, HeardProfiles
+from local_controller.station.truth import ACCEPTED, NO_ANSWER, HeardComposite, HeardProfiles, OwnWrite
 from local_controller.station.words import ForeignLimit, LimitKind, OcppVersion, RegistrationStatus
 
 ROUND_S: Final = 900.0
@@ -70,9 +71,6 @@ MOST_SILENCES: Final = 3
 
 CONFIRMED: Final = 2
 """So many contradictions in a row count; then it is looked at no more often than usual."""
-
-TRUTH_REQUESTS: Final = range(2_147_470_000, 2_147_480_000)
-"""Ids of our GetChargingProfiles; below those of our profiles, and none that a CSMS counts up to."""
 
 _COMPOSITE, _PROFILES, _REPORT = "GetCompositeSchedule", "GetChargingProfiles", "ReportChargingProfiles"
 _SETS = frozenset({"SetChargingProfile", "RemoteStartTransaction", "RequestStartTransaction"})
@@ -153,12 +151,12 @@ class StationTruth(Block):
         self._collection: _Collection | None = None
         self._due_s: float | None = None
         self._begun_s: float | None = None
-        self._doubts: dict[int, _Doubt] = {}
+        self._missing: dict[int, _Doubt] = {}  # by what is reported
+        self._contradicted: dict[int, _Doubt] = {}  # by a composite schedule
         self._agrees: set[int] = set()  # EVSEs whose last composite schedule showed exactly ours
         self._check_s: float | None = None
         self._silences: dict[Topic, int] = {}
         self._transactions: dict[int, str] = {}
-        self._requests = cycle(TRUTH_REQUESTS)
 
     # --- what passes by ------------------------------------------------------------------------------------------
 
@@ -177,7 +175,8 @@ class StationTruth(Block):
         if sender is Peer.STATION and self._state.registration is RegistrationStatus.ACCEPTED:
             self._truth.refused.clear()
             self._silences.clear()
-            self._doubts.clear()
+            self._missing.clear()
+            self._contradicted.clear()
             self._agrees.clear()
             self._plan(now)
         return []
@@ -187,9 +186,15 @@ class StationTruth(Block):
         if sender is Peer.CSMS:
             self._csms_sets(frame, now)
             return None
-        if frame.action != _REPORT or (request_id := report_request_id(frame.payload)) not in TRUTH_REQUESTS:
-            return None
+        request_id = report_request_id(frame.payload) if frame.action == _REPORT else None
+        if request_id is None or request_id not in self._asked_for:
+            return None  # also to a question of ours that nobody waits for any more: whoever filters reports absorbs it
         return [Answer(Peer.STATION, frame.message_id, {}), *self._reported(frame, request_id, now)]
+
+    @property
+    def _asked_for(self) -> set[int]:
+        questions = (self._open, None if self._collection is None else self._collection.question)
+        return {question.request_id for question in questions if question is not None}
 
     def _csms_sets(self, frame: Frame, now: Instant) -> None:
         try:
@@ -247,7 +252,7 @@ class StationTruth(Block):
 
     def _payload(self, question: TruthQuestion) -> dict[str, Any]:
         if question.topic is Topic.PROFILES:
-            question.request_id = next(self._requests)
+            question.request_id = self._state.next_request_id()
             return profiles_question(question.request_id)
         unit = self._truth.of(question.evse).unit or self._state.capability.units[0]
         return composite_question(self._state.version, question.evse, unit)
@@ -255,11 +260,22 @@ class StationTruth(Block):
     def sent(self, tag: Any, now: Instant) -> list[BlockEffect]:
         """A profile of ours, or a question, is on the wire."""
         if isinstance(tag, Push):
-            self._truth.of(tag.target.evse).sent(tag, now)
+            self._is_sent(tag, now)
         elif tag is self._open and isinstance(tag, TruthQuestion):
             tag.asked = now
             tag.expected = expected(self._state, tag.evse, now) if tag.topic is Topic.COMPOSITE else None
         return []
+
+    def _is_sent(self, push: Push, now: Instant) -> None:
+        """What is written to the station as a whole holds for each of its EVSEs."""
+        is_profile = push.rung.actuator is not Actuator.VENDOR_KEY
+        at, capability = self._state.station_time(now), self._state.capability
+        written = own_profile(push.target, push.rung, capability, at) if is_profile else None
+        for evse in self._concerned(push):
+            self._truth.of(evse).sent(OwnWrite(push, written, now))
+
+    def _concerned(self, push: Push) -> tuple[int, ...]:
+        return self._evses if push.rung.place is FloorPlace.STATION else (push.target.evse,)
 
     # --- what the station says -----------------------------------------------------------------------------------
 
@@ -300,15 +316,18 @@ class StationTruth(Block):
         return [effect for evse in self._evses for effect in self._tell(evse, now)]
 
     def _wrote(self, push: Push, answer: Frame | None, now: Instant) -> list[BlockEffect]:
-        evse, working = push.target.evse, push.target.working
-        writes = self._truth.of(evse)
-        if not writes.answered(push, _word(answer), now) or writes.latest is None or not writes.latest.is_confirmed:
+        word = _word(answer)
+        if push.rung.actuator is Actuator.VENDOR_KEY and answer is not None and not answer.is_error:
+            word = self._dialect.setting_status(answer.payload) or word
+        known = [evse for evse in self._concerned(push) if self._truth.of(evse).answered(push, word, now)]
+        if not known or word != ACCEPTED:
             return []
-        transaction_id = push.target.transaction_id
-        if working is not None and transaction_id is not None and self._transactions.get(evse) != transaction_id:
+        evse, transaction_id = push.target.evse, push.target.transaction_id
+        is_first = transaction_id is not None and self._transactions.get(evse) != transaction_id
+        if push.target.working is not None and transaction_id is not None and is_first:
             self._transactions[evse] = transaction_id
             self._hurry(now)
-        return self._tell(evse, now) if self._truth.reported is not None else []
+        return [] if self._truth.reported is None else [told for one in known for told in self._tell(one, now)]
 
     def _hurry(self, now: Instant) -> None:
         """A round soon, if none is under way and the last one is not too fresh."""
@@ -356,10 +375,10 @@ class StationTruth(Block):
         if missing is None:
             return self._tell(evse, now)
         if not missing:
-            self._doubts.pop(evse, None)
+            self._missing.pop(evse, None)
             self._truth.by_loss.pop(evse, None)
             return self._tell(evse, now)
-        doubt = self._doubts.setdefault(evse, _Doubt())
+        doubt = self._missing.setdefault(evse, _Doubt())
         if doubt.rewrites and evse not in self._agrees:  # it was written again and is missing again
             self._truth.by_loss[evse] = lost(evse)
         return [*self._tell(evse, now), *self._write_again(evse, doubt, "report", now)]
@@ -374,7 +393,7 @@ class StationTruth(Block):
         if not certain or writes.is_pending:
             return None
         reported = {one.id for one in self._truth.reported or ()}
-        return not all(one.profile_id in reported for one in certain)
+        return not all(one.profile is None or one.profile.id in reported for one in certain)
 
     # --- its composite schedule ----------------------------------------------------------------------------------
 
@@ -402,7 +421,7 @@ class StationTruth(Block):
         if verdict is Verdict.AGREES:
             return self._agreed(evse, kind, now)
         self._agrees.discard(evse)
-        doubt = self._doubts.setdefault(evse, _Doubt())
+        doubt = self._contradicted.setdefault(evse, _Doubt())
         doubt.hears(verdict)
         effects: list[BlockEffect] = []
         if doubt.times >= CONFIRMED and (verdict is Verdict.BELOW or doubt.rewrites or self._is_reported(evse)):
@@ -421,17 +440,14 @@ class StationTruth(Block):
         self._agrees.add(evse)
         self._truth.by_composite.pop(evse, None)
         self._truth.by_loss.pop(evse, None)
-        doubt = self._doubts.get(evse)
-        if doubt is not None and self._truth.reported is None:
-            del self._doubts[evse]
-        elif doubt is not None:
-            doubt.times, doubt.verdict = 0, None
+        self._contradicted.pop(evse, None)
         return self._tell(evse, now)
 
     def _is_reported(self, evse: int) -> bool:
         """Whether the station reports our profile, so that writing it again would change nothing."""
         floor = self._truth.of(evse).floor
-        return floor is not None and any(one.id == floor.profile_id for one in self._truth.reported or ())
+        own = None if floor is None else floor.profile
+        return own is not None and any(one.id == own.id for one in self._truth.reported or ())
 
     def _soon(self, now: Instant) -> None:
         """The next round is near, because something is to be learnt from it."""
@@ -467,7 +483,7 @@ def _was_before(answered: Instant | None, asked: Instant | None) -> bool:
 def _word(answer: Frame | None) -> str:
     """The station's word: a status, the code of an error, or what else we make of it."""
     if answer is None:
-        return "no answer"
+        return NO_ANSWER
     if answer.is_error:
         return answer.error_code or "error"
     try:

@@ -1,0 +1,473 @@
+"""What a station says that it holds: when it is asked, what is made of it, what is written again, what the site is told."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from local_controller.profiles.installed import InstalledProfiles
+from local_controller.station.blocks.actuator import OWN_IDS
+from local_controller.station.blocks.station_truth import (
+    CHECK_S,
+    MOST_REWRITES,
+    MOST_SILENCES,
+    REWRITE_S,
+    ROUND_S,
+)
+from local_controller.station.effects import Peer
+from local_controller.station.foreign import LOST, UNNAMED
+from local_controller.station.state import OWN_REQUEST_IDS
+from local_controller.station.words import ForeignLimit, OcppVersion
+from tests.station.conftest import own
+from tests.station.truthful import Truthful
+
+ALL = pytest.mark.parametrize("version", list(OcppVersion))
+V16, V201, V21 = OcppVersion
+REPORTING = pytest.mark.parametrize("version", [V201, V21])
+FIRST_S = 60.0
+"""After a boot, until the first round is over."""
+
+
+@pytest.fixture
+def truthful(bench: Any) -> Callable[..., Truthful]:
+    def make(version: OcppVersion, **settings: Any) -> Truthful:
+        return Truthful(bench(version, is_asked_what_it_holds=True, **settings))
+
+    return make
+
+
+def asked(t: Truthful) -> list[str]:
+    """Our questions about what it holds."""
+    kinds = {"GetCompositeSchedule", "GetChargingProfiles"}
+    return [f.action for f in t.bench.sent[Peer.STATION] if f.action in kinds and own(f)]
+
+
+def found(t: Truthful, evse: int = 1) -> ForeignLimit:
+    """What the site was told last."""
+    return next(
+        (f for f in reversed(t.bench.facts) if isinstance(f, ForeignLimit) and f.evse == evse), ForeignLimit(evse)
+    )
+
+
+def floors(t: Truthful) -> int:
+    """How often our fallback was written."""
+    return sum(p["chargingProfilePurpose"] == "TxDefaultProfile" for p in t.bench.own_profiles())
+
+
+# --- when it is asked ---------------------------------------------------------------------------------------------
+
+
+@ALL
+@pytest.mark.requirement("LC-039", "LC-042")
+def test_after_a_boot_and_then_every_quarter_of_an_hour_it_is_asked_what_it_holds(
+    truthful: Any, version: OcppVersion
+) -> None:
+    t = truthful(version, evses=(1, 2))
+    t.live(FIRST_S)
+    assert asked(t) == [], "not before it was registered"
+    t.bench.boot()
+    t.live(FIRST_S)
+    once = ["GetCompositeSchedule"] * 2 if version is V16 else ["GetChargingProfiles", *["GetCompositeSchedule"] * 2]
+    assert asked(t) == once
+    t.live(ROUND_S - FIRST_S)
+    assert asked(t) == once
+    t.live(2 * FIRST_S)
+    assert asked(t) == once * 2
+    heard = t.bench.smart.state.truth.composites
+    assert sorted(heard) == [1, 2]
+    assert all(one.said is not None and one.said.periods[0].limit == 6.0 for one in heard.values())
+    assert found(t).is_none
+
+
+@ALL
+@pytest.mark.requirement("LC-026", "LC-096")
+def test_the_csms_sees_none_of_it(truthful: Any, version: OcppVersion) -> None:
+    t = truthful(version)
+    t.bench.boot()
+    before = len(t.bench.sent[Peer.CSMS])
+    t.live(2 * ROUND_S)
+    assert len(asked(t)) >= 2
+    assert t.bench.sent[Peer.CSMS][before:] == []
+
+
+@ALL
+@pytest.mark.parametrize("code", ["NotImplemented", "NotSupported"])
+def test_what_it_cannot_say_is_not_asked_again_before_its_next_boot(
+    truthful: Any, version: OcppVersion, code: str
+) -> None:
+    t = truthful(version)
+    t.bench.station |= {"GetCompositeSchedule": code, "GetChargingProfiles": code}
+    t.bench.boot()
+    t.live(4 * ROUND_S)
+    once = Counter(asked(t))
+    assert set(once.values()) == {1}
+    t.bench.boot()
+    t.live(FIRST_S)
+    assert Counter(asked(t)) == Counter(dict.fromkeys(once, 2))
+
+
+@ALL
+def test_one_that_never_answers_is_spared_after_three_times(truthful: Any, version: OcppVersion) -> None:
+    t = truthful(version)
+    t.bench.station |= {"GetCompositeSchedule": None, "GetChargingProfiles": None}
+    t.bench.boot()
+    t.live(20 * ROUND_S)
+    assert set(Counter(asked(t)).values()) == {MOST_SILENCES}
+
+
+@ALL
+@pytest.mark.requirement("LC-141")
+def test_it_is_not_asked_while_it_installs_firmware(truthful: Any, version: OcppVersion) -> None:
+    t = truthful(version)
+    t.bench.boot()
+    t.bench.from_station("FirmwareStatusNotification", {"status": "Installing"})
+    t.live(2 * FIRST_S)
+    assert asked(t) == []
+
+
+@REPORTING
+@pytest.mark.requirement("LC-096")
+def test_a_report_of_ours_that_comes_late_stays_here_and_one_of_the_csms_goes_up(
+    truthful: Any, version: OcppVersion
+) -> None:
+    t = truthful(version)
+    t.bench.boot()
+    head = {"chargingLimitSource": "CSO", "evseId": 1, "chargingProfile": [t.bench.csms_profile("TxProfile", 8.0)]}
+    t.bench.from_station("ReportChargingProfiles", head | {"requestId": OWN_REQUEST_IDS[5]})
+    assert t.bench.calls_to(Peer.CSMS, "ReportChargingProfiles") == []
+    t.bench.from_station("ReportChargingProfiles", head | {"requestId": 3})
+    (up,) = t.bench.calls_to(Peer.CSMS, "ReportChargingProfiles")
+    assert up.payload["requestId"] == 3
+
+
+@ALL
+@pytest.mark.parametrize("nonsense", [{}, {"status": 5}, {"status": "Accepted", "schedule": [], "chargingSchedule": 3}])
+def test_nonsense_for_an_answer_is_no_fact(truthful: Any, version: OcppVersion, nonsense: Any) -> None:
+    t = truthful(version)
+    t.bench.station |= {"GetCompositeSchedule": nonsense, "GetChargingProfiles": nonsense}
+    t.bench.boot()
+    t.live(2 * ROUND_S)
+    assert found(t).is_none
+    assert floors(t) == 1
+    assert t.bench.smart.state.truth.composites[1].said is None
+
+
+# --- what it obeys besides ----------------------------------------------------------------------------------------
+
+
+@REPORTING
+@pytest.mark.requirement("LC-111")
+def test_a_foreign_default_at_a_higher_level_is_named_and_lifts_the_fallback(
+    truthful: Any, version: OcppVersion
+) -> None:
+    t = truthful(version)
+    t.installs_itself(limit=10.0, stackLevel=3)
+    t.bench.boot()
+    t.live(FIRST_S)
+    told = found(t)
+    assert told.fallback_a == 10.0
+    assert told.profile_id == 7
+    assert told.what == (
+        "a profile that neither the gateway nor, since it runs, the CSMS installed (id 7, TxDefaultProfile, stack level 3)"
+    )
+    assert "ClearChargingProfile with id 7" in told.remedy
+    t.foreign.clear()
+    t.live(ROUND_S)
+    assert found(t).is_none
+
+
+@REPORTING
+def test_a_foreign_default_below_ours_lifts_nothing_and_is_the_bound_while_it_holds(
+    truthful: Any, version: OcppVersion
+) -> None:
+    t = truthful(version)
+    t.installs_itself(limit=4.0, stackLevel=3)
+    t.bench.boot()
+    t.live(FIRST_S)
+    assert (found(t).fallback_a, found(t).most_a) == (None, 4.0)
+    t.bench.start(7)
+    t.bench.set_limit(16.0, valid_s=ROUND_S)
+    assert found(t).most_a is None, "our TxProfile beats it"
+    assert t.limit_a() == 16.0
+
+
+@REPORTING
+def test_a_constraint_of_an_energy_manager_binds_and_is_not_the_csmss_to_clear(
+    truthful: Any, version: OcppVersion
+) -> None:
+    t = truthful(version)
+    t.installs_itself(evse=0, purpose="ChargingStationExternalConstraints", limit=7.0)
+    t.bench.boot()
+    t.bench.start(7)
+    t.bench.set_limit(16.0, valid_s=ROUND_S)
+    t.live(FIRST_S)
+    told = found(t)
+    assert (told.most_a, told.fallback_a, told.limit_a) == (7.0, None, None)
+    assert "energy manager" in told.remedy
+    assert "ClearChargingProfile" not in told.remedy
+
+
+@REPORTING
+@pytest.mark.requirement("LC-111")
+def test_a_foreign_profile_that_cannot_be_read_counts_as_no_limit(truthful: Any, version: OcppVersion) -> None:
+    t = truthful(version)
+    t.installs_itself(stackLevel=3)
+    t.bench.boot()
+    t.live(FIRST_S)
+    assert found(t).fallback_a == 10.0
+    odd = t.bench.csms_profile("TxDefaultProfile", 8.0, 7, stackLevel=3) | {"chargingSchedule": [{"id": 1}]}
+    t.foreign[:] = [(1, "CSO", odd)]
+    t.live(ROUND_S + FIRST_S)
+    assert found(t).fallback_a == math.inf
+
+
+@REPORTING
+def test_what_the_csms_itself_installed_through_us_is_not_foreign(truthful: Any, version: OcppVersion) -> None:
+    t = truthful(version)
+    t.bench.boot()
+    assert t.bench.csms_sets("ChargingStationMaxProfile", 5.0, profile_id=12, evse=0) == "Accepted"
+    t.live(FIRST_S)
+    assert t.limit_a() == 5.0
+    assert found(t).is_none
+
+
+@REPORTING
+def test_an_old_profile_of_the_csms_under_the_id_of_a_virtual_one_is_foreign(
+    truthful: Any, version: OcppVersion
+) -> None:
+    t = truthful(version)
+    t.bench.boot()
+    assert t.bench.csms_sets("TxDefaultProfile", 20.0, profile_id=7, stackLevel=3) == "Accepted"
+    t.installs_itself(limit=32.0, stackLevel=3)  # from the days before the gateway
+    t.live(FIRST_S)
+    assert found(t).fallback_a == 32.0
+    assert "ClearChargingProfile" not in found(t).remedy, "that would clear the virtual one"
+
+
+def test_in_16_only_a_second_composite_schedule_below_ours_counts_and_says_what_is_known(truthful: Any) -> None:
+    t = truthful(V16)
+    t.most_a = 4.0
+    t.bench.boot()
+    t.live(FIRST_S)
+    assert len(asked(t)) == 1
+    assert found(t).is_none, "it may just be slow"
+    t.live(CHECK_S)
+    told = found(t)
+    assert (told.most_a, told.what) == (4.0, UNNAMED)
+    assert "the station's own app" in told.remedy
+    t.most_a = None
+    t.live(ROUND_S + CHECK_S)
+    assert found(t).is_none
+
+
+def test_in_16_a_composite_schedule_above_ours_is_written_against_and_then_counts(truthful: Any) -> None:
+    t = truthful(V16)
+    t.bench.boot()
+    t.live(FIRST_S)
+    t.installs_itself(limit=20.0, stackLevel=3)
+    t.live(ROUND_S)
+    assert floors(t) == 1
+    assert found(t).is_none
+    t.live(CHECK_S)
+    assert floors(t) == 2, "perhaps it only lost ours"
+    t.live(CHECK_S)
+    told = found(t)
+    assert told.fallback_a == 20.0
+    assert told.is_proven, "it showed ours before"
+    t.live(4 * ROUND_S)
+    assert floors(t) == 2, "writing wears memory, and does not help"
+    t.foreign.clear()
+    t.live(ROUND_S)
+    assert found(t).is_none
+
+
+@ALL
+def test_a_station_that_never_shows_our_limits_proves_nothing_with_what_it_shows(
+    truthful: Any, version: OcppVersion
+) -> None:
+    t = truthful(version)
+    t.shows = lambda _: 48.0
+    t.bench.boot()
+    t.live(4 * ROUND_S)
+    told = found(t)
+    assert (told.fallback_a, told.is_proven) == (48.0, False)
+    assert floors(t) <= 2
+    rounds = len(asked(t))
+    t.live(4 * ROUND_S)
+    assert len(asked(t)) - rounds <= 4 * (1 if version is V16 else 2), "it is asked no more often for that"
+
+
+@ALL
+def test_other_units_and_roundings_are_no_contradiction(truthful: Any, version: OcppVersion) -> None:
+    t = truthful(version)
+    truth = t._composite
+
+    def in_watts(payload: dict[str, Any]) -> dict[str, Any]:
+        answer = truth(payload | {"chargingRateUnit": "W"})
+        schedule = answer["chargingSchedule" if version is V16 else "schedule"]
+        schedule["chargingSchedulePeriod"][0]["limit"] *= 690.0
+        return answer
+
+    t.bench.station["GetCompositeSchedule"] = in_watts
+    t.bench.boot()
+    t.live(2 * ROUND_S)
+    t.bench.station["GetCompositeSchedule"] = truth
+    t.shows = lambda limit_a: None if limit_a is None else math.floor(limit_a * 10) / 10 - 0.1
+    t.live(2 * ROUND_S)
+    assert found(t).is_none
+    assert floors(t) == 1
+
+
+def test_a_station_maximum_of_the_csms_may_be_divided_among_the_connectors(truthful: Any) -> None:
+    t = truthful(V16, evses=(1, 2))
+    t.bench.boot()
+    assert t.bench.csms_sets("ChargePointMaxProfile", 8.0, profile_id=12, evse=0) == "Accepted"
+    t.shows = lambda _: 4.0  # open-ocpp: 8 A for two connectors
+    t.live(2 * ROUND_S)
+    assert found(t).is_none
+
+
+# --- what it lost -------------------------------------------------------------------------------------------------
+
+
+@ALL
+@pytest.mark.requirement("LC-042")
+def test_profiles_that_it_lost_without_a_word_are_written_again(truthful: Any, version: OcppVersion) -> None:
+    t = truthful(version)
+    t.bench.boot()
+    t.live(FIRST_S)
+    t.bench.installed = InstalledProfiles()
+    assert t.limit_a() is None
+    t.live(ROUND_S + 2 * CHECK_S)
+    assert t.limit_a() == 6.0
+    assert floors(t) == 2
+    assert [note.event for note in t.bench.notes if note.event == "own_profile_missing"] == ["own_profile_missing"]
+    t.live(2 * ROUND_S)
+    assert floors(t) == 2
+    assert found(t).is_none
+
+
+@ALL
+@pytest.mark.requirement("LC-042")
+def test_a_lost_working_limit_is_written_again_too(truthful: Any, version: OcppVersion) -> None:
+    t = truthful(version)
+    t.bench.boot()
+    t.bench.start(7)
+    t.bench.set_limit(16.0, valid_s=4 * ROUND_S)
+    t.live(FIRST_S)
+    t.bench.installed = InstalledProfiles()
+    t.live(ROUND_S + 2 * CHECK_S)
+    assert t.limit_a() == 16.0
+
+
+@REPORTING
+@pytest.mark.requirement("LC-042", "LC-111")
+def test_a_station_that_says_yes_and_keeps_nothing_counts_without_a_fallback_and_is_not_written_to_for_ever(
+    truthful: Any, version: OcppVersion
+) -> None:
+    t = truthful(version)
+    t.hides_profiles()
+    t.shows = lambda _: None
+    t.bench.boot()
+    t.live(FIRST_S + 2 * CHECK_S)
+    told = found(t)
+    assert told.fallback_a == math.inf
+    t.live(REWRITE_S * 20)
+    assert floors(t) <= 1 + MOST_REWRITES + 1
+    assert found(t).fallback_a == math.inf
+
+
+@REPORTING
+def test_a_report_without_ours_is_contradicted_by_a_composite_schedule_that_shows_it(
+    truthful: Any, version: OcppVersion
+) -> None:
+    t = truthful(version)
+    t.hides_profiles()
+    t.bench.boot()
+    t.live(4 * ROUND_S)
+    assert found(t).is_none
+    assert LOST not in [f.what for f in t.bench.facts if isinstance(f, ForeignLimit) and f.evse == 1][-1:]
+
+
+@ALL
+@pytest.mark.requirement("LC-042")
+def test_a_station_that_forgets_all_when_its_connection_drops_gets_all_again_without_a_boot(
+    truthful: Any, bench: Any, version: OcppVersion
+) -> None:
+    t = truthful(version)
+    t.bench.boot()
+    t.bench.start(7)
+    t.bench.set_limit(16.0)
+    assert t.limit_a() == 16.0
+    t.bench._do(t.bench.proxy.closed(Peer.STATION, t.bench.now))
+    again = Truthful(bench(version, is_asked_what_it_holds=True, known=t.bench.smart.state))
+    again.bench.now = t.bench.now
+    assert again.limit_a() is None, "it has forgotten all"
+    again.bench.from_station("Heartbeat", {})
+    assert again.limit_a() == 16.0, "all of it at once"
+    again.live(301.0)
+    assert again.limit_a() == 6.0, "and the fallback below"
+    again.live(2 * ROUND_S)
+    assert found(again).is_none
+
+
+# --- what remains -------------------------------------------------------------------------------------------------
+
+
+@REPORTING
+def test_a_finding_outlives_the_connection_until_the_station_says_otherwise(
+    truthful: Any, bench: Any, version: OcppVersion
+) -> None:
+    t = truthful(version)
+    t.installs_itself(limit=10.0, stackLevel=3)
+    t.bench.boot()
+    t.live(FIRST_S)
+    t.bench._do(t.bench.proxy.closed(Peer.STATION, t.bench.now))
+    again = Truthful(bench(version, is_asked_what_it_holds=True, known=t.bench.smart.state))
+    again.bench.now, again.bench.foreign = t.bench.now, t.foreign
+    again.bench.from_station("Heartbeat", {})
+    state = again.bench.smart.state
+    assert again.limit_a() == 10.0
+    assert state.truth.findings[1].fallback_a == 10.0
+    assert found(again).is_none, "that is no news"
+    again.foreign.clear()
+    again.live(ROUND_S)
+    assert state.truth.findings[1].is_none
+
+
+def test_ours_are_known_by_their_ids(truthful: Any) -> None:
+    t = truthful(V201)
+    t.bench.boot()
+    t.bench.start(7)
+    t.bench.set_limit(16.0)
+    written = [p["id"] for p in t.bench.own_profiles()]
+    assert all(one in OWN_IDS for one in written)
+    writes = t.bench.smart.state.truth.of(1)
+    assert writes.floor is not None
+    assert writes.working is not None
+    assert [one.profile and one.profile.id for one in (writes.floor, writes.working)] == written[-2:]
+
+
+def test_the_clock_of_the_station_decides_what_holds(truthful: Any) -> None:
+    t = truthful(V201)
+    t.bench.csms_ahead_s = 600.0
+    t.bench.boot()
+    t.live(FIRST_S)
+    assert t.bench.smart.state.csms_ahead_s == pytest.approx(600.0, abs=1.0)
+    assert found(t).is_none
+    assert t.bench.smart.state.station_time(t.bench.now) - t.bench.now.utc > timedelta(seconds=590)
+
+
+@REPORTING
+def test_the_age_of_what_the_csms_set_is_known(truthful: Any, version: OcppVersion) -> None:
+    t = truthful(version)
+    t.bench.boot()
+    t.bench.csms_sets("TxDefaultProfile", 20.0, profile_id=11)
+    set_at = t.bench.smart.state.truth.set_at[11]
+    t.live(100)
+    assert t.bench.now.since(set_at) == 100.0
