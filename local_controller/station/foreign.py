@@ -20,7 +20,6 @@ from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import ChargingProfile, ChargingSchedule, Kind, Purpose, SchedulePeriod
 from local_controller.profiles.units import RateUnit, highest_voltage_v, lowest_voltage_v
 from local_controller.station.blocks.actuator import FALLBACK_START, FORESIGHT, OWN_IDS
-from local_controller.station.blocks.virtual_store import OWNED
 from local_controller.station.dialects.held import HeldProfile
 from local_controller.station.knowledge import Actuator
 from local_controller.station.state import StationState
@@ -51,7 +50,8 @@ def foreign_profiles(state: StationState) -> list[HeldProfile]:
 
     The CSMS's profiles of owned purposes never reach the station: one with such an id there is an old one.
     """
-    known = {entry.profile.id for entry in state.store.installed if entry.profile.purpose not in OWNED}
+    owned = state.store.owned_purposes
+    known = {entry.profile.id for entry in state.store.installed if entry.profile.purpose not in owned}
     return [one for one in state.truth.reported or () if one.id not in OWN_IDS and one.id not in known]
 
 
@@ -228,7 +228,8 @@ def expected(state: StationState, evse: int, now: Instant) -> Expected | None:
 
 def _passed_a(state: StationState, evse: int, transaction_id: str | None, at: datetime) -> float:
     """What the CSMS's profiles allow that the station holds itself; some divide a station maximum among connectors."""
-    passed = [entry for entry in state.store.installed if entry.profile.purpose not in _IN_TURN]
+    owned = state.store.owned_purposes | _IN_TURN
+    passed = [entry for entry in state.store.installed if entry.profile.purpose not in owned]
     context = Context(evse, transaction_id, time_zone=state.time_zone)
     limit_a = composite(InstalledProfiles(tuple(passed)), context, at, 1.0).at(at)
     return math.inf if limit_a is None else limit_a

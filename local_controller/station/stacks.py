@@ -18,7 +18,6 @@ from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import ChargingProfile, Purpose
 from local_controller.station.blocks.actuator import FORESIGHT
-from local_controller.station.blocks.virtual_store import OWNED
 from local_controller.station.foreign import foreign_profiles
 from local_controller.station.state import StationState
 from local_controller.station.truth import OwnWrite
@@ -161,7 +160,7 @@ def _csms(state: StationState, entry: Installed, now: Instant) -> CsmsProfile:
         limit=said.limit,
         unit=said.unit,
         ends_in_s=said.ends_in_s,
-        held_by="gateway" if profile.purpose in OWNED else "station",
+        held_by="gateway" if profile.purpose in state.store.owned_purposes else "station",
         age_s=None if set_at is None else _age_s(set_at, now),
     )
 
@@ -314,7 +313,7 @@ def _foreign(found: ForeignLimit) -> _Binding | None:
 
 def _passed(state: StationState, evse: int, now: Instant) -> _Binding | None:
     """The CSMS's profiles that the station itself holds."""
-    passed = [entry for entry in state.store.installed if entry.profile.purpose not in OWNED]
+    passed = [entry for entry in state.store.installed if entry.profile.purpose not in state.store.owned_purposes]
     return _leading(passed, _context(state, evse, state.station_time(now)), state.station_time(now), "")
 
 
@@ -325,7 +324,7 @@ def _told(state: StationState, evse: int, now: Instant) -> _Binding | None:
     limit_a = None if write is None else write.at(at)
     if limit_a is None or write is None:
         return None
-    virtual = [entry for entry in state.store.installed if entry.profile.purpose in OWNED]
+    virtual = [entry for entry in state.store.installed if entry.profile.purpose in state.store.owned_purposes]
     perhaps_a = writes.perhaps_a
     perhaps = "" if perhaps_a is None else f"; perhaps {perhaps_a:.1f} A already, which was sent and not answered"
     own_id = None if write.profile is None else write.profile.id

@@ -86,7 +86,7 @@ class Manner(Enum):
 class VirtualStation:
     """One EVSE of a station; `manner`, `liar` and `silent_meter` make it misbehave.
 
-    highest_a: it refuses limits above this. wish: the order that waits until the CALL in flight is answered.
+    highest_a: it refuses limits above this. foreign_a: what somebody else's profile makes of its fallback. wish: the order that waits until the CALL in flight is answered.
     """
 
     evse: Evse
@@ -98,6 +98,7 @@ class VirtualStation:
     liar: bool = False
     silent_meter: bool = False
     forgetful: bool = False
+    foreign_a: float | None = None
     fallback_a: float | None = None
     working: tuple[float, float] | None = None
     car: Car | None = None
@@ -121,7 +122,8 @@ class VirtualStation:
     def limit_a(self, now_s: float) -> float:
         if self.working is not None and now_s < self.working[1]:
             return self.working[0]
-        return self.evse.max_a if self.fallback_a is None else self.fallback_a
+        fallback_a = self.evse.max_a if self.fallback_a is None else self.fallback_a
+        return fallback_a if self.foreign_a is None else self.foreign_a
 
     def step(self, now_s: float) -> None:
         wanted = self.limit_a(now_s)
