@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local_controller.profiles.units import RateUnit
-from local_controller.station.blocks.metering import PAUSE_S
+from local_controller.station.blocks.metering import KNOWN_S
 from local_controller.station.capability import How
 from local_controller.station.dialects.base import BootCall
 from local_controller.station.effects import Peer
@@ -138,11 +138,11 @@ def test_watts_are_shared_only_by_phases_proven_in_use(bench: Any, version: Ocpp
     assert b.outcomes()[-1] == (ACCEPTED, 10.0)
     b.wait(later_s)
     b.meter([9.0, 0.1, 0.0])
-    b.wait(PAUSE_S)  # in which a sample may wait that comes at once after another one
+    b.wait(KNOWN_S)  # in which a sample may wait that comes at once after another one
     assert limit_of(b) == 10.0 * 207, "it dropped to one phase, which would get all the watts"
     written = len(b.own_profiles())
     b.meter([0.0, 0.0, 0.0])
-    b.wait(PAUSE_S)
+    b.wait(KNOWN_S)
     assert len(b.own_profiles()) == written
 
 
