@@ -7,9 +7,11 @@ keep their order, and our own faults end this station's connection, never the si
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
@@ -24,6 +26,7 @@ STALL_S = 60.0  # a peer that reads nothing for so long is as good as lost; twic
 OVERFULL_BYTES = (
     1024 * 1024
 )  # unsent to a peer that talks on without reading: what answers it must not pile up for ever
+_STATION = Peer.STATION
 _SHORTEST_SLEEP_S = 0.01  # a deadline that does not move must not occupy the loop
 
 
@@ -44,6 +47,26 @@ class Outlets:
 class StationDriver:
     """One station's proxy, its two legs and its timer."""
 
+    __slots__ = (
+        "__weakref__",
+        "_armed_s",
+        "_clock",
+        "_has_failed",
+        "_is_busy",
+        "_legs",
+        "_log",
+        "_loop",
+        "_outlets",
+        "_rate",
+        "_stalls",
+        "_timer",
+        "_to_csms",
+        "_to_station",
+        "_todo",
+        "identity",
+        "proxy",
+    )
+
     def __init__(
         self,
         proxy: StationProxy,
@@ -56,6 +79,7 @@ class StationDriver:
         self.identity = proxy.identity
         self.proxy = proxy
         self._legs = legs
+        self._to_station, self._to_csms = legs[Peer.STATION], legs[Peer.CSMS]
         self._clock = clock
         self._outlets = outlets
         self._rate = rate
@@ -64,7 +88,8 @@ class StationDriver:
         self._is_busy = False
         self._has_failed = False
         self._timer: asyncio.TimerHandle | None = None
-        self._armed_s = 0.0
+        self._armed_s = math.inf  # when it rings
+        self._loop = asyncio.get_running_loop()  # whoever asks for it anew asks the kernel, up to Python 3.11
         self._stalls: dict[Peer, asyncio.TimerHandle] = {}
 
     def start(self) -> None:
@@ -94,41 +119,40 @@ class StationDriver:
     # --- what the legs tell --------------------------------------------------------------------------------------
 
     def _ear(self, peer: Peer) -> Ear:
-        is_station, clock, proxy = peer is Peer.STATION, self._clock, self.proxy
-
-        def text(text: str) -> None:
-            """As `do`, which makes no closure for each message."""
-            if self._has_failed:
-                return
-            now = clock.now()
-            if is_station and (pause_s := self._rate.take(now.monotonic_s)) > 0:
-                self._rest(pause_s)
-            try:
-                self._carry_out(proxy.receive(peer, text, now), now)
-                self._arm(now)
-            except Exception as fault:  # noqa: BLE001 - as above
-                self._fail(fault, now)
-            if self._stalls:
-                self._balance()
-
         def ended(code: int, reason: str) -> None:
             self.do(lambda proxy, now: proxy.closed(peer, now, code, reason))
 
         def pressure(is_full: bool) -> None:
             self._pressed(peer, is_full)
 
-        return Ear(text, ended, pressure)
+        return Ear(partial(self._heard, peer), ended, pressure)
+
+    def _heard(self, peer: Peer, text: str) -> None:
+        """As `do`, which makes no closure for each message."""
+        if self._has_failed:
+            return
+        now = self._clock.now()
+        if peer is _STATION and (pause_s := self._rate.take(now.monotonic_s)) > 0:
+            self._rest(pause_s)
+        try:
+            self._carry_out(self.proxy.receive(peer, text, now), now)
+            if self.proxy.due_s < self._armed_s:
+                self._arm(now)
+        except Exception as fault:  # noqa: BLE001 - as above
+            self._fail(fault, now)
+        if self._stalls:
+            self._balance()
 
     def _rest(self, pause_s: float) -> None:
         """A station that talks too much is not read for a while: nothing is lost, and others are not disturbed (LC-033)."""
         leg = self._legs[Peer.STATION]
         leg.hold(RATE)
-        asyncio.get_running_loop().call_later(pause_s, leg.release, RATE)
+        self._loop.call_later(pause_s, leg.release, RATE)
 
     def _pressed(self, peer: Peer, is_full: bool) -> None:
         """A peer takes no more, or again. Not for ever: who reads nothing holds up the other side's messages."""
         if is_full and peer not in self._stalls:
-            self._stalls[peer] = asyncio.get_running_loop().call_later(STALL_S, self._stalled, peer)
+            self._stalls[peer] = self._loop.call_later(STALL_S, self._stalled, peer)
         elif not is_full and (timer := self._stalls.pop(peer, None)) is not None:
             timer.cancel()
         self._balance()
@@ -161,7 +185,7 @@ class StationDriver:
             while True:
                 for effect in effects:
                     if type(effect) is Send:  # nearly all are
-                        self._legs[effect.peer].send(effect.text)
+                        (self._to_station if effect.peer is _STATION else self._to_csms).send(effect.text)
                     else:
                         self._carry_out_one(effect, now)
                 if not self._todo:
@@ -199,16 +223,20 @@ class StationDriver:
     # --- time ----------------------------------------------------------------------------------------------------
 
     def _arm(self, now: Instant) -> None:
-        """Sees to it that the timer rings at the proxy's deadline or earlier; a needless ring costs nothing."""
-        deadline_s = self.proxy.deadline
-        if deadline_s is None or (self._timer and self._armed_s <= deadline_s):
+        """Sees to it that the timer rings at the proxy's deadline or earlier; a needless ring costs little."""
+        due_s = self.proxy.due_s
+        if due_s >= self._armed_s:
             return
         if self._timer:
             self._timer.cancel()
-        delay_s = max(deadline_s - now.monotonic_s, _SHORTEST_SLEEP_S)
+        delay_s = max(due_s - now.monotonic_s, _SHORTEST_SLEEP_S)
         self._armed_s = now.monotonic_s + delay_s
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._ring)
+        self._timer = self._loop.call_later(delay_s, self._ring)
 
     def _ring(self) -> None:
-        self._timer = None
-        self.do(lambda proxy, now: proxy.expire(now))
+        self._timer, self._armed_s = None, math.inf
+        self.do(_expire)
+
+
+def _expire(proxy: StationProxy, now: Instant) -> list[Effect]:
+    return proxy.expire(now)

@@ -94,6 +94,8 @@ class Leg(asyncio.Protocol):
         "_head",
         "_heard",
         "_holds",
+        "_is_between",
+        "_is_extended",
         "_large_messages",
         "_loop",
         "_masks",
@@ -125,6 +127,8 @@ class Leg(asyncio.Protocol):
         self._holds = UNCLAIMED
         self._ended: tuple[int, str] | None = None
         self._sends = False  # True between the opening and the closing handshake
+        self._is_extended = False  # extensions were negotiated, so that no frame is plain
+        self._is_between = False  # two messages, neither in the handshake nor between fragments, and none is extended
         self._heard = False
         self._pong: asyncio.Future[None] | None = None
         self._ping_timer: asyncio.TimerHandle | None = None
@@ -150,6 +154,8 @@ class Leg(asyncio.Protocol):
     def ready(self) -> None:
         """Both halves of the opening handshake are done."""
         self._sends = True
+        self._is_extended = bool(self.protocol.extensions)
+        self._is_between = not self._is_extended
 
     def head_too_long(self) -> None:
         """The peer's half of the opening handshake exceeds all bounds."""
@@ -203,7 +209,7 @@ class Leg(asyncio.Protocol):
         """Sends a text message; on a leg that is not open, without effect."""
         if not self._sends or self.transport is None:
             return
-        if self.protocol.extensions:
+        if self._is_extended:
             self.protocol.send_text(text.encode())
             self.flush()
         else:
@@ -275,9 +281,10 @@ class Leg(asyncio.Protocol):
             self._read_head(early)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the peer."""
+        """Bytes of the peer, most often exactly one plain message."""
         self._heard = True
-        self._read(data)
+        if self._holds or self._ended is not None or self._splitter.waiting or not self._receive_text(data):
+            self._read(data)
 
     def eof_received(self) -> None:
         """The peer sends no more: it has gone, or finishes the closing handshake. It need not read what is under way."""
@@ -358,7 +365,7 @@ class Leg(asyncio.Protocol):
             self._splitter.feed(data)
             if len(self._splitter) > HELD_BYTES and self.transport is not None:
                 self.transport.pause_reading()
-        elif self._splitter.waiting or not self._receive_text(data):
+        else:
             self._splitter.feed(data)
             self._take_turn()
 
@@ -378,12 +385,12 @@ class Leg(asyncio.Protocol):
         """One frame; the piece of one if it is too long."""
         if not self._receive_text(frame) and self.protocol.state is not State.CLOSED:
             self.protocol.receive_data(frame)
+            self._is_between = not self._is_extended and self.protocol.current_size is None
             self._take_events()
 
     def _receive_text(self, frame: bytes) -> bool:
         """The short way: whether this was exactly one plain text frame, which is then handed over."""
-        protocol = self.protocol
-        if protocol.extensions or protocol.current_size is not None:
+        if not self._is_between:
             return False
         try:
             text = plain_text(frame, masked=not self._masks)

@@ -54,6 +54,8 @@ class Expired(Generic[Origin]):
 class RpcConnection(Generic[Origin]):
     """The CALLs on their way to one peer."""
 
+    __slots__ = ("_held_up_s", "_late", "due_s", "in_flight", "own_budget_s", "waiting")
+
     def __init__(self, own_budget_s: float = 8.0) -> None:
         """`own_budget_s`: when our own CALLs held up a foreign one for so long, the foreign one is next (LC-024).
 

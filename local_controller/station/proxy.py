@@ -44,6 +44,7 @@ STRAYS_LIMIT = 16  # unreadable messages whose error answer we let pass
 ANSWERED_LIMIT = 16  # CALLs we answered ourselves, whose CALLRESULTERROR is therefore ours
 _NEVER_S = math.inf
 _FOREIGN = Urgency.FOREIGN
+_STATION = Peer.STATION
 NOTED = 10  # so many faults of a kind are noted one by one, then the 16th, the 32nd ...
 _LEGAL_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})  # RFC 6455 §7.4, IANA; besides 3000..4999
 
@@ -82,6 +83,10 @@ _Origin = _Relayed | OwnCall
 class _Leg:
     """What we remember of one of the two connections, named after the peer at its end."""
 
+    __slots__ = ("altered", "answered", "calls", "claimed", "other", "passed", "peer", "strays")
+
+    other: _Leg
+
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.calls: RpcConnection[_Origin] = RpcConnection()  # towards this peer
@@ -89,7 +94,6 @@ class _Leg:
         self.answered: Recent[str] = Recent(ANSWERED_LIMIT)  # ids of this peer's CALLs that a block has answered
         self.strays: Recent[str] = Recent(STRAYS_LIMIT)  # ids this peer may answer with an error (LC-029)
         self.passed, self.altered = _Relayed(self, Fate.PASSED), _Relayed(self, Fate.ALTERED)
-        self.other: _Leg
 
 
 def _legs() -> dict[Peer, _Leg]:
@@ -179,7 +183,8 @@ class StationProxy:
         self._times = times
         self._is_traced = is_traced
         self._legs = _legs()
-        self._to_station, self._to_csms = (leg.calls for leg in self._legs.values())
+        self._station, self._csms = self._legs.values()
+        self._to_station, self._to_csms = self._station.calls, self._csms.calls
         self._is_open = True
         self._is_noted = False  # that the payload of the present message is no object
 
@@ -195,7 +200,7 @@ class StationProxy:
         """`peer` sent this text message."""
         if not self._is_open:
             return []
-        leg = self._legs[peer]
+        leg = self._station if peer is _STATION else self._csms
         try:
             frame = rpc.parse(text)
         except FrameError as error:
@@ -246,11 +251,12 @@ class StationProxy:
 
     def expire(self, now: Instant) -> list[Effect]:
         """Some time has passed, perhaps a deadline: nothing else is due then, as after most CALLs, which are answered."""
-        due_s = self.deadline
-        if due_s is None or due_s > now.monotonic_s:
+        if self.due_s > now.monotonic_s:
             return []
         effects: list[Effect] = []
-        for leg in self._legs.values():
+        for leg in (self._station, self._csms):
+            if leg.calls.due_s > now.monotonic_s:
+                continue
             expired = leg.calls.expire(now.monotonic_s)
             if call := expired.timed_out:
                 effects.append(Note("warning", "call_timed_out", _of(leg, call.frame)))
@@ -261,21 +267,28 @@ class StationProxy:
                     Note("warning", "call_discarded", _of(leg, call.frame)),  # LC-025
                     *self._no_answer(call, now),
                 ]
-        due = [block for block in self._clocked if block.deadline is not None and block.deadline <= now.monotonic_s]
-        effects += self._ask([block.expire for block in due], now=now)
+        if self._may_be_due_earlier or self._blocks_due_s <= now.monotonic_s:
+            due = [(block, block.deadline) for block in self._clocked]
+            ripe = [block.expire for block, due_s in due if due_s is not None and due_s <= now.monotonic_s]
+            effects += self._ask(ripe, now=now)
         return effects + self._pump(now)
 
     @property
     def deadline(self) -> float | None:
         """When `expire` wants to be called, in `Instant.monotonic_s`; None for never."""
+        due_s = self.due_s
+        return None if due_s == _NEVER_S else due_s
+
+    @property
+    def due_s(self) -> float:
+        """The same, infinite for never."""
         if self._may_be_due_earlier:
             self._may_be_due_earlier = False
             deadlines = [block.deadline for block in self._clocked]
             self._blocks_due_s = min((due_s for due_s in deadlines if due_s is not None), default=_NEVER_S)
         due_s, station_s, csms_s = self._blocks_due_s, self._to_station.due_s, self._to_csms.due_s
         due_s = due_s if due_s < station_s else station_s  # noqa: FURB136 - `min` takes twice as long
-        due_s = due_s if due_s < csms_s else csms_s  # noqa: FURB136 - as above
-        return None if due_s == _NEVER_S else due_s
+        return due_s if due_s < csms_s else csms_s  # noqa: FURB136 - as above
 
     # --- CALLs ---------------------------------------------------------------------------------------------------
 
