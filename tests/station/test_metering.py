@@ -103,6 +103,30 @@ def test_phases_that_come_in_messages_of_their_own_hide_nothing(bench: Any, vers
 
 
 @ALL
+def test_after_a_flood_of_messages_that_say_all_what_says_less_is_hidden_for_one_pause_at_most(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = running(bench(version))
+    name = "connectorId" if version is OcppVersion.V16 else "evseId"
+
+    def by_phase(amperes: int) -> None:
+        for phase in ("L1", "L2", "L3"):
+            value = {"value": str(amperes) if version is OcppVersion.V16 else amperes, "measurand": "Current.Import"}
+            meter = [{"timestamp": "2026-06-01T12:00:00Z", "sampledValue": [{**value, "phase": phase}]}]
+            b.from_station("MeterValues", {name: 1, "meterValue": meter})
+
+    for number in range(KEPT + 2):
+        b.meter([float(number), 1.0, 1.0])
+    b.wait(KNOWN_S)
+    for amperes, phases in ((14, ["L3"]), (15, ["L1", "L2", "L3"])):
+        told = len(b.facts)
+        by_phase(amperes)
+        b.wait(KNOWN_S)
+        seen = [fact.sample.current_a for fact in b.facts[told:] if isinstance(fact, words.Measured)]
+        assert [dict(one) for one in seen] == [{phase: float(amperes)} for phase in phases]
+
+
+@ALL
 def test_samples_without_a_transaction_do_not_wait(bench: Any, version: OcppVersion) -> None:
     b = bench(version)
     b.boot()

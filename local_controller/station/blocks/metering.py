@@ -61,7 +61,7 @@ class _Waiting:
     __slots__ = ("came", "kept", "said")
 
     def __init__(self) -> None:
-        self.kept: deque[_Kept] = deque((), KEPT)
+        self.kept: deque[_Kept] = deque(maxlen=KEPT)
         self.said: frozenset[str] = frozenset()
         self.came = 0
 
@@ -76,7 +76,7 @@ class _Waiting:
         """For the next pause."""
         room = 1 if newest_says_all and self.came >= KEPT else KEPT
         if self.kept.maxlen != room:
-            self.kept = deque((), room)
+            self.kept = deque(maxlen=room)
         self.came = 0
 
 
@@ -133,7 +133,8 @@ class Metering(Block):
         missing = waiting.said
         for transaction, call, came in waiting.taken():
             transaction.read_s = now.monotonic_s
-            news.append(told := [])
+            told: list[BlockEffect] = []
+            news.append(told)
             try:
                 report = self._dialect.meter_report_of(call)
             except PayloadError as error:
