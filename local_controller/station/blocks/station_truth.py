@@ -1,7 +1,7 @@
 """What does the station itself say that it holds, and does that agree with what it was told? (functional block K)
 
 It is asked after a boot and then rarely, one question at a time, behind everything else: the composite schedule of each
-EVSE, and in 2.x its charging profiles, whose reports stay here (decision 0011). What it has lost is written again; what
+EVSE, and in 2.x its charging profiles, whose reports stay here (decision 0012). What it has lost is written again; what
 it obeys besides is told to the site. A first contradiction may be a limit on its way, so only a second one counts.
 """
 
