@@ -1,4 +1,4 @@
-"""Where does a WebSocket frame end, and how are plain text frames read and written? Pure.
+"""Where does a WebSocket frame end, how are plain text frames read and written, and plain pings answered? Pure.
 
 `websockets` knows all of RFC 6455; here is only what nearly every OCPP-J message is on the wire: one whole, unfragmented,
 uncompressed text frame. Reading these directly takes a fifth of the time that the general way takes, writing them half, and
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from websockets.speedups import apply_mask
 
-_FINAL_TEXT = 0x81  # FIN, no reserved bit, opcode 1 (RFC 6455 §5.2)
+_FINAL_TEXT, _FINAL_PING, _FINAL_PONG = 0x81, 0x89, 0x8A  # FIN, no reserved bit, opcode 1, 9, 10 (RFC 6455 §5.2)
 _MASKED = 0x80
 _SHORT, _MEDIUM = 126, 65536  # payloads below these need no, or a two-byte, extended length
 _medium_head = struct.Struct("!BBH").pack
@@ -91,6 +91,21 @@ def plain_text(frame: bytes, *, masked: bool) -> str | None:
     if size != start + 4 + length:
         return None
     return apply_mask(frame[start + 4 :], frame[start : start + 4]).decode()
+
+
+def plain_pong(frame: bytes, *, masked: bool) -> bytes | None:
+    """The answer to these bytes, if they are exactly one whole plain ping; else None. masked: as above, the answer is not so."""
+    size = len(frame)
+    if size < 2 or frame[0] != _FINAL_PING or (frame[1] >= _MASKED) is not masked:
+        return None
+    length, start = frame[1] & 0x7F, 6 if masked else 2
+    if length >= _SHORT or size != start + length:
+        return None
+    data = apply_mask(frame[6:], frame[2:6]) if masked else frame[2:]
+    if masked:
+        return bytes((_FINAL_PONG, length)) + data
+    key = next(_KEYS)
+    return bytes((_FINAL_PONG, _MASKED | length)) + key + apply_mask(data, key)
 
 
 def text_frame(text: str, *, masked: bool) -> bytes:

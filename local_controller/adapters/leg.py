@@ -27,7 +27,7 @@ from websockets.protocol import Side, State
 from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
 
-from local_controller.adapters.framing import FrameSplitter, plain_text, text_frame
+from local_controller.adapters.framing import FrameSplitter, plain_pong, plain_text, text_frame
 from local_controller.adapters.large_messages import LargeMessages
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024  # LC-014
@@ -383,7 +383,12 @@ class Leg(asyncio.Protocol):
 
     def _receive(self, frame: bytes) -> None:
         """One frame; the piece of one if it is too long."""
-        if not self._receive_text(frame) and self.protocol.state is not State.CLOSED:
+        if self._receive_text(frame):
+            return
+        pong = plain_pong(frame, masked=not self._masks) if self._sends else None
+        if pong is not None and self.transport is not None:
+            self.transport.write(pong)
+        elif self.protocol.state is not State.CLOSED:
             self.protocol.receive_data(frame)
             self._is_between = not self._is_extended and self.protocol.current_size is None
             self._take_events()

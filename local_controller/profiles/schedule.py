@@ -72,8 +72,11 @@ class Schedule:
 
     def at(self, t: datetime) -> float | None:
         """The limit in force at `t`."""
-        index = bisect_right(self.steps, t, key=_instant)
-        return self.steps[index - 1][1] if index else None
+        steps = self.steps
+        if len(steps) == 2:  # a limit that ends, as most of ours
+            return None if t < steps[0][0] else steps[t >= steps[1][0]][1]
+        index = bisect_right(steps, t, key=_instant)
+        return steps[index - 1][1] if index else None
 
     @property
     def is_unlimited(self) -> bool:
@@ -131,6 +134,8 @@ def merged_down(
     if max_count < 1:
         raise ValueError(f"cannot coalesce to {max_count} periods: at least 1 is needed")
     left = list(items)
+    if len(left) <= max_count:
+        return left
     losses = [loss(a, b) for a, b in pairwise(left)]
     while len(left) > max_count:
         best = losses.index(min(losses))

@@ -351,7 +351,10 @@ class StationProxy:
     def _pump(self, now: Instant) -> list[Effect]:
         """Sends what may be sent now, after the blocks had their say (LC-024: reductions go first)."""
         effects: list[Effect] = []
-        while sent := [effect for leg in self._legs.values() for effect in self._send_next(leg, now)]:
+        while self._to_station.waiting or self._to_csms.waiting:
+            sent = [effect for leg in self._legs.values() for effect in self._send_next(leg, now)]
+            if not sent:
+                break
             effects += sent
         return effects
 

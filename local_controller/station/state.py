@@ -112,7 +112,7 @@ class StationState:
 
     def to_station_time(self, moment: datetime) -> datetime:
         """A moment of our clock on the station's."""
-        return moment + timedelta(seconds=self.csms_ahead_s)
+        return moment + timedelta(seconds=self.csms_ahead_s) if self.csms_ahead_s else moment
 
     def to_our_time(self, moment: datetime) -> datetime:
         """A moment of the station's clock on ours."""

@@ -11,7 +11,7 @@ from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
-from local_controller.adapters.framing import FrameSplitter, plain_text, text_frame
+from local_controller.adapters.framing import FrameSplitter, plain_pong, plain_text, text_frame
 
 MAX = 70_000
 edges = st.sampled_from([125, 126, 127, 65_535, 65_536, MAX])
@@ -73,6 +73,36 @@ def test_what_is_taken_for_a_plain_text_is_one_for_websockets_too(data: bytes, m
     peer.receive_data(data)
     assert [bytes(frame.data).decode() for frame in peer.events_received() if isinstance(frame, Frame)] == [text]
     assert peer.parser_exc is None
+
+
+@given(
+    st.one_of(st.binary(max_size=200), st.binary(max_size=125).map(lambda data: b"\x89" + data)),
+    st.booleans(),
+    st.data(),
+)
+def test_a_ping_is_answered_as_websockets_answers_it(data: bytes, masked: bool, more: st.DataObject) -> None:
+    """Any bytes, most of them no ping; and every ping."""
+    ping = Frame(Opcode.PING, more.draw(st.binary(max_size=125))).serialize(mask=masked)
+    for wire in (ping, ping[:-1], ping + b"x", data):
+        short = plain_pong(wire, masked=masked)
+        if short is None:
+            assert wire != ping
+            continue
+        peer = Protocol(Side.SERVER if masked else Side.CLIENT, max_size=MAX)
+        peer.receive_data(wire)
+        (long,) = peer.data_to_send()
+        assert peer.parser_exc is None
+        assert _pong_of(short, masked=not masked) == _pong_of(long, masked=not masked)
+
+
+def _pong_of(wire: bytes, *, masked: bool) -> bytes:
+    """What a peer understands; each mask is another one."""
+    peer = Protocol(Side.SERVER if masked else Side.CLIENT)
+    peer.receive_data(wire)
+    (event,) = peer.events_received()
+    assert isinstance(event, Frame)
+    assert (event.opcode, event.fin, peer.parser_exc) == (Opcode.PONG, True, None)
+    return bytes(event.data)
 
 
 @pytest.mark.parametrize("masked", [True, False])

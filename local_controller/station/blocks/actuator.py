@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -111,9 +111,7 @@ def own_profile(target: Target, rung: Rung, capability: Capability, now: datetim
         return _single_profile(target, target.working, rung, early, told)
     segments = coalesced(_segments(target.working), 1 if rung.kind is StartKind.RELATIVE else capability.max_periods)
     end_s = _end_s(segments, start, target.fallback_a)
-    own = _profile(target, rung, start, _periods(segments, start, end_s, told))
-    ending = replace(own, valid_to=start + timedelta(seconds=end_s), transaction_id=target.transaction_id)
-    return ending if rung.kind is StartKind.RELATIVE else replace(ending, duration_s=end_s)
+    return _profile(target, rung, start, _periods(segments, start, end_s, told), end_s)
 
 
 def _single_profile(target: Target, working: Schedule, rung: Rung, start: datetime, told: _Told) -> OwnProfile:
@@ -130,8 +128,10 @@ def _single_profile(target: Target, working: Schedule, rung: Rung, start: dateti
     return _profile(target, rung, start, periods)
 
 
-def _profile(target: Target, rung: Rung, start: datetime, periods: tuple[tuple[int, float], ...]) -> OwnProfile:
-    """One that never ends."""
+def _profile(
+    target: Target, rung: Rung, start: datetime, periods: tuple[tuple[int, float], ...], end_s: int | None = None
+) -> OwnProfile:
+    """One that never ends, or that of a transaction, which ends so long after its start; a relative one has no other end."""
     kind = LimitKind.FALLBACK if rung.holds_floor else target.kind
     evse = target.evse if rung.place is FloorPlace.EVSE else 0
     if rung.actuator is Actuator.STATION_MAX:
@@ -142,6 +142,9 @@ def _profile(target: Target, rung: Rung, start: datetime, periods: tuple[tuple[i
         unit=rung.unit,
         start=start,
         periods=periods,
+        duration_s=None if rung.kind is StartKind.RELATIVE else end_s,
+        valid_to=None if end_s is None else start + timedelta(seconds=end_s),
+        transaction_id=None if end_s is None else target.transaction_id,
         kind=Kind.RELATIVE if rung.kind is StartKind.RELATIVE else Kind.ABSOLUTE,
         stack_level=rung.stack_level,
     )
@@ -197,8 +200,8 @@ def _lowest_a(capability: Capability) -> float:
 
 def _segments(working: Schedule) -> list[Segment]:
     """The constrained stretch of a working limit, which is gapless."""
-    start, end = working.steps[0][0], working.steps[-1][0]
-    return working.segments(start, end)
+    (start, limit_a), (end, _) = working.steps[0], working.steps[-1]
+    return [Segment(start, end, limit_a)] if len(working.steps) == 2 else working.segments(start, end)
 
 
 def _end_s(segments: Sequence[Segment], start: datetime, fallback_a: float) -> int:

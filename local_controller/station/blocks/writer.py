@@ -29,7 +29,7 @@ from local_controller.station.blocks.vendor_setting import setting_a, written_se
 from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, wanted
 from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
 from local_controller.station.blocks.write_budget import Budget
-from local_controller.station.capability import Rung
+from local_controller.station.capability import Capability, Rung
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.knowledge import Actuator, FloorPlace
@@ -169,6 +169,8 @@ class ProfileWriter:
         self._trials = Trials()
         self._superseded: tuple[int, ...] = ()
         self._has_maximum = Purpose.CHARGING_STATION_MAX_PROFILE in state.store.owned_purposes
+        self._climbed: Capability | None = None
+        self._ladders: tuple[tuple[Rung, ...], tuple[Rung, ...]] = (), ()  # of that capability
 
     # --- what is wanted ------------------------------------------------------------------------------------------
 
@@ -194,7 +196,7 @@ class ProfileWriter:
             return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "no transaction")]
         if not self._state.may_call:
             return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "not registered")]
-        if not self._state.capability.working_rungs():
+        if not self._rungs(LimitKind.WORKING):
             return self._cannot(e, LimitKind.WORKING, limit_a)
         before, valid_s = e.wish, max(valid_s, self._budget(self._rung(LimitKind.WORKING, now)).lasting_s)
         e.wish = Wish(limit_a, now.utc + timedelta(seconds=valid_s), urgent)
@@ -209,10 +211,12 @@ class ProfileWriter:
 
         What it holds says the same and lasts, or it is a raise or a renewal whose turn has not come (LC-113).
         """
-        target = self._due(e, now)
         rung = self._rung(LimitKind.WORKING, now)
         budget = self._budget(rung)
-        if target is None or target.working is None or rung is None or not budget.is_tight:
+        if not budget.is_tight:
+            return None
+        target = self._due(e, now)
+        if target is None or target.working is None or rung is None:
             return None
         at, held = self._state.station_time(now), e.held
         if e.in_force_a(at) is None or self._is_lower(e, target, at):
@@ -591,8 +595,11 @@ class ProfileWriter:
         return self._trials.next(kind, self._rungs(kind), now.monotonic_s)
 
     def _rungs(self, kind: LimitKind) -> tuple[Rung, ...]:
+        """Asked for several times at every limit, while what is known of the station hardly ever changes."""
         capability = self._state.capability
-        return capability.fallback_rungs() if kind is LimitKind.FALLBACK else capability.working_rungs()
+        if capability is not self._climbed:
+            self._climbed, self._ladders = capability, (capability.working_rungs(), capability.fallback_rungs())
+        return self._ladders[kind is LimitKind.FALLBACK]
 
     def _told_a(self, target: Target, rung: Rung, at: datetime) -> float:
         capability = self._state.capability
