@@ -54,6 +54,7 @@ from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.capability_view import capability_view
 from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import Fact
 from local_controller.station.guard_policy import Doors, GuardPolicy, Policy
@@ -246,7 +247,11 @@ class LocalController:
     # --- output --------------------------------------------------------------------------------------------------
 
     async def picture(self) -> dict[str, Any]:
-        """The site as /api/v1/site shows it. faults: how often each connected station or its CSMS broke a rule, by which."""
+        """The site as /api/v1/site shows it.
+
+        faults: how often each connected station or its CSMS broke a rule, by which. stations: how each can be told limits,
+        as far as that is known.
+        """
         notices = [
             {"at": at.utc.isoformat(timespec="milliseconds"), "level": n.level, "code": n.code, "text": n.text}
             for at, n in self.driver.notices
@@ -256,7 +261,15 @@ class LocalController:
             identity: dict(one.proxy.faults) for identity, one in self.stations.drivers.items() if one.proxy.faults
         }
         seen = (await self.driver.picture()).as_json()
-        return {"name": self._config.site.name, **seen, "warnings": warnings, "faults": faults, "notices": notices}
+        stations = {identity: capability_view(one.state) for identity, one in self._charging.items()}
+        return {
+            "name": self._config.site.name,
+            **seen,
+            "stations": stations,
+            "warnings": warnings,
+            "faults": faults,
+            "notices": notices,
+        }
 
     async def profiles(self, station: str) -> dict[str, Any]:
         """The charging profiles of one station as /api/v1/stations/<identity>/profiles shows them: three stacks and the site.

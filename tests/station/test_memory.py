@@ -10,6 +10,7 @@ import pytest
 from local_controller.profiles.units import RateUnit
 from local_controller.station.announcements import CapabilityLearnt
 from local_controller.station.capability import How
+from local_controller.station.capability_view import capability_view
 from local_controller.station.effects import Peer
 from local_controller.station.knowledge import Actuator, Knowledge
 from local_controller.station.remembered import Remembered
@@ -121,3 +122,22 @@ def test_the_writes_of_a_day_are_not_forgotten(bench: Any, version: OcppVersion)
     c.start()
     c.set_limit(10.0)
     assert len(c.calls_to(Peer.STATION, "SetChargingProfile")) == before
+
+
+@ALL
+@REQUIREMENT
+def test_people_see_what_is_believed_how_it_was_learnt_and_when(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, knowledge=Knowledge(settle_s=60.0))
+    b.accepts = only_defaults_in_watts
+    boots(b, "1.0")
+    b.start()
+    b.set_limit(16.0)
+    shown = capability_view(b.smart.state)
+    assert (shown["version"], shown["product"]) == (str(version), "Acme One 1.0")
+    assert shown["way"] == "tx_default in W, absolute, at the evse"
+    believed = {one["what"]: (one["value"], one["learnt"], one["at"]) for one in shown["beliefs"]}
+    assert believed["units"] == ("W, A", "accepted", "2026-06-01T12:00:00+00:00")
+    assert believed["settle_s"] == ("60", "site file", None)
+    assert "levels_a" not in believed, "a default"
+    assert shown["writes"] == {"reductions": 3, "others": 3}
+    assert not shown["obeys_nothing"]
