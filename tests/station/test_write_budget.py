@@ -180,3 +180,29 @@ def test_whatever_is_wished_over_a_day_the_budget_and_the_limit_hold(
             max((sum(1 for at_s in others if start <= at_s < start + DAY_S) for start in others), default=0) <= per_day
         )
     assert all(later - earlier >= min_interval_s - 1e-6 for earlier, later in itertools.pairwise(others))
+
+
+@pytest.mark.requirement("LC-113")
+@pytest.mark.parametrize(("said", "pause_s"), [("30 seconds before retry", 30.0), ("", 60.0)])
+def test_a_station_that_is_written_to_too_often_is_left_alone_for_as_long_as_it_says(
+    bench: Any, said: str, pause_s: float
+) -> None:
+    b = bench(OcppVersion.V21)
+    b.boot()
+    b.start()
+    b.set_limit(10.0)
+    taken = b.station["SetChargingProfile"]
+    info = {"reasonCode": "RateLimitExceeded"} | ({"additionalInfo": said} if said else {})
+    b.station["SetChargingProfile"] = {"status": "Rejected", "statusInfo": info}
+    b.set_limit(16.0)
+    written = len(tried(b))
+    assert (answers(b)[-1].outcome, answers(b)[-1].again_s) == (POSTPONED, pause_s)
+    assert tried(b)[-1][:3] == ("TxProfile", "A", "Absolute"), "no other way is tried: this one works"
+    b.set_limit(14.0)
+    assert (answers(b)[-1].outcome, len(tried(b))) == (POSTPONED, written)
+    b.set_limit(8.0)
+    assert (answers(b)[-1].outcome, len(tried(b))) == (LimitOutcome.REFUSED, written + 1), "a reduction does not wait"
+    b.station["SetChargingProfile"] = taken
+    b.wait(pause_s + 1)
+    assert answers(b)[-1].outcome is ACCEPTED
+    assert b.in_force_a() == 8.0

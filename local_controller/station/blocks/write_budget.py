@@ -7,9 +7,12 @@ without one it ends by itself.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from local_controller.errors import PayloadError
+from local_controller.rpc.frame import Frame
 from local_controller.station.capability import Capability
 from local_controller.station.knowledge import Actuator
 
@@ -20,6 +23,11 @@ SLACK_S = 60.0
 
 BURST_SHARE = 5
 """A fifth of a day's writes may come at once; the others are spread evenly."""
+
+
+TOO_OFTEN = "RateLimitExceeded"
+TOO_OFTEN_S = 60.0
+"""For a station that does not say how long it wants to be left alone."""
 
 
 class Budget(NamedTuple):
@@ -59,18 +67,24 @@ class Budget(NamedTuple):
 class WriteBudget:
     """What was written; it outlives a connection. due_s: when it would be paid off; last_s: the last write (monotonic).
 
-    reductions, others: how many writes of each kind there were.
+    held_until_s: before then the station does not want to be written to. reductions, others: how many writes of each kind there were.
     """
 
     due_s: float = 0.0
     last_s: float | None = None
+    held_until_s: float = 0.0
     reductions: int = 0
     others: int = 0
 
     def may_write_at_s(self, budget: Budget, now_s: float) -> float:
         """When the next write that is no reduction may go, at the earliest now."""
-        at_s = now_s if self.last_s is None else max(now_s, self.last_s + budget.min_interval_s)
+        at_s = max(now_s, self.held_until_s)
+        at_s = at_s if self.last_s is None else max(at_s, self.last_s + budget.min_interval_s)
         return at_s if budget.per_day is None else max(at_s, self.due_s - (budget.burst - 1) * budget.every_s)
+
+    def not_before(self, until_s: float) -> None:
+        """The station said so itself."""
+        self.held_until_s = max(self.held_until_s, until_s)
 
     def written(self, budget: Budget, now_s: float, *, is_reduction: bool) -> None:
         """A CALL is on the wire."""
@@ -79,3 +93,15 @@ class WriteBudget:
         self.others += not is_reduction
         if budget.per_day is not None:
             self.due_s = min(max(now_s, self.due_s) + budget.every_s, now_s + DAY_S)
+
+
+def too_often_s(answer: Frame | None) -> float | None:
+    """How long a station wants to be left alone that was written to too often (2.1: K01.FR.56); None if it is not that."""
+    try:
+        info = None if answer is None or answer.is_error else answer.payload.get("statusInfo")
+    except PayloadError:
+        return None
+    if not isinstance(info, dict) or info.get("reasonCode") != TOO_OFTEN:
+        return None
+    said = re.search(r"\d{1,5}", str(info.get("additionalInfo")))
+    return TOO_OFTEN_S if said is None else float(said[0])

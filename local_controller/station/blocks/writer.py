@@ -28,7 +28,7 @@ from local_controller.station.blocks.trials import MOST_UNANSWERED, Trials
 from local_controller.station.blocks.vendor_setting import setting_a, written_setting
 from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, wanted
 from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
-from local_controller.station.blocks.write_budget import Budget
+from local_controller.station.blocks.write_budget import TOO_OFTEN, Budget, too_often_s
 from local_controller.station.capability import Capability, Rung
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Note, Peer, Tell
@@ -71,6 +71,12 @@ class Push:
     def for_evse(self, number: int, transaction_id: str | None) -> Push:
         """The same as it holds for another EVSE of the station."""
         return replace(self, target=replace(self.target, evse=number, transaction_id=transaction_id))
+
+    @property
+    def wish(self) -> Wish | None:
+        """What the site wanted when it was made."""
+        found = self.because[0]
+        return found if isinstance(found, Wish) else None
 
     def lasts_s(self, now: Instant) -> float | None:
         """How long the station obeys it; None for as long as the site ordered."""
@@ -213,7 +219,7 @@ class ProfileWriter:
         """
         rung = self._rung(LimitKind.WORKING, now)
         budget = self._budget(rung)
-        if not budget.is_tight:
+        if not self._is_held_back(budget, now):
             return None
         target = self._due(e, now)
         if target is None or target.working is None or rung is None:
@@ -230,6 +236,9 @@ class ProfileWriter:
             return None
         detail = f"the station may be written to again in {wait_s:.0f} s"
         return Tell(LimitAnswered(e.number, LimitKind.WORKING, LimitOutcome.POSTPONED, limit_a, detail, again_s=wait_s))
+
+    def _is_held_back(self, budget: Budget, now: Instant) -> bool:
+        return budget.is_tight or self._state.writes.may_write_at_s(budget, now.monotonic_s) > now.monotonic_s
 
     def _cannot(self, e: _Evse, kind: LimitKind, limit_a: float) -> list[BlockEffect]:
         """There is no way to tell this station a limit: it counts at worst case, and people are told why."""
@@ -368,6 +377,8 @@ class ProfileWriter:
             return self._outlived(e, push, now), None
         if word == "Accepted":
             return self._accepted(e, push, now), None
+        if word == "Rejected" and (pause_s := too_often_s(answer)) is not None:
+            return self._too_often(e, push, pause_s, now)
         return self._failed(e, push, word, is_unanswered=word in {_SILENCE, _NONSENSE}, now=now)
 
     def _word(self, push: Push, answer: Frame | None) -> str:
@@ -479,6 +490,20 @@ class ProfileWriter:
         told = [self._tell(one, kind, outcome, push.limit_a, word) for one in self._concerned(e, push)]
         return [*told, *self._pump(e, now)], word
 
+    def _too_often(self, e: _Evse, push: Push, pause_s: float, now: Instant) -> tuple[list[BlockEffect], str | None]:
+        """The station wants to be left alone for so long (K01.FR.56): no rung has failed, what held holds."""
+        kind = push.target.kind
+        self._doubt(e, push, is_unanswered=False)
+        self._state.writes.not_before(now.monotonic_s + pause_s)
+        detail = f"{TOO_OFTEN}: again in {pause_s:.0f} s"
+        if push.is_reduction:
+            e.retry_s[kind] = now.monotonic_s + pause_s
+            return [self._tell(e, kind, LimitOutcome.REFUSED, push.limit_a, detail)], TOO_OFTEN
+        e.later_s = now.monotonic_s + pause_s
+        e.wish = e.held.wish if e.held is not None else None
+        postponed = LimitAnswered(e.number, kind, LimitOutcome.POSTPONED, push.limit_a, detail, again_s=pause_s)
+        return [Tell(postponed)], None
+
     def _doubt(self, e: _Evse, push: Push, *, is_unanswered: bool) -> None:
         """After a refusal what was held is held; after silence either may."""
         if not is_unanswered:
@@ -556,8 +581,7 @@ class ProfileWriter:
         return "SetChargingProfile", self._dialect.set_profile(evse, own_profile(target, rung, capability, at))
 
     def _may_write_at_s(self, rung: Rung, now: Instant) -> float:
-        budget = self._budget(rung)
-        return self._state.writes.may_write_at_s(budget, now.monotonic_s) if budget.is_tight else now.monotonic_s
+        return self._state.writes.may_write_at_s(self._budget(rung), now.monotonic_s)
 
     def _budget(self, rung: Rung | None) -> Budget:
         """How often this station may be written to this way."""
