@@ -1,4 +1,4 @@
-"""What becomes of the CSMS's station maximum where the gateway itself needs that purpose? (decision 0012)"""
+"""What becomes of the CSMS's station maximum where the gateway itself needs that purpose? (decision 0011)"""
 
 from __future__ import annotations
 
