@@ -4,6 +4,7 @@ LocalControllerError
 ├── PeerError            the other end of a connection sent something we cannot use
 │   ├── FrameError       not an OCPP-J message at all
 │   └── PayloadError     a message whose payload cannot be read; the message is relayed all the same
+│       └── UnknownWordError  because a field says none of the words that it may say
 ├── SourceError          a meter, broker or other input does not answer or answers nonsense
 ├── KnowledgeError       a statement about a product or station is wrong: where, which key, what to write instead
 └── SiteFileError        the installer's file is wrong: places and remedies, all of them at once
@@ -38,6 +39,10 @@ class PayloadError(PeerError):
         super().__init__(f"{action}: {path}: {reason}")
         self.action = action
         self.path = path
+
+
+class UnknownWordError(PayloadError):
+    """A field has a value that is none of its words: a fault of its own in OCPP (1.6 errata 3.38)."""
 
 
 class SourceError(LocalControllerError):

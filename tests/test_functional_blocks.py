@@ -27,8 +27,17 @@ CLAIMED: Final = {
     "GetChargingProfiles": "the report must show the CSMS's profiles and none of the gateway's (LC-094)",
     "RemoteStartTransaction": "a profile in it is one for the transaction, which the gateway owns (LC-091)",
     "RequestStartTransaction": "as RemoteStartTransaction",
+    "UsePriorityCharging": "the CSMS's profile for it lives here, for it would lift our limit (LC-102)",
 }
 """Actions that a block may answer or change when the CSMS sends them, and why (class I). All others pass."""
+
+SELDOM: Final = {
+    "NotifyReport": "where it tells a value of ours, or how many places for profiles there are (LC-099, LC-126)",
+    "ReportChargingProfiles": "where it answers us, or shows a profile of ours (LC-096)",
+    "UpdateDynamicSchedule": "where it is about a profile that lives here (LC-103)",
+    "PullDynamicScheduleUpdate": "where it is about a profile that the station knows under a stand-in (LC-098)",
+}
+"""Actions that pass but for rare cases."""
 
 GUARDED: Final = {
     "SetNetworkProfile": "the station would dial elsewhere from its next reset on (LC-129)",

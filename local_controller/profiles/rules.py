@@ -25,6 +25,7 @@ class Reason(StrEnum):
     """Reason codes of OCPP 2.1 Part 2 appendices; 1.6 has none, its dialect chooses status or CALLERROR by them."""
 
     DUPLICATE_PROFILE = "DuplicateProfile"
+    INVALID_MESSAGE_SEQ = "InvalidMessageSeq"
     INVALID_OPERATION_MODE = "InvalidOperationMode"
     INVALID_PROFILE = "InvalidProfile"
     INVALID_PROFILE_ID = "InvalidProfileId"
@@ -36,6 +37,7 @@ class Reason(StrEnum):
     TX_NOT_FOUND = "TxNotFound"
     UNKNOWN_EVSE = "UnknownEvse"
     UNSUPPORTED_KIND = "UnsupportedKind"
+    UNSUPPORTED_PARAM = "UnsupportedParam"
     UNSUPPORTED_PURPOSE = "UnsupportedPurpose"
     UNSUPPORTED_RATE_UNIT = "UnsupportedRateUnit"
 
@@ -197,11 +199,12 @@ def _transaction(r: Request) -> Verdict | None:
 
 
 def _schedule_count(r: Request) -> Verdict | None:
-    count = len(r.profile.schedules)
-    for_a_car = r.profile.purpose is Purpose.TX_PROFILE and r.evse in r.facts.charging_needs
+    count, is_own = len(r.profile.schedules), r.profile.purpose is Purpose.TX_PROFILE
+    may_choose = is_own and r.profile.kind is not Kind.DYNAMIC  # K28.FR.01
+    for_a_car = may_choose and r.evse in r.facts.charging_needs
+    if may_choose and not for_a_car and 1 < count <= r.rules.max_schedules:  # K15.FR.17
+        return Verdict(Reason.INVALID_MESSAGE_SEQ, "several schedules before the car has told its needs")
     most = r.rules.max_schedules if for_a_car else 1  # K01.FR.34
-    if r.profile.kind is Kind.DYNAMIC:  # K28.FR.01
-        most = 1
     if not 1 <= count <= most:
         return Verdict(Reason.INVALID_PROFILE, f"{count} schedules, {most} allowed")
     return None

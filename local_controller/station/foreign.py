@@ -50,8 +50,7 @@ def foreign_profiles(state: StationState) -> list[HeldProfile]:
 
     The CSMS's profiles of owned purposes never reach the station: one with such an id there is an old one.
     """
-    owned = state.store.owned_purposes
-    known = {entry.profile.id for entry in state.store.installed if entry.profile.purpose not in owned}
+    known = state.store.real
     return [one for one in state.truth.reported or () if one.id not in OWN_IDS and one.id not in known]
 
 
@@ -228,8 +227,7 @@ def expected(state: StationState, evse: int, now: Instant) -> Expected | None:
 
 def _passed_a(state: StationState, evse: int, transaction_id: str | None, at: datetime) -> float:
     """What the CSMS's profiles allow that the station holds itself; some divide a station maximum among connectors."""
-    owned = state.store.owned_purposes | _IN_TURN
-    passed = [entry for entry in state.store.installed if entry.profile.purpose not in owned]
+    passed = [entry for entry in state.store.real_ones() if entry.profile.purpose not in _IN_TURN]
     context = Context(evse, transaction_id, time_zone=state.time_zone)
     limit_a = composite(InstalledProfiles(tuple(passed)), context, at, 1.0).at(at)
     return math.inf if limit_a is None else limit_a

@@ -7,7 +7,7 @@ what is unknown is None and never a number.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -160,7 +160,7 @@ def _csms(state: StationState, entry: Installed, now: Instant) -> CsmsProfile:
         limit=said.limit,
         unit=said.unit,
         ends_in_s=said.ends_in_s,
-        held_by="gateway" if profile.purpose in state.store.owned_purposes else "station",
+        held_by="station" if profile.id in state.store.real else "gateway",
         age_s=None if set_at is None else _age_s(set_at, now),
     )
 
@@ -313,7 +313,7 @@ def _foreign(found: ForeignLimit) -> _Binding | None:
 
 def _passed(state: StationState, evse: int, now: Instant) -> _Binding | None:
     """The CSMS's profiles that the station itself holds."""
-    passed = [entry for entry in state.store.installed if entry.profile.purpose not in state.store.owned_purposes]
+    passed = state.store.real_ones()
     return _leading(passed, _context(state, evse, state.station_time(now)), state.station_time(now), "")
 
 
@@ -324,7 +324,7 @@ def _told(state: StationState, evse: int, now: Instant) -> _Binding | None:
     limit_a = None if write is None else write.at(at)
     if limit_a is None or write is None:
         return None
-    virtual = [entry for entry in state.store.installed if entry.profile.purpose in state.store.owned_purposes]
+    virtual = state.store.virtual()
     perhaps_a = writes.perhaps_a
     perhaps = "" if perhaps_a is None else f"; perhaps {perhaps_a:.1f} A already, which was sent and not answered"
     own_id = None if write.profile is None else write.profile.id
@@ -337,7 +337,7 @@ def _told(state: StationState, evse: int, now: Instant) -> _Binding | None:
     return _Binding(limit_a, "ours", own_id, f"the gateway's {name} ({named}){perhaps}")
 
 
-def _leading(entries: list[Installed], context: Context, at: datetime, more: str) -> _Binding | None:
+def _leading(entries: Iterable[Installed], context: Context, at: datetime, more: str) -> _Binding | None:
     """What these profiles allow together now, and the one without which it would be something else."""
     limit_a = composite(InstalledProfiles(tuple(entries)), context, at, 1.0).at(at)
     if limit_a is None:

@@ -15,7 +15,7 @@ from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.blocks.write_budget import WriteBudget
 from local_controller.station.capability import Capability
-from local_controller.station.dialects.base import BootCall
+from local_controller.station.dialects.base import BootCall, StatedCapability
 from local_controller.station.shown_values import ShownValues
 from local_controller.station.stand_ins import StandIns
 from local_controller.station.station_clock import StationClock
@@ -47,6 +47,7 @@ class StationState:
     who: as it said in its last boot. writes: how often it was written to lately.
     carried_over: by EVSE, what was wished and written for its transaction; a station keeps its profiles over a reconnect.
     shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
+    places: how many profiles the station says it takes; None if it did not say. said: what else it says of itself.
     stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
     truth: what was written into it and what it says that it holds, each with its age.
     """
@@ -79,6 +80,7 @@ class StationState:
     requests: int = 0
     places: int | None = None
     truth: StationTruth = field(default_factory=StationTruth)
+    said: StatedCapability = field(default_factory=StatedCapability)
 
     def next_request_id(self) -> int:
         """A request id of ours that was not used for long."""

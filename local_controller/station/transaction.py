@@ -9,11 +9,28 @@ from local_controller.clock import Instant
 from local_controller.station.words import ChargingState
 
 
+@dataclass(frozen=True, slots=True)
+class CarNeeds:
+    """NotifyEVChargingNeeds, as far as it is about schedules (K15 to K20).
+
+    told_s: when it came, in monotonic seconds. max_periods: how many a schedule may have for this car. is_dynamic: it takes
+    each new limit as it comes, where others negotiate their whole schedule anew. is_answered: the CSMS has said that no
+    schedule will come, or it has come.
+    """
+
+    told_s: float
+    max_periods: int | None = None
+    is_dynamic: bool = False
+    is_answered: bool = False
+
+
 @dataclass(slots=True)
 class Transaction:
     """A running transaction of an EVSE.
 
     phases_in_use: phases with at least 1 A in the latest sample that showed any current; None if none did yet.
+    soc_percent: state of charge in the latest sample that showed one. has_priority: PriorityCharging is activated (K21, K22).
+    needs: what its car said of schedules, if it speaks ISO 15118. written_s: when its EVSE was last written to, since its car told its needs (monotonic).
     sampled: when the latest usable sample of its EVSE came; None if none did yet.
     read_s: when a message with samples of its EVSE was read last, in monotonic seconds (blocks/metering.py).
     """
@@ -26,4 +43,8 @@ class Transaction:
     charging_state: ChargingState | None = None
     phases_in_use: int | None = None
     sampled: Instant | None = None
+    soc_percent: float | None = None
+    has_priority: bool = False
+    needs: CarNeeds | None = None
+    written_s: float = -math.inf
     read_s: float = -math.inf

@@ -179,7 +179,8 @@ def test_the_bounds_of_a_station_can_be_reached() -> None:
 
 def test_a_car_that_told_its_needs_may_be_offered_alternatives() -> None:
     three = replace(tx, schedules=(schedule,) * 3)
-    assert outcome(three) is Reason.INVALID_PROFILE
+    assert outcome(three) is Reason.INVALID_MESSAGE_SEQ
+    assert outcome(replace(three, schedules=(schedule,) * 4)) is Reason.INVALID_PROFILE
     assert outcome(three, facts=replace(FACTS, charging_needs=frozenset({1}))) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from local_controller.profiles.composite import composite
 from local_controller.profiles.context import Context
 from local_controller.profiles.profile import Purpose
-from local_controller.station.blocks.virtual_store import OWNED
+from local_controller.station.blocks.virtual_store import VIRTUAL
 from local_controller.station.blocks.wanted import DEFAULTS, Allowances
 from local_controller.station.dialects import dialect
 from local_controller.station.state import StationState
@@ -43,7 +44,7 @@ def install(state: StationState, number: int, purpose: str, kind: str, limit_a: 
     if purpose == "TxProfile":
         profile["transactionId"] = "tx"
     wanted = dialect(V).profile_set({"evseId": 1, "chargingProfile": profile})
-    state.store = state.store.recorded(wanted, V)
+    state.store = replace(state.store.recorded(wanted, V), real=frozenset())
 
 
 def afresh(state: StationState, purposes: frozenset[Purpose], start: Any, end: Any) -> Any:
@@ -91,9 +92,19 @@ def test_what_is_remembered_is_what_would_be_worked_out_anew(steps: list[tuple[s
             case _:
                 now = now.after(float(what))
         at = state.station_time(now)
-        for purposes in (OWNED, ALL):
+        for purposes in (VIRTUAL, ALL):
             found = allowances.within(purposes, 1, at, at + DAY).clipped(at, at + DAY)
             assert found == afresh(state, purposes, at, at + DAY)
+
+
+@pytest.mark.requirement("LC-090", "LC-093")
+def test_what_the_station_holds_itself_is_not_told_it_again() -> None:
+    state = StationState("CP-1", V)
+    install(state, 1, "ChargingStationMaxProfile", "Absolute", 10.0)
+    state.store = replace(state.store, real=frozenset({1}))
+    allowances, at = Allowances(state), START.utc
+    assert allowances.within(VIRTUAL, 1, at, at + DAY).steps == ()
+    assert allowances.within(ALL, 1, at, at + DAY).at(at) is not None
 
 
 def test_a_floor_is_worked_out_once_for_all_transactions() -> None:
@@ -103,4 +114,4 @@ def test_a_floor_is_worked_out_once_for_all_transactions() -> None:
     without = allowances.within(DEFAULTS, 1, at, at + DAY)
     state.transactions[1] = Transaction(1, "tx", START)
     assert allowances.within(DEFAULTS, 1, at, at + DAY) is without
-    assert allowances.within(OWNED, 1, at, at + DAY) is without
+    assert allowances.within(VIRTUAL, 1, at, at + DAY) is without

@@ -149,6 +149,8 @@ def test_the_answers_are_those_of_a_conforming_station(bench: Any, version: Ocpp
     assert b.csms_sets("TxDefaultProfile", 10.0, 1) == "Accepted"
     assert b.csms_sets("TxDefaultProfile", 11.0, 2) == ("Accepted" if is_v16 else "Rejected"), "the same rank"
     broken = b.csms_sets("TxDefaultProfile", 10.0, unit="horse")
+    assert broken == "PropertyConstraintViolation"  # errata 3.38
+    broken = b.csms_sets("TxDefaultProfile", 10.0, schedule={"startSchedule": "soon"})
     assert broken == ("FormationViolation" if is_v16 else "FormatViolation")
 
 
@@ -257,18 +259,6 @@ def test_with_the_transaction_its_profiles_end(bench: Any, version: OcppVersion)
     b.start(9)
     b.set_limit(16.0)
     assert b.in_force_a() == 16.0
-
-
-@pytest.mark.requirement("LC-102")
-def test_what_would_lift_our_limit_is_refused_with_its_reason(bench: Any) -> None:
-    b = charging(bench, OcppVersion.V21)
-    for purpose in ("PriorityCharging", "LocalGeneration"):
-        profile = b.csms_profile(purpose, 32.0)
-        answer = b.from_csms("SetChargingProfile", {"evseId": 0, "chargingProfile": profile})
-        assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedPurpose"}}
-    profile = b.csms_profile("TxProfile", 32.0, **tx(OcppVersion.V21), chargingProfileKind="Dynamic")
-    answer = b.from_csms("SetChargingProfile", {"evseId": 1, "chargingProfile": profile})
-    assert answer["statusInfo"]["reasonCode"] == "UnsupportedKind"
 
 
 def test_the_site_learns_the_csms_limit_in_its_own_clock(bench: Any) -> None:

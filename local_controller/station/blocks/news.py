@@ -7,18 +7,15 @@ from datetime import datetime
 from typing import NamedTuple
 
 from local_controller.clock import Instant
-from local_controller.profiles.profile import Purpose
 from local_controller.profiles.schedule import Schedule
 from local_controller.station.announcements import CapabilityLearnt
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.actuator import FORESIGHT
-from local_controller.station.blocks.wanted import Allowances
+from local_controller.station.blocks.wanted import ALL, Allowances
 from local_controller.station.effects import CsmsLimitChanged, Tell
 from local_controller.station.remembered import Remembered
 from local_controller.station.state import StationState
 from local_controller.station.words import SettlingLearnt, UnitLearnt
-
-ALL = frozenset(Purpose)
 
 
 class News:

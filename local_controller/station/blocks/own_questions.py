@@ -235,6 +235,7 @@ class OwnQuestions(Block):
                 self._reads = tuple(range(1, len(self._dialect.capability_questions())))
             return
         self._said = self._said.and_also(self._dialect.capability_answer(answer.payload))
+        self._state.said = self._said
         self._state.capability = self._state.capability.stated(self._said, now.utc)
 
     def _triggered(self, question: Question, answer: Frame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from local_controller.clock import Instant
@@ -10,53 +11,79 @@ from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, Forward, OwnCall, Urgency
 from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.blocks.virtual_store import STATION_MAX
+from local_controller.station.dialects.base import Payload
 from local_controller.station.effects import Peer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ClearingRest:
-    """Tag of our ClearChargingProfile for what a wildcard clear of the CSMS means beyond the virtual store."""
+    """Tag of our ClearChargingProfile for one part of what a clear of the CSMS means beyond the virtual store."""
+
+    part: Criteria
+
+
+@dataclass(slots=True)
+class _Clear:
+    """The clear that is at work: what was cleared so far, and how many parts the station has yet to answer."""
 
     message_id: str
-    criteria: Criteria
-    cleared_here: int
+    is_anything_cleared: bool
+    parts_left: int
 
 
 class ProfileClears:
-    """What is in the virtual store is cleared there; a wildcard goes on, for the station's maximum alone.
+    """What is in the virtual store is cleared there; a wildcard goes on, for what the station may hold of the CSMS.
 
-    Whether there is one, the station knows best: it may be from before our time.
+    Whether there is a station maximum, the station knows best: it may be from before our time.
     """
 
     def __init__(self, desk: ProfileDesk) -> None:
         """Nothing is being cleared."""
         self._desk = desk
         self._state = desk.state
-        self._rest: ClearingRest | None = None
+        self._open: _Clear | None = None
 
     @property
     def is_busy(self) -> bool:
         """Whether the station has yet to clear its part."""
-        return self._rest is not None
+        return self._open is not None
 
     def asked(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """A ClearChargingProfile of the CSMS; None lets it pass."""
-        criteria = self._desk.dialect.clear_criteria(frame.payload)
+        criteria, store = self._desk.dialect.clear_criteria(frame.payload), self._state.store
         if criteria.profile_ids is not None:
             (profile_id,) = criteria.profile_ids
-            if self._state.store.purpose_of(profile_id) not in self._state.store.owned_purposes:
+            if store.find(profile_id) is None or profile_id in store.real:
                 return self._by_id(frame, profile_id)
-        elif criteria.purpose is not None and criteria.purpose not in self._state.store.owned_purposes:
+        elif self._is_the_stations(criteria):
             return None
-        self._state.store, count = self._state.store.cleared(criteria, self._state.store.owned_purposes)
-        effects = self._desk.changed(now)
-        station_max = replace(criteria, purpose=STATION_MAX)
-        is_wildcard = criteria.profile_ids is None and criteria.purpose is None and criteria.evse in {None, 0}
-        if is_wildcard and STATION_MAX in self._state.store.passed:
-            payload = self._desk.dialect.clear_purpose(criteria, STATION_MAX)
-            self._rest = ClearingRest(frame.message_id, station_max, count)
-            return [*effects, OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, self._rest)]
-        return [self._desk.answer(frame.message_id, "Accepted" if count else "Unknown"), *effects]
+        self._state.store, count = store.cleared(criteria, is_real=False)
+        effects, parts = self._desk.changed(now), list(self._parts(criteria))
+        if not parts:
+            return [self._desk.answer(frame.message_id, "Accepted" if count else "Unknown"), *effects]
+        self._open = _Clear(frame.message_id, count > 0, len(parts))
+        calls = [
+            OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, ClearingRest(part))
+            for part, payload in parts
+        ]
+        return [*effects, *calls]
+
+    def _is_the_stations(self, criteria: Criteria) -> bool:
+        """Whether all that is meant is in the station, and nothing of ours can be."""
+        is_owned = criteria.purpose is None or criteria.purpose in self._state.store.owned_purposes
+        return not is_owned and not self._state.store.virtual().matching(criteria).entries
+
+    def _parts(self, criteria: Criteria) -> Iterator[tuple[Criteria, Payload]]:
+        """What may be meant in the station: its maximum, if none of ours is one; and what it took otherwise, by id."""
+        if criteria.profile_ids is not None:
+            return
+        is_by_purpose = STATION_MAX not in self._state.store.owned_purposes
+        if is_by_purpose and criteria.purpose in {None, STATION_MAX} and criteria.evse in {None, 0}:
+            yield replace(criteria, purpose=STATION_MAX), self._desk.dialect.clear_purpose(criteria, STATION_MAX)
+        for _, profile in self._state.store.real_ones().matching(criteria):
+            if not (is_by_purpose and profile.purpose is STATION_MAX):
+                payload = self._desk.dialect.clear_id(self._state.stand_ins.for_station(profile.id))
+                yield Criteria(profile_ids=frozenset({profile.id})), payload
 
     def _by_id(self, frame: Frame, profile_id: int) -> list[BlockEffect] | None:
         """Other fields beside an id mean nothing (1.6 errata 3.25), but some firmware might clear ours by them."""
@@ -72,19 +99,26 @@ class ProfileClears:
         if criteria.profile_ids is not None:
             shown = (self._state.stand_ins.for_csms(station_id) for station_id in criteria.profile_ids)
             criteria = replace(criteria, profile_ids=frozenset(one for one in shown if one is not None))
-        self._state.store, _ = self._state.store.cleared(criteria, self._state.store.passed)
+        self._state.store, _ = self._state.store.cleared(criteria, is_real=True)
 
     def answered(self, tag: ClearingRest, answer: Frame | None, now: Instant) -> list[BlockEffect]:
-        """The station has cleared (or not) what a wildcard clear meant beyond the store."""
-        self._rest = None
-        accepted = answer is not None and not answer.is_error and answer.payload.get("status") == "Accepted"
+        """The station has cleared (or not) a part of what a clear meant beyond the store."""
         effects: list[BlockEffect] = []
-        if accepted:
-            self._state.store, _ = self._state.store.cleared(tag.criteria, self._state.store.passed)
+        is_cleared = answer is not None and not answer.is_error and answer.payload.get("status") == "Accepted"
+        if is_cleared:
+            self._state.store, _ = self._state.store.cleared(tag.part, is_real=True)
             effects = self._desk.news.latest(now)
-        status = "Accepted" if accepted or tag.cleared_here else "Unknown"
-        return [self._desk.answer(tag.message_id, status), *effects]
+        at_work = self._open
+        if at_work is None:
+            return effects
+        at_work.is_anything_cleared |= is_cleared
+        at_work.parts_left -= 1
+        if at_work.parts_left > 0:
+            return effects
+        self._open = None
+        status = "Accepted" if at_work.is_anything_cleared else "Unknown"
+        return [self._desk.answer(at_work.message_id, status), *effects]
 
     def forget(self) -> None:
         """The connection is over."""
-        self._rest = None
+        self._open = None

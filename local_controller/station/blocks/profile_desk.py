@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from local_controller.clock import Instant
 from local_controller.profiles.rules import Reason, StationFacts, Verdict
+from local_controller.profiles.units import RateUnit
 from local_controller.station.block import Answer, AnswerError, BlockEffect
 from local_controller.station.blocks.news import News
 from local_controller.station.blocks.profile_places import ProfilePlaces
@@ -50,11 +51,14 @@ class ProfileDesk:
         return [*self.writer.reconsider(now, retry=True), *self.news.latest(now)]
 
     def facts(self) -> StationFacts:
-        """What the station knows of itself when it judges a profile. Any unit will do: we convert."""
+        """What the station knows of itself when it judges a profile: what it says it takes, though we could convert."""
+        said, running = self.state.said, self.state.transactions
         return StationFacts(
             evses=frozenset(self.evses),
-            transactions={evse: t.transaction_id for evse, t in self.state.transactions.items()},
-            max_stack_level=self.state.capability.max_stack_level,
-            max_periods=MOST_PERIODS,
+            transactions={evse: transaction.transaction_id for evse, transaction in running.items()},
+            rate_units=said.units or frozenset(RateUnit),
+            max_stack_level=said.max_stack_level,
+            max_periods=min(said.max_periods or MOST_PERIODS, MOST_PERIODS),
             max_installed=self.places.most,
+            charging_needs=frozenset(evse for evse, transaction in running.items() if transaction.needs is not None),
         )

@@ -48,9 +48,8 @@ class ProfilePlaces:
 
     def objection(self, wanted: ProfileSet) -> Verdict | None:
         """Why a profile that would pass has no place in the station."""
-        after = self._state.store.recorded(wanted, self._state.version).installed
-        real, passed = self._state.places, len(after.of_purposes(*self._state.store.passed))
-        if real is None or (len(after) <= self.most and passed <= real - self._own - ALWAYS_FREE):
+        after, real = self._state.store.recorded(wanted, self._state.version), self._state.places
+        if real is None or (len(after.installed) <= self.most and len(after.real) <= real - self._own - ALWAYS_FREE):
             return None
         return Verdict(Reason.OUT_OF_STORAGE, f"all {self.most} places are taken")
 

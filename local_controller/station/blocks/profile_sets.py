@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
+from local_controller.profiles.profile import Purpose
 from local_controller.profiles.rules import Verdict
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, Forward, OwnCall, Urgency
+from local_controller.station.blocks import car_schedules, representable
 from local_controller.station.blocks.applying import Applying, Change
 from local_controller.station.blocks.profile_desk import ProfileDesk
-from local_controller.station.blocks.virtual_store import VirtualStore
+from local_controller.station.blocks.virtual_store import STATION_MAX, VirtualStore
 from local_controller.station.dialects.base import ProfileSet
 from local_controller.station.effects import Note, Peer
 
@@ -40,14 +42,22 @@ class ProfileSets:
     def asked(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """SetChargingProfile, by its purpose; None lets it pass, and the rest is the station's to judge (LC-020)."""
         profile_id, purpose = self._desk.dialect.profile_head(frame.payload)
-        if purpose not in self._state.store.passed:
-            return self._install(frame, self._desk.dialect.profile_set(frame.payload), now)
+        if purpose in self._state.store.owned_purposes:
+            wanted = self._desk.dialect.profile_set(frame.payload)
+            if not self._is_better_in_station(wanted):
+                return self._install(frame, wanted.received(self._state.station_time(now)), now)
         if (objection := self._objection(frame)) is not None:
             return [self._desk.refusal(frame.message_id, objection)]
         station_id = None if profile_id is None else self._state.stand_ins.for_station(profile_id)
         if station_id is None or station_id == profile_id:
             return None
         return [Forward(Peer.CSMS, frame, self._desk.dialect.with_profile_id(frame.payload, station_id))]
+
+    def _is_better_in_station(self, wanted: ProfileSet) -> bool:
+        """What we cannot tell passes, where the station's maximum caps it (LC-102); its floor stays a TxDefaultProfile of ours."""
+        is_capped = STATION_MAX in self._state.store.owned_purposes
+        is_own = wanted.profile.purpose is Purpose.TX_PROFILE
+        return is_capped and is_own and representable.says_more_than_ours(wanted.profile)
 
     def _objection(self, frame: Frame) -> Verdict | None:
         """Our places, and the free one, are not the CSMS's (LC-099); what cannot be read, the station will refuse."""
@@ -59,10 +69,12 @@ class ProfileSets:
     def _install(self, frame: Frame, wanted: ProfileSet, now: Instant) -> list[BlockEffect]:
         """A profile of an owned purpose: judged as a station would (LC-091), applied, then answered (LC-092)."""
         before = self._state.store
-        store, verdict = before.install(wanted, self._state.version, self._desk.facts())
+        store, verdict = before.install(wanted, self._state.version, self._desk.facts(), self._state.said.lacks)
         if not verdict.accepted:
             return [self._desk.refusal(frame.message_id, verdict)]
         self._state.store, replaced = store, before.missing(store)
+        if wanted.profile.purpose is Purpose.TX_PROFILE:
+            car_schedules.no_longer_owed(self._state.transactions.get(wanted.evse))
         evses = self._desk.evses if wanted.evse == 0 else (wanted.evse,)
         then = self._clearing_in_station(wanted.profile.id, replaced)
         return self._applying.begin(Change(frame.message_id, evses, self._undoing(wanted, replaced), then), now)
@@ -75,7 +87,7 @@ class ProfileSets:
 
     def _clearing_in_station(self, profile_id: int, replaced: VirtualStore) -> tuple[BlockEffect, ...]:
         """The same id replaces, whatever the purpose (K01.FR.05): then the station's own profile has to go."""
-        if replaced.purpose_of(profile_id) not in self._state.store.passed:
+        if profile_id not in replaced.real:
             return ()
         payload = self._desk.dialect.clear_id(self._state.stand_ins.for_station(profile_id))
         return (OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, Replaced(profile_id)),)
@@ -89,7 +101,7 @@ class ProfileSets:
             for one, station_id in station_ids
         ]
 
-    def cleared_in_station(self, tag: Replaced, answer: Frame | None) -> list[BlockEffect]:
+    def cleared_in_station(self, tag: Replaced, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - whenever it comes
         """A replaced profile that stays can only lower a limit, but somebody should know."""
         if answer is not None and not answer.is_error and answer.payload.get("status") in {"Accepted", "Unknown"}:
             return []

@@ -7,29 +7,33 @@ would answer, and never meets a profile of ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from local_controller.clock import Instant
-from local_controller.errors import PayloadError
-from local_controller.profiles.profile import Purpose
-from local_controller.profiles.rules import Reason
+from local_controller.errors import PayloadError, UnknownWordError
 from local_controller.rpc.frame import CALLRESULT, Frame
 from local_controller.station.block import UNCHANGED, AnswerError, Block, BlockEffect, Forward, Wanted
+from local_controller.station.blocks import car_schedules, priority_charging
 from local_controller.station.blocks.applying import Applying
+from local_controller.station.blocks.dynamic_updates import DynamicUpdates, Pull
 from local_controller.station.blocks.news import News
 from local_controller.station.blocks.own_questions import TO_FIRMWARE, Question, Topic
+from local_controller.station.blocks.priority_charging import PriorityCharging
 from local_controller.station.blocks.profile_clears import ClearingRest, ProfileClears
 from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.blocks.profile_reports import REPORT, Collection, ProfileReports
 from local_controller.station.blocks.profile_sets import ProfileSets, Replaced
+from local_controller.station.blocks.start_profiles import StartProfiles
 from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter, Push
-from local_controller.station.dialects.base import Dialect, ProfileSet, RemoteStart
+from local_controller.station.dialects import dynamic_update
+from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
 from local_controller.station.turns import Turns
+from local_controller.station.words import OcppVersion
 
 REVIEW_S = 900.0
 """How often the CSMS's profiles are looked at again, since they change with time too."""
@@ -40,9 +44,21 @@ PATIENCE_S = 30.0
 _REMOTE_STARTS = frozenset({"RemoteStartTransaction", "RequestStartTransaction"})
 _CSMS = Peer.CSMS
 _NOTHING_SEEN = -1
-_ALWAYS_NEW = frozenset({"BootNotification", "NotifyEVChargingNeeds", *TO_FIRMWARE})
-_ABOUT_PROFILES = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetChargingProfiles"})
-_OF_STATION = frozenset({REPORT})
+_ALWAYS_NEW = frozenset({"BootNotification", car_schedules.NEEDS, priority_charging.NOTIFY, *TO_FIRMWARE})
+_ABOUT_PROFILES = frozenset(
+    {
+        "SetChargingProfile",
+        "ClearChargingProfile",
+        "GetChargingProfiles",
+        dynamic_update.UPDATE,
+        priority_charging.USE,
+    }
+)
+_OF_STATION = frozenset({REPORT, dynamic_update.PULL})
+
+
+_Asked = Callable[[Frame, Instant], list[BlockEffect] | None]
+_Answered = Callable[[Any, Frame | None, Instant], list[BlockEffect]]
 
 
 class SmartCharging(Block):
@@ -71,6 +87,23 @@ class SmartCharging(Block):
         self._sets = ProfileSets(self._desk, self._applying)
         self._clears = ProfileClears(self._desk)
         self._reports = ProfileReports(self._desk)
+        self._starts = StartProfiles(self._desk)
+        self._dynamics = DynamicUpdates(self._desk, self._applying)
+        self._priority = PriorityCharging(self._desk, self._applying)
+        self._asked: dict[str, _Asked] = {
+            "SetChargingProfile": self._sets.asked,
+            "ClearChargingProfile": self._clears.asked,
+            "GetChargingProfiles": self._reports.asked,
+            **dict.fromkeys(_REMOTE_STARTS, self._starts.asked),
+        }
+        if state.version is OcppVersion.V21:
+            self._asked |= {dynamic_update.UPDATE: self._dynamics.asked, priority_charging.USE: self._priority.asked}
+        self._hears: tuple[tuple[type, _Answered], ...] = (
+            (Collection, self._reports.answered),
+            (ClearingRest, self._clears.answered),
+            (Pull, self._dynamics.answered),
+            (Replaced, self._sets.cleared_in_station),
+        )
         self._csms_ahead_s = state.csms_ahead_s
         self._review_s: float | None = None
         self._seen = _NOTHING_SEEN  # the revision of the transactions at which there was nothing more to follow
@@ -126,6 +159,10 @@ class SmartCharging(Block):
         if call.action == "BootNotification" or (self.state.installs and self._could_call):
             return self._restart()
         effects = self._follow(now)
+        if call.action == priority_charging.NOTIFY and self._priority.notified(call) is not None:
+            effects += [*self._writer.reconsider(now), *self._news.latest(now)]
+        if call.action == car_schedules.NEEDS:
+            car_schedules.needs_told(self.state, call, now)
         needs = self._dialect.charging_needs(call.action, call.payload)
         if needs is not None:
             departure = None if needs.departure is None else self.state.to_our_time(needs.departure)
@@ -140,6 +177,11 @@ class SmartCharging(Block):
             return self._observe_csms(call, answer, now)
         if answer is None or answer.message_type != CALLRESULT:
             return []
+        if call.action == car_schedules.NEEDS:
+            car_schedules.needs_answered(self.state, call, answer.payload)
+            return [*self._writer.reconsider(now), *self._settle(now)]
+        if call.action == dynamic_update.PULL and self._dynamics.pulled(call, answer, now):
+            return self._desk.changed(now)
         if self._seen == self.state.revision and self._csms_ahead_s == self.state.csms_ahead_s and self._could_call:
             return UNCHANGED
         begun: list[BlockEffect] = []
@@ -175,15 +217,8 @@ class SmartCharging(Block):
         self._seen = self.state.revision if self.state.remote_starts.is_empty else _NOTHING_SEEN
         if not changed and not brought:
             return []
-        notes = [note for wanted in brought for note in self._adopt(wanted)]
+        notes = [note for wanted in brought for note in self._starts.adopt(wanted, now)]
         return [*notes, *self._writer.reconsider(now), *self._news.latest(now), *self._settle(now)]
-
-    def _adopt(self, wanted: ProfileSet) -> list[BlockEffect]:
-        """Gives a transaction the profile of the remote start that began it, or that came while it waited for one."""
-        self.state.store, verdict = self.state.store.install(wanted, self.state.version, self._desk.facts())
-        if verdict.accepted:
-            return []
-        return [Note("warning", "remote_start_profile_refused", {"id": wanted.profile.id, "reason": verdict.detail})]
 
     def _observe_csms(self, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:
         """Records what the station itself took or dropped of the purposes that pass through (LC-090)."""
@@ -197,7 +232,7 @@ class SmartCharging(Block):
             self._sets.passed(call, now)
         elif call.action == "ClearChargingProfile":
             self._clears.passed(call)
-        else:
+        elif call.action != dynamic_update.UPDATE or not self._dynamics.passed(call, now):
             return []
         return self._desk.changed(now)
 
@@ -218,7 +253,9 @@ class SmartCharging(Block):
 
     def _from_station(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """What the station reports of profiles, where that is for us or shows one of ours."""
-        if frame.action not in _OF_STATION:
+        if frame.action == dynamic_update.PULL:
+            return self._dynamics.pulled_by_station(frame)
+        if frame.action != REPORT:
             return None
         effects = self._reports.reported(frame, now)
         return None if effects is None else [*effects, *self._settle(now)]
@@ -228,24 +265,21 @@ class SmartCharging(Block):
 
         What is unreadable must not reach the station, where it could replace, clear or show a profile of ours.
         """
+        asked = self._asked.get(frame.action or "")
+        if asked is None:
+            return None
+        self._seen = _NOTHING_SEEN  # a remote start may have brought a profile that waits
         try:
-            match frame.action:
-                case "SetChargingProfile":
-                    return self._sets.asked(frame, now)
-                case "ClearChargingProfile":
-                    return self._clears.asked(frame, now)
-                case "GetChargingProfiles":
-                    query = self._dialect.profile_query(frame.action, frame.payload)
-                    return None if query is None else self._reports.asked(frame, query, now)
-                case "RemoteStartTransaction" | "RequestStartTransaction":
-                    return self._remote_start(frame.action, frame, now)
+            return asked(frame, now)
+        except UnknownWordError as error:
+            return [AnswerError(Peer.CSMS, frame.message_id, "PropertyConstraintViolation", str(error))]
         except PayloadError as error:
             return [AnswerError(Peer.CSMS, frame.message_id, self._dialect.format_violation, str(error))]
-        return None
 
     def _settle(self, now: Instant) -> list[BlockEffect]:
         """Answers the CSMS once the station holds what follows from its change; then what waited has its turn."""
         effects = self._applying.settle(now)
+        self._dynamics.follow(now)
         while self._waiting and not self._is_busy:
             frame, since_s = self._waiting.pop(0)
             if since_s + PATIENCE_S <= now.monotonic_s:
@@ -254,29 +288,6 @@ class SmartCharging(Block):
             handled = self._handle(frame, now)
             effects += [Forward(Peer.CSMS, frame, frame.payload)] if handled is None else handled
         return effects
-
-    def _remote_start(self, action: str, frame: Frame, now: Instant) -> list[BlockEffect] | None:
-        """A remote start goes on without its TxProfile, which waits for the transaction (LC-101).
-
-        No other purpose is allowed (1.6 §5.11, F01.FR.11): the station judges what passes, and what may not pass is refused.
-        """
-        start = self._dialect.remote_start(action, frame.payload)
-        if start is None:
-            return None
-        if start.profile.purpose is Purpose.TX_PROFILE:
-            self.state.remote_starts.expect(frame.message_id, start, now)
-            self._seen = _NOTHING_SEEN
-            return [Forward(Peer.CSMS, frame, start.bare)]
-        if start.profile.purpose in self.state.store.passed:
-            return self._with_stand_in(frame, start)
-        return [self._desk.answer(frame.message_id, "Rejected", Reason.INVALID_PROFILE)]
-
-    def _with_stand_in(self, frame: Frame, start: RemoteStart) -> list[BlockEffect] | None:
-        """A remote start with a profile that is the station's to judge: no id of ours goes with it (LC-098)."""
-        station_id = self.state.stand_ins.for_station(start.profile.id)
-        if station_id == start.profile.id:
-            return None
-        return [Forward(Peer.CSMS, frame, self._dialect.start_with_profile_id(frame.payload, station_id))]
 
     # --- our own CALLs -------------------------------------------------------------------------------------------
 
@@ -293,12 +304,9 @@ class SmartCharging(Block):
                 effects += self._applying.refused(tag.target.evse, last_word, now)
             effects += self._sets.superseded(self._writer.superseded())
             return [*effects, *self._news.latest(now), *self._settle(now)]
-        if isinstance(tag, Collection):
-            return [*self._reports.answered(tag, answer, now), *self._settle(now)]
-        if isinstance(tag, ClearingRest):
-            return [*self._clears.answered(tag, answer, now), *self._settle(now)]
-        if isinstance(tag, Replaced):
-            return self._sets.cleared_in_station(tag, answer)
+        for kind, answered in self._hears:
+            if isinstance(tag, kind):
+                return [*answered(tag, answer, now), *self._settle(now)]
         if isinstance(tag, Question) and tag.topic is Topic.CAPABILITY:
             return [*self._writer.follow_unit(now), *self._news.latest(now)]
         return []
@@ -308,13 +316,13 @@ class SmartCharging(Block):
     @property
     def deadline(self) -> float | None:
         """The next of: an answer that is due, a retry, a look at the phases in use, the regular review."""
-        answers_s = (self._applying.due_s, self._reports.due_s)
+        answers_s = (self._applying.due_s, self._reports.due_s, self._dynamics.due_s)
         moments = (*answers_s, self._writer.deadline, self.state.phases_learnt_s, self._review_s)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def expire(self, now: Instant) -> list[BlockEffect]:
         """Answers what is due, tries again what was refused, reviews what changes with time."""
-        effects = [*self._applying.expire(now), *self._reports.expire(now)]
+        effects = [*self._applying.expire(now), *self._reports.expire(now), *self._dynamics.expire(now)]
         self.state.phases_learnt_s = None
         if self._review_s is not None and self._review_s <= now.monotonic_s:
             self._review_s = now.monotonic_s + REVIEW_S
@@ -330,6 +338,6 @@ class SmartCharging(Block):
         self._writer.forget()
         self._review_s = None
         self._waiting.clear()
-        for one in (self._applying, self._clears, self._reports):
+        for one in (self._applying, self._clears, self._reports, self._dynamics):
             one.forget()
         return []

@@ -1,6 +1,6 @@
 """Which charging profiles has the CSMS given this station, as far as it can tell?
 
-The gateway owns TxDefaultProfile and TxProfile: the CSMS's profiles of these purposes live here only, and the station
+The gateway owns TxDefaultProfile, TxProfile and what could lift them: the CSMS's profiles of these purposes live here only, and the station
 holds the gateway's instead (LC-091). What the station itself accepted of other purposes is recorded beside them, for
 planning. No profile of the gateway is ever in here, so none can ever be shown or cleared (LC-094, LC-096).
 
@@ -9,23 +9,30 @@ Where the gateway itself needs the station's maximum to tell a limit, it owns th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from local_controller.profiles import rules
-from local_controller.profiles.installed import Criteria, InstalledProfiles
-from local_controller.profiles.profile import Purpose
+from local_controller.profiles.installed import Criteria, Installed, InstalledProfiles
+from local_controller.profiles.profile import ChargingProfile, Purpose
 from local_controller.profiles.rules import Rules, StationFacts, Verdict
-from local_controller.station.dialects.base import ProfileSet
+from local_controller.station.blocks import representable
+from local_controller.station.dialects.base import NOTHING_LACKS, Lacks, ProfileSet
 from local_controller.station.words import OcppVersion
 
-OWNED = frozenset({Purpose.TX_DEFAULT_PROFILE, Purpose.TX_PROFILE})
 STATION_MAX = Purpose.CHARGING_STATION_MAX_PROFILE
+
+OWNED = frozenset({Purpose.TX_DEFAULT_PROFILE, Purpose.TX_PROFILE, Purpose.PRIORITY_CHARGING, Purpose.LOCAL_GENERATION})
+"""Those of ours, and those that would lift our limit if they reached the station: PriorityCharging replaces it,
+LocalGeneration adds to it."""
+
 _OTHERS = frozenset({STATION_MAX, Purpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS})
-"""The station merges these with ours by the minimum, so they may reach it. Any other purpose of 2.1 would lift our
-limit (PriorityCharging replaces it, LocalGeneration adds to it); these optional purposes are refused (LC-102)."""
+"""The station merges these with ours by the minimum, so they may reach it."""
+
+VIRTUAL = OWNED | {STATION_MAX}
+"""Whatever may live in the store alone."""
 
 MOST_PROFILES = 64
 """So many of the CSMS's profiles are kept per station; products are seen to hold 10."""
@@ -36,21 +43,22 @@ MOST_PERIODS = 1024
 RULES: Mapping[OcppVersion, Rules] = {
     OcppVersion.V16: rules.V16,
     OcppVersion.V201: rules.V201,
-    OcppVersion.V21: replace(rules.V21, purposes=rules.V201.purposes, kinds=rules.V201.kinds),
+    OcppVersion.V21: rules.V21,
 }
-"""Each version's own; in 2.1 without the optional purposes, and without Dynamic profiles, which others may update."""
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualStore:
     """The CSMS's profiles; every change is a new value, so that undoing is keeping the old one.
 
-    owned: the purposes of those that live here only.
+    owned_purposes: those of profiles that live here only. real: ids of those that the station itself has accepted; all
+    others are virtual.
     """
 
     installed: InstalledProfiles = field(default_factory=InstalledProfiles)
     originals: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     owned_purposes: frozenset[Purpose] = OWNED
+    real: frozenset[int] = frozenset()
 
     @property
     def passed(self) -> frozenset[Purpose]:
@@ -59,30 +67,33 @@ class VirtualStore:
 
     def owning_maximum(self, *, owns: bool) -> VirtualStore:
         """The store with the station's maximum as an owned purpose, or after a trial that failed without it."""
-        return replace(self, owned_purposes=OWNED | {STATION_MAX} if owns else OWNED)
+        real = self.real - {*self.maxima()} if owns else self.real | {*self.maxima()}
+        return replace(self, owned_purposes=VIRTUAL if owns else OWNED, real=real)
 
     def maxima(self) -> tuple[int, ...]:
         """The ids of the CSMS's station maxima."""
         return tuple(entry.profile.id for entry in self.installed if entry.profile.purpose is STATION_MAX)
 
-    def install(self, wanted: ProfileSet, version: OcppVersion, facts: StationFacts) -> tuple[VirtualStore, Verdict]:
+    def install(
+        self, wanted: ProfileSet, version: OcppVersion, facts: StationFacts, lacks: Lacks = NOTHING_LACKS
+    ) -> tuple[VirtualStore, Verdict]:
         """The store after a SetChargingProfile of an owned purpose, and a conforming station's verdict (LC-091)."""
-        installed, verdict = self.installed.install(wanted.profile, wanted.evse, RULES[version], facts)
-        return (self._with(installed, wanted) if verdict.accepted else self), verdict
+        installed, verdict = self.installed.install(wanted.profile, wanted.evse, lacks.left_of(RULES[version]), facts)
+        if verdict.accepted and (objection := representable.objection(wanted.profile, lacks.features)) is not None:
+            verdict = objection
+        return (self._with(installed, wanted, is_real=False) if verdict.accepted else self), verdict
 
     def recorded(self, wanted: ProfileSet, version: OcppVersion) -> VirtualStore:
         """The store after the station itself accepted a profile (LC-090)."""
         installed = self.installed.recorded(wanted.profile, wanted.evse, RULES[version])
-        return self._with(installed, wanted) if len(installed) <= MOST_PROFILES else self
+        return self._with(installed, wanted, is_real=True) if len(installed) <= MOST_PROFILES else self
 
-    def cleared(self, criteria: Criteria, purposes: Iterable[Purpose]) -> tuple[VirtualStore, int]:
-        """The store without what the criteria mean among these purposes, and how many that were."""
-        installed, count = self.installed, 0
-        for purpose in purposes:
-            if criteria.purpose in {None, purpose}:
-                installed, removed = installed.cleared(replace(criteria, purpose=purpose))
-                count += len(removed)
-        return self._of(installed), count
+    def cleared(self, criteria: Criteria, *, is_real: bool) -> tuple[VirtualStore, int]:
+        """The store without what the criteria mean of the real, or of the virtual ones; and how many that were."""
+        meant = self.real_ones() if is_real else self.virtual()
+        removed = {entry.profile.id for entry in meant.cleared(criteria)[1]}
+        kept = tuple(entry for entry in self.installed if entry.profile.id not in removed)
+        return self._of(InstalledProfiles(kept)), len(removed)
 
     def holds(self, criteria: Criteria) -> bool:
         """Whether the criteria mean any profile."""
@@ -95,7 +106,7 @@ class VirtualStore:
 
     def virtual_by_evse(self, criteria: Criteria) -> dict[int, list[Mapping[str, Any]]]:
         """Those of them that are in no station."""
-        return replace(self, installed=self.owned()).by_evse(criteria)
+        return replace(self, installed=self.virtual()).by_evse(criteria)
 
     def by_evse(self, criteria: Criteria) -> dict[int, list[Mapping[str, Any]]]:
         """The matching profiles as the CSMS sent them, by EVSE (0: the station)."""
@@ -104,9 +115,15 @@ class VirtualStore:
             found.setdefault(evse, []).append(self.originals[profile.id])
         return found
 
-    def owned(self) -> InstalledProfiles:
+    def virtual(self) -> InstalledProfiles:
         """Only what the station does not hold itself."""
-        return self.installed.of_purposes(*self.owned_purposes)
+        if not self.real:
+            return self.installed
+        return InstalledProfiles(tuple(entry for entry in self.installed if entry.profile.id not in self.real))
+
+    def real_ones(self) -> InstalledProfiles:
+        """Only what the station holds itself."""
+        return InstalledProfiles(tuple(entry for entry in self.installed if entry.profile.id in self.real))
 
     def after_transaction(self, evse: int) -> VirtualStore:
         """The store without the TxProfiles of the transaction that ended on `evse` (LC-079)."""
@@ -117,19 +134,36 @@ class VirtualStore:
         kept = tuple(entry for entry in self.installed if entry.profile is not wanted.profile)
         if len(kept) == len(self.installed):  # it went with its transaction
             return self
-        return self._of(InstalledProfiles(kept + replaced.installed.entries), replaced.originals)
+        real = (self.real - {wanted.profile.id}) | replaced.real
+        return self._of(InstalledProfiles(kept + replaced.installed.entries), replaced.originals, real)
 
     def missing(self, later: VirtualStore) -> VirtualStore:
         """What of this store a later one no longer holds."""
-        missing = tuple(entry for entry in self.installed if entry not in later.installed)
-        return self._of(InstalledProfiles(missing))
+        return self._of(InstalledProfiles(tuple(entry for entry in self.installed if entry not in later.installed)))
 
-    def _with(self, installed: InstalledProfiles, wanted: ProfileSet) -> VirtualStore:
-        return self._of(installed, {wanted.profile.id: wanted.original})
+    def updated(self, profile_id: int, profile: ChargingProfile, original: Mapping[str, Any]) -> VirtualStore:
+        """The store with another content of one profile (K28)."""
+        entries = [one._replace(profile=profile) if one.profile.id == profile_id else one for one in self.installed]
+        return self._of(InstalledProfiles(tuple(entries)), {profile_id: original})
+
+    def find(self, profile_id: int) -> Installed | None:
+        """The profile with this id, and where it is installed."""
+        return next((entry for entry in self.installed if entry.profile.id == profile_id), None)
+
+    def _with(self, installed: InstalledProfiles, wanted: ProfileSet, *, is_real: bool) -> VirtualStore:
+        profile_id = wanted.profile.id
+        real = self.real | {profile_id} if is_real else self.real - {profile_id}
+        return self._of(installed, {profile_id: wanted.original}, real)
 
     def _of(
-        self, installed: InstalledProfiles, more: Mapping[int, Mapping[str, Any]] = MappingProxyType({})
+        self,
+        installed: InstalledProfiles,
+        more: Mapping[int, Mapping[str, Any]] = MappingProxyType({}),
+        real: frozenset[int] | None = None,
     ) -> VirtualStore:
-        """This store with these profiles; the originals of others are forgotten."""
-        originals = {**self.originals, **more}
-        return replace(self, installed=installed, originals={e.profile.id: originals[e.profile.id] for e in installed})
+        """This store with these profiles; whatever is known of others is forgotten."""
+        ids, originals = [entry.profile.id for entry in installed], {**self.originals, **more}
+        kept = {one: originals[one] for one in ids}
+        return replace(
+            self, installed=installed, originals=kept, real=(self.real if real is None else real).intersection(ids)
+        )

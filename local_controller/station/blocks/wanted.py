@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.profiles.composite import composite
 from local_controller.profiles.context import Context
-from local_controller.profiles.installed import InstalledProfiles
+from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import Kind, Purpose
 from local_controller.profiles.schedule import Schedule, lower
 from local_controller.profiles.units import round_down
 from local_controller.station.blocks.actuator import FORESIGHT, Target, foresight, working_limit
-from local_controller.station.blocks.virtual_store import STATION_MAX
+from local_controller.station.blocks.virtual_store import VIRTUAL
 from local_controller.station.dialects.shared import LIMIT_STEP
+from local_controller.station.evse_context import context_of
 from local_controller.station.state import StationState
 
-DEFAULTS = frozenset({Purpose.TX_DEFAULT_PROFILE})
+DEFAULTS = frozenset({Purpose.TX_DEFAULT_PROFILE, Purpose.CHARGING_STATION_MAX_PROFILE})
+"""What holds without a transaction."""
+
+ALL = frozenset(Purpose)
 
 AHEAD = timedelta(minutes=30)
 """So much more than is asked for is worked out, so that for so long it need not be done again."""
@@ -58,7 +62,10 @@ class Allowances:
         self._known: dict[tuple[int, int], _Known] = {}
 
     def within(self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime) -> Schedule:
-        """The limit in [start, end), and whatever else is known: the running transaction's, or without one its like."""
+        """The limit in [start, end), and whatever else is known: the running transaction's, or without one its like.
+
+        Only virtual profiles count, for the station sees to its own; but of ALL purposes, both.
+        """
         if not self._state.store.installed.entries:
             return _UNLIMITED
         meant = self._of(purposes)
@@ -76,23 +83,21 @@ class Allowances:
             self._meant.clear()
             self._known.clear()
         if purposes not in self._meant:
-            installed = self._store.installed
+            installed = self._store.installed if purposes == ALL else self._store.virtual()
             profiles = installed.of_purposes(*purposes)
             self._meant[purposes] = _Meant.of(installed if len(profiles) == len(installed) else profiles)
         return self._meant[purposes]
 
     def _basis(self, meant: _Meant, evse: int) -> _Basis:
         """What the limit depends on besides the profiles."""
-        transaction = self._state.transactions.get(evse) if meant.depends_on_transaction else None
-        started = None if transaction is None else self._state.to_station_time(transaction.started.utc)
-        transaction_id = None if transaction is None else transaction.transaction_id
-        return _Basis(self._state.time_zone, self._state.csms_ahead_s, transaction_id, started)
+        context = context_of(self._state, evse, with_transaction=meant.depends_on_transaction)
+        return _Basis(context, self._state.csms_ahead_s)
 
     def _work_out(self, meant: _Meant, evse: int, window: tuple[datetime, datetime], basis: _Basis) -> _Known:
         """More than is asked for, so that it serves for a while; but not where the moment of asking is the origin."""
         start, end = window
-        context = Context(evse, basis.transaction_id, energy_since=basis.started, time_zone=basis.time_zone)
-        if meant.is_relative and basis.started is None:
+        context = basis.context
+        if meant.is_relative and context.energy_since is None:
             return _Known(basis, start, end, composite(meant.profiles, context, start, (end - start).total_seconds()))
         end = max(end, start + FORESIGHT + FORESIGHT / 2) + AHEAD
         known = _Known(basis, start, end, composite(meant.profiles, context, start, (end - start).total_seconds()))
@@ -111,17 +116,22 @@ class _Meant(NamedTuple):
     def of(cls, profiles: InstalledProfiles) -> _Meant:
         """These profiles."""
         is_relative = any(entry.profile.kind is Kind.RELATIVE for entry in profiles)
-        has_own = any(entry.profile.purpose is Purpose.TX_PROFILE for entry in profiles)
-        return cls(profiles, is_relative or has_own, is_relative)
+        return cls(profiles, is_relative or any(map(_is_of_transaction, profiles)), is_relative)
+
+
+def _is_of_transaction(entry: Installed) -> bool:
+    """Whether it is for one alone, or says other things to one than to the next."""
+    schedules = entry.profile.schedules
+    return entry.profile.purpose in {Purpose.TX_PROFILE, Purpose.PRIORITY_CHARGING} or any(
+        schedule.randomized_delay_s or schedule.limit_at_soc for schedule in schedules
+    )
 
 
 class _Basis(NamedTuple):
     """What a limit depends on besides the profiles; the transaction only where these do."""
 
-    time_zone: tzinfo
+    context: Context
     csms_ahead_s: float
-    transaction_id: str | None
-    started: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +149,9 @@ def floor_a(state: StationState, allowances: Allowances, evse: int, fallback_a: 
     if not state.store.installed.entries:
         return round_down(fallback_a, LIMIT_STEP)
     at = state.station_time(now)
-    allowed = allowances.within(_defaults(state), evse, at, at + FORESIGHT)
+    allowed = allowances.within(DEFAULTS, evse, at, at + FORESIGHT)
     lowest_a = lower(fallback_a, allowed.lowest(at, at + FORESIGHT))
     return round_down(fallback_a if lowest_a is None else lowest_a, LIMIT_STEP)
-
-
-def _defaults(state: StationState) -> frozenset[Purpose]:
-    """What holds without a transaction, of what only we know."""
-    return DEFAULTS | {STATION_MAX} if STATION_MAX in state.store.owned_purposes else DEFAULTS
 
 
 def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Instant, *, holds_working: bool) -> Target:
@@ -160,7 +165,7 @@ def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Ins
         return Target(orders.evse, fallback_a)
     at, wish = state.station_time(now), orders.wish
     until = max(at, state.to_station_time(wish.until)) if wish is not None else at
-    allowed = allowances.within(state.store.owned_purposes, orders.evse, at, foresight(until))
+    allowed = allowances.within(VIRTUAL, orders.evse, at, foresight(until))
     working = _working(wish, (at, until), fallback_a, allowed, holds_working=holds_working)
     return Target(orders.evse, fallback_a, working, transaction.transaction_id, transaction.phases_in_use or 1)
 

@@ -21,6 +21,7 @@ from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, OwnCall, Urgency, Withdraw
+from local_controller.station.blocks import car_schedules
 from local_controller.station.blocks.actuator import FORESIGHT, Target, own_profile, settable_a, told_limit_a
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.obedience import Obedience
@@ -334,7 +335,7 @@ class ProfileWriter:
         if e.push is None and (is_postponed or self._due(e, now) is None):
             return True
         target = self._wanted(e, now)
-        respects = e.held is not None and e.held.respected == self._state.store.owned()
+        respects = e.held is not None and e.held.respected == self._state.store.virtual()
         return e.held_fallback_a == target.fallback_a and (target.working is None or respects)
 
     @property
@@ -356,6 +357,8 @@ class ProfileWriter:
             return []
         e.is_sent = True
         self._state.writes.written(self._budget(push.rung), now.monotonic_s, is_reduction=push.is_reduction)
+        if (transaction := self._state.transactions.get(push.target.evse)) is not None:
+            transaction.written_s = now.monotonic_s
         if push.rung.actuator is Actuator.TX_PROFILE:
             e.possible = (*e.possible, push)
         if push.rung.actuator is Actuator.VENDOR_KEY and push.target.kind is LimitKind.WORKING:
@@ -555,7 +558,7 @@ class ProfileWriter:
         if target is None or rung is None or (self._is_shared(rung) and self._is_busy()):
             return []
         is_reduction = self._is_lower(e, target, at)
-        if not is_reduction and (at_s := self._may_write_at_s(rung, now)) > now.monotonic_s:
+        if not is_reduction and (at_s := self._may_write_at_s(e, rung, now)) > now.monotonic_s:
             e.later_s = at_s
             return []
         e.repeats, e.later_s = False, None
@@ -564,7 +567,7 @@ class ProfileWriter:
             target = self._due(e, now) or target  # the CSMS's maxima count now
         ends = self._ends(e, target, rung)
         limit_a = self._told_a(target, rung, at)
-        respected, reasons = self._state.store.owned(), self._reasons(e)
+        respected, reasons = self._state.store.virtual(), self._reasons(e)
         e.push = Push(target, rung, limit_a, respected, reasons, ends, is_reduction)
         e.is_sent = e.is_withdrawn = False
         action, payload = self._message(target, rung, at)
@@ -578,10 +581,12 @@ class ProfileWriter:
         if rung.actuator is Actuator.VENDOR_KEY:
             key, name, value = written_setting(capability, evse, setting_a(target, capability, at))
             return self._dialect.setting_action, self._dialect.change_setting(name, value, key.component, evse)
+        capability = car_schedules.within(capability, self._state.transactions.get(target.evse))
         return "SetChargingProfile", self._dialect.set_profile(evse, own_profile(target, rung, capability, at))
 
-    def _may_write_at_s(self, rung: Rung, now: Instant) -> float:
-        return self._state.writes.may_write_at_s(self._budget(rung), now.monotonic_s)
+    def _may_write_at_s(self, e: _Evse, rung: Rung, now: Instant) -> float:
+        at_s = car_schedules.may_write_at_s(self._state.transactions.get(e.number), now.monotonic_s)
+        return max(at_s, self._state.writes.may_write_at_s(self._budget(rung), now.monotonic_s))
 
     def _budget(self, rung: Rung | None) -> Budget:
         """How often this station may be written to this way."""

@@ -17,6 +17,7 @@ import msgspec
 from local_controller.profiles.composite import CompositeSchedule
 from local_controller.profiles.installed import Criteria
 from local_controller.profiles.profile import ChargingProfile, Kind, Purpose
+from local_controller.profiles.rules import Rules
 from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
 from local_controller.station.words import (
@@ -190,17 +191,36 @@ class OwnProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class Lacks:
+    """What a 2.1 station says that it does not support: of the optional purposes, and of SupportsFeature."""
+
+    purposes: frozenset[Purpose] = frozenset()
+    features: frozenset[str] = frozenset()
+
+    def left_of(self, rules: Rules) -> Rules:
+        """The rules of its version, without that."""
+        if not self.purposes and "DynamicProfiles" not in self.features:
+            return rules
+        kinds = rules.kinds - {Kind.DYNAMIC} if "DynamicProfiles" in self.features else rules.kinds
+        return replace(rules, purposes=rules.purposes - self.purposes, kinds=kinds)
+
+
+NOTHING_LACKS = Lacks()
+
+
+@dataclass(frozen=True, slots=True)
 class StatedCapability:
     """What a station says about itself; None where it does not say.
 
     Limits of the station's store: `max_stack_level` (0 is usable), `max_periods` per schedule.
-    sample_s: how often it sends meter values during a transaction; 0 for never.
+    sample_s: how often it sends meter values during a transaction; 0 for never. lacks: what it says it does not support.
     """
 
     units: frozenset[RateUnit] | None = None
     max_stack_level: int | None = None
     max_periods: int | None = None
     sample_s: int | None = None
+    lacks: Lacks = NOTHING_LACKS
 
     def and_also(self, said: StatedCapability) -> StatedCapability:
         """The same with what it says in another answer."""
@@ -209,6 +229,7 @@ class StatedCapability:
             max_stack_level=self.max_stack_level if said.max_stack_level is None else said.max_stack_level,
             max_periods=self.max_periods if said.max_periods is None else said.max_periods,
             sample_s=self.sample_s if said.sample_s is None else said.sample_s,
+            lacks=Lacks(self.lacks.purposes | said.lacks.purposes, self.lacks.features | said.lacks.features),
         )
 
 

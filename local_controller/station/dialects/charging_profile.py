@@ -119,7 +119,7 @@ def _schedule(fields: Fields, *, has_id: bool) -> ChargingSchedule:
         start_schedule=fields.wall_time("startSchedule") if is_local else fields.moment("startSchedule"),
         duration_s=_seconds(fields, "duration"),
         min_charging_rate=fields.number("minChargingRate"),
-        limit_at_soc=LimitAtSoc(at_soc.need_integer("soc"), _rate(at_soc, "limit") or 0.0) if at_soc else None,
+        limit_at_soc=LimitAtSoc(at_soc.need_integer("soc"), read_rate(at_soc, "limit") or 0.0) if at_soc else None,
         use_local_time=is_local,
         randomized_delay_s=_seconds(fields, "randomizedDelay"),
         power_tolerance=fields.number("powerTolerance"),
@@ -137,11 +137,11 @@ def _periods(fields: Fields) -> tuple[SchedulePeriod, ...]:
 def _period(fields: Fields) -> SchedulePeriod:
     return SchedulePeriod(
         start_s=_start(fields),
-        limit=_rate(fields, "limit"),
+        limit=read_rate(fields, "limit"),
         number_phases=fields.integer("numberPhases"),
         phase_to_use=fields.integer("phaseToUse"),
-        limit_l2=_rate(fields, "limit_L2"),
-        limit_l3=_rate(fields, "limit_L3"),
+        limit_l2=read_rate(fields, "limit_L2"),
+        limit_l3=read_rate(fields, "limit_L3"),
         operation_mode=fields.one_of("operationMode", OperationMode) or OperationMode.CHARGING_ONLY,
         setpoint=fields.number("setpoint"),
         setpoint_l2=fields.number("setpoint_L2"),
@@ -183,7 +183,7 @@ def _seconds(fields: Fields, name: str) -> int | None:
     return None if seconds is None else min(seconds, _LONGEST_S)
 
 
-def _rate(fields: Fields, name: str) -> float | None:
+def read_rate(fields: Fields, name: str) -> float | None:
     """A charging limit. A negative one has no meaning (some use -1 for "no limit") and is refused."""
     rate = fields.number(name)
     if rate is not None and rate < 0.0:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
 
-from local_controller.errors import PayloadError
+from local_controller.errors import PayloadError, UnknownWordError
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -33,6 +33,10 @@ class Fields:
     def fail(self, name: str, reason: str) -> NoReturn:
         """Raises the PayloadError of field `name`."""
         raise PayloadError(self.action, f"{self.path}.{name}", reason)
+
+    def unknown_word(self, name: str, reason: str) -> NoReturn:
+        """The same for a value that is none of a field's words."""
+        raise UnknownWordError(self.action, f"{self.path}.{name}", reason)
 
     def raw(self, name: str) -> Any:
         """The value as it came; None for absent, `null` and blank text."""
@@ -96,7 +100,7 @@ class Fields:
         for word in words:
             if word.value.lower() == value.lower():
                 return word
-        return self.fail(name, f"{value!r:.40} is none of {', '.join(words)}")
+        return self.unknown_word(name, f"{value!r:.40} is none of {', '.join(words)}")
 
     def child(self, name: str) -> Fields | None:
         """The object in this field."""

@@ -28,3 +28,13 @@ def stated_integer(value: Any) -> int | None:
     """A count that is not negative, perhaps quoted; None if there is none."""
     read = number(value.strip(" '\"") if isinstance(value, str) else value)
     return int(read) if read is not None and read >= 0 else None
+
+
+def stated_words(value: Any) -> frozenset[str] | None:
+    """The members of a list like "PriorityCharging,LocalGeneration", in lower case; None if there is none."""
+    return frozenset(re.findall(r"[a-z0-9]+", value.lower())) if isinstance(value, str) else None
+
+
+def stated_flag(value: Any) -> bool | None:
+    """True or false, perhaps as text; None if it is neither."""
+    return {"true": True, "false": False}.get(str(value).strip(" '\"").lower())

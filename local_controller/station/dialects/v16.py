@@ -296,7 +296,7 @@ def _name(purpose: Purpose) -> str:
 def _purpose(fields: Fields) -> Purpose:
     name = fields.need_text("chargingProfilePurpose")
     found = (purpose for known, purpose in _PURPOSES.items() if known.lower() == name.lower())
-    return next(found, None) or fields.fail("chargingProfilePurpose", f"{name!r:.40} is no purpose of OCPP 1.6")
+    return next(found, None) or fields.unknown_word("chargingProfilePurpose", f"{name!r:.40} is no purpose of OCPP 1.6")
 
 
 def _sample(meter_value: Fields) -> MeterSample | None:

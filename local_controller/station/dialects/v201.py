@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +12,11 @@ from local_controller.profiles.profile import Purpose
 from local_controller.rpc.frame import REFUSALS, Frame
 from local_controller.station.dialects import composite, strict
 from local_controller.station.dialects.base import (
+    NOTHING_LACKS,
     BootCall,
     CompositeRequest,
     EventType,
+    Lacks,
     MeterHead,
     MeterReport,
     OwnProfile,
@@ -49,10 +52,10 @@ _SMART_CHARGING = "SmartChargingCtrlr"
 _UNIT, _STACK, _PERIODS = "RateUnit", "ProfileStackLevel", "PeriodsPerSchedule"
 _SAMPLE = "TxUpdatedInterval"
 _ASKED = (
-    (_SMART_CHARGING, _UNIT),
-    (_SMART_CHARGING, _STACK),
-    (_SMART_CHARGING, _PERIODS),
-    ("SampledDataCtrlr", _SAMPLE),
+    (_SMART_CHARGING, _UNIT, None),
+    (_SMART_CHARGING, _STACK, None),
+    (_SMART_CHARGING, _PERIODS, None),
+    ("SampledDataCtrlr", _SAMPLE, None),
 )
 _CHARGING_STATES = {state.value.lower(): state for state in ChargingState}
 
@@ -64,6 +67,8 @@ class V201:
     format_violation = "FormatViolation"
     capability_read = "GetVariables"
     setting_action = "SetVariables"
+    asked: Sequence[tuple[str, str, str | None]] = _ASKED
+    """Component, variable and instance of what is asked."""
     composite_step = LIMIT_STEP
     """What a limit in a composite schedule is a multiple of."""
 
@@ -264,22 +269,29 @@ class V201:
 
     def capability_questions(self) -> list[Payload]:
         """GetVariablesRequest."""
-        data = [{"component": {"name": component}, "variable": {"name": name}} for component, name in _ASKED]
+        data = [
+            {
+                "component": {"name": component},
+                "variable": {"name": name} | ({"instance": instance} if instance else {}),
+            }
+            for component, name, instance in self.asked
+        ]
         return [{"getVariableData": data}, *({"getVariableData": [one]} for one in data)]
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """GetVariablesResponse."""
-        values = {
-            result.need_child("variable").text("name"): result.raw("attributeValue")
-            for result in Fields("GetVariables", answer).children("getVariableResult")
-            if result.text("attributeStatus") == "Accepted"
-        }
+        values = _accepted(answer)
         return StatedCapability(
-            units=stated_units(values.get(_UNIT)),
-            max_stack_level=stated_integer(values.get(_STACK)),
-            max_periods=stated_integer(values.get(_PERIODS)),
-            sample_s=stated_integer(values.get(_SAMPLE)),
+            units=stated_units(values.get((_UNIT, None))),
+            max_stack_level=stated_integer(values.get((_STACK, None))),
+            max_periods=stated_integer(values.get((_PERIODS, None))),
+            sample_s=stated_integer(values.get((_SAMPLE, None))),
+            lacks=self._lacks(values),
         )
+
+    def _lacks(self, values: Mapping[tuple[str | None, str | None], Any]) -> Lacks:  # noqa: ARG002 - nothing is optional here
+        """What it says that it does not support."""
+        return NOTHING_LACKS
 
     def ask_for_status(self, evse: int) -> Payload:
         """TriggerMessageRequest; without a connector it would be refused (F06.FR.12)."""
@@ -297,6 +309,16 @@ class V201:
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """Any response that is a status."""
         return {"status": status} if reason is None else {"status": status, "statusInfo": {"reasonCode": reason}}
+
+
+def _accepted(answer: Payload) -> dict[tuple[str | None, str | None], Any]:
+    """The values in a GetVariablesResponse by variable and instance."""
+    values = {}
+    for result in Fields("GetVariables", answer).children("getVariableResult"):
+        if result.text("attributeStatus") == "Accepted":
+            variable = result.need_child("variable")
+            values[variable.text("name"), variable.text("instance")] = result.raw("attributeValue")
+    return values
 
 
 def _said(call: Frame) -> strict.Said | None:
