@@ -206,9 +206,9 @@ class SiteController:
             case words.UnitLearnt():
                 for state in evses.values():
                     state.takes(fact.unit)
-            case words.SettlingLearnt():
+            case words.BehaviourLearnt():
                 for state in evses.values():
-                    state.settles_in(fact.settle_s)
+                    state.behaves(fact)
             case words.Booted():
                 pass
             case _ if fact.evse in evses:

@@ -155,7 +155,8 @@ def decide(candidates: Sequence[Candidate], room: Room, pace: Pace, now: Instant
 
 def _decrease(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order | None:
     state = candidate.state
-    excess_a = state.ordered_a - candidate.target_a
+    target_a = max(candidate.target_a, state.least_a)  # it would not take less
+    excess_a = state.ordered_a - target_a
     if excess_a <= NOISE_A:
         return None
     urgent = bool(candidate.held) or room.short(candidate.path, state.phases(), pace.tolerance_a)
@@ -164,7 +165,7 @@ def _decrease(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Ord
         return None
     if not (urgent and large) and _commanded_lately(state, pace.command_interval_s, now):
         return None
-    return Order(state.evse.id, candidate.target_a, urgent=True)
+    return Order(state.evse.id, target_a, urgent=True)
 
 
 def _increase(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order | Wait | None:
@@ -212,7 +213,7 @@ def _renewal(candidate: Candidate, pace: Pace, now: Instant) -> Order | None:
     is_doubtful = session.may_have_fallen_back and not state.asserting
     if session.unconfirmed_at is None and (_is_under_way(session, now) or not (is_old or is_doubtful)):
         return None
-    return Order(state.evse.id, min(state.ordered_a, candidate.target_a), urgent=False)
+    return Order(state.evse.id, max(min(state.ordered_a, candidate.target_a), state.least_a), urgent=False)
 
 
 def _is_under_way(session: Session, now: Instant) -> bool:

@@ -19,7 +19,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, upper
 from local_controller.site.topology import Evse
-from local_controller.station.words import ChargingState, ForeignLimit, MeterSample, Phase
+from local_controller.station.words import BehaviourLearnt, ChargingState, ForeignLimit, MeterSample, Phase
 
 SETTLE_S: Final = 10.0
 """From an accepted limit to a car that follows: 5 s PWM change plus 5 s reaction (grid-and-safety §7)."""
@@ -202,7 +202,8 @@ class EvseState:
     fallback_a: None if the station refused it or may have lost it. confirmed: the station itself said yes to it.
     asserting: it connected and has not answered about its fallback yet.
     left_over: limits of the last transaction that may outlive it (one TxDefaultProfile for both).
-    settle_s: from an accepted limit to a car that follows. csms_steps: `csms` as POSIX seconds and amperes.
+    settle_s: from an accepted limit to a car that follows. least_a: it can be set to nothing lower. forgets: it loses its
+    limits with its connection. csms_steps: `csms` as POSIX seconds and amperes.
     foreign: what it obeys besides ours and the CSMS's; None: not known of.
     """
 
@@ -216,6 +217,8 @@ class EvseState:
     left_over: list[Promise] = field(default_factory=list)
     watts_only: bool = False
     settle_s: float = SETTLE_S
+    least_a: float = 0.0
+    forgets: bool = False
     session: Session | None = None
     csms: Schedule = field(default_factory=Schedule.unlimited)
     csms_steps: tuple[tuple[float, float | None], ...] = ()
@@ -244,8 +247,12 @@ class EvseState:
 
     @_fact
     def lost(self) -> None:
-        """The station has no connection any more."""
+        """The station has no connection any more; some lose all their limits with it."""
         self.connected = False
+        if self.forgets:
+            self.fallback_a, self.confirmed = None, False
+            if self.session is not None:
+                self.session.may_apply.append(Promise(self.evse.max_a, is_lost=True))
 
     @_fact
     def takes(self, unit: str) -> None:
@@ -253,9 +260,10 @@ class EvseState:
         self.watts_only = unit == "W"
 
     @_fact
-    def settles_in(self, settle_s: float) -> None:
-        """The station takes so long to obey a new limit."""
-        self.settle_s = max(SETTLE_S, settle_s)
+    def behaves(self, known: BehaviourLearnt) -> None:
+        """What the station is known to do."""
+        self.settle_s = max(SETTLE_S, known.settle_s)
+        self.least_a, self.forgets = min(known.least_a, self.evse.max_a), known.forgets
 
     @_fact
     def needs(self, energy_wh: float | None, departure: datetime | None) -> bool:

@@ -27,7 +27,7 @@ from local_controller.station.dialects import dialect
 from local_controller.station.guard_policy import Doors, GuardPolicy
 from local_controller.station.knowledge import Knowledge
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
-from local_controller.station.quirks import Quirk, shipped_quirks
+from local_controller.station.quirks import Quirk, quirk_of, shipped_quirks
 from local_controller.station.remembered import Remembered
 from local_controller.station.state import StationState
 from local_controller.station.turns import Turns
@@ -73,9 +73,13 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
     own = Knowledge() if settings.unit is None else Knowledge(unit=settings.unit)
     for knowledge in (own, settings.knowledge):
         state.capability = state.capability.knowing(knowledge, Origin(How.SITE_FILE))
+    state.capability = state.capability.in_version(version)
     if settings.remembered is not None and settings.remembered.version is version:
-        state.capability = settings.remembered.applied(state.capability)
-        state.who, state.writes.due_s = settings.remembered.who, settings.writes_due_s
+        who = settings.remembered.who
+        if who is not None and (quirk := quirk_of(who, settings.quirks)) is not None:
+            state.capability = quirk.applied(state.capability)
+        state.capability = settings.remembered.applied(state.capability).in_version(version)
+        state.who, state.writes.due_s = who, settings.writes_due_s
     return state
 
 

@@ -212,6 +212,12 @@ class Capability:
             return replace(_with(known, "units", units, Origin(How.STATED, at)), unit_is_proven=True)
         return replace(known, units=units)
 
+    def in_version(self, version: str) -> Capability:
+        """The same on a connection of this OCPP version: where another one is needed, no way works."""
+        if self.version is None or version == f"ocpp{self.version}":
+            return self
+        return _with(self, "actuators", (), self.belief("version").origin)
+
     def refusing_to_send(self, *messages: str) -> Capability:
         """The station does not send these when asked to."""
         return replace(self, untriggered=self.untriggered | {*messages})

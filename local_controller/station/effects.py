@@ -69,7 +69,7 @@ StationFact = (
     | words.Measured
     | words.NeedsKnown
     | words.UnitLearnt
-    | words.SettlingLearnt
+    | words.BehaviourLearnt
     | words.LimitAnswered
     | words.ForeignLimit
 )

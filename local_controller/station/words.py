@@ -179,10 +179,16 @@ class UnitLearnt:
 
 
 @dataclass(frozen=True, slots=True)
-class SettlingLearnt:
-    """The station takes so long to obey a new limit."""
+class BehaviourLearnt:
+    """What the station is known to do.
 
-    settle_s: float
+    settle_s: so long it takes to obey a new limit. least_a: it can be set to nothing lower, not even to 0; 0 if it can
+    pause. forgets: it loses its profiles, floor included, when its connection is lost.
+    """
+
+    settle_s: float = 0.0
+    least_a: float = 0.0
+    forgets: bool = False
 
 
 class LimitKind(StrEnum):

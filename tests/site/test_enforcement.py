@@ -8,7 +8,7 @@ from local_controller.site.enforcement import Candidate, Order, Pace, Room, Wait
 from local_controller.site.evse import EvseState
 from local_controller.site.per_phase import equal
 from local_controller.site.topology import Evse
-from local_controller.station.words import EvseId, MeterSample
+from local_controller.station.words import BehaviourLearnt, EvseId, MeterSample
 from tests.site.virtual_site import START
 
 PACE = Pace()
@@ -136,3 +136,12 @@ def test_a_station_that_is_seldom_written_to_is_only_lowered_before_its_time() -
     assert waits["A"] == "the station may be written to only seldom, again in 3970 s"
     orders, _ = decided((state, 8.0), seconds=61)
     assert orders == {"A": 8.0}
+
+
+def test_one_that_takes_no_0_is_lowered_to_what_it_takes_and_not_ordered_again_and_again() -> None:
+    state = charging("A", 16.0)
+    state.behaves(BehaviourLearnt(least_a=6.0))
+    assert decided((state, 0.0))[0] == {"A": 6.0}
+    low = charging("B", 6.0)
+    low.behaves(BehaviourLearnt(least_a=6.0))
+    assert decided((low, 0.0))[0] == {}

@@ -7,7 +7,7 @@ import pytest
 from local_controller.clock import Instant
 from local_controller.site.evse import EvseState
 from local_controller.site.topology import Evse
-from local_controller.station.words import ChargingState, EvseId, MeterSample, Phase
+from local_controller.station.words import BehaviourLearnt, ChargingState, EvseId, MeterSample, Phase
 from tests.site.virtual_site import START
 
 VALID_S = 90.0
@@ -263,7 +263,7 @@ def test_what_was_postponed_leaves_the_limit_as_it_was() -> None:
 @pytest.mark.requirement("LC-107", "LC-115")
 def test_a_station_that_takes_long_to_follow_is_given_that_time() -> None:
     state = charging()
-    state.settles_in(60.0)
+    state.behaves(BehaviourLearnt(settle_s=60.0))
     order(state, 20.0, 1, accepted=2)
     order(state, 10.0, 100, accepted=101)
     sample(state, 20.0, 130)
@@ -272,3 +272,20 @@ def test_a_station_that_takes_long_to_follow_is_given_that_time() -> None:
     assert state.exposure_a(at(131)) == 20.0, "it may still be on its way up"
     sample(state, 10.0, 162)
     assert state.exposure_a(at(162)) == 10.0
+
+
+@pytest.mark.requirement("LC-108")
+def test_one_that_forgets_its_limits_counts_with_its_maximum_as_soon_as_it_is_lost() -> None:
+    state = charging()
+    state.behaves(BehaviourLearnt(forgets=True))
+    order(state, 10.0, 1, accepted=2)
+    sample(state, 10.0, 15)
+    assert state.exposure_a(at(16)) == 10.0
+    state.lost()
+    assert state.exposure_a(at(17)) == state.evse.max_a
+    state.connected_now(at(60))
+    state.fallback_answered(6.0, at(61))
+    order(state, 6.0, 62, accepted=63)
+    assert state.exposure_a(at(64)) == state.evse.max_a, "until it is measured"
+    sample(state, 6.0, 80)
+    assert state.exposure_a(at(80)) == 6.0

@@ -55,6 +55,7 @@ def test_tx_profile_refused_then_a_single_tx_default(bench: Any, version: OcppVe
     b.accepts = lambda payload: purpose_and_unit(payload)[0] != "TxProfile"
     b.boot()
     b.start()
+    b.wait(3)  # by then it knows its transaction
     b.set_limit(16.0, valid_s=300)
     assert tried(b) == [("TxDefaultProfile", "A"), ("TxProfile", "A"), ("TxProfile", "Ar"), ("TxDefaultProfile", "A")]
     assert b.outcomes() == [(SENT, 16.0), (SENT, 16.0), (SENT, 16.0), (ACCEPTED, 16.0)]

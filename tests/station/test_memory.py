@@ -45,6 +45,7 @@ def learnt(bench: Any, version: OcppVersion) -> Remembered:
     b.accepts = only_defaults_in_watts
     boots(b, "1.0")
     b.start()
+    b.wait(3)  # by then it knows its transaction
     b.set_limit(16.0)
     assert tried(b)[-1][:2] == ("TxDefaultProfile", "W")
     assert len(tried(b)) > 2
@@ -131,6 +132,7 @@ def test_people_see_what_is_believed_how_it_was_learnt_and_when(bench: Any, vers
     b.accepts = only_defaults_in_watts
     boots(b, "1.0")
     b.start()
+    b.wait(3)  # by then it knows its transaction
     b.set_limit(16.0)
     shown = capability_view(b.smart.state)
     assert (shown["version"], shown["product"]) == (str(version), "Acme One 1.0")

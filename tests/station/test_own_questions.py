@@ -503,6 +503,20 @@ def test_a_meter_that_stays_silent_is_asked_once_in_ten_minutes(bench: Any, vers
 
 
 @ALL
+@pytest.mark.requirement("LC-076")
+def test_a_meter_that_speaks_only_when_asked_is_asked_as_soon_as_it_is_silent_again(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = obeying(bench(version))
+    b.boot()
+    b.start()
+    for _ in range(3):
+        b.wait(SILENT_S + 2 * 11)
+        b.meter([6.0])
+    assert Counter(questions(b)) == {read(version): 1, sample(version): 3}
+
+
+@ALL
 def test_a_meter_that_speaks_is_not_asked(bench: Any, version: OcppVersion) -> None:
     b = obeying(bench(version))
     b.boot()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local_controller.profiles.units import RateUnit
+from local_controller.station.announcements import OperatorMustKnow
 from local_controller.station.capability import How
 from local_controller.station.effects import Peer
 from local_controller.station.knowledge import (
@@ -19,6 +20,7 @@ from local_controller.station.knowledge import (
     VendorUnit,
     ZeroMeans,
 )
+from local_controller.station.quirks import read_quirks
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
@@ -74,6 +76,7 @@ def test_absolute_refused_then_relative(bench: Any, version: OcppVersion) -> Non
     b.accepts = lambda payload: rung_of(payload)[0] == "TxDefaultProfile" or rung_of(payload)[2] == "Relative"
     b.boot()
     b.start()
+    b.wait(3)  # by then it knows its transaction
     b.set_limit(16.0, valid_s=300)
     assert [rung[:3] for rung in tried(b)[1:]] == [("TxProfile", "A", "Absolute"), ("TxProfile", "A", "Relative")]
     relative = b.own_profiles()[-1]
@@ -84,6 +87,21 @@ def test_absolute_refused_then_relative(bench: Any, version: OcppVersion) -> Non
     b.set_limit(10.0)
     assert [rung[:3] for rung in tried(b)[3:]] == [("TxProfile", "A", "Relative")]
     assert b.smart.state.capability.belief("kinds").origin.how is How.ACCEPTED
+
+
+@ALL
+@REQUIREMENT
+def test_a_refusal_right_after_the_start_is_got_round_but_teaches_nothing(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.accepts = lambda payload: rung_of(payload)[:3] != ("TxProfile", "A", "Absolute")
+    b.set_limit(16.0, valid_s=300)
+    assert b.outcomes()[-1] == (ACCEPTED, 16.0), "at once, as a relative one"
+    b.accepts = lambda _: True
+    b.wait(3)
+    b.set_limit(10.0)
+    assert tried(b)[-1][:3] == ("TxProfile", "A", "Absolute"), "it had not known its transaction yet"
 
 
 @ALL
@@ -279,6 +297,42 @@ def test_a_station_that_cannot_be_told_is_told_to_people_and_left_alone(bench: A
     assert {one.detail for one in told} == {"no way of limiting this station is known: site file"}
     b.wait(3600)
     assert tried(b) == []
+
+
+@pytest.mark.parametrize("version", [OcppVersion.V201, OcppVersion.V21])
+@REQUIREMENT
+def test_a_product_that_can_be_controlled_in_another_version_only_is_told_to_people(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version, knowledge=Knowledge(version="1.6"))
+    b.boot()
+    b.start()
+    b.set_limit(10.0)
+    assert tried(b) == []
+    assert {one.outcome for one in [*answers(b, LimitKind.FALLBACK), *answers(b)]} == {REFUSED}
+    record = "- {name: Fox, vendor: fox, note: n, source: 'https://example.org', version: '1.6'}"
+    c = bench(version, quirks=read_quirks(record))
+    c.boot("FoxESS", "A011")
+    assert [fact.text for fact in c.facts if isinstance(fact, OperatorMustKnow)] == [
+        "it can be controlled in OCPP 1.6 only: set it to that version"
+    ]
+    assert tried(c) == []
+    d = bench(OcppVersion.V16, knowledge=Knowledge(version="1.6"))
+    d.boot()
+    assert tried(d) != []
+
+
+@ALL
+def test_what_harms_a_station_is_not_asked(bench: Any, version: OcppVersion) -> None:
+    harmful = Knowledge(never_trigger=True, never_read=frozenset({"ChargeProfileMaxStackLevel", "ProfileStackLevel"}))
+    b = bench(version, knowledge=harmful)
+    b.boot()
+    b.start()
+    b.wait(3600)
+    assert b.calls_to(Peer.STATION, "TriggerMessage") == []
+    questions = b.calls_to(Peer.STATION, "GetConfiguration") + b.calls_to(Peer.STATION, "GetVariables")
+    assert questions
+    assert not any("ProfileStackLevel" in frame.text or "MaxStackLevel" in frame.text for frame in questions)
 
 
 # --- disobedience -----------------------------------------------------------------------------------------------------

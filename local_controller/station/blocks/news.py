@@ -10,12 +10,14 @@ from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.station.announcements import CapabilityLearnt
 from local_controller.station.block import BlockEffect
-from local_controller.station.blocks.actuator import FORESIGHT
+from local_controller.station.blocks.actuator import FORESIGHT, settable_a
 from local_controller.station.blocks.wanted import ALL, Allowances
+from local_controller.station.capability import Capability
 from local_controller.station.effects import CsmsLimitChanged, Tell
+from local_controller.station.knowledge import Loss
 from local_controller.station.remembered import Remembered
 from local_controller.station.state import StationState
-from local_controller.station.words import SettlingLearnt, UnitLearnt
+from local_controller.station.words import BehaviourLearnt, UnitLearnt
 
 
 class News:
@@ -28,7 +30,8 @@ class News:
         self._evses = evses
         self._told: dict[int, _Told] = {}
         self._told_unit: str | None = None
-        self._told_settle_s = 0.0
+        self._told_capability: Capability | None = None
+        self._told_behaviour = BehaviourLearnt()
         self._told_known: tuple[object, ...] = ()
         self._remembered: Remembered | None = None
 
@@ -43,10 +46,8 @@ class News:
         if unit is not None and unit != self._told_unit:
             self._told_unit = unit
             effects.append(Tell(UnitLearnt(unit.value)))
-        settle_s = self._state.capability.settle_s
-        if settle_s != self._told_settle_s:
-            self._told_settle_s = settle_s
-            effects.append(Tell(SettlingLearnt(settle_s)))
+        if self._state.capability is not self._told_capability:
+            effects += self._behaviour()
         effects += self._experience(now)
         start = self._state.station_time(now)
         end = start + FORESIGHT
@@ -59,6 +60,13 @@ class News:
             self._told[evse] = _Told(limit, end)
             effects.append(Tell(CsmsLimitChanged(evse, self._in_our_time(limit.clipped(start, end)))))
         return effects
+
+    def _behaviour(self) -> list[BlockEffect]:
+        """What the site must reckon with."""
+        self._told_capability = capability = self._state.capability
+        before, forgets = self._told_behaviour, Loss.DISCONNECT in capability.forgets
+        self._told_behaviour = BehaviourLearnt(capability.settle_s, settable_a(0.0, capability), forgets)
+        return [] if self._told_behaviour == before else [Tell(self._told_behaviour)]
 
     def _experience(self, now: Instant) -> list[BlockEffect]:
         """What was learnt by telling it limits."""

@@ -26,7 +26,8 @@ from local_controller.station.words import RegistrationStatus
 
 AGAIN_S = 600.0
 """A station is asked for the same message at most so often; also how long we leave alone one that did not answer.
-LC-076 allows one a minute: what we ask for costs the CSMS's traffic too."""
+LC-076 allows one a minute: what we ask for costs the CSMS's traffic too. One that samples only when asked to is asked
+whenever it has been silent for `SILENT_S`, as nothing else would show what its car draws."""
 
 SILENT_S = 120.0
 """A transaction without a sample for so long is asked for one: twice the usual interval of 60 s, and before the site
@@ -176,7 +177,7 @@ class OwnQuestions(Block):
 
     def _next(self, now: Instant) -> Question | None:
         """The next question that still makes sense; a station that only may be read is asked for nothing else."""
-        if self._reads:
+        if self._reads and self._questions()[1:]:  # to ask for no key at all would mean every one
             return Question(Topic.CAPABILITY)
         if not self._state.may_call:
             return None
@@ -187,17 +188,30 @@ class OwnQuestions(Block):
     def _asked(self, question: Question, now: Instant) -> tuple[str, Payload]:
         """Action and payload; a message that the station is asked for is not asked for again soon."""
         if question.topic is Topic.CAPABILITY:
-            return self._dialect.capability_read, self._dialect.capability_questions()[self._reads[0]]
+            return self._dialect.capability_read, self._questions()[self._reads[0]]
         self._state.asked_s[question.topic, question.evse] = now.monotonic_s
         if question.topic is Topic.SAMPLE:
             return "TriggerMessage", self._dialect.ask_for_sample(question.evse)
         self._state.untold.discard(question.evse)
         return "TriggerMessage", self._dialect.ask_for_status(question.evse)
 
+    def _questions(self) -> list[Payload]:
+        return self._dialect.capability_questions(self._state.capability.never_read)
+
     def _may_ask(self, question: Question, now: Instant) -> bool:
         asked_s = self._state.asked_s.get((question.topic, question.evse))
-        is_soon = asked_s is not None and now.monotonic_s < asked_s + AGAIN_S
-        return not is_soon and question.topic not in self._state.capability.untriggered
+        is_soon = (
+            asked_s is not None and now.monotonic_s < asked_s + AGAIN_S and not self._was_answered(question, asked_s)
+        )
+        capability = self._state.capability
+        return not is_soon and not capability.never_trigger and question.topic not in capability.untriggered
+
+    def _was_answered(self, question: Question, asked_s: float) -> bool:
+        """Whether the sample came: some stations measure only when asked to, and are asked as soon as they are silent again."""
+        transaction = self._state.transactions.get(question.evse) if question.topic is Topic.SAMPLE else None
+        return (
+            transaction is not None and transaction.sampled is not None and transaction.sampled.monotonic_s >= asked_s
+        )
 
     def _silent(self, transaction: Transaction, now: Instant) -> bool:
         return now.since(transaction.sampled or transaction.started) >= self._patience_s
@@ -232,7 +246,7 @@ class OwnQuestions(Block):
         is_first, self._reads = self._reads == _ALL_IN_ONE, self._reads[1:]
         if answer.is_error:
             if is_first and answer.error_code not in _CANNOT:
-                self._reads = tuple(range(1, len(self._dialect.capability_questions())))
+                self._reads = tuple(range(1, len(self._questions())))
             return
         self._said = self._said.and_also(self._dialect.capability_answer(answer.payload))
         self._state.said = self._said

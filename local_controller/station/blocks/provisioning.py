@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import CALLRESULT, Frame
+from local_controller.station.announcements import OperatorMustKnow
 from local_controller.station.block import UNCHANGED, Block, BlockEffect, Wanted
 from local_controller.station.dialects.base import BootCall, Dialect
 from local_controller.station.effects import Note, Peer, Tell
@@ -82,7 +83,17 @@ class Provisioning(Block):
             effects.append(
                 Note("info", "known_product", {"name": quirk.name, "note": quirk.note, "source": quirk.source})
             )
+        effects += self._in_version()
         return [*effects, Tell(Booted(who.vendor, who.model, who.firmware, who.serial, status))]
+
+    def _in_version(self) -> list[BlockEffect]:
+        """Some products can be controlled in one version only, and may have come in another one."""
+        before = self._state.capability
+        self._state.capability = after = before.in_version(self._state.version)
+        if after is before:
+            return []
+        text = f"it can be controlled in OCPP {after.version} only: set it to that version"
+        return [Tell(OperatorMustKnow("wrong_version", text))]
 
     def _follow_clock(self, answer: Frame, now: Instant) -> list[BlockEffect]:
         """Takes over the CSMS's clock when it has moved; says so once when it moves away from ours."""

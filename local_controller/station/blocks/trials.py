@@ -22,7 +22,7 @@ class Trials:
 
     def __init__(self) -> None:
         """Nothing has failed yet."""
-        self._failed_s: dict[tuple[LimitKind, Rung], float] = {}
+        self._until_s: dict[tuple[LimitKind, Rung], float] = {}
 
     def next(self, kind: LimitKind, rungs: Sequence[Rung], now_s: float) -> Rung | None:
         """The first one that has not failed lately, else the best guess; None where there is no rung at all."""
@@ -30,16 +30,14 @@ class Trials:
 
     def other(self, kind: LimitKind, rungs: Sequence[Rung], now_s: float) -> Rung | None:
         """The first one that has not failed lately."""
-        if not self._failed_s:
+        if not self._until_s:
             return rungs[0] if rungs else None
-        return next(
-            (rung for rung in rungs if self._failed_s.get((kind, rung), -TRIAL_PAUSE_S) <= now_s - TRIAL_PAUSE_S), None
-        )
+        return next((rung for rung in rungs if self._until_s.get((kind, rung), now_s) <= now_s), None)
 
-    def failed(self, kind: LimitKind, rung: Rung, now_s: float) -> None:
-        """The station refused it, or said nothing."""
-        self._failed_s[kind, rung] = now_s
+    def failed(self, kind: LimitKind, rung: Rung, until_s: float) -> None:
+        """The station refused it, or said nothing; it is left alone until then."""
+        self._until_s[kind, rung] = until_s
 
     def succeeded(self, kind: LimitKind, rung: Rung) -> None:
         """The station took it."""
-        self._failed_s.pop((kind, rung), None)
+        self._until_s.pop((kind, rung), None)

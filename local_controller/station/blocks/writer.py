@@ -25,7 +25,7 @@ from local_controller.station.blocks import car_schedules
 from local_controller.station.blocks.actuator import FORESIGHT, Target, own_profile, settable_a, told_limit_a
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.obedience import Obedience
-from local_controller.station.blocks.trials import MOST_UNANSWERED, Trials
+from local_controller.station.blocks.trials import MOST_UNANSWERED, TRIAL_PAUSE_S, Trials
 from local_controller.station.blocks.vendor_setting import setting_a, written_setting
 from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, wanted
 from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
@@ -43,6 +43,10 @@ REFUSED_RETRY_S = 300.0
 UNANSWERED_RETRY_S = 30.0
 """After silence sooner: the station's usual time to answer is over (some take up to 60 s, field experience)."""
 
+
+TOO_EARLY_S = 2.0
+"""What is refused so soon after a transaction began says little: some stations have not taken note of its id yet. The
+next rung tells the limit at once, but nothing is learnt from that."""
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 """When a setting of the maker ends by itself."""
@@ -408,9 +412,10 @@ class ProfileWriter:
         self._trials.succeeded(kind, push.rung)
         self._maximum_taken(push)
         knew_floor = self._state.capability.holds
-        self._state.capability = self._state.capability.accepted(
-            push.rung, is_floor=kind is LimitKind.FALLBACK, at=now.utc
-        )
+        if not (self._is_too_early(e, kind, now) and push.rung != self._rungs(kind)[0]):
+            self._state.capability = self._state.capability.accepted(
+                push.rung, is_floor=kind is LimitKind.FALLBACK, at=now.utc
+            )
         if knew_floor is not None and self._state.capability.holds is None:
             for one in self._evses.values():
                 one.held_fallback_a = None
@@ -481,7 +486,8 @@ class ProfileWriter:
         e.unanswered = e.unanswered + 1 if is_unanswered else e.unanswered
         self._doubt(e, push, is_unanswered=is_unanswered)
         if not (is_unanswered and push.rung in capability.proven):
-            self._trials.failed(kind, push.rung, now.monotonic_s)
+            pause_s = TOO_EARLY_S if self._is_too_early(e, kind, now) else TRIAL_PAUSE_S
+            self._trials.failed(kind, push.rung, now.monotonic_s + pause_s)
             is_over = e.unanswered >= MOST_UNANSWERED
             if not is_over and self._trials.other(kind, self._rungs(kind), now.monotonic_s) is not None:
                 return self._pump(e, now), None
@@ -506,6 +512,11 @@ class ProfileWriter:
         e.wish = e.held.wish if e.held is not None else None
         postponed = LimitAnswered(e.number, kind, LimitOutcome.POSTPONED, push.limit_a, detail, again_s=pause_s)
         return [Tell(postponed)], None
+
+    def _is_too_early(self, e: _Evse, kind: LimitKind, now: Instant) -> bool:
+        """Whether the transaction is so young that the station may not know it yet."""
+        transaction = self._state.transactions.get(e.number)
+        return kind is LimitKind.WORKING and transaction is not None and now.since(transaction.started) < TOO_EARLY_S
 
     def _doubt(self, e: _Evse, push: Push, *, is_unanswered: bool) -> None:
         """After a refusal what was held is held; after silence either may."""

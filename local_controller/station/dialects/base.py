@@ -6,7 +6,7 @@ is valid against the JSON schema of its version.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -324,8 +324,8 @@ class Dialect(Protocol):
     capability_read: str
     """The action that asks for a StatedCapability."""
 
-    def capability_questions(self) -> list[Payload]:
-        """Payloads of that action: all in one first, then each value by itself, for a station that takes fewer at a time."""
+    def capability_questions(self, never_read: Collection[str] = ()) -> list[Payload]:
+        """Payloads of that action but for these names: all in one first, then each value by itself, for a station that takes fewer at a time."""
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """The answer to such a question; what is missing or odd in it is "not said"."""

@@ -5,7 +5,7 @@ Here "charge point" and "connector" are the standard's words; every connector is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from local_controller.profiles.composite import CompositeSchedule
@@ -255,9 +255,10 @@ class V16:
         """ChangeConfiguration.conf."""
         return Fields(self.setting_action, answer).text("status")
 
-    def capability_questions(self) -> list[Payload]:
+    def capability_questions(self, never_read: Collection[str] = ()) -> list[Payload]:
         """GetConfiguration.req."""
-        return [{"key": [*_ASKED]}, *({"key": [key]} for key in _ASKED)]
+        asked = [key for key in _ASKED if key not in never_read]
+        return [{"key": asked}, *({"key": [key]} for key in asked)]
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """GetConfiguration.conf."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -267,7 +267,7 @@ class V201:
         result = next(Fields(self.setting_action, answer).children("setVariableResult"), None)
         return None if result is None else result.text("attributeStatus")
 
-    def capability_questions(self) -> list[Payload]:
+    def capability_questions(self, never_read: Collection[str] = ()) -> list[Payload]:
         """GetVariablesRequest."""
         data = [
             {
@@ -275,6 +275,7 @@ class V201:
                 "variable": {"name": name} | ({"instance": instance} if instance else {}),
             }
             for component, name, instance in self.asked
+            if name not in never_read
         ]
         return [{"getVariableData": data}, *({"getVariableData": [one]} for one in data)]
 
