@@ -195,6 +195,10 @@ def test_a_liar_is_told_its_fallback_and_is_not_raised_in_between() -> None:
     site.run(600)
     assert {limit_a for at_s, evse, limit_a in site.orders if evse.station == "CP-1" and at_s > 200} == {6.0}
     assert sum(n.code == "limit_ignored" for n in site.notices) == 1
+    assert len(site.disobeyed) >= 3, (
+        "each sample is shown to the station's block, which may know another way to tell it"
+    )
+    assert {(evse.station, drawn_a > 6.0) for _, evse, drawn_a in site.disobeyed} == {("CP-1", True)}
     assert any("does not follow" in r for r in site.controller.decisions[EvseId("CP-1", 1)].reasons)
 
 

@@ -15,7 +15,7 @@ from itertools import islice
 
 from local_controller.clock import Instant
 from local_controller.site.controller import ControlSettings, SiteController
-from local_controller.site.effects import ApplyFallback, ApplyLimit, Notice, Solve
+from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, Solve
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
 from local_controller.site.readings import MeterReading
@@ -173,6 +173,7 @@ class VirtualSite:
         self.worst: dict[str, PerPhase] = {n.id: (0.0, 0.0, 0.0) for n in topo.nodes}
         self.on_step: list[Callable[[VirtualSite], None]] = []
         self.orders: list[tuple[float, EvseId, float]] = []
+        self.disobeyed: list[tuple[float, EvseId, float]] = []
         self._by_id = {station.evse.id: station for station in self.stations.values()}
 
     # --- what people and cars do ---
@@ -314,6 +315,8 @@ class VirtualSite:
                     )
                 case Notice():
                     self.notices.append(effect)
+                case Disobeyed():
+                    self.disobeyed.append((self.now.since(START), effect.evse, effect.drawn_a))
 
     def _fallback(self, effect: ApplyFallback) -> None:
         station = self._by_id[effect.evse]
