@@ -26,6 +26,7 @@ from benchmarks.profile_soak.store import Facts
 from benchmarks.profile_soak.worlds import Answer, Clock, Csms, DirectWorld, GatewayWorld, Spoil
 from local_controller.station.build import StationSettings
 from local_controller.station.effects import Peer
+from local_controller.station.knowledge import Actuator, FloorPlace, Knowledge
 from local_controller.station.words import OcppVersion
 
 VERSIONS: Final = ("1.6", "2.0.1", "2.1")
@@ -58,15 +59,32 @@ class Setting:
     ahead_s: float
     zone: Any
     floor_a: float
+    actuator: Actuator = Actuator.TX_PROFILE
+    place: FloorPlace | None = None
+
+    @property
+    def outlives(self) -> bool:
+        """Whether a limit does not end with its transaction."""
+        return self.actuator is not Actuator.TX_PROFILE
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """What the site file says of it."""
+        return Knowledge(actuators=(self.actuator,) if self.outlives else None, connector=self.place)
 
     @classmethod
-    def of(cls, version: str, seed: int) -> Setting:
+    def of(cls, version: str, seed: int, scope: Scope) -> Setting:
         """The station of this seed."""
         rnd = random.Random(f"{version}/{seed}/setting")
         facts = Facts(version, rnd.choice([1, 1, 2]), rnd.choice([("A", "W"), ("A", "W"), ("A",), ("W",)]))
         start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=rnd.randrange(365 * 86_400))
         zone = rnd.choice([UTC, ZoneInfo("Europe/Berlin")]) if version == "2.1" else UTC
-        return cls(facts, start, rnd.choice([0.0, 0.0, 0.0, 90.0, -600.0]), zone, rnd.choice([0.0, 6.0, 10.0]))
+        ahead_s, floor_a = rnd.choice([0.0, 0.0, 0.0, 90.0, -600.0]), rnd.choice([0.0, 6.0, 10.0])
+        actuator = rnd.choice([Actuator.TX_PROFILE, Actuator.TX_PROFILE, Actuator.TX_DEFAULT, Actuator.STATION_MAX])
+        place = rnd.choice([None, None, FloorPlace.STATION])
+        if facts.evses > 1 and not scope.has("shared"):
+            place, actuator = None, Actuator.TX_PROFILE if actuator is Actuator.STATION_MAX else actuator
+        return cls(facts, start, ahead_s, zone, floor_a, actuator, place)
 
 
 @dataclass
@@ -91,11 +109,16 @@ class Story:
         alone, behind = (station(setting.facts, self.clock.station_s, setting.zone) for _ in range(2))
         evses = range(1, setting.facts.evses + 1)
         settings = StationSettings(
-            evses=tuple(evses), fallback_a=setting.floor_a, time_zone=setting.zone, is_traced=False
+            evses=tuple(evses),
+            fallback_a=setting.floor_a,
+            time_zone=setting.zone,
+            knowledge=setting.knowledge,
+            is_traced=False,
         )
         self.alone = DirectWorld(alone, Csms(self.clock))
         self.behind = GatewayWorld(_OCPP[setting.facts.version], settings, behind, Csms(self.clock), self.clock, spoil)
-        self.orders = {evse: Orders(setting.floor_a) for evse in evses}
+        self.orders = {evse: Orders(setting.floor_a, outlives=setting.outlives) for evse in evses}
+        self._outlives = setting.outlives
         self._is_up = False
         self._started: dict[int, float] = {}
         self._boot(keeps=False)
@@ -274,6 +297,8 @@ class Story:
         self.told.checks += 1
         moment = self.clock.station_s() - self.clock.elapsed_s + t
         for evse, orders in self.orders.items():
+            if self._outlives and not self._is_up and evse not in self.behind.station.transactions:
+                continue  # nothing can flow, and nobody can be told
             alone, behind = (station.allowed(evse, moment) for station in self.stations)
             csms_a = math.inf if alone.value is None else alone.value
             applied_a = math.inf if behind.value is None else behind.value
@@ -301,7 +326,7 @@ def told(setting: Setting, operations: Iterable[Operation], scope: Scope, spoil:
 
 def tell(version: str, seed: int, asked: int, scope: Scope, spoil: Spoil = unspoilt) -> Story:
     """A random story with so many questions of the CSMS."""
-    setting = Setting.of(version, seed)
+    setting = Setting.of(version, seed, scope)
     story = Story(setting, scope, spoil)
     chance = Chance(random.Random(f"{version}/{seed}"), story.alone.station, setting.floor_a, scope)
     try:

@@ -150,13 +150,18 @@ def allowed_of_station(profiles: Sequence[Profile], evses: Sequence[Situation], 
         used = share.phases or PHASES
         phases = max(phases, used)
         total += share.value if share.value is not None else _converted(HARDWARE_A, "A", unit, used)
-    whole = Situation(0, asked_s=evses[0].asked_s, zone=evses[0].zone)
+    whole = _whole(evses)
     at_0 = [profile for profile in profiles if profile.evse == 0]
     merged = _lower(Limit(total, phases), _lead(at_0, STATION_MAX, whole, unit, t))
     generated = _lead(at_0, {"LocalGeneration"}, whole, unit, t)
     if generated is None or generated.value is None or merged.value is None:
         return merged
     return Limit(merged.value + generated.value, merged.phases)
+
+
+def _whole(evses: Sequence[Situation]) -> Situation:
+    """The station, in which as a whole no transaction runs."""
+    return Situation(0, asked_s=evses[0].asked_s, zone=evses[0].zone)
 
 
 def _transaction(mine: Sequence[Profile], situation: Situation, unit: str, t: float) -> Limit:
@@ -306,7 +311,7 @@ def composite(  # noqa: PLR0913, PLR0917 - the question has so many parts
     """(seconds from the start, limit, phases) of an EVSE, or of the station for 0; the hardware where nobody limits."""
     situation = next((one for one in evses if one.evse == evse), None)
     steps: list[tuple[float, float, int]] = []
-    for cut in [start_s, *cuts(profiles, evses, start_s, start_s + duration_s)]:
+    for cut in [start_s, *cuts(profiles, [*evses, _whole(evses)], start_s, start_s + duration_s)]:
         if situation is None:
             limit = allowed_of_station(profiles, evses, unit, cut)
         else:

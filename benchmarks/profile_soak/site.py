@@ -24,9 +24,12 @@ class Wish(NamedTuple):
 class Orders:
     """What the site has ordered for one EVSE: the newest last, and older ones that may still be in force."""
 
-    def __init__(self, fallback_a: float) -> None:
+    def __init__(self, fallback_a: float, *, outlives: bool = False) -> None:
+        """`outlives`: a limit is told in a way that does not end with its transaction, so that the floor must be told again."""
         self.fallbacks = [fallback_a]
         self.wishes: list[Wish] = []
+        self._outlives = outlives
+        self._left: list[Wish] = []
 
     @property
     def fallback_a(self) -> float:
@@ -39,6 +42,7 @@ class Orders:
             if answer.outcome is LimitOutcome.ACCEPTED:
                 if answer.kind is LimitKind.FALLBACK:
                     del self.fallbacks[:-1]
+                    self._left.clear()
                 else:
                     del self.wishes[:-1]
 
@@ -48,6 +52,8 @@ class Orders:
 
     def transaction_changed(self) -> None:
         """A wish is for one transaction."""
+        if self._outlives:
+            self._left += self.wishes
         self.wishes.clear()
 
     @property
@@ -57,6 +63,6 @@ class Orders:
 
     def bound_a(self, now_s: float) -> float:
         """The most that the site has allowed; around the end of a wish either may hold, since OCPP counts whole seconds."""
-        wishes = [wish.limit_a for wish in self.wishes if now_s < wish.until_s + WHOLE_S]
-        is_sure = len(self.wishes) == 1 and now_s < self.wishes[0].until_s - WHOLE_S
+        wishes = [wish.limit_a for wish in [*self.wishes, *self._left] if now_s < wish.until_s + WHOLE_S]
+        is_sure = len(self.wishes) == 1 and now_s < self.wishes[0].until_s - WHOLE_S and not self._left
         return max(wishes) if is_sure else max([*wishes, *self.fallbacks])
