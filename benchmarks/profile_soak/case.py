@@ -328,7 +328,8 @@ def tell(version: str, seed: int, asked: int, scope: Scope, spoil: Spoil = unspo
     """A random story with so many questions of the CSMS."""
     setting = Setting.of(version, seed, scope)
     story = Story(setting, scope, spoil)
-    chance = Chance(random.Random(f"{version}/{seed}"), story.alone.station, setting.floor_a, scope)
+    rnd, station = random.Random(f"{version}/{seed}"), story.alone.station
+    chance = Chance(rnd, station, scope, floor_a=setting.floor_a, limits_outlive=setting.outlives)
     try:
         for operation in chance.operations():
             story.live(operation)

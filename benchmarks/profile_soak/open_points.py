@@ -18,7 +18,6 @@ OPEN: Final = {
     "watts": "a composite schedule in watts counts three phases where the CSMS allows fewer (LC-097)",
     "shared": "one profile for all EVSEs of a station is rewritten for one of them, and the others' limits are lost (LC-093)",
     "phases": "a profile for fewer phases limits the current only, not the phases (numberPhases)",
-    "late_start": "a transaction that began while the line was cut counts from when the gateway heard of it (K01.FR.42)",
 }
 """What is left to do, and what it would show."""
 

@@ -35,8 +35,12 @@ class Operation:
 class Chance:
     """A source of operations that fit a station as it is now."""
 
-    def __init__(self, rnd: random.Random, station: Station, floor_a: float, scope: Scope) -> None:
+    def __init__(
+        self, rnd: random.Random, station: Station, scope: Scope, *, floor_a: float, limits_outlive: bool
+    ) -> None:
+        """`limits_outlive` their transaction: then none begins where nobody can be told, as an old limit would be its own."""
         self._rnd = rnd
+        self._limits_outlive = limits_outlive
         self._scope = scope
         self._station = station
         self._version = station.facts.version
@@ -362,7 +366,7 @@ class Chance:
         spell: list[Operation] = [Operation("cut")]
         for _ in range(self._rnd.randint(1, 3)):
             some = [self._end, self._fallback, self._wait_away, self._wait_away]
-            some += [self._start] if self._scope.has("late_start") else []
+            some += [] if self._limits_outlive else [self._start]
             spell += self._rnd.choice(some)()
         return [*spell, Operation("back")]
 

@@ -146,6 +146,23 @@ class Bench:
         else:
             self.transaction_event("Started", str(transaction), evse={"id": evse}, idToken=id_token(tag), **more)
 
+    def start_earlier(self, ago_s: float, transaction: int | str = 7, evse: int = 1) -> None:
+        """A transaction that began so long ago is told only now."""
+        timestamp = stamp(self.now, -ago_s)
+        if self.version is OcppVersion.V16:
+            self.csms["StartTransaction"] = {"transactionId": transaction, "idTagInfo": {"status": "Accepted"}}
+            head = {"connectorId": evse, "idTag": "TAG", "meterStart": 0, "timestamp": timestamp}
+            self.from_station("StartTransaction", head)
+        else:
+            self.transaction_event(
+                "Started",
+                str(transaction),
+                evse={"id": evse},
+                idToken=id_token("TAG"),
+                timestamp=timestamp,
+                offline=True,
+            )
+
     def stop(self, transaction: int | str = 7) -> None:
         if self.version is OcppVersion.V16:
             payload = {"transactionId": transaction, "meterStop": 9, "timestamp": stamp(self.now)}

@@ -197,3 +197,20 @@ def reconnected(bench: Any, before: Any, **settings: Any) -> Any:
     again.installed = before.installed
     again.from_station("Heartbeat", {})
     return again
+
+
+@ALL
+@pytest.mark.requirement("LC-084", "LC-093")
+def test_a_relative_profile_counts_from_when_the_transaction_really_began(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, fallback_a=16.0)
+    b.boot()
+    periods = [{"startPeriod": 0, "limit": 32.0}, {"startPeriod": 3600, "limit": 7.0}]
+    relative = b.csms_profile("TxDefaultProfile", 0.0, periods=periods, chargingProfileKind="Relative")
+    schedule = relative["chargingSchedule"]
+    del (schedule if version is OcppVersion.V16 else schedule[0])["startSchedule"]
+    place = "connectorId" if version is OcppVersion.V16 else "evseId"
+    name = "csChargingProfiles" if version is OcppVersion.V16 else "chargingProfile"
+    assert b.from_csms("SetChargingProfile", {place: 1, name: relative})["status"] == "Accepted"
+    b.start_earlier(3000.0)
+    b.set_limit(32.0, 900.0)
+    assert [b.in_force_a(seconds) for seconds in (0.0, 599.0, 601.0)] == [32.0, 32.0, 7.0]

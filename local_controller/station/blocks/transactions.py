@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from local_controller.clock import Instant
+from local_controller.errors import PayloadError
 from local_controller.rpc.frame import CALLRESULT, Frame
 from local_controller.station.block import UNCHANGED, Block, BlockEffect, Wanted
 from local_controller.station.blocks.metering import Metering
 from local_controller.station.dialects.base import Dialect, EventType, TransactionEvent
+from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction
 from local_controller.station.words import TransactionEnded, TransactionStarted, TransactionUpdated
+
+LONGEST_WAIT_S = 7 * 86_400.0
+"""A message that waited for longer has no credible time stamp: then a transaction counts from when we hear of it."""
 
 _STATION, _ENDED = Peer.STATION, EventType.ENDED
 
@@ -38,21 +43,21 @@ class Transactions(Block):
         if sender is not _STATION:
             return UNCHANGED
         event = self._dialect.transaction_event_of(call)
-        return UNCHANGED if event is None else self._follow(event, now)
+        return UNCHANGED if event is None else self._follow(event, call, now)
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:
         """Follows what only the answer completes: the CSMS of 1.6 gives the id."""
         if sender is not _STATION or call.action is None or answer is None or answer.message_type != CALLRESULT:
             return UNCHANGED
         event = self._dialect.transaction_answered(call.action, call.payload, answer.payload)
-        return UNCHANGED if event is None else self._follow(event, now)
+        return UNCHANGED if event is None else self._follow(event, call, now)
 
-    def _follow(self, event: TransactionEvent, now: Instant) -> Wanted:
+    def _follow(self, event: TransactionEvent, call: Frame, now: Instant) -> Wanted:
         known = self._state.transaction(event.transaction_id)
         if event.type is _ENDED:
             return UNCHANGED if known is None else self._end(known, now)
         if known is None:
-            return self._start(event, now)
+            return self._start(event, call, now)
         if event.id_token is not None or event.remote_start_id is not None:
             known.id_token = known.id_token or event.id_token
             known.remote_start_id = known.remote_start_id or event.remote_start_id
@@ -63,7 +68,7 @@ class Transactions(Block):
         updated = Tell(TransactionUpdated(known.evse, known.transaction_id, event.charging_state))
         return [*self._metering.before(known.evse, now), updated]
 
-    def _start(self, event: TransactionEvent, now: Instant) -> list[BlockEffect]:
+    def _start(self, event: TransactionEvent, call: Frame, now: Instant) -> list[BlockEffect]:
         """Also a transaction that began unseen: its first event that tells the EVSE starts it for us."""
         if event.transaction_id in self._state.ended and event.type is not EventType.STARTED:
             return []
@@ -75,8 +80,9 @@ class Transactions(Block):
         effects: list[BlockEffect] = []
         if (old := self._state.transactions.get(evse)) is not None:
             effects += self._end(old, now)
+        begun = self._begun(call, now) if event.type is EventType.STARTED else now
         started = Transaction(
-            evse, event.transaction_id, now, event.id_token, event.remote_start_id, event.charging_state
+            evse, event.transaction_id, begun, event.id_token, event.remote_start_id, event.charging_state
         )
         self._state.transactions[evse] = started
         self._state.revision += 1
@@ -84,6 +90,15 @@ class Transactions(Block):
         if event.charging_state is not None:
             effects.append(Tell(TransactionUpdated(evse, event.transaction_id, event.charging_state)))
         return effects
+
+    def _begun(self, call: Frame, now: Instant) -> Instant:
+        """When it began by the station's own time stamp, which may have waited for a connection (K01.FR.42)."""
+        try:
+            stamped = Fields(str(call.action), call.payload).moment("timestamp")
+        except PayloadError:
+            return now
+        age_s = 0.0 if stamped is None else (self._state.station_time(now) - stamped).total_seconds()
+        return now.after(-age_s) if 0.0 < age_s <= LONGEST_WAIT_S else now
 
     def _evse_of(self, event: TransactionEvent) -> int | None:
         """Only the first event of a transaction must name its EVSE (E01); where there is one, there is no doubt."""
