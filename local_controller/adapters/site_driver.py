@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -29,6 +29,9 @@ KEPT_NOTICES = 200
 SLICE_S = 0.001
 """So long the site keeps the event loop with orders to stations; then others have their turn. Telling one takes 0.1 ms."""
 
+TURN_S = 0.0005
+"""So long the site keeps the event loop with what nobody waits for: a picture of it, a question to the planner."""
+
 CATCH_UP_S, CATCH_UP_EVERY_S = 0.0005, 0.025
 """So long and so often the site works ahead for its next reaction, for 10 to 20 stations each time, while there is anything to
 do: 400 samples a second keep it busy. It is 2 % of the time at most, also when all of hundreds measure all the time."""
@@ -41,6 +44,8 @@ PAUSE_PER_EVSE_S = 0.0003
 """So much longer is that pause for each EVSE: a reaction takes 0.02 ms of the event loop for each."""
 
 log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
 
 
 class Stations(Protocol):
@@ -118,14 +123,7 @@ class SiteDriver:
 
     async def picture(self) -> SiteSnapshot:
         """The site as it is now; made in slices, because of hundreds of stations that takes a while."""
-        begin_s = time.perf_counter()
-        for picture in pieces(self.site, self._clock.now()):
-            if picture is not None:
-                return picture
-            if time.perf_counter() - begin_s >= SLICE_S:
-                await asyncio.sleep(0)
-                begin_s = time.perf_counter()
-        raise AssertionError("the last piece is the picture")
+        return await _in_turns(pieces(self.site, self._clock.now()))
 
     # --- effects -------------------------------------------------------------------------------------------------
 
@@ -193,8 +191,8 @@ class SiteDriver:
             self._stations.apply(effect)
 
     async def _solve(self, ask: Solve) -> None:
-        allocation = await self._planner.solve(self.site.question())
-        self._do(self.site.planned, ask.number, allocation)
+        question = await _in_turns(self.site.question_in_steps())
+        self._do(self.site.planned, ask.number, await self._planner.solve(question))
 
     def _arm(self, now: Instant) -> None:
         """Sees to it that the timer rings at the site's deadline, but not at once after the last reaction."""
@@ -224,6 +222,18 @@ class SiteDriver:
     def _ring(self) -> None:
         self._armed_s = None
         self._do(self.site.expire)
+
+
+async def _in_turns(steps: Iterable[_T | None]) -> _T:
+    """What the last step gives; after some steps others have their turn."""
+    end_s = time.perf_counter() + TURN_S
+    for found in steps:
+        if found is not None:
+            return found
+        if time.perf_counter() >= end_s:
+            await asyncio.sleep(0)
+            end_s = time.perf_counter() + TURN_S
+    raise AssertionError("the last step gives what is made")
 
 
 def _write(notice: Notice) -> None:

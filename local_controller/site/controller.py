@@ -26,7 +26,7 @@ from local_controller.site.hold import Hold
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, total
-from local_controller.site.places import Place, Table
+from local_controller.site.places import Columns, Place, Table
 from local_controller.site.plan import Plan, PlanPace
 from local_controller.site.planning import Question, asking, horizon_at
 from local_controller.site.readings import MeterReading
@@ -42,6 +42,9 @@ from optimizer.rows import Array
 
 TICK_S: Final = 1.0
 """Ages, expiries and renewals are looked at this often when nothing else happens."""
+
+ASKING_PER_STEP: Final = 50
+"""Sessions that are put into the question to the planner at once: 0.15 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,14 @@ class _Moment:
     """The site at one instant, per node: capacity, what those that do not follow may draw, what all leave at worst.
 
     followers, set_aside: sessions that can be controlled just now (the numbers of their places), and those that are lost
-    or defiant.
+    or defiant. columns: what the standings of the followers say.
     """
 
     capacities: Sequence[Capacity]
     reserved: Mapping[str, PerPhase]
     left: Mapping[str, PerPhase]
     followers: Indexes
+    columns: Columns
     set_aside: Sequence[Place]
 
     def for_followers_a(self) -> dict[str, PerPhase]:
@@ -345,6 +349,7 @@ class SiteController:
 
     def _moment(self, now: Instant) -> _Moment:
         follows = self._table.at(now)
+        followers = np.flatnonzero(follows)
         worst, reserved = self._table.exposures(), self._table.exposures(~follows)
         capacities = [capacity(state, self.book, now) for state in self.nodes.values()]
         others = [self._places[number] for number in np.flatnonzero(~follows).tolist()]
@@ -352,7 +357,8 @@ class SiteController:
             capacities=capacities,
             reserved=reserved,
             left={c.node: minus(c.available_a, worst[c.node]) for c in capacities},
-            followers=np.flatnonzero(follows),
+            followers=followers,
+            columns=self._table.of(followers),
             set_aside=[place for place in others if place.state.session is not None],
         )
 
@@ -368,20 +374,19 @@ class SiteController:
 
         The most is the plan's current, and only its fallback where nothing measures (G5).
         """
-        columns = self._table.of(moment.followers)
+        columns = moment.columns
         blind = self._table.below({n for n, state in self.nodes.items() if state.blind(now)})[moment.followers]
         caps_a = np.minimum(self._planned()[moment.followers], columns.cap_a)
         caps_a = np.where(blind | columns.is_modest, np.minimum(caps_a, columns.modest_a), caps_a)
         places = [self._places[number] for number in moment.followers.tolist()]
-        shares_a = self._sharing.shares_a(moment.followers, caps_a, moment.for_followers_a()).tolist()
+        shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, moment.for_followers_a()).tolist()
         return Grants(places, [place.state.session for place in places], caps_a, blind, shares_a)
 
     def _planned(self) -> Array:
         """The plan's current for each place, infinite where it says nothing."""
         revision, planned_a = self._planned_a
         if revision != self.plan.revision:
-            blocks = [self.plan.first_block_a(place.key) for place in self._places]
-            planned_a = np.array([math.inf if block_a is None else block_a for block_a in blocks])
+            planned_a = np.array(self.plan.first_blocks_a(place.key for place in self._places))
             self._planned_a = self.plan.revision, planned_a
         return planned_a
 
@@ -404,7 +409,7 @@ class SiteController:
         """Those that follow and for which there is something to decide."""
         pace = self.settings.pace
         hold = Hold(self.nodes, self.book, room, lambda node: self._may_hold_old_limits(node, now), now)
-        columns, shares_a = self._table.of(moment.followers), np.array(grants.shares_a)
+        columns, shares_a = moment.columns, np.array(grants.shares_a)
         noise = is_noise(columns, shares_a, pace, now)
         for number in np.flatnonzero(~is_quiet(columns, shares_a, pace, now)).tolist():
             place, standing = grants.places[number], self._table.standing(int(moment.followers[number]))
@@ -428,13 +433,22 @@ class SiteController:
 
     def question(self) -> Question:
         """What `Solve` asks for: the site as the last reaction saw it."""
+        return next(found for found in self.question_in_steps() if found is not None)
+
+    def question_in_steps(self) -> Iterator[Question | None]:
+        """The same at the last step; None before it. Facts and reactions may come between two steps.
+
+        Who charges no more is left out; whoever has gone when the plan comes is not bound by it (`Plan.forget`).
+        """
         reaction = self._reaction
         if reaction is None:
             raise ValueError("there is no question before the first reaction")
-        at = reaction.at
-        running = reaction.grants.running()
-        who = tuple(asking(one.state, one.key, one.path, one.state.evse.max_a, at) for one in running)
-        return Question(at.utc.timestamp(), horizon_at(at), tuple(reaction.capacities), reaction.reserved_a, who)
+        at, who = reaction.at, []
+        for one in reaction.grants.running():
+            who.append(asking(one.state, one.key, one.path, one.state.evse.max_a, at))
+            if len(who) % ASKING_PER_STEP == 0:
+                yield None
+        yield Question(at.utc.timestamp(), horizon_at(at), tuple(reaction.capacities), reaction.reserved_a, tuple(who))
 
     def below(self, node: str) -> Sequence[EvseState]:
         """The EVSEs that a node carries, directly or through its circuits."""

@@ -47,8 +47,10 @@ class Table:
 
     def at(self, now: Instant) -> Flags:
         """Lets time pass for all; which of them follow just now."""
-        for number in range(len(self.places)):
-            self.look(number, now)
+        for number, (place, seen) in enumerate(zip(self.places, self._seen, strict=True)):
+            standing = place.state.stand(now)
+            if standing is not seen:
+                self._write(number, standing)
         follows: Flags = self._values[:, _FOLLOWS] > 0
         return follows
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from local_controller.clock import Instant
@@ -84,6 +85,12 @@ class Plan:
         if self.allocation is None or evse in self._gone or evse not in self.allocation.currents_a:
             return None
         return self.allocation.currents_a[evse][0]
+
+    def first_blocks_a(self, evses: Iterable[str]) -> list[float]:
+        """The same for each of many, infinite where the plan says nothing."""
+        planned = {} if self.allocation is None else self.allocation.currents_a
+        gone = self._gone
+        return [planned[evse][0] if evse in planned and evse not in gone else math.inf for evse in evses]
 
     def reasons(self, evse: str) -> tuple[str, ...]:
         """Why the plan gives no more."""

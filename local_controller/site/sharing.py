@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from local_controller.site.per_phase import PHASES, PerPhase
-from local_controller.site.places import Table
+from local_controller.site.places import Columns, Table
 from local_controller.site.planning import STEP_A
 from optimizer.realize import Indexes, Manners, realized
 from optimizer.rows import Array, Rows, on_step_above, useful_caps
@@ -26,15 +26,14 @@ class Sharing:
         self._loading: tuple[int, bytes] | None = None
         self._rows = Rows((), (), np.zeros((0, 0)), np.zeros((0, 0)))
 
-    def shares_a(self, sharers: Indexes, caps_a: Array, available_a: Mapping[str, PerPhase]) -> Array:
+    def shares_a(self, sharers: Indexes, columns: Columns, caps_a: Array, available_a: Mapping[str, PerPhase]) -> Array:
         """What each may draw, A per phase, on steps; `available_a` is what each node has left for all of them.
 
-        sharers: the numbers of their places. caps_a: what caps each just now.
+        sharers: the numbers of their places. columns: their standings. caps_a: what caps each just now.
         """
         if not len(sharers):
             return caps_a
         rows = self._rows_for(sharers)
-        columns = self._table.of(sharers)
         step = np.full(len(sharers), STEP_A)
         minimum = on_step_above(columns.min_a, step)
         caps = useful_caps(caps_a.clip(min=0.0), columns.wanted_wh, columns.per_ampere_wh, minimum, step)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
+from local_controller.adapters import site_driver
 from local_controller.adapters.site_driver import KEPT_NOTICES, PAUSE_S, SLICE_S, SiteDriver
 from local_controller.clock import Clock
+from local_controller.site import controller
 from local_controller.site.controller import ControlSettings, SiteController
-from local_controller.site.effects import ApplyFallback, ApplyLimit
+from local_controller.site.effects import ApplyFallback, ApplyLimit, Solve
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
 from local_controller.site.planning import Question
@@ -236,6 +240,30 @@ async def test_an_order_that_waits_goes_out_although_the_one_before_it_has_faile
     for _ in range(5):
         await asyncio.sleep(0)
     assert slow.told[:2] == [("CP-1", 0.0), ("CP-2", 0.0)]
+
+
+async def test_a_question_is_put_in_turns_and_leaves_out_whose_session_ends_meanwhile(
+    driver: SiteDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "ASKING_PER_STEP", 1)
+    monkeypatch.setattr(site_driver, "TURN_S", 0.0)
+    worker = driver._planner
+    assert isinstance(worker, Worker)
+    with_a_car(driver)
+    await asyncio.sleep(2 * PAUSE_S)
+    at_once = driver.site.question()
+    assert worker.questions == [at_once]
+    asked, turns = asyncio.create_task(driver._solve(Solve(1))), 0
+    while len(worker.questions) == 1:
+        turns += 1
+        await asyncio.sleep(0)
+        if turns == 2:
+            driver.station_changed("CP-3", words.TransactionEnded(1, "tx-CP-3"))
+    await asked
+    assert turns >= len(at_once.asking) == 3
+    assert worker.questions[1] == replace(at_once, asking=at_once.asking[:2])
+    assert driver.site.plan.first_blocks_a(["CP-3/1"]) == [math.inf]
+    assert driver.site.plan.first_blocks_a(["CP-1/1"])[0] < math.inf
 
 
 async def test_the_picture_is_the_same_in_slices(driver: SiteDriver) -> None:
