@@ -58,12 +58,13 @@ COUNTS: Final = {OcppVersion.V16: 39, OcppVersion.V201: 64, OcppVersion.V21: 91}
 
 def fresh(version: OcppVersion) -> Bench:
     """A station that has not yet said a word, at a site that guards nothing."""
-    return Bench(version, StationSettings(fallback_a=6.0, guards=GuardPolicy(*5 * [Policy.PASS])))
+    guards = GuardPolicy(*5 * [Policy.PASS])
+    return Bench(version, StationSettings(fallback_a=6.0, guards=guards, is_asked_what_it_holds=True))
 
 
 def charging(version: OcppVersion) -> Bench:
     """A station that charges below our limit, with a profile of the CSMS, at a site with the default policy."""
-    bench = Bench(version, StationSettings(fallback_a=6.0))
+    bench = Bench(version, StationSettings(fallback_a=6.0, is_asked_what_it_holds=True))
     bench.boot()
     bench.start(7)
     bench.set_limit(16.0)

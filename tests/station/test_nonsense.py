@@ -47,7 +47,7 @@ def replaced(payload: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict
 def test_a_csms_that_sends_nonsense_about_profiles_changes_nothing_for_the_worse(
     bench: Any, version: OcppVersion, data: st.DataObject
 ) -> None:
-    b = bench(version)
+    b = bench(version, is_asked_what_it_holds=True)
     b.unchecked = frozenset({"ReportChargingProfiles"})  # it gets back what it sent
     b.boot()
     b.start(7)
@@ -118,7 +118,7 @@ STATION_CALLS[OcppVersion.V21] = STATION_CALLS[OcppVersion.V201]
 @settings(max_examples=30 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.requirement("LC-020")
 def test_a_station_that_sends_nonsense_is_relayed(bench: Any, version: OcppVersion, data: st.DataObject) -> None:
-    b = bench(version)
+    b = bench(version, is_asked_what_it_holds=True)
     b.csms["StartTransaction"] = {"transactionId": data.draw(NASTY)}
     b.csms["BootNotification"] = {"status": data.draw(NASTY | st.just("Accepted")), "currentTime": data.draw(NASTY)}
     b.csms["Heartbeat"] = {"currentTime": data.draw(NASTY)}

@@ -44,6 +44,7 @@ GARBAGE = [
     '["2"]',
     "\x00",
 ]
+COMPOSITE = {"chargingRateUnit": "A", "duration": 3600, "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 20.0}]}
 ANSWERS: list[Any] = [
     {},
     {"status": "Accepted"},
@@ -63,6 +64,7 @@ ANSWERS: list[Any] = [
     {"transactionId": -1, "idTagInfo": {"status": "Blocked"}},
     {"transactionId": 1e300},
     {"configurationKey": [{"key": "ChargeProfileMaxStackLevel", "value": "0"}, {"key": "x"}]},
+    {"status": "Accepted", "chargingSchedule": COMPOSITE, "schedule": COMPOSITE},
 ]
 
 
@@ -188,7 +190,7 @@ class Session:
 
     def __init__(self, version: OcppVersion) -> None:
         own_ids = count(1)
-        station_settings = StationSettings(evses=(1, 2), fallback_a=6.0)
+        station_settings = StationSettings(evses=(1, 2), fallback_a=6.0, is_asked_what_it_holds=True)
         self.version, self.now = version, NOW
         self.proxy, self.smart = station_proxy("CP", version, station_settings, None, lambda: f"LC-{next(own_ids)}")
         self.numbers = count(1)

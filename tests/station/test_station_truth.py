@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from local_controller.profiles.installed import InstalledProfiles
 from local_controller.station.blocks.actuator import OWN_IDS
@@ -23,7 +25,7 @@ from local_controller.station.effects import Peer
 from local_controller.station.foreign import LOST, UNNAMED
 from local_controller.station.state import OWN_REQUEST_IDS
 from local_controller.station.words import ForeignLimit, OcppVersion
-from tests.station.conftest import own
+from tests.station.conftest import EFFORT, own
 from tests.station.truthful import Truthful
 
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
@@ -471,3 +473,78 @@ def test_the_age_of_what_the_csms_set_is_known(truthful: Any, version: OcppVersi
     set_at = t.bench.smart.state.truth.set_at[11]
     t.live(100)
     assert t.bench.now.since(set_at) == 100.0
+
+
+# --- laws ---------------------------------------------------------------------------------------------------------
+
+LIMITS = st.sampled_from([None, 0.0, 4.0, 6.0, 10.0, 16.0, 32.0, 48.0, 1e9, -1.0, 5.9999, "much", float(2**70)])
+FOREIGN = st.sampled_from(
+    [
+        ("TxDefaultProfile", {"stackLevel": 3}),
+        ("TxDefaultProfile", {"chargingProfileKind": "Relative"}),
+        ("TxProfile", {"stackLevel": 2, "transactionId": "7"}),
+        ("ChargingStationExternalConstraints", {}),
+        ("ChargingStationMaxProfile", {"validTo": "2026-06-01T12:10:00Z"}),
+        ("LocalGeneration", {}),
+        ("PriorityCharging", {"stackLevel": 1}),
+        ("Unheard", {"chargingSchedule": []}),
+    ]
+)
+STEPS = st.one_of(
+    st.tuples(st.just("wait"), st.sampled_from([1.0, 30.0, 100.0, 1000.0])),
+    st.tuples(st.just("shows"), LIMITS),
+    st.tuples(st.just("foreign"), st.lists(FOREIGN, max_size=3)),
+    st.tuples(st.just("limit"), st.sampled_from([0.0, 6.0, 16.0])),
+    st.tuples(st.just("forgets"), st.none()),
+    st.tuples(st.just("start"), st.none()),
+    st.tuples(st.just("stop"), st.none()),
+    st.tuples(st.just("boot"), st.none()),
+)
+
+
+def play(t: Truthful, step: str, value: Any) -> None:
+    b = t.bench
+    match step:
+        case "wait":
+            t.live(value)
+        case "shows":
+            t.shows = lambda _: value
+        case "foreign" if b.version is not V16:
+            t.foreign[:] = [
+                (0, "EMS", b.csms_profile(name, 8.0, 7 + n, **more)) for n, (name, more) in enumerate(value)
+            ]
+        case "limit":
+            b.set_limit(value)
+        case "forgets":
+            b.installed = InstalledProfiles()
+        case "start":
+            b.start(7)
+        case "stop":
+            b.stop(7)
+        case "boot":
+            b.boot()
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@given(steps=st.lists(STEPS, max_size=25))
+@settings(max_examples=40 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.requirement("LC-020", "LC-042", "LC-096")
+def test_whatever_it_says_it_is_neither_asked_nor_written_to_often_and_the_csms_hears_nothing(
+    truthful: Any, version: OcppVersion, steps: list[tuple[str, Any]]
+) -> None:
+    t = truthful(version)
+    b = t.bench
+    b.boot()
+    for step, value in steps:
+        play(t, step, value)
+    t.live(ROUND_S)
+    minutes, boots = (b.now.monotonic_s - 1000.0) / CHECK_S, 1 + sum(step == "boot" for step, _ in steps)
+    assert max(Counter(asked(t)).values(), default=0) <= minutes + boots
+    written_again = sum(note.event == "own_profile_missing" for note in b.notes)
+    assert written_again <= 2 * (1 + (b.now.monotonic_s - 1000.0) / REWRITE_S) * boots
+    heard = {frame.action for frame in b.sent[Peer.CSMS] if frame.action is not None}
+    assert heard <= {"BootNotification", "StartTransaction", "StopTransaction", "TransactionEvent"}
+    told = found(t)
+    for limit_a in (told.most_a, told.fallback_a, told.limit_a):
+        assert limit_a is None or limit_a >= 0.0
+    assert told.is_none or (told.what and told.remedy)

@@ -38,6 +38,7 @@ from local_controller.station.foreign import (
     expected,
     found_in_composite,
     found_in_report,
+    is_above,
     judged,
     lost,
     together,
@@ -421,6 +422,10 @@ class StationTruth(Block):
         if verdict is Verdict.AGREES:
             return self._agreed(evse, kind, now)
         self._agrees.discard(evse)
+        if self._explains(found_in_report(self._state, evse, now), verdict, kind, limit_a):
+            self._contradicted.pop(evse, None)
+            self._truth.by_composite.pop(evse, None)
+            return self._tell(evse, now)
         doubt = self._contradicted.setdefault(evse, _Doubt())
         doubt.hears(verdict)
         effects: list[BlockEffect] = []
@@ -430,9 +435,17 @@ class StationTruth(Block):
             self._truth.by_composite[evse] = found
         elif doubt.times >= CONFIRMED:
             effects = self._write_again(evse, doubt, "composite schedule", now)
-        if doubt.times <= CONFIRMED:
+        if doubt.times < CONFIRMED:
             self._soon(now)
         return [*self._tell(evse, now), *effects]
+
+    @staticmethod
+    def _explains(found: ForeignLimit, verdict: Verdict, kind: LimitKind, limit_a: float) -> bool:
+        """Whether the profiles that it reports say why its composite schedule is not ours."""
+        if verdict is Verdict.BELOW:
+            return found.most_a is not None and not is_above(found.most_a, limit_a)
+        lifted_a = found.fallback_a if kind is LimitKind.FALLBACK else found.limit_a
+        return lifted_a is not None and not is_above(limit_a, lifted_a)
 
     def _agreed(self, evse: int, kind: LimitKind, now: Instant) -> list[BlockEffect]:
         """The station shows exactly ours: whatever spoke against that is over."""
