@@ -15,12 +15,12 @@ from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.profiles.composite import composite
-from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import ChargingProfile, ChargingSchedule, Kind, Purpose, SchedulePeriod
 from local_controller.profiles.units import RateUnit, highest_voltage_v, lowest_voltage_v
 from local_controller.station.blocks.actuator import FALLBACK_START, FORESIGHT, OWN_IDS
 from local_controller.station.dialects.held import HeldProfile
+from local_controller.station.evse_context import context_of
 from local_controller.station.knowledge import Actuator
 from local_controller.station.state import StationState
 from local_controller.station.truth import OwnWrite
@@ -95,7 +95,6 @@ class _Case(NamedTuple):
     evse: int
     at: datetime
     transaction_id: str | None
-    since: datetime | None
     ours: tuple[OwnWrite, ...]
     floor_a: float | None
 
@@ -103,12 +102,11 @@ class _Case(NamedTuple):
     def of(cls, state: StationState, evse: int, now: Instant) -> _Case:
         at, transaction = state.station_time(now), state.transactions.get(evse)
         transaction_id = None if transaction is None else transaction.transaction_id
-        since = None if transaction is None else state.to_station_time(transaction.started.utc)
         writes = state.truth.of(evse)
         held = (writes.floor, writes.working_now(transaction_id, at))
         ours = tuple({id(one): one for one in held if one is not None}.values())
         floor_a = None if writes.floor is None else writes.floor.push.target.fallback_a
-        return cls(state, evse, at, transaction_id, since, ours, floor_a)
+        return cls(state, evse, at, transaction_id, ours, floor_a)
 
     @property
     def has_own_transaction_profile(self) -> bool:
@@ -120,13 +118,9 @@ class _Case(NamedTuple):
         foreign = list(foreign)
         entries = [Installed(one.evse, one.profile) for one in foreign if one.profile is not None]
         entries += [Installed(one.place, own) for one in self.ours if (own := self._own(one, ours_a)) is not None]
-        context = Context(
-            self.evse,
-            None if idle else self.transaction_id,
-            energy_since=None if idle else self.since,
-            time_zone=self.state.time_zone,
-            priority_charging=any(one.purpose is Purpose.PRIORITY_CHARGING for one in foreign),
-        )
+        context = context_of(self.state, self.evse, with_transaction=not idle)
+        if any(one.purpose is Purpose.PRIORITY_CHARGING for one in foreign):
+            context = replace(context, priority_charging=True)  # whoever installed it may activate it
         limit = composite(InstalledProfiles(tuple(entries)), context, self.at, for_s)
         by_setting_a = ours_a if any(one.is_setting for one in self.ours) else math.inf
         if limit.is_unlimited:
@@ -218,18 +212,17 @@ def expected(state: StationState, evse: int, now: Instant) -> Expected | None:
     limit_a = None if write is None else write.at(at)
     if write is None or limit_a is None or write.profile is None or writes.is_pending:
         return None
-    passed_a, count = _passed_a(state, evse, transaction_id, at), max(1, len(state.truth.writes))
+    passed_a, count = _passed_a(state, evse, at), max(1, len(state.truth.writes))
     least_a = limit_a / count if write.push.rung.actuator is Actuator.STATION_MAX else limit_a
     kind = LimitKind.WORKING if write.works(at) else LimitKind.FALLBACK
     bounds = min(least_a, passed_a / count), min(limit_a, passed_a)
     return Expected(kind, *bounds, write.profile.unit, write.phases(at))
 
 
-def _passed_a(state: StationState, evse: int, transaction_id: str | None, at: datetime) -> float:
+def _passed_a(state: StationState, evse: int, at: datetime) -> float:
     """What the CSMS's profiles allow that the station holds itself; some divide a station maximum among connectors."""
     passed = [entry for entry in state.store.real_ones() if entry.profile.purpose not in _IN_TURN]
-    context = Context(evse, transaction_id, time_zone=state.time_zone)
-    limit_a = composite(InstalledProfiles(tuple(passed)), context, at, 1.0).at(at)
+    limit_a = composite(InstalledProfiles(tuple(passed)), context_of(state, evse), at, 1.0).at(at)
     return math.inf if limit_a is None else limit_a
 
 

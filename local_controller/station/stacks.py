@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import ChargingProfile, Purpose
 from local_controller.station.blocks.actuator import FORESIGHT
+from local_controller.station.evse_context import context_of
 from local_controller.station.foreign import foreign_profiles
 from local_controller.station.state import StationState
 from local_controller.station.truth import OwnWrite
@@ -175,7 +176,7 @@ class _Said(NamedTuple):
 
 def _said(state: StationState, evse: int, profile: ChargingProfile, now: Instant) -> _Said:
     unit, at = profile.schedules[0].rate_unit, state.station_time(now)
-    context = _context(state, evse, at)
+    context = _context(state, evse)
     if profile.purpose is Purpose.PRIORITY_CHARGING:
         return _Said(None, unit.value, None)  # says nothing until it is activated
     told = answer(InstalledProfiles((Installed(evse, profile),)), context, unit, at, FORESIGHT.total_seconds())
@@ -185,12 +186,11 @@ def _said(state: StationState, evse: int, profile: ChargingProfile, now: Instant
     return _Said(_rounded(first.limit), unit.value, _rounded((first.end - at).total_seconds()) if later else None)
 
 
-def _context(state: StationState, evse: int, at: datetime) -> Context:
-    transaction = state.transactions.get(evse) if evse else next(iter(state.transactions.values()), None)
-    if transaction is None:
-        return Context(evse, time_zone=state.time_zone)
-    since = min(state.to_station_time(transaction.started.utc), at)
-    return Context(evse, transaction.transaction_id, energy_since=since, time_zone=state.time_zone)
+def _context(state: StationState, evse: int) -> Context:
+    """For the station as a whole, that of the first transaction that runs there."""
+    if evse:
+        return context_of(state, evse)
+    return replace(context_of(state, next(iter(state.transactions), 0)), evse=0)
 
 
 # --- ours ---------------------------------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ def _foreign(found: ForeignLimit) -> _Binding | None:
 def _passed(state: StationState, evse: int, now: Instant) -> _Binding | None:
     """The CSMS's profiles that the station itself holds."""
     passed = state.store.real_ones()
-    return _leading(passed, _context(state, evse, state.station_time(now)), state.station_time(now), "")
+    return _leading(passed, _context(state, evse), state.station_time(now), "")
 
 
 def _told(state: StationState, evse: int, now: Instant) -> _Binding | None:
@@ -330,7 +330,7 @@ def _told(state: StationState, evse: int, now: Instant) -> _Binding | None:
     own_id = None if write.profile is None else write.profile.id
     named = "a setting of the maker" if write.profile is None else f"id {own_id}, {write.profile.purpose.value}"
     told = f", told to the station in the gateway's ({named}){perhaps}"
-    behind = _leading(virtual, _context(state, evse, at), at, told)
+    behind = _leading(virtual, _context(state, evse), at, told)
     if behind is not None and behind.limit_a <= limit_a + _SAME_A:
         return behind._replace(limit_a=limit_a)
     name = "working limit" if write.works(at) else "fallback"
