@@ -23,6 +23,7 @@ from local_controller.site.evse import EvseState
 from local_controller.site.foreign import foreign_notices
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.hold import Hold
+from local_controller.site.lasting import LONG_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, total
@@ -108,6 +109,7 @@ class SiteController:
         self._sharing = Sharing(tuple(self.nodes), self._table)
         self._planned_a: tuple[int, Array] = -1, np.zeros(0)
         self._reaction: Reaction | None = None
+        self._lasting_is_new = False
 
     # --- inputs --------------------------------------------------------------------------------------------------
 
@@ -213,6 +215,7 @@ class SiteController:
             case words.BehaviourLearnt():
                 for state in evses.values():
                     state.behaves(fact)
+                self._lasting_is_new = True
             case words.Booted():
                 pass
             case _ if fact.evse in evses:
@@ -220,6 +223,14 @@ class SiteController:
             case _:
                 return self._stranger(station, fact.evse)
         return []
+
+    def _cap_lasting(self) -> None:
+        """Stations whose limits outlast the gateway share what is safe without it."""
+        self._lasting_is_new = False
+        caps = lasting_caps_a(self.topology, {id_ for id_, state in self.evses.items() if state.lasts_s > LONG_S})
+        for id_, state in self.evses.items():
+            if state.lasting_cap_a != caps.get(id_, math.inf):
+                state.capped_at(caps.get(id_, math.inf))
 
     def _stranger(self, station: str, evse: int) -> list[SiteEffect]:
         """An EVSE that is wired, but not in the site file; said once per station. 0 is the station itself."""
@@ -339,6 +350,8 @@ class SiteController:
         self.deadline = now.monotonic_s + TICK_S
         self._started_at = self._started_at or now
         told = self._take_samples()
+        if self._lasting_is_new:
+            self._cap_lasting()
         moment = self._moment(now)
         self._watch_room(moment.left, now)
         grants = self._grant(moment, now)
@@ -445,7 +458,7 @@ class SiteController:
             raise ValueError("there is no question before the first reaction")
         at, who = reaction.at, []
         for one in reaction.grants.running():
-            who.append(asking(one.state, one.key, one.path, one.state.evse.max_a, at))
+            who.append(asking(one.state, one.key, one.path, one.state.most_a, at))
             if len(who) % ASKING_PER_STEP == 0:
                 yield None
         yield Question(at.utc.timestamp(), horizon_at(at), tuple(reaction.capacities), reaction.reserved_a, tuple(who))

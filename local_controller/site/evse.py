@@ -203,7 +203,7 @@ class EvseState:
     asserting: it connected and has not answered about its fallback yet.
     left_over: limits of the last transaction that may outlive it (one TxDefaultProfile for both).
     settle_s: from an accepted limit to a car that follows. least_a: it can be set to nothing lower. forgets: it loses its
-    limits with its connection. csms_steps: `csms` as POSIX seconds and amperes.
+    limits with its connection. lasts_s, lasting_cap_a: how long a limit lasts that nobody renews, and the most for that. csms_steps: `csms` as POSIX seconds and amperes.
     foreign: what it obeys besides ours and the CSMS's; None: not known of.
     """
 
@@ -219,6 +219,8 @@ class EvseState:
     settle_s: float = SETTLE_S
     least_a: float = 0.0
     forgets: bool = False
+    lasts_s: float = 0.0
+    lasting_cap_a: float = math.inf
     session: Session | None = None
     csms: Schedule = field(default_factory=Schedule.unlimited)
     csms_steps: tuple[tuple[float, float | None], ...] = ()
@@ -264,6 +266,12 @@ class EvseState:
         """What the station is known to do."""
         self.settle_s = max(SETTLE_S, known.settle_s)
         self.least_a, self.forgets = min(known.least_a, self.evse.max_a), known.forgets
+        self.lasts_s = known.lasts_s
+
+    @_fact
+    def capped_at(self, limit_a: float) -> None:
+        """No more than this, whatever room there is: its limits outlast the gateway (`site.lasting`)."""
+        self.lasting_cap_a = limit_a
 
     @_fact
     def needs(self, energy_wh: float | None, departure: datetime | None) -> bool:
@@ -551,10 +559,16 @@ class EvseState:
 
     def _allowed_a(self, now: Instant) -> float:
         """The most that EVSE and CSMS allow within `PRESENT_S`."""
+        most_a = self.most_a
         if not self.csms.steps:
-            return self.evse.max_a
+            return most_a
         lowest_a = self.csms.lowest(now.utc, now.utc + timedelta(seconds=PRESENT_S))
-        return self.evse.max_a if lowest_a is None else min(lowest_a, self.evse.max_a)
+        return most_a if lowest_a is None else min(lowest_a, most_a)
+
+    @property
+    def most_a(self) -> float:
+        """The most that it may ever be told."""
+        return min(self.evse.max_a, self.lasting_cap_a)
 
     def energy_left_wh(self) -> float | None:
         """What the running session still wants; None where nobody said."""

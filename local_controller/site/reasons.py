@@ -5,6 +5,7 @@ Nobody waits for it: what a reaction decided is remembered, and put into words w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -124,9 +125,18 @@ def _distrust(one: Granted, now: Instant) -> list[str]:
         reasons.append(
             f"{one.state.evse.id} sent no measurement for {SAMPLE_MAX_AGE_S:.0f} s: only its fallback is granted"
         )
+    if one.cap_a >= one.state.lasting_cap_a:
+        reasons.append(
+            f"{one.state.evse.id} obeys a limit {_how_long(one.state.lasts_s)}, also without the gateway: no more than"
+            f" {one.state.lasting_cap_a:.1f} A is safe then"
+        )
     if one.blind:
         reasons.append("a meter on the way to the grid is silent: only the fallback is granted")
     return reasons
+
+
+def _how_long(seconds: float) -> str:
+    return "for ever" if math.isinf(seconds) else f"for {seconds / 60:.0f} min"
 
 
 def _set_aside(state: EvseState, now: Instant) -> Decision:

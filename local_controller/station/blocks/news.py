@@ -12,6 +12,7 @@ from local_controller.station.announcements import CapabilityLearnt
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.actuator import FORESIGHT, settable_a
 from local_controller.station.blocks.wanted import ALL, Allowances
+from local_controller.station.blocks.write_budget import lasting_s
 from local_controller.station.capability import Capability
 from local_controller.station.effects import CsmsLimitChanged, Tell
 from local_controller.station.knowledge import Loss
@@ -65,7 +66,9 @@ class News:
         """What the site must reckon with."""
         self._told_capability = capability = self._state.capability
         before, forgets = self._told_behaviour, Loss.DISCONNECT in capability.forgets
-        self._told_behaviour = BehaviourLearnt(capability.settle_s, settable_a(0.0, capability), forgets)
+        self._told_behaviour = BehaviourLearnt(
+            capability.settle_s, settable_a(0.0, capability), forgets, lasting_s(capability)
+        )
         return [] if self._told_behaviour == before else [Tell(self._told_behaviour)]
 
     def _experience(self, now: Instant) -> list[BlockEffect]:

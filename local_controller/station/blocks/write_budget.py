@@ -7,6 +7,7 @@ without one it ends by itself.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -105,3 +106,11 @@ def too_often_s(answer: Frame | None) -> float | None:
         return None
     said = re.search(r"\d{1,5}", str(info.get("additionalInfo")))
     return TOO_OFTEN_S if said is None else float(said[0])
+
+
+def lasting_s(capability: Capability) -> float:
+    """How long a limit lasts that nobody renews, told the way that is tried first; 0: as long as it is ordered."""
+    rungs = capability.working_rungs()
+    if not rungs:
+        return 0.0
+    return math.inf if rungs[0].actuator is Actuator.VENDOR_KEY else Budget.of(capability, rungs[0].actuator).lasting_s
