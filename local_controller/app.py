@@ -51,6 +51,7 @@ from local_controller.station.announcements import (
     OperatorMustKnow,
 )
 from local_controller.station.block import BlockEffect
+from local_controller.station.blocks.composite_answers import Shown
 from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
@@ -315,6 +316,8 @@ def _station_settings(
             is_asked_what_it_holds=True,
             is_traced=is_traced,
             turns=turns_after_boot(len(tree.stations)),
+            maxima_a={evse.id.evse: evse.max_a for evse in station.evses},
+            composite=Shown(config.control.composite_schedules),
         )
         for station in tree.stations
     }

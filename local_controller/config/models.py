@@ -143,6 +143,8 @@ class ControlSection(Section):
     """Seconds between two plans. Overloads and lower limits never wait for the next plan."""
     working_limit_valid_s: float = Field(default=90.0, ge=60, le=120)
     """Seconds that a station trusts a limit without renewal; then it returns to its fallback by itself."""
+    composite_schedules: Literal["site_share", "profiles"] = "site_share"
+    """What the CSMS sees when it asks a station for a composite schedule: what the site gives now as far as its own profiles allow it (site_share), or what its own profiles allow as if there were no site (profiles)."""
     margin_a: float = Field(default=1.0, ge=0, le=100)
     """Amperes per phase left unused below every fuse. The larger one of margin_a and margin_percent counts."""
     margin_percent: float = Field(default=2.0, ge=0, le=50)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from local_controller.profiles.context import Context
@@ -41,12 +41,13 @@ class Bound(NamedTuple):
     """What one or several profiles say at an instant. `phases` None: nobody says.
 
     limit: for all phases alike (A of each, or W of all); None for no constraint. With `more` its `limits` hold, of
-    which this is the lowest (A) or the sum (W).
+    which this is the lowest (A) or the sum (W). each: in W, what a limit in A means for any one phase.
     """
 
     limit: float | None = None
     phases: int | None = None
     more: More | None = None
+    each: float | None = None
 
     @property
     def limits(self) -> Rates:
@@ -82,14 +83,16 @@ def both(a: Bound | None, b: Bound | None) -> Bound | None:
         return b if a is None else a
     if a.more is not None or b.more is not None:
         return _both_in_full(a, b)
-    limit, phases = a.limit, a.phases
+    limit, phases, _, each = a
     if limit is None or (b.limit is not None and b.limit < limit):
         limit = b.limit
     if phases is None or (b.phases is not None and b.phases < phases):
         phases = b.phases
-    if limit is a.limit and phases == a.phases:
+    if each is None or (b.each is not None and b.each < each):
+        each = b.each
+    if limit is a.limit and phases == a.phases and each is a.each:
         return a
-    return b if limit is b.limit and phases == b.phases else Bound(limit, phases)
+    return Bound(limit, phases, None, each)
 
 
 def lower_of(a: Bound | None, b: Bound | None) -> Bound | None:
@@ -104,11 +107,12 @@ def with_extra(a: Bound | None, extra: Bound | None) -> Bound | None:
     """More capacity on top of a limit, not of a setpoint (LocalGeneration, K08.FR.04)."""
     if a is None or a.limit is None or extra is None or extra.limit is None:
         return a
+    each = None if a.each is None else a.each + (extra.limit / 3.0 if extra.each is None else extra.each)
     if a.more is None and extra.more is None:
-        return a._replace(limit=a.limit + extra.limit)
+        return a._replace(limit=a.limit + extra.limit, each=each)
     more = a.more or More(extra.more.unit if extra.more else RateUnit.A, a.limits)
     limits = total(more.limits, extra.limits, more.unit)
-    return Bound(whole(limits, more.unit), a.phases, more._replace(limits=limits))
+    return Bound(whole(limits, more.unit), a.phases, more._replace(limits=limits), each)
 
 
 def added(a: Bound, b: Bound) -> Bound:
@@ -116,30 +120,43 @@ def added(a: Bound, b: Bound) -> Bound:
     phases = max((n for n in (a.phases, b.phases) if n is not None), default=None)
     if a.limit is None or b.limit is None:
         return Bound(None, phases)
+    each = None if a.each is None or b.each is None else a.each + b.each
     if a.more is None and b.more is None:
-        return Bound(a.limit + b.limit, phases)
+        return Bound(a.limit + b.limit, phases, None, each)
     unit = (a.more or b.more).unit  # type: ignore[union-attr]  # one of them has more
     limits = total(a.limits, b.limits, unit)
-    return Bound(whole(limits, unit), phases, More(unit, limits) if len(limits) > 1 else None)
+    return Bound(whole(limits, unit), phases, More(unit, limits) if len(limits) > 1 else None, each)
 
 
 def as_drawn(bound: Bound) -> Bound:
     """A bound that says no more than what may be drawn of it, phase by phase where it does."""
+    bound = _with_each(bound)
     more = bound.more
     if more is None:
         return bound
     wanted = mapped(more.setpoints, lambda rate: max(0.0, rate))
     limits = lowest(wanted, more.limits, more.unit)
-    return Bound(whole(limits, more.unit), bound.phases, More(more.unit, limits) if len(limits) > 1 else None)
+    of_phases = More(more.unit, limits) if len(limits) > 1 else None
+    return Bound(whole(limits, more.unit), bound.phases, of_phases, bound.each)
+
+
+def _with_each(bound: Bound) -> Bound:
+    """The same with limits of single phases that respect a limit in A, whatever they are together."""
+    more = bound.more
+    if more is None or bound.each is None or len(more.limits) < 3:
+        return bound
+    limits = lowest(more.limits, (bound.each,) * 3, more.unit)
+    return bound._replace(limit=whole(limits, more.unit), more=more._replace(limits=limits))
 
 
 def plain(bound: Bound) -> Bound:
     """The same without a `more` that says nothing more. A limit that is more than a float can hold is none."""
     if bound.limit == math.inf:
         return Bound(None, bound.phases)
+    bound = _with_each(bound)
     more = bound.more
     is_plain = more is None or (len(more.limits) < 2 and more == More(more.unit, more.limits))
-    return Bound(bound.limit, bound.phases) if is_plain and more is not None else bound
+    return bound._replace(more=None) if is_plain and more is not None else bound
 
 
 def bound_of(schedule: ChargingSchedule, period: SchedulePeriod, context: Context, unit: RateUnit) -> Bound:
@@ -151,31 +168,43 @@ def bound_of(schedule: ChargingSchedule, period: SchedulePeriod, context: Contex
         limit = lower(period.limit, cap)
         if limit is None:
             return Bound(None, phases)
-        if schedule.rate_unit is not unit:
-            limit = converted(limit, schedule.rate_unit, unit, phases=phases, voltage_v=context.nominal_voltage_v)
-        return Bound(max(0.0, limit), phases)
+        if schedule.rate_unit is unit:
+            return Bound(max(0.0, limit), phases)
+        return bound_of_limit(max(0.0, limit), schedule.rate_unit, unit, phases, context)
 
-    def wanted(*fields: float | None) -> Rates:
+    def wanted(said: Rates) -> Rates:
         volts = context.nominal_voltage_v
-        return in_unit(rates(*fields), schedule.rate_unit, unit, phases=phases, voltage_v=volts)
+        return in_unit(said, schedule.rate_unit, unit, phases=phases, voltage_v=volts)
 
-    limits = wanted(period.limit, period.limit_l2, period.limit_l3)
+    said = rates(period.limit, period.limit_l2, period.limit_l3)
     if period.operation_mode is OperationMode.IDLE:
-        limits = (0.0,)
-    limits = mapped(lowest(limits, wanted(cap, None, None), unit), lambda rate: max(0.0, rate))
+        said = (0.0,)
+    said = lowest(said, rates(cap, None, None), schedule.rate_unit)
+    limits = mapped(wanted(said), lambda rate: max(0.0, rate))
     more = More(
         unit,
         limits,
-        setpoints=wanted(period.setpoint, period.setpoint_l2, period.setpoint_l3),
-        discharge_limits=wanted(period.discharge_limit, period.discharge_limit_l2, period.discharge_limit_l3),
+        setpoints=wanted(rates(period.setpoint, period.setpoint_l2, period.setpoint_l3)),
+        discharge_limits=wanted(rates(period.discharge_limit, period.discharge_limit_l2, period.discharge_limit_l3)),
         phase_to_use=period.phase_to_use,
         mode=period.operation_mode,
         others=_in_unit(others, wanted),
     )
-    return Bound(whole(limits, unit), phases, more)
+    alone = bound_of_limit(said[0], schedule.rate_unit, unit, phases, context) if len(said) == 1 and said[0] else FREE
+    return Bound(whole(limits, unit), phases, more, alone.each)
+
+
+def bound_of_limit(limit: float, given: RateUnit, unit: RateUnit, phases: int, context: Context) -> Bound:
+    """A limit for all phases alike, in `unit`."""
+    volts = context.nominal_voltage_v
+    each = (
+        converted(limit, given, unit, phases=1, voltage_v=volts) if given is RateUnit.A and unit is RateUnit.W else None
+    )
+    return Bound(converted(limit, given, unit, phases=phases, voltage_v=volts), phases, None, each)
 
 
 def _both_in_full(a: Bound, b: Bound) -> Bound:
+    each, phases = lower(a.each, b.each), min((n for n in (a.phases, b.phases) if n is not None), default=None)
     more, other = a.more, b.more
     unit = (more or other).unit  # type: ignore[union-attr]  # one of them has more
     more, other = more or More(unit, a.limits), other or More(unit, b.limits)
@@ -190,16 +219,15 @@ def _both_in_full(a: Bound, b: Bound) -> Bound:
         mode=first.mode,
         others={**other.others, **more.others},
     )
-    phases = min((n for n in (a.phases, b.phases) if n is not None), default=None)
-    return Bound(whole(limits, unit), phases, merged)
+    return Bound(whole(limits, unit), phases, merged, each)
 
 
-def _in_unit(others: Mapping[str, Any], wanted: Any) -> Mapping[str, Any]:
+def _in_unit(others: Mapping[str, Any], wanted: Callable[[Rates], Rates]) -> Mapping[str, Any]:
     """Reactive setpoints follow the unit of the schedule; the rest is as it was sent."""
     given = [others.get(name) for name in _REACTIVE]
     if not any(isinstance(rate, int | float) for rate in given):
         return others
-    reactive = dict(zip(_REACTIVE, wanted(*given), strict=False))
+    reactive = dict(zip(_REACTIVE, wanted(rates(*given)), strict=False))
     return {**others, **{name: rate for name, rate in reactive.items() if rate is not None}}
 
 

@@ -20,6 +20,7 @@ from local_controller.profiles.bound import (
     added,
     as_drawn,
     both,
+    bound_of_limit,
     lower_of,
     plain,
     with_extra,
@@ -31,7 +32,7 @@ from local_controller.profiles.lines import NOTHING, Line, Window, combined, has
 from local_controller.profiles.profile import Purpose
 from local_controller.profiles.rates import mapped
 from local_controller.profiles.schedule import Schedule, lost_by_joining, lower, merged_down
-from local_controller.profiles.units import RateUnit, converted, round_down
+from local_controller.profiles.units import RateUnit, round_down
 
 
 def composite(installed: InstalledProfiles, context: Context, start: datetime, horizon_s: float) -> Schedule:
@@ -101,12 +102,6 @@ class CompositeSchedule:
         """Every rate rounded towards zero to a multiple of `step`; 1.6 needs 0.1 (LC-086)."""
         return CompositeSchedule(self.unit, _without_equal_neighbours([_rounded(p, step) for p in self.periods]))
 
-    def at_most(self, limit: float) -> CompositeSchedule:
-        """The same, nowhere above this limit for all phases alike."""
-        cap = Bound(limit)
-        capped = [_period(p.start, p.end, both(_bound(p), cap) or cap, p.number_phases) for p in self.periods]
-        return CompositeSchedule(self.unit, _without_equal_neighbours(capped))
-
     def on_whole_seconds(self) -> CompositeSchedule:
         """The same with periods that begin whole seconds after the first; a second gets the lowest that holds in it."""
         first, last = self.periods[0].start, self.periods[-1].end
@@ -142,7 +137,7 @@ def _evse(installed: InstalledProfiles, context: Context, unit: RateUnit, window
         found = _own_share(purposes, context, asked)
         if Purpose.CHARGING_STATION_MAX_PROFILE in purposes:
             found = combined(found, _lead(purposes, Purpose.CHARGING_STATION_MAX_PROFILE, context, asked), both)
-        return _with_generation(found, purposes, context, asked)
+        return _allocated(_with_generation(found, purposes, context, asked), context, asked)
 
     return _of_alternatives(purposes, context, Asked(window, unit), limits)
 
@@ -156,7 +151,9 @@ def _station(installed: InstalledProfiles, station: StationContext, unit: RateUn
     found: _Bounds = reduce(_sum, (_share(installed, context, asked) for context in station.evses), NOTHING)  # type: ignore[arg-type]
     for purpose in (Purpose.CHARGING_STATION_MAX_PROFILE, Purpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS):
         found = combined(found, _lead(purposes, purpose, station.whole, asked), both)
-    return _with_generation(found, purposes, station.whole, asked)
+    if all(context.allocated is None for context in station.evses):
+        found = _with_generation(found, purposes, station.whole, asked)
+    return _allocated(found, station.whole, asked)
 
 
 def by_purpose(installed: InstalledProfiles, context: Context) -> _Purposes:
@@ -220,10 +217,28 @@ def _with_generation(found: _Bounds, purposes: _Purposes, context: Context, aske
     return combined(found, _lead(purposes, generation, context, asked), with_extra) if generation in purposes else found
 
 
+def _allocated(found: _Bounds, context: Context, asked: Asked) -> _Bounds:
+    """At most what the EVSE is given, on the phases that the profiles say."""
+    window, given = asked.window, context.allocated
+    if given is None:
+        return found
+
+    def at_most(bound: Bound | None, limit_a: float | None) -> Bound | None:
+        if limit_a is None:
+            return bound
+        phases = (bound.phases if bound else None) or context.default_phases
+        return both(bound, bound_of_limit(limit_a, RateUnit.A, asked.unit, phases, context))
+
+    parts = given.segments(window.start, window.end)
+    line: Line[float | None] = [(window.position_us(part.start), part.limit_a) for part in parts]
+    return combined(found, line, at_most) if line else found
+
+
 def _share(installed: InstalledProfiles, context: Context, asked: Asked) -> Line[Bound]:
     """What an EVSE brings into the sum of its station: what it draws, up to its hardware maximum where nothing limits."""
     purposes = by_purpose(installed, context)
     line = _of_alternatives(purposes, context, asked, lambda one: _own_share(purposes, context, one))
+    line = _allocated(line, context, asked)
     return [(at, _or_hardware_maximum(as_drawn(bound or FREE), context, asked.unit)) for at, bound in line]
 
 
@@ -235,8 +250,7 @@ def _or_hardware_maximum(bound: Bound, context: Context, unit: RateUnit) -> Boun
     """What can flow where no profile limits."""
     phases, limit_a = bound.phases or context.default_phases, context.hardware_maximum_a
     if bound.limit is None and limit_a is not None:
-        limit = converted(limit_a, RateUnit.A, unit, phases=phases, voltage_v=context.nominal_voltage_v)
-        return both(bound, Bound(limit, phases)) or FREE
+        return both(bound, bound_of_limit(limit_a, RateUnit.A, unit, phases, context)) or FREE
     return bound if bound.phases == phases else bound._replace(phases=phases)
 
 

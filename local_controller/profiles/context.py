@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
+from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, PHASES_IF_ABSENT
 
 
@@ -24,6 +25,8 @@ class Context:
     time_zone: what the station calls local time (K01.FR.90).
     delay_shares: random numbers in 0..1 drawn at the start of the transaction, used in turn for the periods of a
         schedule with randomizedDelay (K01.FR.93); empty means no delay.
+    allocated: what somebody else gives this EVSE at most (A per phase), whatever the profiles say; local generation is in
+        it already. None: nobody.
     chosen_schedule: index of the schedule that the car has selected (ISO 15118); None if unknown, then the lowest of
         the alternatives counts.
     """
@@ -39,6 +42,7 @@ class Context:
     offline_since: datetime | None = None
     time_zone: tzinfo = UTC
     delay_shares: tuple[float, ...] = ()
+    allocated: Schedule | None = None
     chosen_schedule: int | None = None
 
 

@@ -92,6 +92,11 @@ class InstalledProfiles:
         kept, _ = self._split(lambda entry: entry.evse == evse and entry.profile.purpose is Purpose.TX_PROFILE)
         return kept
 
+    def valid_offline(self, offline_s: float) -> InstalledProfiles:
+        """What still counts in a station that has been offline for more than so many seconds (K01.FR.101)."""
+        kept, _ = self._split(lambda entry: _ends_offline(entry.profile, offline_s))
+        return kept
+
     def after_offline(self, offline_s: float) -> InstalledProfiles:
         """The store when the station is back after `offline_s` seconds.
 
@@ -181,3 +186,7 @@ def _phases_to_use(profile: ChargingProfile) -> set[int]:
 def _ended_by_offline(profile: ChargingProfile, offline_s: float) -> bool:
     allowed_s = profile.max_offline_duration_s
     return profile.invalid_after_offline_duration and allowed_s is not None and offline_s > allowed_s
+
+
+def _ends_offline(profile: ChargingProfile, offline_s: float) -> bool:
+    return profile.max_offline_duration_s is not None and profile.max_offline_duration_s <= offline_s

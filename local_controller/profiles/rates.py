@@ -91,11 +91,17 @@ def each_phase(given: Rates, unit: RateUnit) -> Rates:
 
 
 def _within_total(each: Rates, most: float) -> Rates:
-    """The rates of the phases, lowered in proportion to what they may be together. A phase without one gets no more."""
-    said = math.fsum(rate for rate in each if rate is not None)
-    if said <= most:
+    """The rates of the phases, the highest ones lowered to the same level, so that they are not more together."""
+    said = sorted(rate for rate in each if rate is not None)
+    if math.fsum(said) <= most:
         return each
-    return mapped(each, lambda rate: rate * most / said)
+    left = most
+    for number, rate in enumerate(said):
+        level = left / (len(said) - number)
+        if level < rate:
+            break
+        left -= rate
+    return mapped(each, lambda rate: min(rate, level))
 
 
 def _negative(rate: float) -> float:

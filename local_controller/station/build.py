@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
@@ -10,6 +10,7 @@ from local_controller.profiles.units import RateUnit
 from local_controller.station.block import Block
 from local_controller.station.blocks.availability import Availability
 from local_controller.station.blocks.certified_boot import CertifiedBoot
+from local_controller.station.blocks.composite_answers import CompositeAnswers, Shown
 from local_controller.station.blocks.configuration import Configuration
 from local_controller.station.blocks.customer_data import CustomerData
 from local_controller.station.blocks.guards import Guards
@@ -46,7 +47,8 @@ class StationSettings:
     moment; None: as `guards.public_url` says. questions: when it is asked something; is_asked_what_it_holds: also for its
     composite schedule and its profiles, again and again. certificate: the one that it has
     shown for this connection (security profile 3), which its boot must fit to. is_traced: whether anybody wants to know
-    the fate of each message. turns: when it gets its profiles after a boot, if all stations boot in the same second.
+    the fate of each message. maxima_a: by EVSE, what its hardware can do, as far as known. composite: what the CSMS sees
+    when it asks for a composite schedule. turns: when it gets its profiles after a boot, if all stations boot in the same second.
     """
 
     evses: Sequence[int] = (1,)
@@ -65,6 +67,8 @@ class StationSettings:
     certificate: ClientCertificate | None = None
     is_traced: bool = True
     turns: Turns = field(default_factory=Turns)
+    maxima_a: Mapping[int, float] = field(default_factory=dict)
+    composite: Shown = Shown.SITE_SHARE
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -98,6 +102,7 @@ def station_proxy(
     state = known if known is not None and known.version is version else station_state(identity, version, settings)
     spoken = dialect(version)
     smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a, settings.turns)
+    maxima_a = {evse: settings.maxima_a.get(evse) for evse in settings.evses}
     metering = Metering(state, spoken)
     certified: tuple[Block, ...] = (
         () if settings.certificate is None else (CertifiedBoot(settings.certificate, spoken),)
@@ -118,5 +123,6 @@ def station_proxy(
         OwnQuestions(state, spoken, settings.evses, settings.questions),
         *truth,
         smart_charging,
+        CompositeAnswers(state, spoken, maxima_a, smart_charging.standing, settings.composite),
     )
     return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), smart_charging

@@ -42,6 +42,7 @@ class StationState:
     installs: it installs just now, and is left alone altogether (LC-141).
     untold: EVSEs whose connectors have not told their state on this connection.
     asked_s: when the station was last asked to send a message again, in monotonic seconds, by message and EVSE.
+    lost: when its connection was lost; None while it has one, and before the first. For the station that is being offline.
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
     time_zone: what the station calls local time.
     who: as it said in its last boot. writes: how often it was written to lately.
@@ -61,6 +62,7 @@ class StationState:
     installs: bool = False
     untold: set[int] = field(default_factory=set)
     asked_s: dict[tuple[str, int], float] = field(default_factory=dict)
+    lost: Instant | None = None
     csms_ahead_s: float = 0.0
     time_zone: tzinfo = UTC
     transactions: dict[int, Transaction] = field(default_factory=dict)

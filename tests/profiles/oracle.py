@@ -59,7 +59,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Says:
-    """What is said at an instant: rates are one for all phases, or three; None is nothing said."""
+    """What is said at an instant: rates are one for all phases, or three; None is nothing said.
+
+    per_phase: in watts, what limits in amperes leave any one phase.
+    """
 
     limit: tuple[Fraction, ...] | None
     phases: int
@@ -67,6 +70,7 @@ class Says:
     discharge: tuple[Fraction, ...] | None = None
     phase_to_use: int | None = None
     mode: str = "ChargingOnly"
+    per_phase: Fraction | None = None
 
 
 @cache
@@ -187,18 +191,26 @@ class Oracle:
             of_all = Fraction(VOLTS * phases) if self.unit == "W" else Fraction(1, VOLTS * phases)
         of_one = Fraction(1) if of_all == 1 else (Fraction(VOLTS) if self.unit == "W" else Fraction(1, VOLTS))
 
-        def rate(name: str) -> tuple[Fraction, ...] | None:
+        def raw(name: str) -> tuple[Fraction, ...] | None:
             if f"{name}_L2" in period:
-                return tuple(Fraction(period[f"{name}{s}"]) * of_one for s in ("", "_L2", "_L3"))
-            return (Fraction(period[name]) * of_all,) if name in period else None
+                return tuple(Fraction(period[f"{name}{s}"]) for s in ("", "_L2", "_L3"))
+            return (Fraction(period[name]),) if name in period else None
 
-        limit, mode = rate("limit"), period.get("operationMode", "ChargingOnly")
-        if mode == "Idle":
-            limit = (Fraction(0),)
+        def rate(said: tuple[Fraction, ...] | None) -> tuple[Fraction, ...] | None:
+            return None if said is None else tuple(x * (of_all if len(said) == 1 else of_one) for x in said)
+
+        mode = period.get("operationMode", "ChargingOnly")
+        given = (Fraction(0),) if mode == "Idle" else raw("limit")
         at_soc = schedule.get("limitAtSoC")
+        is_amps = schedule["chargingRateUnit"] == "A"
         if at_soc is not None and facts.soc is not None and facts.soc >= at_soc["soc"]:
-            limit = self.lower(limit, (Fraction(at_soc["limit"]) * of_all,))
-        return Says(limit, phases, rate("setpoint"), rate("dischargeLimit"), period.get("phaseToUse"), mode)
+            given = self.lower(given, (Fraction(at_soc["limit"]),), schedule["chargingRateUnit"])
+        limit = rate(given)
+        per_phase = (
+            limit[0] / phases if is_amps and self.unit == "W" and limit is not None and len(limit) == 1 else None
+        )
+        setpoint, discharge = rate(raw("setpoint")), rate(raw("dischargeLimit"))
+        return Says(limit, phases, setpoint, discharge, period.get("phaseToUse"), mode, per_phase)
 
     # --- several
 
@@ -221,16 +233,26 @@ class Oracle:
         said = self.lead(PRIORITY, facts, t, choice) if facts.priority else None
         return said or self.lead(TX, facts, t, choice) or self.lead(DEFAULT, facts, t, choice)
 
-    def lower(self, a: tuple[Fraction, ...] | None, b: tuple[Fraction, ...] | None) -> tuple[Fraction, ...] | None:
-        """The lower of two limits on each phase; of watts for all and watts of each, the latter in proportion."""
+    def lower(
+        self, a: tuple[Fraction, ...] | None, b: tuple[Fraction, ...] | None, unit: str | None = None
+    ) -> tuple[Fraction, ...] | None:
+        """The lower of two limits on each phase; of watts for all and watts of each, the highest phases give way."""
         if a is None or b is None:
             return b if a is None else a
         if len(a) == len(b):
             return tuple(map(min, a, b))
         each, alike = (a, b[0]) if len(a) == 3 else (b, a[0])
-        if self.unit == "A":
+        if (unit or self.unit) == "A":
             return tuple(min(x, alike) for x in each)
-        return tuple(x * min(Fraction(1), alike / sum(each)) for x in each) if sum(each) else each
+        return each if sum(each) <= alike else tuple(min(x, self.level(sorted(each), alike)) for x in each)
+
+    def level(self, each: list[Fraction], together: Fraction) -> Fraction:
+        """The level to which the highest of ascending rates are cut, so that they are so much together."""
+        for below in range(3):
+            level = (together - sum(each[:below])) / (3 - below)
+            if level <= each[below] and (not below or each[below - 1] <= level):
+                return level
+        raise AssertionError((each, together))
 
     def more(self, a: tuple[Fraction, ...], b: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
         if len(a) != len(b):
@@ -248,6 +270,7 @@ class Oracle:
                 result,
                 limit=self.lower(result.limit, one.limit),
                 phases=min(result.phases, one.phases),
+                per_phase=self.least(result.per_phase, one.per_phase),
                 phase_to_use=result.phase_to_use or one.phase_to_use,
             )
         return result
@@ -255,13 +278,24 @@ class Oracle:
     def with_sun(self, said: Says | None, sun: Says | None) -> Says | None:
         if said is None or said.limit is None or sun is None or sun.limit is None:
             return said
-        return replace(said, limit=self.more(said.limit, sun.limit))
+        shone = self.alike(sun.limit) / 3 if sun.per_phase is None else sun.per_phase
+        per_phase = None if said.per_phase is None else said.per_phase + shone
+        return replace(said, limit=self.more(said.limit, sun.limit), per_phase=per_phase)
+
+    def least(self, a: Fraction | None, b: Fraction | None) -> Fraction | None:
+        return min((x for x in (a, b) if x is not None), default=None)
+
+    def limits(self, said: Says) -> tuple[Fraction, ...] | None:
+        """Limits of single phases, none above what amperes leave one."""
+        if said.limit is None or len(said.limit) == 1 or said.per_phase is None:
+            return said.limit
+        return tuple(min(x, said.per_phase) for x in said.limit)
 
     def drawn(self, said: Says | None) -> tuple[Fraction, ...] | None:
         if said is None:
             return None
         wanted = None if said.setpoint is None else tuple(max(x, Fraction(0)) for x in said.setpoint)
-        return self.lower(said.limit, wanted)
+        return self.lower(self.limits(said), wanted)
 
     def alike(self, rates: tuple[Fraction, ...] | None) -> Fraction | None:
         """One number: in A what each phase may carry, in W the total."""
@@ -290,12 +324,16 @@ class Oracle:
             limit = self.drawn(said)
             if limit is None and facts.most_a is not None:
                 limit = (facts.most_a * (VOLTS * phases if self.unit == "W" else 1),)
-            one = Says(limit, phases)
+            per_phase = None if said is None else said.per_phase
+            if (said is None or self.drawn(said) is None) and limit is not None and self.unit == "W":
+                per_phase = limit[0] / phases
+            one = Says(limit, phases, per_phase=per_phase)
             if total is None:
                 total = one
                 continue
             both = None if total.limit is None or one.limit is None else self.more(total.limit, one.limit)
-            total = Says(both, max(total.phases, one.phases))
+            each = None if total.per_phase is None or per_phase is None else total.per_phase + per_phase
+            total = Says(both, max(total.phases, one.phases), per_phase=None if both is None else each)
         wide = (self.lead(MAX, self.whole, t, 0), self.lead(EXTERNAL, self.whole, t, 0))
         return self.with_sun(self.merged(total, *wide), self.lead(GENERATION, self.whole, t, 0))
 
@@ -304,13 +342,18 @@ class Oracle:
             return self.at_station(t)
         return self.at_evse(next(facts for facts in self.evses if facts.number == self.evse), t)
 
+    @property
+    def has_late_edges(self) -> bool:
+        """Whether anything may end just after a whole second: what lasts so long, inclusive."""
+        return any("maxOfflineDuration" in profile or "dynUpdateTime" in profile for _, profile in self.profiles)
+
     # --- as an answer
 
     def answer(self, t: Fraction) -> Json:
         """The fields of the period that an answer must show at `t`, without its start."""
         facts = next((one for one in self.evses if one.number == self.evse), self.whole)
         said = self.at(t) or Says(None, facts.phases)
-        limit = said.limit
+        limit = self.limits(said)
         if limit is None and facts.most_a is not None:
             limit = (facts.most_a * (VOLTS * said.phases if self.unit == "W" else 1),)
         fields: Json = {"numberPhases": said.phases}
@@ -537,11 +580,13 @@ def differences(document: Json) -> list[str]:
         (context,) = (one for one in question.station.evses if one.evse == oracle.evse)
         limit = composite(question.installed, context, start, horizon_s)
     in_amps = Oracle({**document, "request": {**document["request"], "chargingRateUnit": "A"}})
+    is_whole = not oracle.has_late_edges
     for second in seconds(document, periods):
         t = oracle.asked + second
         running = [period for period in periods if period["startPeriod"] <= second][-1]
         shown = {name: value for name, value in running.items() if name != "startPeriod"}
-        wanted, soon = oracle.answer(t), oracle.answer(t + Fraction(1, 2))
+        wanted = oracle.answer(t)
+        soon = wanted if is_whole else oracle.answer(t + Fraction(1, 2))
         if wanted == soon and not alike(shown, wanted):
             found.append(f"second {second}: answer {shown} instead of {wanted}")
         if wanted != soon and not at_most(shown, wanted, soon):

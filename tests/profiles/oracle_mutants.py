@@ -53,7 +53,7 @@ MUTANTS = (
     Mutant("priority charging precedes", "composite", "return (*priority, Purpose.TX_PROFILE, Purpose.TX_DEFAULT_PROFILE)", "return (Purpose.TX_PROFILE, *priority, Purpose.TX_DEFAULT_PROFILE)"),
     Mutant("local generation is added", "composite", "combined(found, _lead(purposes, generation, context, asked), with_extra)", "found"),
     Mutant("external constraints bind", "composite", "return combined(found, _lead(purposes, external, context, asked), both)", "return found", "2.0.1"),
-    Mutant("an EVSE without limit counts with its hardware", "composite", "return both(bound, Bound(limit, phases)) or FREE", "return bound", "1.6"),
+    Mutant("an EVSE without limit counts with its hardware", "composite", "return both(bound, bound_of_limit(limit_a, RateUnit.A, unit, phases, context)) or FREE", "return bound", "1.6"),
     Mutant("the lower limit wins", "bound", "b.limit < limit)", "b.limit > limit)", "1.6"),
     Mutant("the fewest phases count", "bound", "b.phases < phases)", "b.phases > phases)", "1.6"),
     Mutant("of alternatives the lowest", "bound", "b.drawn < a.drawn)", "b.drawn > a.drawn)", "2.0.1"),
@@ -61,11 +61,12 @@ MUTANTS = (
     Mutant("a setpoint is followed", "bound", "return whole(lowest(wanted, self.more.limits, self.more.unit), self.more.unit)", "return self.limit"),
     Mutant("setpoints stay within the limits", "bound", "return self._replace(more=more._replace(setpoints=cut))", "return self"),
     Mutant("limitAtSoC from its state of charge on", "bound", "soc_percent < at_soc.soc_percent", "soc_percent <= at_soc.soc_percent"),
-    Mutant("idle draws nothing", "bound", "limits = (0.0,)", "limits = limits"),
+    Mutant("idle draws nothing", "bound", "said = (0.0,)", "said = said"),
     Mutant("numberPhases of the period converts", "bound", "phases = period.number_phases if period.number_phases in {1, 2, 3} else context.default_phases", "phases = context.default_phases", "1.6"),
+    Mutant("amperes hold on each phase also in watts", "bound", "limits = lowest(more.limits, (bound.each,) * 3, more.unit)", "limits = more.limits"),
     Mutant("one phase's watts are its own", "rates", "over = phases if len(given) == 1 else 1", "over = phases"),
     Mutant("of three phases the lowest", "rates", "return min(said) if unit is RateUnit.A", "return max(said) if unit is RateUnit.A"),
-    Mutant("watts of each within watts of all", "rates", "if said <= most:", "if True:"),
+    Mutant("watts of each within watts of all", "rates", "if math.fsum(said) <= most:", "if True:"),
     Mutant("rounding goes down", "units", "math.floor((limit + _NOISE) / step)", "math.ceil((limit - _NOISE) / step)", "1.6"),
 )  # fmt: skip
 

@@ -5,6 +5,7 @@
     station < [2,"a","Reset",{"type":"Soft"}]       the station must now receive exactly this
     lc      ! SetChargingProfile {"connectorId":0}  we ask the station; "! raise ..." or "! query ..." in a lower order,
                                                     "! csms ..." asks the CSMS. Our ids count: LC1, LC2 ...
+    site    ! EVSE 1 gets 10 A for 90 s             the site gives a transaction that much
     wait 9s                                         time passes, deadlines are kept
     station x 1006                                  the station's connection is lost; "csms x 1001" is then expected
 
@@ -28,7 +29,8 @@ from local_controller.station.proxy import StationProxy
 from local_controller.station.words import OcppVersion
 
 START = Instant(1000.0, datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
-_LINE = re.compile(r"(?P<who>station|csms|lc|wait)\s*(?P<sign>[><!x]?) ?(?P<rest>.*)")
+_LINE = re.compile(r"(?P<who>station|csms|lc|site|wait)\s*(?P<sign>[><!x]?) ?(?P<rest>.*)")
+_GIVEN = re.compile(r"EVSE (\d+) gets ([\d.]+) A for ([\d.]+) s")
 _OWN = re.compile(r"(?:(safety|raise|query) )?(?:(csms) )?(\w+) (\{.*\})")
 
 
@@ -39,6 +41,7 @@ class Stage:
     proxy: StationProxy
     now: Instant = START
     effects: list[Effect] = field(default_factory=list)
+    gives: Callable[[int, float, float, Instant], list[Effect]] | None = None
 
     def wait(self, seconds: float) -> list[Effect]:
         """Lets time pass as a driver would: `expire` at each deadline on the way."""
@@ -57,6 +60,11 @@ class Stage:
         match who, sign:
             case "wait", "":
                 return self.wait(float(rest.removesuffix("s")))
+            case "site", "!":
+                given = _GIVEN.fullmatch(rest)
+                assert given, f"not what a site gives: {line}"
+                assert self.gives, "this stage has no site"
+                return self.gives(int(given[1]), float(given[2]), float(given[3]), self.now)
             case "lc", "!":
                 return self.proxy.perform([own_call(rest)], self.now)
             case (("station" | "csms"), ">"):
@@ -109,9 +117,11 @@ def play(path: Path, *blocks: Block) -> None:
     play_with(StationProxy("CP-7", version_of(path), blocks, own_ids()), path)
 
 
-def play_with(proxy: StationProxy, path: Path) -> None:
-    """Plays a file with this proxy."""
-    stage = Stage(proxy)
+def play_with(
+    proxy: StationProxy, path: Path, gives: Callable[[int, float, float, Instant], list[Effect]] | None = None
+) -> None:
+    """Plays a file with this proxy. gives: carries out what the site gives an EVSE, in A for so many seconds."""
+    stage = Stage(proxy, gives=gives)
     lines = [(n, line) for n, line in enumerate(path.read_text().splitlines(), 1) if line and line[0] != "#"]
     came: list[str] = []
     for number, line in lines:

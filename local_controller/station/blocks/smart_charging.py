@@ -25,6 +25,7 @@ from local_controller.station.blocks.profile_clears import ClearingRest, Profile
 from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.blocks.profile_reports import REPORT, Collection, ProfileReports
 from local_controller.station.blocks.profile_sets import ProfileSets, Replaced
+from local_controller.station.blocks.standing import Standing
 from local_controller.station.blocks.start_profiles import StartProfiles
 from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter, Push
@@ -137,6 +138,10 @@ class SmartCharging(Block):
         """The station shows that it no longer holds what it said yes to: so it gets that once more (LC-042)."""
         return self._writer.write_again(self._known(evse), now) + self._settle(now)
 
+    def standing(self, evse: int, now: Instant) -> Standing:
+        """What this EVSE is given now, and what the station holds because of it."""
+        return self._writer.standing(self._known(evse), now)
+
     def _known(self, evse: int) -> int:
         if evse not in self._evses:
             raise ValueError(f"{self.state.identity} has no EVSE {evse}; it has {', '.join(map(str, self._evses))}")
@@ -147,6 +152,9 @@ class SmartCharging(Block):
     def connected(self, now: Instant) -> list[BlockEffect]:
         """Profiles are asserted again once the station may be called (LC-042)."""
         self._review_s = now.monotonic_s + REVIEW_S
+        if self.state.lost is not None:  # the station's CSMS is whoever is at our end of its connection
+            self.state.store = self.state.store.after_offline(now.since(self.state.lost))
+            self.state.lost = None
         self._writer.follow_transactions()
         return self._news.latest(now)
 
@@ -330,13 +338,14 @@ class SmartCharging(Block):
             effects += self._news.latest(now)
         return [*effects, *self._writer.reconsider(now), *self._settle(now)]
 
-    def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - nothing is timed any more
+    def closed(self, now: Instant) -> list[BlockEffect]:
         """Nothing can be sent any more; the CSMS's profile that was being applied counts as installed.
 
         Safe, because it can only lower the limit; the CSMS, which got no answer, must ask again.
         """
         self._writer.forget()
         self._review_s = None
+        self.state.lost = now
         self._waiting.clear()
         for one in (self._applying, self._clears, self._reports, self._dynamics):
             one.forget()

@@ -129,6 +129,11 @@ class VirtualStore:
         """The store without the TxProfiles of the transaction that ended on `evse` (LC-079)."""
         return self._of(self.installed.after_transaction(evse))
 
+    def after_offline(self, offline_s: float) -> VirtualStore:
+        """The store without what does not come back after so long without a connection (2.1 K01.FR.102)."""
+        installed = self.installed.after_offline(offline_s)
+        return self if len(installed) == len(self.installed) else self._of(installed)
+
     def without(self, wanted: ProfileSet, replaced: VirtualStore) -> VirtualStore:
         """The store as if `wanted` had never replaced others; whatever else has changed meanwhile stays."""
         kept = tuple(entry for entry in self.installed if entry.profile is not wanted.profile)

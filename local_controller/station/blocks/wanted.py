@@ -11,7 +11,7 @@ from local_controller.profiles.composite import composite
 from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import Kind, Purpose
-from local_controller.profiles.schedule import Schedule, lower
+from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import round_down
 from local_controller.station.blocks.actuator import FORESIGHT, Target, foresight, working_limit
 from local_controller.station.blocks.virtual_store import VIRTUAL
@@ -58,17 +58,21 @@ class Allowances:
         """Nothing is known yet."""
         self._state = state
         self._store = state.store
-        self._meant: dict[frozenset[Purpose], _Meant] = {}
+        self._meant: dict[tuple[frozenset[Purpose], int | None], _Meant] = {}
+        self._offline_s: tuple[int, ...] | None = None
         self._known: dict[tuple[int, int], _Known] = {}
 
-    def within(self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime) -> Schedule:
+    def within(
+        self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime, offline_s: int | None = None
+    ) -> Schedule:
         """The limit in [start, end), and whatever else is known: the running transaction's, or without one its like.
 
         Only virtual profiles count, for the station sees to its own; but of ALL purposes, both.
+        offline_s: for a station that has had no connection for that long, and a moment more (2.1 K01.FR.101).
         """
         if not self._state.store.installed.entries:
             return _UNLIMITED
-        meant = self._of(purposes)
+        meant = self._of(purposes, offline_s)
         if not meant.profiles.entries:
             return _UNLIMITED
         basis = self._basis(meant, evse)
@@ -77,16 +81,32 @@ class Allowances:
             known = self._work_out(meant, evse, (start, end), basis)
         return known.limit
 
-    def _of(self, purposes: frozenset[Purpose]) -> _Meant:
+    def offline_s(self) -> tuple[int, ...]:
+        """After which times without a connection the CSMS's profiles allow something else."""
+        self._notice_change()
+        if self._offline_s is None:
+            allowed_s = {entry.profile.max_offline_duration_s for entry in self._store.installed}
+            self._offline_s = tuple(sorted(seconds for seconds in allowed_s if seconds is not None))
+        return self._offline_s
+
+    def _of(self, purposes: frozenset[Purpose], offline_s: int | None) -> _Meant:
+        self._notice_change()
+        key = purposes, offline_s
+        if key not in self._meant:
+            installed = self._store.installed if purposes == ALL else self._store.virtual()
+            profiles = installed.of_purposes(*purposes)
+            if offline_s is not None:
+                profiles = profiles.valid_offline(offline_s)
+            self._meant[key] = _Meant.of(installed if len(profiles) == len(installed) else profiles)
+        return self._meant[key]
+
+    def _notice_change(self) -> None:
+        """Nothing that was worked out from an earlier store counts."""
         if self._store is not self._state.store:
             self._store = self._state.store
             self._meant.clear()
             self._known.clear()
-        if purposes not in self._meant:
-            installed = self._store.installed if purposes == ALL else self._store.virtual()
-            profiles = installed.of_purposes(*purposes)
-            self._meant[purposes] = _Meant.of(installed if len(profiles) == len(installed) else profiles)
-        return self._meant[purposes]
+            self._offline_s = None
 
     def _basis(self, meant: _Meant, evse: int) -> _Basis:
         """What the limit depends on besides the profiles."""
@@ -145,13 +165,16 @@ class _Known:
 
 
 def floor_a(state: StationState, allowances: Allowances, evse: int, fallback_a: float, now: Instant) -> float:
-    """The floor: never more than the CSMS's TxDefaultProfiles allow within the next day."""
+    """The floor: never more than the CSMS's TxDefaultProfiles allow within the next day, be the station offline or not."""
     if not state.store.installed.entries:
         return round_down(fallback_a, LIMIT_STEP)
     at = state.station_time(now)
-    allowed = allowances.within(DEFAULTS, evse, at, at + FORESIGHT)
-    lowest_a = lower(fallback_a, allowed.lowest(at, at + FORESIGHT))
-    return round_down(fallback_a if lowest_a is None else lowest_a, LIMIT_STEP)
+    lowest_a = fallback_a
+    for offline_s in (None, *allowances.offline_s()):
+        allowed = allowances.within(DEFAULTS, evse, at, at + FORESIGHT, offline_s)
+        allowed_a = allowed.lowest(at, at + FORESIGHT)
+        lowest_a = lowest_a if allowed_a is None else min(lowest_a, allowed_a)
+    return round_down(lowest_a, LIMIT_STEP)
 
 
 def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Instant, *, holds_working: bool) -> Target:

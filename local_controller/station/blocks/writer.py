@@ -25,6 +25,7 @@ from local_controller.station.blocks import car_schedules
 from local_controller.station.blocks.actuator import FORESIGHT, Target, own_profile, settable_a, told_limit_a
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.obedience import Obedience
+from local_controller.station.blocks.standing import Standing, held_floor, held_working
 from local_controller.station.blocks.trials import MOST_UNANSWERED, TRIAL_PAUSE_S, Trials
 from local_controller.station.blocks.vendor_setting import setting_a, written_setting
 from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, wanted
@@ -249,6 +250,20 @@ class ProfileWriter:
         """There is no way to tell this station a limit: it counts at worst case, and people are told why."""
         why = self._state.capability.belief("actuators").origin
         return [self._tell(e, kind, LimitOutcome.REFUSED, limit_a, f"no way of limiting this station is known: {why}")]
+
+    def standing(self, evse: int, now: Instant) -> Standing:
+        """What this EVSE is given now, and what the station holds because of it."""
+        e, at = self._evses[evse], self._state.station_time(now)
+        is_wished = e.wish is not None and e.wish.until > now.utc and evse in self._state.transactions
+        given_a = e.wish.limit_a if e.wish is not None and is_wished else e.fallback_a
+        floor = None if e.floor_rung is None else held_floor(e.held_fallback_a, e.floor_rung, self._state.capability)
+        working = None
+        if e.held is not None and e.holds_after(at):
+            working = held_working(e.held.target, e.held.rung, self._state.capability)
+        possible = (push.target.working.at(at) for push in e.possible if push.target.working is not None)
+        highest_a = max(given_a, e.in_force_a(at) or 0.0, *(limit_a or 0.0 for limit_a in possible))
+        is_unsure = working is None and e.may_hold_after(at)
+        return Standing(highest_a, e.fallback_a, floor, working, is_unsure)
 
     def begin(self, delay_s: float, now: Instant) -> list[BlockEffect]:
         """The station may be called: its floors are written, so much later if neither a transaction nor a new limit presses.

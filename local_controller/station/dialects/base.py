@@ -171,6 +171,18 @@ class CompositeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CompositeTold:
+    """A station's own answer to GetCompositeSchedule, as far as it says.
+
+    duration_s: for how long it holds. periods: (seconds after its begin, limit in `unit`, phases); without a limit none.
+    """
+
+    unit: RateUnit
+    duration_s: int | None
+    periods: tuple[tuple[int, float, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OwnProfile:
     """A profile that the gateway installs. Times are in the station's clock (§3.3 of the field: the CSMS's time).
 
@@ -338,6 +350,9 @@ class Dialect(Protocol):
 
     def composite_answer(self, evse: int, schedule: CompositeSchedule) -> Payload:
         """The answer to GetCompositeSchedule; rounded down, as the version wants it (LC-086). Not for an empty one."""
+
+    def composite_told(self, answer: Payload) -> CompositeTold | None:
+        """A station's answer to GetCompositeSchedule; None if it was not accepted. One without a schedule says nothing."""
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """An answer that is a status, with a reason code where the version has one."""

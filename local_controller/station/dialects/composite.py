@@ -7,8 +7,8 @@ from typing import Any
 from local_controller.profiles.bound import More
 from local_controller.profiles.composite import CompositePeriod, CompositeSchedule
 from local_controller.profiles.profile import OperationMode
-from local_controller.profiles.units import RateUnit
-from local_controller.station.dialects.base import CompositeRequest, Payload
+from local_controller.profiles.units import PHASES_IF_ABSENT, RateUnit
+from local_controller.station.dialects.base import CompositeRequest, CompositeTold, Payload
 from local_controller.station.dialects.reading import Fields
 
 ACTION = "GetCompositeSchedule"
@@ -20,6 +20,32 @@ def read_request(payload: Payload, evse_name: str) -> CompositeRequest:
     fields = Fields(ACTION, payload)
     unit = fields.one_of("chargingRateUnit", RateUnit)
     return CompositeRequest(fields.need_integer(evse_name), fields.need_integer("duration"), unit)
+
+
+def read_answer(answer: Payload, schedule_name: str) -> CompositeTold | None:
+    """A station's answer; None if it was not accepted."""
+    fields = Fields(ACTION, answer)
+    if (fields.text("status") or "").lower() != "accepted":
+        return None
+    told = fields.child(schedule_name)
+    if told is None:
+        return CompositeTold(RateUnit.A, 0, ())
+    said = tuple(period for child in told.children("chargingSchedulePeriod") if (period := _told_period(child)))
+    duration_s = told.integer("duration")
+    bounded_s = None if duration_s is None else _bounded_s(duration_s)
+    return CompositeTold(told.need_one_of("chargingRateUnit", RateUnit), bounded_s, said)
+
+
+def _told_period(fields: Fields) -> tuple[int, float, int] | None:
+    limit, phases = fields.number("limit"), fields.integer("numberPhases")
+    if limit is None:
+        return None
+    return _bounded_s(fields.need_integer("startPeriod")), limit, phases if phases in {1, 2, 3} else PHASES_IF_ABSENT
+
+
+def _bounded_s(seconds: int) -> int:
+    """Within 68 years, whatever a peer writes."""
+    return min(max(seconds, 0), 2**31 - 1)
 
 
 def write_schedule(schedule: CompositeSchedule, step: float) -> Payload:

@@ -16,6 +16,7 @@ from local_controller.station.dialects import composite, strict
 from local_controller.station.dialects.base import (
     BootCall,
     CompositeRequest,
+    CompositeTold,
     EventType,
     MeterHead,
     MeterReport,
@@ -284,6 +285,10 @@ class V16:
         start = timestamp(schedule.periods[0].start)
         told = composite.write_schedule(schedule, LIMIT_STEP)
         return {"status": "Accepted", "connectorId": evse, "scheduleStart": start, "chargingSchedule": told}
+
+    def composite_told(self, answer: Payload) -> CompositeTold | None:
+        """GetCompositeSchedule.conf."""
+        return composite.read_answer(answer, "chargingSchedule")
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:  # noqa: ARG002 - 1.6 gives no reasons
         """Any .conf that is a status."""

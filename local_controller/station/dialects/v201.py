@@ -15,6 +15,7 @@ from local_controller.station.dialects.base import (
     NOTHING_LACKS,
     BootCall,
     CompositeRequest,
+    CompositeTold,
     EventType,
     Lacks,
     MeterHead,
@@ -306,6 +307,10 @@ class V201:
         """GetCompositeScheduleResponse."""
         told = {"evseId": evse, "scheduleStart": timestamp(schedule.periods[0].start)}
         return {"status": "Accepted", "schedule": told | composite.write_schedule(schedule, self.composite_step)}
+
+    def composite_told(self, answer: Payload) -> CompositeTold | None:
+        """GetCompositeScheduleResponse."""
+        return composite.read_answer(answer, "schedule")
 
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """Any response that is a status."""

@@ -16,6 +16,7 @@ import pytest
 
 from local_controller.clock import Instant
 from local_controller.rpc import frame as rpc
+from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Effect, Peer, Send
 from local_controller.station.guard_policy import GuardPolicy, Policy
@@ -43,12 +44,18 @@ class Obedient:
 
     deadline = None
 
-    def __init__(self, proxy: StationProxy) -> None:
+    def __init__(self, proxy: StationProxy, charging: SmartCharging) -> None:
         self._proxy = proxy
+        self._charging = charging
         self._unseen(proxy.connected(START), START)
 
     def receive(self, peer: Peer, text: str, now: Instant) -> list[Effect]:
         return self._unseen(self._proxy.receive(peer, text, now), now)
+
+    def gives(self, evse: int, limit_a: float, valid_s: float, now: Instant) -> list[Effect]:
+        """The site gives an EVSE so much."""
+        wanted = self._charging.set_limit(evse, limit_a, valid_s, False, now)
+        return self._unseen(self._proxy.perform(wanted, now), now)
 
     def _unseen(self, effects: list[Effect], now: Instant) -> list[Effect]:
         seen, todo = [], deque(effects)
@@ -68,8 +75,9 @@ class Obedient:
 def test_dialogue(path: Path) -> None:
     (url,) = header(path, "rewrites_to") or (None,)
     guards = GuardPolicy() if url is None else GuardPolicy(network=Policy.REWRITE, public_url=url)
-    proxy, _ = station_proxy("CP-7", version_of(path), StationSettings(guards=guards), ids=own_ids())
-    play_with(cast(StationProxy, Obedient(proxy)), path)
+    proxy, charging = station_proxy("CP-7", version_of(path), StationSettings(guards=guards), ids=own_ids())
+    obedient = Obedient(proxy, charging)
+    play_with(cast(StationProxy, obedient), path, obedient.gives)
 
 
 @pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)

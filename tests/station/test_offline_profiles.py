@@ -1,0 +1,65 @@
+"""Profiles of the CSMS that count only while the station has a connection, which is the one to us (2.1 K01.FR.101-.103)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_controller.clock import Instant
+from local_controller.station.effects import Peer
+from local_controller.station.words import OcppVersion
+from tests.station.conftest import Bench, MakeBench
+
+V21 = OcppVersion.V21
+
+
+def with_profiles(bench: MakeBench, known: Any = None, **fields: Any) -> Bench:
+    """A station that has 32 A above 8 A, for as long as `fields` say."""
+    b = bench(V21, known=known, fallback_a=16.0)
+    b.boot()
+    assert b.csms_sets("TxDefaultProfile", 8.0, 1) == "Accepted"
+    assert b.csms_sets("TxDefaultProfile", 32.0, 2, stackLevel=1, **fields) == "Accepted"
+    return b
+
+
+def ids(b: Bench) -> list[int]:
+    return [entry.profile.id for entry in b.smart.state.store.installed]
+
+
+@pytest.mark.requirement("LC-060", "LC-093")
+def test_the_floor_holds_also_when_a_profile_ends_without_a_connection(bench: MakeBench) -> None:
+    """Nobody could lower it then: 8 A is what the CSMS allows a station that has been offline for long."""
+    lasting = with_profiles(bench)
+    assert lasting.in_force_a() == 16.0
+    ending = with_profiles(bench, maxOfflineDuration=300)
+    assert ending.in_force_a() == 8.0
+
+
+@pytest.mark.requirement("LC-060", "LC-093")
+def test_while_it_is_connected_a_transaction_gets_what_the_profile_allows(bench: MakeBench) -> None:
+    b = with_profiles(bench, maxOfflineDuration=0)
+    b.start()
+    b.set_limit(20.0, 90.0)
+    assert (b.in_force_a(), b.in_force_a(91.0)) == (20.0, 8.0)
+
+
+@pytest.mark.requirement("LC-060")
+@pytest.mark.parametrize(
+    ("fields", "seconds", "left"),
+    [
+        ({"maxOfflineDuration": 300, "invalidAfterOfflineDuration": True}, 301.0, [1]),
+        ({"maxOfflineDuration": 300, "invalidAfterOfflineDuration": True}, 300.0, [1, 2]),
+        ({"maxOfflineDuration": 300}, 301.0, [1, 2]),
+        ({}, 301.0, [1, 2]),
+    ],
+)
+def test_a_profile_may_not_come_back_with_the_connection(
+    fields: dict[str, Any], seconds: float, left: list[int], bench: MakeBench
+) -> None:
+    b = with_profiles(bench, **fields)
+    state = b.smart.state
+    b.proxy.closed(Peer.STATION, Instant(b.now.monotonic_s - seconds, b.now.utc), 1006)
+    assert state.lost is not None
+    again = bench(V21, known=state, fallback_a=16.0)
+    assert (ids(again), state.lost) == (left, None)
