@@ -22,6 +22,7 @@ class V21(V201):
     """The 2.1 dialect."""
 
     version = OcppVersion.V21
+    composite_step = 1e-6  # at most six decimals (2.1 Part 2 ch. 2.1)
     asked = (
         *V201.asked,
         (_SMART_CHARGING, _PURPOSES, None),
