@@ -18,7 +18,7 @@ from local_controller.station.knowledge import FloorPlace
 from local_controller.station.words import ForeignLimit, LimitKind
 
 if TYPE_CHECKING:
-    from local_controller.station.blocks.writer import Push
+    from local_controller.station.blocks.push import Push
 
 ACCEPTED = "Accepted"
 NO_ANSWER = "no answer"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from local_controller.station.blocks.push import Push
     from local_controller.station.blocks.wanted import Wish
-    from local_controller.station.blocks.writer import Push
 
 
 @dataclass(slots=True)

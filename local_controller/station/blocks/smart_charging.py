@@ -26,9 +26,10 @@ from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.blocks.profile_reports import REPORT, Collection, ProfileReports
 from local_controller.station.blocks.profile_sets import ProfileSets, Replaced
 from local_controller.station.blocks.standing import Standing
+from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.start_profiles import StartProfiles
 from local_controller.station.blocks.wanted import Allowances
-from local_controller.station.blocks.writer import ProfileWriter, Push
+from local_controller.station.blocks.writer import ProfileWriter
 from local_controller.station.dialects import dynamic_update
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Note, Peer, Tell

@@ -19,8 +19,8 @@ from local_controller.rpc.frame import Frame
 from local_controller.station.block import Answer, Block, BlockEffect, OwnCall, Urgency, Withdraw
 from local_controller.station.blocks.actuator import own_profile
 from local_controller.station.blocks.own_questions import QuestionPace
+from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.smart_charging import SmartCharging
-from local_controller.station.blocks.writer import Push
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.dialects.held import (
     HeldProfile,

@@ -1,31 +1,31 @@
 """How does every EVSE get the profile it should hold, one CALL at a time?
 
-For each EVSE there is what it should hold (`_wanted`) and what it is known to hold (`_Evse.held`). The difference is
+For each EVSE there is what it should hold (`_wanted`) and what it is known to hold (`EvseLimits.held`). The difference is
 written, the newest wish first; refusals climb the ladder. Nothing is ever cleared: a profile replaces itself (LC-100).
 What goes to the whole station, a station maximum for one, holds the lowest of what its EVSEs should hold (LC-117).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from local_controller.clock import Instant
-from local_controller.errors import PayloadError
-from local_controller.profiles.installed import InstalledProfiles
 from local_controller.profiles.profile import Purpose
-from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, OwnCall, Urgency, Withdraw
 from local_controller.station.blocks import car_schedules
 from local_controller.station.blocks.actuator import FORESIGHT, Target, own_profile, settable_a, told_limit_a
 from local_controller.station.blocks.carried_over import CarriedOver
+from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.obedience import Obedience
 from local_controller.station.blocks.standing import Standing, held_floor, held_working
+from local_controller.station.blocks.push import NEVER, Push
+from local_controller.station.blocks.same_target import is_flat, is_same
+from local_controller.station.blocks.station_word import NONSENSE, SILENCE, station_word
 from local_controller.station.blocks.trials import MOST_UNANSWERED, TRIAL_PAUSE_S, Trials
 from local_controller.station.blocks.vendor_setting import setting_a, written_setting
 from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, wanted
@@ -49,120 +49,6 @@ TOO_EARLY_S = 2.0
 """What is refused so soon after a transaction began says little: some stations have not taken note of its id yet. The
 next rung tells the limit at once, but nothing is learnt from that."""
 
-NEVER = datetime.max.replace(tzinfo=UTC)
-"""When a setting of the maker ends by itself."""
-
-_STATUSES = ("Accepted", "Rejected", "NotSupported")
-_SILENCE, _NONSENSE = "no answer", "an answer without a known status"
-"""After either the station may hold the old limit or the new one."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Push:
-    """One SetChargingProfile (or setting) of ours; also the tag of its CALL.
-
-    limit_a: what a phase may carry because of it. respected: the CSMS's profiles that it takes account of. because: what
-    it was worked out from. ends: when the floor takes over (our clock), where that is not as the site ordered it; NEVER
-    if it never does. is_reduction: it was sent because the station might obey a higher limit.
-    """
-
-    target: Target
-    rung: Rung
-    limit_a: float
-    respected: InstalledProfiles
-    because: tuple[object, ...]
-    ends: datetime | None = None
-    is_reduction: bool = False
-
-    def for_evse(self, number: int, transaction_id: str | None) -> Push:
-        """The same as it holds for another EVSE of the station."""
-        return replace(self, target=replace(self.target, evse=number, transaction_id=transaction_id))
-
-    @property
-    def wish(self) -> Wish | None:
-        """What the site wanted when it was made."""
-        found = self.because[0]
-        return found if isinstance(found, Wish) else None
-
-    def lasts_s(self, now: Instant) -> float | None:
-        """How long the station obeys it; None for as long as the site ordered."""
-        if self.ends is None:
-            return None
-        return math.inf if self.ends == NEVER else max(0.0, (self.ends - now.utc).total_seconds())
-
-
-@dataclass(slots=True)
-class _Evse:
-    """One EVSE: what the site wants, what the station is known to hold, and the CALL between them.
-
-    floor_rung: how it was given the floor. unanswered: rungs in a row. repeats: the same limit is to be told once more.
-    later_s: when the station may be written to again. look_s: when a setting of the maker must be changed.
-    """
-
-    number: int
-    fallback_a: float
-    carried: CarriedOver
-    held_fallback_a: float | None = None
-    floor_rung: Rung | None = None
-    held: Push | None = None
-    push: Push | None = None
-    is_sent: bool = False
-    is_withdrawn: bool = False
-    unanswered: int = 0
-    repeats: bool = False
-    later_s: float | None = None
-    look_s: float | None = None
-    obedience: Obedience = field(default_factory=Obedience)
-    retry_s: dict[LimitKind, float] = field(default_factory=dict)
-
-    @property
-    def transaction_id(self) -> str | None:
-        """The transaction that limits were last written for."""
-        return self.carried.transaction_id
-
-    @property
-    def wish(self) -> Wish | None:
-        """The site's latest wish for it."""
-        return self.carried.wish
-
-    @wish.setter
-    def wish(self, wish: Wish | None) -> None:
-        self.carried.wish = wish
-
-    @property
-    def possible(self) -> tuple[Push, ...]:
-        """TxProfiles of ours that the station may hold."""
-        return self.carried.possible
-
-    @possible.setter
-    def possible(self, pushes: tuple[Push, ...]) -> None:
-        self.carried.possible = pushes
-
-    def forget(self) -> None:
-        """The station may have lost everything: nothing is known to be held, nothing is on its way; the wish stays."""
-        self.held_fallback_a = self.held = self.push = None
-        self.retry_s, self.unanswered, self.repeats = {}, 0, False
-        self.later_s = self.look_s = None
-
-    def held_limit(self) -> Schedule:
-        """The working limit that the station holds; no constraint if it holds none."""
-        return Schedule() if self.held is None or self.held.target.working is None else self.held.target.working
-
-    def may_hold_after(self, at: datetime) -> bool:
-        """Whether a TxProfile of ours may still run: a station may keep its transaction, and that, over a reboot."""
-        working = (push.target.working for push in self.possible)
-        return any(one is not None and bool(one.steps) and one.steps[-1][0] > at for one in working)
-
-    def holds_after(self, at: datetime) -> bool:
-        """Whether the working limit that the station holds has not ended yet; after a clock was set back it may begin again."""
-        steps = self.held_limit().steps
-        return bool(steps) and steps[-1][0] > at
-
-    def in_force_a(self, at: datetime) -> float | None:
-        """What the station obeys now, as far as known."""
-        working_a = self.held_limit().at(at)
-        return self.held_fallback_a if working_a is None else working_a
-
 
 class ProfileWriter:
     """Writes our profiles into the EVSEs of one station."""
@@ -176,7 +62,8 @@ class ProfileWriter:
         self._allowances = allowances
         self._dialect = dialect
         self._evses = {
-            number: _Evse(number, fallback_a, state.carried_over.setdefault(number, CarriedOver())) for number in evses
+            number: EvseLimits(number, fallback_a, state.carried_over.setdefault(number, CarriedOver()))
+            for number in evses
         }
         self._trials = Trials()
         self._superseded: tuple[int, ...] = ()
@@ -218,7 +105,7 @@ class ProfileWriter:
         e.retry_s.pop(LimitKind.WORKING, None)
         return self._pump(e, now)
 
-    def _spared(self, e: _Evse, limit_a: float, now: Instant) -> Tell | None:
+    def _spared(self, e: EvseLimits, limit_a: float, now: Instant) -> Tell | None:
         """What the site is told if a station that should seldom be written to is not written to for this wish.
 
         What it holds says the same and lasts, or it is a raise or a renewal whose turn has not come (LC-113).
@@ -234,7 +121,7 @@ class ProfileWriter:
         if e.in_force_a(at) is None or self._is_lower(e, target, at):
             return None
         if held is not None and held.rung == rung and (held.lasts_s(now) or 0.0) > budget.lasting_s / 2:
-            is_same = self._told_a(target, rung, at) == held.limit_a and _is_flat(target) and _is_flat(held.target)
+            is_same = self._told_a(target, rung, at) == held.limit_a and is_flat(target) and is_flat(held.target)
             if is_same:
                 return self._tell_of(e, held, LimitOutcome.ACCEPTED, now)
         wait_s = self._state.writes.may_write_at_s(budget, now.monotonic_s) - now.monotonic_s
@@ -246,7 +133,7 @@ class ProfileWriter:
     def _is_held_back(self, budget: Budget, now: Instant) -> bool:
         return budget.is_tight or self._state.writes.may_write_at_s(budget, now.monotonic_s) > now.monotonic_s
 
-    def _cannot(self, e: _Evse, kind: LimitKind, limit_a: float) -> list[BlockEffect]:
+    def _cannot(self, e: EvseLimits, kind: LimitKind, limit_a: float) -> list[BlockEffect]:
         """There is no way to tell this station a limit: it counts at worst case, and people are told why."""
         why = self._state.capability.belief("actuators").origin
         return [self._tell(e, kind, LimitOutcome.REFUSED, limit_a, f"no way of limiting this station is known: {why}")]
@@ -314,7 +201,7 @@ class ProfileWriter:
             effects += self._pump(e, now)
         return effects
 
-    def _look_again(self, e: _Evse, now: Instant) -> None:
+    def _look_again(self, e: EvseLimits, now: Instant) -> None:
         """What was waited for has come; a setting of the maker is looked at when the wanted limit changes by itself."""
         if e.later_s is not None and e.later_s <= now.monotonic_s:
             e.later_s = None
@@ -401,28 +288,28 @@ class ProfileWriter:
             return self._accepted(e, push, now), None
         if word == "Rejected" and (pause_s := too_often_s(answer)) is not None:
             return self._too_often(e, push, pause_s, now)
-        return self._failed(e, push, word, is_unanswered=word in {_SILENCE, _NONSENSE}, now=now)
+        return self._failed(e, push, word, is_unanswered=word in {SILENCE, NONSENSE}, now=now)
 
     def _word(self, push: Push, answer: Frame | None) -> str:
         if push.rung.actuator is Actuator.VENDOR_KEY and answer is not None and not answer.is_error:
-            return self._dialect.setting_status(answer.payload) or _NONSENSE
-        return _word(answer)
+            return self._dialect.setting_status(answer.payload) or NONSENSE
+        return station_word(answer)
 
-    def _unsent(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
+    def _unsent(self, e: EvseLimits, push: Push, now: Instant) -> list[BlockEffect]:
         """Either we withdrew it because something else is wanted now, or the queue was full."""
         if e.is_withdrawn:
             return self._pump(e, now)
         e.retry_s[push.target.kind] = now.monotonic_s + UNANSWERED_RETRY_S
         return [self._tell(e, push.target.kind, LimitOutcome.DROPPED, push.limit_a, "could not be sent")]
 
-    def _outlived(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
+    def _outlived(self, e: EvseLimits, push: Push, now: Instant) -> list[BlockEffect]:
         """The transaction ended meanwhile; a refusal then says nothing about the station."""
         if push.rung.actuator is not Actuator.TX_PROFILE:
             e.held_fallback_a = None
         dropped = self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, push.limit_a, "transaction ended")
         return [dropped, *self._pump(e, now)]
 
-    def _accepted(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
+    def _accepted(self, e: EvseLimits, push: Push, now: Instant) -> list[BlockEffect]:
         kind, at = push.target.kind, self._state.station_time(now)
         self._trials.succeeded(kind, push.rung)
         self._maximum_taken(push)
@@ -441,7 +328,7 @@ class ProfileWriter:
             effects += self._holds_now(one, push, at, now)
         return effects if self._is_all(e, push) else [*effects, *self._pump_all(e, push, now)]
 
-    def _holds_now(self, e: _Evse, push: Push, at: datetime, now: Instant) -> list[BlockEffect]:
+    def _holds_now(self, e: EvseLimits, push: Push, at: datetime, now: Instant) -> list[BlockEffect]:
         """This EVSE has it now, be it alone or with the others of its station."""
         kind = push.target.kind
         effects: list[BlockEffect] = []
@@ -464,16 +351,16 @@ class ProfileWriter:
         return effects
 
     @staticmethod
-    def _still_possible_a(e: _Evse, at: datetime) -> list[float]:
+    def _still_possible_a(e: EvseLimits, at: datetime) -> list[float]:
         """What TxProfiles of ours allow that may run: they beat a TxDefaultProfile."""
         return [p.limit_a for p in e.possible if p.target.working is not None and p.target.working.at(at) is not None]
 
-    def _repeat_after_zero(self, e: _Evse, push: Push) -> None:
+    def _repeat_after_zero(self, e: EvseLimits, push: Push) -> None:
         """Some ignore the first limit after a pause: it is told twice."""
         was_paused = e.held is not None and e.held.limit_a == 0.0 and push.limit_a > 0.0
         e.repeats = self._state.capability.repeat_after_zero and was_paused and push.target.kind is LimitKind.WORKING
 
-    def _is_all(self, e: _Evse, push: Push) -> bool:
+    def _is_all(self, e: EvseLimits, push: Push) -> bool:
         """Whether nothing more can be due, as usual: this was the working limit, the floor is held, nothing has changed."""
         return (
             push.target.working is not None
@@ -484,14 +371,14 @@ class ProfileWriter:
             and push.because == self._reasons(e)
         )
 
-    def _reasons(self, e: _Evse) -> tuple[object, ...]:
+    def _reasons(self, e: EvseLimits) -> tuple[object, ...]:
         """All that decides about a limit while the CSMS sets none, but the time."""
         state, transaction = self._state, self._state.transactions.get(e.number)
         running = None if transaction is None else (transaction.transaction_id, transaction.phases_in_use)
         return e.wish, e.fallback_a, running, state.csms_ahead_s, state.capability
 
     def _failed(
-        self, e: _Evse, push: Push, word: str, *, is_unanswered: bool, now: Instant
+        self, e: EvseLimits, push: Push, word: str, *, is_unanswered: bool, now: Instant
     ) -> tuple[list[BlockEffect], str | None]:
         """The next rung; after the last one the end, until something changes.
 
@@ -514,7 +401,9 @@ class ProfileWriter:
         told = [self._tell(one, kind, outcome, push.limit_a, word) for one in self._concerned(e, push)]
         return [*told, *self._pump(e, now)], word
 
-    def _too_often(self, e: _Evse, push: Push, pause_s: float, now: Instant) -> tuple[list[BlockEffect], str | None]:
+    def _too_often(
+        self, e: EvseLimits, push: Push, pause_s: float, now: Instant
+    ) -> tuple[list[BlockEffect], str | None]:
         """The station wants to be left alone for so long (K01.FR.56): no rung has failed, what held holds."""
         kind = push.target.kind
         self._doubt(e, push, is_unanswered=False)
@@ -528,12 +417,12 @@ class ProfileWriter:
         postponed = LimitAnswered(e.number, kind, LimitOutcome.POSTPONED, push.limit_a, detail, again_s=pause_s)
         return [Tell(postponed)], None
 
-    def _is_too_early(self, e: _Evse, kind: LimitKind, now: Instant) -> bool:
+    def _is_too_early(self, e: EvseLimits, kind: LimitKind, now: Instant) -> bool:
         """Whether the transaction is so young that the station may not know it yet."""
         transaction = self._state.transactions.get(e.number)
         return kind is LimitKind.WORKING and transaction is not None and now.since(transaction.started) < TOO_EARLY_S
 
-    def _doubt(self, e: _Evse, push: Push, *, is_unanswered: bool) -> None:
+    def _doubt(self, e: EvseLimits, push: Push, *, is_unanswered: bool) -> None:
         """After a refusal what was held is held; after silence either may."""
         if not is_unanswered:
             self._maximum_refused(push)
@@ -566,17 +455,17 @@ class ProfileWriter:
 
     # --- writing -------------------------------------------------------------------------------------------------
 
-    def _pump_all(self, e: _Evse, push: Push, now: Instant) -> list[BlockEffect]:
+    def _pump_all(self, e: EvseLimits, push: Push, now: Instant) -> list[BlockEffect]:
         """What is due there, and on the other EVSEs if they waited for a profile of the whole station."""
         waiting = self._evses.values() if self._is_shared(push.rung) else (e,)
         return [effect for one in waiting for effect in self._pump(one, now)]
 
-    def _pump(self, e: _Evse, now: Instant) -> list[BlockEffect]:
+    def _pump(self, e: EvseLimits, now: Instant) -> list[BlockEffect]:
         """Writes what is due, unless a CALL is under way; one that still waits for its slot gives way to what is due."""
         target = self._due(e, now) if self._state.may_call and not self._is_early(now) else None
         at = self._state.station_time(now)
         if e.push is not None:
-            if e.is_sent or e.is_withdrawn or (target is not None and _same(e.push.target, target, at)):
+            if e.is_sent or e.is_withdrawn or (target is not None and is_same(e.push.target, target, at)):
                 return []
             e.is_withdrawn = True
             return [Withdraw(Peer.STATION, e.push)]
@@ -610,7 +499,7 @@ class ProfileWriter:
         capability = car_schedules.within(capability, self._state.transactions.get(target.evse))
         return "SetChargingProfile", self._dialect.set_profile(evse, own_profile(target, rung, capability, at))
 
-    def _may_write_at_s(self, e: _Evse, rung: Rung, now: Instant) -> float:
+    def _may_write_at_s(self, e: EvseLimits, rung: Rung, now: Instant) -> float:
         at_s = car_schedules.may_write_at_s(self._state.transactions.get(e.number), now.monotonic_s)
         return max(at_s, self._state.writes.may_write_at_s(self._budget(rung), now.monotonic_s))
 
@@ -618,7 +507,7 @@ class ProfileWriter:
         """How often this station may be written to this way."""
         return Budget.of(self._state.capability, Actuator.TX_PROFILE if rung is None else rung.actuator)
 
-    def _ends(self, e: _Evse, target: Target, rung: Rung) -> datetime | None:
+    def _ends(self, e: EvseLimits, target: Target, rung: Rung) -> datetime | None:
         """When the floor takes over, where the site could not know."""
         if target.working is None:
             return None
@@ -626,7 +515,7 @@ class ProfileWriter:
             return NEVER
         return e.wish.until if e.wish is not None and self._budget(rung).is_tight else None
 
-    def _due(self, e: _Evse, now: Instant) -> Target | None:
+    def _due(self, e: EvseLimits, now: Instant) -> Target | None:
         """What should be written next: a reduction first, then the floor, then an increase."""
         at, target = self._state.station_time(now), self._wanted(e, now)
         floor_is_due = e.held_fallback_a != target.fallback_a and not _waits(e, LimitKind.FALLBACK, now)
@@ -661,20 +550,20 @@ class ProfileWriter:
         is_key = rung.actuator is Actuator.VENDOR_KEY
         return setting_a(target, capability, at) if is_key else told_limit_a(target, rung, capability)
 
-    def _floor_a(self, e: _Evse, now: Instant) -> float:
+    def _floor_a(self, e: EvseLimits, now: Instant) -> float:
         """What the station should hold as the floor of this EVSE."""
         if len(self._evses) > 1:
             return self._wanted(e, now).fallback_a
         return floor_a(self._state, self._allowances, e.number, e.fallback_a, now)
 
-    def _is_lower(self, e: _Evse, target: Target, at: datetime) -> bool:
+    def _is_lower(self, e: EvseLimits, target: Target, at: datetime) -> bool:
         """Whether this reduces what the station obeys now; what is unknown counts as unlimited."""
         if target.working is None:
             return e.held_fallback_a is None or target.fallback_a < e.held_fallback_a
         before_a, after_a = e.in_force_a(at), target.working.at(at)
         return before_a is None or (after_a is not None and after_a < before_a)
 
-    def _holds(self, e: _Evse, target: Target, at: datetime) -> bool:
+    def _holds(self, e: EvseLimits, target: Target, at: datetime) -> bool:
         """Whether the station holds this working limit already."""
         if (e.wish is not None and e.wish.is_new) or e.held is None or e.repeats:
             return False
@@ -685,9 +574,9 @@ class ProfileWriter:
         but_floor = Target(
             held.evse, target.fallback_a, held.working, held.transaction_id, phases
         )  # looked after apart
-        return _same(but_floor, target, at)
+        return is_same(but_floor, target, at)
 
-    def _wanted(self, e: _Evse, now: Instant) -> Target:
+    def _wanted(self, e: EvseLimits, now: Instant) -> Target:
         target = self._wanted_alone(e, now)
         if len(self._evses) == 1:
             return target
@@ -700,7 +589,7 @@ class ProfileWriter:
             return lowest_floor(target, others)
         return lowest_of_all(target, others, idle_count=self._state.capability.station_max != "sum")
 
-    def _wanted_alone(self, e: _Evse, now: Instant) -> Target:
+    def _wanted_alone(self, e: EvseLimits, now: Instant) -> Target:
         at = self._state.station_time(now)
         if e.wish is not None and e.held is not None and e.held.ends == NEVER:
             e.wish.until = max(
@@ -720,7 +609,7 @@ class ProfileWriter:
         """Whether something is on its way to the whole station: the others wait, and perhaps need nothing then."""
         return any(e.push is not None and e.push.rung.place is FloorPlace.STATION for e in self._evses.values())
 
-    def _concerned(self, e: _Evse, push: Push) -> list[_Evse]:
+    def _concerned(self, e: EvseLimits, push: Push) -> list[EvseLimits]:
         """The EVSEs for which it holds."""
         return list(self._evses.values()) if self._is_shared(push.rung) else [e]
 
@@ -747,49 +636,16 @@ class ProfileWriter:
 
     # --- telling ---------------------------------------------------------------------------------------------------
 
-    def _tell(self, e: _Evse, kind: LimitKind, outcome: LimitOutcome, limit_a: float, detail: str = "") -> Tell:
+    def _tell(self, e: EvseLimits, kind: LimitKind, outcome: LimitOutcome, limit_a: float, detail: str = "") -> Tell:
         return Tell(LimitAnswered(e.number, kind, outcome, limit_a, detail))
 
     @staticmethod
-    def _tell_of(e: _Evse, push: Push, outcome: LimitOutcome, now: Instant, *, limit_a: float | None = None) -> Tell:
+    def _tell_of(
+        e: EvseLimits, push: Push, outcome: LimitOutcome, now: Instant, *, limit_a: float | None = None
+    ) -> Tell:
         told_a = push.limit_a if limit_a is None else limit_a
         return Tell(LimitAnswered(e.number, push.target.kind, outcome, told_a, lasts_s=push.lasts_s(now)))
 
 
-def _is_flat(target: Target) -> bool:
-    """Whether the working limit is one and the same until it ends."""
-    return target.working is not None and len(target.working.steps) <= 2
-
-
-def _waits(e: _Evse, kind: LimitKind, now: Instant) -> bool:
+def _waits(e: EvseLimits, kind: LimitKind, now: Instant) -> bool:
     return now.monotonic_s < e.retry_s.get(kind, now.monotonic_s)
-
-
-def _same(a: Target, b: Target, at: datetime) -> bool:
-    """Whether two targets mean the same from now on."""
-    return (
-        (a.working is None) == (b.working is None)
-        and (a.evse, a.fallback_a, a.transaction_id, a.phases) == (b.evse, b.fallback_a, b.transaction_id, b.phases)
-        and (a.working is b.working or _rest(a.working, at) == _rest(b.working, at))
-    )
-
-
-def _rest(working: Schedule | None, at: datetime) -> tuple[object, ...]:
-    """What is left of a limit: what holds now, and the steps to come."""
-    if working is None or not working.steps or working.steps[-1][0] <= at:
-        return ()
-    *until, (end, _) = working.steps
-    return working.at(at), [step for step in until if step[0] > at], end
-
-
-def _word(answer: Frame | None) -> str:
-    """The station's word: a status, the code of an error, or that it said nothing that we understand."""
-    if answer is None:
-        return _SILENCE
-    if answer.is_error:
-        return answer.error_code or "error"
-    try:
-        said = str(answer.payload.get("status")).strip().lower()
-    except PayloadError:
-        return _NONSENSE
-    return next((status for status in _STATUSES if status.lower() == said), _NONSENSE)

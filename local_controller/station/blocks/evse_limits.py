@@ -1,0 +1,87 @@
+"""What is known of one EVSE's limits: what the site wants, what the station holds, and the CALL between them?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from local_controller.profiles.schedule import Schedule
+from local_controller.station.blocks.carried_over import CarriedOver
+from local_controller.station.blocks.obedience import Obedience
+from local_controller.station.blocks.push import Push
+from local_controller.station.blocks.wanted import Wish
+from local_controller.station.capability import Rung
+from local_controller.station.words import LimitKind
+
+
+@dataclass(slots=True)
+class EvseLimits:
+    """One EVSE.
+
+    floor_rung: how it was given the floor. unanswered: rungs in a row. repeats: the same limit is to be told once more.
+    later_s: when the station may be written to again. look_s: when a setting of the maker must be changed.
+    """
+
+    number: int
+    fallback_a: float
+    carried: CarriedOver
+    held_fallback_a: float | None = None
+    floor_rung: Rung | None = None
+    held: Push | None = None
+    push: Push | None = None
+    is_sent: bool = False
+    is_withdrawn: bool = False
+    unanswered: int = 0
+    repeats: bool = False
+    later_s: float | None = None
+    look_s: float | None = None
+    obedience: Obedience = field(default_factory=Obedience)
+    retry_s: dict[LimitKind, float] = field(default_factory=dict)
+
+    @property
+    def transaction_id(self) -> str | None:
+        """The transaction that limits were last written for."""
+        return self.carried.transaction_id
+
+    @property
+    def wish(self) -> Wish | None:
+        """The site's latest wish for it."""
+        return self.carried.wish
+
+    @wish.setter
+    def wish(self, wish: Wish | None) -> None:
+        self.carried.wish = wish
+
+    @property
+    def possible(self) -> tuple[Push, ...]:
+        """TxProfiles of ours that the station may hold."""
+        return self.carried.possible
+
+    @possible.setter
+    def possible(self, pushes: tuple[Push, ...]) -> None:
+        self.carried.possible = pushes
+
+    def forget(self) -> None:
+        """The station may have lost everything: nothing is known to be held, nothing is on its way; the wish stays."""
+        self.held_fallback_a = self.held = self.push = None
+        self.retry_s, self.unanswered, self.repeats = {}, 0, False
+        self.later_s = self.look_s = None
+
+    def held_limit(self) -> Schedule:
+        """The working limit that the station holds; no constraint if it holds none."""
+        return Schedule() if self.held is None or self.held.target.working is None else self.held.target.working
+
+    def may_hold_after(self, at: datetime) -> bool:
+        """Whether a TxProfile of ours may still run: a station may keep its transaction, and that, over a reboot."""
+        working = (push.target.working for push in self.possible)
+        return any(one is not None and bool(one.steps) and one.steps[-1][0] > at for one in working)
+
+    def holds_after(self, at: datetime) -> bool:
+        """Whether the working limit that the station holds has not ended yet; after a clock was set back it may begin again."""
+        steps = self.held_limit().steps
+        return bool(steps) and steps[-1][0] > at
+
+    def in_force_a(self, at: datetime) -> float | None:
+        """What the station obeys now, as far as known."""
+        working_a = self.held_limit().at(at)
+        return self.held_fallback_a if working_a is None else working_a

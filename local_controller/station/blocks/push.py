@@ -1,0 +1,50 @@
+"""What is one CALL of ours that tells a station a limit?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from local_controller.clock import Instant
+from local_controller.profiles.installed import InstalledProfiles
+from local_controller.station.blocks.actuator import Target
+from local_controller.station.blocks.wanted import Wish
+from local_controller.station.capability import Rung
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""When a setting of the maker ends by itself."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Push:
+    """One SetChargingProfile (or setting) of ours; also the tag of its CALL.
+
+    limit_a: what a phase may carry because of it. respected: the CSMS's profiles that it takes account of. because: what
+    it was worked out from. ends: when the floor takes over (our clock), where that is not as the site ordered it; NEVER
+    if it never does. is_reduction: it was sent because the station might obey a higher limit.
+    """
+
+    target: Target
+    rung: Rung
+    limit_a: float
+    respected: InstalledProfiles
+    because: tuple[object, ...]
+    ends: datetime | None = None
+    is_reduction: bool = False
+
+    def for_evse(self, number: int, transaction_id: str | None) -> Push:
+        """The same as it holds for another EVSE of the station."""
+        return replace(self, target=replace(self.target, evse=number, transaction_id=transaction_id))
+
+    @property
+    def wish(self) -> Wish | None:
+        """What the site wanted when it was made."""
+        found = self.because[0]
+        return found if isinstance(found, Wish) else None
+
+    def lasts_s(self, now: Instant) -> float | None:
+        """How long the station obeys it; None for as long as the site ordered."""
+        if self.ends is None:
+            return None
+        return math.inf if self.ends == NEVER else max(0.0, (self.ends - now.utc).total_seconds())

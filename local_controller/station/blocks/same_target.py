@@ -1,0 +1,30 @@
+"""Do two targets mean the same from now on? What a station holds already is not written again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from local_controller.profiles.schedule import Schedule
+from local_controller.station.blocks.actuator import Target
+
+
+def is_same(a: Target, b: Target, at: datetime) -> bool:
+    """Whether two targets mean the same from now on."""
+    return (
+        (a.working is None) == (b.working is None)
+        and (a.evse, a.fallback_a, a.transaction_id, a.phases) == (b.evse, b.fallback_a, b.transaction_id, b.phases)
+        and (a.working is b.working or _rest(a.working, at) == _rest(b.working, at))
+    )
+
+
+def _rest(working: Schedule | None, at: datetime) -> tuple[object, ...]:
+    """What is left of a limit: what holds now, and the steps to come."""
+    if working is None or not working.steps or working.steps[-1][0] <= at:
+        return ()
+    *until, (end, _) = working.steps
+    return working.at(at), [step for step in until if step[0] > at], end
+
+
+def is_flat(target: Target) -> bool:
+    """Whether the working limit is one and the same until it ends."""
+    return target.working is not None and len(target.working.steps) <= 2
