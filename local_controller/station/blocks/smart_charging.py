@@ -25,8 +25,8 @@ from local_controller.station.blocks.profile_clears import ClearingRest, Profile
 from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.blocks.profile_reports import REPORT, Collection, ProfileReports
 from local_controller.station.blocks.profile_sets import ProfileSets, Replaced
-from local_controller.station.blocks.standing import Standing
 from local_controller.station.blocks.push import Push
+from local_controller.station.blocks.standing import Standing
 from local_controller.station.blocks.start_profiles import StartProfiles
 from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter

@@ -22,9 +22,9 @@ from local_controller.station.blocks.actuator import FORESIGHT, Target, own_prof
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.obedience import Obedience
-from local_controller.station.blocks.standing import Standing, held_floor, held_working
 from local_controller.station.blocks.push import NEVER, Push
 from local_controller.station.blocks.same_target import is_flat, is_same
+from local_controller.station.blocks.standing import Standing, held_floor, held_working
 from local_controller.station.blocks.station_word import NONSENSE, SILENCE, station_word
 from local_controller.station.blocks.trials import MOST_UNANSWERED, TRIAL_PAUSE_S, Trials
 from local_controller.station.blocks.vendor_setting import setting_a, written_setting
