@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -82,7 +83,8 @@ class Store:
             if one.id == profile_id and one.kind == "Dynamic":
                 (plan,) = one.plans
                 period = plan.periods[0]._replace(limit=float(change["limit"]))
-                self.profiles[number] = replace(one, plans=(plan._replace(periods=(period,)),), updated_s=now_s)
+                plans = (plan._replace(periods=(period,)),)
+                self.profiles[number] = replace(one, plans=plans, updated_s=now_s, raw=_updated(one.raw, change, now_s))
                 return True
         return False
 
@@ -184,3 +186,11 @@ def _overlap(one: Profile, other: Profile) -> bool:
     from_s = max((p.valid_from_s for p in (one, other) if p.valid_from_s is not None), default=None)
     to_s = min((p.valid_to_s for p in (one, other) if p.valid_to_s is not None), default=None)
     return from_s is None or to_s is None or from_s < to_s
+
+
+def _updated(raw: Mapping[str, Any], change: Mapping[str, Any], now_s: float) -> Mapping[str, Any]:
+    """The profile as it is reported from now on: with the limit that it has, and since when."""
+    ((schedule,), at) = raw["chargingSchedule"], datetime.fromtimestamp(now_s, UTC)
+    (period,) = schedule["chargingSchedulePeriod"]
+    new = [{**schedule, "chargingSchedulePeriod": [{**period, "limit": change["limit"]}]}]
+    return {**raw, "chargingSchedule": new, "dynUpdateTime": at.strftime("%Y-%m-%dT%H:%M:%SZ")}

@@ -104,9 +104,10 @@ def test_it_may_also_be_lower_and_ends_with_its_transaction(bench: Any) -> None:
 @pytest.mark.requirement("LC-091")
 def test_who_cannot_have_it_is_told_why(bench: Any) -> None:
     b = charging(bench)
-    assert use(b) == {"status": "NoProfile"}
+    assert use(b) == use(b, activate=False) == {"status": "NoProfile"}
     b.csms_sets("PriorityCharging", 32.0, 2, evse=0, validFrom=stamp(b.now, 60))
-    assert use(b) == {"status": "NoProfile"}, "not valid yet"
+    assert use(b) == {"status": "Accepted"}, "from when it is valid"
+    assert b.in_force_a(59) == 16.0
     assert use(b, "other")["status"] == "Rejected"
     assert not b.calls_to(Peer.STATION, "UsePriorityCharging")
 
@@ -157,6 +158,19 @@ def test_local_generation_adds_to_the_csms_limits_and_never_to_the_sites(bench: 
     assert b.in_force_a() == 16.0
     b.set_limit(10.0)
     assert b.in_force_a() == 10.0
+
+
+@pytest.mark.requirement("LC-089", "LC-093")
+def test_local_generation_of_the_whole_station_counts_once_for_all_its_evses(bench: Any) -> None:
+    b = bench(V21, evses=(1, 2))
+    b.boot()
+    b.csms_sets("TxDefaultProfile", 8.0, 1, evse=0)
+    b.csms_sets("LocalGeneration", 6.0, 2, evse=0)
+    b.csms_sets("LocalGeneration", 1.0, 3, evse=2, stackLevel=1)
+    for evse in (1, 2):
+        b.start(str(evse), evse)
+        b.set_limit(32.0, evse=evse)
+    assert [b.in_force_a(evse=evse) for evse in (1, 2)] == [11.0, 9.0], "of its own, the higher level leads"
 
 
 @pytest.mark.requirement("LC-095")
@@ -224,7 +238,7 @@ def test_what_cannot_be_updated_is_refused(bench: Any) -> None:
     b = charging(bench)
     b.csms_sets("TxProfile", 10.0, 1, **TX)
     assert reason(update(b, 1, limit=7.5)) == "InvalidProfile", "it is not dynamic"
-    assert reason(update(b, OURS, limit=7.5)) == "InvalidProfileId", "ours are none of the CSMS's business"
+    assert reason(update(b, OURS, limit=7.5)) == "InvalidProfile", "ours are none of the CSMS's business"
     b.csms_sets("TxDefaultProfile", 10.0, 2, **DYNAMIC)
     assert update(b, 2, limit=-1.0) == "FormatViolation"
     b.station["UpdateDynamicSchedule"] = REJECTED

@@ -60,7 +60,7 @@ class DynamicUpdates:
     def _to_station(self, frame: Frame, profile_id: int) -> list[BlockEffect] | None:
         station_id = self._state.stand_ins.known(profile_id)
         if station_id is None:
-            return [self._desk.answer(frame.message_id, "Rejected", Reason.INVALID_PROFILE_ID)]
+            return [self._desk.answer(frame.message_id, "Rejected", Reason.INVALID_PROFILE)]
         if station_id == profile_id:
             return None
         return [Forward(Peer.CSMS, frame, dynamic_update.with_id(frame.payload, station_id))]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from local_controller.clock import Instant
 from local_controller.profiles.profile import Purpose
-from local_controller.profiles.rules import Reason
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.applying import Applying, Change
@@ -36,8 +35,8 @@ class PriorityCharging:
         fields = Fields(USE, frame.payload)
         transaction, wanted = state.transaction(fields.need_text("transactionId")), fields.flag("activate")
         if transaction is None:
-            return [self._desk.answer(frame.message_id, "Rejected", Reason.TX_NOT_FOUND)]
-        if wanted and not self._has_profile(transaction.evse, now):
+            return [self._desk.answer(frame.message_id, "Rejected")]
+        if not self._has_profile(transaction.evse):
             return [self._desk.answer(frame.message_id, "NoProfile")]
         before, transaction.has_priority = transaction.has_priority, wanted
 
@@ -46,16 +45,10 @@ class PriorityCharging:
 
         return self._applying.begin(Change(frame.message_id, (transaction.evse,), undo), now)
 
-    def _has_profile(self, evse: int, now: Instant) -> bool:
-        state = self._desk.state
-        at = state.station_time(now)
-        mine = (profile for place, profile in state.store.virtual() if place in {0, evse})
-        return any(
-            profile.purpose is Purpose.PRIORITY_CHARGING
-            and (profile.valid_from is None or profile.valid_from <= at)
-            and (profile.valid_to is None or at < profile.valid_to)
-            for profile in mine
-        )
+    def _has_profile(self, evse: int) -> bool:
+        """Whether there is one, be it that it is not valid yet: then it leads from when it is."""
+        virtual = self._desk.state.store.virtual()
+        return any(one.purpose is Purpose.PRIORITY_CHARGING and place in {0, evse} for place, one in virtual)
 
     def notified(self, call: Frame) -> Transaction | None:
         """NotifyPriorityCharging: a driver has asked for it at the station, or no longer does (K22)."""

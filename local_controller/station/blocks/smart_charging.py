@@ -78,7 +78,7 @@ class SmartCharging(Block):
         self.state = state
         self._dialect = dialect
         self._evses = tuple(evses)
-        allowances = Allowances(state)
+        allowances = Allowances(state, len(self._evses))
         self._writer = ProfileWriter(state, allowances, dialect, evses, fallback_a)
         self._could_call = False
         self._turn_s = turns.delay_s(state.identity)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.composite import composite
 from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
-from local_controller.profiles.profile import Kind, Purpose
+from local_controller.profiles.profile import Kind, Purpose, SchedulePeriod
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import round_down
 from local_controller.station.blocks.actuator import FORESIGHT, Target, foresight, working_limit
@@ -54,9 +54,10 @@ class Allowances:
     The instants are in the station's clock.
     """
 
-    def __init__(self, state: StationState) -> None:
-        """Nothing is known yet."""
+    def __init__(self, state: StationState, evses: int = 1) -> None:
+        """Nothing is known yet. `evses`: how many there are, which share what the station as a whole generates."""
         self._state = state
+        self._evses = evses
         self._store = state.store
         self._meant: dict[tuple[frozenset[Purpose], int | None], _Meant] = {}
         self._offline_s: tuple[int, ...] | None = None
@@ -94,6 +95,7 @@ class Allowances:
         key = purposes, offline_s
         if key not in self._meant:
             installed = self._store.installed if purposes == ALL else self._store.virtual()
+            installed = _with_shares(installed, self._evses)
             profiles = installed.of_purposes(*purposes)
             if offline_s is not None:
                 profiles = profiles.valid_offline(offline_s)
@@ -123,6 +125,30 @@ class Allowances:
         known = _Known(basis, start, end, composite(meant.profiles, context, start, (end - start).total_seconds()))
         self._known[id(meant.profiles), evse] = known
         return known
+
+
+def _with_shares(installed: InstalledProfiles, evses: int) -> InstalledProfiles:
+    """With local generation of the whole station shared out: added to each EVSE it would count several times (K27)."""
+    if evses == 1 or not installed.of_purposes(Purpose.LOCAL_GENERATION).entries:
+        return installed
+    return InstalledProfiles(tuple(_share(entry, evses) for entry in installed))
+
+
+def _share(entry: Installed, evses: int) -> Installed:
+    if entry.evse != 0 or entry.profile.purpose is not Purpose.LOCAL_GENERATION:
+        return entry
+    schedules = tuple(
+        replace(schedule, periods=tuple(_divided(period, evses) for period in schedule.periods))
+        for schedule in entry.profile.schedules
+    )
+    return entry._replace(profile=replace(entry.profile, schedules=schedules))
+
+
+def _divided(period: SchedulePeriod, among: int) -> SchedulePeriod:
+    def share(limit: float | None) -> float | None:
+        return None if limit is None else limit / among
+
+    return replace(period, limit=share(period.limit), limit_l2=share(period.limit_l2), limit_l3=share(period.limit_l3))
 
 
 class _Meant(NamedTuple):
