@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_controller.station import words
-from local_controller.station.blocks.metering import KEPT, KEPT_CHARS, KNOWN_S, PAUSE_S
+from local_controller.station.blocks.metering import FLOOD, KEPT, KEPT_CHARS, KNOWN_S, PAUSE_S
 from local_controller.station.build import StationSettings
 from local_controller.station.effects import Peer, Tell
 from local_controller.station.words import ChargingState, OcppVersion, Phase
@@ -115,7 +115,7 @@ def test_after_a_flood_of_messages_that_say_all_what_says_less_is_hidden_for_one
             meter = [{"timestamp": "2026-06-01T12:00:00Z", "sampledValue": [{**value, "phase": phase}]}]
             b.from_station("MeterValues", {name: 1, "meterValue": meter})
 
-    for number in range(KEPT + 2):
+    for number in range(FLOOD + 1):
         b.meter([float(number), 1.0, 1.0])
     b.wait(KNOWN_S)
     for amperes, phases in ((14, ["L3"]), (15, ["L1", "L2", "L3"])):

@@ -44,9 +44,11 @@ KNOWN_S: Final = 0.3
 
 KEPT: Final = 8
 """Messages of one EVSE that wait. What is sampled, aligned to the clock and triggered may come at once (1.6 §4.7, J01), or
-current, voltage, power, energy ... each in a message of its own: none must hide what the others say. Of so many in one
-pause, of which the newest says all that was ever said, only the newest waits in the next pause: memory that is not held
-is used again at once."""
+current, voltage, power, energy ... each in a message of its own: none must hide what the others say."""
+
+FLOOD: Final = 4
+"""When so many waited in one pause and the newest says all that was ever said, only the newest waits in the next pause:
+memory that is not held is used again at once, and 500 stations need not hold 10 MB."""
 
 KEPT_CHARS: Final = 16 * 1024
 """Longer messages do not wait, lest waiting takes memory; a usual one has 1 kB."""
@@ -74,7 +76,7 @@ class _Waiting:
 
     def make_room(self, *, newest_says_all: bool) -> None:
         """For the next pause."""
-        room = 1 if newest_says_all and self.came >= KEPT else KEPT
+        room = 1 if newest_says_all and self.came >= FLOOD else KEPT
         if self.kept.maxlen != room:
             self.kept = deque(maxlen=room)
         self.came = 0
