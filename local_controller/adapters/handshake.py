@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Final
@@ -35,6 +35,7 @@ _is_key = re.compile("[A-Za-z0-9+/]{22}==").fullmatch  # base64 of 16 bytes
 _is_list = re.compile(rf"{_NAME}(?:, ?{_NAME})*").fullmatch
 _is_segment = re.compile("[-._~!$&'()*+,;=:@%0-9A-Za-z]+").fullmatch  # RFC 3986 §3.3
 _BODY: Final = frozenset({"content-length", "transfer-encoding"})
+_NOT_PLAIN: Final = _BODY | {"sec-websocket-extensions"}
 
 
 # --- towards the station ----------------------------------------------------------------------------------------------
@@ -124,29 +125,23 @@ def request_head(client: ClientProtocol, others: Iterable[tuple[str, str]]) -> b
 def take_plain_acceptance(client: ClientProtocol, head: bytes) -> bool:
     """Opens the connection if these bytes are a server's plain answer 101; else False, and nothing is changed."""
     found = _acceptance_in(head.decode("iso-8859-1")) if len(head) <= PLAIN_BYTES else None
-    headers = None if found is None else _plain_headers(found[1])
-    if headers is None:
-        return False
-    values = headers.get_all
-    connection, upgrade, chosen = values("Connection"), values("Upgrade"), values("Sec-WebSocket-Protocol")
+    fields = [] if found is None else _fields(found[1])
+    said = {name.lower(): value for name, value in fields}
+    chosen = said.get("sec-websocket-protocol")
     is_plain = (
-        len(connection) == len(upgrade) == 1
-        and connection[0].lower() == "upgrade"
-        and upgrade[0].lower() == "websocket"
-        and values("Sec-WebSocket-Accept") == [accept_key(client.key)]
-        and not values("Sec-WebSocket-Extensions")
-        and (not chosen or (len(chosen) == 1 and chosen[0] in _offered(client)))
+        0 < len(said) == len(fields) <= PLAIN_HEADERS  # none twice
+        and said.get("connection", "").lower() == "upgrade"
+        and said.get("upgrade", "").lower() == "websocket"
+        and said.get("sec-websocket-accept") == accept_key(client.key)
+        and (chosen is None or chosen in (client.available_subprotocols or ()))
+        and not said.keys() & _NOT_PLAIN
     )
     if not is_plain:
         return False
-    client.subprotocol = Subprotocol(chosen[0]) if chosen else None
+    client.subprotocol = None if chosen is None else Subprotocol(chosen)
     pass_handshake(client)
     client.state = State.OPEN
     return True
-
-
-def _offered(client: ClientProtocol) -> Sequence[str]:
-    return client.available_subprotocols or ()
 
 
 # --- both -------------------------------------------------------------------------------------------------------------
@@ -163,11 +158,16 @@ def pass_handshake(protocol: ClientProtocol | ServerProtocol) -> None:
 
 def _plain_headers(lines: str) -> Headers | None:
     """The headers in lines that end with CRLF; None for too many, or those that announce a body."""
-    headers = Headers()
-    fields = lines.split("\r\n")
-    if len(fields) > PLAIN_HEADERS + 1:
+    fields = _fields(lines)
+    if len(fields) > PLAIN_HEADERS:
         return None
-    for field in fields[:-1]:
-        name, _, value = field.partition(":")
-        headers[name] = value.strip(" \t")
+    headers = Headers()
+    for name, value in fields:
+        headers[name] = value
     return None if any(name in headers for name in _BODY) else headers
+
+
+def _fields(lines: str) -> list[tuple[str, str]]:
+    """Names and values in lines that end with CRLF and have a colon each."""
+    parts = [line.partition(":") for line in lines.split("\r\n")[:-1]]
+    return [(name, value.strip(" \t")) for name, _, value in parts]

@@ -74,8 +74,8 @@ class StationSettings:
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
     """A station of which nothing is known yet but the site file, and what an earlier run has learnt."""
     state = StationState(identity, version, time_zone=settings.time_zone)
-    own = Knowledge() if settings.unit is None else Knowledge(unit=settings.unit)
-    for knowledge in (own, settings.knowledge):
+    own = () if settings.unit is None else (Knowledge(unit=settings.unit),)
+    for knowledge in (*own, settings.knowledge):
         state.capability = state.capability.knowing(knowledge, Origin(How.SITE_FILE))
     state.capability = state.capability.in_version(version)
     if settings.remembered is not None and settings.remembered.version is version:

@@ -44,8 +44,11 @@ class Quirk:
 
     def matches(self, who: BootCall) -> bool:
         """Whether a station that says so belongs to the family."""
-        patterns = ((self.vendor, who.vendor), (self.model, who.model), (self.firmware, who.firmware))
-        return all(pattern is None or _found(pattern, text) for pattern, text in patterns)
+        return (
+            _found(self.vendor, who.vendor)  # asked of every record at every boot
+            and (self.model is None or _found(self.model, who.model))
+            and (self.firmware is None or _found(self.firmware, who.firmware))
+        )
 
     def applied(self, capability: Capability, at: datetime | None = None) -> Capability:
         """The capability of such a station; what the site file says stays."""
