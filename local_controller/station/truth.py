@@ -6,7 +6,7 @@ Beside the state of its connection, because it outlives one: a fact that is old 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -105,7 +105,7 @@ class OwnWrites:
         latest = self.latest
         if latest is None or latest.push is not push:
             return False
-        self.latest = done = replace(latest, answered_at=now, word=word)
+        self.latest = done = OwnWrite(push, latest.profile, latest.sent_at, now, word)
         if not done.is_confirmed:
             return True
         if done.is_floor:

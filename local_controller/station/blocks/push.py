@@ -11,6 +11,7 @@ from local_controller.profiles.installed import InstalledProfiles
 from local_controller.station.blocks.actuator import Target
 from local_controller.station.blocks.wanted import Wish
 from local_controller.station.capability import Rung
+from local_controller.station.dialects.base import OwnProfile
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 """When a setting of the maker ends by itself."""
@@ -22,7 +23,8 @@ class Push:
 
     limit_a: what a phase may carry because of it. respected: the CSMS's profiles that it takes account of. because: what
     it was worked out from. ends: when the floor takes over (our clock), where that is not as the site ordered it; NEVER
-    if it never does. is_reduction: it was sent because the station might obey a higher limit.
+    if it never does. is_reduction: it was sent because the station might obey a higher limit. profile: as it is written;
+    None for a setting of the maker.
     """
 
     target: Target
@@ -32,6 +34,7 @@ class Push:
     because: tuple[object, ...]
     ends: datetime | None = None
     is_reduction: bool = False
+    profile: OwnProfile | None = None
 
     def for_evse(self, number: int, transaction_id: str | None) -> Push:
         """The same as it holds for another EVSE of the station."""

@@ -17,7 +17,6 @@ from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Answer, Block, BlockEffect, OwnCall, Urgency, Withdraw
-from local_controller.station.blocks.actuator import own_profile
 from local_controller.station.blocks.own_questions import QuestionPace
 from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.smart_charging import SmartCharging
@@ -269,11 +268,8 @@ class StationTruth(Block):
 
     def _is_sent(self, push: Push, now: Instant) -> None:
         """What is written to the station as a whole holds for each of its EVSEs."""
-        is_profile = push.rung.actuator is not Actuator.VENDOR_KEY
-        at, capability = self._state.station_time(now), self._state.capability
-        written = own_profile(push.target, push.rung, capability, at) if is_profile else None
         for evse in self._concerned(push):
-            self._truth.of(evse).sent(OwnWrite(push, written, now))
+            self._truth.of(evse).sent(OwnWrite(push, push.profile, now))
 
     def _concerned(self, push: Push) -> tuple[int, ...]:
         return self._evses if push.rung.place is FloorPlace.STATION else (push.target.evse,)

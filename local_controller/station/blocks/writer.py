@@ -32,7 +32,7 @@ from local_controller.station.blocks.wanted import Allowances, Orders, Wish, flo
 from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
 from local_controller.station.blocks.write_budget import TOO_OFTEN, Budget, too_often_s
 from local_controller.station.capability import Capability, Rung
-from local_controller.station.dialects.base import Dialect
+from local_controller.station.dialects.base import Dialect, OwnProfile
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.knowledge import Actuator, FloorPlace
 from local_controller.station.state import StationState
@@ -483,21 +483,29 @@ class ProfileWriter:
         ends = self._ends(e, target, rung)
         limit_a = self._told_a(target, rung, at)
         respected, reasons = self._state.store.virtual(), self._reasons(e)
-        e.push = Push(target, rung, limit_a, respected, reasons, ends, is_reduction)
+        profile = self._profile(target, rung, at)
+        e.push = Push(target, rung, limit_a, respected, reasons, ends, is_reduction, profile)
         e.is_sent = e.is_withdrawn = False
-        action, payload = self._message(target, rung, at)
+        action, payload = self._message(target, rung, at, profile)
         is_urgent = is_reduction or (e.wish is not None and e.wish.is_urgent and target.working is not None)
         urgency = Urgency.SAFETY if is_urgent else Urgency.RAISE
         return [OwnCall(Peer.STATION, action, payload, urgency, e.push)]
 
-    def _message(self, target: Target, rung: Rung, at: datetime) -> tuple[str, dict[str, Any]]:
-        capability = self._state.capability
-        evse = target.evse if rung.place is FloorPlace.EVSE else 0
+    def _profile(self, target: Target, rung: Rung, at: datetime) -> OwnProfile | None:
         if rung.actuator is Actuator.VENDOR_KEY:
-            key, name, value = written_setting(capability, evse, setting_a(target, capability, at))
-            return self._dialect.setting_action, self._dialect.change_setting(name, value, key.component, evse)
-        capability = car_schedules.within(capability, self._state.transactions.get(target.evse))
-        return "SetChargingProfile", self._dialect.set_profile(evse, own_profile(target, rung, capability, at))
+            return None
+        capability = car_schedules.within(self._state.capability, self._state.transactions.get(target.evse))
+        return own_profile(target, rung, capability, at)
+
+    def _message(
+        self, target: Target, rung: Rung, at: datetime, profile: OwnProfile | None
+    ) -> tuple[str, dict[str, Any]]:
+        evse = target.evse if rung.place is FloorPlace.EVSE else 0
+        if profile is not None:
+            return "SetChargingProfile", self._dialect.set_profile(evse, profile)
+        capability = self._state.capability
+        key, name, value = written_setting(capability, evse, setting_a(target, capability, at))
+        return self._dialect.setting_action, self._dialect.change_setting(name, value, key.component, evse)
 
     def _may_write_at_s(self, e: EvseLimits, rung: Rung, now: Instant) -> float:
         at_s = car_schedules.may_write_at_s(self._state.transactions.get(e.number), now.monotonic_s)
