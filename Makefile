@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay soak-relay soak-profiles fuzz \
-    oracle oracle-mutants
+    oracle oracle-mutants quirks
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -57,6 +57,9 @@ schema: $(VENV)/run  ## regenerates site_configs/schema.json
 
 ocpp-coverage: $(VENV)/dev  ## regenerates docs/ocpp-coverage.md from the tests' markers
 	$(BIN)/python docs/make_ocpp_coverage.py
+
+quirks: $(VENV)/dev  ## plays a station of every record and regenerates docs/quirks.md (some minutes)
+	$(BIN)/python docs/make_quirks.py --play
 
 bench-relay: $(VENV)/dev  ## the relay beside nginx and a naive relay: one JSON object a line (needs nginx, 2 cores; ARGS=--quick)
 	@$(BIN)/python -m benchmarks.relay $(ARGS)

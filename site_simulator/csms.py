@@ -23,7 +23,7 @@ from websockets.typing import Subprotocol
 
 from site_simulator.clock import SimClock
 from site_simulator.peer import V16, V21, V201, VERSIONS, Peer, Spawn, on
-from site_simulator.wire import Record, Wire
+from site_simulator.wire import Connection, Record, Wire
 from site_simulator.words import stamp
 
 TX_PROFILE = "TxProfile"
@@ -148,6 +148,10 @@ class SimulatedCsms:
         if version is None:
             self._refused.append(f"{identity} offers no known version")
             return
+        await self.converse(identity, version, connection)
+
+    async def converse(self, identity: str, version: str, connection: Connection) -> None:
+        """Talk to one station, however it came, until its connection ends."""
         wire = Wire(connection, self.records[identity], self._clock.utc)
         try:
             async with asyncio.TaskGroup() as group:

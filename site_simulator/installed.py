@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from site_simulator.habits import CONFORMING, Habits
 from site_simulator.profiles import STATION_MAX, Profile, parse
 
 ACCEPTED = ""
@@ -23,23 +24,47 @@ PENDING = "pending"
 class InstalledProfiles:
     """The profile store of one station with one EVSE."""
 
-    def __init__(self, *, is_v16: bool, units: tuple[str, ...], takes_station_max: bool, evses: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        is_v16: bool,
+        units: tuple[str, ...],
+        takes_station_max: bool,
+        evses: int = 1,
+        habits: Habits = CONFORMING,
+    ) -> None:
         self._is_v16 = is_v16
         self._units = units
         self._takes_station_max = takes_station_max
         self._evses = evses
+        self._habits = habits
+        self._was_deaf = False
         self.profiles: list[Profile] = []
 
-    def install(self, evse: int, raw: Mapping[str, Any], transaction_id: str | None, now: datetime) -> str:
-        """Keep the profile, or say why not with a 2.x reason code. Empty text: accepted."""
+    def install(
+        self, evse: int, raw: Mapping[str, Any], transaction_id: str | None, now: datetime, *, paused: bool = False
+    ) -> str:
+        """Keep the profile, or say why not with a 2.x reason code. Empty text: accepted.
+
+        paused: the station holds a car at 0 A just now, after which some do not listen to the first profile.
+        """
         try:
             profile = parse(evse, raw, now)
         except (KeyError, ValueError, IndexError):
             return "InvalidProfile"
         reason = self._refusal(profile, transaction_id)
-        if reason == ACCEPTED:
-            self.profiles = [p for p in self.profiles if not self._replaces(profile, p)] + [profile]
+        if reason == ACCEPTED and (reason := self._habits.objection(profile)) != ACCEPTED:
+            return ACCEPTED if self._habits.shrugs else reason
+        if reason == ACCEPTED and not self._is_deaf(profile, paused=paused):
+            others = [] if self._habits.last_wins else [p for p in self.profiles if not self._replaces(profile, p)]
+            self.profiles = [*others, replace(profile, unit="W") if self._habits.takes_all_for_watts else profile]
         return reason
+
+    def _is_deaf(self, profile: Profile, *, paused: bool) -> bool:
+        """Whether the habit of missing the first profile after a pause strikes now."""
+        ends_pause = self._habits.deaf_after_zero and paused and profile.periods[0][1] > 0
+        self._was_deaf = ends_pause and not self._was_deaf
+        return self._was_deaf
 
     def _refusal(self, profile: Profile, transaction_id: str | None) -> str:
         if not 0 <= profile.evse <= self._evses:

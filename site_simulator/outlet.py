@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
+from site_simulator.habits import CONFORMING, Habits
 from site_simulator.installed import InstalledProfiles
 from site_simulator.profiles import Profile, Situation, limit_a
 from site_simulator.readings import Reading, Spelling
 from site_simulator.vehicle import MINIMUM_A, DelayLine, Vehicle, VehicleSpec
+
+
+class Product(NamedTuple):
+    """How a station introduces itself."""
+
+    vendor: str = "Example Works"
+    model: str = "Simulated Station"
+    firmware: str = "1.0"
+
+
+EXAMPLE = Product()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +33,7 @@ class StationSpec:
     obey_delay_s: from the answer to a profile until the pilot signal follows.
     units: the rate units it takes. vehicles: in the order of their arrival.
     password: for Basic auth, None for none. autostart: whether drivers show their card by themselves.
+    product: vendor, model and firmware as it introduces itself. habits: what else its firmware does in its own way.
     """
 
     identity: str
@@ -37,6 +52,8 @@ class StationSpec:
     takes_station_max: bool = True
     forgets_on_reconnect: bool = False
     ignores_profiles: bool = False
+    product: Product = EXAMPLE
+    habits: Habits = CONFORMING
 
 
 @dataclass(slots=True)
@@ -60,14 +77,18 @@ class Outlet:
     def __init__(self, spec: StationSpec) -> None:
         self.spec = spec
         self.installed = InstalledProfiles(
-            is_v16=spec.version == "ocpp1.6", units=spec.units, takes_station_max=spec.takes_station_max
+            is_v16=spec.version == "ocpp1.6",
+            units=spec.units,
+            takes_station_max=spec.takes_station_max,
+            habits=spec.habits,
         )
+        self.key_limit_a: float | None = None
         self.vehicle: Vehicle | None = None
         self.transaction: Transaction | None = None
         self.energy_wh = 0.0
         self._pilot = DelayLine(0.0)
         self._pilot_a = 0.0
-        self._known: tuple[list[Profile], Transaction | None, int] | None = None
+        self._known: tuple[list[Profile], Transaction | None, int, float | None] | None = None
         self._evaluate_again_s = 0.0
 
     @property
@@ -116,6 +137,12 @@ class Outlet:
         """The car leaves; nothing flows any more."""
         self.vehicle = None
 
+    def take_profile(self, evse: int, raw: Mapping[str, Any], now: datetime) -> str:
+        """SetChargingProfile; the reason of a refusal or an empty text."""
+        transaction_id = None if self.transaction is None else self.transaction.transaction_id
+        paused = self.transaction is not None and self._allowed_a(now) == 0.0
+        return self.installed.install(evse, raw, transaction_id, now, paused=paused)
+
     def start(self, transaction_id: str, now: datetime) -> Transaction:
         """Energy may flow from now on."""
         self.transaction = Transaction(transaction_id, now, self.energy_wh)
@@ -137,7 +164,7 @@ class Outlet:
 
     def _steer(self, now_s: float, now: datetime) -> None:
         """Evaluate the profiles when they or the situation change, else once a second."""
-        known = (self.installed.profiles, self.transaction, self.phases_in_use)
+        known = (self.installed.profiles, self.transaction, self.phases_in_use, self.key_limit_a)
         if known == self._known and now_s < self._evaluate_again_s:
             return
         self._known, self._evaluate_again_s = known, now_s + 1.0
@@ -147,6 +174,6 @@ class Outlet:
         """The pilot signal that the profiles ask for: nothing below the minimum (IEC 61851-1)."""
         if self.spec.ignores_profiles:
             return self.spec.max_a
-        limit = limit_a(self.installed.profiles, now, self.situation())
-        wanted_a = self.spec.max_a if limit is None else min(limit, self.spec.max_a)
-        return wanted_a if wanted_a >= MINIMUM_A else 0.0
+        limit = limit_a(self.installed.profiles, now, self.situation(), self.spec.habits.divides_by)
+        limits = [one for one in (limit, self.key_limit_a) if one is not None]
+        return self.spec.habits.offered_a(min([*limits, self.spec.max_a]))

@@ -91,12 +91,16 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def limit_a(profiles: Iterable[Profile], at: datetime, situation: Situation) -> float | None:
-    """Amperes per phase that an EVSE may draw at `at`; None if no profile says anything."""
+def limit_a(profiles: Iterable[Profile], at: datetime, situation: Situation, divides_by: int = 1) -> float | None:
+    """Amperes per phase that an EVSE may draw at `at`; None if no profile says anything.
+
+    divides_by: of how many connectors each gets its part of a station maximum.
+    """
     candidates = [p for p in profiles if _is_valid(p, at) and _concerns(p, situation)]
     maximum = _leading([p for p in candidates if p.purpose in STATION_MAX], at, situation)
     default = _leading([p for p in candidates if p.purpose == "TxDefaultProfile"], at, situation)
     own = _leading([p for p in candidates if p.purpose == "TxProfile"], at, situation)
+    maximum = None if maximum is None else maximum / divides_by
     limits = [limit for limit in (maximum, default if own is None else own) if limit is not None]
     return min(limits, default=None)
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from ocpp.exceptions import OCPPError
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
-from websockets.typing import Subprotocol
 
 from site_simulator.clock import SimClock
+from site_simulator.dial import Dial, Line, by_websocket
 from site_simulator.installed import PENDING
 from site_simulator.outlet import Outlet, StationSpec, Transaction
 from site_simulator.peer import V16, Peer, heed_cancellation
@@ -38,27 +36,26 @@ LOOK_S = 1.0
 class SimulatedStation:
     """A charging station with one EVSE and the cars that visit it.
 
-    `run` does the talking; somebody else lets time flow through `outlet.advance`. `url` is without the identity.
+    `run` does the talking; somebody else lets time flow through `outlet.advance`. `url` is without the identity; or
+    `dial` connects in another way. harmed: what was done to it that its firmware does not bear.
     """
 
-    def __init__(self, spec: StationSpec, url: str, clock: SimClock) -> None:
+    def __init__(self, spec: StationSpec, url: str, clock: SimClock, dial: Dial | None = None) -> None:
         self.spec = spec
         self.outlet = Outlet(spec)
-        self.words = words_of(spec.version)
+        self.words = words_of(spec.version, spec.product)
         self.record = Record()
         self.booted = asyncio.Event()
         self.connections = 0
-        self.settings = (
-            settings_16(spec.meter_interval_s, spec.units, spec.rotation)
-            if spec.version == V16
-            else settings_2x(spec.meter_interval_s, spec.units)
-        )
-        self._url = f"{url}/{spec.identity}"
+        self.harmed: list[str] = []
+        self.settings = settings_16(spec) if spec.version == V16 else settings_2x(spec)
+        self._dial = dial or by_websocket(url)
         self._clock = clock
         self._online = asyncio.Event()
         self._peer: Peer | None = None
-        self._socket: ClientConnection | None = None
+        self._line: Line | None = None
         self._must_boot = True
+        self._away_s = 0.0
         self._reset = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -76,18 +73,36 @@ class SimulatedStation:
             for vehicle in self.spec.vehicles:
                 await self._serve(vehicle, await asyncio.shield(scenario))
 
-    async def drop(self) -> None:
-        """Lose the connection, as if somebody had pulled the cable; it comes back by itself."""
-        if self._socket is not None:
-            self._socket.transport.abort()
+    async def drop(self, away_s: float = 0.0) -> None:
+        """Lose the connection, as if somebody had pulled the cable; it comes back by itself, not before `away_s`."""
+        self._away_s = away_s
+        if self._line is not None:
+            self._line.drop()
 
     # --- what the dialogue asks of the station ---------------------------------------------------------------------
 
     def install(self, evse: int, profile: Mapping[str, Any]) -> str:
         """SetChargingProfile; the reason of a refusal or an empty text."""
-        transaction = self.outlet.transaction
-        transaction_id = None if transaction is None else transaction.transaction_id
-        return self.outlet.installed.install(evse, profile, transaction_id, self.utc())
+        return self.outlet.take_profile(evse, profile, self.utc())
+
+    def set_key(self, name: str, value: str) -> bool:
+        """A vendor's configuration key that limits the current, if it is one."""
+        key = self.spec.habits.limit_key
+        if key is None or key.name != name:
+            return False
+        self.outlet.key_limit_a = float(value) * key.scale
+        return True
+
+    def suffers(self, what: str) -> bool:
+        """Whether its firmware does not bear it: then it crashes, and boots again."""
+        habits = self.spec.habits
+        if what not in habits.reboots_on and not (what == "TriggerMessage" and habits.dies_of_trigger):
+            return False
+        self.harmed.append(what)
+        self._must_boot = True
+        if self._line is not None:
+            self._line.drop()
+        return True
 
     def composite(self, duration_s: int, unit: str) -> list[tuple[int, float]] | None:
         """GetCompositeSchedule: (start in seconds, limit in `unit`); None if the station does not know the unit."""
@@ -150,41 +165,25 @@ class SimulatedStation:
                 ]
             heed_cancellation()
             wait_s = FIRST_WAIT_S if self.connections > before else min(2 * wait_s, LONGEST_WAIT_S)
-            await asyncio.sleep(wait_s)
+            await asyncio.sleep(max(wait_s, self._away_s))
+            self._away_s = 0.0
 
     async def _connection(self) -> None:
         """One connection from handshake to loss."""
-        async with (
-            connect(
-                self._url,
-                subprotocols=[Subprotocol(self.spec.version)],
-                additional_headers=self._authorization(),
-                proxy=None,
-                open_timeout=120,
-                ping_interval=60,
-                ping_timeout=120,
-            ) as socket,
-            asyncio.TaskGroup() as group,
-        ):
+        async with self._dial(self.spec) as line, asyncio.TaskGroup() as group:
             self.connections += 1
-            self._socket = socket
+            self._line = line
             try:
-                await self._converse(socket, group)
+                await self._converse(line, group)
             finally:
-                self._peer = self._socket = None
+                self._peer = self._line = None
                 self._online.clear()
-                if self.spec.forgets_on_reconnect:
+                if self.spec.forgets_on_reconnect or "disconnect" in self.spec.habits.forgets:
                     self.outlet.installed.forget_all()
 
-    def _authorization(self) -> dict[str, str]:
-        if self.spec.password is None:
-            return {}
-        pair = f"{self.spec.identity}:{self.spec.password}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-
-    async def _converse(self, socket: ClientConnection, group: asyncio.TaskGroup) -> None:
+    async def _converse(self, line: Line, group: asyncio.TaskGroup) -> None:
         station_class = Station16 if self.spec.version == V16 else station_2x(self.spec.version)
-        peer = station_class(self, Wire(socket, self.record, self.utc), group.create_task)
+        peer = station_class(self, Wire(line, self.record, self.utc), group.create_task)
         reader = group.create_task(peer.start())
         beat = group.create_task(self._beat(peer))
         await group.create_task(self._reboot_when_told())
@@ -213,6 +212,8 @@ class SimulatedStation:
         self._reset.clear()
         self._must_boot = True
         await self._idle.wait()
+        if "reboot" in self.spec.habits.forgets:
+            self.outlet.installed.forget_all()
 
     async def _deliver(self, payload: Payload) -> Any:
         """Send what must not get lost: wait for a connection and repeat after a loss or a CALLERROR."""

@@ -6,10 +6,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ocpp import v16
-from ocpp.exceptions import PropertyConstraintViolationError
+from ocpp.exceptions import InternalError, PropertyConstraintViolationError
 from ocpp.v16 import call_result
 
 from site_simulator.installed import ACCEPTED
+from site_simulator.outlet import StationSpec
 from site_simulator.peer import Peer, Spawn, after, on
 from site_simulator.wire import Wire
 from site_simulator.words import stamp
@@ -20,20 +21,21 @@ if TYPE_CHECKING:
 SAMPLE_INTERVAL = "MeterValueSampleInterval"
 
 
-def settings_16(meter_interval_s: float, units: tuple[str, ...], rotation: str) -> dict[str, str]:
+def settings_16(spec: StationSpec) -> dict[str, str]:
     """The configuration keys with their first values."""
     names = {"A": "Current", "W": "Power"}
     return {
         "HeartbeatInterval": "300",
-        SAMPLE_INTERVAL: f"{meter_interval_s:.0f}",
+        SAMPLE_INTERVAL: f"{spec.meter_interval_s:.0f}",
         "MeterValuesSampledData": "Current.Import,Voltage,Power.Active.Import,Energy.Active.Import.Register",
         "NumberOfConnectors": "1",
-        "SupportedFeatureProfiles": "Core,SmartCharging,RemoteTrigger",
+        "SupportedFeatureProfiles": "Core,RemoteTrigger"
+        + ("" if spec.habits.hides_smart_charging else ",SmartCharging"),
         "ChargeProfileMaxStackLevel": "8",
-        "ChargingScheduleAllowedChargingRateUnit": ",".join(names[unit] for unit in units),
+        "ChargingScheduleAllowedChargingRateUnit": ",".join(names[unit] for unit in spec.units),
         "ChargingScheduleMaxPeriods": "24",
         "MaxChargingProfilesInstalled": "20",
-        "ConnectorPhaseRotation": f"1.{rotation}",
+        "ConnectorPhaseRotation": f"1.{spec.rotation}",
         "ConnectorSwitch3to1PhaseSupported": "false",
     }
 
@@ -86,6 +88,8 @@ class Station16(Peer, v16.ChargePoint):  # type: ignore[misc]  # ocpp ships no t
     def configuration(self, key: list[str] | None = None) -> Any:
         """All keys, or those asked for and the list of unknown ones."""
         settings = self._host.settings
+        if any(self._host.suffers(name) for name in key or ()):
+            raise InternalError(details={"cause": "restarting"})
         wanted = settings if key is None else key
         known = [
             {"key": name, "readonly": name not in WRITABLE_16, "value": settings[name]}
@@ -97,6 +101,8 @@ class Station16(Peer, v16.ChargePoint):  # type: ignore[misc]  # ocpp ships no t
     @on("ChangeConfiguration")
     def configure(self, key: str, value: str) -> Any:
         """Intervals and measurands can be changed; the choice of measurands changes nothing here."""
+        if self._host.set_key(key, value):
+            return call_result.ChangeConfiguration("Accepted")
         if key not in self._host.settings:
             return call_result.ChangeConfiguration("NotSupported")
         if key not in WRITABLE_16:
@@ -120,6 +126,8 @@ class Station16(Peer, v16.ChargePoint):  # type: ignore[misc]  # ocpp ships no t
     def trigger(self, requested_message: str, connector_id: int = 1) -> Any:
         """What can be triggered is sent after the answer."""
         del connector_id
+        if self._host.suffers("TriggerMessage"):
+            return call_result.TriggerMessage("Rejected")
         known = self._host.triggered(requested_message) is not None
         return call_result.TriggerMessage("Accepted" if known else "NotImplemented")
 

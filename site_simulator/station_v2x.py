@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ocpp import v21, v201
 
 from site_simulator.installed import ACCEPTED
+from site_simulator.outlet import StationSpec
 from site_simulator.peer import V21, VERSIONS, Peer, Spawn, after, on
 from site_simulator.profiles import Profile
 from site_simulator.wire import Wire
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 UPDATE_INTERVAL = "SampledDataCtrlr.TxUpdatedInterval"
 
 
-def settings_2x(meter_interval_s: float, units: tuple[str, ...]) -> dict[str, str]:
+def settings_2x(spec: StationSpec) -> dict[str, str]:
     """The variables as "Component.Variable" with their first values."""
     return {
         "OCPPCommCtrlr.HeartbeatInterval": "300",
-        UPDATE_INTERVAL: f"{meter_interval_s:.0f}",
+        UPDATE_INTERVAL: f"{spec.meter_interval_s:.0f}",
         "SampledDataCtrlr.TxUpdatedMeasurands": "Current.Import,Voltage,Power.Active.Import",
         "SmartChargingCtrlr.Available": "true",
         "SmartChargingCtrlr.Enabled": "true",
-        "SmartChargingCtrlr.RateUnit": ",".join(units),
+        "SmartChargingCtrlr.RateUnit": ",".join(spec.units),
         "SmartChargingCtrlr.ProfileStackLevel": "8",
         "SmartChargingCtrlr.PeriodsPerSchedule": "24",
         "SmartChargingCtrlr.LimitChangeSignificance": "5",

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from site_simulator import readings
-from site_simulator.outlet import Outlet, Transaction
+from site_simulator.outlet import Outlet, Product, Transaction
 from site_simulator.peer import VERSIONS
 
-VENDOR, MODEL, FIRMWARE = "Example Works", "Simulated Station", "1.0"
 Payload = Any
 """A request of the `ocpp` package; the package ships no types."""
 
@@ -57,9 +56,13 @@ class Words16:
 
     _call = VERSIONS["ocpp1.6"].call
 
+    def __init__(self, product: Product) -> None:
+        self._product = product
+
     def boot(self) -> Payload:
         """BootNotification.req."""
-        return self._call.BootNotification(MODEL, VENDOR, firmware_version=FIRMWARE)
+        vendor, model, firmware = self._product
+        return self._call.BootNotification(model, vendor, firmware_version=firmware)
 
     def heartbeat(self) -> Payload:
         """Heartbeat.req."""
@@ -105,12 +108,14 @@ class Words16:
 class Words2x:
     """OCPP 2.0.1 and 2.1."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, product: Product) -> None:
+        self._product = product
         self._call = VERSIONS[version].call
 
     def boot(self) -> Payload:
         """BootNotificationRequest."""
-        station = {"model": MODEL, "vendorName": VENDOR, "firmwareVersion": FIRMWARE}
+        vendor, model, firmware = self._product
+        station = {"model": model, "vendorName": vendor, "firmwareVersion": firmware}
         return self._call.BootNotification(charging_station=station, reason="PowerUp")
 
     def heartbeat(self) -> Payload:
@@ -186,6 +191,6 @@ def _token(card: str) -> dict[str, str]:
     return {"idToken": card, "type": "ISO14443"}
 
 
-def words_of(version: str) -> Words:
+def words_of(version: str, product: Product) -> Words:
     """The words of an OCPP version, by its WebSocket subprotocol."""
-    return Words16() if version == "ocpp1.6" else Words2x(version)
+    return Words16(product) if version == "ocpp1.6" else Words2x(version, product)
