@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay soak-relay soak-profiles fuzz \
-    oracle oracle-mutants quirks
+    oracle oracle-mutants bench-composite quirks
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -34,6 +34,9 @@ test-fast: $(VENV)/dev  ## without the end-to-end tests
 fuzz: $(VENV)/dev  ## the laws of messages and sessions with EFFORT=50 times as many inputs, and how many were tried
 	EFFORT=$(or $(EFFORT),50) $(BIN)/python -m pytest -q --timeout 7200 tests/rpc tests/station/test_session_law.py \
 	    tests/station/test_nonsense.py $(ARGS)
+
+bench-composite: $(VENV)/dev  ## the composite of twenty profiles over a day, beside an evaluation second by second
+	@$(BIN)/python -m benchmarks.composite
 
 oracle: $(VENV)/dev  ## the composite engine against an evaluator written apart (ORACLE_EXAMPLES=10000 per version, ORACLE_FIRST=0)
 	@$(BIN)/python -m tests.profiles.oracle --examples $(or $(ORACLE_EXAMPLES),10000) --first $(or $(ORACLE_FIRST),0) $(ARGS)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from local_controller.profiles.context import Context
-from local_controller.profiles.profile import ChargingSchedule, OperationMode, SchedulePeriod
+from local_controller.profiles.profile import ChargingSchedule, LimitAtSoc, OperationMode, SchedulePeriod
 from local_controller.profiles.rates import Rates, between, highest, in_unit, lowest, mapped, rates, total, whole
 from local_controller.profiles.schedule import lower
 from local_controller.profiles.units import RateUnit, converted
@@ -162,10 +162,12 @@ def plain(bound: Bound) -> Bound:
 def bound_of(schedule: ChargingSchedule, period: SchedulePeriod, context: Context, unit: RateUnit) -> Bound:
     """What a period says, in `unit`: converted by the nominal voltage and its own phases (K01.FR.50/.51)."""
     phases = period.number_phases if period.number_phases in {1, 2, 3} else context.default_phases  # some say -1
-    cap = _cap_at_soc(schedule, context.soc_percent)
-    others = {name: period.extra[name] for name in (*_SHOWN, *_REACTIVE) if name in period.extra}
+    cap = None if schedule.limit_at_soc is None else _cap_at_soc(schedule.limit_at_soc, context.soc_percent)
+    others = (
+        {name: period.extra[name] for name in (*_SHOWN, *_REACTIVE) if name in period.extra} if period.extra else {}
+    )
     if period.is_plain and period.phase_to_use is None and not others:
-        limit = lower(period.limit, cap)
+        limit = period.limit if cap is None else lower(period.limit, cap)
         if limit is None:
             return Bound(None, phases)
         if schedule.rate_unit is unit:
@@ -231,7 +233,6 @@ def _in_unit(others: Mapping[str, Any], wanted: Callable[[Rates], Rates]) -> Map
     return {**others, **{name: rate for name, rate in reactive.items() if rate is not None}}
 
 
-def _cap_at_soc(schedule: ChargingSchedule, soc_percent: float | None) -> float | None:
+def _cap_at_soc(at_soc: LimitAtSoc, soc_percent: float | None) -> float | None:
     """The limit of limitAtSoC from its state of charge on; an unavailable one counts as below (K01.FR.100)."""
-    at_soc = schedule.limit_at_soc
-    return None if at_soc is None or soc_percent is None or soc_percent < at_soc.soc_percent else at_soc.limit
+    return None if soc_percent is None or soc_percent < at_soc.soc_percent else at_soc.limit
