@@ -10,6 +10,7 @@ import pytest
 
 from local_controller.adapters.trace_secrets import MASK
 from local_controller.adapters.trace_store import TraceFile
+from local_controller.adapters.web.server import UnknownStationError
 from local_controller.app import LocalController
 from local_controller.clock import Clock
 from local_controller.config.legs import CertificateSection, ListenTlsSection
@@ -63,6 +64,23 @@ async def test_it_runs_with_everything_around_it_down_and_says_so(tmp_path: Path
     assert view["nodes"][0]["limit_a"] == (16.0, 16.0, 16.0)  # the EMS is silent: its fallback
     assert view["meters"][0]["state"] == "init"
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+async def test_the_profiles_of_a_station_that_never_came_are_told_and_an_unknown_one_is_refused(tmp_path: Path) -> None:
+    async with LocalController(config(tmp_path), Clock()) as gateway:
+        told = await gateway.profiles("cp-2")
+        assert told["station"] == "CP-2", "as the site file spells it"
+        assert [view["id"] for view in told["evses"]] == ["CP-2/1", "CP-2/2"]
+        assert (told["is_connected"], told["was_connected"], told["stacks"]) == (False, False, None)
+        with pytest.raises(UnknownStationError, match="CP-1, CP-2") as refused:
+            await gateway.profiles("CP-3")
+    assert refused.value.known == ("CP-1", "CP-2")
+
+
+async def test_every_station_is_asked_what_it_holds(tmp_path: Path) -> None:
+    gateway = LocalController(config(tmp_path), Clock())
+    assert all(settings.is_asked_what_it_holds for settings in gateway._settings.values())
+    await gateway._planner.stop()
 
 
 async def test_fuse_and_contract_are_limits_of_the_tree(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ class _Case(NamedTuple):
     @property
     def has_own_transaction_profile(self) -> bool:
         """Whether a TxProfile of ours holds, above the floor."""
-        return any(one.profile is not None and one.profile.purpose is Purpose.TX_PROFILE for one in self.ours)
+        return any(one.push.rung.actuator is Actuator.TX_PROFILE and not one.is_floor for one in self.ours)
 
     def allows(self, foreign: Iterable[HeldProfile], ours_a: float, *, idle: bool, for_s: float) -> list[float]:
         """What the station allows, one value for each stretch of time (infinite: no limit), if ours say `ours_a`."""
@@ -209,14 +209,14 @@ def expected(state: StationState, evse: int, now: Instant) -> Expected | None:
     transaction = state.transactions.get(evse)
     transaction_id = None if transaction is None else transaction.transaction_id
     write = writes.in_force(transaction_id, at)
-    limit_a = None if write is None else write.at(at)
-    if write is None or limit_a is None or write.profile is None or writes.is_pending:
+    limit_a = None if write is None else write.limit_a(at)
+    if write is None or limit_a is None or write.is_setting or writes.is_pending:
         return None
     passed_a, count = _passed_a(state, evse, at), max(1, len(state.truth.writes))
     least_a = limit_a / count if write.push.rung.actuator is Actuator.STATION_MAX else limit_a
     kind = LimitKind.WORKING if write.works(at) else LimitKind.FALLBACK
     bounds = min(least_a, passed_a / count), min(limit_a, passed_a)
-    return Expected(kind, *bounds, write.profile.unit, write.phases(at))
+    return Expected(kind, *bounds, write.push.rung.unit, write.phases(at))
 
 
 def _passed_a(state: StationState, evse: int, at: datetime) -> float:

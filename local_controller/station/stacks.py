@@ -212,7 +212,7 @@ def _ours(state: StationState, evse: int, now: Instant) -> Iterator[OwnProfileVi
 def _own(state: StationState, evse: int, write: OwnWrite, kind: LimitKind, now: Instant) -> OwnProfileView:
     at, own = state.station_time(now), write.profile
     ends = write.ends(at) if kind is LimitKind.WORKING else None
-    limit_a = write.at(at) if kind is LimitKind.WORKING else write.push.target.fallback_a
+    limit_a = write.limit_a(at) if kind is LimitKind.WORKING else write.push.target.fallback_a
     return OwnProfileView(
         evse=evse,
         role=kind.value,
@@ -321,20 +321,20 @@ def _told(state: StationState, evse: int, now: Instant) -> _Binding | None:
     """Ours; if it is as low as it is because of the CSMS's profiles that it stands for, the CSMS's."""
     writes, at = state.truth.of(evse), state.station_time(now)
     write = writes.in_force(_transaction_id(state, evse), at)
-    limit_a = None if write is None else write.at(at)
+    limit_a = None if write is None else write.limit_a(at)
     if limit_a is None or write is None:
         return None
     virtual = state.store.virtual()
     perhaps_a = writes.perhaps_a
     perhaps = "" if perhaps_a is None else f"; perhaps {perhaps_a:.1f} A already, which was sent and not answered"
-    own_id = None if write.profile is None else write.profile.id
-    named = "a setting of the maker" if write.profile is None else f"id {own_id}, {write.profile.purpose.value}"
+    own = write.profile
+    named = "a setting of the maker" if own is None else f"id {own.id}, {own.purpose.value}"
     told = f", told to the station in the gateway's ({named}){perhaps}"
     behind = _leading(virtual, _context(state, evse), at, told)
     if behind is not None and behind.limit_a <= limit_a + _SAME_A:
         return behind._replace(limit_a=limit_a)
     name = "working limit" if write.works(at) else "fallback"
-    return _Binding(limit_a, "ours", own_id, f"the gateway's {name} ({named}){perhaps}")
+    return _Binding(limit_a, "ours", None if own is None else own.id, f"the gateway's {name} ({named}){perhaps}")
 
 
 def _leading(entries: Iterable[Installed], context: Context, at: datetime, more: str) -> _Binding | None:

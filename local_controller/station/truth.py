@@ -28,13 +28,9 @@ MOST_IDS = 128
 
 @dataclass(frozen=True, slots=True)
 class OwnWrite:
-    """A limit that we wrote and what became of it; `word` is the station's, "" while it has not answered.
-
-    profile: as it was written; None for a setting of the maker, which holds for ever.
-    """
+    """A limit that we wrote and what became of it; `word` is the station's, "" while it has not answered."""
 
     push: Push
-    profile: OwnProfile | None
     sent_at: Instant
     answered_at: Instant | None = None
     word: str = ""
@@ -45,9 +41,14 @@ class OwnWrite:
         return self.word == ACCEPTED
 
     @property
+    def profile(self) -> OwnProfile | None:
+        """As it was written; None for a setting of the maker, which holds for ever."""
+        return self.push.profile
+
+    @property
     def is_setting(self) -> bool:
         """Whether it is a setting of the maker, which no profile shows."""
-        return self.profile is None
+        return self.push.profile is None
 
     @property
     def place(self) -> int:
@@ -65,7 +66,7 @@ class OwnWrite:
         working = self.push.target.working
         return working is not None and (self.is_setting or working.at(at) is not None)
 
-    def at(self, at: datetime) -> float | None:
+    def limit_a(self, at: datetime) -> float | None:
         """What it lets a phase carry at that moment (A), as it was written; None once it has ended."""
         own = self.profile
         if own is None:
@@ -105,7 +106,7 @@ class OwnWrites:
         latest = self.latest
         if latest is None or latest.push is not push:
             return False
-        self.latest = done = OwnWrite(push, latest.profile, latest.sent_at, now, word)
+        self.latest = done = OwnWrite(push, latest.sent_at, now, word)
         if not done.is_confirmed:
             return True
         if done.is_floor:
@@ -118,7 +119,7 @@ class OwnWrites:
     def limit_a(self, transaction_id: str | None, at: datetime) -> float | None:
         """What the station obeys at that moment of its clock (A per phase) if it keeps what it said yes to."""
         write = self.in_force(transaction_id, at)
-        return None if write is None else write.at(at)
+        return None if write is None else write.limit_a(at)
 
     def in_force(self, transaction_id: str | None, at: datetime) -> OwnWrite | None:
         """What of it holds at that moment: the working limit, else the floor."""

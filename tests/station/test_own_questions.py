@@ -315,11 +315,18 @@ def own_calls(effects: Sequence[Effect]) -> list[rpc.Frame]:
     return [frame for frame in frames if frame.action is not None and own(frame)]
 
 
-def after_a_power_cut(identity: str, version: OcppVersion, word: str, pace: QuestionPace) -> list[tuple[float, str]]:
-    """What we ask a station within three minutes and when, if all it says is one CALL, answered `word`; it obeys us."""
+def after_a_power_cut(
+    identity: str, version: OcppVersion, word: str, pace: QuestionPace, *, holds: bool
+) -> list[tuple[float, str]]:
+    """What we ask a station within three minutes and when, if all it says is one CALL, answered `word`; it obeys us.
+
+    holds: it is also asked what it holds.
+    """
     now, numbers = Instant(0.0, NOON), count(1)
     asked_at: list[tuple[float, str]] = []
-    settings_ = StationSettings(evses=(1, 2), fallback_a=6.0, questions=pace, turns=turns_after_boot(500))
+    settings_ = StationSettings(
+        evses=(1, 2), fallback_a=6.0, questions=pace, turns=turns_after_boot(500), is_asked_what_it_holds=holds
+    )
     proxy, _ = station_proxy(identity, version, settings_, ids=lambda: f"LC{next(numbers)}")
     proxy.connected(now)
     proxy.receive(Peer.STATION, f'[2,"1","{word}",{{}}]', now)
@@ -338,16 +345,22 @@ def after_a_power_cut(identity: str, version: OcppVersion, word: str, pace: Ques
 
 
 @pytest.mark.parametrize(
-    ("word", "questions_each", "limited_by_s"), [("BootNotification", 1, 3.0), ("Heartbeat", 3, 0.0)]
+    ("word", "questions_each", "limited_by_s", "holds"),
+    [
+        ("BootNotification", 1, 3.0, False),
+        ("Heartbeat", 3, 0.0, False),
+        ("BootNotification", 3, 3.0, True),
+        ("Heartbeat", 5, 0.0, True),
+    ],
 )
 @pytest.mark.requirement("LC-040")
 def test_500_stations_at_once_are_limited_soon_and_asked_50_a_second_at_most(
-    word: str, questions_each: int, limited_by_s: float
+    word: str, questions_each: int, limited_by_s: float, holds: bool
 ) -> None:
     stations = 500
     moments: list[float] = []
     for number in range(stations):
-        asked_at = after_a_power_cut(f"CP-{number:03}", V16, word, site_pace(stations))
+        asked_at = after_a_power_cut(f"CP-{number:03}", V16, word, site_pace(stations), holds=holds)
         limited_at = [at_s for at_s, action in asked_at if action == "SetChargingProfile"]
         assert len(limited_at) == 2
         assert max(limited_at) <= limited_by_s

@@ -23,6 +23,7 @@ from local_controller.station.blocks.station_truth import (
 )
 from local_controller.station.effects import Peer
 from local_controller.station.foreign import LOST, UNNAMED
+from local_controller.station.knowledge import Knowledge, Loss
 from local_controller.station.state import OWN_REQUEST_IDS
 from local_controller.station.words import ForeignLimit, OcppVersion
 from tests.station.conftest import EFFORT, own
@@ -397,17 +398,18 @@ def test_a_report_without_ours_is_contradicted_by_a_composite_schedule_that_show
 
 
 @ALL
+@pytest.mark.parametrize("knowledge", [Knowledge(), Knowledge(forgets=frozenset({Loss.DISCONNECT}))])
 @pytest.mark.requirement("LC-042")
 def test_a_station_that_forgets_all_when_its_connection_drops_gets_all_again_without_a_boot(
-    truthful: Any, bench: Any, version: OcppVersion
+    truthful: Any, bench: Any, version: OcppVersion, knowledge: Knowledge
 ) -> None:
-    t = truthful(version)
+    t = truthful(version, knowledge=knowledge)
     t.bench.boot()
     t.bench.start(7)
     t.bench.set_limit(16.0)
     assert t.limit_a() == 16.0
     t.bench._do(t.bench.proxy.closed(Peer.STATION, t.bench.now))
-    again = Truthful(bench(version, is_asked_what_it_holds=True, known=t.bench.smart.state))
+    again = Truthful(bench(version, is_asked_what_it_holds=True, knowledge=knowledge, known=t.bench.smart.state))
     again.bench.now = t.bench.now
     assert again.limit_a() is None, "it has forgotten all"
     again.bench.from_station("Heartbeat", {})

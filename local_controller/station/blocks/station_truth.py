@@ -17,7 +17,7 @@ from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Answer, Block, BlockEffect, OwnCall, Urgency, Withdraw
-from local_controller.station.blocks.own_questions import QuestionPace
+from local_controller.station.blocks.own_questions import Question, QuestionPace
 from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.dialects.base import Dialect
@@ -35,6 +35,7 @@ from local_controller.station.foreign import (
     Verdict,
     amperes,
     expected,
+    foreign_profiles,
     found_in_composite,
     found_in_report,
     is_above,
@@ -68,6 +69,9 @@ MOST_REWRITES: Final = 3
 
 MOST_SILENCES: Final = 3
 """A question that was not answered so often is not asked again before the next boot: each costs the CSMS's slot 8 s."""
+
+AFTER_S: Final = 0.5
+"""So much later than the other questions of the gateway may come, so that these have their turn first."""
 
 CONFIRMED: Final = 2
 """So many contradictions in a row count; then it is looked at no more often than usual."""
@@ -145,7 +149,7 @@ class StationTruth(Block):
         self._evses = tuple(evses)
         self._pace = pace
         self._charging = charging
-        self._delay_s = pace.delay_s(state.identity) + 2 * pace.every_s  # others' questions come first
+        self._delay_s = pace.delay_s(state.identity) + 2 * pace.every_s + AFTER_S
         self._left: list[tuple[Topic, int]] = []
         self._open: TruthQuestion | None = None
         self._collection: _Collection | None = None
@@ -153,6 +157,7 @@ class StationTruth(Block):
         self._begun_s: float | None = None
         self._missing: dict[int, _Doubt] = {}  # by what is reported
         self._contradicted: dict[int, _Doubt] = {}  # by a composite schedule
+        self._has_foreign = bool(foreign_profiles(state))
         self._agrees: set[int] = set()  # EVSEs whose last composite schedule showed exactly ours
         self._check_s: float | None = None
         self._silences: dict[Topic, int] = {}
@@ -261,6 +266,8 @@ class StationTruth(Block):
         """A profile of ours, or a question, is on the wire."""
         if isinstance(tag, Push):
             self._is_sent(tag, now)
+        elif isinstance(tag, Question) and self._due_s is not None:  # a station is asked one question in its turn
+            self._due_s = max(self._due_s, now.monotonic_s + self._pace.every_s + AFTER_S)
         elif tag is self._open and isinstance(tag, TruthQuestion):
             tag.asked = now
             tag.expected = expected(self._state, tag.evse, now) if tag.topic is Topic.COMPOSITE else None
@@ -268,8 +275,9 @@ class StationTruth(Block):
 
     def _is_sent(self, push: Push, now: Instant) -> None:
         """What is written to the station as a whole holds for each of its EVSEs."""
+        write = OwnWrite(push, now)
         for evse in self._concerned(push):
-            self._truth.of(evse).sent(OwnWrite(push, push.profile, now))
+            self._truth.of(evse).sent(write)
 
     def _concerned(self, push: Push) -> tuple[int, ...]:
         return self._evses if push.rung.place is FloorPlace.STATION else (push.target.evse,)
@@ -324,7 +332,7 @@ class StationTruth(Block):
         if push.target.working is not None and transaction_id is not None and is_first:
             self._transactions[evse] = transaction_id
             self._hurry(now)
-        return [] if self._truth.reported is None else [told for one in known for told in self._tell(one, now)]
+        return [told for one in known for told in self._tell(one, now)] if self._has_foreign else []
 
     def _hurry(self, now: Instant) -> None:
         """A round soon, if none is under way and the last one is not too fresh."""
@@ -364,6 +372,7 @@ class StationTruth(Block):
     ) -> list[BlockEffect]:
         self._collection = None
         self._truth.reported = HeardProfiles(profiles, now)
+        self._has_foreign = bool(foreign_profiles(self._state))
         return [effect for evse in self._evses for effect in self._look_for_ours(evse, question, now)]
 
     def _look_for_ours(self, evse: int, question: TruthQuestion, now: Instant) -> list[BlockEffect]:
@@ -390,7 +399,7 @@ class StationTruth(Block):
         if not certain or writes.is_pending:
             return None
         reported = {one.id for one in self._truth.reported or ()}
-        return not all(one.profile is None or one.profile.id in reported for one in certain)
+        return any(one.profile is not None and one.profile.id not in reported for one in certain)
 
     # --- its composite schedule ----------------------------------------------------------------------------------
 
@@ -499,5 +508,7 @@ def _word(answer: Frame | None) -> str:
         said = answer.payload.get("status")
     except PayloadError:
         said = None
+    if said == ACCEPTED:  # as nearly always
+        return ACCEPTED
     text = said.strip() if isinstance(said, str) else ""
     return next((word for word in (ACCEPTED, "NoProfiles") if word.lower() == text.lower()), text or "no status")
