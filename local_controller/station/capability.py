@@ -77,6 +77,10 @@ class Rung:
         """Whether limit and floor are one profile: the limit first, then the floor for ever."""
         return self.actuator in _ONE_FOR_BOTH
 
+    def is_like(self, other: Rung) -> bool:
+        """Whether both are in the same unit, of the same kind and at the same stack level."""
+        return (self.unit, self.kind, self.stack_level) == (other.unit, other.kind, other.stack_level)
+
     def __str__(self) -> str:
         """For the log, as in `tx_profile in A, absolute`."""
         if self.actuator is Actuator.VENDOR_KEY:
@@ -251,11 +255,9 @@ class Capability:
         return replace(known, holds=None) if known.doubts_floor(rung) else known
 
     def doubts_floor(self, rung: Rung) -> bool:
-        """Whether the floor was given in a unit that was measured to be without effect, and another one is taken now."""
+        """Whether the floor was given in a way that was measured to be without effect, and another one is taken now."""
         holds = self.holds
-        return (
-            holds is not None and holds.unit is not rung.unit and any(one.unit is holds.unit for one in self.disobeyed)
-        )
+        return holds is not None and not holds.is_like(rung) and any(one.is_like(holds) for one in self.disobeyed)
 
     def disobeying(self, rung: Rung, at: datetime | None = None) -> Capability:
         """The station said yes to a limit told this way, but it was measured to be without effect."""

@@ -203,6 +203,81 @@ def test_a_station_maximum_is_safe_whatever_the_station_applies_it_to(
     assert {rung[4] for rung in tried(b)} == {0}
 
 
+def for_all(bench: Any, version: OcppVersion, actuator: Actuator, **more: Any) -> Any:
+    """A station of two EVSEs that takes defaults on connector 0 only."""
+    known = Knowledge(actuators=(actuator,), connector=FloorPlace.STATION, **more)
+    return bench(version, evses=[1, 2], knowledge=known)
+
+
+@ALL
+@pytest.mark.requirement("LC-105", "LC-111")
+@pytest.mark.parametrize("actuator", [Actuator.TX_DEFAULT, Actuator.STATION_MAX])
+def test_one_profile_for_all_is_written_again_when_an_idle_evse_must_hold_less(
+    bench: Any, version: OcppVersion, actuator: Actuator
+) -> None:
+    b = for_all(bench, version, actuator)
+    b.boot()
+    b.set_fallback(9.5, evse=1)
+    b.set_fallback(9.5, evse=2)
+    b.start()
+    b.set_limit(15.6)
+    assert set(limits(b)[-1]) == {9.5}
+    b.set_fallback(6.0, evse=2)
+    assert set(limits(b)[-1]) == {6.0}
+    assert [answers(b, LimitKind.FALLBACK, evse)[-1].limit_a for evse in (1, 2)] == [6.0, 6.0]
+
+
+@ALL
+@pytest.mark.requirement("LC-093", "LC-105")
+def test_one_profile_for_all_keeps_what_the_csms_allows_one_when_another_leaves(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = for_all(bench, version, Actuator.TX_DEFAULT)
+    b.boot()
+    b.start()
+    b.start(8, evse=2)
+    b.set_limit(16.0, evse=1)
+    b.set_limit(16.0, evse=2)
+    transaction = 7 if version is OcppVersion.V16 else "7"
+    assert b.csms_sets("TxProfile", 3.0, transactionId=transaction) == "Accepted"
+    assert b.in_force_a() == 3.0
+    b.stop(8)
+    assert b.in_force_a() == 3.0
+    b.stop(7)
+    assert b.in_force_a() == 6.0, "then the floor for all"
+
+
+@ALL
+@pytest.mark.requirement("LC-093", "LC-105")
+def test_a_floor_for_all_that_stays_does_not_hide_a_working_limit_that_changes(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = for_all(bench, version, Actuator.TX_PROFILE)
+    b.boot()
+    b.set_fallback(16.0, evse=1)
+    b.set_fallback(0.0, evse=2)
+    b.start()
+    transaction = 7 if version is OcppVersion.V16 else "7"
+    assert b.csms_sets("TxProfile", 10.0, transactionId=transaction) == "Accepted"
+    assert b.in_force_a() == 10.0
+    b.set_fallback(0.0, evse=1)
+    assert b.in_force_a() == 0.0
+
+
+@ALL
+@pytest.mark.requirement("LC-042", "LC-105")
+def test_after_a_reconnection_the_wish_of_one_counts_for_all(bench: Any, version: OcppVersion) -> None:
+    b = for_all(bench, version, Actuator.TX_DEFAULT)
+    b.boot()
+    b.start(8, evse=2)
+    b.set_limit(0.0, evse=2)
+    assert b.in_force_a(evse=2) == 0.0
+    c = bench(version, evses=[1, 2], known=b.smart.state)
+    c.installed = b.installed
+    c.from_station("Heartbeat", {})
+    assert c.in_force_a(evse=2) == 0.0
+
+
 # --- the maker's setting ----------------------------------------------------------------------------------------------
 
 
@@ -358,7 +433,11 @@ def test_the_liar_is_told_another_way_after_more_than_one_sample(bench: Any, ver
     assert len(tried(b)) == 2, "two samples are not enough"
     b.wait(10)
     b.disobeyed(16.0)
-    assert tried(b)[2:] == [("TxProfile", "A", "Relative", 0, 1)]
+    assert tried(b)[2:] == [("TxProfile", "A", "Relative", 0, 1), ("TxDefaultProfile", "A", "Relative", 0, 1)]
+    floors = [one.outcome for one in answers(b, LimitKind.FALLBACK)]
+    assert floors == [SENT, ACCEPTED, REFUSED, SENT, ACCEPTED], (
+        "the floor was in doubt until it was given the other way"
+    )
     assert [note.fields for note in b.notes if note.event == "limit_without_effect"] == [
         {"evse": 1, "drawn_a": 16.0, "limit_a": 10.0, "way": "tx_profile in A, absolute, at the evse"}
     ]
@@ -378,7 +457,7 @@ def test_a_car_at_its_limit_or_still_settling_is_no_liar(bench: Any, version: Oc
     disobeys(b, 16.0, times=5)
     assert len(tried(b)) == 3, "it needs a minute for a new limit"
     disobeys(b, 16.0, times=3)
-    assert len(tried(b)) == 4
+    assert len(tried(b)) == 5
 
 
 @ALL
@@ -410,7 +489,8 @@ def test_one_that_obeys_nothing_is_told_to_people(bench: Any, version: OcppVersi
     disobeys(b, 16.0, times=200)
     assert answers(b)[-1].outcome is REFUSED
     assert answers(b)[-1].detail == "it draws 16.0 A, whichever way it is told a limit"
-    assert len(tried(b)) < 20, "each way is tried once"
+    assert len([rung for rung in tried(b) if rung[0] == "TxProfile"]) == 4, "each way is tried once"
+    assert len(tried(b)) < 26
 
 
 # --- which currents it takes --------------------------------------------------------------------------------------------

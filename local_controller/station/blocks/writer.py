@@ -85,7 +85,8 @@ class ProfileWriter:
             return self._cannot(e, LimitKind.FALLBACK, limit_a)
         if self._state.may_call and e.push is None and e.held_fallback_a == floor:
             told_a = settable_a(e.held_fallback_a, self._state.capability)
-            return [self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, told_a, "unchanged")]
+            unchanged = self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, told_a, "unchanged")
+            return [unchanged, *self._pump(e, now)]  # where the CSMS allows less, the working limit may still change
         return self._pump(e, now)
 
     def set_limit(self, evse: int, limit_a: float, valid_s: float, *, urgent: bool, now: Instant) -> list[BlockEffect]:
@@ -184,11 +185,18 @@ class ProfileWriter:
             current = None if transaction is None else transaction.transaction_id
             if current != e.transaction_id:
                 if e.held is not None and e.held.rung.actuator is not Actuator.TX_PROFILE:
-                    e.held_fallback_a = None  # that profile outlives the transaction
+                    self._outlives(e, e.held)
                 e.carried.transaction_id, e.wish, e.held, e.possible = current, None, None, ()
                 e.retry_s, e.repeats, e.obedience = {}, False, Obedience()
                 changed.append(e.number)
         return changed
+
+    def _outlives(self, e: EvseLimits, held: Push) -> None:
+        """That profile or setting outlives the transaction: it is written again, where others need it as theirs."""
+        for one in self._concerned(e, held):
+            one.held_fallback_a = None
+            if one is not e and one.held is not None and one.held.rung == held.rung:
+                one.held = None
 
     def reconsider(self, now: Instant, *, retry: bool = False) -> list[BlockEffect]:
         """Something that decides about limits may have changed; with `retry` also what was refused is tried again."""
@@ -443,15 +451,22 @@ class ProfileWriter:
             return []
         rung, limit_a = e.held.rung, e.held.limit_a
         self._state.capability = self._state.capability.disobeying(rung, now.utc)
+        doubted = self._doubt_floors(rung)
         fields = {"evse": evse, "drawn_a": round(drawn_a, 1), "limit_a": round(limit_a, 1), "way": str(rung)}
         noted = Note("warning", "limit_without_effect", fields)
         if self._state.capability.obeys_nothing:
             word = f"it draws {drawn_a:.1f} A, whichever way it is told a limit"
-            return [noted, self._tell(e, LimitKind.WORKING, LimitOutcome.REFUSED, limit_a, word)]
+            return [noted, *doubted, self._tell(e, LimitKind.WORKING, LimitOutcome.REFUSED, limit_a, word)]
         e.held = None
-        if e.floor_rung is not None and e.floor_rung in self._state.capability.disobeyed:
+        return [noted, *doubted, *self._pump(e, now)]
+
+    def _doubt_floors(self, rung: Rung) -> list[BlockEffect]:
+        """A floor that was given in the same way is perhaps without effect as well: nobody must rely on it."""
+        doubted = [e for e in self._evses.values() if e.floor_rung is not None and e.floor_rung.is_like(rung)]
+        for e in doubted:
             e.held_fallback_a = None
-        return [noted, *self._pump(e, now)]
+        word = "a limit that was told in the same way is without effect"
+        return [self._tell(e, LimitKind.FALLBACK, LimitOutcome.REFUSED, e.fallback_a, word) for e in doubted]
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -462,6 +477,7 @@ class ProfileWriter:
 
     def _pump(self, e: EvseLimits, now: Instant) -> list[BlockEffect]:
         """Writes what is due, unless a CALL is under way; one that still waits for its slot gives way to what is due."""
+        e = self._leader(e, now)
         target = self._due(e, now) if self._state.may_call and not self._is_early(now) else None
         at = self._state.station_time(now)
         if e.push is not None:
@@ -612,6 +628,17 @@ class ProfileWriter:
     def _is_shared(self, rung: Rung) -> bool:
         """Whether what is told this way holds for several EVSEs."""
         return rung.place is FloorPlace.STATION and len(self._evses) > 1
+
+    def _leader(self, e: EvseLimits, now: Instant) -> EvseLimits:
+        """Whose limit is written where one profile is for the whole station: one with a working limit, if there is any."""
+        rung = self._rung(LimitKind.WORKING, now)
+        if rung is None or not self._is_shared(rung) or e.transaction_id is not None:
+            return e
+        at = self._state.station_time(now)
+        running = (one for one in self._evses.values() if one.transaction_id is not None)
+        return next(
+            (one for one in running if self._wanted_alone(one, now).working is not None or one.holds_after(at)), e
+        )
 
     def _is_busy(self) -> bool:
         """Whether something is on its way to the whole station: the others wait, and perhaps need nothing then."""
