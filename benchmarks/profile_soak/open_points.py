@@ -16,7 +16,7 @@ OPEN: Final = {
     "same_id": "a profile of an owned purpose does not replace one of a passed purpose with the same id in the station",
     "horizon": "a composite schedule shows the floor beyond the day that the gateway looks ahead (LC-097)",
     "watts": "a composite schedule in watts counts three phases where the CSMS allows fewer (LC-097)",
-    "shared": "one profile for all EVSEs of a station is rewritten for one of them, and the others' limits are lost (LC-093)",
+    "shared": "a composite schedule of a station with one profile for all its EVSEs may show too much (LC-097)",
     "phases": "a profile for fewer phases limits the current only, not the phases (numberPhases)",
 }
 """What is left to do, and what it would show."""

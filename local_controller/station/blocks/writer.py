@@ -632,13 +632,10 @@ class ProfileWriter:
     def _leader(self, e: EvseLimits, now: Instant) -> EvseLimits:
         """Whose limit is written where one profile is for the whole station: one with a working limit, if there is any."""
         rung = self._rung(LimitKind.WORKING, now)
-        if rung is None or not self._is_shared(rung) or e.transaction_id is not None:
+        if rung is None or not self._is_shared(rung):
             return e
-        at = self._state.station_time(now)
-        running = (one for one in self._evses.values() if one.transaction_id is not None)
-        return next(
-            (one for one in running if self._wanted_alone(one, now).working is not None or one.holds_after(at)), e
-        )
+        candidates = (e, *(one for one in self._evses.values() if one is not e and one.transaction_id is not None))
+        return next((one for one in candidates if self._wanted_alone(one, now).working is not None), e)
 
     def _is_busy(self) -> bool:
         """Whether something is on its way to the whole station: the others wait, and perhaps need nothing then."""
