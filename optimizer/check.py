@@ -23,7 +23,7 @@ def violations(problem: Problem, allocation: Allocation) -> list[str]:
     if malformed:
         return malformed
     broken = [text for need in problem.needs for text in _of_need(need, problem, allocation.currents_a[need.id])]
-    return broken + list(_of_circuits(problem, allocation))
+    return [*broken, *_of_circuits(problem, allocation), *_of_wires(problem, allocation)]
 
 
 def _malformed(problem: Problem, allocation: Allocation) -> Iterator[str]:
@@ -81,3 +81,18 @@ def _of_circuits(problem: Problem, allocation: Allocation) -> Iterator[str]:
                 available = max(circuit.available_a[block][phase], 0.0)
                 if drawn > available + TOLERANCE_A:
                     yield f"{circuit.label}, {name}, block {block}: {drawn} A drawn, {available} A available"
+
+
+def _of_wires(problem: Problem, allocation: Allocation) -> Iterator[str]:
+    """The exact length of each sum of phasors."""
+    for wire in problem.wires:
+        for block in range(problem.horizon.blocks):
+            real, imaginary = [], []
+            for need in problem.needs:
+                for name, weight in need.wires:
+                    if name == wire.id:
+                        real.append(weight.real * allocation.currents_a[need.id][block])
+                        imaginary.append(weight.imag * allocation.currents_a[need.id][block])
+            drawn = math.hypot(math.fsum(real), math.fsum(imaginary))
+            if drawn > wire.limit_a[block] + TOLERANCE_A:
+                yield f"{wire.label}, block {block}: {drawn} A drawn, {wire.limit_a[block]} A available"

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from optimizer.problem import PHASES, ChargingNeed, CircuitLimit, Problem, Reason
+from optimizer.problem import PHASES, ChargingNeed, CircuitLimit, Problem, Reason, WireLimit
 
 NOISE_A = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One phase of one circuit in block 0: what it has, what is left, how many cars run on it, who gets most."""
+    """One phase of one circuit in block 0, or a wire: what it has, what is left, how many cars run on it, who gets most.
 
-    circuit: CircuitLimit
-    phase: int
+    phase: None for a wire. left_a: of a wire, as much as this car could have there.
+    """
+
+    id: str
+    label: str
+    source: str
+    phase: int | None
     available_a: float
     left_a: float
     running: int
     first: ChargingNeed | None
 
     def __str__(self) -> str:
-        source = f" ({self.circuit.sources[self.phase]})" if self.circuit.sources[self.phase] else ""
-        available = f"{self.available_a:.1f} A available for charging{source}"
-        return f"{self.circuit.label}, {PHASES[self.phase]}: {available}, {_sharing(self.running)}"
+        source = f" ({self.source})" if self.source else ""
+        return f"{self.label}: {self.available_a:.1f} A available for charging{source}, {_sharing(self.running)}"
 
 
 def _sharing(cars: int) -> str:
@@ -43,10 +48,12 @@ class Explainer:
     def __init__(self, problem: Problem, now_a: Mapping[str, float]) -> None:
         self._now_a = now_a
         self._by_row = _rows(problem, now_a)
+        self._by_wire = {wire.id: (wire, _loading(wire.id, problem)) for wire in problem.wires}
 
     def reasons(self, need: ChargingNeed) -> tuple[Reason, ...]:
         """Why this need of the problem gets no more, the decisive reason first."""
         rows = [self._by_row[circuit, phase] for circuit in need.circuits for phase in need.phases]
+        rows += [_on_wire(self._by_wire[wire], weight, self._now_a) for wire, weight in need.wires]
         return _reasons(need, self._now_a, rows)
 
 
@@ -64,7 +71,31 @@ def _row(circuit: CircuitLimit, phase: int, needs: list[ChargingNeed], now: Mapp
     available = max(circuit.available_a[0][phase], 0.0)
     running = [now[need.id] for need in needs if now[need.id] > 0]
     first = max(needs, key=lambda need: now[need.id]) if running else None
-    return _Row(circuit, phase, available, available - sum(running), len(running), first)
+    label, source = f"{circuit.label}, {PHASES[phase]}", circuit.sources[phase]
+    return _Row(circuit.id, label, source, phase, available, available - sum(running), len(running), first)
+
+
+_Loading = list[tuple[ChargingNeed, complex]]
+
+
+def _loading(wire: str, problem: Problem) -> _Loading:
+    return [(need, weight) for need in problem.needs for name, weight in need.wires if name == wire]
+
+
+def _on_wire(loaded: tuple[WireLimit, _Loading], weight: complex, now: Mapping[str, float]) -> _Row:
+    wire, loading = loaded
+    total = sum(part * now[need.id] for need, part in loading)
+    running = [need for need, _ in loading if now[need.id] > 0]
+    first = max(running, key=lambda need: now[need.id], default=None)
+    left = _room(total, weight, wire.limit_a[0])
+    return _Row(wire.id, wire.label, wire.source, None, wire.limit_a[0], left, len(running), first)
+
+
+def _room(total: complex, weight: complex, limit: float) -> float:
+    """The largest x with |total + x * weight| <= limit; at least 0."""
+    along = (total * weight.conjugate()).real / abs(weight)
+    across_2 = abs(total) ** 2 - along**2
+    return max((math.sqrt(max(limit**2 - across_2, 0.0)) - along) / abs(weight), 0.0)
 
 
 def _reasons(need: ChargingNeed, now: Mapping[str, float], rows: list[_Row]) -> tuple[Reason, ...]:
@@ -80,7 +111,7 @@ def _reasons(need: ChargingNeed, now: Mapping[str, float], rows: list[_Row]) -> 
     if full is None or full.left_a >= need.step_a - NOISE_A:
         return _last_energy(need, current)
     text = f"{current:.1f} A: {full}."
-    circuit = Reason("circuit", text, full.circuit.id, full.phase, full.available_a)
+    circuit = Reason("circuit", text, full.id, full.phase, full.available_a)
     return (circuit, *_favoured(need, now, full))
 
 
@@ -118,7 +149,7 @@ def _paused(need: ChargingNeed, rows: list[_Row]) -> tuple[Reason, ...]:
         return ()
     full = min(rows, key=lambda row: row.left_a)
     text = f"Paused: {full}; {max(full.left_a, 0.0):.1f} A left, less than {least}."
-    return (Reason("minimum_rate", text, full.circuit.id, full.phase, full.available_a),)
+    return (Reason("minimum_rate", text, full.id, full.phase, full.available_a),)
 
 
 def _favoured(need: ChargingNeed, now: Mapping[str, float], row: _Row) -> tuple[Reason, ...]:
@@ -127,7 +158,7 @@ def _favoured(need: ChargingNeed, now: Mapping[str, float], row: _Row) -> tuple[
         return ()
     most = now[row.first.id]
     text = f"{row.first.id} gets {most:.1f} A there{_merit(row.first, most)}."
-    return (Reason("shared", text, row.circuit.id, row.phase, most),)
+    return (Reason("shared", text, row.id, row.phase, most),)
 
 
 def _merit(other: ChargingNeed, current: float) -> str:

@@ -16,6 +16,21 @@
 
 The tiers 2 and 5 pay nothing beyond the fair share, so the plan delivers as much as `share` would, save at most
 `early` of it and `calm` of block 0. All are steps of one concave function of a car's current, so they cost columns but no rows.
+
+Three objectives weigh them: `even` as above; `throughput` has only 3, 4 and 6; `fair` has the `ladder` instead of 2 and 5:
+each Wh earns the more, the smaller the fraction of the need that its car will have been served by its departure, what it
+got since it came included. That is concave too and costs a row for each car.
+
+Measured in closed loop on real sessions with a simulator that is not ours (delivered of what was asked for / the fraction
+that the worst served tenth got / Jain's index of the fractions / stops for each car; whole amperes, 6 A minimum, no limit
+exceeded; least laxity first for comparison). `fair` gives up less than 0.6 % of the energy for all that fairness:
+
+                                           least laxity          even                throughput          fair
+54 sockets between phases, 30 kW, 2 days   59.4/.21/.81/.46      61.3/.21/.81/3.4    69.4/.00/.68/.11    69.0/.31/.86/.58
+52 sockets to neutral, 3 x 100 A, 2 days   83.2/.62/.96/.62      80.3/.44/.92/3.2    86.4/.40/.90/.31    85.9/.70/.97/.41
+
+The best that anybody could have done in the first case, with hindsight and any current, is 69.7. So `even` is for sites that
+know nothing of what cars want (there `fair` and `throughput` leave a tenth of the cars with nothing, `even` does not).
 """
 
 from __future__ import annotations
@@ -25,19 +40,41 @@ from itertools import pairwise
 
 from optimizer.problem import ChargingNeed
 
+Ladder = tuple[tuple[float, float], ...]
+"""Rungs of a need as (width as a fraction of it, worth of a Wh on top), the first ones worth most."""
+
+LADDER: Ladder = (
+    *((0.05, worth) for worth in (4.0, 3.6, 3.2, 2.8, 2.4, 2.0, 1.6, 1.2)),
+    *((0.10, worth) for worth in (0.8, 0.6, 0.4, 0.2)),
+)
+"""The first twentieth of a need is worth four times as much as its last third: more than the threefold energy that a car on
+three phases makes of the same ampere. With a quarter of these worths the worst served tenth of the second case below gets
+54 % instead of 70 %, with 2.5 times as much the site delivers 1 % less for 0.6 points of Jain's index."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Worth relative to one Wh delivered by departure."""
+    """Worth relative to one Wh delivered by departure.
+
+    ladder: what fractions of needs are worth; empty: nothing. levels: whether cars of a group are made even afterwards.
+    """
 
     minimum: float = 0.3
     early: float = 0.02
     fair: float = 0.10
     calm: float = 0.05
     beyond_prior: float = 0.5
+    ladder: Ladder = ()
+    levels: bool = True
 
 
 DEFAULT_WEIGHTS = Weights()
+
+# `early` 1 is the weight that falls to nothing at the horizon ("quick charging"); `calm` as measured: without it cars stop
+# four times each, with 0.05 a tenth of a time.
+THROUGHPUT = Weights(minimum=0.0, early=1.0, fair=0.0, calm=0.05, levels=False)
+FAIR = Weights(minimum=0.0, early=0.1, fair=0.0, calm=0.1, ladder=LADDER, levels=False)
+OBJECTIVES = {"even": DEFAULT_WEIGHTS, "throughput": THROUGHPUT, "fair": FAIR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +92,13 @@ def first_block(
 
     fair_a: its max-min fair share. per_ampere_wh: energy of one ampere in the block.
     """
-    parity = 3 / len(need.phases) - 1
+    parity = 3 / len(need.phases) - 1 if weights.minimum else 0.0
     bonuses = (
         (min(fair_a, need.min_a), (parity + weights.minimum) * per_ampere_wh),
         (fair_a, weights.fair * per_ampere_wh),
         (need.present_a, weights.calm * per_ampere_wh),
     )
-    corners = sorted({0.0, cap_a, *(min(upto, cap_a) for upto, _ in bonuses)})
+    corners = sorted({0.0, cap_a, *(min(upto, cap_a) for upto, bonus in bonuses if bonus)})
     energy_wh = per_ampere_wh * (1 + weights.early)
     return [
         Segment(end - start, energy_wh + sum(bonus for upto, bonus in bonuses if upto >= end))

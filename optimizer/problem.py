@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -83,6 +84,24 @@ class CircuitLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class WireLimit:
+    """What a wire can carry whose loads are out of phase with each other: |sum of weight * current| <= limit.
+
+    For cars between two phases, and for wires before a transformer (`optimizer.wiring` knows the weights). Base load,
+    margins and reserves are subtracted from limit_a ([block], 0 or more) already. `ChargingNeed.wires` says who loads it.
+    """
+
+    id: str
+    label: str
+    limit_a: tuple[float, ...]
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for limit in self.limit_a:
+            _demand(_at_least_zero(limit), f"WireLimit {self.id!r}", "limit_a", "finite numbers, 0 or more", limit)
+
+
+@dataclass(frozen=True, slots=True)
 class ChargingNeed:
     """One car at one EVSE and what it wants.
 
@@ -96,6 +115,8 @@ class ChargingNeed:
         present in block 0: it is still there, so it is still served, and it may leave any moment, so it is urgent.
     ceiling_a: [block] amperes that the CSMS's profiles allow; None means no constraint.
     present_a: what it has now; a car that charges is kept charging rather than swapped for an equal one.
+    served_wh: what it got since it came, so that fairness sees the whole of its need.
+    wires: for each `WireLimit` that carries it, the phasor that one ampere of the car adds there.
     priority: of two cars that cannot both run at their minimum, the higher runs. It does not scale the currents.
         At equal priority a charging car goes before a waiting one, and then the earlier in `Problem.needs`.
     """
@@ -112,13 +133,15 @@ class ChargingNeed:
     present_a: float = 0.0
     priority: int = 0
     voltage_v: float = 230.0
+    served_wh: float = 0.0
+    wires: tuple[tuple[str, complex], ...] = ()
 
     def __post_init__(self) -> None:
         where = f"ChargingNeed {self.id!r}"
         phases_sound = 0 < len(self.phases) == len(set(self.phases)) and set(self.phases) <= {0, 1, 2}
         _demand(phases_sound, where, "phases", "one to three different indexes of 0, 1, 2", self.phases)
         _demand(len(set(self.circuits)) == len(self.circuits), where, "circuits", "different ids", self.circuits)
-        for field in ("min_a", "max_a", "present_a"):
+        for field in ("min_a", "max_a", "present_a", "served_wh"):
             _demand(_at_least_zero(getattr(self, field)), where, field, "finite, 0 or more", getattr(self, field))
         for field in ("step_a", "voltage_v"):
             value = getattr(self, field)
@@ -127,17 +150,20 @@ class ChargingNeed:
             _demand(_at_least_zero(self.energy_wh), where, "energy_wh", "None or finite, 0 or more", self.energy_wh)
         if self.departure_s is not None:
             _demand(math.isfinite(self.departure_s), where, "departure_s", "None or finite", self.departure_s)
+        for wire, weight in self.wires:
+            _demand(cmath.isfinite(weight) and weight != 0, where, f"wires[{wire!r}]", "finite, not 0", weight)
         for ceiling in self.ceiling_a or ():
             _demand(_at_least_zero(ceiling), where, "ceiling_a", "None or finite numbers, 0 or more", ceiling)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A horizon, the circuits and the cars. Every circuit and ceiling has one entry per block of the horizon."""
+    """A horizon, the circuits, the wires and the cars. Every limit and ceiling has one entry per block of the horizon."""
 
     horizon: Horizon
     circuits: tuple[CircuitLimit, ...]
     needs: tuple[ChargingNeed, ...]
+    wires: tuple[WireLimit, ...] = ()
 
     def __post_init__(self) -> None:
         blocks = self.horizon.blocks
@@ -146,10 +172,18 @@ class Problem:
         for circuit in self.circuits:
             fits = len(circuit.available_a) == blocks
             _demand(fits, f"CircuitLimit {circuit.id!r}", "available_a", f"{blocks} blocks", len(circuit.available_a))
-        known = {circuit.id for circuit in self.circuits}
+        _demand_unique("wires", (wire.id for wire in self.wires))
+        for wire in self.wires:
+            _demand(
+                len(wire.limit_a) == blocks, f"WireLimit {wire.id!r}", "limit_a", f"{blocks} blocks", len(wire.limit_a)
+            )
+        known, known_wires = {circuit.id for circuit in self.circuits}, {wire.id for wire in self.wires}
         for need in self.needs:
             where = f"ChargingNeed {need.id!r}"
             _demand(known.issuperset(need.circuits), where, "circuits", "ids of Problem.circuits", need.circuits)
+            wires = [wire for wire, _ in need.wires]
+            sound = known_wires.issuperset(wires) and len(set(wires)) == len(wires)
+            _demand(sound, where, "wires", "different ids of Problem.wires", wires)
             if need.ceiling_a is not None:
                 _demand(len(need.ceiling_a) == blocks, where, "ceiling_a", f"{blocks} blocks", len(need.ceiling_a))
 

@@ -2,16 +2,20 @@
 
 Maximise worth @ x where row_low <= A @ x <= row_high and 0 <= x <= upper.
 
-Columns: current[need, block] in A (in block 0 one per segment of worth), group[circuits, phases, block] in A, and
-beyond[need] in Wh beyond the prior of a car whose wish is unknown. A group is all cars on the same circuits and phases.
-Rows: link[circuits, phases, block] (currents add up to the group), limit[circuit, phase, block] (of groups only) and
-energy[need]. So the number of cars shows in link and energy rows only, however deep the tree of circuits is. Rows that
+Columns: current[need, block] in A (in block 0 one per segment of worth), group[circuits, phases, block] in A,
+beyond[need] in Wh beyond the prior of a car whose wish is unknown, and rung[need, number] in Wh of the need that is
+served by departure, if fractions of needs count. A group is all cars on the same circuits and phases.
+Rows: link[circuits, phases, block] (currents add up to the group), limit[circuit, phase, block] (of groups only),
+wire[wire, degrees, block] (a tangent, of groups only), energy[need] and
+fraction[need] (rungs up to what was and will be delivered). So the number of cars shows in link and energy rows only, however deep the tree of circuits is. Rows that
 cannot bind, because the cars' own maxima are less, are left out.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +23,11 @@ import numpy.typing as npt
 from optimizer.objectives import Weights, first_block
 from optimizer.problem import DEFAULT_ENERGY_WH, PHASES, ChargingNeed, Problem
 from optimizer.rows import Array, Rows, wh_per_ampere
+from optimizer.tangents import directions, tangent
 
 Indexes = npt.NDArray[np.intp]
+Group = tuple[tuple[str, ...], tuple[int, ...], tuple[tuple[str, complex], ...]]
+"""What cars have in common that load the same rows in the same way: circuits, phases, wires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,8 @@ class Program:
 
     The rest says what rows and columns mean. need, block: of each current column. groups: (circuits, phases). group,
     wanted_wh: (N,) group of each need, and what counts as wanted by it. limits: (index of `Rows.names`, block) of each
-    limit row. capped: need of each energy row; open: of each beyond.
+    limit row. tangents: (index of the wire, block) of each wire row, and angles: its direction in radians. capped: need of each energy row; open: of each beyond; climbing: of each fraction
+    row.
     """
 
     worth: Array
@@ -43,12 +51,15 @@ class Program:
     rows: Rows
     need: Indexes
     block: Indexes
-    groups: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]
+    groups: tuple[Group, ...]
     group: Indexes
     wanted_wh: Array
     limits: Indexes
+    tangents: Indexes
+    angles: Array
     capped: Indexes
     open: Indexes
+    climbing: Indexes
 
     def column_name(self, index: int) -> str:
         """As in the list of columns above."""
@@ -57,23 +68,37 @@ class Program:
             return f"current[{self.problem.needs[self.need[index]].id}, {self.block[index]}]"
         if index < currents + grouped:
             return f"group[{self._group_name(index - currents)}]"
-        return f"beyond[{self.problem.needs[self.open[index - currents - grouped]].id}]"
+        if index < currents + grouped + len(self.open):
+            return f"beyond[{self.problem.needs[self.open[index - currents - grouped]].id}]"
+        climber, rung = divmod(index - currents - grouped - len(self.open), self._rungs)
+        return f"rung[{self.problem.needs[self.climbing[climber]].id}, {rung}]"
 
     def row_name(self, index: int) -> str:
         """As in the list of rows above."""
-        links, limits = len(self.groups) * self.problem.horizon.blocks, len(self.limits)
+        links, limits, tangents = len(self.groups) * self.problem.horizon.blocks, len(self.limits), len(self.tangents)
         if index < links:
             return f"link[{self._group_name(index)}]"
         if index < links + limits:
             row, block = self.limits[index - links]
             circuit, phase = self.rows.names[row]
             return f"limit[{self.problem.circuits[circuit].id}, {PHASES[phase]}, {block}]"
-        return f"energy[{self.problem.needs[self.capped[index - links - limits]].id}]"
+        if index < links + limits + tangents:
+            wire, block = self.tangents[index - links - limits]
+            degrees = math.degrees(self.angles[index - links - limits])
+            return f"wire[{self.problem.wires[wire].id}, {degrees:.1f}, {block}]"
+        if index < links + limits + tangents + len(self.capped):
+            return f"energy[{self.problem.needs[self.capped[index - links - limits - tangents]].id}]"
+        return f"fraction[{self.problem.needs[self.climbing[index - len(self.row_high)]].id}]"
+
+    @property
+    def _rungs(self) -> int:
+        others = len(self.need) + len(self.groups) * self.problem.horizon.blocks + len(self.open)
+        return (len(self.worth) - others) // max(len(self.climbing), 1)
 
     def _group_name(self, index: int) -> str:
         group, block = divmod(index, self.problem.horizon.blocks)
-        circuits, phases = self.groups[group]
-        return f"{'/'.join(circuits)}, {'+'.join(PHASES[phase] for phase in phases)}, {block}"
+        circuits, phases, wires = self.groups[group]
+        return f"{'/'.join((*circuits, *dict(wires)))}, {'+'.join(PHASES[phase] for phase in phases)}, {block}"
 
     def currents(self, x: Array) -> Array:
         """The plan (N, K) in a solution, its segments added up."""
@@ -87,31 +112,42 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     blocks, per_ampere = problem.horizon.blocks, wh_per_ampere(problem)
     need, block, upper, worth = _current_columns(problem, caps_a, fair_a, per_ampere, weights)
     groups, group = _groups(problem.needs)
-    links, currents = len(groups) * blocks, len(need)
-    limits, limit_row, limit_group = _limits(rows, caps_a, group)
     wanted = np.array([DEFAULT_ENERGY_WH if n.energy_wh is None else n.energy_wh for n in problem.needs])
     capped = np.flatnonzero((caps_a * per_ampere).sum(axis=1) > wanted)
-    is_open = np.array([n.energy_wh is None for n in problem.needs])
-    open_ = capped[is_open[capped]]
-    energy_row = np.full(len(problem.needs), -1)
-    energy_row[capped] = links + len(limits) + np.arange(len(capped))
-    in_energy = np.flatnonzero(energy_row[need] >= 0)
-    entries = (
-        (group[need] * blocks + block, np.arange(currents), np.ones(currents)),
-        (np.arange(links), currents + np.arange(links), -np.ones(links)),
-        (links + limit_row, currents + limit_group * blocks + limits[limit_row, 1], np.ones(len(limit_row))),
-        (energy_row[need[in_energy]], in_energy, per_ampere[need[in_energy], block[in_energy]]),
-        (energy_row[open_], currents + links + np.arange(len(open_)), -np.ones(len(open_))),
-    )
-    row, column, value = (np.concatenate(part) for part in zip(*entries, strict=True))
+    open_ = capped[np.array([n.energy_wh is None for n in problem.needs])[capped]]
+    climbing = np.flatnonzero(caps_a.any(axis=1)) if weights.ladder else np.zeros(0, dtype=np.intp)
+    served = np.array([n.served_wh for n in problem.needs])
+    limits, limit_row, limit_group = _limits(rows, caps_a, group)
+    wires = _tangents(rows, caps_a, group)
+
+    columns = _Columns()
+    current = columns.add(upper, worth)
+    total = columns.add(np.full(len(groups) * blocks, np.inf), 0.0)
+    beyond = columns.add(np.full(len(open_), np.inf), weights.beyond_prior - 1.0)
+    width, value = np.array(weights.ladder).reshape(-1, 2).T
+    rungs = columns.add(np.outer((served + wanted)[climbing], width).ravel(), np.tile(value, len(climbing)))
+    matrix = _Matrix()
+    link = matrix.add(np.zeros(len(total)), equal=True)
+    matrix.enter(link[group[need] * blocks + block], current, 1.0)
+    matrix.enter(link, total, -1.0)
+    limit = matrix.add(rows.available_a[limits[:, 0], limits[:, 1]])
+    matrix.enter(limit[limit_row], total[limit_group * blocks + limits[limit_row, 1]], 1.0)
+    wire = matrix.add(rows.wire_a[wires.of[:, 0], wires.of[:, 1]])
+    matrix.enter(wire[wires.row], total[wires.group * blocks + wires.of[wires.row, 1]], wires.value)
+    energy = matrix.add(wanted[capped])
+    matrix.enter_some(energy, capped, (need, current, per_ampere[need, block]))
+    matrix.enter_some(energy, capped, (open_, beyond, np.full(len(open_), -1.0)))
+    climb = matrix.add(served[climbing])
+    matrix.enter_some(climb, climbing, (need, current, -per_ampere[need, block]))
+    matrix.enter(np.repeat(climb, len(width)), rungs, 1.0)
     return Program(
-        worth=np.concatenate((worth, np.zeros(links), np.full(len(open_), weights.beyond_prior - 1.0))),
-        upper=np.concatenate((upper, np.full(links + len(open_), np.inf))),
-        row=row,
-        column=column,
-        value=value,
-        row_low=np.concatenate((np.zeros(links), np.full(len(limits) + len(capped), -np.inf))),
-        row_high=np.concatenate((np.zeros(links), rows.available_a[limits[:, 0], limits[:, 1]], wanted[capped])),
+        worth=np.concatenate(columns.worth),
+        upper=np.concatenate(columns.upper),
+        row=np.concatenate(matrix.row),
+        column=np.concatenate(matrix.column),
+        value=np.concatenate(matrix.value),
+        row_low=np.concatenate(matrix.low),
+        row_high=np.concatenate(matrix.high),
         problem=problem,
         rows=rows,
         need=need,
@@ -120,9 +156,61 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
         group=group,
         wanted_wh=wanted,
         limits=limits,
+        tangents=wires.of,
+        angles=wires.angles,
         capped=capped,
         open=open_,
+        climbing=climbing,
     )
+
+
+class _Columns:
+    """The columns so far."""
+
+    def __init__(self) -> None:
+        self.upper: list[Array] = []
+        self.worth: list[Array] = []
+        self._count = 0
+
+    def add(self, upper: Array, worth: Array | float) -> Indexes:
+        """The indexes of more columns."""
+        self.upper.append(upper)
+        self.worth.append(np.broadcast_to(worth, upper.shape))
+        self._count += len(upper)
+        return np.arange(self._count - len(upper), self._count)
+
+
+class _Matrix:
+    """The rows so far, and the coordinates of what is in them."""
+
+    def __init__(self) -> None:
+        self.low: list[Array] = []
+        self.high: list[Array] = []
+        self.row: list[Indexes] = []
+        self.column: list[Indexes] = []
+        self.value: list[Array] = []
+        self._count = 0
+
+    def add(self, high: Array, *, equal: bool = False) -> Indexes:
+        """The indexes of more rows; `equal`: they are not only at most `high`."""
+        self.high.append(high)
+        self.low.append(high if equal else np.full(len(high), -np.inf))
+        self._count += len(high)
+        return np.arange(self._count - len(high), self._count)
+
+    def enter(self, row: Indexes, column: Indexes, value: Array | float) -> None:
+        """Coordinates and values."""
+        self.row.append(row)
+        self.column.append(column)
+        self.value.append(np.broadcast_to(value, row.shape))
+
+    def enter_some(self, rows: Indexes, needs: Indexes, entries: tuple[Indexes, Indexes, Array]) -> None:
+        """Of entries (need, column, value) those whose need has one of these rows: `needs` tells whose they are."""
+        need, column, value = entries
+        row_of = np.full(max(need.max(initial=-1), needs.max(initial=-1)) + 1, -1)
+        row_of[needs] = rows
+        has_row = row_of[need] >= 0
+        self.enter(row_of[need][has_row], column[has_row], value[has_row])
 
 
 def _current_columns(
@@ -147,11 +235,9 @@ def _current_columns(
     )
 
 
-def _groups(
-    needs: tuple[ChargingNeed, ...],
-) -> tuple[tuple[tuple[tuple[str, ...], tuple[int, ...]], ...], Indexes]:
+def _groups(needs: tuple[ChargingNeed, ...]) -> tuple[tuple[Group, ...], Indexes]:
     """The groups, and the group of each need (N,)."""
-    keys = [(need.circuits, tuple(sorted(need.phases))) for need in needs]
+    keys: list[Group] = [(need.circuits, tuple(sorted(need.phases)), need.wires) for need in needs]
     groups = tuple(dict.fromkeys(keys))
     number = {key: index for index, key in enumerate(groups)}
     return groups, np.array([number[key] for key in keys], dtype=np.intp)
@@ -163,3 +249,29 @@ def _limits(rows: Rows, caps_a: Array, group: Indexes) -> tuple[Indexes, Indexes
     _, example = np.unique(group, return_index=True)
     limit_row, limit_group = np.nonzero(rows.loads[np.ix_(limits[:, 0], example)])
     return limits, limit_row, limit_group
+
+
+class _Tangents(NamedTuple):
+    """(T, 2) wire and block of each tangent, (T,) its angle, and its entries: row, group, value."""
+
+    of: Indexes
+    angles: Array
+    row: Indexes
+    group: Indexes
+    value: Array
+
+
+def _tangents(rows: Rows, caps_a: Array, group: Indexes) -> _Tangents:
+    """The tangents of the wires that can bind."""
+    _, example = np.unique(group, return_index=True)
+    can_bind = np.abs(rows.weights) @ caps_a > rows.wire_a if rows.has_wires else np.zeros((0, 0), dtype=bool)
+    of, angles, along = [], [], []
+    for wire, block in np.argwhere(can_bind):
+        weights = rows.weights[wire, example]
+        for angle in directions(weights):
+            of.append((wire, block))
+            angles.append(angle)
+            along.append(tangent(weights, angle))
+    values = np.array(along).reshape(len(of), len(example))
+    row, number = np.nonzero(values)
+    return _Tangents(np.array(of, dtype=np.intp).reshape(-1, 2), np.array(angles), row, number, values[row, number])

@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.manners import Indexes, Manners
 from optimizer.problem import Problem
-from optimizer.rows import TINY_A, Array, Rows, caps_of, minimum_of, rows_of
+from optimizer.rows import TINY_A, Array, Rows, caps_of, rows_of
+from optimizer.wire_steps import realized_on_wires
 
 Flags = npt.NDArray[np.bool_]
-Indexes = npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """What a car can be told and when its turn is: (N,) arrays of lowest running current, step, priority, `present_a`."""
-
-    minimum_a: Array
-    step_a: Array
-    priority: Array
-    present_a: Array
-
-    @classmethod
-    def of(cls, problem: Problem) -> Manners:
-        """Those of all cars of a problem."""
-        step, priority, present = (
-            np.array([getattr(need, field) for need in problem.needs]) for field in ("step_a", "priority", "present_a")
-        )
-        return cls(minimum_of(problem), step, priority, present)
-
-    def in_order(self, cars: Indexes) -> Indexes:
-        """Cars by falling preference, as `ChargingNeed.priority` states it."""
-        order: Indexes = cars[np.lexsort((cars, self.present_a[cars] == 0, -self.priority[cars]))]
-        return order
 
 
 def realize(problem: Problem, wanted: Mapping[str, float]) -> Mapping[str, float]:
@@ -47,12 +24,19 @@ def realize(problem: Problem, wanted: Mapping[str, float]) -> Mapping[str, float
     """
     asked = np.array([wanted.get(need.id, 0.0) for need in problem.needs])
     rows = rows_of(problem)
-    currents = realized(rows, rows.available_a[:, 0], Manners.of(problem), caps_of(problem)[:, 0], asked)
+    currents = realized_now(rows, Manners.of(problem), caps_of(problem)[:, 0], asked)
     return {need.id: float(current) for need, current in zip(problem.needs, currents, strict=True)}
 
 
+def realized_now(rows: Rows, manners: Manners, caps_a: Array, wanted_a: Array) -> Array:
+    """`realize` on arrays (N,): also where wires are loaded by phasors."""
+    if rows.has_wires:
+        return realized_on_wires(rows, (rows.available_a[:, 0], rows.wire_a[:, 0]), manners, caps_a, wanted_a)
+    return realized(rows, rows.available_a[:, 0], manners, caps_a, wanted_a)
+
+
 def realized(rows: Rows, available_a: Array, manners: Manners, caps_a: Array, wanted_a: Array) -> Array:
-    """`realize` on arrays: available_a (R,), the others (N,)."""
+    """`realize` on arrays, without wires: available_a (R,), the others (N,)."""
     loads, minimum = rows.loads, manners.minimum_a
     order = manners.in_order(np.flatnonzero((caps_a > 0) & (caps_a >= minimum - TINY_A)))
     is_wanted = (wanted_a > 0) & (wanted_a >= minimum / 2)
@@ -92,20 +76,23 @@ def _take(room_a: list[float], rows: tuple[int, ...], current_a: float) -> bool:
 def fill(loads: Array, available_a: Array, start_a: Array, caps_a: Array) -> Array:
     """Max-min fair currents (N,): all rise together, the lowest first, until their cap or a full row stops them.
 
+    loads: (R, N), 0 or what an ampere of the car adds to the row.
+
     `start_a` keeps all rows. Each pass finds the level at which each crowded row is full, and stops the cars of those
     rows that no other row stops earlier; so it takes no more passes than rows that wait for each other.
     """
     row_of, car_of = np.nonzero(loads)
+    weight = loads[row_of, car_of]
     currents, is_open = start_a.copy(), caps_a > start_a + TINY_A
     while True:
         wanted = np.where(is_open, caps_a, currents)
-        crowded = _sums(row_of, wanted[car_of], available_a) > available_a + TINY_A
+        crowded = _sums(row_of, weight * wanted[car_of], available_a) > available_a + TINY_A
         waits = crowded[row_of] & is_open[car_of]
         if not waits.any():
             return wanted
         rows, cars = row_of[waits], car_of[waits]
-        left = available_a - _sums(row_of, np.where(is_open, 0.0, currents)[car_of], available_a)
-        levels = _levels(rows, left, start_a[cars], caps_a[cars])
+        left = available_a - _sums(row_of, weight * np.where(is_open, 0.0, currents)[car_of], available_a)
+        levels = _levels(rows, weight[waits], left, start_a[cars], caps_a[cars])
         of_car = np.full(len(currents), np.inf)
         np.minimum.at(of_car, cars, levels[rows])
         binds = crowded.copy()
@@ -121,23 +108,24 @@ def _sums(row_of: Indexes, values: Array, like: Array) -> Array:
     return sums
 
 
-def _levels(row_of: Indexes, budget_a: Array, start_a: Array, caps_a: Array) -> Array:
+def _levels(row_of: Indexes, weight: Array, budget_a: Array, start_a: Array, caps_a: Array) -> Array:
     """(R,) the level at which each row is full when every car has it, as far as its start and its cap allow.
 
-    row_of, start_a, caps_a: one entry for each pair of a row and a car that loads it. Where not even the starts fit,
+    row_of, weight, start_a, caps_a: one entry for each pair of a row and a car that loads it. Where not even the starts fit,
     the level is that of the lowest start.
     """
     edges = np.sort(np.concatenate([start_a, caps_a]))
     fits, bursts = np.zeros(len(budget_a), dtype=np.intp), np.full(len(budget_a), len(edges))
     while (bursts - fits > 1).any():
         middle = (fits + bursts) // 2
-        taken = _sums(row_of, np.clip(edges[middle][row_of], start_a, caps_a), budget_a)
+        taken = _sums(row_of, weight * np.clip(edges[middle][row_of], start_a, caps_a), budget_a)
         fits, bursts = np.where(taken <= budget_a, middle, fits), np.where(taken <= budget_a, bursts, middle)
     level = edges[fits]
-    taken = _sums(row_of, np.clip(level[row_of], start_a, caps_a), budget_a)
+    taken = _sums(row_of, weight * np.clip(level[row_of], start_a, caps_a), budget_a)
     rises = (start_a <= level[row_of]) & (level[row_of] < caps_a)
-    rising = _sums(row_of, rises.astype(np.float64), budget_a)
-    full: Array = level + np.maximum(budget_a - taken, 0.0) / np.maximum(rising, 1.0)
+    rising = _sums(row_of, weight * rises, budget_a)
+    rising[rising <= 0] = 1.0
+    full: Array = level + np.maximum(budget_a - taken, 0.0) / rising
     return full
 
 

@@ -5,7 +5,7 @@ Shapes: N needs, R rows that some car loads, K blocks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ import numpy.typing as npt
 from optimizer.problem import Problem
 
 Array = npt.NDArray[np.float64]
+
+Phasors = npt.NDArray[np.complex128]
 
 TINY_A = 1e-9
 """Rounding noise of sums of currents; the judge (`check`) tolerates a thousand times more."""
@@ -24,12 +26,20 @@ class Rows:
 
     names: (circuit index, phase) of each row. of_need: the rows that each need loads. loads: the same as (R, N), 1
     where the need loads the row. available_a: (R, K), never negative: a circuit without room allows its cars 0 A.
+    weights: (W, N) phasors that an ampere of each need adds to each wire. wire_a: (W, K) what the wires can carry.
     """
 
     names: tuple[tuple[int, int], ...]
     of_need: tuple[tuple[int, ...], ...]
     loads: Array
     available_a: Array
+    weights: Phasors = field(default_factory=lambda: np.zeros((0, 0), dtype=np.complex128))
+    wire_a: Array = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @property
+    def has_wires(self) -> bool:
+        """Whether there are rows that are no plain sums."""
+        return len(self.weights) > 0
 
 
 def rows_of(problem: Problem) -> Rows:
@@ -44,9 +54,17 @@ def rows_of(problem: Problem) -> Rows:
     for n, rows in enumerate(of_need):
         loads[rows, n] = 1.0
     available = [np.array([block[phase] for block in problem.circuits[c].available_a]) for c, phase in number]
-    return Rows(
-        tuple(number), of_need, loads, np.array(available).reshape(len(number), problem.horizon.blocks).clip(min=0.0)
-    )
+    available_a = np.array(available).reshape(len(number), problem.horizon.blocks).clip(min=0.0)
+    return Rows(tuple(number), of_need, loads, available_a, *_wires_of(problem))
+
+
+def _wires_of(problem: Problem) -> tuple[Phasors, Array]:
+    number = {wire.id: w for w, wire in enumerate(problem.wires)}
+    weights = np.zeros((len(number), len(problem.needs)), dtype=np.complex128)
+    for n, need in enumerate(problem.needs):
+        for wire, weight in need.wires:
+            weights[number[wire], n] = weight
+    return weights, np.array([wire.limit_a for wire in problem.wires]).reshape(len(number), problem.horizon.blocks)
 
 
 def hours_of(problem: Problem) -> Array:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.explain import explain
+from optimizer.manners import Manners
 from optimizer.problem import Allocation, Problem
-from optimizer.realize import Manners, fill, realized
-from optimizer.rows import TINY_A, Array, Rows, caps_of, rows_of, trim_to_energy
+from optimizer.realize import fill, realized_now
+from optimizer.rows import TINY_A, Array, Rows, caps_of, minimum_of, rows_of, trim_to_energy
+from optimizer.tangents import inner_rows
 
 
 def share(problem: Problem) -> Allocation:
@@ -28,12 +30,15 @@ def share(problem: Problem) -> Allocation:
 
 def shared_plan(problem: Problem, rows: Rows, caps_a: Array) -> Array:
     """`share` on arrays: the plan (N, K)."""
-    now = realized(rows, rows.available_a[:, 0], Manners.of(problem), caps_a[:, 0], caps_a[:, 0])
+    now = realized_now(
+        rows, Manners.of(problem), caps_a[:, 0], caps_a[:, 0] if not rows.has_wires else minimum_of(problem)
+    )
     plan = np.minimum(now[:, None], caps_a)
     plan[:, 0] = now
-    crowded = (rows.loads @ plan > rows.available_a + TINY_A).any(axis=0)
-    for block in np.flatnonzero(crowded):
-        plan[:, block] = fill(rows.loads, rows.available_a[:, block], np.zeros(len(now)), plan[:, block])
+    loads, available = inner_rows(rows)
+    crowded = np.any(loads @ plan > available + TINY_A, axis=0)
+    for block in (block for block in np.flatnonzero(crowded).tolist() if block > 0):
+        plan[:, block] = fill(loads, available[:, block], np.zeros(len(now)), plan[:, block])
     return trim_to_energy(plan, problem)
 
 

@@ -11,12 +11,14 @@ from scipy.sparse import csc_array
 
 from optimizer.explain import explain
 from optimizer.level import average_twins, level
+from optimizer.manners import Manners
 from optimizer.objectives import DEFAULT_WEIGHTS, Weights
 from optimizer.problem import Allocation, Problem
 from optimizer.program import Program, build
-from optimizer.realize import Manners, realized
+from optimizer.realize import realized_now
 from optimizer.rows import Array, caps_of, rows_of, trim_to_energy, wh_per_ampere
 from optimizer.share import currents_by_id, shared_plan
+from optimizer.tangents import within_wires
 
 TIME_IS_UP = 1
 """The status by which scipy reports that the time limit ended the search."""
@@ -34,7 +36,7 @@ def solve(problem: Problem, *, time_limit_s: float = 1.0, weights: Weights = DEF
     shared = shared_plan(problem, rows, caps)
     program = build(problem, rows, caps, shared[:, 0], weights)
     plan, status = _planned(program, time_limit_s)
-    plan_a = shared if plan is None else _realized_plan(program, caps, plan)
+    plan_a = shared if plan is None else _realized_plan(program, caps, plan, levels=weights.levels)
     currents = currents_by_id(problem, plan_a)
     solve_s = time.perf_counter() - started_s
     return Allocation(currents, status, solve_s, explain(problem, currents))
@@ -59,11 +61,14 @@ def _planned(
     return None, "timeout_share" if answer.status == TIME_IS_UP else "share"
 
 
-def _realized_plan(program: Program, caps_a: Array, plan_a: Array) -> Array:
+def _realized_plan(program: Program, caps_a: Array, plan_a: Array, *, levels: bool) -> Array:
     """The plan with a block 0 that stations can be told, and no more energy than wanted."""
     problem = program.problem
-    plan = level(np.clip(plan_a, 0.0, caps_a), caps_a, wh_per_ampere(problem), program.wanted_wh, program.group)
-    plan = average_twins(plan, problem.needs)
+    plan = np.clip(plan_a, 0.0, caps_a)
+    if levels:
+        plan = level(plan, caps_a, wh_per_ampere(problem), program.wanted_wh, program.group)
+        plan = average_twins(plan, problem.needs)
     rows = program.rows
-    plan[:, 0] = realized(rows, rows.available_a[:, 0], Manners.of(problem), caps_a[:, 0], plan[:, 0])
+    plan = within_wires(rows, plan)
+    plan[:, 0] = realized_now(rows, Manners.of(problem), caps_a[:, 0], plan[:, 0])
     return trim_to_energy(plan, problem)

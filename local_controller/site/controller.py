@@ -37,8 +37,8 @@ from local_controller.site.topology import Topology
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged, StationFact
 from local_controller.station.words import EvseId, LimitKind, LimitOutcome
+from optimizer.manners import Indexes
 from optimizer.problem import Allocation
-from optimizer.realize import Indexes
 from optimizer.rows import Array
 
 TICK_S: Final = 1.0

@@ -15,7 +15,8 @@ from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.evse import PRESENT_S, EvseState, Standing
 from local_controller.site.per_phase import PHASES, PerPhase
 from local_controller.site.topology import Topology
-from optimizer.realize import Flags, Indexes
+from optimizer.manners import Indexes
+from optimizer.realize import Flags
 from optimizer.rows import Array
 
 _FOLLOWS, _MIN, _CAP, _MODEST, _IS_MODEST, _WANTED, _PER_AMPERE, _ORDERED, _ENDS, _IS_SETTLED, _EXPOSURE = range(11)

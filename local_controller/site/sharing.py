@@ -13,7 +13,8 @@ import numpy as np
 from local_controller.site.per_phase import PHASES, PerPhase
 from local_controller.site.places import Columns, Table
 from local_controller.site.planning import STEP_A
-from optimizer.realize import Indexes, Manners, realized
+from optimizer.manners import Indexes, Manners
+from optimizer.realize import realized
 from optimizer.rows import Array, Rows, on_step_above, useful_caps
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
-from optimizer.problem import ChargingNeed, CircuitLimit, Horizon, Problem
+from optimizer.problem import PHASES, ChargingNeed, CircuitLimit, Horizon, Problem, WireLimit
+from optimizer.wiring import before_transformer, between, to_neutral
 
 PHASE_SETS = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2), (2, 0, 1))
 HALF_HOURS = Horizon((0.0, 300.0, 2100.0, 3900.0, 5700.0))
@@ -42,6 +45,29 @@ def limits(draw: st.DrawFn, name: str, blocks: int) -> CircuitLimit:
     triple = st.tuples(*[amperes(-20, 70)] * 3)
     pair = (draw(triple), draw(triple))
     return CircuitLimit(name, name.title(), tuple(pair[draw(st.integers(0, 1))] for _ in range(blocks)))
+
+
+@st.composite
+def wired_problems(draw: st.DrawFn, *, most: int = 7) -> Problem:
+    """Any site whose cars are between phases or to neutral, on panels behind a transformer and before it."""
+    problem = draw(problems(most=most))
+    blocks = problem.horizon.blocks
+    names = [f"{side}-{phase}" for side in ("panel", "supply") for phase in PHASES]
+    amps = st.lists(amperes(0, 70), min_size=blocks, max_size=blocks).map(tuple)
+    wires = tuple(WireLimit(name, name.title(), draw(amps), "100 A") for name in names)
+    return replace(problem, needs=tuple(_wired(draw, need) for need in problem.needs), wires=wires)
+
+
+def _wired(draw: st.DrawFn, need: ChargingNeed) -> ChargingNeed:
+    loads = draw(
+        st.sampled_from((None, to_neutral(0), to_neutral(0, 1, 2), between(0, 1), between(1, 2), between(0, 2)))
+    )
+    if loads is None:
+        return need
+    sides = {"panel": loads, "supply": before_transformer(loads, 0.25)}
+    weights = [(f"{side}-{name}", w) for side, of in sides.items() for name, w in zip(PHASES, of, strict=True)]
+    circuits = need.circuits if draw(st.booleans()) else ()
+    return replace(need, circuits=circuits, wires=tuple((name, w) for name, w in weights if abs(w) > 1e-9))
 
 
 @st.composite

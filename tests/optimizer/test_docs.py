@@ -1,4 +1,4 @@
-"""Does the example of the documentation run, and print what it says?"""
+"""Do the examples of the documentation run one after the other, and print what it says?"""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 DOCUMENT = Path(__file__).parents[2] / "docs" / "optimizer.md"
 
 
-def test_the_example_prints_what_the_document_says() -> None:
+def test_the_examples_print_what_the_document_says() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (promised,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
-    printed = subprocess.run([sys.executable, "-c", example], check=True, capture_output=True, text=True).stdout
-    assert printed == promised
+    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    promised = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    together = "\n".join(examples)
+    printed = subprocess.run([sys.executable, "-c", together], check=True, capture_output=True, text=True).stdout
+    assert len(examples) == len(promised) == 2
+    assert printed == "".join(promised)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.level import level
-from optimizer.objectives import DEFAULT_WEIGHTS, first_block
-from optimizer.problem import Problem
+from optimizer.objectives import DEFAULT_WEIGHTS, FAIR, LADDER, first_block
+from optimizer.problem import Problem, WireLimit
 from optimizer.program import Program, build
 from optimizer.rows import caps_of, rows_of, wh_per_ampere
 from optimizer.share import shared_plan
+from optimizer.wiring import between
 from tests.optimizer.samples import car, garage, problems
 
 
@@ -35,6 +38,20 @@ def test_rows_and_columns_can_be_read() -> None:
     links = [f"link[garage, L1+L2+L3, {block}]" for block in range(4)]
     limits = [f"limit[garage, {phase}, 0]" for phase in ("L1", "L2", "L3")]
     assert rows == [*links, *limits, "energy[CP-1]", "energy[CP-2]"]
+
+
+def test_fractions_and_wires_can_be_read_too() -> None:
+    wires = tuple(WireLimit(f"L{n}", "Panel", (20.0,) * 4) for n in (1, 2, 3))
+    loads = tuple((wire.id, weight) for wire, weight in zip(wires, between(0, 1), strict=True) if weight)
+    pair = replace(car("CP-1", (0,), energy_wh=9_000.0), circuits=(), wires=loads)
+    problem = Problem(garage().horizon, (), (pair,), wires)
+    rows, caps = rows_of(problem), caps_of(problem)
+    program = build(problem, rows, caps, shared_plan(problem, rows, caps)[:, 0], FAIR)
+    columns, named = names(program)
+    assert columns[-len(LADDER) :] == [f"rung[CP-1, {number}]" for number in range(len(LADDER))]
+    assert "group[L1/L2, L1, 0]" in columns
+    assert {"wire[L1, 30.0, 0]", "wire[L2, -150.0, 3]"} <= set(named)
+    assert named[-2:] == ["energy[CP-1]", "fraction[CP-1]"]
 
 
 def test_cars_of_one_group_add_no_limit_rows() -> None:

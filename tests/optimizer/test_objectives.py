@@ -1,0 +1,76 @@
+"""What does a site get that asks for throughput, for fairness, or for even shares? A plan for each, told in numbers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optimizer.check import violations
+from optimizer.objectives import FAIR, LADDER, OBJECTIVES, THROUGHPUT
+from optimizer.problem import Problem
+from optimizer.rows import wh_per_ampere
+from optimizer.solve import solve
+from tests.optimizer.samples import car, garage, problems
+
+
+def energies_wh(problem: Problem, objective: str) -> dict[str, float]:
+    """What each car is planned to get by its departure."""
+    plan = solve(problem, weights=OBJECTIVES[objective]).currents_a
+    per_ampere = wh_per_ampere(problem)
+    return {need.id: float(per_ampere[n] @ plan[need.id]) for n, need in enumerate(problem.needs)}
+
+
+def fractions(problem: Problem, objective: str) -> dict[str, float]:
+    wanted = {need.id: need.energy_wh or 0.0 for need in problem.needs}
+    return {name: wh / wanted[name] for name, wh in energies_wh(problem, objective).items()}
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(), st.sampled_from(sorted(OBJECTIVES)))
+def test_a_plan_keeps_every_rule_whatever_it_is_for(problem: Problem, objective: str) -> None:
+    assert violations(problem, solve(problem, weights=OBJECTIVES[objective])) == []
+
+
+def test_fair_plans_serve_the_same_fraction_of_a_small_and_of_a_large_wish() -> None:
+    """10 A for 95 minutes are 10.9 kWh on three phases: 36 % of what both want together."""
+    cars = (car("small", energy_wh=8_000.0, min_a=0.0), car("large", energy_wh=22_000.0, min_a=0.0))
+    served = fractions(garage(*cars, available_a=10.0), "fair")
+    assert served["small"] == pytest.approx(served["large"], abs=0.05)
+    assert served["small"] == pytest.approx(0.364, abs=0.05)
+
+
+def test_for_throughput_a_car_on_three_phases_goes_before_one_on_one_and_a_fair_plan_lets_neither_starve() -> None:
+    """An ampere on L1 brings three times as much where it comes with L2 and L3; half of a need is worth less than that."""
+    cars = (car("three", energy_wh=18_000.0), car("one", (0,), energy_wh=10_000.0))
+    crowded = garage(*cars, available_a=16.0)
+    most, fair = fractions(crowded, "throughput"), fractions(crowded, "fair")
+    assert most["one"] == 0.0
+    assert fair["one"] > 0.15
+    assert energies_wh(crowded, "throughput")["three"] > energies_wh(crowded, "fair")["three"]
+
+
+def test_what_a_car_got_before_counts_for_fairness_only() -> None:
+    """Both still want the same; one has two thirds of its need, to which the other one is brought first."""
+    late = car("late", energy_wh=10_000.0, served_wh=0.0, min_a=0.0)
+    early = car("early", energy_wh=10_000.0, served_wh=20_000.0, min_a=0.0)
+    crowded = garage(early, late, available_a=8.0)
+    fair = energies_wh(crowded, "fair")
+    assert fair["late"] > 6_500.0 > 3 * fair["early"]
+    assert energies_wh(crowded, "throughput")["early"] > 3_000.0
+
+
+@pytest.mark.parametrize("objective", ["throughput", "fair"])
+def test_a_car_that_charges_goes_on_rather_than_making_room_for_an_equal_one(objective: str) -> None:
+    cars = (car("waits", energy_wh=9_000.0), car("charges", energy_wh=9_000.0, present_a=10.0))
+    plan = solve(garage(*cars, available_a=10.0), weights=OBJECTIVES[objective]).currents_a
+    assert (plan["charges"][0], plan["waits"][0]) == (10.0, 0.0)
+
+
+def test_the_ladder_covers_a_need_and_its_rungs_fall() -> None:
+    assert sum(width for width, _ in LADDER) == pytest.approx(0.8)
+    worths = [worth for _, worth in LADDER]
+    assert worths == sorted(worths, reverse=True)
+    assert (1 + worths[0]) / (1 + worths[-1]) > 3, "else three phases outweigh all fairness"
+    assert THROUGHPUT.ladder == ()
+    assert FAIR.ladder == LADDER
