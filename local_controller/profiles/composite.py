@@ -117,6 +117,12 @@ class CompositeSchedule:
             cells.append(reduce(_joined, inside)._replace(start=begin, end=end))
         return CompositeSchedule(self.unit, _without_equal_neighbours(cells))
 
+    def thinned(self, max_periods: int) -> CompositeSchedule:
+        """As `coalesced`, for very many periods: at once, and giving more away."""
+        size = -(-len(self.periods) // max_periods)
+        groups = (self.periods[first : first + size] for first in range(0, len(self.periods), max(size, 1)))
+        return CompositeSchedule(self.unit, _without_equal_neighbours([reduce(_joined, group) for group in groups]))
+
     def coalesced(self, max_periods: int) -> CompositeSchedule:
         """At most `max_periods` periods, nowhere above this composite (LC-087). ValueError below one period."""
         return CompositeSchedule(self.unit, tuple(merged_down(self.periods, max_periods, join=_joined, loss=_loss)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -255,6 +256,25 @@ def test_absurd_numbers_of_a_station_do_no_harm(version: OcppVersion, bench: Mak
     name = "chargingSchedule" if version is V16 else "schedule"
     b.station["GetCompositeSchedule"] = {"status": "Accepted", **head, name: absurd}
     assert periods(b, asked(b)) == [(0, 12.3)]
+
+
+@pytest.mark.requirement("LC-097")
+@pytest.mark.timeout(20)
+def test_very_many_periods_hold_nobody_up(bench: MakeBench) -> None:
+    b = bench(V201)
+    b.boot()
+    day = [{"startPeriod": 80 * n, "limit": 8.0 + n % 7} for n in range(1024)]
+    daily = {"chargingProfileKind": "Recurring", "recurrencyKind": "Daily"}
+    assert b.csms_sets("TxDefaultProfile", 8.0, periods=day, **daily) == "Accepted"
+    b.start()
+    b.set_limit(32.0, 90.0)
+    many = [{"startPeriod": 60 * n, "limit": 8.0 + n % 5} for n in range(10_000)]
+    schedule = {"evseId": 1, "duration": LONGEST_S, "scheduleStart": "2026-06-01T12:00:00Z", "chargingRateUnit": "A"}
+    b.station["GetCompositeSchedule"] = {"status": "Accepted", "schedule": schedule | {"chargingSchedulePeriod": many}}
+    began_s = time.process_time()
+    told = shown(b, asked(b, LONGEST_S))
+    assert time.process_time() - began_s < 2.0
+    assert (told["duration"], len(told["chargingSchedulePeriod"]) <= 1024) == (LONGEST_S, True)
 
 
 @every_version

@@ -8,10 +8,12 @@ the answer is too short or in another unit, we work it out: the CSMS's own profi
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any, Final
 
 from local_controller.clock import Instant
@@ -29,7 +31,7 @@ from local_controller.station.effects import Peer
 from local_controller.station.evse_context import context_of
 from local_controller.station.state import StationState
 
-LONGEST_S: Final = 31 * 86_400
+LONGEST_S: Final = 7 * 86_400
 """A longer schedule is the station's to tell: nothing that is asked may hold up the site's other messages."""
 
 OTHERS_SHARE: Final = 0.95
@@ -79,7 +81,7 @@ class CompositeAnswers(Block):
         schedule = self._schedule(request, told, standing, start)
         if any(period.limit is None for period in schedule.periods):  # nobody knows what the hardware can do
             return None
-        return self._dialect.composite_answer(request.evse, schedule.coalesced(MOST_PERIODS))
+        return self._dialect.composite_answer(request.evse, schedule.thinned(MOST_PERIODS))
 
     def _is_needed(
         self, request: CompositeRequest, told: CompositeTold, standing: Sequence[Standing], end: datetime
@@ -117,13 +119,14 @@ class CompositeAnswers(Block):
 def _others(told: CompositeTold, standing: Sequence[Standing], start: datetime, horizon_s: int) -> Schedule:
     """What limits the station besides us (A per phase): where it says clearly less than what it holds of us."""
     end = start + timedelta(seconds=horizon_s if told.duration_s is None else min(horizon_s, told.duration_s))
-    marks = {start + timedelta(seconds=start_s) for start_s, _, _ in told.periods}
+    periods = sorted(told.periods)
+    marks = {start + timedelta(seconds=start_s) for start_s, _, _ in periods}
     marks |= {moment for one in standing if one.working is not None for moment, _ in one.working.limit.steps}
     steps: list[tuple[datetime, float | None]] = []
     for moment in sorted(mark for mark in marks | {start} if start <= mark < end):
-        running = [period for period in told.periods if period[0] <= (moment - start).total_seconds()]
+        running = bisect_right(periods, (moment - start).total_seconds(), key=itemgetter(0))
         if running:
-            _, limit, phases = running[-1]
+            _, limit, phases = periods[running - 1]
             said_a = converted(max(limit, 0.0), told.unit, RateUnit.A, phases=phases, voltage_v=NOMINAL_VOLTAGE_V)
             steps.append((moment, said_a if _is_of_others(said_a, phases, standing, moment) else None))
     return Schedule((*steps, (end, None))) if steps else Schedule.unlimited()
