@@ -38,6 +38,7 @@ class How(StrEnum):
 
 
 _TOLD = frozenset({How.QUIRK, How.SITE_FILE})
+_PLACES = tuple(FloorPlace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +158,7 @@ class Capability:
         levels: tuple[int, ...] = (self.stack_level,)
         if self.max_stack_level and not self._is_told("stack_level"):
             levels = (self.stack_level, self.max_stack_level)
-        places = (
-            (self.connector,) if self.holds or self._is_told("connector") else _first(self.connector, tuple(FloorPlace))
-        )
+        places = (self.connector,) if self.holds or self._is_told("connector") else _first(self.connector, _PLACES)
         key_place = FloorPlace.EVSE if self.vendor_key and self.vendor_key.evse_suffix else FloorPlace.STATION
         return _Ways(self.units, self.kinds, levels, places, key_place)
 
@@ -186,7 +185,11 @@ class Capability:
 
     def _is_told(self, what: str) -> bool:
         """Whether the site file or a quirk says so, whatever the station says."""
-        return self.belief(what).origin.how in _TOLD
+        return self._how(what) in _TOLD
+
+    def _how(self, what: str) -> How:
+        """As in `belief`, without its words: asked for at every boot and every change."""
+        return next((learnt.origin.how for learnt in self.learnt if learnt.what == what), How.DEFAULT)
 
     # --- learning ------------------------------------------------------------------------------------------------
 
@@ -195,7 +198,7 @@ class Capability:
         capability = self
         for key, value in knowledge.said().items():
             what = "units" if key == "unit" else key
-            if self.belief(what).origin.how is How.SITE_FILE:
+            if self._how(what) is How.SITE_FILE:
                 continue
             capability = _with(capability, what, (value,) if key == "unit" else value, origin)
             if key == "unit":
