@@ -313,6 +313,19 @@ def test_a_remote_start_with_a_profile_that_nobody_would_take_is_refused(bench: 
     assert not b.calls_to(Peer.STATION, "RequestStartTransaction")
 
 
+@pytest.mark.requirement("LC-089", "LC-093")
+def test_a_limit_at_a_state_of_charge_holds_from_the_sample_on_that_shows_it(bench: Any) -> None:
+    b = charging(bench)
+    b.csms_sets("TxProfile", 14.0, 1, **TX, schedule={"limitAtSoC": {"soc": 80, "limit": 7.0}})
+    for soc, limit_a in ((79, 14.0), (80, 7.0), (81, 7.0)):
+        sampled = {"value": soc, "measurand": "SoC", "location": "EV", "unitOfMeasure": {"unit": "Percent"}}
+        value = {"timestamp": stamp(b.now), "sampledValue": [sampled]}
+        b.from_station("MeterValues", {"evseId": 1, "meterValue": [value]})
+        b.wait(1)
+        b.from_station("Heartbeat", {})
+        assert b.in_force_a() == limit_a, soc
+
+
 # --- what a station says that it does not support -----------------------------------------------------------------
 
 

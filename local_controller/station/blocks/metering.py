@@ -206,6 +206,7 @@ class Metering(Block):
             if transaction is not None:
                 transaction.sampled = came
                 self._learn_phases(transaction, sample.current_a)
+                self._learn_soc(transaction, sample.soc_percent)
         waiting = self._waiting.get(evse) or self._new(evse)
         if not subjects <= waiting.said:
             waiting.said |= subjects
@@ -221,6 +222,13 @@ class Metering(Block):
         stamped_s = (taken_at - self._state.station_time(now)).total_seconds()
         ahead_s = self._state.clock.heard(stamped_s, now.monotonic_s)
         return [] if ahead_s is None else [Note("warning", "station_clock_differs", {"ahead_s": round(ahead_s, 1)})]
+
+    def _learn_soc(self, transaction: Transaction, soc_percent: float | None) -> None:
+        """Limits of the CSMS may depend on it (2.1 K01.FR.100)."""
+        if soc_percent is not None and soc_percent != transaction.soc_percent:
+            transaction.soc_percent = soc_percent
+            if self._state.store.follows_soc:
+                self._state.revision += 1
 
     def _learn_phases(self, transaction: Transaction, current_a: Mapping[Phase, float]) -> None:
         """The latest sample with any current counts, so that a car that drops to one phase is noticed."""

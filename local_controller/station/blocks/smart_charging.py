@@ -176,8 +176,8 @@ class SmartCharging(Block):
         if needs is not None:
             departure = None if needs.departure is None else self.state.to_our_time(needs.departure)
             effects.append(Tell(replace(needs, departure=departure)))
-        if self._writer.shares_watts_wrongly():
-            effects += self._writer.reconsider(now)
+        if self._writer.shares_watts_wrongly() or self.state.store.follows_soc:
+            effects += [*self._writer.reconsider(now), *self._news.latest(now)]
         return effects
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:

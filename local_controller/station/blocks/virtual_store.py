@@ -70,6 +70,11 @@ class VirtualStore:
         real = self.real - {*self.maxima()} if owns else self.real | {*self.maxima()}
         return replace(self, owned_purposes=VIRTUAL if owns else OWNED, real=real)
 
+    @property
+    def follows_soc(self) -> bool:
+        """Whether what they allow depends on the state of charge (limitAtSoC)."""
+        return any(schedule.limit_at_soc for _, profile in self.installed for schedule in profile.schedules)
+
     def maxima(self) -> tuple[int, ...]:
         """The ids of the CSMS's station maxima."""
         return tuple(entry.profile.id for entry in self.installed if entry.profile.purpose is STATION_MAX)
