@@ -14,7 +14,7 @@ from typing import Any
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError, UnknownWordError
 from local_controller.rpc.frame import CALLRESULT, Frame
-from local_controller.station.block import UNCHANGED, AnswerError, Block, BlockEffect, Forward, Wanted
+from local_controller.station.block import UNCHANGED, Answer, AnswerError, Block, BlockEffect, Forward, Wanted
 from local_controller.station.blocks import car_schedules, priority_charging
 from local_controller.station.blocks.applying import Applying
 from local_controller.station.blocks.dynamic_updates import DynamicUpdates, Pull
@@ -312,7 +312,7 @@ class SmartCharging(Block):
             if last_word is not None:
                 effects += self._applying.refused(tag.target.evse, last_word, now)
             effects += self._sets.superseded(self._writer.superseded())
-            return [*effects, *self._news.latest(now), *self._settle(now)]
+            return _answers_first([*effects, *self._news.latest(now), *self._settle(now)])
         for kind, answered in self._hears:
             if isinstance(tag, kind):
                 return [*answered(tag, answer, now), *self._settle(now)]
@@ -351,3 +351,8 @@ class SmartCharging(Block):
         for one in (self._applying, self._clears, self._reports, self._dynamics):
             one.forget()
         return []
+
+
+def _answers_first(effects: list[BlockEffect]) -> list[BlockEffect]:
+    """The CSMS does not wait until the site has reacted to what the station said (LC-092)."""
+    return sorted(effects, key=lambda effect: not isinstance(effect, Answer))
