@@ -336,7 +336,7 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
     sources = {section.id: SourceState(_source(section)) for section in config.limits}
     settings = ControlSettings(
         pace=Pace(valid_s=config.control.working_limit_valid_s),
-        plan=PlanPace(interval_s=config.control.planning_interval_s),
+        plan=PlanPace(interval_s=config.control.planning_interval_s, objective=config.control.objective),
     )
     return SiteController(tree, LimitBook(fixed, sources), settings, {m.id: m.poll_s for m in config.meters})
 

@@ -461,7 +461,8 @@ class SiteController:
             who.append(asking(one.state, one.key, one.path, one.state.most_a, at))
             if len(who) % ASKING_PER_STEP == 0:
                 yield None
-        yield Question(at.utc.timestamp(), horizon_at(at), tuple(reaction.capacities), reaction.reserved_a, tuple(who))
+        objective, capacities = self.settings.plan.objective, tuple(reaction.capacities)
+        yield Question(at.utc.timestamp(), horizon_at(at), capacities, reaction.reserved_a, tuple(who), objective)
 
     def below(self, node: str) -> Sequence[EvseState]:
         """The EVSEs that a node carries, directly or through its circuits."""

@@ -15,17 +15,18 @@ RoomByNode = Mapping[str, PerPhase]
 
 @dataclass(frozen=True, slots=True)
 class PlanPace:
-    """Seconds and amperes that decide when to plan.
+    """Seconds and amperes that decide when to plan, and what for.
 
     interval_s: a plan is renewed at least this often. after_s: and at most this often (events are collected).
     change_a: a node whose room moved this far since the plan asks for a new one. lost_s: an answer that took this
-    long is not awaited any more.
+    long is not awaited any more. objective: what it is for, a key of `optimizer.objectives.OBJECTIVES`.
     """
 
     interval_s: float = 300.0
     after_s: float = 5.0
     change_a: float = 2.0
     lost_s: float = 60.0
+    objective: str = "even"
 
 
 @dataclass(slots=True)

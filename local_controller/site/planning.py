@@ -44,6 +44,7 @@ class Asking(NamedTuple):
     present_a: float
     energy_wh: float | None
     departure_s: float | None
+    served_wh: float
     csms: tuple[tuple[float, float | None], ...]
 
 
@@ -60,19 +61,24 @@ def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now:
         max(0.0, standing.ordered_a),
         None if standing.wanted_wh == math.inf else standing.wanted_wh,
         None if departure is None else (departure - now.utc).total_seconds(),
+        max(0.0, state.session_energy_wh() or 0.0),
         state.csms_steps,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The site at `at_s` (POSIX seconds): the capacities, what EVSEs that nobody controls may draw, and who asks."""
+    """The site at `at_s` (POSIX seconds): the capacities, what EVSEs that nobody controls may draw, and who asks.
+
+    objective: what the plan is for, a key of `optimizer.objectives.OBJECTIVES`.
+    """
 
     at_s: float
     horizon: Horizon
     capacities: tuple[Capacity, ...]
     reserved_a: Mapping[str, PerPhase]
     asking: Sequence[Asking]
+    objective: str = "even"
 
     def problem(self) -> Problem:
         """The question in the optimizer's words."""
@@ -112,6 +118,7 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
         departure_s=one.departure_s,
         ceiling_a=_ceilings(one, horizon, at_s) if one.csms else None,
         present_a=one.present_a,
+        served_wh=one.served_wh,
     )
 
 

@@ -30,7 +30,7 @@ def asked(cars: int = 3) -> Question:
     grid = Capacity("grid", "Main fuse", ceiling, ZERO, ZERO, None, (32.0, 32.0, 32.0))
     csms = ((START.utc.timestamp(), 16.0),)
     who = tuple(
-        Asking(f"CP-{n}/1", ("grid",), (0, 1, 2), 6.0, 32.0, 32.0, 0.0, None, None, csms if n == 0 else ())
+        Asking(f"CP-{n}/1", ("grid",), (0, 1, 2), 6.0, 32.0, 32.0, 0.0, None, None, 0.0, csms if n == 0 else ())
         for n in range(cars)
     )
     return Question(START.utc.timestamp(), horizon_at(START), (grid,), {"grid": ZERO}, who)
@@ -52,6 +52,21 @@ async def test_a_plan_is_optimal_and_keeps_every_limit(planner: Planner) -> None
     assert allocation.status == "optimal"
     assert allocation.currents_a == {key: currents_a[:1] for key, currents_a in whole.currents_a.items()}
     assert allocation.reasons == whole.reasons
+
+
+async def test_a_plan_is_for_what_the_site_wants(planner: Planner) -> None:
+    """Two cars behind 10 A, of which one has most of its need: even shares look at now, fair fractions at the need."""
+    ceiling = Ceiling((13.0, 13.0, 13.0), ("Main fuse",) * 3)
+    grid = Capacity("grid", "Main fuse", ceiling, ZERO, ZERO, None, (13.0, 13.0, 13.0))
+    who = tuple(
+        Asking(f"CP-{n}/1", ("grid",), (0, 1, 2), 6.0, 32.0, 32.0, 0.0, 30_000.0, 3600.0, served_wh, ())
+        for n, served_wh in enumerate((60_000.0, 0.0))
+    )
+    question = Question(START.utc.timestamp(), horizon_at(START), (grid,), {"grid": ZERO}, who)
+    even = (await planner.solve(question)).currents_a
+    fair = (await planner.solve(replace(question, objective="fair"))).currents_a
+    assert {key: currents_a[0] for key, currents_a in even.items()} == {"CP-0/1": 6.5, "CP-1/1": 6.5}
+    assert {key: currents_a[0] for key, currents_a in fair.items()} == {"CP-0/1": 0.0, "CP-1/1": 13.0}
 
 
 async def test_a_killed_worker_costs_one_plan_and_is_replaced(planner: Planner) -> None:
