@@ -148,7 +148,8 @@ def _foreign(one: dict[str, Any]) -> Iterator[Text]:
     """What lifts our limit, and what to do about anything foreign."""
     if one["is_unlimited"] or one["worst_a"] is not None:
         most = "anything" if one["worst_a"] is None else f"up to {one['worst_a']:.1f} A"
-        yield Text(f"  it may draw {most}: {one['foreign']}", style="red")
+        doubt = "" if one["is_proven"] else " by its own word, which never showed the gateway's limits"
+        yield Text(f"  it may draw {most}{doubt}: {one['foreign']}", style="red" if one["is_proven"] else "yellow")
     if one["remedy"]:
         yield Text(f"  remedy: {one['remedy']}", style="yellow")
 

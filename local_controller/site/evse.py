@@ -19,7 +19,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, upper
 from local_controller.site.topology import Evse
-from local_controller.station.words import BehaviourLearnt, ChargingState, ForeignLimit, MeterSample, Phase
+from local_controller.station.words import BehaviourLearnt, ChargingState, ForeignLimit, LimitKind, MeterSample, Phase
 
 SETTLE_S: Final = 10.0
 """From an accepted limit to a car that follows: 5 s PWM change plus 5 s reaction (grid-and-safety §7)."""
@@ -609,16 +609,22 @@ class EvseState:
     @property
     def foreign_fallback_a(self) -> float:
         """Up to what a foreign profile lifts the fallback; 0 if none does."""
-        return 0.0 if self.foreign is None else self._lifted_a(self.foreign.fallback_a)
+        return 0.0 if self.foreign is None else self._lifted_a(self.foreign.fallback_a, LimitKind.FALLBACK)
 
     @property
     def foreign_limit_a(self) -> float:
         """Up to what a foreign profile lifts the limit of the running session; 0 if none does, or none runs."""
-        return 0.0 if self.foreign is None or self.session is None else self._lifted_a(self.foreign.limit_a)
+        return (
+            0.0
+            if self.foreign is None or self.session is None
+            else self._lifted_a(self.foreign.limit_a, LimitKind.WORKING)
+        )
 
-    def _lifted_a(self, limit_a: float | None) -> float:
+    def _lifted_a(self, limit_a: float | None, kind: LimitKind) -> float:
         """What may be drawn; a mere maximum that nothing speaks for may be how the station says "none"."""
-        if limit_a is None or self.foreign is None or (not self.foreign.is_proven and limit_a >= self.evse.max_a):
+        if limit_a is None or self.foreign is None:
+            return 0.0
+        if kind in self.foreign.unproven and limit_a >= self.evse.max_a:
             return 0.0
         return min(limit_a, self.evse.max_a)
 

@@ -263,9 +263,10 @@ def found_in_composite(
     evse: int, verdict: Verdict, kind: LimitKind, limit_a: float, *, is_proven: bool
 ) -> ForeignLimit:
     """What a composite schedule shows that lies below or above ours."""
-    found = ForeignLimit(evse, is_proven=is_proven, what=UNNAMED, remedy=UNNAMED_REMEDY)
+    found = ForeignLimit(evse, what=UNNAMED, remedy=UNNAMED_REMEDY)
     if verdict is Verdict.BELOW:
         return replace(found, most_a=limit_a)
+    found = found if is_proven else replace(found, unproven=frozenset({kind}))
     return replace(found, fallback_a=limit_a) if kind is LimitKind.FALLBACK else replace(found, limit_a=limit_a)
 
 
@@ -283,17 +284,27 @@ def together(by_report: ForeignLimit, by_composite: ForeignLimit) -> ForeignLimi
     """Both witnesses; the one that names the culprit speaks first."""
     if by_report.is_none or by_composite.is_none:
         return by_composite if by_report.is_none else by_report
+    both = (by_report, by_composite)
+    fallback_a, is_fallback_proven = _highest(
+        [(one.fallback_a, LimitKind.FALLBACK not in one.unproven) for one in both]
+    )
+    limit_a, is_limit_proven = _highest([(one.limit_a, LimitKind.WORKING not in one.unproven) for one in both])
+    proven = {LimitKind.FALLBACK: is_fallback_proven, LimitKind.WORKING: is_limit_proven}
     return replace(
         by_report,
         most_a=_lower(by_report.most_a, by_composite.most_a),
-        fallback_a=_higher(by_report.fallback_a, by_composite.fallback_a if by_composite.is_proven else None),
-        limit_a=_higher(by_report.limit_a, by_composite.limit_a if by_composite.is_proven else None),
+        fallback_a=fallback_a,
+        limit_a=limit_a,
+        unproven=frozenset(kind for kind, is_proven in proven.items() if not is_proven),
     )
+
+
+def _highest(words: Sequence[tuple[float | None, bool]]) -> tuple[float | None, bool]:
+    """The highest value, of those that are proven if any is."""
+    said = [(value, is_proven) for value, is_proven in words if value is not None]
+    proven = [value for value, is_proven in said if is_proven]
+    return (max(proven), True) if proven else (max((value for value, _ in said), default=None), not said)
 
 
 def _lower(a: float | None, b: float | None) -> float | None:
     return min((one for one in (a, b) if one is not None), default=None)
-
-
-def _higher(a: float | None, b: float | None) -> float | None:
-    return max((one for one in (a, b) if one is not None), default=None)

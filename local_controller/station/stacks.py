@@ -100,7 +100,8 @@ class InForce:
     """What an EVSE obeys now. stack: "csms", "ours", "station", or "" if nothing is known to bind.
 
     limit_a: None if nothing is known to bind. profile_id: which profile of that stack, where one is known.
-    worst_a: more than that may be drawn because of something foreign; None: no, is_unlimited: without any limit.
+    worst_a: so much may be drawn because of something foreign; None: no, is_unlimited: without any limit. is_proven: False if
+    only a composite schedule says so that never showed ours.
     """
 
     evse: int
@@ -111,6 +112,7 @@ class InForce:
     text: str
     worst_a: float | None = None
     is_unlimited: bool = False
+    is_proven: bool = True
     foreign: str = ""
     remedy: str = ""
 
@@ -293,6 +295,7 @@ def _in_force(state: StationState, evse: int, now: Instant) -> InForce:
         text=binding.text,
         worst_a=_rounded(lifted_a),
         is_unlimited=lifted_a == math.inf,
+        is_proven=(LimitKind.FALLBACK if transaction_id is None else LimitKind.WORKING) not in found.unproven,
         foreign=found.what,
         remedy=found.remedy,
     )

@@ -186,7 +186,7 @@ class StationTruth:
     reported: HeardProfiles | None = None
     refused: set[str] = field(default_factory=set)
     echoed: set[tuple[int, LimitKind]] = field(default_factory=set)
-    by_composite: dict[int, ForeignLimit] = field(default_factory=dict)
+    by_composite: dict[tuple[int, LimitKind], ForeignLimit] = field(default_factory=dict)
     by_loss: dict[int, ForeignLimit] = field(default_factory=dict)
     findings: dict[int, ForeignLimit] = field(default_factory=dict)
     set_at: dict[int, Instant] = field(default_factory=dict)

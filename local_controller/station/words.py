@@ -235,8 +235,9 @@ class ForeignLimit:
 
     most_a: whatever we allow, no more than this is drawn. fallback_a, limit_a: so much may be drawn instead of our fallback
     or of our working limit (infinite: without a limit); None where it leaves ours in force. Amperes per phase.
-    is_proven: the station's word was seen to show our limits before; without that, a value that is no lower than what the
-    EVSE can draw anyhow may just be how it says "none". what, remedy: for people, as parts of a sentence.
+    unproven: which of the latter two rest on a word of the station that was never seen to show our limits; a value there that
+    is no lower than what the EVSE can draw anyhow may just be how it says "none". what, remedy: for people, as parts of a
+    sentence.
     profile_id: of the profile that does it, where it is known.
     """
 
@@ -244,7 +245,7 @@ class ForeignLimit:
     most_a: float | None = None
     fallback_a: float | None = None
     limit_a: float | None = None
-    is_proven: bool = True
+    unproven: frozenset[LimitKind] = frozenset()
     what: str = ""
     remedy: str = ""
     profile_id: int | None = None

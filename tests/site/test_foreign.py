@@ -10,7 +10,7 @@ import pytest
 from local_controller.site.evse import EvseState
 from local_controller.site.foreign import DRAWS_LESS_S, foreign_notices, foreign_reasons
 from local_controller.site.topology import Evse
-from local_controller.station.words import ChargingState, EvseId, ForeignLimit, MeterSample, Phase
+from local_controller.station.words import ChargingState, EvseId, ForeignLimit, LimitKind, MeterSample, Phase
 from tests.site.test_evse import at, charging, order, sample
 from tests.site.virtual_site import VirtualSite, topology
 
@@ -61,9 +61,9 @@ def test_one_without_a_limit_counts_with_the_maximum_of_the_evse() -> None:
 
 def test_a_maximum_that_nothing_speaks_for_lifts_nothing_but_anything_below_it_does() -> None:
     state = idle()
-    state.meets_foreign(found(fallback_a=48.0, is_proven=False))
+    state.meets_foreign(found(fallback_a=48.0, unproven=frozenset({LimitKind.FALLBACK})))
     assert state.exposure_a(at(0)) == 6.0
-    state.meets_foreign(found(fallback_a=20.0, is_proven=False))
+    state.meets_foreign(found(fallback_a=20.0, unproven=frozenset({LimitKind.FALLBACK})))
     assert state.exposure_a(at(1)) == 20.0
 
 

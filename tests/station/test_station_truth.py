@@ -22,10 +22,10 @@ from local_controller.station.blocks.station_truth import (
     ROUND_S,
 )
 from local_controller.station.effects import Peer
-from local_controller.station.foreign import LOST, UNNAMED
+from local_controller.station.foreign import LOST, UNNAMED, together
 from local_controller.station.knowledge import Knowledge, Loss
 from local_controller.station.state import OWN_REQUEST_IDS
-from local_controller.station.words import ForeignLimit, OcppVersion
+from local_controller.station.words import ForeignLimit, LimitKind, OcppVersion
 from tests.station.conftest import EFFORT, own
 from tests.station.truthful import Truthful
 
@@ -179,6 +179,9 @@ def test_a_foreign_default_at_a_higher_level_is_named_and_lifts_the_fallback(
         "a profile that neither the gateway nor, since it runs, the CSMS installed (id 7, TxDefaultProfile, stack level 3)"
     )
     assert "ClearChargingProfile with id 7" in told.remedy
+    t.bench.from_csms("ClearChargingProfile", {"chargingProfileId": 7})
+    (cleared,) = t.bench.calls_to(Peer.STATION, "ClearChargingProfile")
+    assert cleared.payload == {"chargingProfileId": 7}, "the remedy works"
     t.foreign.clear()
     t.live(ROUND_S)
     assert found(t).is_none
@@ -281,7 +284,7 @@ def test_in_16_a_composite_schedule_above_ours_is_written_against_and_then_count
     t.live(CHECK_S)
     told = found(t)
     assert told.fallback_a == 20.0
-    assert told.is_proven, "it showed ours before"
+    assert told.unproven == frozenset(), "it showed ours before"
     t.live(4 * ROUND_S)
     assert floors(t) == 2, "writing wears memory, and does not help"
     t.foreign.clear()
@@ -298,11 +301,51 @@ def test_a_station_that_never_shows_our_limits_proves_nothing_with_what_it_shows
     t.bench.boot()
     t.live(4 * ROUND_S)
     told = found(t)
-    assert (told.fallback_a, told.is_proven) == (48.0, False)
+    assert (told.fallback_a, told.unproven) == (48.0, {LimitKind.FALLBACK})
     assert floors(t) <= 2
     rounds = len(asked(t))
     t.live(4 * ROUND_S)
     assert len(asked(t)) - rounds <= 4 * (1 if version is V16 else 2), "it is asked no more often for that"
+
+
+def test_a_session_in_which_ours_holds_does_not_make_a_lifted_fallback_forgotten(truthful: Any) -> None:
+    t = truthful(V16)
+    t.bench.boot()
+    t.live(FIRST_S)
+    t.installs_itself(limit=20.0, stackLevel=3)
+    t.live(ROUND_S + 2 * CHECK_S)
+    assert found(t).fallback_a == 20.0
+    t.bench.start(7)
+    t.bench.set_limit(8.0, valid_s=4 * ROUND_S)
+    t.live(2 * ROUND_S)
+    assert t.limit_a() == 8.0
+    assert (1, LimitKind.WORKING) in t.bench.smart.state.truth.echoed
+    assert found(t).fallback_a == 20.0, "it holds as soon as the session is over"
+
+
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_of_two_witnesses_the_proven_one_counts_for_each_limit_by_itself(is_swapped: bool) -> None:
+    doubtful = ForeignLimit(1, fallback_a=48.0, unproven=frozenset({LimitKind.FALLBACK}), what="a", remedy="b")
+    certain = ForeignLimit(1, most_a=10.0, limit_a=32.0, what="c", remedy="d")
+    both = together(certain, doubtful) if is_swapped else together(doubtful, certain)
+    assert (both.most_a, both.fallback_a, both.limit_a) == (10.0, 48.0, 32.0)
+    assert both.unproven == {LimitKind.FALLBACK}
+    named = together(both, ForeignLimit(1, fallback_a=16.0, what="e", remedy="f"))
+    assert (named.fallback_a, named.unproven) == (16.0, frozenset())
+
+
+def test_one_whose_composite_schedule_knows_no_fallback_is_not_written_to_after_every_session(truthful: Any) -> None:
+    t = truthful(V16)
+    t.shows = lambda limit_a: limit_a if t.bench.smart.state.transactions else 32.0
+    t.bench.boot()
+    for number in range(5):
+        t.live(2 * ROUND_S)
+        t.bench.start(number)
+        t.bench.set_limit(16.0, valid_s=ROUND_S)
+        t.live(ROUND_S)
+        t.bench.stop(number)
+    assert (1, LimitKind.WORKING) in t.bench.smart.state.truth.echoed
+    assert sum(note.event == "own_profile_missing" for note in t.bench.notes) == 1
 
 
 @ALL

@@ -156,9 +156,10 @@ class StationTruth(Block):
         self._due_s: float | None = None
         self._begun_s: float | None = None
         self._missing: dict[int, _Doubt] = {}  # by what is reported
-        self._contradicted: dict[int, _Doubt] = {}  # by a composite schedule
+        self._contradicted: dict[tuple[int, LimitKind], _Doubt] = {}  # by a composite schedule
         self._has_foreign = bool(foreign_profiles(state))
-        self._agrees: set[int] = set()  # EVSEs whose last composite schedule showed exactly ours
+        self._agrees: set[int] = set()  # EVSEs whose last composite schedule without a session showed exactly our floor
+        self._written_in_vain: set[tuple[int, LimitKind]] = set()  # again, and its composite schedule never showed it
         self._check_s: float | None = None
         self._silences: dict[Topic, int] = {}
         self._transactions: dict[int, str] = {}
@@ -183,6 +184,7 @@ class StationTruth(Block):
             self._missing.clear()
             self._contradicted.clear()
             self._agrees.clear()
+            self._written_in_vain.clear()
             self._plan(now)
         return []
 
@@ -426,23 +428,30 @@ class StationTruth(Block):
         """A second contradiction in a row counts; what is above ours may just have been lost, and is written again."""
         if verdict is Verdict.AGREES:
             return self._agreed(evse, kind, now)
-        self._agrees.discard(evse)
+        if kind is LimitKind.FALLBACK:
+            self._agrees.discard(evse)
         if self._explains(found_in_report(self._state, evse, now), verdict, kind, limit_a):
-            self._contradicted.pop(evse, None)
-            self._truth.by_composite.pop(evse, None)
+            self._contradicted.pop((evse, kind), None)
+            self._truth.by_composite.pop((evse, kind), None)
             return self._tell(evse, now)
-        doubt = self._contradicted.setdefault(evse, _Doubt())
+        doubt = self._contradicted.setdefault((evse, kind), _Doubt())
         doubt.hears(verdict)
         effects: list[BlockEffect] = []
-        if doubt.times >= CONFIRMED and (verdict is Verdict.BELOW or doubt.rewrites or self._is_reported(evse)):
+        if doubt.times >= CONFIRMED and self._may_be_lost(evse, verdict, kind, doubt):
+            effects = self._write_again(evse, doubt, "composite schedule", now)
+            self._written_in_vain.add((evse, kind))
+        elif doubt.times >= CONFIRMED:
             is_proven = (evse, kind) in self._truth.echoed
             found = found_in_composite(evse, verdict, kind, limit_a, is_proven=is_proven)
-            self._truth.by_composite[evse] = found
-        elif doubt.times >= CONFIRMED:
-            effects = self._write_again(evse, doubt, "composite schedule", now)
+            self._truth.by_composite[evse, kind] = found
         if doubt.times < CONFIRMED:
             self._soon(now)
         return [*self._tell(evse, now), *effects]
+
+    def _may_be_lost(self, evse: int, verdict: Verdict, kind: LimitKind, doubt: _Doubt) -> bool:
+        """Whether writing ours again may help: not if it is reported, or was written so without ever being shown."""
+        is_vain = (evse, kind) in self._written_in_vain or doubt.rewrites > 0
+        return verdict is Verdict.ABOVE and not is_vain and not self._is_reported(evse)
 
     @staticmethod
     def _explains(found: ForeignLimit, verdict: Verdict, kind: LimitKind, limit_a: float) -> bool:
@@ -455,10 +464,12 @@ class StationTruth(Block):
     def _agreed(self, evse: int, kind: LimitKind, now: Instant) -> list[BlockEffect]:
         """The station shows exactly ours: whatever spoke against that is over."""
         self._truth.echoed.add((evse, kind))
-        self._agrees.add(evse)
-        self._truth.by_composite.pop(evse, None)
-        self._truth.by_loss.pop(evse, None)
-        self._contradicted.pop(evse, None)
+        self._written_in_vain.discard((evse, kind))
+        self._truth.by_composite.pop((evse, kind), None)
+        self._contradicted.pop((evse, kind), None)
+        if kind is LimitKind.FALLBACK:  # a working limit that is shown says nothing about the floor below it
+            self._agrees.add(evse)
+            self._truth.by_loss.pop(evse, None)
         return self._tell(evse, now)
 
     def _is_reported(self, evse: int) -> bool:
@@ -486,8 +497,10 @@ class StationTruth(Block):
 
     def _tell(self, evse: int, now: Instant) -> list[BlockEffect]:
         """What is known of foreign limits of an EVSE, if that is news."""
-        by_composite = self._truth.by_composite.get(evse) or self._truth.by_loss.get(evse) or ForeignLimit(evse)
-        found = together(found_in_report(self._state, evse, now), by_composite)
+        seen = [self._truth.by_composite.get((evse, kind)) for kind in LimitKind]
+        found = found_in_report(self._state, evse, now)
+        for one in (self._truth.by_loss.get(evse), *seen):
+            found = found if one is None else together(found, one)
         if self._truth.findings.get(evse, ForeignLimit(evse)) == found:
             return []
         self._truth.findings[evse] = found
