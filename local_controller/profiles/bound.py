@@ -107,12 +107,20 @@ def with_extra(a: Bound | None, extra: Bound | None) -> Bound | None:
     """More capacity on top of a limit, not of a setpoint (LocalGeneration, K08.FR.04)."""
     if a is None or a.limit is None or extra is None or extra.limit is None:
         return a
-    each = None if a.each is None else a.each + (extra.limit / 3.0 if extra.each is None else extra.each)
     if a.more is None and extra.more is None:
-        return a._replace(limit=a.limit + extra.limit, each=each)
+        return a._replace(limit=a.limit + extra.limit, each=_each_with(a, extra))
+    a = _with_each(a)
     more = a.more or More(extra.more.unit if extra.more else RateUnit.A, a.limits)
     limits = total(more.limits, extra.limits, more.unit)
+    each = _each_with(a, extra) if len(extra.limits) == 1 else None  # is in the limits of the phases already
     return Bound(whole(limits, more.unit), a.phases, more._replace(limits=limits), each)
+
+
+def _each_with(a: Bound, extra: Bound) -> float | None:
+    """What a limit in A leaves any one phase, when more for all phases comes on top."""
+    if a.each is None or extra.limit is None:
+        return None
+    return a.each + (extra.limit / 3.0 if extra.each is None else extra.each)
 
 
 def added(a: Bound, b: Bound) -> Bound:
@@ -192,8 +200,9 @@ def bound_of(schedule: ChargingSchedule, period: SchedulePeriod, context: Contex
         mode=period.operation_mode,
         others=_in_unit(others, wanted),
     )
-    alone = bound_of_limit(said[0], schedule.rate_unit, unit, phases, context) if len(said) == 1 and said[0] else FREE
-    return Bound(whole(limits, unit), phases, more, alone.each)
+    if len(said) != 1 or said[0] is None:
+        return Bound(whole(limits, unit), phases, more)
+    return bound_of_limit(max(0.0, said[0]), schedule.rate_unit, unit, phases, context)._replace(more=more)
 
 
 def bound_of_limit(limit: float, given: RateUnit, unit: RateUnit, phases: int, context: Context) -> Bound:

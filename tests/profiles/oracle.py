@@ -278,6 +278,8 @@ class Oracle:
     def with_sun(self, said: Says | None, sun: Says | None) -> Says | None:
         if said is None or said.limit is None or sun is None or sun.limit is None:
             return said
+        if len(sun.limit) == 3:
+            return replace(said, limit=self.more(self.limits(said) or (), sun.limit), per_phase=None)
         shone = self.alike(sun.limit) / 3 if sun.per_phase is None else sun.per_phase
         per_phase = None if said.per_phase is None else said.per_phase + shone
         return replace(said, limit=self.more(said.limit, sun.limit), per_phase=per_phase)
