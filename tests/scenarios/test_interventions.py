@@ -54,10 +54,23 @@ def test_after_a_reset_the_station_holds_its_limits_again(version: OcppVersion) 
     commanded(b, "Reset", {"type": reset_type(version)}, "Accepted")
     after = Bench(version, StationSettings(fallback_a=6.0), known=b.smart.state)  # whose memory is empty
     after.boot()
-    assert after.in_force_a() == 6.0, "its fallback, before the site says more"
+    assert (after.in_force_a(), after.in_force_a(301.0)) == (16.0, 6.0), "what the site ordered, for as long as it did"
     assert [fact.status for fact in after.facts if isinstance(fact, Booted)] == [RegistrationStatus.ACCEPTED]
+    after.set_limit(12.0)
+    assert after.in_force_a() == 12.0, "the transaction goes on (E-block of 2.1: resumed after a reset)"
+
+
+@ALL
+@pytest.mark.requirement("LC-131", "LC-106")
+def test_after_a_long_reset_the_station_holds_its_fallback_before_the_site_says_more(version: OcppVersion) -> None:
+    b = charging(version)
+    commanded(b, "Reset", {"type": reset_type(version)}, "Accepted")
+    after = Bench(version, StationSettings(fallback_a=6.0), known=b.smart.state)
+    after.wait(301.0)
+    after.boot()
+    assert after.in_force_a() == 6.0
     after.set_limit(16.0)
-    assert after.in_force_a() == 16.0, "the transaction goes on (E-block of 2.1: resumed after a reset)"
+    assert after.in_force_a() == 16.0
 
 
 @ALL
