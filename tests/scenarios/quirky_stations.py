@@ -206,8 +206,8 @@ class Step:
 @dataclass(frozen=True)
 class Outcome:
     """What came of a run. excess: above the fuse of the grid connection, beyond: above
-    what it bears for an hour. harmed: what the station did not bear. away, back: while
-    it had no connection, and after.
+    what it bears for an hour. harmed: what the station did not bear. away, back,
+    rebooted: while it had no connection, after that, and after a restart.
     """
 
     steps: tuple[Step, ...]
@@ -217,12 +217,13 @@ class Outcome:
     writes: int
     away: Step
     back: Step
+    rebooted: Step
     notices: tuple[str, ...]
 
     @property
     def is_honest(self) -> bool:
         """Whether the station counts with what really flows, whenever a limit has had its time."""
-        return all(step.drawn_a <= step.worst_case_a + 0.5 for step in (*self.steps, self.back))
+        return all(step.drawn_a <= step.worst_case_a + 0.5 for step in (*self.steps, self.back, self.rebooted))
 
     @property
     def is_honest_about_a_loss(self) -> bool:
@@ -291,6 +292,9 @@ async def _played(site: SocketlessSite, slow_s: float) -> Outcome:
         away = _step(site, LIMITS_A[-1])
         await asyncio.sleep(AWAY_S / 2 + 2 * OBEYS_S + slow_s)
         back = _step(site, LIMITS_A[-1])
+        site.stations["QUIRKY"].reset()
+        await asyncio.sleep(2 * OBEYS_S + slow_s + min(site.specs[0].meter_interval_s, 2 * AWAY_S))
+        rebooted = _step(site, LIMITS_A[-1])
     gauge = site.world.gauges["grid"]
     return Outcome(
         tuple(steps),
@@ -300,6 +304,7 @@ async def _played(site: SocketlessSite, slow_s: float) -> Outcome:
         len(site.written("QUIRKY")),
         away,
         back,
+        rebooted,
         tuple(notice.text for _, notice in site.gateway.driver.notices if notice.level != "info"),
     )
 

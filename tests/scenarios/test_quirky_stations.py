@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -44,11 +43,7 @@ LESS: dict[str, str] = {
     "ABB Terra AC up to 1.8.21": "controlled, cannot be paused",  # it does not take 0 A
     "SAP simulator": "held at 6 A",  # its meter values are random
     "SyncEV": "controlled, at times held at 6 A",  # it measures only when asked to
-}
-
-MISSING: dict[str, str] = {
-    "EVSwitch": "a station that may be written to once a minute is held at its fallback in between",
-    "Timxon": "one Relative TxDefaultProfile cannot be limit and floor, as its periods count from the start of a transaction",
+    "Timxon": "held at 6 A",  # its one profile is limit and floor, and cannot say from when on
 }
 
 OF_ANOTHER_VERSION = sorted(name for name in UNCONTROLLABLE if "OCPP" in name)
@@ -66,14 +61,6 @@ def results() -> dict[str, dict[str, str]]:
     return read
 
 
-def named(variant: Variant, marks: Any = ()) -> Any:
-    return pytest.param(variant.name, id=variant.name, marks=marks)
-
-
-def missing(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_each_product_is_known_by_what_it_says_at_boot(variant: Variant) -> None:
     found = quirk_of(BootCall(*variant.product, ""), shipped_quirks())
@@ -86,9 +73,7 @@ def test_every_record_has_its_station() -> None:
 
 
 @pytest.mark.requirement("LC-105", "LC-108")
-@pytest.mark.parametrize(
-    "name", [named(one, missing(MISSING[one.name]) if one.name in MISSING else ()) for one in STATIONS]
-)
+@pytest.mark.parametrize("name", [one.name for one in STATIONS])
 def test_a_known_product_is_controlled_or_counted_with_all_it_may_draw(name: str) -> None:
     done = played(name, KNOWN)
     expected = f"counted with {MAX_A:.0f} A" if name in UNCONTROLLABLE else LESS.get(name, "controlled")
@@ -134,7 +119,12 @@ def test_what_forgets_its_limits_counts_with_all_while_it_is_away(name: str) -> 
     done = played(name, KNOWN)
     assert done.away.drawn_a == pytest.approx(MAX_A)
     assert done.is_honest_about_a_loss
-    assert done.back.drawn_a <= done.back.limit_a + 0.5
+    for step in (done.back, done.rebooted):
+        assert 6.0 <= step.drawn_a <= step.limit_a + 0.5
+
+
+def test_a_station_that_bears_25_profiles_a_day_is_told_its_limits_otherwise() -> None:
+    assert played("Easee", KNOWN).writes <= 5
 
 
 @pytest.mark.parametrize("variant", [one for one in STATIONS if one.version == V16], ids=lambda one: one.name)
