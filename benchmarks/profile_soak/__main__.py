@@ -78,7 +78,6 @@ def _count(totals: Counter[str], story: Story, version: str) -> None:
     totals[f"operations_{version}"] += told.asked
     totals["steps"] += len(told.operations)
     totals["instants_checked"] += told.checks
-    totals["refused_as_unrepresentable"] += told.refused
     totals["virtual_hours"] += round(story.clock.elapsed_s / 3600)
     totals["stories"] += 1
     if told.failure is not None:

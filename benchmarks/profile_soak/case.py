@@ -34,7 +34,6 @@ LONGEST_ANSWER_S = 31.0
 _OCPP = {"1.6": OcppVersion.V16, "2.0.1": OcppVersion.V201, "2.1": OcppVersion.V21}
 _EPSILON = 1e-6
 _JUST_BEFORE_S = 0.001
-_OPTIONAL_PURPOSES = frozenset({"PriorityCharging", "LocalGeneration"})
 
 
 def unspoilt(_peer: Peer, text: str) -> str:
@@ -89,11 +88,10 @@ class Setting:
 
 @dataclass
 class Told:
-    """What happened in a story. refused: profiles that could not be represented, which is allowed (LC-102)."""
+    """What happened in a story."""
 
     operations: list[Operation] = field(default_factory=list)
     asked: int = 0
-    refused: int = 0
     checks: int = 0
     failure: Failure | None = None
 
@@ -160,9 +158,6 @@ class Story:
             world.csms.heard.clear()
         message_id = self.behind.ask(action, payload)
         behind = self._patiently(message_id)
-        if self._may_be_refused(action, payload, behind):
-            self.told.refused += 1
-            return
         alone = self.alone.ask(action, payload)
         self._settle()
         found = difference(action, alone, behind, *self.stations)
@@ -176,16 +171,6 @@ class Story:
         while self.behind.answer(message_id) is None and self.clock.elapsed_s < until_s:
             self._pass_until(min(until_s, self.behind.deadline_s or until_s))
         return self.behind.answer(message_id)
-
-    def _may_be_refused(self, action: str, payload: Json, behind: Answer) -> bool:
-        """Rule "unrepresentable" (LC-102): then the station alone is not asked either, so that both stay alike."""
-        if action != "SetChargingProfile" or not isinstance(behind, dict) or behind["status"] != "Rejected":
-            return False
-        profile = payload.get("chargingProfile", {})
-        return (
-            profile.get("chargingProfilePurpose") in _OPTIONAL_PURPOSES
-            or profile.get("chargingProfileKind") == "Dynamic"
-        )
 
     def _cut(self) -> None:
         self._is_up = False

@@ -18,7 +18,7 @@ ALLOWED: Final = {
     "report_order": "profiles of one EVSE may be reported in any order (K09)",
     "reason": "of several broken rules any one may be named, and any code where the standard fixes none",
     "budget": "fewer profiles may be promised than the station can hold: some places are the gateway's",
-    "unrepresentable": "a profile that no limit of ours can express may be refused (LC-102)",
+    "dyn_update_time": "a report may tell when a Dynamic profile was updated last (K28)",
 }
 """What a CSMS may see of the gateway, each with its rule."""
 
@@ -152,11 +152,15 @@ def difference_of_reports(alone: Sequence[Heard], behind: Sequence[Heard]) -> st
 def _profiles(reports: Sequence[Json]) -> list[Any]:
     """Every profile that is reported, in an order of our own."""
     found = [
-        (report["requestId"], report["evseId"], report["chargingLimitSource"], profile["id"], profile)
+        (report["requestId"], report["evseId"], report["chargingLimitSource"], profile["id"], _timeless(profile))
         for report in reports
         for profile in report["chargingProfile"]
     ]
     return sorted(found, key=lambda one: one[:4])
+
+
+def _timeless(profile: Json) -> Json:
+    return {name: value for name, value in profile.items() if name != "dynUpdateTime"}
 
 
 def _values(reports: Sequence[Json]) -> list[Any]:

@@ -9,7 +9,6 @@ from collections.abc import Collection
 from typing import Final
 
 OPEN: Final = {
-    "dynamic": "a Dynamic profile in a remote start is lost (LC-101, LC-103)",
     "enum": "a value that the schema does not know is answered with another error code (1.6 errata 3.38)",
     "unit": "a unit that the station does not take is accepted, because the gateway converts (K01.FR.26)",
     "level": "a stack level or a number of periods above the station's maximum is accepted before the station told it",

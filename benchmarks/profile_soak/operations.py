@@ -288,8 +288,6 @@ class Chance:
         """Mostly the car follows at once."""
         evse, token = self._any_evse(), f"APP{next(self._numbers)}"
         profile = self._profile("TxProfile", None) if self._is(0.7) else None
-        if profile is not None and profile["chargingProfileKind"] == "Dynamic" and not self._scope.has("dynamic"):
-            profile = None
         payload: Json
         if self._is_v16:
             action, payload = "RemoteStartTransaction", {"idTag": token}

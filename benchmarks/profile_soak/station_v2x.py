@@ -95,13 +95,12 @@ class Station2x(Station):
     def on_UsePriorityCharging(self, payload: Json) -> Json:  # noqa: N802
         """For a running transaction that has such a profile (K21)."""
         for evse, transaction in self.transactions.items():
-            if transaction.id != payload["transactionId"]:
-                continue
-            if not any(p.purpose == "PriorityCharging" and p.evse in {0, evse} for p in self.store.profiles):
-                return {"status": "NoProfile"}
-            transaction.has_priority = payload["activate"]
-            return {"status": "Accepted"}
-        return {"status": "Rejected"}
+            if transaction.id == payload["transactionId"]:
+                if payload["activate"] and not self.store.has_priority_profile(evse, self.clock()):
+                    return {"status": "NoProfile"}
+                transaction.has_priority = payload["activate"]
+                return {"status": "Accepted"}
+        return self._rejected("TxNotFound")
 
     def on_UpdateDynamicSchedule(self, payload: Json) -> Json:  # noqa: N802
         """A new limit for a Dynamic profile (K28)."""

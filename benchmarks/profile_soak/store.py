@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -81,12 +80,23 @@ class Store:
         """UpdateDynamicSchedule; False if there is no such Dynamic profile (K28)."""
         for number, one in enumerate(self.profiles):
             if one.id == profile_id and one.kind == "Dynamic":
-                (plan,) = one.plans
-                period = plan.periods[0]._replace(limit=float(change["limit"]))
-                plans = (plan._replace(periods=(period,)),)
-                self.profiles[number] = replace(one, plans=plans, updated_s=now_s, raw=_updated(one.raw, change, now_s))
+                (schedule,) = one.raw["chargingSchedule"]
+                (period,) = schedule["chargingSchedulePeriod"]
+                changed = {**schedule, "chargingSchedulePeriod": [{**period, **change}]}
+                raw = {**one.raw, "chargingSchedule": [changed]}
+                self.profiles[number] = replace(parse(one.evse, raw, now_s), updated_s=now_s, raw=raw)
                 return True
         return False
+
+    def has_priority_profile(self, evse: int, now_s: float) -> bool:
+        """Whether PriorityCharging could be used at this EVSE (K21)."""
+        return any(
+            one.purpose == "PriorityCharging"
+            and one.evse in {0, evse}
+            and (one.valid_from_s is None or one.valid_from_s <= now_s)
+            and (one.valid_to_s is None or now_s < one.valid_to_s)
+            for one in self.profiles
+        )
 
     def ended(self, evse: int) -> None:
         """TxProfiles go with their transaction (K02.FR.05)."""
@@ -186,11 +196,3 @@ def _overlap(one: Profile, other: Profile) -> bool:
     from_s = max((p.valid_from_s for p in (one, other) if p.valid_from_s is not None), default=None)
     to_s = min((p.valid_to_s for p in (one, other) if p.valid_to_s is not None), default=None)
     return from_s is None or to_s is None or from_s < to_s
-
-
-def _updated(raw: Mapping[str, Any], change: Mapping[str, Any], now_s: float) -> Mapping[str, Any]:
-    """The profile as it is reported from now on: with the limit that it has, and since when."""
-    ((schedule,), at) = raw["chargingSchedule"], datetime.fromtimestamp(now_s, UTC)
-    (period,) = schedule["chargingSchedulePeriod"]
-    new = [{**schedule, "chargingSchedulePeriod": [{**period, "limit": change["limit"]}]}]
-    return {**raw, "chargingSchedule": new, "dynUpdateTime": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
