@@ -39,6 +39,8 @@ def difference(action: str, alone: Answer, behind: Answer, station: Station, beh
             return _composites(alone, behind, station, behind_station)
         case "GetConfiguration":
             return _same(_without_budgets(alone), _without_budgets(behind)) or _budgets(alone, behind)
+        case "UpdateDynamicSchedule" | "UsePriorityCharging":
+            return _same(alone["status"], behind["status"])  # no reason codes are fixed for them
         case _:
             return _same(_spelt(alone), _spelt(behind))
 

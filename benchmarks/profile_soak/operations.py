@@ -128,7 +128,7 @@ class Chance:
             if not self._is_v16:
                 schedule["id"] = number
         profile: Json = {
-            "chargingProfileId" if self._is_v16 else "id": self._id(purpose),
+            "chargingProfileId" if self._is_v16 else "id": self._id(),
             "stackLevel": self._level(),
             "chargingProfilePurpose": purpose,
             "chargingProfileKind": kind,
@@ -144,12 +144,10 @@ class Chance:
             profile["validTo"] = self._instant(7300, 90000)
         return profile
 
-    def _id(self, purpose: str = "") -> int:
-        is_passed = purpose == self._maximum()
+    def _id(self) -> int:
         if self._is(0.01):
             return 2_147_480_000 + self._rnd.randint(0, 8)
-        shift = 20 if is_passed and not self._scope.has("same_id") else 0
-        return self._rnd.randint(1, 14) + shift
+        return self._rnd.randint(1, 14)
 
     def _level(self) -> int:
         if self._is(ODD / 2) and self._scope.has("level"):

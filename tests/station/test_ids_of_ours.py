@@ -95,6 +95,27 @@ def test_the_same_id_replaces_whatever_the_purpose(bench: Any, version: OcppVers
 
 
 @ALL
+@pytest.mark.requirement("LC-101")
+def test_so_it_does_when_it_came_with_a_remote_start(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    assert b.csms_sets(max_purpose(version), 3.0, 9, evse=0) == "Accepted"
+    profile = b.csms_profile("TxProfile", 5.0, 9)
+    if version is OcppVersion.V16:
+        action, payload = "RemoteStartTransaction", {"connectorId": 1, "idTag": "TAG"}
+    else:
+        action, payload = (
+            "RequestStartTransaction",
+            {"remoteStartId": 5, "idToken": {"idToken": "TAG", "type": "Central"}},
+        )
+    assert b.from_csms(action, payload | {"chargingProfile": profile})["status"] == "Accepted"
+    assert b.in_force_a() == 3.0, "until the transaction begins"
+    b.start(8, **({} if version is OcppVersion.V16 else {"info": {"remoteStartId": 5}}))
+    assert 9 not in ids_in_station(b)
+    assert b.in_force_a() == 5.0
+
+
+@ALL
 @pytest.mark.requirement("LC-092")
 def test_what_an_id_would_have_replaced_stays_if_the_station_refuses_what_follows(
     bench: Any, version: OcppVersion

@@ -76,7 +76,7 @@ class ProfileSets:
         if wanted.profile.purpose is Purpose.TX_PROFILE:
             car_schedules.no_longer_owed(self._state.transactions.get(wanted.evse))
         evses = self._desk.evses if wanted.evse == 0 else (wanted.evse,)
-        then = self._clearing_in_station(wanted.profile.id, replaced)
+        then = clearing_in_station(self._desk, wanted.profile.id, replaced)
         return self._applying.begin(Change(frame.message_id, evses, self._undoing(wanted, replaced), then), now)
 
     def _undoing(self, wanted: ProfileSet, replaced: VirtualStore) -> Callable[[], None]:
@@ -84,13 +84,6 @@ class ProfileSets:
             self._state.store = self._state.store.without(wanted, replaced)
 
         return undo
-
-    def _clearing_in_station(self, profile_id: int, replaced: VirtualStore) -> tuple[BlockEffect, ...]:
-        """The same id replaces, whatever the purpose (K01.FR.05): then the station's own profile has to go."""
-        if profile_id not in replaced.real:
-            return ()
-        payload = self._desk.dialect.clear_id(self._state.stand_ins.for_station(profile_id))
-        return (OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, Replaced(profile_id)),)
 
     def superseded(self, profile_ids: Iterable[int]) -> list[BlockEffect]:
         """Ours of the same purpose is in force: those of the CSMS live here only, and those in the station have to go."""
@@ -115,3 +108,11 @@ class ProfileSets:
         payload = call.payload if csms_id is None else dialect.with_profile_id(call.payload, csms_id)
         taken = dialect.profile_set(payload).received(self._state.station_time(now))
         self._state.store = self._state.store.recorded(taken, self._state.version)
+
+
+def clearing_in_station(desk: ProfileDesk, profile_id: int, replaced: VirtualStore) -> tuple[BlockEffect, ...]:
+    """The same id replaces, whatever the purpose (K01.FR.05): then the station's own profile has to go."""
+    if profile_id not in replaced.real:
+        return ()
+    payload = desk.dialect.clear_id(desk.state.stand_ins.for_station(profile_id))
+    return (OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, Replaced(profile_id)),)

@@ -10,6 +10,7 @@ from local_controller.profiles.rules import Reason, Verdict
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, Forward
 from local_controller.station.blocks.profile_desk import ProfileDesk
+from local_controller.station.blocks.profile_sets import clearing_in_station
 from local_controller.station.dialects.base import ProfileSet, RemoteStart
 from local_controller.station.effects import Note, Peer
 
@@ -60,7 +61,7 @@ class StartProfiles:
         store, verdict = self._state.store.install(
             received, self._state.version, self._desk.facts(), self._state.said.lacks
         )
-        self._state.store = store
+        before, self._state.store = self._state.store, store
         if verdict.accepted:
-            return []
+            return [*clearing_in_station(self._desk, received.profile.id, before.missing(store))]
         return [Note("warning", "remote_start_profile_refused", {"id": wanted.profile.id, "reason": verdict.detail})]
