@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from benchmarks.profile_soak.evaluator import Json
+from benchmarks.profile_soak.evaluator import Json, seconds
 from benchmarks.profile_soak.station import Station
 from benchmarks.profile_soak.store import ANY
 from benchmarks.profile_soak.worlds import Answer, Heard
@@ -23,6 +23,9 @@ ALLOWED: Final = {
 """What a CSMS may see of the gateway, each with its rule."""
 
 _EPSILON = 1e-6
+WHOLE_SECONDS_S = 2.0
+"""A second in which a limit falls may be told with the lower one."""
+
 _BUDGETS = frozenset({"MaxChargingProfilesInstalled"})
 _SPELLINGS = {"unknownevse": "UnknownEVSE"}
 _ENTRIES = "Entries"
@@ -80,14 +83,16 @@ def _composites(alone: Json, behind: Json, station: Station, behind_station: Sta
     if head != said:
         return _same(head, said)
     evse, unit, duration_s, _ = said
+    start_s = seconds(_start(behind)) or 0.0
     steps = _steps(behind)
     if not steps or steps[0][0] != 0 or any(b[0] <= a[0] for a, b in pairwise(steps)) or steps[-1][0] >= duration_s:
         return f"a composite schedule with periods {steps} for {duration_s} s"
-    most = [(start_s, limit) for start_s, limit, _ in station.composite(evse, unit, station.clock(), duration_s)]
+    most = [(after_s, limit) for after_s, limit, _ in station.composite(evse, unit, start_s, duration_s)]
     for cut in sorted({start_s for start_s, _ in [*most, *steps]}):
         if _at(steps, cut) > _at(most, cut) + _EPSILON:
             return f"after {cut} s {_at(most, cut)} {unit} alone, {_at(steps, cut)} {unit} behind"
-    holds = behind_station.composite(evse, unit, behind_station.clock(), duration_s)[0][1]
+    soon = behind_station.composite(evse, unit, behind_station.clock(), WHOLE_SECONDS_S)
+    holds = min(limit for _, limit, _ in soon)
     if unit == "A" and evse > 0 and steps[0][1] < min(holds, most[0][1]) - 0.1 - _EPSILON:
         return f"{steps[0][1]} A behind, where {holds} A hold"
     return None
@@ -102,8 +107,12 @@ def _head(answer: Json) -> tuple[int, str, int, str]:
     """EVSE, unit, duration and start (to the second)."""
     schedule = _schedule(answer)
     evse: int = answer["connectorId"] if "connectorId" in answer else schedule["evseId"]
-    start: str = answer["scheduleStart"] if "scheduleStart" in answer else schedule["scheduleStart"]
-    return evse, schedule["chargingRateUnit"], schedule["duration"], start[:19]
+    return evse, schedule["chargingRateUnit"], schedule["duration"], _start(answer)[:19]
+
+
+def _start(answer: Json) -> str:
+    start: str = answer["scheduleStart"] if "scheduleStart" in answer else _schedule(answer)["scheduleStart"]
+    return start
 
 
 def _steps(answer: Json) -> list[tuple[float, float]]:
