@@ -86,7 +86,7 @@ def _count(totals: Counter[str], story: Story, version: str) -> None:
 
 def _show(version: str, seed: int, scope: Scope, story: Story, spoil: Spoil) -> None:
     """The failure, its shortest story, and what was said in it."""
-    short = shortened(Setting.of(version, seed, scope), story, scope, spoil)
+    short = shortened(Setting.of(version, seed), story, scope, spoil)
     print(f"\n{version}, seed {seed}: {short.told.failure}", file=sys.stderr)
     for operation in short.told.operations:
         print(f"  {operation.do} {json.dumps(operation.args)}", file=sys.stderr)

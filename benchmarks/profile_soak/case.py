@@ -72,7 +72,7 @@ class Setting:
         return Knowledge(actuators=(self.actuator,) if self.outlives else None, connector=self.place)
 
     @classmethod
-    def of(cls, version: str, seed: int, scope: Scope) -> Setting:
+    def of(cls, version: str, seed: int) -> Setting:
         """The station of this seed."""
         rnd = random.Random(f"{version}/{seed}/setting")
         facts = Facts(version, rnd.choice([1, 1, 2]), rnd.choice([("A", "W"), ("A", "W"), ("A",), ("W",)]))
@@ -81,8 +81,6 @@ class Setting:
         ahead_s, floor_a = rnd.choice([0.0, 0.0, 0.0, 90.0, -600.0]), rnd.choice([0.0, 6.0, 10.0])
         actuator = rnd.choice([Actuator.TX_PROFILE, Actuator.TX_PROFILE, Actuator.TX_DEFAULT, Actuator.STATION_MAX])
         place = rnd.choice([None, None, FloorPlace.STATION])
-        if facts.evses > 1 and not scope.has("shared"):
-            place, actuator = None, Actuator.TX_PROFILE if actuator is Actuator.STATION_MAX else actuator
         return cls(facts, start, ahead_s, zone, floor_a, actuator, place)
 
 
@@ -311,7 +309,7 @@ def told(setting: Setting, operations: Iterable[Operation], scope: Scope, spoil:
 
 def tell(version: str, seed: int, asked: int, scope: Scope, spoil: Spoil = unspoilt) -> Story:
     """A random story with so many questions of the CSMS."""
-    setting = Setting.of(version, seed, scope)
+    setting = Setting.of(version, seed)
     story = Story(setting, scope, spoil)
     rnd, station = random.Random(f"{version}/{seed}"), story.alone.station
     chance = Chance(rnd, station, scope, floor_a=setting.floor_a, limits_outlive=setting.outlives)

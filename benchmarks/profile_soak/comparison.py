@@ -88,7 +88,8 @@ def _composites(alone: Json, behind: Json, station: Station, behind_station: Sta
     if not steps or steps[0][0] != 0 or any(b[0] <= a[0] for a, b in pairwise(steps)) or steps[-1][0] >= duration_s:
         return f"a composite schedule with periods {steps} for {duration_s} s"
     most = [(after_s, limit) for after_s, limit, _ in station.composite(evse, unit, start_s, duration_s)]
-    for cut in sorted({start_s for start_s, _ in [*most, *steps]}):
+    begun_s = max(0.0, station.clock() - start_s) + 0.001  # a schedule begins on a whole second, which may be past
+    for cut in sorted({begun_s, *(after_s for after_s, _ in [*most, *steps] if after_s > begun_s)}):
         if _at(steps, cut) > _at(most, cut) + _EPSILON:
             return f"after {cut} s {_at(most, cut)} {unit} alone, {_at(steps, cut)} {unit} behind"
     soon = behind_station.composite(evse, unit, behind_station.clock(), WHOLE_SECONDS_S)

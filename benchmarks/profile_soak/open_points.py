@@ -12,9 +12,7 @@ OPEN: Final = {
     "enum": "a value that the schema does not know is answered with another error code (1.6 errata 3.38)",
     "unit": "a unit that the station does not take is accepted, because the gateway converts (K01.FR.26)",
     "level": "a stack level or a number of periods above the station's maximum is accepted before the station told it",
-    "horizon": "a composite schedule shows the floor beyond the day that the gateway looks ahead (LC-097)",
     "watts": "a composite schedule in watts counts three phases where the CSMS allows fewer (LC-097)",
-    "shared": "a composite schedule of a station with one profile for all its EVSEs may show too much (LC-097)",
     "phases": "a profile for fewer phases limits the current only, not the phases (numberPhases)",
 }
 """What is left to do, and what it would show."""

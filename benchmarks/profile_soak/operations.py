@@ -235,8 +235,7 @@ class Chance:
     def _composite(self) -> list[Operation]:
         evse = 7 if self._is(ODD) else self._rnd.randint(0, self._station.facts.evses)
         payload: Json = {"connectorId" if self._is_v16 else "evseId": evse}
-        far = [86_400, 100_000] if self._scope.has("horizon") else [36_000]
-        payload["duration"] = self._rnd.choice([60, 600, 3600, 7200, *far])
+        payload["duration"] = self._rnd.choice([60, 600, 3600, 7200, 86_400, 100_000])
         units = ["A", "W"] if self._scope.has("watts") else ["A"]
         if self._is(0.6) or not self._scope.has("watts"):
             payload["chargingRateUnit"] = self._rnd.choice(units)

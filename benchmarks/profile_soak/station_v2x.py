@@ -96,7 +96,7 @@ class Station2x(Station):
         """For a running transaction that has such a profile (K21)."""
         for evse, transaction in self.transactions.items():
             if transaction.id == payload["transactionId"]:
-                if not self.store.has_priority_profile(evse, self.clock() if payload["activate"] else None):
+                if not self.store.has_priority_profile(evse):
                     return {"status": "NoProfile"}
                 transaction.has_priority = payload["activate"]
                 return {"status": "Accepted"}

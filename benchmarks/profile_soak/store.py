@@ -88,15 +88,9 @@ class Store:
                 return True
         return False
 
-    def has_priority_profile(self, evse: int, now_s: float | None) -> bool:
-        """Whether there is a PriorityCharging profile for this EVSE, and one that is valid now if that is asked (K21)."""
-        return any(
-            one.purpose == "PriorityCharging"
-            and one.evse in {0, evse}
-            and (now_s is None or one.valid_from_s is None or one.valid_from_s <= now_s)
-            and (now_s is None or one.valid_to_s is None or now_s < one.valid_to_s)
-            for one in self.profiles
-        )
+    def has_priority_profile(self, evse: int) -> bool:
+        """Whether there is a PriorityCharging profile for this EVSE (K21); it leads while it is valid."""
+        return any(one.purpose == "PriorityCharging" and one.evse in {0, evse} for one in self.profiles)
 
     def ended(self, evse: int) -> None:
         """TxProfiles go with their transaction (K02.FR.05)."""

@@ -125,7 +125,7 @@ def test_a_gateway_that_does_not_look_again_as_time_passes_is_found_out(
     monkeypatch.setattr(SmartCharging, "deadline", None)
     days = [Operation("start", {"evse": 1, "id": "a", "token": "T", "by_remote": False}), default_of(version)]
     days.append(Operation("wait", {"seconds": 200_000.0}))
-    setting = replace(Setting.of(version, 0, Scope()), floor_a=10.0)
+    setting = replace(Setting.of(version, 0), floor_a=10.0)
     story = told(setting, days, Scope())
     assert story.told.failure is not None
     assert story.told.failure.kind == "violation"
@@ -153,7 +153,7 @@ def test_a_failure_is_shown_by_its_shortest_story() -> None:
         for seed in range(STORIES)
         if (story := tell("1.6", seed, 60, Scope(), generous)).told.failure is not None
     )
-    short = shortened(Setting.of("1.6", seed, Scope()), long, Scope(), generous)
+    short = shortened(Setting.of("1.6", seed), long, Scope(), generous)
     assert len(short.told.operations) <= min(3, len(long.told.operations))
     assert short.told.failure is not None
     assert any("SetChargingProfile" in line for line in short.behind.transcript)

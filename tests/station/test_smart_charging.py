@@ -204,13 +204,34 @@ def reconnected(bench: Any, before: Any, **settings: Any) -> Any:
 def test_a_relative_profile_counts_from_when_the_transaction_really_began(bench: Any, version: OcppVersion) -> None:
     b = bench(version, fallback_a=16.0)
     b.boot()
-    periods = [{"startPeriod": 0, "limit": 32.0}, {"startPeriod": 3600, "limit": 7.0}]
-    relative = b.csms_profile("TxDefaultProfile", 0.0, periods=periods, chargingProfileKind="Relative")
-    schedule = relative["chargingSchedule"]
-    del (schedule if version is OcppVersion.V16 else schedule[0])["startSchedule"]
-    place = "connectorId" if version is OcppVersion.V16 else "evseId"
-    name = "csChargingProfiles" if version is OcppVersion.V16 else "chargingProfile"
-    assert b.from_csms("SetChargingProfile", {place: 1, name: relative})["status"] == "Accepted"
+    sets_relative_default(b, [(0, 32.0), (3600, 7.0)])
     b.start_earlier(3000.0)
     b.set_limit(32.0, 900.0)
     assert [b.in_force_a(seconds) for seconds in (0.0, 599.0, 601.0)] == [32.0, 32.0, 7.0]
+
+
+@ALL
+@pytest.mark.requirement("LC-093", "LC-111")
+def test_the_floor_holds_for_a_transaction_that_begins_unseen_too(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, fallback_a=16.0)
+    b.boot()
+    sets_relative_default(b, [(0, 4.0), (300, 32.0)])
+    b.start()
+    b.wait(3600.0)
+    b.set_fallback(15.0)
+    assert b.outcomes(LimitKind.FALLBACK)[-1] == (ACCEPTED, 4.0), "the next transaction starts with 4 A"
+    b.set_limit(12.0)
+    assert b.in_force_a() == 12.0
+
+
+def sets_relative_default(b: Any, periods: list[tuple[int, float]]) -> None:
+    """The CSMS's TxDefaultProfile, whose schedule begins with each transaction."""
+    told = [{"startPeriod": start_s, "limit": limit} for start_s, limit in periods]
+    relative = b.csms_profile("TxDefaultProfile", 0.0, periods=told, chargingProfileKind="Relative")
+    is_v16 = b.version is OcppVersion.V16
+    schedule = relative["chargingSchedule"] if is_v16 else relative["chargingSchedule"][0]
+    del schedule["startSchedule"]
+    payload = (
+        {"connectorId": 1, "csChargingProfiles": relative} if is_v16 else {"evseId": 1, "chargingProfile": relative}
+    )
+    assert b.from_csms("SetChargingProfile", payload)["status"] == "Accepted"

@@ -110,6 +110,16 @@ class Allowances:
             self._known.clear()
             self._offline_s = None
 
+    def of_next_transaction(
+        self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime, offline_s: int | None = None
+    ) -> Schedule:
+        """The limit of one that begins at `start`, perhaps unseen, after the one that runs: Relative profiles begin anew."""
+        meant = self._of(purposes, offline_s)
+        if not meant.is_relative or evse not in self._state.transactions:
+            return _UNLIMITED
+        context = context_of(self._state, evse, with_transaction=False)
+        return composite(meant.profiles, context, start, (end - start).total_seconds())
+
     def _basis(self, meant: _Meant, evse: int) -> _Basis:
         """What the limit depends on besides the profiles."""
         context = context_of(self._state, evse, with_transaction=meant.depends_on_transaction)
@@ -199,7 +209,9 @@ def floor_a(state: StationState, allowances: Allowances, evse: int, fallback_a: 
     for offline_s in (None, *allowances.offline_s()):
         allowed = allowances.within(DEFAULTS, evse, at, at + FORESIGHT, offline_s)
         allowed_a = allowed.lowest(at, at + FORESIGHT)
-        lowest_a = lowest_a if allowed_a is None else min(lowest_a, allowed_a)
+        of_next = allowances.of_next_transaction(DEFAULTS, evse, at, at + FORESIGHT, offline_s)
+        next_a = of_next.lowest(at, at + FORESIGHT)
+        lowest_a = min([lowest_a, *(one for one in (allowed_a, next_a) if one is not None)])
     return round_down(lowest_a, LIMIT_STEP)
 
 
