@@ -192,7 +192,8 @@ def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order 
     exposure_a = state.exposure_a(now) if candidate.worst_a is None else candidate.worst_a
     left_a, place = room.scarcest(candidate.path, phases)
     least_a = state.min_a()
-    next_step_a = max(state.ordered_a + pace.raise_step_a, least_a)
+    steps = max(1.0, state.every_s / pace.raise_interval_s)  # the same pace in fewer steps
+    next_step_a = max(state.ordered_a + pace.raise_step_a * steps, least_a)
     grant_a = _whole_tenths(min(candidate.target_a, next_step_a, exposure_a + max(0.0, left_a)))
     if grant_a < least_a or grant_a - state.ordered_a < pace.dead_band_a:
         return Wait(state.evse.id, candidate.target_a, f"waits for {place}: {max(left_a, 0.0):.1f} A are proven free")

@@ -203,7 +203,8 @@ class EvseState:
     asserting: it connected and has not answered about its fallback yet.
     left_over: limits of the last transaction that may outlive it (one TxDefaultProfile for both).
     settle_s: from an accepted limit to a car that follows. least_a: it can be set to nothing lower. forgets: it loses its
-    limits with its connection. lasts_s, lasting_cap_a: how long a limit lasts that nobody renews, and the most for that. csms_steps: `csms` as POSIX seconds and amperes.
+    limits with its connection. every_s: it may be raised so
+    often. lasts_s, lasting_cap_a: how long a limit lasts that nobody renews, and the most for that. csms_steps: `csms` as POSIX seconds and amperes.
     foreign: what it obeys besides ours and the CSMS's; None: not known of.
     """
 
@@ -220,6 +221,7 @@ class EvseState:
     least_a: float = 0.0
     forgets: bool = False
     lasts_s: float = 0.0
+    every_s: float = 0.0
     lasting_cap_a: float = math.inf
     session: Session | None = None
     csms: Schedule = field(default_factory=Schedule.unlimited)
@@ -266,7 +268,7 @@ class EvseState:
         """What the station is known to do."""
         self.settle_s = max(SETTLE_S, known.settle_s)
         self.least_a, self.forgets = min(known.least_a, self.evse.max_a), known.forgets
-        self.lasts_s = known.lasts_s
+        self.lasts_s, self.every_s = known.lasts_s, known.every_s
 
     @_fact
     def capped_at(self, limit_a: float) -> None:

@@ -184,13 +184,14 @@ class BehaviourLearnt:
 
     settle_s: so long it takes to obey a new limit. least_a: it can be set to nothing lower, not even to 0; 0 if it can
     pause. forgets: it loses its profiles, floor included, when its connection is lost. lasts_s: so long it obeys a limit
-    that nobody renews, if that is longer than ordered; infinite if for ever.
+    that nobody renews, if that is longer than ordered; infinite if for ever. every_s: it may be raised so often.
     """
 
     settle_s: float = 0.0
     least_a: float = 0.0
     forgets: bool = False
     lasts_s: float = 0.0
+    every_s: float = 0.0
 
 
 class LimitKind(StrEnum):

@@ -145,3 +145,11 @@ def test_one_that_takes_no_0_is_lowered_to_what_it_takes_and_not_ordered_again_a
     low = charging("B", 6.0)
     low.behaves(BehaviourLearnt(least_a=6.0))
     assert decided((low, 0.0))[0] == {}
+
+
+@pytest.mark.requirement("LC-113")
+def test_one_that_may_be_raised_each_minute_only_is_raised_at_the_same_pace_in_fewer_steps() -> None:
+    state = charging("A", 6.0)
+    assert decided((state, 32.0))[0] == {"A": 12.0}
+    state.behaves(BehaviourLearnt(every_s=30.0))
+    assert decided((state, 32.0))[0] == {"A": 24.0}
