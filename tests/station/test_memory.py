@@ -99,7 +99,7 @@ def test_what_was_without_effect_is_not_tried_first_again(bench: Any, version: O
     b.start()
     b.set_limit(10.0, valid_s=3600)
     disobeys(b, 16.0, times=5)
-    assert tried(b)[-1][:3] == ("TxProfile", "A", "Relative")
+    assert ("TxProfile", "A", "Relative") in [rung[:3] for rung in tried(b)]
     c = bench(version, remembered=remembered(b))
     boots(c, "1.0")
     c.start()
