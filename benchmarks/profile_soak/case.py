@@ -312,7 +312,7 @@ def tell(version: str, seed: int, asked: int, scope: Scope, spoil: Spoil = unspo
     setting = Setting.of(version, seed)
     story = Story(setting, scope, spoil)
     rnd, station = random.Random(f"{version}/{seed}"), story.alone.station
-    chance = Chance(rnd, station, scope, floor_a=setting.floor_a, limits_outlive=setting.outlives)
+    chance = Chance(rnd, station, floor_a=setting.floor_a, limits_outlive=setting.outlives)
     try:
         for operation in chance.operations():
             story.live(operation)

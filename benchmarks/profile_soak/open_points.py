@@ -9,10 +9,6 @@ from collections.abc import Collection
 from typing import Final
 
 OPEN: Final = {
-    "enum": "a value that the schema does not know is answered with another error code (1.6 errata 3.38)",
-    "unit": "a unit that the station does not take is accepted, because the gateway converts (K01.FR.26)",
-    "level": "a stack level or a number of periods above the station's maximum is accepted before the station told it",
-    "watts": "a composite schedule in watts counts three phases where the CSMS allows fewer (LC-097)",
     "phases": "a profile for fewer phases limits the current only, not the phases (numberPhases)",
 }
 """What is left to do, and what it would show."""

@@ -12,7 +12,6 @@ from itertools import accumulate
 from typing import Any
 
 from benchmarks.profile_soak.evaluator import Json
-from benchmarks.profile_soak.open_points import Scope
 from benchmarks.profile_soak.station import Station, stamp
 
 ODD = 0.04
@@ -35,13 +34,10 @@ class Operation:
 class Chance:
     """A source of operations that fit a station as it is now."""
 
-    def __init__(
-        self, rnd: random.Random, station: Station, scope: Scope, *, floor_a: float, limits_outlive: bool
-    ) -> None:
+    def __init__(self, rnd: random.Random, station: Station, *, floor_a: float, limits_outlive: bool) -> None:
         """`limits_outlive` their transaction: then none begins where nobody can be told, as an old limit would be its own."""
         self._rnd = rnd
         self._limits_outlive = limits_outlive
-        self._scope = scope
         self._station = station
         self._version = station.facts.version
         self._is_v16 = station.facts.is_v16
@@ -150,7 +146,7 @@ class Chance:
         return self._rnd.randint(1, 14)
 
     def _level(self) -> int:
-        if self._is(ODD / 2) and self._scope.has("level"):
+        if self._is(ODD / 2):
             return self._station.facts.max_level + 1
         return self._rnd.randint(0, 3)
 
@@ -162,7 +158,7 @@ class Chance:
 
     def _schedule(self, kind: str) -> Json:
         (units, facts) = (self._station.facts.units, self._station.facts)
-        unit = self._rnd.choice(["A", "W"]) if self._is(ODD) and self._scope.has("unit") else self._rnd.choice(units)
+        unit = self._rnd.choice(["A", "W"]) if self._is(ODD) else self._rnd.choice(units)
         schedule: Json = {"chargingRateUnit": unit, "chargingSchedulePeriod": self._periods(kind, unit)}
         if (kind in {"Absolute", "Recurring"}) != self._is(ODD / 2):
             schedule["startSchedule"] = self._instant(-170_000, 7200)
@@ -172,10 +168,10 @@ class Chance:
             schedule["duration"] = self._rnd.choice([60, 600, 3600, 7200, 14_400, 40_000, 86_400, 100_000])
         if self._is(0.1):
             schedule["minChargingRate"] = 6.0 if unit == "A" else 1400.0
-        if self._is(ODD / 8) and self._scope.has("level"):
+        if self._is(ODD / 8):
             many = range(facts.max_periods + 1)
             schedule["chargingSchedulePeriod"] = [{"startPeriod": 60 * n, "limit": 6.0} for n in many]
-        if self._is(ODD / 4) and self._scope.has("enum"):
+        if self._is(ODD / 4):
             schedule["chargingRateUnit"] = "VA"
         return schedule
 
@@ -236,8 +232,8 @@ class Chance:
         evse = 7 if self._is(ODD) else self._rnd.randint(0, self._station.facts.evses)
         payload: Json = {"connectorId" if self._is_v16 else "evseId": evse}
         payload["duration"] = self._rnd.choice([60, 600, 3600, 7200, 86_400, 100_000])
-        units = ["A", "W"] if self._scope.has("watts") else ["A"]
-        if self._is(0.6) or not self._scope.has("watts"):
+        units = ["A", "W"]
+        if self._is(0.6):
             payload["chargingRateUnit"] = self._rnd.choice(units)
         return self._ask("GetCompositeSchedule", payload)
 
