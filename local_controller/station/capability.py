@@ -6,7 +6,7 @@ remembered (LC-105).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -135,13 +135,26 @@ class Capability:
     holds: Rung | None = None
     disobeyed: frozenset[Rung] = frozenset()
     untriggered: frozenset[str] = frozenset()
+    _working: tuple[Rung, ...] | None = field(default=None, init=False, repr=False, compare=False)
+    _fallback: tuple[Rung, ...] | None = field(default=None, init=False, repr=False, compare=False)
 
     def working_rungs(self) -> tuple[Rung, ...]:
         """How to limit a transaction, best guess first. A unit that has worked is tried with every actuator first."""
-        return _ladder(self.actuators, self._ways, self.unit_is_proven, self.works, self.disobeyed)
+        if self._working is None:  # asked for several times at every limit, and by all stations of the same kind
+            rungs = _ladder(self.actuators, self._ways, self.unit_is_proven, self.works, self.disobeyed)
+            object.__setattr__(self, "_working", rungs)
+            return rungs
+        return self._working
 
     def fallback_rungs(self) -> tuple[Rung, ...]:
         """How to install the floor: as a TxDefaultProfile, unless the limits themselves go another way."""
+        if self._fallback is None:
+            rungs = self._floor_rungs()
+            object.__setattr__(self, "_fallback", rungs)
+            return rungs
+        return self._fallback
+
+    def _floor_rungs(self) -> tuple[Rung, ...]:
         first = (
             self.works.actuator
             if self.works and self.works.actuator in self.actuators

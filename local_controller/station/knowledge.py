@@ -118,6 +118,8 @@ class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     def said(self) -> dict[str, Any]:
         """What is said, by key."""
+        if self == _NOTHING:  # as of nearly every station, asked when hundreds come at once
+            return {}
         return {key: value for key in self.__struct_fields__ if (value := getattr(self, key)) is not None}
 
     @classmethod
@@ -136,6 +138,9 @@ class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
                 raise KnowledgeError(place, key, f"{error}: {_remedy(key)}") from error
         _check(found, place)
         return found
+
+
+_NOTHING = Knowledge()
 
 
 def _check(found: Knowledge, place: str) -> None:

@@ -72,7 +72,7 @@ class StationState:
     store: VirtualStore = field(default_factory=VirtualStore)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     carried_over: dict[int, CarriedOver] = field(default_factory=dict)
-    capability: Capability = field(default_factory=Capability)
+    capability: Capability = Capability()
     who: BootCall | None = None
     writes: WriteBudget = field(default_factory=WriteBudget)
     clock: StationClock = field(default_factory=StationClock)

@@ -31,7 +31,7 @@ from local_controller.station.blocks.vendor_setting import setting_a, written_se
 from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, wanted
 from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
 from local_controller.station.blocks.write_budget import TOO_OFTEN, Budget, too_often_s
-from local_controller.station.capability import Capability, Rung
+from local_controller.station.capability import Rung
 from local_controller.station.dialects.base import Dialect, OwnProfile
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.knowledge import Actuator, FloorPlace
@@ -68,8 +68,6 @@ class ProfileWriter:
         self._trials = Trials()
         self._superseded: tuple[int, ...] = ()
         self._has_maximum = Purpose.CHARGING_STATION_MAX_PROFILE in state.store.owned_purposes
-        self._climbed: Capability | None = None
-        self._ladders: tuple[tuple[Rung, ...], tuple[Rung, ...]] = (), ()  # of that capability
 
     # --- what is wanted ------------------------------------------------------------------------------------------
 
@@ -563,11 +561,8 @@ class ProfileWriter:
         return self._trials.next(kind, self._rungs(kind), now.monotonic_s)
 
     def _rungs(self, kind: LimitKind) -> tuple[Rung, ...]:
-        """Asked for several times at every limit, while what is known of the station hardly ever changes."""
         capability = self._state.capability
-        if capability is not self._climbed:
-            self._climbed, self._ladders = capability, (capability.working_rungs(), capability.fallback_rungs())
-        return self._ladders[kind is LimitKind.FALLBACK]
+        return capability.fallback_rungs() if kind is LimitKind.FALLBACK else capability.working_rungs()
 
     def _told_a(self, target: Target, rung: Rung, at: datetime) -> float:
         capability = self._state.capability

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final
 
@@ -22,11 +22,11 @@ _PATTERNS: Final = ("vendor", "model", "firmware")
 _OBSERVED: Final = re.compile(r"https://\S+|observed on \S.*, \d{4}-\d{2}-\d{2}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Quirk:
     """One product family. Patterns are regular expressions searched whatever the case; None matches all.
 
-    sources: where it was reported, or on what it was observed and when.
+    sources: where it was reported, or on what it was observed and when. A record is itself only, as it is read once.
     """
 
     name: str
@@ -67,8 +67,15 @@ def read_quirks(text: str) -> tuple[Quirk, ...]:
     return tuple(_quirk(record, number) for number, record in enumerate(records, start=1))
 
 
-def quirk_of(who: BootCall, quirks: Iterable[Quirk]) -> Quirk | None:
+def quirk_of(who: BootCall, quirks: Sequence[Quirk]) -> Quirk | None:
     """The first record that matches."""
+    return _quirk_of(who.vendor, who.model, who.firmware, tuple(quirks))
+
+
+@lru_cache(maxsize=256)
+def _quirk_of(vendor: str, model: str, firmware: str, quirks: tuple[Quirk, ...]) -> Quirk | None:
+    """All records are searched once for the stations of one product, of which hundreds may boot in the same second."""
+    who = BootCall(vendor, model, firmware, "")
     return next((quirk for quirk in quirks if quirk.matches(who)), None)
 
 
