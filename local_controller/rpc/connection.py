@@ -84,11 +84,14 @@ class RpcConnection(Generic[Origin]):
 
     def submit(self, call: Call[Origin]) -> bool:
         """Lets `call` wait for its slot; False, and no change, when too much is waiting already (LC-031)."""
-        queue = self.waiting.get(call.urgency, deque())
-        if len(queue) >= QUEUE_LIMIT or self._waiting_chars() + len(call.frame.text) > QUEUE_LIMIT_CHARS:
+        queue = self.waiting.get(call.urgency)
+        waiting = len(queue) if queue is not None else 0
+        if waiting >= QUEUE_LIMIT or self._waiting_chars() + len(call.frame.text) > QUEUE_LIMIT_CHARS:
             return False
-        queue.append(call)
-        self.waiting[call.urgency] = queue
+        if queue is None:
+            self.waiting[call.urgency] = deque((call,))
+        else:
+            queue.append(call)
         self._look_ahead()
         return True
 
@@ -160,6 +163,8 @@ class RpcConnection(Generic[Origin]):
 
     def bears(self, message_id: str) -> bool:
         """Whether a CALL that waits, is sent or is still remembered has this id."""
+        if self.in_flight is None and not self.waiting and not self._late:
+            return False
         sent = self.in_flight is not None and self.in_flight.frame.message_id == message_id
         others = chain(self._late, *self.waiting.values())
         return sent or any(call.frame.message_id == message_id for call in others)
@@ -195,7 +200,8 @@ class RpcConnection(Generic[Origin]):
         """Finds out when `expire` has something to do."""
         self.due_s = math.inf if self.in_flight is None else self.in_flight.since_s + self.in_flight.timeout_s
         for queue in self.waiting.values():
-            self.due_s = min(self.due_s, _too_old_at_s(queue[0]))
+            if (first := queue[0]).patience_s is not None:  # our own never become too old
+                self.due_s = min(self.due_s, _too_old_at_s(first))
 
     def _remove(self, wanted: Callable[[Call[Origin]], bool]) -> list[Call[Origin]]:
         removed = [call for _, queue in sorted(self.waiting.items()) for call in queue if wanted(call)]
@@ -206,6 +212,8 @@ class RpcConnection(Generic[Origin]):
         return removed
 
     def _waiting_chars(self) -> int:
+        if not self.waiting:
+            return 0
         return sum(len(call.frame.text) for queue in self.waiting.values() for call in queue)
 
 

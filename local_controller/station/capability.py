@@ -288,6 +288,10 @@ class Capability:
         return bool(rungs := self.working_rungs()) and self.disobeyed.issuperset(rungs)
 
 
+NOTHING_KNOWN = Capability()
+"""One for all stations, so that what follows from it is worked out once."""
+
+
 def _with(capability: Capability, what: str, value: Any, origin: Origin) -> Capability:
     """The same with this belief."""
     others = tuple(learnt for learnt in capability.learnt if learnt.what != what)

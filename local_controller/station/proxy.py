@@ -284,8 +284,12 @@ class StationProxy:
         """The same, infinite for never."""
         if self._may_be_due_earlier:
             self._may_be_due_earlier = False
-            deadlines = [block.deadline for block in self._clocked]
-            self._blocks_due_s = min((due_s for due_s in deadlines if due_s is not None), default=_NEVER_S)
+            earliest_s = _NEVER_S
+            for block in self._clocked:
+                block_s = block.deadline
+                if block_s is not None and block_s < earliest_s:
+                    earliest_s = block_s
+            self._blocks_due_s = earliest_s
         due_s, station_s, csms_s = self._blocks_due_s, self._to_station.due_s, self._to_csms.due_s
         due_s = due_s if due_s < station_s else station_s  # noqa: FURB136 - `min` takes twice as long
         return due_s if due_s < csms_s else csms_s  # noqa: FURB136 - as above
@@ -352,7 +356,7 @@ class StationProxy:
         """Sends what may be sent now, after the blocks had their say (LC-024: reductions go first)."""
         effects: list[Effect] = []
         while self._to_station.waiting or self._to_csms.waiting:
-            sent = [effect for leg in self._legs.values() for effect in self._send_next(leg, now)]
+            sent = [effect for leg in self._legs.values() if leg.calls.waiting for effect in self._send_next(leg, now)]
             if not sent:
                 break
             effects += sent

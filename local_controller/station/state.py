@@ -14,7 +14,7 @@ from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import VirtualStore
 from local_controller.station.blocks.write_budget import WriteBudget
-from local_controller.station.capability import Capability
+from local_controller.station.capability import NOTHING_KNOWN, Capability
 from local_controller.station.dialects.base import BootCall, StatedCapability
 from local_controller.station.shown_values import ShownValues
 from local_controller.station.stand_ins import StandIns
@@ -72,7 +72,7 @@ class StationState:
     store: VirtualStore = field(default_factory=VirtualStore)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     carried_over: dict[int, CarriedOver] = field(default_factory=dict)
-    capability: Capability = Capability()
+    capability: Capability = NOTHING_KNOWN
     who: BootCall | None = None
     writes: WriteBudget = field(default_factory=WriteBudget)
     clock: StationClock = field(default_factory=StationClock)

@@ -113,7 +113,7 @@ class DynamicUpdates:
     @property
     def due_s(self) -> float | None:
         """When the next update is to be pulled, in monotonic seconds."""
-        return min(self._due_s.values(), default=None)
+        return min(self._due_s.values()) if self._due_s else None
 
     def follow(self, now: Instant) -> None:
         """New profiles are pulled for from now on, those that are gone no longer."""

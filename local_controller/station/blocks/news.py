@@ -55,6 +55,8 @@ class News:
         for evse in self._evses:
             limit = self._allowances.within(ALL, evse, start, end)
             told = self._told.get(evse)
+            if told is not None and told.limit is limit:
+                continue
             if told is not None and told.is_like(limit, start):
                 self._told[evse] = told._replace(limit=limit)
                 continue
@@ -98,4 +100,4 @@ class _Told(NamedTuple):
 
     def is_like(self, limit: Schedule, start: datetime) -> bool:
         """Whether a limit says the same from `start` on."""
-        return self.limit is limit or self.limit.clipped(start, self.until) == limit.clipped(start, self.until)
+        return self.limit.clipped(start, self.until) == limit.clipped(start, self.until)

@@ -327,7 +327,7 @@ class SmartCharging(Block):
         """The next of: an answer that is due, a retry, a look at the phases in use, the regular review."""
         answers_s = (self._applying.due_s, self._reports.due_s, self._dynamics.due_s)
         moments = (*answers_s, self._writer.deadline, self.state.phases_learnt_s, self._review_s)
-        return min((moment for moment in moments if moment is not None), default=None)
+        return min([moment for moment in moments if moment is not None], default=None)
 
     def expire(self, now: Instant) -> list[BlockEffect]:
         """Answers what is due, tries again what was refused, reviews what changes with time."""

@@ -96,25 +96,23 @@ class ProfileWriter:
             return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "not registered")]
         if not self._rungs(LimitKind.WORKING):
             return self._cannot(e, LimitKind.WORKING, limit_a)
-        before, valid_s = e.wish, max(valid_s, self._budget(self._rung(LimitKind.WORKING, now)).lasting_s)
-        e.wish = Wish(limit_a, now.utc + timedelta(seconds=valid_s), urgent)
-        if (spared := self._spared(e, limit_a, now)) is not None:
+        rung = self._rung(LimitKind.WORKING, now)
+        before, budget = e.wish, self._budget(rung)
+        e.wish = Wish(limit_a, now.utc + timedelta(seconds=max(valid_s, budget.lasting_s)), urgent)
+        is_held_back = self._is_held_back(budget, now)
+        if is_held_back and (spared := self._spared(e, rung, budget, now)) is not None:
             e.wish = before
             return [spared]
         e.retry_s.pop(LimitKind.WORKING, None)
         return self._pump(e, now)
 
-    def _spared(self, e: EvseLimits, limit_a: float, now: Instant) -> Tell | None:
-        """What the site is told if a station that should seldom be written to is not written to for this wish.
+    def _spared(self, e: EvseLimits, rung: Rung | None, budget: Budget, now: Instant) -> Tell | None:
+        """What the site is told if a station that should not be written to now is not written to for its wish.
 
         What it holds says the same and lasts, or it is a raise or a renewal whose turn has not come (LC-113).
         """
-        rung = self._rung(LimitKind.WORKING, now)
-        budget = self._budget(rung)
-        if not self._is_held_back(budget, now):
-            return None
         target = self._due(e, now)
-        if target is None or target.working is None or rung is None:
+        if target is None or target.working is None or rung is None or e.wish is None:
             return None
         at, held = self._state.station_time(now), e.held
         if e.in_force_a(at) is None or self._is_lower(e, target, at):
@@ -127,7 +125,8 @@ class ProfileWriter:
         if wait_s <= 0.0:
             return None
         detail = f"the station may be written to again in {wait_s:.0f} s"
-        return Tell(LimitAnswered(e.number, LimitKind.WORKING, LimitOutcome.POSTPONED, limit_a, detail, again_s=wait_s))
+        postponed = LimitOutcome.POSTPONED
+        return Tell(LimitAnswered(e.number, LimitKind.WORKING, postponed, e.wish.limit_a, detail, again_s=wait_s))
 
     def _is_held_back(self, budget: Budget, now: Instant) -> bool:
         return budget.is_tight or self._state.writes.may_write_at_s(budget, now.monotonic_s) > now.monotonic_s
@@ -257,8 +256,11 @@ class ProfileWriter:
         for e in self._evses.values():
             if e.retry_s:
                 due_s += e.retry_s.values()
-            due_s += [at_s for at_s in (e.later_s, e.look_s) if at_s is not None]
-        return min(due_s, default=None)
+            if e.later_s is not None:
+                due_s.append(e.later_s)
+            if e.look_s is not None:
+                due_s.append(e.look_s)
+        return min(due_s) if due_s else None
 
     # --- what the station says -----------------------------------------------------------------------------------
 
@@ -626,6 +628,8 @@ class ProfileWriter:
 
     def _leader(self, e: EvseLimits, now: Instant) -> EvseLimits:
         """Whose limit is written where one profile is for the whole station: one with a working limit, if there is any."""
+        if len(self._evses) == 1:
+            return e
         rung = self._rung(LimitKind.WORKING, now)
         if rung is None or not self._is_shared(rung):
             return e
