@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
 
@@ -67,6 +67,10 @@ _Amps = Annotated[float, msgspec.Meta(ge=0, le=500)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
 
 
+EVSE: Final = "{evse}"
+"""What stands for the number of an EVSE."""
+
+
 class VendorKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A setting that limits the current at once and for ever: ChangeConfiguration in 1.6, SetVariables in 2.x.
 
@@ -78,6 +82,10 @@ class VendorKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: VendorUnit = VendorUnit.A
     evse_suffix: str | None = None
     component: _Name = "EVSE"
+
+    def suffix(self, evse: int | str) -> str:
+        """What follows the name for this EVSE."""
+        return (self.evse_suffix or "").replace(EVSE, str(evse))
 
 
 class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -149,12 +157,21 @@ def _check(found: Knowledge, place: str) -> None:
         raise KnowledgeError(place, "step_a", "levels_a says already which currents there are: keep one of the two")
     if found.levels_a is not None and list(found.levels_a) != sorted(set(found.levels_a)):
         raise KnowledgeError(place, "levels_a", "write the currents once each, from the lowest to the highest")
+    if found.vendor_key is not None and not _names_evse(found.vendor_key):
+        suffix = found.vendor_key.evse_suffix
+        text = f"evse_suffix {suffix!r} must name the EVSE once, as in .{{evse}}, or be left out"
+        raise KnowledgeError(place, "vendor_key", text)
     if found.actuators is None:
         return
     if len(set(found.actuators)) != len(found.actuators):
         raise KnowledgeError(place, "actuators", "name each one once, in the order of trying")
     if Actuator.VENDOR_KEY in found.actuators and found.vendor_key is None:
         raise KnowledgeError(place, "vendor_key", "actuators names it: say its name and unit")
+
+
+def _names_evse(key: VendorKey) -> bool:
+    """Whether each EVSE has a setting of its own, and what follows the name is written as meant."""
+    return key.evse_suffix is None or (key.evse_suffix.count(EVSE) == 1 and not set("{}") & set(key.suffix("")))
 
 
 def _remedy(key: str) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from local_controller.clock import Instant
 from local_controller.profiles.units import RateUnit
-from local_controller.station.blocks.write_budget import WriteBudget
+from local_controller.station.blocks.write_budget import DAY_S, WriteBudget
 from local_controller.station.capability import Capability, How, Learnt, Rung
 from local_controller.station.dialects.base import BootCall
 from local_controller.station.knowledge import Actuator, FloorPlace, StartKind
@@ -42,7 +42,7 @@ class Remembered(msgspec.Struct, frozen=True):
     proven: frozenset[Rung] = frozenset()
     disobeyed: frozenset[Rung] = frozenset()
     learnt: tuple[Learnt, ...] = ()
-    paid_off: datetime | None = None
+    paid_off: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
     @classmethod
     def of(
@@ -65,8 +65,9 @@ class Remembered(msgspec.Struct, frozen=True):
         return replace(capability, **beliefs, **experiences, learnt=(*others, *learnt))
 
     def due_s(self, now: Instant) -> float:
-        """When what was written would be paid off, in monotonic seconds."""
-        return 0.0 if self.paid_off is None else now.monotonic_s + (self.paid_off - now.utc).total_seconds()
+        """When what was written would be paid off, in monotonic seconds: a day hence at most, whatever the clock was then."""
+        left_s = 0.0 if self.paid_off is None else (self.paid_off - now.utc).total_seconds()
+        return 0.0 if left_s <= 0.0 else now.monotonic_s + min(left_s, DAY_S)
 
 
 _EXPERIENCES: Final = ("unit_is_proven", "works", "holds", "proven", "disobeyed")

@@ -24,6 +24,7 @@ LEARNT = Remembered(
     works=Rung(Actuator.TX_DEFAULT, RateUnit.W),
     proven=frozenset({Rung(Actuator.TX_DEFAULT, RateUnit.W)}),
 )
+NO_ZONE = '{"format": 1, "stations": {"a": {"version": "ocpp1.6", "paid_off": "2026-06-01T12:00:00"}}}'
 pytestmark = pytest.mark.requirement("LC-105")
 
 
@@ -55,7 +56,15 @@ async def test_what_is_known_already_is_not_written_again(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '{"format": 2, "stations": {}}', '{"format": 1, "stations": {"a": {"version": "ocpp9"}}}', "\xff"],
+    [
+        "",
+        "{",
+        "[]",
+        '{"format": 2, "stations": {}}',
+        '{"format": 1, "stations": {"a": {"version": "ocpp9"}}}',
+        "\xff",
+        NO_ZONE,
+    ],
 )
 async def test_a_broken_file_is_put_aside_with_a_warning(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text, encoding="latin-1")

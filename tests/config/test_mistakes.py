@@ -65,6 +65,14 @@ def test_ten_mistakes_are_ten_located_messages() -> None:
         ("settle_s: 1 min", 48, "settle_s: must be a number - write 60"),
         ("actuators: [vendor_key]", 37, "vendor_key: actuators names it: say its name and unit"),
         ("vendor_key: {unit: mA}", 50, "vendor_key.name: is missing - for example `name: DynamicChargerCurrent`"),
+        *(
+            (
+                f"vendor_key: {{name: Limit, evse_suffix: '{suffix}'}}",
+                50,
+                f"vendor_key: evse_suffix '{suffix}' must name the EVSE once, as in .{{evse}}, or be left out",
+            )
+            for suffix in ("_max", "[{connector}]", "{evse}{", "{evse}/{evse}")
+        ),
         ("version: 1.6", 47, "version: must be one of 1.6, 2.0.1, 2.1 - did you mean 1.6?"),
         ("unit: W", 44, "unit: unit of the station is A: keep one of the two"),
     ],

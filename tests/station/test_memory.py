@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -143,3 +144,11 @@ def test_people_see_what_is_believed_how_it_was_learnt_and_when(bench: Any, vers
     assert "levels_a" not in believed, "a default"
     assert shown["writes"] == {"reductions": 3, "others": 3}
     assert not shown["obeys_nothing"]
+
+
+@pytest.mark.requirement("LC-113")
+def test_a_clock_that_was_years_ahead_stops_no_write_for_longer_than_a_day(bench: Any) -> None:
+    b = bench(OcppVersion.V16, knowledge=Knowledge(writes_per_day=5))
+    boots(b, "1.0")
+    ahead = msgspec.structs.replace(remembered(b), paid_off=b.now.utc + timedelta(days=4000))
+    assert ahead.due_s(b.now) == b.now.monotonic_s + 86_400

@@ -539,3 +539,44 @@ def test_only_kinds_and_places_that_are_named_are_tried(bench: Any) -> None:
     b.accepts = lambda _: False
     b.boot()
     assert tried(b) == [("TxDefaultProfile", "A", "Relative", 0, 0), ("StationMax", "A", "Relative", 0, 0)]
+
+
+@ALL
+@pytest.mark.requirement("LC-105", "LC-115")
+def test_a_setting_of_the_maker_without_effect_is_noticed_however_late(bench: Any, version: OcppVersion) -> None:
+    ways = (Actuator.VENDOR_KEY, Actuator.TX_PROFILE)
+    b = bench(version, knowledge=Knowledge(actuators=ways, vendor_key=VendorKey("DynamicChargerCurrent")))
+    b.station["ChangeConfiguration"] = b.station["SetVariables"] = taking_settings
+    b.boot()
+    b.start()
+    b.set_limit(10.0, valid_s=90)
+    b.wait(600)
+    assert tried(b) == []
+    disobeys(b, 16.0)
+    assert [rung[:2] for rung in tried(b)] == [("TxProfile", "A"), ("TxDefaultProfile", "A")]
+
+
+@ALL
+@REQUIREMENT
+def test_a_floor_that_came_with_a_limit_is_told_as_what_the_station_can_be_set_to(
+    bench: Any, version: OcppVersion
+) -> None:
+    known = Knowledge(actuators=(Actuator.TX_DEFAULT,), zero=ZeroMeans.REFUSED, least_a=6.0)
+    b = bench(version, fallback_a=8.0, knowledge=known)
+    b.boot()
+    b.start()
+    b.set_limit(16.0)
+    b.set_fallback(0.0)
+    assert limits(b)[-1] == [16.0, 6.0]
+    assert answers(b, LimitKind.FALLBACK)[-1].limit_a == 6.0
+
+
+@ALL
+@REQUIREMENT
+def test_a_floor_in_watts_is_told_without_the_steps_in_amperes(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, fallback_a=12.0, knowledge=Knowledge(unit=RateUnit.W, levels_a=(6.0, 10.0, 16.0)))
+    b.boot()
+    b.set_fallback(12.0)
+    first, *_, unchanged = answers(b, LimitKind.FALLBACK)
+    assert limits(b) == [[12.0 * 207.0]]
+    assert (first.limit_a, unchanged.limit_a, unchanged.detail) == (12.0, 12.0, "unchanged")

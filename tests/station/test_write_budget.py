@@ -206,3 +206,76 @@ def test_a_station_that_is_written_to_too_often_is_left_alone_for_as_long_as_it_
     b.wait(pause_s + 1)
     assert answers(b)[-1].outcome is ACCEPTED
     assert b.in_force_a() == 8.0
+
+
+@ALL
+@REQUIREMENT
+def test_a_reduction_that_was_not_answered_is_one_still(bench: Any, version: OcppVersion) -> None:
+    """The station may obey 16 A as before, whatever its floor is."""
+    b = bench(version, knowledge=EASEE)
+    b.boot()
+    b.start()
+    for wish_a in (8.0, 10.0, 12.0, 16.0):
+        b.set_limit(wish_a)
+    b.set_limit(18.0)
+    assert answers(b)[-1].outcome is POSTPONED, "nothing is left of the budget"
+    taken, b.station["SetChargingProfile"] = b.station["SetChargingProfile"], None
+    b.set_limit(10.0)
+    b.wait(29)
+    b.station["SetChargingProfile"] = taken
+    b.set_limit(9.0)
+    assert (answers(b)[-1].outcome, b.in_force_a()) == (ACCEPTED, 9.0)
+
+
+@ALL
+@REQUIREMENT
+def test_a_reduction_that_was_not_answered_is_repeated_soon(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, knowledge=EASEE)
+    b.boot()
+    b.start()
+    for wish_a in (8.0, 10.0, 12.0, 16.0):
+        b.set_limit(wish_a)
+    taken, b.station["SetChargingProfile"] = b.station["SetChargingProfile"], None
+    b.set_limit(10.0)
+    b.wait(10)
+    b.station["SetChargingProfile"] = taken
+    b.wait(60)
+    assert b.in_force_a() == 10.0
+
+
+@ALL
+@REQUIREMENT
+@pytest.mark.parametrize("before_a", [8.0, 16.0])
+def test_a_station_that_never_answers_is_written_to_ever_more_seldom(
+    bench: Any, version: OcppVersion, before_a: float
+) -> None:
+    """It may store what it is told although its answers get lost; the site asks each 20 s, as it does."""
+    b = bench(version, knowledge=EASEE)
+    b.boot()
+    b.start()
+    b.set_limit(before_a)
+    b.station["SetChargingProfile"] = None
+    before = len(tried(b))
+    for _ in range(int(DAY_S) // 20):
+        b.set_limit(10.0)
+        b.wait(20)
+    assert 5 < len(tried(b)) - before < 40
+    b.set_limit(7.0, urgent=True)
+    assert limits(b)[-1][0] == 7.0, "a lower limit never waits"
+
+
+@ALL
+@REQUIREMENT
+def test_a_wish_that_is_not_written_bounds_what_the_csms_may_raise(bench: Any, version: OcppVersion) -> None:
+    """The CSMS has limited the car further than the site's new, lower wish; then it lifts its limit."""
+    b = bench(version, knowledge=EASEE)
+    b.boot()
+    b.start()
+    b.set_limit(16.0)
+    transaction = 7 if version is OcppVersion.V16 else "7"
+    assert b.csms_sets("TxProfile", 9.0, transactionId=transaction) == "Accepted"
+    b.set_limit(10.0)
+    assert (answers(b)[-1].outcome, answers(b)[-1].limit_a) == (ACCEPTED, 9.0), "nothing to write"
+    assert b.csms_sets("TxProfile", 32.0, transactionId=transaction) == "Accepted"
+    b.wait(3600)
+    assert max(fact.limit_a for fact in answers(b)[-4:]) == b.in_force_a() == 10.0

@@ -8,7 +8,7 @@ from datetime import datetime
 from local_controller.profiles.schedule import Schedule
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.obedience import Obedience
-from local_controller.station.blocks.push import Push
+from local_controller.station.blocks.push import NEVER, Push
 from local_controller.station.blocks.wanted import Wish
 from local_controller.station.capability import Rung
 from local_controller.station.words import LimitKind
@@ -18,7 +18,7 @@ from local_controller.station.words import LimitKind
 class EvseLimits:
     """One EVSE.
 
-    floor_rung: how it was given the floor. unanswered: rungs in a row. repeats: the same limit is to be told once more.
+    floor_rung: how it was given the floor. unanswered: rungs in a row; silences: so many times all of them. repeats: the same limit is to be told once more.
     later_s: when the station may be written to again. look_s: when a setting of the maker must be changed.
     """
 
@@ -32,6 +32,7 @@ class EvseLimits:
     is_sent: bool = False
     is_withdrawn: bool = False
     unanswered: int = 0
+    silences: int = 0
     repeats: bool = False
     later_s: float | None = None
     look_s: float | None = None
@@ -64,7 +65,7 @@ class EvseLimits:
     def forget(self) -> None:
         """The station may have lost everything: nothing is known to be held, nothing is on its way; the wish stays."""
         self.held_fallback_a = self.held = self.push = None
-        self.retry_s, self.unanswered, self.repeats = {}, 0, False
+        self.retry_s, self.unanswered, self.silences, self.repeats = {}, 0, 0, False
         self.later_s = self.look_s = None
 
     def held_limit(self) -> Schedule:
@@ -79,9 +80,17 @@ class EvseLimits:
     def holds_after(self, at: datetime) -> bool:
         """Whether the working limit that the station holds has not ended yet; after a clock was set back it may begin again."""
         steps = self.held_limit().steps
-        return bool(steps) and steps[-1][0] > at
+        return bool(steps) and (steps[-1][0] > at or self._never_ends)
+
+    @property
+    def _never_ends(self) -> bool:
+        """Whether the station holds a setting of the maker."""
+        return self.held is not None and self.held.ends == NEVER
 
     def in_force_a(self, at: datetime) -> float | None:
-        """What the station obeys now, as far as known."""
+        """The most that the station may obey now; None if that is not known."""
         working_a = self.held_limit().at(at)
-        return self.held_fallback_a if working_a is None else working_a
+        if working_a is not None or self.held_fallback_a is None:
+            return working_a
+        working = (push.target.working for push in self.possible if push.target.working is not None)
+        return max([self.held_fallback_a, *(limit_a for one in working if (limit_a := one.at(at)) is not None)])

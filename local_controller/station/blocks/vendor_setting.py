@@ -24,7 +24,7 @@ def setting_a(target: Target, capability: Capability, at: datetime) -> float:
 def written_setting(capability: Capability, evse: int, limit_a: float) -> tuple[VendorKey, str, str]:
     """The key, its name for this EVSE (0: the station's), and the value as text."""
     key = _key(capability)
-    suffix = (key.evse_suffix or "").format(evse=evse) if evse else ""
+    suffix = key.suffix(evse) if evse else ""
     return key, key.name + suffix, str(_units(limit_a, key))
 
 

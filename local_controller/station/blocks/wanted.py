@@ -40,6 +40,11 @@ class Wish:
     is_new: bool = True
 
 
+def no_higher(wish: Wish | None, limit_a: float) -> Wish | None:
+    """An earlier wish that goes on, as the site wants no more than this by now."""
+    return wish if wish is None or wish.limit_a <= limit_a else replace(wish, limit_a=limit_a)
+
+
 class Orders(NamedTuple):
     """What the site has ordered for an EVSE: its floor (A per phase) and perhaps a working limit."""
 

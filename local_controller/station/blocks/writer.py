@@ -28,7 +28,7 @@ from local_controller.station.blocks.standing import Standing, held_floor, held_
 from local_controller.station.blocks.station_word import NONSENSE, SILENCE, station_word
 from local_controller.station.blocks.trials import MOST_UNANSWERED, TRIAL_PAUSE_S, Trials
 from local_controller.station.blocks.vendor_setting import setting_a, written_setting
-from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, wanted
+from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, no_higher, wanted
 from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
 from local_controller.station.blocks.write_budget import TOO_OFTEN, Budget, too_often_s
 from local_controller.station.capability import Rung
@@ -44,6 +44,8 @@ REFUSED_RETRY_S = 300.0
 UNANSWERED_RETRY_S = 30.0
 """After silence sooner: the station's usual time to answer is over (some take up to 60 s, field experience)."""
 
+MOST_DOUBLINGS = 12
+"""Of that time, where writes are dear: more than a day then."""
 
 TOO_EARLY_S = 2.0
 """What is refused so soon after a transaction began says little: some stations have not taken note of its id yet. The
@@ -82,7 +84,7 @@ class ProfileWriter:
         if not self._state.capability.fallback_rungs():
             return self._cannot(e, LimitKind.FALLBACK, limit_a)
         if self._state.may_call and e.push is None and e.held_fallback_a == floor:
-            told_a = settable_a(e.held_fallback_a, self._state.capability)
+            told_a = self._told_floor_a(e, e.held_fallback_a)
             unchanged = self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, told_a, "unchanged")
             return [unchanged, *self._pump(e, now)]  # where the CSMS allows less, the working limit may still change
         return self._pump(e, now)
@@ -100,8 +102,8 @@ class ProfileWriter:
         before, budget = e.wish, self._budget(rung)
         e.wish = Wish(limit_a, now.utc + timedelta(seconds=max(valid_s, budget.lasting_s)), urgent)
         is_held_back = self._is_held_back(budget, now)
-        if is_held_back and (spared := self._spared(e, rung, budget, now)) is not None:
-            e.wish = before
+        if is_held_back and (spared := self._resting(e, before, limit_a, now) or self._spared(e, rung, budget, now)):
+            e.wish = no_higher(before, limit_a)
             return [spared]
         e.retry_s.pop(LimitKind.WORKING, None)
         return self._pump(e, now)
@@ -127,6 +129,14 @@ class ProfileWriter:
         detail = f"the station may be written to again in {wait_s:.0f} s"
         postponed = LimitOutcome.POSTPONED
         return Tell(LimitAnswered(e.number, LimitKind.WORKING, postponed, e.wish.limit_a, detail, again_s=wait_s))
+
+    def _resting(self, e: EvseLimits, before: Wish | None, limit_a: float, now: Instant) -> Tell | None:
+        """As above, if it has not answered to a limit that was no higher: it is told again as soon as its rest is over."""
+        wait_s = e.retry_s.get(LimitKind.WORKING, 0.0) - now.monotonic_s
+        if not e.silences or wait_s <= 0.0 or before is None or limit_a < before.limit_a:
+            return None
+        detail = f"the station did not answer and is told again in {wait_s:.0f} s"
+        return Tell(LimitAnswered(e.number, LimitKind.WORKING, LimitOutcome.POSTPONED, limit_a, detail, again_s=wait_s))
 
     def _is_held_back(self, budget: Budget, now: Instant) -> bool:
         return budget.is_tight or self._state.writes.may_write_at_s(budget, now.monotonic_s) > now.monotonic_s
@@ -329,7 +339,7 @@ class ProfileWriter:
         if knew_floor is not None and self._state.capability.holds is None:
             for one in self._evses.values():
                 one.held_fallback_a = None
-        e.unanswered = 0
+        e.unanswered = e.silences = 0
         self._repeat_after_zero(e, push)
         effects: list[BlockEffect] = []
         for one in self._concerned(e, push):
@@ -345,7 +355,8 @@ class ProfileWriter:
             is_news = e.held_fallback_a != push.target.fallback_a
             e.held_fallback_a = push.target.fallback_a
             if kind is LimitKind.WORKING and is_news:
-                effects.append(self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, push.target.fallback_a))
+                told_a = self._told_floor_a(e, push.target.fallback_a)
+                effects.append(self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, told_a))
         if kind is LimitKind.WORKING and e.transaction_id is not None:
             if e.held is None or push.limit_a != e.held.limit_a or push.rung != e.held.rung:
                 e.obedience.told(now.monotonic_s)
@@ -402,12 +413,17 @@ class ProfileWriter:
             if not is_over and self._trials.other(kind, self._rungs(kind), now.monotonic_s) is not None:
                 return self._pump(e, now), None
         outcome = LimitOutcome.TIMED_OUT if e.unanswered else LimitOutcome.REFUSED
-        pause_s = UNANSWERED_RETRY_S if e.unanswered else REFUSED_RETRY_S
-        e.unanswered = 0
+        pause_s = self._after_silence_s(e, push.rung) if e.unanswered else REFUSED_RETRY_S
+        e.silences, e.unanswered = e.silences + 1 if e.unanswered else 0, 0
         if e.wish is None or not e.wish.is_new or kind is LimitKind.FALLBACK:
             e.retry_s[kind] = now.monotonic_s + pause_s
         told = [self._tell(one, kind, outcome, push.limit_a, word) for one in self._concerned(e, push)]
         return [*told, *self._pump(e, now)], word
+
+    def _after_silence_s(self, e: EvseLimits, rung: Rung) -> float:
+        """Where writes are dear it is told again ever later: it may take each of them, although nobody hears its answer."""
+        doubled_s = UNANSWERED_RETRY_S * (1 << min(e.silences, MOST_DOUBLINGS))
+        return max(UNANSWERED_RETRY_S, min(doubled_s, self._budget(rung).lasting_s))
 
     def _too_often(
         self, e: EvseLimits, push: Push, pause_s: float, now: Instant
@@ -421,7 +437,7 @@ class ProfileWriter:
             e.retry_s[kind] = now.monotonic_s + pause_s
             return [self._tell(e, kind, LimitOutcome.REFUSED, push.limit_a, detail)], TOO_OFTEN
         e.later_s = now.monotonic_s + pause_s
-        e.wish = e.held.wish if e.held is not None else None
+        e.wish = None if e.held is None else no_higher(e.held.wish, push.limit_a if e.wish is None else e.wish.limit_a)
         postponed = LimitAnswered(e.number, kind, LimitOutcome.POSTPONED, push.limit_a, detail, again_s=pause_s)
         return [Tell(postponed)], None
 
@@ -565,6 +581,11 @@ class ProfileWriter:
     def _rungs(self, kind: LimitKind) -> tuple[Rung, ...]:
         capability = self._state.capability
         return capability.fallback_rungs() if kind is LimitKind.FALLBACK else capability.working_rungs()
+
+    def _told_floor_a(self, e: EvseLimits, floor_a: float) -> float:
+        """What a floor means that the station took the way it was given: rounded to what it can be set to."""
+        unit = RateUnit.A if e.floor_rung is None else e.floor_rung.unit
+        return settable_a(floor_a, self._state.capability, unit)
 
     def _told_a(self, target: Target, rung: Rung, at: datetime) -> float:
         capability = self._state.capability
