@@ -8,6 +8,7 @@ import pytest
 
 from local_controller.station.effects import Peer
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
+from tests.station.conftest import stamp
 
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
 SENT, ACCEPTED, DROPPED = LimitOutcome.SENT, LimitOutcome.ACCEPTED, LimitOutcome.DROPPED
@@ -224,13 +225,34 @@ def test_the_floor_holds_for_a_transaction_that_begins_unseen_too(bench: Any, ve
     assert b.in_force_a() == 12.0
 
 
-def sets_relative_default(b: Any, periods: list[tuple[int, float]]) -> None:
+@ALL
+@pytest.mark.requirement("LC-093", "LC-111")
+def test_the_floor_holds_for_a_relative_profile_that_is_valid_later(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, fallback_a=10.0)
+    b.boot()
+    sets_relative_default(b, [(0, 32.0), (30, 6.0)], duration_s=60, validFrom=stamp(b.now, 1000.0))
+    assert b.outcomes(LimitKind.FALLBACK)[-1] == (ACCEPTED, 6.0), "who begins then has 6 A after half a minute"
+
+
+@ALL
+@pytest.mark.requirement("LC-093", "LC-111")
+def test_a_relative_profile_that_a_higher_one_hides_all_day_lowers_no_floor(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, fallback_a=10.0)
+    b.boot()
+    b.csms_sets("TxDefaultProfile", 9.0, 5, stackLevel=5)
+    sets_relative_default(b, [(0, 3.0)])
+    assert b.outcomes(LimitKind.FALLBACK)[-1] == (ACCEPTED, 9.0)
+
+
+def sets_relative_default(b: Any, periods: list[tuple[int, float]], duration_s: int | None = None, **more: Any) -> None:
     """The CSMS's TxDefaultProfile, whose schedule begins with each transaction."""
     told = [{"startPeriod": start_s, "limit": limit} for start_s, limit in periods]
-    relative = b.csms_profile("TxDefaultProfile", 0.0, periods=told, chargingProfileKind="Relative")
+    relative = b.csms_profile("TxDefaultProfile", 0.0, periods=told, chargingProfileKind="Relative") | more
     is_v16 = b.version is OcppVersion.V16
     schedule = relative["chargingSchedule"] if is_v16 else relative["chargingSchedule"][0]
     del schedule["startSchedule"]
+    if duration_s is not None:
+        schedule["duration"] = duration_s
     payload = (
         {"connectorId": 1, "csChargingProfiles": relative} if is_v16 else {"evseId": 1, "chargingProfile": relative}
     )

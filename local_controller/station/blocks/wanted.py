@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import NamedTuple
 
 from local_controller.clock import Instant
@@ -14,6 +15,7 @@ from local_controller.profiles.profile import Kind, Purpose, SchedulePeriod
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import round_down
 from local_controller.station.blocks.actuator import FORESIGHT, Target, foresight, working_limit
+from local_controller.station.blocks.next_transaction import stores_of_any_start
 from local_controller.station.blocks.virtual_store import VIRTUAL
 from local_controller.station.dialects.shared import LIMIT_STEP
 from local_controller.station.evse_context import context_of
@@ -67,6 +69,7 @@ class Allowances:
         self._meant: dict[tuple[frozenset[Purpose], int | None], _Meant] = {}
         self._offline_s: tuple[int, ...] | None = None
         self._known: dict[tuple[int, int], _Known] = {}
+        self._next: dict[tuple[int, int], _Known] = {}  # of the transaction that begins next
 
     def within(
         self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime, offline_s: int | None = None
@@ -113,17 +116,27 @@ class Allowances:
             self._store = self._state.store
             self._meant.clear()
             self._known.clear()
+            self._next.clear()
             self._offline_s = None
 
     def of_next_transaction(
         self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime, offline_s: int | None = None
     ) -> Schedule:
-        """The limit of one that begins at `start`, perhaps unseen, after the one that runs: Relative profiles begin anew."""
+        """The limit of one that begins at any time, perhaps unseen: Relative profiles begin with it."""
         meant = self._of(purposes, offline_s)
-        if not meant.is_relative or evse not in self._state.transactions:
+        if not meant.is_relative:
             return _UNLIMITED
-        context = context_of(self._state, evse, with_transaction=False)
-        return composite(meant.profiles, context, start, (end - start).total_seconds())
+        basis = _Basis(context_of(self._state, evse, with_transaction=False), self._state.csms_ahead_s)
+        known = self._next.get((id(meant.profiles), evse))
+        if known is None or known.basis != basis or start < known.start or end > known.end:
+            end += AHEAD
+            limits = (
+                composite(profiles, basis.context, start, (end - start).total_seconds())
+                for profiles in stores_of_any_start(meant.profiles, start, end)
+            )
+            known = _Known(basis, start, end, reduce(Schedule.minimum, limits))
+            self._next[id(meant.profiles), evse] = known
+        return known.limit
 
     def _basis(self, meant: _Meant, evse: int) -> _Basis:
         """What the limit depends on besides the profiles."""

@@ -1,0 +1,50 @@
+"""What may a transaction draw that begins at any time, perhaps unseen? Its Relative profiles begin with it (LC-093).
+
+At every instant one profile of a purpose leads: one of those that are not Relative, or a Relative one, in whichever of
+its periods. So the lowest of what all the stores here allow is safe whenever the transaction begins.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import datetime
+
+from local_controller.profiles.bound import bound_of
+from local_controller.profiles.context import Context
+from local_controller.profiles.installed import Installed, InstalledProfiles
+from local_controller.profiles.profile import ChargingSchedule, Kind, SchedulePeriod
+from local_controller.profiles.units import RateUnit
+
+
+def stores_of_any_start(profiles: InstalledProfiles, start: datetime, end: datetime) -> tuple[InstalledProfiles, ...]:
+    """For any transaction that begins in [start, end): the profiles without Relative ones, and with each of these.
+
+    A Relative one is in its lowest period that can be reached, for as long as it is valid.
+    """
+    fixed = tuple(entry for entry in profiles if entry.profile.kind is not Kind.RELATIVE)
+    relative = (_at_its_lowest(entry, start, end) for entry in profiles if entry.profile.kind is Kind.RELATIVE)
+    return (InstalledProfiles(fixed), *(InstalledProfiles((*fixed, entry)) for entry in relative if entry is not None))
+
+
+def _at_its_lowest(entry: Installed, start: datetime, end: datetime) -> Installed | None:
+    """The same with one period for all its time: the lowest of all its schedules; None if none is ever reached."""
+    profile, context = entry.profile, Context(entry.evse)
+    last = end if profile.valid_to is None else min(end, profile.valid_to)
+    reach_s = (last - start).total_seconds()
+    told = [(schedule, period) for schedule in profile.schedules for period in _reached(schedule, reach_s)]
+    if not told:
+        return None
+    schedule, period = min(told, key=lambda one: _drawn_a(one[0], one[1], context))
+    lowest = replace(schedule, periods=(replace(period, start_s=0),), duration_s=None, randomized_delay_s=None)
+    return entry._replace(profile=replace(profile, schedules=(lowest,)))
+
+
+def _reached(schedule: ChargingSchedule, within_s: float) -> list[SchedulePeriod]:
+    ends_s = within_s if schedule.duration_s is None else min(within_s, schedule.duration_s)
+    return [period for period in schedule.periods if period.start_s < ends_s]
+
+
+def _drawn_a(schedule: ChargingSchedule, period: SchedulePeriod, context: Context) -> float:
+    drawn_a = bound_of(schedule, period, context, RateUnit.A).drawn
+    return math.inf if drawn_a is None else drawn_a
