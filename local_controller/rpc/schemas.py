@@ -34,9 +34,12 @@ def violation(version: str, action: str, payload: dict[str, Any], *, is_answer: 
     if name not in _files(version):  # an action that the version does not know is relayed too (LC-021)
         return None
     validator = _validator(version, name)
-    if validator.is_valid(payload):
-        return None
-    fault = next(iter(validator.iter_errors(payload)))
+    try:
+        if validator.is_valid(payload):
+            return None
+        fault = next(iter(validator.iter_errors(payload)))
+    except ValueError as error:  # nested more than 255 deep, a lone surrogate
+        return Violation("$", f"cannot be held against its schema: {error}"[:_LONGEST])
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.instance_path)
     return Violation(f"${path}", fault.message[:_LONGEST])
 

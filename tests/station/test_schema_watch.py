@@ -139,3 +139,16 @@ def _smallest(schema: dict[str, Any], root: dict[str, Any]) -> Any:
         return [_smallest(schema["items"], root)] * schema.get("minItems", 0)
     text = {"date-time": "2026-06-01T12:00:00Z", "uri": "https://example.com"}.get(schema.get("format", ""), "x")
     return {"string": text, "boolean": True}.get(schema["type"], schema.get("minimum", 0))
+
+
+@ALL
+@pytest.mark.parametrize("value", ["deep", "surrogate"])
+def test_what_cannot_be_held_against_a_schema_is_relayed(bench: Any, version: OcppVersion, value: str) -> None:
+    b = bench(version)
+    missing, action, rest = CHARGED[version]
+    text = {"deep": "[" * 400 + "]" * 400, "surrogate": r'"\ud800"'}[value]
+    message = f'[2,"1","{action}",{json.dumps(rest)[:-1]},"{missing}":{text}}}]'
+    b._do(b.proxy.receive(Peer.STATION, message, b.now))
+    assert b.sent[Peer.CSMS][-1].text == message
+    (note,) = told(b)
+    assert note.fields["action"] == action
