@@ -430,3 +430,28 @@ def csms_does(b: Any, what: str, value: float, seconds: int, running: str) -> Pa
         "drop": lambda: use(b, running, activate=False),
     }
     return does[what]()
+
+
+@pytest.mark.requirement("LC-103")
+def test_a_csms_that_does_not_answer_is_asked_for_one_update_at_a_time(bench: Any) -> None:
+    b = charging(bench)
+    b.csms["PullDynamicScheduleUpdate"] = None
+    schedule: Payload = {"startSchedule": None}
+    assert (
+        sets(b, "TxProfile", 10.0, 3, **DYNAMIC, **TX, dynUpdateInterval=1, schedule=schedule)["status"] == "Accepted"
+    )
+    b.wait(80)
+    assert len(b.calls_to(Peer.CSMS, "PullDynamicScheduleUpdate")) == 10, "each is awaited for 8 s"
+    assert "own_call_not_sent" not in {note.event for note in b.notes}
+    b.from_csms("GetChargingProfiles", {"requestId": 5, "chargingProfile": {}})
+    b.wait(9)
+    assert b.calls_to(Peer.CSMS, "ReportChargingProfiles"), "nor does any report wait behind them"
+
+
+@pytest.mark.requirement("LC-103")
+def test_a_period_that_came_without_its_list_is_updated_like_any_other(bench: Any) -> None:
+    b = charging(bench)
+    schedule: Payload = {"startSchedule": None, "chargingSchedulePeriod": {"startPeriod": 0, "limit": 10.0}}
+    assert sets(b, "TxProfile", 10.0, 3, **DYNAMIC, **TX, schedule=schedule)["status"] == "Accepted"
+    assert update(b, 3, limit=9.0)["status"] == "Accepted"
+    assert b.in_force_a() == 9.0

@@ -58,7 +58,8 @@ def updated_original(original: Mapping[str, Any], update: Fields, at: datetime) 
     """The profile as the CSMS would read it back."""
     schedules = original["chargingSchedule"]
     schedule = schedules[0] if isinstance(schedules, list) else schedules
-    (period,) = schedule["chargingSchedulePeriod"]
+    periods = schedule["chargingSchedulePeriod"]
+    period = periods[0] if isinstance(periods, list) else periods
     given = {name: value for name, value in update.data.items() if value is not None and name != "customData"}
     ended = {f"{name}_{phase}" for name in _OF_ALL_PHASES if name in given for phase in ("L2", "L3")}
     kept = {name: value for name, value in period.items() if name not in ended}
