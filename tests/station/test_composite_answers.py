@@ -373,3 +373,14 @@ def test_nothing_flows_above_what_is_shown_and_nothing_is_shown_above_the_csms_p
         held_a = b.in_force_a((start - b.now.utc).total_seconds() + second)
         assert held_a is not None
         assert held_a <= shown_a + 0.1
+
+
+@every_version
+@pytest.mark.requirement("LC-097")
+def test_a_limit_of_minus_one_is_none(version: OcppVersion, bench: MakeBench) -> None:
+    b = charging(bench(version))
+    none = {"duration": 600, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": -1.0}]}
+    head = {"connectorId": 1} if version is V16 else {}
+    name = "chargingSchedule" if version is V16 else "schedule"
+    b.station["GetCompositeSchedule"] = {"status": "Accepted", **head, name: none}
+    assert periods(b, asked(b)) == [(0, 12.3)]

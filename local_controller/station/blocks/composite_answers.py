@@ -128,7 +128,8 @@ def _others(told: CompositeTold, standing: Sequence[Standing], start: datetime, 
         if running:
             _, limit, phases = periods[running - 1]
             said_a = converted(max(limit, 0.0), told.unit, RateUnit.A, phases=phases, voltage_v=NOMINAL_VOLTAGE_V)
-            steps.append((moment, said_a if _is_of_others(said_a, phases, standing, moment) else None))
+            is_limit = limit >= 0.0  # some write -1 for "none"
+            steps.append((moment, said_a if is_limit and _is_of_others(said_a, phases, standing, moment) else None))
     return Schedule((*steps, (end, None))) if steps else Schedule.unlimited()
 
 
