@@ -154,3 +154,38 @@ def test_so_many_stand_ins_are_remembered() -> None:
         stand_ins.for_station(csms_id)
     assert stand_ins.known(OWN_IDS[0]) is None
     assert stand_ins.known(OWN_IDS[MOST_STAND_INS]) is not None
+
+
+@V2
+@pytest.mark.requirement("LC-098")
+def test_a_schedule_of_ours_that_a_car_has_chosen_is_told_as_the_one_of_the_csms(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version)
+    b.boot()
+    b.start("7")
+    b.set_limit(16.0)
+    ours = b.own_profiles()[-1]["chargingSchedule"][0]
+    told = {"timeBase": "2026-06-01T12:00:00Z", "evseId": 1, "chargingSchedule": ours}
+    selected = {} if version is OcppVersion.V201 else {"selectedChargingScheduleId": ours["id"]}
+    limited = {"evseId": 1, "chargingLimit": {"chargingLimitSource": "EMS"}, "chargingSchedule": [ours]}
+
+    def seen() -> list[Any]:
+        b.from_station("NotifyEVChargingSchedule", told | selected)
+        b.from_station("NotifyChargingLimit", limited)
+        car, limit = (frame.payload for frame in b.sent[Peer.CSMS][-2:])
+        ids = [car["chargingSchedule"]["id"], car.get("selectedChargingScheduleId"), limit["chargingSchedule"][0]["id"]]
+        assert car | {"chargingSchedule": 0} | selected == told | {"chargingSchedule": 0} | selected
+        assert limit | {"chargingSchedule": 0} == limited | {"chargingSchedule": 0}
+        return ids
+
+    def expected(csms_id: int, selected_id: int | None) -> list[Any]:
+        return [csms_id, selected_id if selected else None, csms_id]
+
+    assert seen() == expected(0, None), "the CSMS has given none"
+    b.csms_sets("TxDefaultProfile", 9.0, 4)
+    assert seen() == expected(4, 4)
+    b.csms_sets("TxProfile", 10.0, 3, transactionId="7", stackLevel=1)
+    assert seen() == expected(3, 3)
+    ours["id"] = 17
+    assert seen()[0] == 17, "the station's own"

@@ -199,3 +199,75 @@ def test_what_else_the_csms_asks_about_profiles_waits_for_the_reports(bench: Any
     b.wait(8)
     answers = [frame for frame in b.sent[Peer.CSMS] if frame.message_id.startswith("csms")][-2:]
     assert [answer.error_code or answer.payload["status"] for answer in answers] == ["GenericError", "Accepted"]
+
+
+UNREADABLE = [
+    ("requestId", "x"),
+    ("evseId", "x"),
+    ("evseId", 1.5),
+    ("chargingLimitSource", {}),
+    ("chargingProfile", "x"),
+    ("chargingProfile", [3]),
+    ("chargingProfile", [None]),
+]
+
+
+@V2
+@pytest.mark.requirement("LC-096", "LC-098")
+@pytest.mark.parametrize("is_asked_for", [True, False])
+@pytest.mark.parametrize(("name", "value"), UNREADABLE)
+def test_a_report_that_cannot_be_read_shows_none_of_ours(
+    bench: Any, version: OcppVersion, name: str, value: Any, is_asked_for: bool
+) -> None:
+    b = charging(bench, version)
+    b.station["GetChargingProfiles"] = lambda _payload: {"status": "Accepted", "statusInfo": {"reasonCode": "NoError"}}
+    assert asked(b, 5) is None
+    request_id, ours = own_questions(b)[-1]["requestId"] if is_asked_for else 77, b.own_profiles()[-1]
+    report = {
+        "requestId": request_id,
+        "chargingLimitSource": "CSO",
+        "evseId": 1,
+        "chargingProfile": [ours],
+        "tbc": False,
+    }
+    report |= {name: [ours, *value] if isinstance(value, list) else value}
+    b.from_station("ReportChargingProfiles", report)
+    assert b.sent[Peer.STATION][-1].action is None, "the station has an answer"
+    b.wait(30)
+    assert not any(
+        str(one) in frame.text for frame in b.sent[Peer.CSMS] for one in (ours["id"], request_id) if one > 77
+    )
+    last = [frame for frame in b.sent[Peer.CSMS] if frame.message_id.startswith("csms")][-1]
+    assert last.error_code == "GenericError", "the station never told what it holds"
+
+
+@V2
+@pytest.mark.requirement("LC-020", "LC-096")
+def test_a_profile_nested_without_end_harms_nobody(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version)
+    deep: list[Any] = []
+    for _ in range(480):
+        deep = [deep]
+    custom = {"vendorId": "x", "deep": deep}
+    assert b.csms_sets("TxDefaultProfile", 9.0, 4, customData=custom) == "FormatViolation"
+    report = {"requestId": 77, "chargingLimitSource": "CSO", "evseId": 1, "tbc": False}
+    b.from_station("ReportChargingProfiles", report | {"chargingProfile": [{"id": 4, "customData": custom}]})
+    assert b.sent[Peer.STATION][-1].error_code == "FormatViolation"
+    assert asked(b, 5) == "NoProfiles"
+
+
+@V2
+@pytest.mark.requirement("LC-096")
+def test_the_station_has_its_time_from_when_it_is_asked(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version)
+    b.accepts = lambda _payload: None
+    b.set_limit(10.0)
+    (push,) = b.calls_to(Peer.STATION, "SetChargingProfile")[-1:]
+    b.station["GetChargingProfiles"] = None
+    assert asked(b, 5) is None
+    b.wait(5)
+    b._do(b.proxy.receive(Peer.STATION, rpc.result(push.message_id, {"status": "Accepted"}).text, b.now))
+    (question,) = b.calls_to(Peer.STATION, "GetChargingProfiles")
+    b.wait(5)
+    b._do(b.proxy.receive(Peer.STATION, rpc.result(question.message_id, {"status": "NoProfiles"}).text, b.now))
+    assert b.sent[Peer.CSMS][-1].payload == {"status": "NoProfiles"}, "busy for 5 s, then asked for 5 s"

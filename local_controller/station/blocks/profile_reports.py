@@ -17,6 +17,7 @@ from local_controller.rpc.frame import Frame
 from local_controller.station.block import Answer, AnswerError, BlockEffect, Forward, OwnCall, Urgency
 from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.dialects.base import CSO, Payload, ProfileQuery
+from local_controller.station.dialects.charging_profile import DEEPEST, is_nested_deeper
 from local_controller.station.dialects.reading import Fields, whole_number
 from local_controller.station.effects import Peer
 from local_controller.station.state import OWN_REQUEST_IDS, StationState
@@ -81,8 +82,8 @@ class ProfileReports:
         known = None if ids is None else sorted(self._state.stand_ins.known_of(ids))
         if known == []:  # it cannot have any of these
             return self._told(frame.message_id, query, {})
-        due_s, latest_s = now.monotonic_s + SILENT_S, now.monotonic_s + WHOLE_S
-        self._open = Collection(frame.message_id, query, self._state.next_request_id(), due_s, latest_s)
+        latest_s = now.monotonic_s + WHOLE_S  # our CALL has its own time, which begins when it has its turn
+        self._open = Collection(frame.message_id, query, self._state.next_request_id(), latest_s, latest_s)
         payload = query.own(self._open.request_id, known)
         return [OwnCall(Peer.STATION, "GetChargingProfiles", payload, Urgency.RAISE, self._open)]
 
@@ -186,6 +187,8 @@ def shown_profiles(state: StationState, payload: Payload) -> list[Mapping[str, A
 def _shown(state: StationState, profile: Any) -> Mapping[str, Any] | None:
     if not isinstance(profile, Mapping):
         raise PayloadError(REPORT, "$.chargingProfile", "objects were expected")
+    if is_nested_deeper(profile, DEEPEST):
+        raise PayloadError(REPORT, "$.chargingProfile", f"nested more than {DEEPEST} deep")
     station_id = whole_number(profile.get("id"))
     csms_id = None if station_id is None else state.stand_ins.for_csms(station_id)
     if station_id is None or csms_id == station_id:

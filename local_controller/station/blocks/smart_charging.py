@@ -26,6 +26,7 @@ from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.blocks.profile_reports import REPORT, Collection, ProfileReports
 from local_controller.station.blocks.profile_sets import ProfileSets, Replaced
 from local_controller.station.blocks.push import Push
+from local_controller.station.blocks.schedule_ids import TELL_OF_SCHEDULES, shown_schedules
 from local_controller.station.blocks.standing import Standing
 from local_controller.station.blocks.start_profiles import StartProfiles
 from local_controller.station.blocks.wanted import Allowances
@@ -56,7 +57,7 @@ _ABOUT_PROFILES = frozenset(
         priority_charging.USE,
     }
 )
-_OF_STATION = frozenset({REPORT, dynamic_update.PULL})
+_OF_STATION = frozenset({REPORT, dynamic_update.PULL}) | TELL_OF_SCHEDULES
 
 
 _Asked = Callable[[Frame, Instant], list[BlockEffect] | None]
@@ -264,9 +265,14 @@ class SmartCharging(Block):
         """What the station reports of profiles, where that is for us or shows one of ours."""
         if frame.action == dynamic_update.PULL:
             return self._dynamics.pulled_by_station(frame)
+        if frame.action in TELL_OF_SCHEDULES:
+            return shown_schedules(frame, self.state.store)
         if frame.action != REPORT:
             return None
-        effects = self._reports.reported(frame, now)
+        try:
+            effects = self._reports.reported(frame, now)
+        except PayloadError as error:  # passed on as it is, it could show one of ours
+            return [AnswerError(Peer.STATION, frame.message_id, self._dialect.format_violation, str(error))]
         return None if effects is None else [*effects, *self._settle(now)]
 
     def _handle(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:

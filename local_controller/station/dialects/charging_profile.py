@@ -19,6 +19,9 @@ from local_controller.profiles.profile import (
 from local_controller.profiles.units import RateUnit
 from local_controller.station.dialects.reading import Fields
 
+DEEPEST = 64
+"""So deep may be nested what a profile says beside limits; prices of ISO 15118 need 6. What is written must be written back."""
+
 _LONGEST_S = 2**31 - 1
 _HIGHEST = 1e9  # in A or W: more than any grid connection
 _PERIOD_FIELDS = frozenset(
@@ -38,6 +41,7 @@ _PERIOD_FIELDS = frozenset(
         "dischargeLimit_L3",
     }
 )
+_SOC_FIELDS = frozenset({"soc", "limit"})
 _PLAIN_FIELDS = frozenset({"startPeriod", "limit", "numberPhases"})
 _SCHEDULE_FIELDS = frozenset(
     {
@@ -119,12 +123,17 @@ def _schedule(fields: Fields, *, has_id: bool) -> ChargingSchedule:
         start_schedule=fields.wall_time("startSchedule") if is_local else fields.moment("startSchedule"),
         duration_s=_seconds(fields, "duration"),
         min_charging_rate=fields.number("minChargingRate"),
-        limit_at_soc=LimitAtSoc(at_soc.need_integer("soc"), read_rate(at_soc, "limit") or 0.0) if at_soc else None,
+        limit_at_soc=None if at_soc is None else _limit_at_soc(at_soc),
         use_local_time=is_local,
         randomized_delay_s=_seconds(fields, "randomizedDelay"),
         power_tolerance=fields.number("powerTolerance"),
         extra=_others(fields, _SCHEDULE_FIELDS),
     )
+
+
+def _limit_at_soc(fields: Fields) -> LimitAtSoc:
+    _others(fields, _SOC_FIELDS)
+    return LimitAtSoc(fields.need_integer("soc"), read_rate(fields, "limit") or 0.0)
 
 
 def _periods(fields: Fields) -> tuple[SchedulePeriod, ...]:
@@ -192,4 +201,14 @@ def read_rate(fields: Fields, name: str) -> float | None:
 
 
 def _others(fields: Fields, known: frozenset[str]) -> Mapping[str, Any]:
-    return {name: value for name, value in fields.data.items() if name not in known}
+    others = {name: value for name, value in fields.data.items() if name not in known}
+    for name, value in others.items():
+        if is_nested_deeper(value, DEEPEST):
+            fields.fail(name, f"nested more than {DEEPEST} deep")
+    return others
+
+
+def is_nested_deeper(value: Any, most: int) -> bool:
+    """Whether a value of JSON is nested more than `most` deep."""
+    members = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return any(most <= 0 or is_nested_deeper(member, most - 1) for member in members)
