@@ -556,6 +556,7 @@ class EvseState:
                 if promise.until is not None:
                     end_s = promise.until.monotonic_s
                     turns_s += (end_s - EXPIRY_LEAD_S, end_s, end_s + self.settle_s)
+        turns_s += [promise.until.monotonic_s for promise in self.left_over if promise.until is not None]
         now_s = now.monotonic_s
         return min([at_s for at_s in turns_s if at_s >= now_s])
 
@@ -677,11 +678,23 @@ class EvseState:
     def exposure_a(self, now: Instant) -> float:
         """The most that may flow on each phase in use."""
         if self.session is None:
-            return self.floor_a
+            return max([self.floor_a, *self._left_over_a(now)])
         promised_a = max([promise.limit_a for promise in self.session.may_apply])
         fallback_a = self.floor_a if self._may_fall_back(now) else 0.0
         ordered_a = max(promised_a, self.session.unsent_a or 0.0, fallback_a, self.drawn_a(now))
         return ordered_a if self.foreign is None else max(ordered_a, self.foreign_limit_a)
+
+    def _left_over_a(self, now: Instant) -> list[float]:
+        """Limits of the last transaction that may outlive it: nobody would see a car come to a lost station.
+
+        What ends by itself is written anew before such a car is heard of; a setting of the maker goes on for ever.
+        """
+        lasts = math.isinf(self.lasts_s)
+        return [
+            p.limit_a
+            for p in self.left_over
+            if (lasts if p.until is None else not self.connected and not p.is_over(now))
+        ]
 
     def _may_fall_back(self, now: Instant) -> bool:
         """A lost station will, and so will one whose renewals are not confirmed; its neighbours make room in time."""

@@ -32,6 +32,7 @@ class Transaction:
     soc_percent: state of charge in the latest sample that showed one. has_priority: PriorityCharging is activated (K21, K22).
     needs: what its car said of schedules, if it speaks ISO 15118. written_s: when its EVSE was last written to, since its car told its needs (monotonic).
     sampled: when the latest usable sample of its EVSE came; None if none did yet.
+    is_found: it was running already when we heard of it, so that an earlier run may have told it a limit.
     read_s: when a message with samples of its EVSE was read last, in monotonic seconds (blocks/metering.py).
     """
 
@@ -48,3 +49,4 @@ class Transaction:
     needs: CarNeeds | None = None
     written_s: float = -math.inf
     read_s: float = -math.inf
+    is_found: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from local_controller.clock import Instant
@@ -289,3 +291,32 @@ def test_one_that_forgets_its_limits_counts_with_its_maximum_as_soon_as_it_is_lo
     assert state.exposure_a(at(64)) == state.evse.max_a, "until it is measured"
     sample(state, 6.0, 80)
     assert state.exposure_a(at(80)) == 6.0
+
+
+@pytest.mark.requirement("LC-108")
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_setting_that_holds_for_ever_counts_until_it_is_written_anew(is_lost: bool) -> None:
+    """The transaction is over, but nobody has confirmed that the setting is back at the fallback."""
+    state = charging()
+    state.behaves(BehaviourLearnt(lasts_s=math.inf))
+    state.ordered(16.0, at(1))
+    state.sent(16.0, None)
+    state.accepted(16.0, at(2), None)
+    state.ended("tx")
+    if is_lost:
+        state.lost()
+    assert state.stand(at(3)).worst_a == state.stand(at(4000)).worst_a == 16.0
+    state.fallback_answered(6.0, at(4001))
+    assert state.stand(at(4001)).worst_a == 6.0
+
+
+@pytest.mark.requirement("LC-108")
+def test_a_lost_station_may_obey_the_limit_of_an_ended_transaction_until_that_ends() -> None:
+    """Limit and floor may be one TxDefaultProfile, and the next car comes unseen."""
+    state = charging()
+    order(state, 16.0, 1, accepted=2)
+    state.ended("tx")
+    assert state.stand(at(3)).worst_a == 6.0, "a car is heard of, and the floor is written before that"
+    state.lost()
+    assert state.stand(at(80)).worst_a == 16.0
+    assert state.stand(at(1 + VALID_S)).worst_a == 6.0

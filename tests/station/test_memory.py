@@ -15,8 +15,9 @@ from local_controller.station.capability_view import capability_view
 from local_controller.station.effects import Peer
 from local_controller.station.knowledge import Actuator, Knowledge
 from local_controller.station.remembered import Remembered
-from local_controller.station.words import OcppVersion
-from tests.station.test_rungs import disobeys, rung_of, tried
+from local_controller.station.words import LimitOutcome, OcppVersion
+from tests.station.conftest import stamp
+from tests.station.test_rungs import answers, disobeys, limits, rung_of, tried
 
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
 REQUIREMENT = pytest.mark.requirement("LC-105")
@@ -152,3 +153,28 @@ def test_a_clock_that_was_years_ahead_stops_no_write_for_longer_than_a_day(bench
     boots(b, "1.0")
     ahead = msgspec.structs.replace(remembered(b), paid_off=b.now.utc + timedelta(days=4000))
     assert ahead.due_s(b.now) == b.now.monotonic_s + 86_400
+
+
+@ALL
+@pytest.mark.requirement("LC-108", "LC-113")
+def test_what_an_earlier_run_has_told_a_transaction_is_lowered_although_nothing_is_left_of_the_budget(
+    bench: Any, version: OcppVersion
+) -> None:
+    """Such a limit lasts for an hour; the transaction is first heard of when the gateway is back."""
+    c = bench(version, knowledge=Knowledge(writes_per_day=25))
+    c.smart.state.writes.due_s = c.now.monotonic_s + 86_400.0
+    c.from_station("Heartbeat", {})
+    found_running(c)
+    c.set_limit(10.0)
+    assert limits(c)[-1] == [10.0]
+    c.set_limit(12.0)
+    assert answers(c)[-1].outcome is LimitOutcome.POSTPONED, "from now on it is known what holds"
+
+
+def found_running(b: Any) -> None:
+    if b.version is OcppVersion.V16:
+        sampled = [{"value": "16.0", "measurand": "Current.Import", "phase": "L1"}]
+        value = {"timestamp": stamp(b.now), "sampledValue": sampled}
+        b.from_station("MeterValues", {"connectorId": 1, "transactionId": 7, "meterValue": [value]})
+    else:
+        b.transaction_event("Updated", "7", evse={"id": 1})

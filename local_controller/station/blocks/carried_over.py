@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 class CarriedOver:
     """What was wished and written for the transaction of one EVSE.
 
+    is_found: the transaction may obey a limit of an earlier run, as it has taken none of this run yet.
     possible: TxProfiles of ours that the station may hold; while one runs, it beats every TxDefaultProfile.
     """
 
     transaction_id: str | None = None
+    is_found: bool = False
     wish: Wish | None = None
     possible: tuple[Push, ...] = ()

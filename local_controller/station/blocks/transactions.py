@@ -80,10 +80,12 @@ class Transactions(Block):
         effects: list[BlockEffect] = []
         if (old := self._state.transactions.get(evse)) is not None:
             effects += self._end(old, now)
-        begun = self._begun(call, now) if event.type is EventType.STARTED else now
+        is_found = event.type is not EventType.STARTED
+        begun = now if is_found else self._begun(call, now)
         started = Transaction(
             evse, event.transaction_id, begun, event.id_token, event.remote_start_id, event.charging_state
         )
+        started.is_found = is_found
         self._state.transactions[evse] = started
         self._state.revision += 1
         effects.append(Tell(TransactionStarted(evse, event.transaction_id, event.id_token)))

@@ -195,6 +195,7 @@ class ProfileWriter:
                     self._outlives(e, e.held)
                 e.carried.transaction_id, e.wish, e.held, e.possible = current, None, None, ()
                 e.retry_s, e.repeats, e.obedience = {}, False, Obedience()
+                e.carried.is_found = transaction is not None and transaction.is_found
                 changed.append(e.number)
         return changed
 
@@ -361,6 +362,7 @@ class ProfileWriter:
             if e.held is None or push.limit_a != e.held.limit_a or push.rung != e.held.rung:
                 e.obedience.told(now.monotonic_s)
             e.held = push if push.target.evse == e.number else push.for_evse(e.number, e.transaction_id)
+            e.carried.is_found = False
             self._look_again(e, now)
         if push.rung.actuator is Actuator.TX_PROFILE:
             e.possible = (push,)
