@@ -49,6 +49,8 @@ class StationState:
     carried_over: by EVSE, what was wished and written for its transaction; a station keeps its profiles over a reconnect.
     shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
     places: how many profiles the station says it takes; None if it did not say. said: what else it says of itself.
+    is_unread: it is about to be asked for that and has never said anything of it. read_at_s: somebody waits for it since
+    then (monotonic), so that it is asked at once.
     stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
     truth: what was written into it and what it says that it holds, each with its age.
     """
@@ -83,6 +85,8 @@ class StationState:
     places: int | None = None
     truth: StationTruth = field(default_factory=StationTruth)
     said: StatedCapability = field(default_factory=StatedCapability)
+    is_unread: bool = False
+    read_at_s: float | None = None
 
     def next_request_id(self) -> int:
         """A request id of ours that was not used for long."""

@@ -257,3 +257,45 @@ def sets_relative_default(b: Any, periods: list[tuple[int, float]], duration_s: 
         {"connectorId": 1, "csChargingProfiles": relative} if is_v16 else {"evseId": 1, "chargingProfile": relative}
     )
     assert b.from_csms("SetChargingProfile", payload)["status"] == "Accepted"
+
+
+@ALL
+@pytest.mark.requirement("LC-091")
+def test_a_profile_that_few_stations_take_waits_for_what_this_one_says(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    says(b, "A", level=4)
+    b.boot()
+    assert b.csms_sets("TxDefaultProfile", 8.0, stackLevel=9) == "Rejected", "nobody had asked it before"
+    assert b.csms_sets("TxDefaultProfile", 5000.0, unit="W") == "Rejected"
+    assert b.csms_sets("TxDefaultProfile", 8.0, stackLevel=4) == "Accepted"
+
+
+@ALL
+@pytest.mark.requirement("LC-091", "LC-092")
+def test_a_station_that_does_not_say_what_it_takes_is_not_waited_for_long(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.station["GetConfiguration"] = b.station["GetVariables"] = None
+    b.boot()
+    assert b.csms_sets("TxDefaultProfile", 8.0, stackLevel=9) is None
+    b.wait(8.0)
+    assert b.sent[Peer.CSMS][-1].payload == {"status": "Accepted"}
+    assert b.csms_sets("TxDefaultProfile", 7.0, stackLevel=9) == "Accepted", "by the time it has not said anything"
+
+
+def says(b: Any, units: str, level: int) -> None:
+    """What the station answers when it is asked what it can do."""
+    told = {"ChargingScheduleAllowedChargingRateUnit": "Current", "ChargeProfileMaxStackLevel": str(level)}
+    keys = [{"key": key, "value": value, "readonly": True} for key, value in told.items()]
+    b.station["GetConfiguration"] = {"configurationKey": keys}
+    values = {"RateUnit": units, "ProfileStackLevel": str(level)}
+
+    def variables(payload: Any) -> Any:
+        results = [
+            {**asked, "attributeStatus": "Accepted", "attributeValue": values[asked["variable"]["name"]]}
+            if asked["variable"]["name"] in values
+            else {**asked, "attributeStatus": "UnknownVariable"}
+            for asked in payload["getVariableData"]
+        ]
+        return {"getVariableResult": results}
+
+    b.station["GetVariables"] = variables

@@ -138,11 +138,13 @@ class OwnQuestions(Block):
     def _plan(self, now: Instant) -> None:
         self._reads, self._said = _ALL_IN_ONE, StatedCapability()
         self._due_s = now.monotonic_s + self._delay_s
+        self._state.is_unread = self._state.said == StatedCapability() and bool(self._questions()[1:])
 
     def _stop(self) -> list[BlockEffect]:
         """Forgets what was to be asked; an answer that still comes is of no use."""
         self._reads = ()
         given_up, self._open, self._due_s = self._open, None, None
+        self._state.is_unread, self._state.read_at_s = False, None
         return [] if given_up is None else [Withdraw(Peer.STATION, given_up)]
 
     def _firmware(self, status: str | None, now: Instant) -> list[BlockEffect]:
@@ -157,14 +159,16 @@ class OwnQuestions(Block):
 
     @property
     def deadline(self) -> float | None:
-        """When the next question may be asked."""
-        return self._due_s
+        """When the next question may be asked: at once where somebody waits for what the station can do."""
+        if self._due_s is None or self._open is not None or self._state.read_at_s is None:
+            return self._due_s
+        return min(self._due_s, self._state.read_at_s)
 
     def expire(self, now: Instant) -> list[BlockEffect]:
         """Asks one question, if it may be asked and there is one."""
         if (until_s := self._state.installing_until_s) is not None and until_s <= now.monotonic_s:
             self._state.installing_until_s, self._state.installs = None, False
-        self._due_s = now.monotonic_s + self._pace.every_s
+        self._due_s, self._state.read_at_s = now.monotonic_s + self._pace.every_s, None
         if self._open is not None or self._state.is_installing or not self._state.may_read:
             return []
         question = self._next(now)
@@ -233,6 +237,8 @@ class OwnQuestions(Block):
         if not isinstance(tag, Question) or tag is not self._open:
             return []
         self._open = None
+        if tag.topic is Topic.CAPABILITY:
+            self._state.is_unread = False
         if answer is None:  # left alone for a while, and then asked again what it can do
             self._due_s = now.monotonic_s + AGAIN_S
         elif tag.topic is Topic.CAPABILITY:
@@ -247,6 +253,7 @@ class OwnQuestions(Block):
         if answer.is_error:
             if is_first and answer.error_code not in _CANNOT:
                 self._reads = tuple(range(1, len(self._questions())))
+                self._state.is_unread = bool(self._reads)
             return
         self._said = self._said.and_also(self._dialect.capability_answer(answer.payload))
         self._state.said = self._said

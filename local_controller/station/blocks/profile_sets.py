@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
-from local_controller.profiles.profile import Purpose
+from local_controller.profiles.profile import ChargingSchedule, Purpose
 from local_controller.profiles.rules import Verdict
+from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, Forward, OwnCall, Urgency
 from local_controller.station.blocks import car_schedules, representable
@@ -21,6 +22,12 @@ from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.blocks.virtual_store import STATION_MAX, VirtualStore
 from local_controller.station.dialects.base import ProfileSet
 from local_controller.station.effects import Note, Peer
+
+LEVEL_OF_MOST = 8
+"""A higher stack level is more than many stations take."""
+
+PERIODS_OF_MOST = 5
+"""More periods are more than some stations take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,20 @@ class ProfileSets:
         self._desk = desk
         self._state = desk.state
         self._applying = applying
+
+    def needs_reading(self, frame: Frame) -> bool:
+        """Whether a profile of ours is to be judged by what the station has yet to say of itself (LC-091).
+
+        Only what some station refuses is worth waiting for.
+        """
+        if not self._state.is_unread or not self._state.may_read or self._state.is_installing:
+            return False
+        try:
+            wanted = self._desk.dialect.profile_set(frame.payload).profile
+        except PayloadError:
+            return False
+        is_ours = wanted.purpose in self._state.store.owned_purposes
+        return is_ours and (wanted.stack_level > LEVEL_OF_MOST or any(map(_is_unusual, wanted.schedules)))
 
     def asked(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """SetChargingProfile, by its purpose; None lets it pass, and the rest is the station's to judge (LC-020)."""
@@ -108,6 +129,12 @@ class ProfileSets:
         payload = call.payload if csms_id is None else dialect.with_profile_id(call.payload, csms_id)
         taken = dialect.profile_set(payload).received(self._state.station_time(now))
         self._state.store = self._state.store.recorded(taken, self._state.version)
+
+
+def _is_unusual(schedule: ChargingSchedule) -> bool:
+    """Whether some stations do not take it: many take amperes only, and the options of 2.1 are options."""
+    of_21 = (schedule.use_local_time, schedule.randomized_delay_s, schedule.limit_at_soc)
+    return schedule.rate_unit is not RateUnit.A or len(schedule.periods) > PERIODS_OF_MOST or any(of_21)
 
 
 def clearing_in_station(desk: ProfileDesk, profile_id: int, replaced: VirtualStore) -> tuple[BlockEffect, ...]:

@@ -44,6 +44,9 @@ REVIEW_S = 900.0
 PATIENCE_S = 30.0
 """A request that waited so long behind others is not executed any more: the CSMS has given it up (LC-025)."""
 
+READ_S = 4.0
+"""So long a profile waits for what the station says of itself; then it is judged without. The station has 8 s to take it."""
+
 _REMOTE_STARTS = frozenset({"RemoteStartTransaction", "RequestStartTransaction"})
 _CSMS = Peer.CSMS
 _NOTHING_SEEN = -1
@@ -84,6 +87,7 @@ class SmartCharging(Block):
         self._could_call = False
         self._turn_s = turns.delay_s(state.identity)
         self._waiting: list[tuple[Frame, float]] = []
+        self._read_until_s: float | None = None  # so long a profile waits for what the station says of itself
         self._news = News(state, allowances, self._evses)
         self._desk = ProfileDesk(state, dialect, self._evses, self._writer, self._news)
         self._applying = Applying(self._desk)
@@ -255,11 +259,16 @@ class SmartCharging(Block):
         if frame.action in _ABOUT_PROFILES and self._is_busy:
             self._waiting.append((frame, now.monotonic_s))
             return []
+        if frame.action == "SetChargingProfile" and self._sets.needs_reading(frame):
+            self._read_until_s, self.state.read_at_s = now.monotonic_s + READ_S, now.monotonic_s
+            self._waiting.append((frame, now.monotonic_s))
+            return []
         return self._handle(frame, now)
 
     @property
     def _is_busy(self) -> bool:
-        return self._writer.tries_maximum or self._applying.is_busy or self._clears.is_busy or self._reports.is_busy
+        is_changing = self._writer.tries_maximum or self._applying.is_busy or self._clears.is_busy
+        return is_changing or self._reports.is_busy or self._read_until_s is not None
 
     def _from_station(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """What the station reports of profiles, where that is for us or shows one of ours."""
@@ -323,7 +332,8 @@ class SmartCharging(Block):
             if isinstance(tag, kind):
                 return [*answered(tag, answer, now), *self._settle(now)]
         if isinstance(tag, Question) and tag.topic is Topic.CAPABILITY:
-            return [*self._writer.follow_unit(now), *self._news.latest(now)]
+            self._read_until_s = self._read_until_s if self.state.is_unread else None
+            return [*self._writer.follow_unit(now), *self._news.latest(now), *self._settle(now)]
         return []
 
     # --- time ----------------------------------------------------------------------------------------------------
@@ -332,13 +342,15 @@ class SmartCharging(Block):
     def deadline(self) -> float | None:
         """The next of: an answer that is due, a retry, a look at the phases in use, the regular review."""
         answers_s = (self._applying.due_s, self._reports.due_s, self._dynamics.due_s)
-        moments = (*answers_s, self._writer.deadline, self.state.phases_learnt_s, self._review_s)
+        moments = (*answers_s, self._read_until_s, self._writer.deadline, self.state.phases_learnt_s, self._review_s)
         return min([moment for moment in moments if moment is not None], default=None)
 
     def expire(self, now: Instant) -> list[BlockEffect]:
         """Answers what is due, tries again what was refused, reviews what changes with time."""
         effects = [*self._applying.expire(now), *self._reports.expire(now), *self._dynamics.expire(now)]
         self.state.phases_learnt_s = None
+        if self._read_until_s is not None and self._read_until_s <= now.monotonic_s:
+            self._read_until_s = None
         if self._review_s is not None and self._review_s <= now.monotonic_s:
             self._review_s = now.monotonic_s + REVIEW_S
             self._news.forget()
@@ -351,7 +363,7 @@ class SmartCharging(Block):
         Safe, because it can only lower the limit; the CSMS, which got no answer, must ask again.
         """
         self._writer.forget()
-        self._review_s = None
+        self._review_s = self._read_until_s = None
         self.state.lost = now
         self._waiting.clear()
         for one in (self._applying, self._clears, self._reports, self._dynamics):
