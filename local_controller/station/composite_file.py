@@ -29,6 +29,8 @@ from local_controller.station.dialects.reading import Fields, timestamp
 from local_controller.station.words import OcppVersion
 
 LONGEST_S: Final = 366 * 86_400
+_VOLTAGE_V: Final = (1.0, 1000.0)
+_CURRENT_A: Final = (0.0, 100_000.0)
 
 _RULES = {OcppVersion.V16: rules.V16, OcppVersion.V201: rules.V201, OcppVersion.V21: rules.V21}
 _FIELDS = {
@@ -122,6 +124,11 @@ def read_text(text: str) -> Question:
     """The question in a file's text. CompositeFileError names the place of the first mistake and its remedy."""
     try:
         document = json.loads(text, parse_constant=_no_number)
+        json.dumps(document, ensure_ascii=False).encode()  # what cannot be written could not be told either
+    except RecursionError:
+        _fail("$", "nested too deeply: a profile needs some ten levels")
+    except UnicodeEncodeError as error:
+        _fail("$", f"half a character: {error.reason} (an escape from \\ud800 to \\udfff stands alone)")
     except ValueError as error:
         _fail("$", f"no JSON: {error}")
     return read(document)
@@ -177,14 +184,12 @@ def _station(fields: Fields, instant: datetime) -> StationContext:
     """The station as a whole, and its EVSEs: those described, or if none is EVSE 1."""
     described = fields.child("station") or Fields("composite", {}, "$.station")
     _check_names(described, "the station")
-    offline_s = described.number("offlineS")
-    voltage_v = described.number("nominalVoltageV")
-    if voltage_v is not None and voltage_v <= 0.0:
-        described.fail("nominalVoltageV", f"must be more than 0 V, got {voltage_v}")
+    offline_s = _within(described, "offlineS", "s", (0.0, LONGEST_S))
+    voltage_v = _within(described, "nominalVoltageV", "V", _VOLTAGE_V)
     whole = Context(
         evse=0,
         nominal_voltage_v=voltage_v or NOMINAL_VOLTAGE_V,
-        hardware_maximum_a=described.number("hardwareMaximumA"),
+        hardware_maximum_a=_within(described, "hardwareMaximumA", "A", _CURRENT_A),
         offline_since=None if offline_s is None else instant - timedelta(seconds=offline_s),
         time_zone=_zone(described),
     )
@@ -201,7 +206,7 @@ def _evse(fields: Fields, whole: Context) -> Context:
         fields.fail("phases", f"1, 2 or 3, got {phases}")
     if chosen is not None and not 1 <= chosen <= 3:
         fields.fail("chosenSchedule", f"schedules are counted from 1 to 3, got {chosen}")
-    own_maximum_a = fields.number("hardwareMaximumA")
+    own_maximum_a = _within(fields, "hardwareMaximumA", "A", _CURRENT_A)
     return replace(
         whole,
         evse=number,
@@ -214,6 +219,13 @@ def _evse(fields: Fields, whole: Context) -> Context:
         delay_shares=_shares(fields),
         chosen_schedule=None if chosen is None else chosen - 1,
     )
+
+
+def _within(fields: Fields, name: str, unit: str, bounds: tuple[float, float]) -> float | None:
+    value, (least, most) = fields.number(name), bounds
+    if value is not None and not least <= value <= most:
+        fields.fail(name, f"from {least:.0f} {unit} to {most:.0f} {unit}, got {value:g}")
+    return value
 
 
 def _shares(fields: Fields) -> tuple[float, ...]:
