@@ -66,14 +66,14 @@ def _base(site: Path | None, url: str | None) -> str:
 
 def _asked(station: str, base: str) -> dict[str, Any]:
     """The answer of the gateway at `base`; LocalControllerError with the remedy if there is none."""
-    address = f"{base}/api/v1/stations/{quote(station, safe='')}/profiles"
+    address = f"{base}/api/v1/stations/{quote(station, safe='', errors='surrogateescape')}/profiles"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine or in this network
     try:
         with opener.open(address, timeout=ANSWER_S) as answer:
-            return _read(answer.read(), base)
+            return _read(answer.read(), base, "stacks")
     except urllib.error.HTTPError as error:
         raise LocalControllerError(_refusal(error, base)) from None
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # also an address that is none
         reason = getattr(error, "reason", None) or error
         raise LocalControllerError(
             f"no gateway answers at {base} ({reason}): is `local-controller run` running with a `web` section in its site"
@@ -84,16 +84,17 @@ def _asked(station: str, base: str) -> dict[str, Any]:
 def _refusal(error: urllib.error.HTTPError, base: str) -> str:
     """What the gateway says, or that somebody else is there."""
     try:
-        return str(_read(error.read(), base)["error"])
-    except (LocalControllerError, KeyError, OSError):
+        return str(_read(error.read(), base, "error")["error"])
+    except (LocalControllerError, OSError):
         return f"{base} answers with HTTP {error.code} and is no gateway of this version"
 
 
-def _read(text: bytes, base: str) -> dict[str, Any]:
+def _read(text: bytes, base: str, name: str) -> dict[str, Any]:
+    """The object in an answer, which has this field."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or name not in found:
         raise LocalControllerError(f"what answers at {base} is no gateway of this version")
     return found

@@ -279,7 +279,14 @@ async def test_a_gateway_that_does_not_run_is_said_with_the_remedy() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"HTTP/1.1 200 OK\r\n\r\nhello", b"HTTP/1.1 404 No\r\n\r\n<p>", b"SSH-2.0-x\r\n", b""]
+    "text",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\n\r\n{}",
+        b"HTTP/1.1 404 No\r\n\r\n<p>",
+        b"SSH-2.0-x\r\n",
+        b"",
+    ],
 )
 async def test_whoever_else_answers_there_is_no_gateway(text: bytes) -> None:
     async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -305,3 +312,16 @@ async def test_a_site_without_a_page_and_an_address_that_is_none_are_told(tmp_pa
     status, _, err = await run("CP-1", "--url", "localhost:8080")
     assert status == 1
     assert "an address like http://127.0.0.1:8080 was expected" in err
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://\x00", "http://x:y"])
+async def test_an_address_that_cannot_be_asked_is_told(url: str) -> None:
+    status, out, err = await run("CP-1", "--url", url)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"no gateway answers at {url} (")
+
+
+async def test_an_identity_in_another_encoding_is_unknown(serve: Any) -> None:
+    server = await serve(UnknownStationError("?", ("CP-1",)))
+    status, _, err = await run("CP\udcff", "--url", f"http://127.0.0.1:{server.port}")
+    assert (status, err) == (1, "the site file knows no station '?'; it knows CP-1\n")
