@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.effects import Peer
+from local_controller.station.guard_policy import GuardPolicy, Policy
 from local_controller.station.stand_ins import STAND_INS
 from local_controller.station.words import OcppVersion
 from tests.effort import TRIED
@@ -132,3 +133,31 @@ def test_a_station_that_sends_nonsense_is_relayed(bench: Any, version: OcppVersi
         b.wait(1)
     relayed = [frame.action for frame in b.sent[Peer.CSMS] if frame.action]
     assert relayed.count("Heartbeat") * 2 == len(relayed)
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@pytest.mark.parametrize("word", [[], {}, 7, None])
+@pytest.mark.requirement("LC-020")
+def test_a_word_of_the_station_may_be_anything(bench: Any, version: OcppVersion, word: Any) -> None:
+    """Where the gateway looks for a status or an id, a list or an object is no member of any set."""
+    b = bench(
+        version, guards=GuardPolicy(network=Policy.REWRITE, public_url="ws://192.168.1.10:9310", sample_interval_s=60)
+    )
+    b.unchecked = frozenset({"SetVariables", "ChangeConfiguration", "ReportChargingProfiles"})
+    results = {"getVariableResult": [], "configurationKey": [{"key": "MeterValueSampleInterval", "value": "900"}]}
+    interval = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
+    results["getVariableResult"] = [interval | {"attributeStatus": "Accepted", "attributeValue": "900"}]
+    b.station |= {"GetVariables": results, "GetConfiguration": results}
+    written = {"status": word, "setVariableResult": [word, "x", {"attributeStatus": word}]}
+    b.station |= {"SetVariables": written, "ChangeConfiguration": written}
+    b.boot()
+    b.wait(30)
+    url = {"component": {"name": "NetworkConfiguration", "instance": "1"}, "variable": {"name": "OcppCsmsUrl"}}
+    assert b.from_csms("SetVariables", {"setVariableData": [url | {"attributeValue": "ws://elsewhere"}]})
+    assert b.csms_sets(max_purpose(version), 3.0, 9, evse=0) == "Accepted"
+    b.station["ClearChargingProfile"] = {"status": word}
+    assert b.csms_sets("TxDefaultProfile", 5.0, 9) == "Accepted"
+    assert [note.event for note in b.notes if "replaced" in note.event] == ["replaced_profile_stays"]
+    if version is not OcppVersion.V16:
+        b.foreign = [(1, "CSO", {"id": word})]
+        assert b.from_csms("GetChargingProfiles", {"requestId": 5, "chargingProfile": {}}) == {"status": "Accepted"}

@@ -166,5 +166,5 @@ class Configuration(Block):
     def _is_taken(answer: Payload) -> bool:
         results = answer.get("setVariableResult")
         said = [answer, *(results if isinstance(results, list) else [])]
-        words = [one.get("status") or one.get("attributeStatus") for one in said if isinstance(one, dict)]
+        words = [as_text(one.get("status") or one.get("attributeStatus")) for one in said if isinstance(one, dict)]
         return any(word in {"Accepted", "RebootRequired"} for word in words)

@@ -273,10 +273,11 @@ class Guards(Block):
             return
         payload = {} if answer is None else answer.payload
         results = payload.get("setVariableResult")
-        by_setting = {variable(one): one.get("attributeStatus") for one in results} if isinstance(results, list) else {}
+        said = [one for one in results if isinstance(one, dict)] if isinstance(results, list) else []
+        by_setting = {variable(one): one.get("attributeStatus") for one in said}
         for write in writes:
             status = by_setting.get(write.setting, payload.get("status"))
-            if status in _TAKEN or (answer is None and write.real != write.wished):
+            if as_text(status) in _TAKEN or (answer is None and write.real != write.wished):
                 self._state.shown.write(*write)
 
     def _learn_slot(self, payload: Payload) -> None:

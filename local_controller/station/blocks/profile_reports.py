@@ -116,7 +116,9 @@ class ProfileReports:
             return [answer]  # to a question that nobody waits for any more
         place = fields.integer("evseId") or 0, fields.text("chargingLimitSource") or CSO
         found = [
-            one for one in shown_profiles(self._state, frame.payload) if collection.query.means(place[1], one.get("id"))
+            one
+            for one in shown_profiles(self._state, frame.payload)
+            if collection.query.means(place[1], whole_number(one.get("id")))
         ]
         collection.found.setdefault(place, []).extend(found)
         collection.is_complete = not fields.flag("tbc")
@@ -162,7 +164,10 @@ class ProfileReports:
     ) -> list[BlockEffect]:
         """The answer, and one report per EVSE and source. An id of the store has replaced one that the station still has."""
         virtual = {entry.profile.id for entry in self._state.store.virtual()}
-        real = {place: [one for one in profiles if one.get("id") not in virtual] for place, profiles in found.items()}
+        real = {
+            place: [one for one in profiles if whole_number(one.get("id")) not in virtual]
+            for place, profiles in found.items()
+        }
         whole = {place: profiles for place, profiles in real.items() if profiles}
         if query.sources is None or CSO in query.sources:
             for evse, originals in self._state.store.virtual_by_evse(query.criteria).items():

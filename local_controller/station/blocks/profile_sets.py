@@ -117,7 +117,7 @@ class ProfileSets:
 
     def cleared_in_station(self, tag: Replaced, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - whenever it comes
         """A replaced profile that stays can only lower a limit, but somebody should know."""
-        if answer is not None and not answer.is_error and answer.payload.get("status") in {"Accepted", "Unknown"}:
+        if answer is not None and not answer.is_error and str(answer.payload.get("status")) in {"Accepted", "Unknown"}:
             return []
         return [Note("warning", "replaced_profile_stays", {"id": tag.profile_id})]
 
