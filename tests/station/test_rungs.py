@@ -203,6 +203,30 @@ def test_a_station_maximum_is_safe_whatever_the_station_applies_it_to(
     assert {rung[4] for rung in tried(b)} == {0}
 
 
+@ALL
+@pytest.mark.requirement("LC-105", "LC-117")
+def test_a_second_transaction_keeps_its_floor_until_it_is_given_more(bench: Any, version: OcppVersion) -> None:
+    """Its car may be on other phases, so that it takes nothing from the first."""
+    b = bench(version, evses=[1, 2], knowledge=Knowledge(actuators=(Actuator.STATION_MAX,), station_max="sum"))
+    b.boot()
+    b.start()
+    b.set_limit(16.0)
+    b.start(8, evse=2)
+    assert limits(b)[-1][0] == 6.0
+    b.set_limit(10.0, evse=2)
+    assert limits(b)[-1][0] == 10.0
+
+
+@ALL
+@pytest.mark.requirement("LC-105", "LC-117")
+def test_a_default_for_all_is_no_sum_whatever_the_maximum_is(bench: Any, version: OcppVersion) -> None:
+    b = for_all(bench, version, Actuator.TX_DEFAULT, station_max="sum")
+    b.boot()
+    b.start()
+    b.set_limit(16.0)
+    assert b.outcomes()[-1] == (ACCEPTED, 6.0), "a car that comes to EVSE 2 finds the default in force"
+
+
 def for_all(bench: Any, version: OcppVersion, actuator: Actuator, **more: Any) -> Any:
     """A station of two EVSEs that takes defaults on connector 0 only."""
     known = Knowledge(actuators=(actuator,), connector=FloorPlace.STATION, **more)

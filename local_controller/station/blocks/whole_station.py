@@ -25,7 +25,9 @@ def lowest_of_all(target: Target, others: Sequence[Target], *, idle_count: bool)
     lowest = lowest_floor(target, others)
     if target.working is None:
         return lowest
-    counting = [other for other in others if other.working is not None or idle_count]
+    counting = [
+        other for other in others if other.working is not None or other.transaction_id is not None or idle_count
+    ]
     start = target.working.steps[0][0]
     end = max(t.working.steps[-1][0] for t in (target, *counting) if t.working is not None)
     working = _whole(target, start, end)

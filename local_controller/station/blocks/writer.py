@@ -631,7 +631,9 @@ class ProfileWriter:
         others = [self._wanted_alone(other, now) for other in self._evses.values() if other is not e]
         if not is_working:
             return lowest_floor(target, others)
-        return lowest_of_all(target, others, idle_count=self._state.capability.station_max != "sum")
+        is_maximum = working is not None and working.actuator is Actuator.STATION_MAX
+        idle_count = not is_maximum or self._state.capability.station_max != "sum"
+        return lowest_of_all(target, others, idle_count=idle_count)
 
     def _wanted_alone(self, e: EvseLimits, now: Instant) -> Target:
         at = self._state.station_time(now)
