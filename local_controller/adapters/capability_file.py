@@ -1,6 +1,6 @@
 """Where is it kept over a restart what was learnt about stations? In one JSON file of the state directory (LC-105).
 
-A file that cannot be understood is put aside with a warning: what was in it is learnt again.
+A file that cannot be read or understood is put aside with a warning: what was in it is learnt again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CapabilityMemory:
     """What is known about stations, in memory and, with a directory, on the disk."""
 
     def __init__(self, directory: Path | None, log: FilteringBoundLogger) -> None:
-        """directory: None for memory only. Raises LocalControllerError if it cannot be read."""
+        """directory: None for memory only. Raises LocalControllerError if there is no such folder."""
         self._path = None if directory is None else directory / NAME
         self._log = log
         self._thread = background("capabilities")
@@ -64,8 +64,11 @@ class CapabilityMemory:
             if path.parent.is_dir():
                 return {}
             raise LocalControllerError(f"state_directory {path.parent}: no such folder; create it") from None
-        except OSError as error:
-            raise LocalControllerError(f"state_directory {path.parent}: {error}; correct it") from error
+        except NotADirectoryError:
+            raise LocalControllerError(f"state_directory {path.parent}: is no folder; correct it") from None
+        except OSError as error:  # a disk that fails, or a file of somebody else: no reason to leave the stations alone
+            self._put_aside(path, str(error))
+            return {}
         try:
             found = msgspec.json.decode(text, type=_File)
             if found.format != _FORMAT:
@@ -80,7 +83,7 @@ class CapabilityMemory:
         try:
             path.replace(aside)
         except OSError as error:
-            self._log.warning("capabilities_not_put_aside", file=str(path), reason=str(error))
+            self._log.warning("capabilities_not_put_aside", file=str(path), reason=f"{reason}; {error}")
         else:
             self._log.warning("capabilities_put_aside", file=str(path), now=str(aside), reason=reason)
 

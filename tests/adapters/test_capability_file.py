@@ -97,3 +97,24 @@ async def test_without_a_directory_it_lasts_as_long_as_the_process() -> None:
 def test_a_folder_that_is_missing_stops_the_start_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(LocalControllerError, match="no such folder; create it"):
         memory(tmp_path / "nowhere")
+
+
+def test_a_state_directory_that_is_a_file_stops_the_start_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    with pytest.raises(LocalControllerError, match="is no folder; correct it"):
+        memory(tmp_path / "state")
+
+
+@pytest.mark.parametrize("is_in_the_way", [False, True])
+async def test_a_file_that_cannot_be_read_stops_nobody(tmp_path: Path, is_in_the_way: bool) -> None:
+    (tmp_path / NAME / "sub").mkdir(parents=True)
+    if is_in_the_way:
+        (tmp_path / f"{NAME}.broken" / "sub").mkdir(parents=True)
+    with capture_logs() as logs:
+        known = memory(tmp_path)
+    assert [entry["event"] for entry in logs] == [f"capabilities_{'not_' if is_in_the_way else ''}put_aside"]
+    known.keep("CP-1", LEARNT)
+    with capture_logs() as logs:
+        await known.stop()
+    assert (memory(tmp_path).recalled("CP-1") is None) == is_in_the_way
+    assert known.recalled("CP-1") == LEARNT
