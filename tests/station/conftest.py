@@ -121,6 +121,9 @@ class Bench:
     def disobeyed(self, drawn_a: float, evse: int = 1) -> None:
         self._do(self.proxy.perform(self.smart.disobeyed(evse, drawn_a, self.now), self.now))
 
+    def write_again(self, evse: int = 1) -> None:
+        self._do(self.proxy.perform(self.smart.write_again(evse, self.now), self.now))
+
     def set_fallback(self, limit_a: float, evse: int = 1) -> None:
         self._do(self.proxy.perform(self.smart.set_fallback(evse, limit_a, self.now), self.now))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -478,10 +479,53 @@ def test_a_car_at_its_limit_or_still_settling_is_no_liar(bench: Any, version: Oc
     disobeys(b, 11.4, times=20)
     assert len(tried(b)) == 2, "10 % and 0.5 A are within what stations tolerate"
     b.set_limit(8.0, valid_s=3600)
-    disobeys(b, 16.0, times=5)
+    disobeys(b, 11.4, times=5)
     assert len(tried(b)) == 3, "it needs a minute for a new limit"
-    disobeys(b, 16.0, times=3)
+    disobeys(b, 11.4, times=3)
     assert len(tried(b)) == 5
+
+
+@ALL
+@pytest.mark.requirement("LC-105", "LC-115")
+def test_further_reductions_do_not_put_off_the_proof_against_a_liar(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    for limit_a in (12.0, 10.0, 8.0, 6.0):  # 10 s apart
+        b.set_limit(limit_a, valid_s=3600)
+        disobeys(b, 32.0, times=1)
+    assert tried(b)[5:] == [("TxProfile", "A", "Relative", 0, 1), ("TxDefaultProfile", "A", "Relative", 0, 1)]
+
+
+@ALL
+@pytest.mark.requirement("LC-105", "LC-115")
+def test_who_still_follows_the_limit_before_is_no_liar(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.set_limit(16.0, valid_s=3600)
+    b.wait(60)
+    for before_a, limit_a in pairwise((16.0, 13.0, 10.0, 8.0, 6.0)):
+        b.set_limit(limit_a, valid_s=3600)
+        disobeys(b, before_a, every_s=4.0, times=3)
+    assert {rung[2] for rung in tried(b)} == {"Absolute"}
+
+
+@ALL
+@pytest.mark.requirement("LC-042", "LC-105", "LC-115")
+def test_what_is_written_again_is_followed_or_completes_the_proof(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.set_limit(10.0, valid_s=3600)
+    b.wait(10)
+    disobeys(b, 16.0, times=2)
+    b.write_again()
+    before = len(tried(b))
+    disobeys(b, 16.0, times=1)
+    assert len(tried(b)) == before, "it may have lost it, and has time to follow again"
+    disobeys(b, 16.0, times=1)
+    assert [rung[2] for rung in tried(b)[before:]] == ["Relative", "Relative"]
 
 
 @ALL

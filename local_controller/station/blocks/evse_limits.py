@@ -67,6 +67,7 @@ class EvseLimits:
         self.held_fallback_a = self.held = self.push = None
         self.retry_s, self.unanswered, self.silences, self.repeats = {}, 0, 0, False
         self.later_s = self.look_s = None
+        self.obedience = Obedience()
 
     def held_limit(self) -> Schedule:
         """The working limit that the station holds; no constraint if it holds none."""

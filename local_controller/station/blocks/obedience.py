@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from local_controller.station.capability import Rung
 
 OVERDRAW = 1.1
 OVERDRAW_A = 0.5
@@ -20,22 +22,39 @@ APART_S = 3.0
 
 @dataclass(slots=True)
 class Obedience:
-    """What speaks against one EVSE since it was last told a lower limit: how many samples, the last of them when."""
+    """What speaks against the way in which one EVSE is told its limits: how many samples, the last of them when.
 
-    since_s: float | None = None
+    since_s: the station had time to follow from then on. before: limits told in the same way, and until when each held.
+    """
+
+    way: Rung | None = None
+    since_s: float = 0.0
     samples: int = 0
     last_s: float = 0.0
+    before: list[tuple[float, float]] = field(default_factory=list)
 
-    def told(self, now_s: float) -> None:
-        """Another limit is in force from now on."""
-        self.since_s, self.samples = now_s, 0
+    def told(self, way: Rung, now_s: float) -> None:
+        """A limit is in force from now on, and none of ours was before.
+
+        In the same way as the last one, which the station may have lost: then it has time to follow again, but what it
+        was measured to draw until now still counts.
+        """
+        if way != self.way:
+            self.samples = 0
+        self.way, self.since_s, self.before = way, now_s, []
+
+    def told_other(self, before_a: float, now_s: float) -> None:
+        """Another limit in the same way: the one before excuses nobody any longer than the station needs to follow."""
+        self.before.append((now_s, before_a))
 
     def exceeded(self, drawn_a: float, limit_a: float, settle_s: float, now_s: float) -> bool:
-        """A sample; whether it completes the proof that the limit is without effect."""
-        if drawn_a <= limit_a * OVERDRAW + OVERDRAW_A:
+        """A sample; whether it completes the proof that limits told this way are without effect."""
+        settle_s = max(settle_s, LEAST_SETTLE_S)
+        self.before = [(until_s, a) for until_s, a in self.before if now_s - until_s < settle_s]
+        if drawn_a <= max([limit_a, *(a for _, a in self.before)]) * OVERDRAW + OVERDRAW_A:
             self.samples = 0
             return False
-        if self.since_s is None or now_s - self.since_s < max(settle_s, LEAST_SETTLE_S):
+        if self.way is None or now_s - self.since_s < settle_s:
             return False
         if self.samples and now_s - self.last_s < APART_S:
             return False

@@ -359,8 +359,10 @@ class ProfileWriter:
                 told_a = self._told_floor_a(e, push.target.fallback_a)
                 effects.append(self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, told_a))
         if kind is LimitKind.WORKING and e.transaction_id is not None:
-            if e.held is None or push.limit_a != e.held.limit_a or push.rung != e.held.rung:
-                e.obedience.told(now.monotonic_s)
+            if e.held is None or push.rung != e.held.rung:
+                e.obedience.told(push.rung, now.monotonic_s)
+            elif push.limit_a != e.held.limit_a:
+                e.obedience.told_other(e.held.limit_a, now.monotonic_s)
             e.held = push if push.target.evse == e.number else push.for_evse(e.number, e.transaction_id)
             e.carried.is_found = False
             self._look_again(e, now)
