@@ -270,6 +270,10 @@ class Capability:
             return replace(known, holds=rung)
         return replace(known, holds=None) if known.doubts_floor(rung) else known
 
+    def trying(self, rung: Rung) -> Capability:
+        """This way is the next one to be tried, whatever has worked."""
+        return replace(self, works=rung)
+
     def doubts_floor(self, rung: Rung) -> bool:
         """Whether the floor was given in a way that was measured to be without effect, and another one is taken now."""
         holds = self.holds

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from local_controller.clock import Instant
+from local_controller.station.at_floor import AtFloor
 from local_controller.station.words import ChargingState
 
 
@@ -34,6 +35,7 @@ class Transaction:
     sampled: when the latest usable sample of its EVSE came; None if none did yet.
     is_found: it was running already when we heard of it, so that an earlier run may have told it a limit.
     read_s: when a message with samples of its EVSE was read last, in monotonic seconds (blocks/metering.py).
+    at_floor: what its samples say of a limit well above the floor, while one is in force.
     """
 
     evse: int
@@ -50,3 +52,4 @@ class Transaction:
     written_s: float = -math.inf
     read_s: float = -math.inf
     is_found: bool = False
+    at_floor: AtFloor | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from local_controller.station.blocks.floor_trial import FloorTrial
     from local_controller.station.blocks.push import Push
     from local_controller.station.blocks.wanted import Wish
 
@@ -16,9 +17,11 @@ class CarriedOver:
 
     is_found: the transaction may obey a limit of an earlier run, as it has taken none of this run yet.
     possible: TxProfiles of ours that the station may hold; while one runs, it beats every TxDefaultProfile.
+    trial: the latest one because a car stayed at the floor.
     """
 
     transaction_id: str | None = None
     is_found: bool = False
     wish: Wish | None = None
     possible: tuple[Push, ...] = ()
+    trial: FloorTrial | None = None

@@ -24,6 +24,7 @@ from typing import Final
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
+from local_controller.station.at_floor import IN_USE_A
 from local_controller.station.block import UNCHANGED, Block, BlockEffect, Unreadable, Wanted
 from local_controller.station.dialects.base import Dialect, MeterReport
 from local_controller.station.effects import Note, Peer, Tell
@@ -32,9 +33,6 @@ from local_controller.station.transaction import Transaction
 from local_controller.station.words import Measured, MeterSample, Phase
 
 _STATION = Peer.STATION
-
-IN_USE_A = 1.0
-"""A phase with less is not proven to be in use: meters read some 0.1 A without a car."""
 
 PAUSE_S: Final = 0.25
 """Between two readings of one EVSE: a quarter of G2's second, a twentieth of the shortest usual interval of samples."""
@@ -206,6 +204,10 @@ class Metering(Block):
             if transaction is not None:
                 transaction.sampled = came
                 self._learn_phases(transaction, sample.current_a)
+                if transaction.at_floor is not None and transaction.at_floor.sees(
+                    sample.current_a.values(), came.monotonic_s
+                ):
+                    self._state.revision += 1
                 self._learn_soc(transaction, sample.soc_percent)
         waiting = self._waiting.get(evse) or self._new(evse)
         if not subjects <= waiting.said:

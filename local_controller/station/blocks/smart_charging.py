@@ -161,7 +161,7 @@ class SmartCharging(Block):
         if self.state.lost is not None:  # the station's CSMS is whoever is at our end of its connection
             self.state.store = self.state.store.after_offline(now.since(self.state.lost))
             self.state.lost = None
-        self._writer.follow_transactions()
+        self._writer.follow_transactions(now)
         return self._news.latest(now)
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:
@@ -171,7 +171,7 @@ class SmartCharging(Block):
         if self._seen == self.state.revision and call.action not in _ALWAYS_NEW:
             return UNCHANGED
         if call.action == "BootNotification" or (self.state.installs and self._could_call):
-            return self._restart()
+            return self._restart(now)
         effects = self._follow(now)
         if call.action == priority_charging.NOTIFY and self._priority.notified(call) is not None:
             effects += [*self._writer.reconsider(now), *self._news.latest(now)]
@@ -181,7 +181,8 @@ class SmartCharging(Block):
         if needs is not None:
             departure = None if needs.departure is None else self.state.to_our_time(needs.departure)
             effects.append(Tell(replace(needs, departure=departure)))
-        if self._writer.shares_watts_wrongly() or self.state.store.follows_soc:
+        writer = self._writer
+        if writer.shares_watts_wrongly() or writer.knows_draws() or self.state.store.follows_soc:
             effects += [*self._writer.reconsider(now), *self._news.latest(now)]
         return effects
 
@@ -205,13 +206,13 @@ class SmartCharging(Block):
             begun = [*self._writer.begin(delay_s, now), *self._settle(now)]
         return [*begun, *self._follow_clock(now), *self._follow(now)]
 
-    def _restart(self) -> list[BlockEffect]:
+    def _restart(self, now: Instant) -> list[BlockEffect]:
         """The station boots: until it is accepted nothing of ours is sent, then all of it again (LC-039, LC-041).
 
         So it is while it installs firmware, whether it boots for that or not (LC-141).
         """
         self._could_call = False
-        return self._writer.forget()
+        return self._writer.forget(now)
 
     def _follow_clock(self, now: Instant) -> list[BlockEffect]:
         """The CSMS's clock has moved, so the station's will: what is to end at an instant is written again (LC-044)."""
@@ -223,7 +224,7 @@ class SmartCharging(Block):
 
     def _follow(self, now: Instant) -> list[BlockEffect]:
         """Transactions that began or ended: TxProfiles go with theirs (LC-079), remote starts bring theirs (LC-101)."""
-        changed = self._writer.follow_transactions()
+        changed = self._writer.follow_transactions(now)
         for evse in changed:
             self.state.store = self.state.store.after_transaction(evse)
         running = self.state.transactions.values()
@@ -362,7 +363,7 @@ class SmartCharging(Block):
 
         Safe, because it can only lower the limit; the CSMS, which got no answer, must ask again.
         """
-        self._writer.forget()
+        self._writer.forget(now)
         self._review_s = self._read_until_s = None
         self.state.lost = now
         self._waiting.clear()

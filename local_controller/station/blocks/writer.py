@@ -21,6 +21,7 @@ from local_controller.station.blocks import car_schedules
 from local_controller.station.blocks.actuator import FORESIGHT, Target, own_profile, settable_a, told_limit_a
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.evse_limits import EvseLimits
+from local_controller.station.blocks.floor_trial import FloorTrials
 from local_controller.station.blocks.obedience import Obedience
 from local_controller.station.blocks.push import NEVER, Push
 from local_controller.station.blocks.same_target import is_flat, is_same
@@ -68,6 +69,7 @@ class ProfileWriter:
             for number in evses
         }
         self._trials = Trials()
+        self._floor_trials = FloorTrials(state, self._evses, self._trials)
         self._superseded: tuple[int, ...] = ()
         self._has_maximum = Purpose.CHARGING_STATION_MAX_PROFILE in state.store.owned_purposes
 
@@ -177,14 +179,15 @@ class ProfileWriter:
     def _is_early(self, now: Instant) -> bool:
         return self._turn_s is not None and now.monotonic_s < self._turn_s and not self._state.transactions
 
-    def forget(self) -> list[BlockEffect]:
+    def forget(self, now: Instant) -> list[BlockEffect]:
         """A new connection or a reboot: everything is written again (LC-041, LC-042), and nothing old is sent any more."""
         waiting = [e.push for e in self._evses.values() if e.push is not None and not e.is_sent]
         for e in self._evses.values():
+            self._floor_trials.give_up(e, now)
             e.forget()
         return [Withdraw(Peer.STATION, push) for push in waiting]
 
-    def follow_transactions(self) -> list[int]:
+    def follow_transactions(self, now: Instant) -> list[int]:
         """Notices which EVSEs have another transaction than before (or none), and drops what belonged to the old one."""
         changed = []
         for e in self._evses.values():
@@ -193,6 +196,7 @@ class ProfileWriter:
             if current != e.transaction_id:
                 if e.held is not None and e.held.rung.actuator is not Actuator.TX_PROFILE:
                     self._outlives(e, e.held)
+                self._floor_trials.give_up(e, now)
                 e.carried.transaction_id, e.wish, e.held, e.possible = current, None, None, ()
                 e.retry_s, e.repeats, e.obedience = {}, False, Obedience()
                 e.carried.is_found = transaction is not None and transaction.is_found
@@ -208,7 +212,7 @@ class ProfileWriter:
 
     def reconsider(self, now: Instant, *, retry: bool = False) -> list[BlockEffect]:
         """Something that decides about limits may have changed; with `retry` also what was refused is tried again."""
-        effects: list[BlockEffect] = []
+        effects = self._floor_trials.judge(now)
         if retry or not self._is_early(now):
             self._turn_s = None
         for e in self._evses.values():
@@ -249,6 +253,10 @@ class ProfileWriter:
         in_watts = [e.held.target for e in self._evses.values() if e.held and e.held.rung.unit is RateUnit.W]
         running = ((target, self._state.transactions.get(target.evse)) for target in in_watts)
         return any(t is not None and target.phases != (t.phases_in_use or 1) for target, t in running)
+
+    def knows_draws(self) -> bool:
+        """Whether enough was measured of a car that stays at its floor, or no longer does."""
+        return self._floor_trials.has_news()
 
     def is_done(self, evse: int, now: Instant) -> bool:
         """Whether the station holds all that follows from the CSMS's profiles, whatever the site has wished since."""
@@ -333,7 +341,9 @@ class ProfileWriter:
         self._trials.succeeded(kind, push.rung)
         self._maximum_taken(push)
         knew_floor = self._state.capability.holds
-        if not (self._is_too_early(e, kind, now) and push.rung != self._rungs(kind)[0]):
+        is_half_told = kind is LimitKind.WORKING and self._floor_trials.is_half_told(e, push)
+        is_makeshift = self._is_too_early(e, kind, now) and push.rung != self._rungs(kind)[0]
+        if not is_makeshift and not is_half_told:
             self._state.capability = self._state.capability.accepted(
                 push.rung, is_floor=kind is LimitKind.FALLBACK, at=now.utc
             )
@@ -342,6 +352,7 @@ class ProfileWriter:
                 one.held_fallback_a = None
         e.unanswered = e.silences = 0
         self._repeat_after_zero(e, push)
+        e.repeats |= is_half_told
         effects: list[BlockEffect] = []
         for one in self._concerned(e, push):
             effects += self._holds_now(one, push, at, now)
@@ -365,6 +376,7 @@ class ProfileWriter:
                 e.obedience.told_other(e.held.limit_a, now.monotonic_s)
             e.held = push if push.target.evse == e.number else push.for_evse(e.number, e.transaction_id)
             e.carried.is_found = False
+            self._floor_trials.watch(e, now)
             self._look_again(e, now)
         if push.rung.actuator is Actuator.TX_PROFILE:
             e.possible = (push,)
@@ -410,6 +422,7 @@ class ProfileWriter:
         kind, capability = push.target.kind, self._state.capability
         e.unanswered = e.unanswered + 1 if is_unanswered else e.unanswered
         self._doubt(e, push, is_unanswered=is_unanswered)
+        self._floor_trials.refused(e, push.rung, now)
         if not (is_unanswered and push.rung in capability.proven):
             pause_s = TOO_EARLY_S if self._is_too_early(e, kind, now) else TRIAL_PAUSE_S
             self._trials.failed(kind, push.rung, now.monotonic_s + pause_s)
@@ -509,6 +522,8 @@ class ProfileWriter:
         if target is None or rung is None or (self._is_shared(rung) and self._is_busy()):
             return []
         is_reduction = self._is_lower(e, target, at)
+        if is_reduction and target.working is not None:
+            rung = self._floor_trials.way_of_reduction(e) or rung
         if not is_reduction and (at_s := self._may_write_at_s(e, rung, now)) > now.monotonic_s:
             e.later_s = at_s
             return []
