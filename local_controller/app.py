@@ -54,7 +54,7 @@ from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.composite_answers import Shown
 from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
-from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.build import StationSettings, lasted_s, station_proxy
 from local_controller.station.capability_view import capability_view
 from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import Fact
@@ -63,7 +63,7 @@ from local_controller.station.knowledge import Knowledge
 from local_controller.station.proxy import StationProxy
 from local_controller.station.stacks import stacks
 from local_controller.station.turns import turns_after_boot
-from local_controller.station.words import EvseId, LimitAnswered, LimitKind, LimitOutcome, OcppVersion
+from local_controller.station.words import BehaviourLearnt, EvseId, LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
 log = structlog.get_logger(__name__)
 
@@ -113,6 +113,7 @@ class LocalController:
         await self._planner.start()
         self._open.push_async_callback(self._planner.stop)
         self._open.push_async_callback(self._memory.stop)
+        self._reckon_with_earlier_run()
         self.driver.start(self)
         self._open.push_async_callback(self.driver.stop)
         for meter in [self._meter(section) for section in self._config.meters]:
@@ -153,15 +154,27 @@ class LocalController:
 
     def _make_proxy(self, identity: str, version: OcppVersion, certificate: ClientCertificate | None) -> StationProxy:
         """The proxy of a new connection; what was learnt over the previous one is carried over."""
-        settings = self._settings[identity]
+        before = self._charging.get(identity)
+        settings = self._settings[identity] if before is not None else self._with_memory(identity)
         if certificate is not None:
             settings = replace(settings, certificate=certificate)
-        before = self._charging.get(identity)
-        if before is None and (remembered := self._memory.recalled(identity)) is not None:
-            settings = replace(settings, remembered=remembered, writes_due_s=remembered.due_s(self._clock.now()))
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
         self._charging[identity] = charging
         return proxy
+
+    def _with_memory(self, identity: str) -> StationSettings:
+        """What the site file says about a station, and what an earlier run has learnt."""
+        settings, remembered = self._settings[identity], self._memory.recalled(identity)
+        if remembered is None:
+            return settings
+        return replace(settings, remembered=remembered, writes_due_s=remembered.due_s(self._clock.now()))
+
+    def _reckon_with_earlier_run(self) -> None:
+        """Some stations obey for long what it has told them, also those that do not come back."""
+        now = self._clock.now()
+        for identity in self._settings:
+            if (seconds := lasted_s(self._with_memory(identity))) > 0.0:
+                self.site.station_changed(identity, BehaviourLearnt(lasts_s=seconds), now)
 
     def _told(self, station: str, fact: Fact, now: Instant) -> None:
         """Facts are the site's, announcements those of whom they concern."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import socket
 from pathlib import Path
 
@@ -150,3 +152,31 @@ async def test_a_customer_whom_the_csms_clears_is_not_in_the_trace_any_more(tmp_
         gateway._trace.record("CP-1", Trace(Peer.STATION, text, Fate.PASSED), Clock().now())
         gateway._told("CP-1", CustomerCleared(("Kim",)), Clock().now())
     assert [record.text for record in TraceFile(tmp_path / "t.db").records()] == [text.replace("Kim", MASK)]
+
+
+@pytest.mark.parametrize(
+    ("capability", "lasts_s"),
+    [
+        ("{}", 0.0),
+        ("{writes_per_day: 25}", 4380.0),
+        ("{actuators: [vendor_key], vendor_key: {name: Current}, version: '2.0.1'}", math.inf),
+    ],
+)
+async def test_before_a_station_is_here_the_site_knows_how_long_it_may_obey_an_earlier_run(
+    tmp_path: Path, capability: str, lasts_s: float
+) -> None:
+    path = tmp_path / "site.yaml"
+    text = SITE.format(port=free_port(), closed=free_port(), broker="")
+    path.write_text(text.replace("{id: CP-1}", f"{{id: CP-1, capability: {capability}}}"), encoding="utf-8")
+    async with LocalController(load(path), Clock()) as gateway:
+        assert gateway.site.evses[EvseId("CP-1", 1)].lasts_s == lasts_s
+        assert gateway.site.evses[EvseId("CP-2", 1)].lasts_s == 0.0
+
+
+async def test_so_it_does_of_a_station_of_which_an_earlier_run_has_learnt_the_product(tmp_path: Path) -> None:
+    state = {"state_directory": str(tmp_path)}
+    who = {"vendor": "Easee", "model": "Home", "firmware": "1", "serial": "s"}
+    text = json.dumps({"format": 1, "stations": {"cp-1": {"version": "ocpp1.6", "who": who}}})
+    (tmp_path / "capabilities.json").write_text(text, encoding="utf-8")
+    async with LocalController(config(tmp_path).model_copy(update=state), Clock()) as gateway:
+        assert gateway.site.evses[EvseId("CP-1", 1)].lasts_s > 120.0

@@ -23,7 +23,7 @@ from local_controller.site.evse import EvseState
 from local_controller.site.foreign import foreign_notices
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.hold import Hold
-from local_controller.site.lasting import LONG_S, lasting_caps_a
+from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, total
@@ -110,6 +110,7 @@ class SiteController:
         self._planned_a: tuple[int, Array] = -1, np.zeros(0)
         self._reaction: Reaction | None = None
         self._lasting_is_new = False
+        self._longest_s = settings.pace.valid_s
 
     # --- inputs --------------------------------------------------------------------------------------------------
 
@@ -227,6 +228,7 @@ class SiteController:
     def _cap_lasting(self) -> None:
         """Stations whose limits outlast the gateway share what is safe without it."""
         self._lasting_is_new = False
+        self._longest_s = max(map(self._outlasts_s, self.evses.values()), default=0.0)
         caps = lasting_caps_a(self.topology, {id_ for id_, state in self.evses.items() if state.lasts_s > LONG_S})
         for id_, state in self.evses.items():
             if state.lasting_cap_a != caps.get(id_, math.inf):
@@ -433,10 +435,17 @@ class SiteController:
     def _may_hold_old_limits(self, node: str, now: Instant) -> bool:
         """Before the working limits of an earlier run have ended, unless every station has booted or shown its session.
 
-        Where a meter measures, it sees what they draw.
+        Where a meter measures, it sees what they draw. A limit that lasts goes on unseen in a station that is not here.
         """
         runs_s = now.since(self._started_at or now)
-        return runs_s < self.settings.pace.valid_s and not all(evse.known for evse in self._below[node])
+        if runs_s >= self._longest_s:
+            return False
+        return any(runs_s < self._outlasts_s(evse) for evse in self._below[node] if not evse.known)
+
+    def _outlasts_s(self, evse: EvseState) -> float:
+        """So long after the start a limit of an earlier run may hold; the car that a setting for ever feeds is full by then."""
+        valid_s = self.settings.pace.valid_s
+        return valid_s if evse.connected else max(valid_s, min(evse.lasts_s, MOST_LASTING_S))
 
     def _replan(self, moment: _Moment, now: Instant) -> list[SiteEffect]:
         room = moment.for_followers_a()

@@ -16,6 +16,9 @@ from local_controller.station.words import EvseId
 LONG_S: Final = 120.0
 """The longest validity that a site file may give a working limit; what lasts no longer is nothing special."""
 
+MOST_LASTING_S: Final = 86_400.0
+"""So long after its start the gateway reckons with limits of an earlier run that hold for ever, in a station that is not here."""
+
 
 def lasting_caps_a(topology: Topology, lasting: Collection[EvseId]) -> Mapping[EvseId, float]:
     """The most for each of these EVSEs, in A per phase: its fallback and an equal share of what is left everywhere."""

@@ -22,6 +22,7 @@ from local_controller.station.blocks.schema_watch import SchemaWatch
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.station_truth import StationTruth
 from local_controller.station.blocks.transactions import Transactions
+from local_controller.station.blocks.write_budget import lasting_s
 from local_controller.station.capability import How, Origin
 from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.dialects import dialect
@@ -85,6 +86,14 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
         state.capability = settings.remembered.applied(state.capability).in_version(version)
         state.who, state.writes.due_s = who, settings.writes_due_s
     return state
+
+
+def lasted_s(settings: StationSettings) -> float:
+    """How long a limit of an earlier run may hold that nobody renewed, as far as is known before the station is here."""
+    version = OcppVersion(f"ocpp{settings.knowledge.version or '1.6'}")
+    if settings.remembered is not None:
+        version = settings.remembered.version
+    return lasting_s(station_state("", version, settings).capability)
 
 
 def station_proxy(

@@ -313,6 +313,27 @@ def test_limits_of_an_earlier_run_are_waited_for_where_no_meter_sees_them(boot: 
     assert site.drawn() == pytest.approx([6.0, 13.0], abs=0.3)
 
 
+@pytest.mark.requirement("LC-106", "LC-108")
+@pytest.mark.parametrize("lasts_s", [600.0, math.inf])
+def test_a_limit_of_an_earlier_run_that_lasts_is_waited_for_as_long_as_its_station_is_away(lasts_s: float) -> None:
+    site = VirtualSite(topology(63.0, 2, circuits={"west": 20.0}))
+    site.tell("CP-1", words.BehaviourLearnt(lasts_s=lasts_s))
+    before = site.stations["CP-1"]
+    before.car, before.transaction, before.fallback_a = Car(), "tx-old", 6.0
+    before.working = (13.0, START.monotonic_s + 590.0)
+    site.connect("CP-2")
+    site.run(15)
+    site.plug("CP-2")
+    site.run(500)
+    assert max(site.worst["west"]) <= 20.0
+    assert site.drawn() == pytest.approx([13.0, 6.0], abs=0.3)
+    site.run(200)
+    assert site.drawn() == pytest.approx([6.0, 13.0 if lasts_s == 600.0 else 6.0], abs=0.3)
+    site.connect("CP-1")
+    site.run(100)
+    assert site.drawn()[1] > 6.5, "it is here, and holds its fallback"
+
+
 # --- what a fact costs -----------------------------------------------------------------------------------------------
 
 
