@@ -648,3 +648,29 @@ def test_a_floor_in_watts_is_told_without_the_steps_in_amperes(bench: Any, versi
     first, *_, unchanged = answers(b, LimitKind.FALLBACK)
     assert limits(b) == [[12.0 * 207.0]]
     assert (first.limit_a, unchanged.limit_a, unchanged.detail) == (12.0, 12.0, "unchanged")
+
+
+@ALL
+@REQUIREMENT
+@pytest.mark.parametrize("narrow", [{"max_periods": 1}, {"kinds": (StartKind.RELATIVE,)}])
+def test_where_limit_and_floor_have_one_period_the_site_is_told_the_lower(
+    bench: Any, version: OcppVersion, narrow: dict[str, Any]
+) -> None:
+    b = bench(version, knowledge=Knowledge(actuators=(Actuator.TX_DEFAULT,), **narrow))
+    b.boot()
+    b.start()
+    b.set_limit(16.0)
+    assert limits(b)[-1] == [6.0]
+    assert (answers(b)[-1].outcome, answers(b)[-1].limit_a) == (ACCEPTED, 6.0)
+
+
+@ALL
+@REQUIREMENT
+def test_a_station_that_takes_no_0_is_told_its_lowest_current_whatever_its_levels(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version, knowledge=Knowledge(levels_a=(0.0, 8.0, 16.0), zero=ZeroMeans.REFUSED))
+    b.boot()
+    b.start()
+    b.set_limit(0.0)
+    assert (limits(b)[-1], answers(b)[-1].limit_a) == ([8.0], 8.0)

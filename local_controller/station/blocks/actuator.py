@@ -119,13 +119,18 @@ def _single_profile(target: Target, working: Schedule, rung: Rung, start: dateti
 
     Nobody knows from when on a station counts a relative profile, so that it has room for one period only.
     """
-    room = 1 if rung.kind is StartKind.RELATIVE else told.capability.max_periods
+    room = _room(rung, told.capability)
     segments = coalesced(_segments(working), max(1, room - 1))
     end_s = _end_s(segments, start, target.fallback_a)
     floor = told.alone(target.fallback_a)
     periods = _periods(segments, start, end_s, told)
     periods = (*periods, (end_s, floor)) if room > 1 else ((0, min(floor, *(limit for _, limit in periods))),)
     return _profile(target, rung, start, periods)
+
+
+def _room(rung: Rung, capability: Capability) -> int:
+    """How many periods there may be."""
+    return 1 if rung.kind is StartKind.RELATIVE else capability.max_periods
 
 
 def _profile(
@@ -156,6 +161,8 @@ def told_limit_a(target: Target, rung: Rung, capability: Capability) -> float:
     if target.working is None:
         return told.amps(told.alone(target.fallback_a), 1)
     limits = [told(segment.limit_a or 0.0) for segment in _segments(target.working)]
+    if rung.holds_floor and _room(rung, capability) == 1:
+        return told.amps(min(told.alone(target.fallback_a), *limits), target.phases)
     return told.amps(min(limits) if rung.kind is StartKind.RELATIVE else max(limits), target.phases)
 
 
@@ -195,7 +202,7 @@ def settable_a(limit_a: float, capability: Capability, unit: RateUnit = RateUnit
 
 
 def _lowest_a(capability: Capability) -> float:
-    return capability.least_a or min(capability.levels_a, default=LEAST_CHARGING_A)
+    return capability.least_a or min((level_a for level_a in capability.levels_a if level_a), default=LEAST_CHARGING_A)
 
 
 def _segments(working: Schedule) -> list[Segment]:

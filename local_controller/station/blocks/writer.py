@@ -434,7 +434,9 @@ class ProfileWriter:
         e.silences, e.unanswered = e.silences + 1 if e.unanswered else 0, 0
         if e.wish is None or not e.wish.is_new or kind is LimitKind.FALLBACK:
             e.retry_s[kind] = now.monotonic_s + pause_s
-        told = [self._tell(one, kind, outcome, push.limit_a, word) for one in self._concerned(e, push)]
+        working_a = None if push.target.working is None else push.target.working.at(self._state.station_time(now))
+        asked_a = max(push.limit_a, working_a or 0.0)  # one period for limit and floor says less than was asked for
+        told = [self._tell(one, kind, outcome, asked_a, word) for one in self._concerned(e, push)]
         return [*told, *self._pump(e, now)], word
 
     def _after_silence_s(self, e: EvseLimits, rung: Rung) -> float:
