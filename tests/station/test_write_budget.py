@@ -279,3 +279,22 @@ def test_a_wish_that_is_not_written_bounds_what_the_csms_may_raise(bench: Any, v
     assert b.csms_sets("TxProfile", 32.0, transactionId=transaction) == "Accepted"
     b.wait(3600)
     assert max(fact.limit_a for fact in answers(b)[-4:]) == b.in_force_a() == 10.0
+
+
+@ALL
+@REQUIREMENT
+@pytest.mark.requirement("LC-093")
+def test_what_the_csms_lowers_later_on_does_not_wait_for_its_turn(bench: Any, version: OcppVersion) -> None:
+    """Now it allows more than is held, in 10 min less; nothing is left of the budget."""
+    b = bench(version, knowledge=EASEE)
+    b.boot()
+    b.start()
+    for wish_a in (8.0, 9.0, 10.0, 11.0, 12.0):
+        b.set_limit(wish_a)
+    transaction = 7 if version is OcppVersion.V16 else "7"
+    periods = [{"startPeriod": 0, "limit": 32.0}, {"startPeriod": 3600 + 600, "limit": 4.0}]
+    assert b.csms_sets("TxProfile", 32.0, transactionId=transaction, periods=periods) == "Accepted"
+    assert [b.in_force_a(s) for s in (0, 590, 601, 3000)] == [11.0, 11.0, 4.0, 4.0]
+    assert b.csms_sets("TxProfile", 32.0, transactionId=transaction) == "Accepted"
+    b.set_limit(14.0)
+    assert (answers(b)[-1].outcome, b.in_force_a(601)) == (POSTPONED, 4.0), "a raise waits, also a later one"

@@ -95,3 +95,14 @@ class EvseLimits:
             return working_a
         working = (push.target.working for push in self.possible if push.target.working is not None)
         return max([self.held_fallback_a, *(limit_a for one in working if (limit_a := one.at(at)) is not None)])
+
+    def is_lowered_later(self, working: Schedule, at: datetime) -> bool:
+        """Whether this limit changes to less than the station would obey then by what it holds now."""
+        held = self.held_limit()
+        moments = {moment for limit in (working, held) for moment, _ in limit.steps[1:-1] if moment > at}
+        for moment in moments:
+            before_a, after_a = held.at(moment), working.at(moment)
+            before_a = self.held_fallback_a if before_a is None else before_a
+            if before_a is not None and after_a is not None and after_a < before_a:
+                return True
+        return False

@@ -620,11 +620,12 @@ class ProfileWriter:
         return floor_a(self._state, self._allowances, e.number, e.fallback_a, now)
 
     def _is_lower(self, e: EvseLimits, target: Target, at: datetime) -> bool:
-        """Whether this reduces what the station obeys now; what is unknown counts as unlimited."""
+        """Whether this reduces what the station obeys now or later; what is unknown counts as unlimited."""
         if target.working is None:
             return e.held_fallback_a is None or target.fallback_a < e.held_fallback_a
         before_a, after_a = e.in_force_a(at), target.working.at(at)
-        return before_a is None or (after_a is not None and after_a < before_a)
+        is_lower_now = before_a is None or (after_a is not None and after_a < before_a)
+        return is_lower_now or e.is_lowered_later(target.working, at)
 
     def _holds(self, e: EvseLimits, target: Target, at: datetime) -> bool:
         """Whether the station holds this working limit already."""
