@@ -192,6 +192,19 @@ async def test_a_message_in_fragments_with_pings_between_is_relayed_as_one() -> 
         (b"\x81\xff" + (9 * MIB).to_bytes(8, "big") + b"abcd" + b"x" * 100, 1009),
         (b"\x81\xff" + b"\xff" * 8 + b"abcd", 1009),
     ],
+    ids=[
+        "no beginning",
+        "no end",
+        "unmasked",
+        "rsv1",
+        "ping in parts",
+        "opcode 3",
+        "no utf-8",
+        "no text",
+        "binary",
+        "9 MiB",
+        "2^64",
+    ],
 )
 async def test_a_peer_that_breaks_the_rules_hears_which_and_the_other_leg_ends_too(data: bytes, code: int) -> None:
     async with site_with() as site, opened(site) as (reader, writer):
