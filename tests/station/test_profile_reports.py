@@ -271,3 +271,20 @@ def test_the_station_has_its_time_from_when_it_is_asked(bench: Any, version: Ocp
     b.wait(5)
     b._do(b.proxy.receive(Peer.STATION, rpc.result(question.message_id, {"status": "NoProfiles"}).text, b.now))
     assert b.sent[Peer.CSMS][-1].payload == {"status": "NoProfiles"}, "busy for 5 s, then asked for 5 s"
+
+
+@V2
+@pytest.mark.requirement("LC-031", "LC-096")
+def test_all_reports_of_a_big_station_arrive_and_the_last_one_says_so(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, evses=tuple(range(1, 5)))
+    b.boot()
+    foreign = b.csms_profile("ChargingStationExternalConstraints", 13.0, 50)
+    b.foreign = [(evse, source, foreign) for evse in range(1, 51) for source in ("EMS", "SO")]
+    b.csms["ReportChargingProfiles"] = None
+    assert asked(b, 5) == "Accepted"
+    assert len(reports(b)) == 1, "one at a time, as from any station"
+    b.csms["ReportChargingProfiles"] = {}
+    b.wait(9)
+    told = seen(b)
+    assert len(told) == 100, "also after one that the CSMS did not answer"
+    assert [is_continued for *_, is_continued, _ in told] == [True] * 99 + [False]

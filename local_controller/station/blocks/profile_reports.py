@@ -48,10 +48,11 @@ class Collection:
     is_complete: bool = False
 
 
-class _Own(str):
-    """The tag of our reports to the CSMS."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """The tag of one of our reports to the CSMS; `rest` follows one by one, as a station would send it."""
 
-    __slots__ = ()
+    rest: tuple[Payload, ...]
 
 
 class ProfileReports:
@@ -179,7 +180,16 @@ class ProfileReports:
                 sorted(whole.items(), key=lambda item: item[0]), start=1
             )
         ]
-        return [answer, *(OwnCall(Peer.CSMS, REPORT, one, Urgency.QUERY, _Own(REPORT)) for one in reports)]
+        return [answer, *_next_of(tuple(reports))]
+
+
+def told_on(tag: Told, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG001 - whatever the CSMS says
+    """The CSMS has one of our reports: the next one goes out, however many there are."""
+    return _next_of(tag.rest)
+
+
+def _next_of(reports: tuple[Payload, ...]) -> list[BlockEffect]:
+    return [OwnCall(Peer.CSMS, REPORT, reports[0], Urgency.QUERY, Told(reports[1:]))] if reports else []
 
 
 def shown_profiles(state: StationState, payload: Payload) -> list[Mapping[str, Any]]:

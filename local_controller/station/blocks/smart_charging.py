@@ -23,7 +23,7 @@ from local_controller.station.blocks.own_questions import TO_FIRMWARE, Question,
 from local_controller.station.blocks.priority_charging import PriorityCharging
 from local_controller.station.blocks.profile_clears import ClearingRest, ProfileClears
 from local_controller.station.blocks.profile_desk import ProfileDesk
-from local_controller.station.blocks.profile_reports import REPORT, Collection, ProfileReports
+from local_controller.station.blocks.profile_reports import REPORT, Collection, ProfileReports, Told, told_on
 from local_controller.station.blocks.profile_sets import ProfileSets, Replaced
 from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.schedule_ids import TELL_OF_SCHEDULES, shown_schedules
@@ -107,6 +107,7 @@ class SmartCharging(Block):
             self._asked |= {dynamic_update.UPDATE: self._dynamics.asked, priority_charging.USE: self._priority.asked}
         self._hears: tuple[tuple[type, _Answered], ...] = (
             (Collection, self._reports.answered),
+            (Told, told_on),
             (ClearingRest, self._clears.answered),
             (Pull, self._dynamics.answered),
             (Replaced, self._sets.cleared_in_station),
