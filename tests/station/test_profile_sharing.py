@@ -297,3 +297,59 @@ def test_another_purpose_in_a_remote_start_passes_or_is_refused(bench: Any, vers
     refused = b.from_csms(action, head | {"chargingProfile": b.csms_profile("TxDefaultProfile", 20.0, 3)})
     assert refused["status"] == "Rejected"
     assert len(b.calls_to(Peer.STATION, action)) == before, "it would come beside our floor"
+
+
+def remotely(b: Any, **more: Any) -> None:
+    assert b.from_csms("RemoteStartTransaction", {"connectorId": 1, "idTag": "tag"} | more) == {"status": "Accepted"}
+
+
+@pytest.mark.requirement("LC-101")
+@pytest.mark.parametrize("is_bare", [True, False])
+def test_in_16_the_last_remote_start_of_a_driver_counts(bench: Any, is_bare: bool) -> None:
+    b = bench(evses=(1, 2))
+    b.boot()
+    remotely(b, chargingProfile=b.csms_profile("TxProfile", 9.0, 1))
+    remotely(b, connectorId=2, chargingProfile=b.csms_profile("TxProfile", 8.0, 2))
+    b.station["RemoteStartTransaction"] = {"status": "Rejected"}
+    b.from_csms("RemoteStartTransaction", {"connectorId": 2, "idTag": "tag"})
+    b.station["RemoteStartTransaction"] = {"status": "Accepted"}
+    b.wait(60)
+    remotely(b, **({} if is_bare else {"chargingProfile": b.csms_profile("TxProfile", 5.0, 3, stackLevel=1)}))
+    b.start(7)
+    b.start(8, evse=2)
+    b.from_station("Heartbeat", {})
+    held = sorted((evse, profile.id) for evse, profile in b.smart.state.store.installed)
+    assert held == ([] if is_bare else [(1, 3)]) + [(2, 2)], (
+        "at another connector, and where it was refused, nothing changes"
+    )
+
+
+@ALL
+@pytest.mark.requirement("LC-092", "LC-093")
+@pytest.mark.parametrize("who", list(Peer))
+def test_a_profile_that_is_being_applied_when_a_connection_ends_counts(
+    bench: Any, version: OcppVersion, who: Peer
+) -> None:
+    before = charging(bench, version, 16.0)
+    before.accepts = lambda _payload: None
+    assert before.csms_sets("TxDefaultProfile", 3.0, 4) is None
+    before.proxy.closed(who, before.now)
+    b = bench(version, known=before.smart.state)
+    b.installed, b.written, b.now = before.installed, before.written, before.now.after(5.0)
+    b.from_station("Heartbeat", {})
+    assert b.in_force_a() == 3.0, "the CSMS has no answer and does not know; a lower limit harms nobody"
+    assert b.csms_sets("TxDefaultProfile", 3.0, 4) == "Accepted"
+
+
+@ALL
+@pytest.mark.requirement("LC-092")
+def test_a_station_that_does_not_answer_to_what_follows_undoes_it(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version, 16.0)
+    b.accepts = lambda _payload: None
+    assert b.csms_sets("TxDefaultProfile", 3.0, 4) is None
+    b.wait(7.9)
+    assert not [frame for frame in b.sent[Peer.CSMS] if frame.message_id.startswith("csms")]
+    b.wait(0.2)
+    (answer,) = [frame for frame in b.sent[Peer.CSMS] if frame.message_id.startswith("csms")]
+    assert answer.payload["status"] == "Rejected"
+    assert not b.smart.state.store.installed.entries

@@ -52,6 +52,12 @@ class RemoteStarts:
         for awaited in [one for one in self._awaited if one.message_id == message_id]:
             self._awaited.remove(awaited)
 
+    def superseded(self, message_id: str, id_token: str, evse: int | None) -> None:
+        """The station takes this start: no earlier one of the same driver at the same place is waited for."""
+        for awaited in [one for one in self._awaited if one.message_id != message_id and one.start.evse == evse]:
+            if awaited.start.id_token.lower() == id_token.lower():
+                self._awaited.remove(awaited)
+
     def forget(self, id_token: str) -> None:
         """Nothing waits for this driver any more (LC-146)."""
         for awaited in [one for one in self._awaited if one.start.id_token.lower() == id_token.lower()]:

@@ -244,6 +244,9 @@ class SmartCharging(Block):
             if call.action in _REMOTE_STARTS:
                 self.state.remote_starts.refused(call.message_id)
             return []
+        if call.action in _REMOTE_STARTS:
+            self._starts.accepted(call)
+            return []
         if call.action == "SetChargingProfile":
             self._sets.passed(call, now)
         elif call.action == "ClearChargingProfile":
@@ -326,10 +329,14 @@ class SmartCharging(Block):
         self._seen = _NOTHING_SEEN  # what the station holds may have changed: do the phases in use still fit it?
         if isinstance(tag, Push):
             effects, last_word = self._writer.answered(tag, answer, now)
-            if last_word is not None:
+            is_silent = (
+                last_word is not None and answer is None
+            )  # to be refused in its time, unless the connection ends
+            if last_word is not None and not is_silent:
                 effects += self._applying.refused(tag.target.evse, last_word, now)
             effects += self._sets.superseded(self._writer.superseded())
-            return _answers_first([*effects, *self._news.latest(now), *self._settle(now)])
+            settled = [] if is_silent and self._applying.is_busy else self._settle(now)
+            return _answers_first([*effects, *self._news.latest(now), *settled])
         for kind, answered in self._hears:
             if isinstance(tag, kind):
                 return [*answered(tag, answer, now), *self._settle(now)]

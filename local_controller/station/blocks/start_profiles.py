@@ -12,6 +12,7 @@ from local_controller.station.block import BlockEffect, Forward
 from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.blocks.profile_sets import clearing_in_station
 from local_controller.station.dialects.base import ProfileSet, RemoteStart
+from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Note, Peer
 
 _SOON = "the transaction to come"
@@ -40,6 +41,13 @@ class StartProfiles:
             return [self._desk.answer(frame.message_id, "Rejected", verdict.reason)]
         self._state.remote_starts.expect(frame.message_id, start, now)
         return [Forward(Peer.CSMS, frame, start.bare)]
+
+    def accepted(self, call: Frame) -> None:
+        """1.6 does not number its remote starts: the last one of a driver at a connector counts, be it without a profile."""
+        if call.action == "RemoteStartTransaction":
+            fields = Fields(call.action, call.payload)
+            id_tag, connector = fields.need_text("idTag"), fields.integer("connectorId")
+            self._state.remote_starts.superseded(call.message_id, id_tag, connector)
 
     def _verdict(self, start: RemoteStart) -> Verdict:
         """As if its transaction ran already, on whichever EVSE."""
