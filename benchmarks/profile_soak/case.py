@@ -292,7 +292,7 @@ class Story:
                     "violation",
                     f"after {later_s:.3f} s EVSE {evse} applies {applied_a} A; CSMS {csms_a} A, site {site_a} A",
                 )
-            if self._scope.has("phases") and (behind.phases or PHASES) > (alone.phases or PHASES):
+            if (behind.phases or PHASES) > (alone.phases or PHASES):
                 raise Failure("violation", f"EVSE {evse} uses {behind.phases} phases; CSMS {alone.phases}")
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-OPEN: Final = {
-    "phases": "a profile for fewer phases limits the current only, not the phases (numberPhases)",
-}
+OPEN: Final[dict[str, str]] = {}
 """What is left to do, and what it would show."""
 
 

@@ -47,6 +47,40 @@ def composite(installed: InstalledProfiles, context: Context, start: datetime, h
     return _schedule(_evse(installed, context, RateUnit.A, window), window)
 
 
+class Allowed(NamedTuple):
+    """What may be drawn when: amperes per phase, and on how many phases where that is fewer than usual."""
+
+    limit: Schedule
+    phases: Schedule
+
+    def within(self, other: Allowed) -> Allowed:
+        """The lower of both at every instant."""
+        return Allowed(self.limit.minimum(other.limit), self.phases.minimum(other.phases))
+
+    def on_all_phases(self, used: int) -> Allowed:
+        """The same power for a car that stays on so many phases, whatever it is told of them."""
+        instants = sorted({moment for schedule in self for moment, _ in schedule.steps})
+        steps = [(moment, self._spread_a(moment, used)) for moment in instants]
+        return Allowed(Schedule(tuple(steps)), Schedule()) if self.phases.steps else self
+
+    def _spread_a(self, moment: datetime, used: int) -> float | None:
+        limit_a, phases = self.limit.at(moment), self.phases.at(moment)
+        return limit_a if limit_a is None or phases is None else limit_a * min(1.0, phases / used)
+
+
+FREE_OF_LIMITS = Allowed(Schedule.unlimited(), Schedule.unlimited())
+"""Nobody limits anything."""
+
+
+def allowed(installed: InstalledProfiles, context: Context, start: datetime, horizon_s: float) -> Allowed:
+    """The same as `composite`, with the phases that the profiles allow (numberPhases, K01.FR.140)."""
+    if not installed.entries:
+        return FREE_OF_LIMITS
+    window = Window.of(start, horizon_s)
+    line = _evse(installed, context, RateUnit.A, window)
+    return Allowed(_schedule(line, window), _fewer_phases(line, window, context.default_phases))
+
+
 def composite_station(
     installed: InstalledProfiles, station: StationContext, start: datetime, horizon_s: float
 ) -> Schedule:
@@ -264,12 +298,25 @@ def _or_hardware_maximum(bound: Bound, context: Context, unit: RateUnit) -> Boun
 
 
 def _schedule(line: _Bounds, window: Window) -> Schedule:
+    return _over_time(line, window, lambda bound: plain(bound).drawn)
+
+
+def _fewer_phases(line: _Bounds, window: Window, usual: int) -> Schedule:
+    """How many phases may be used, where that is fewer than usual."""
+    if all(bound is None or bound.phases is None or bound.phases >= usual for _, bound in line):
+        return Schedule.unlimited()
+    return _over_time(
+        line, window, lambda bound: None if bound.phases is None or bound.phases >= usual else float(bound.phases)
+    )
+
+
+def _over_time(line: _Bounds, window: Window, value: Callable[[Bound], float | None]) -> Schedule:
     if not window.span_us:
         return Schedule.unlimited()
     start, steps = window.start, []
     before: float | None = None
     for at, bound in line:
-        limit_a = None if bound is None else plain(bound).drawn
+        limit_a = None if bound is None else value(bound)
         if limit_a != before:
             steps.append((start if at == 0 else window.instant(at), limit_a))
             before = limit_a

@@ -81,7 +81,7 @@ class OwnWrite:
 
     def phases(self, at: datetime) -> int:
         """How many share its watts."""
-        return self.push.target.phases if self.works(at) else 1
+        return self.push.target.sharing(at) if self.works(at) else 1
 
     def ends(self, at: datetime) -> datetime | None:
         """When its working limit ends by itself; None if it holds none at that moment, or for ever."""

@@ -22,7 +22,7 @@ from benchmarks.profile_soak.station import Transaction
 from benchmarks.profile_soak.station_v2x import Station2x
 from benchmarks.profile_soak.store import ANY, Facts, Store
 from benchmarks.profile_soak.worlds import RESERVED
-from local_controller.profiles.schedule import Schedule
+from local_controller.profiles.composite import FREE_OF_LIMITS
 from local_controller.station.block import UNCHANGED
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.wanted import Allowances
@@ -75,6 +75,16 @@ def generous(peer: Peer, text: str) -> str:
     return re.sub(r'"limit":([\d.]+)', lambda found: f'"limit":{float(found[1]) + 0.5}', text)
 
 
+def silent_of_phases(peer: Peer, text: str) -> str:
+    """It tells no station on how many phases a car may charge."""
+    return re.sub(r',"numberPhases":\d', "", text) if peer is Peer.STATION and '"LC-own-' in text else text
+
+
+@ALL
+def test_a_gateway_that_forgets_the_phases_is_found_out(version: str) -> None:
+    assert finds(version, "violation", spoil=silent_of_phases)
+
+
 @pytest.mark.parametrize("version", ["2.0.1", "2.1"])
 def test_a_gateway_that_shows_a_profile_of_its_own_is_found_out(version: str) -> None:
     assert finds(version, "leak", spoil=showing_its_own)
@@ -94,7 +104,7 @@ def test_a_gateway_that_writes_too_much_is_found_out(version: str) -> None:
 def test_a_gateway_that_forgets_what_the_csms_allows_is_found_out(
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Allowances, "within", lambda *_: Schedule.unlimited())
+    monkeypatch.setattr(Allowances, "allowed", lambda *_: FREE_OF_LIMITS)
     assert finds(version, "violation")
 
 

@@ -43,12 +43,17 @@ _NOISE_A = 1e-6
 _GRID = timedelta(hours=12)
 
 
+NOT_FEWER = Schedule.unlimited()
+"""As many phases as the station likes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a station is to hold: the floor alone, or the working limit of a transaction above it.
 
     working: A per phase, gapless from its first instant to its last, where the fallback takes over; None for the floor.
-    phases: how many phases share the watts, where watts are needed.
+    phases: how many phases share the watts, where watts are needed. floor_phases, fewer: how many the CSMS allows the
+    floor and the working limit, where that is fewer than all (numberPhases).
     """
 
     evse: int
@@ -56,6 +61,18 @@ class Target:
     working: Schedule | None = None
     transaction_id: str | None = None
     phases: int = 1
+    floor_phases: int | None = None
+    fewer: Schedule = NOT_FEWER
+
+    @property
+    def floor(self) -> tuple[float, int | None]:
+        """All that is told of the floor."""
+        return self.fallback_a, self.floor_phases
+
+    def sharing(self, moment: datetime) -> int:
+        """How many phases share the watts at this moment."""
+        allowed = self.fewer.at(moment)
+        return self.phases if allowed is None else min(self.phases, int(allowed))
 
     @property
     def kind(self) -> LimitKind:
@@ -77,17 +94,26 @@ def foresight(moment: datetime) -> datetime:
     return FALLBACK_START + math.ceil(since / _GRID) * _GRID
 
 
-def working_limit(wish_a: float, until: datetime, fallback_a: float, allowed: Schedule, now: datetime) -> Schedule:
+def working_limit(  # noqa: PLR0913 - who wants what until when
+    wish_a: float,
+    until: datetime,
+    fallback_a: float,
+    allowed: Schedule,
+    now: datetime,
+    *,
+    is_fewer_later: bool = False,
+) -> Schedule:
     """What the transaction may draw: the wish until it ends, then the fallback, never more than the CSMS allows.
 
-    It ends with the wish, unless the CSMS allows less than the fallback later on.
+    It ends with the wish, unless the CSMS allows less than the fallback later on, or fewer phases (`is_fewer_later`).
     """
     last = until
-    if until <= now or not allowed.is_unlimited:
+    if until <= now or not allowed.is_unlimited or is_fewer_later:
         end = foresight(until)
         lowest_a = allowed.lowest(until, end)
-        last = end if until <= now or (lowest_a is not None and lowest_a < fallback_a) else until
-    if allowed.is_unlimited and until > now:
+        is_less_later = is_fewer_later or (lowest_a is not None and lowest_a < fallback_a)
+        last = end if until <= now or is_less_later else until
+    if allowed.is_unlimited and until > now and last == until:
         return Schedule(((now, wish_a), (until, None)))
     limit = Schedule(((now, wish_a), (until, fallback_a)) if until > now else ((now, fallback_a),))
     return limit.minimum(allowed.clipped(now, last)).clipped(now, last)
@@ -104,14 +130,15 @@ def own_profile(target: Target, rung: Rung, capability: Capability, now: datetim
     """The profile that tells this target by this rung."""
     told = _Told(rung.unit, target.phases, capability)
     if target.working is None:
-        return _profile(target, rung, FALLBACK_START, ((0, told.alone(target.fallback_a)),))
+        return _profile(target, rung, FALLBACK_START, (_Period(0, told.alone(target.fallback_a), target.floor_phases),))
     start = now.replace(microsecond=0) - timedelta(seconds=HEAD_START_S)
     if rung.holds_floor:
         early = now.replace(microsecond=0) - timedelta(seconds=SINGLE_HEAD_START_S)
         return _single_profile(target, target.working, rung, early, told)
-    segments = coalesced(_segments(target.working), 1 if rung.kind is StartKind.RELATIVE else capability.max_periods)
+    room = _room(rung, capability)
+    segments = coalesced(_segments(target.working), room)
     end_s = _end_s(segments, start, target.fallback_a)
-    return _profile(target, rung, start, _periods(segments, start, end_s, told), end_s)
+    return _profile(target, rung, start, _periods_within(room, segments, start, end_s, told, target.fewer), end_s)
 
 
 def _single_profile(target: Target, working: Schedule, rung: Rung, start: datetime, told: _Told) -> OwnProfile:
@@ -122,9 +149,9 @@ def _single_profile(target: Target, working: Schedule, rung: Rung, start: dateti
     room = _room(rung, told.capability)
     segments = coalesced(_segments(working), max(1, room - 1))
     end_s = _end_s(segments, start, target.fallback_a)
-    floor = told.alone(target.fallback_a)
-    periods = _periods(segments, start, end_s, told)
-    periods = (*periods, (end_s, floor)) if room > 1 else ((0, min(floor, *(limit for _, limit in periods))),)
+    floor = _Period(end_s, told.alone(target.fallback_a), target.floor_phases)
+    periods = (*_periods_within(max(1, room - 1), segments, start, end_s, told, target.fewer), floor)
+    periods = periods if room > 1 else (_lowest_of(periods),)
     return _profile(target, rung, start, periods)
 
 
@@ -133,8 +160,14 @@ def _room(rung: Rung, capability: Capability) -> int:
     return 1 if rung.kind is StartKind.RELATIVE else capability.max_periods
 
 
+def _lowest_of(periods: Sequence[_Period]) -> _Period:
+    """One for all of them."""
+    phases = min((period.phases for period in periods if period.phases is not None), default=None)
+    return _Period(0, min(period.limit for period in periods), phases)
+
+
 def _profile(
-    target: Target, rung: Rung, start: datetime, periods: tuple[tuple[int, float], ...], end_s: int | None = None
+    target: Target, rung: Rung, start: datetime, periods: tuple[_Period, ...], end_s: int | None = None
 ) -> OwnProfile:
     """One that never ends, or that of a transaction, which ends so long after its start; a relative one has no other end."""
     kind = LimitKind.FALLBACK if rung.holds_floor else target.kind
@@ -146,7 +179,8 @@ def _profile(
         purpose=_PURPOSES[rung.actuator],
         unit=rung.unit,
         start=start,
-        periods=periods,
+        periods=tuple((period.start_s, period.limit) for period in periods),
+        phases=tuple(period.phases for period in periods),
         duration_s=None if rung.kind is StartKind.RELATIVE else end_s,
         valid_to=None if end_s is None else start + timedelta(seconds=end_s),
         transaction_id=None if end_s is None else target.transaction_id,
@@ -166,6 +200,14 @@ def told_limit_a(target: Target, rung: Rung, capability: Capability) -> float:
     return told.amps(min(limits) if rung.kind is StartKind.RELATIVE else max(limits), target.phases)
 
 
+class _Period(NamedTuple):
+    """One period of a profile; phases: numberPhases, None to say nothing of them."""
+
+    start_s: int
+    limit: float
+    phases: int | None = None
+
+
 class _Told(NamedTuple):
     """How a limit in A per phase is told: in the station's unit, rounded down to what it takes."""
 
@@ -173,9 +215,10 @@ class _Told(NamedTuple):
     phases: int
     capability: Capability
 
-    def __call__(self, limit_a: float) -> float:
-        """W at 207 V, where watts need the most amperes."""
-        return self._in_unit(settable_a(limit_a, self.capability, self.unit), self.phases)
+    def __call__(self, limit_a: float, allowed: float | None = None) -> float:
+        """W at 207 V, where watts need the most amperes; on no more phases than are `allowed`."""
+        phases = self.phases if allowed is None else min(self.phases, int(allowed))
+        return self._in_unit(settable_a(limit_a, self.capability, self.unit), phases)
 
     def alone(self, limit_a: float) -> float:
         """A floor: it must be safe for a car on any single phase."""
@@ -220,18 +263,38 @@ def _end_s(segments: Sequence[Segment], start: datetime, fallback_a: float) -> i
     return math.floor(seconds) if lowest_a is None or lowest_a >= fallback_a else math.ceil(seconds)
 
 
-def _periods(segments: Sequence[Segment], start: datetime, end_s: int, told: _Told) -> tuple[tuple[int, float], ...]:
+def _periods_within(  # noqa: PLR0913, PLR0917 - a limit, its phases, and how both are told
+    room: int, segments: Sequence[Segment], start: datetime, end_s: int, told: _Told, fewer: Schedule
+) -> tuple[_Period, ...]:
+    """The periods; where phases need more of them than there is room for, the fewest phases all along."""
+    periods = _periods(segments, start, end_s, told, fewer)
+    if len(periods) <= room:
+        return periods
+    fewest = fewer.lowest(segments[0].start, segments[-1].end)
+    return _periods(segments, start, end_s, told, Schedule() if fewest is None else Schedule.constant(fewest, start))
+
+
+def _periods(
+    segments: Sequence[Segment], start: datetime, end_s: int, told: _Told, fewer: Schedule
+) -> tuple[_Period, ...]:
     """Whole seconds after `start`: every second gets the lowest limit that holds in it, the head start the first one."""
-    if len(segments) == 1:
-        return ((0, told(segments[0].limit_a or 0.0)),)
-    limit, end = Schedule.of(segments), segments[-1].end
-    offsets_s = [(segment.start - start).total_seconds() for segment in segments[1:]]
+    if len(segments) == 1 and not fewer.steps:
+        return (_Period(0, told(segments[0].limit_a or 0.0)),)
+    limit, first, end = Schedule.of(segments), segments[0].start, segments[-1].end
+    marks = [
+        *(segment.start for segment in segments[1:]),
+        *(moment for moment, _ in fewer.steps if first < moment < end),
+    ]
+    offsets_s = [(moment - start).total_seconds() for moment in marks]
     edges = {0, *(math.floor(offset_s) for offset_s in offsets_s), *(math.ceil(offset_s) for offset_s in offsets_s)}
     cuts = sorted(cut for cut in edges if cut < end_s)
     instants = [start + timedelta(seconds=cut) for cut in cuts]
-    periods: list[tuple[int, float]] = []
+    periods: list[_Period] = []
     for cut, instant, following in zip(cuts, instants, [*instants[1:], end], strict=True):
-        period = told(limit.lowest(instant, following) or 0.0)
-        if not periods or period != periods[-1][1]:
-            periods.append((cut, period))
+        phases = fewer.lowest(max(instant, first), following)
+        period = _Period(
+            cut, told(limit.lowest(instant, following) or 0.0, phases), None if phases is None else int(phases)
+        )
+        if not periods or period[1:] != periods[-1][1:]:
+            periods.append(period)
     return tuple(periods)

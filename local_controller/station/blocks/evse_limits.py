@@ -9,7 +9,7 @@ from local_controller.profiles.schedule import Schedule
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.obedience import Obedience
 from local_controller.station.blocks.push import NEVER, Push
-from local_controller.station.blocks.wanted import Wish
+from local_controller.station.blocks.wanted import ALL_PHASES, Wish
 from local_controller.station.capability import Rung
 from local_controller.station.words import LimitKind
 
@@ -26,6 +26,7 @@ class EvseLimits:
     fallback_a: float
     carried: CarriedOver
     held_fallback_a: float | None = None
+    held_phases: int | None = None
     floor_rung: Rung | None = None
     held: Push | None = None
     push: Push | None = None
@@ -62,6 +63,11 @@ class EvseLimits:
     def possible(self, pushes: tuple[Push, ...]) -> None:
         self.carried.possible = pushes
 
+    @property
+    def held_floor(self) -> tuple[float | None, int | None]:
+        """All that it was told of the floor."""
+        return self.held_fallback_a, self.held_phases
+
     def forget(self) -> None:
         """The station may have lost everything: nothing is known to be held, nothing is on its way; the wish stays."""
         self.held_fallback_a = self.held = self.push = None
@@ -87,6 +93,17 @@ class EvseLimits:
     def _never_ends(self) -> bool:
         """Whether the station holds a setting of the maker."""
         return self.held is not None and self.held.ends == NEVER
+
+    def is_on_fewer_phases(self, fewer: Schedule, at: datetime) -> bool:
+        """Whether these are fewer phases than the station lets a car use, now or later."""
+        moments = (at, *(moment for moment, _ in fewer.steps if moment > at))
+        return any((fewer.at(moment) or ALL_PHASES) < self.phases_in_force(moment) for moment in moments)
+
+    def phases_in_force(self, at: datetime) -> float:
+        """How many phases the station lets a car use at this moment, as far as known."""
+        if self.held is not None and self.held_limit().at(at) is not None:
+            return self.held.target.fewer.at(at) or ALL_PHASES
+        return self.held_phases or ALL_PHASES
 
     def in_force_a(self, at: datetime) -> float | None:
         """The most that the station may obey now; None if that is not known."""

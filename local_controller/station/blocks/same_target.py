@@ -13,7 +13,9 @@ def is_same(a: Target, b: Target, at: datetime) -> bool:
     return (
         (a.working is None) == (b.working is None)
         and (a.evse, a.fallback_a, a.transaction_id, a.phases) == (b.evse, b.fallback_a, b.transaction_id, b.phases)
+        and a.floor_phases == b.floor_phases
         and (a.working is b.working or _rest(a.working, at) == _rest(b.working, at))
+        and (a.working is None or a.fewer is b.fewer or _phases(a.fewer, at) == _phases(b.fewer, at))
     )
 
 
@@ -23,6 +25,11 @@ def _rest(working: Schedule | None, at: datetime) -> tuple[object, ...]:
         return ()
     *until, (end, _) = working.steps
     return working.at(at), [step for step in until if step[0] > at], end
+
+
+def _phases(fewer: Schedule, at: datetime) -> tuple[object, ...]:
+    """What is left of the phases."""
+    return fewer.at(at), [step for step in fewer.steps if step[0] > at]
 
 
 def is_flat(target: Target) -> bool:

@@ -7,17 +7,21 @@ from datetime import UTC, datetime
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, RateUnit, safe_watts_from_amps
-from local_controller.station.blocks.actuator import Target, settable_a
+from local_controller.station.blocks.actuator import NOT_FEWER, Target, settable_a
 from local_controller.station.capability import Capability, Rung
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A limit of ours that a station holds, as it was told: in A per phase over its clock, in `unit` for `phases`."""
+    """A limit of ours that a station holds, as it was told: in A per phase over its clock, in `unit` for `phases`.
+
+    fewer: how many phases it was told to use, where that is fewer.
+    """
 
     limit: Schedule
     unit: RateUnit
     phases: int
+    fewer: Schedule = NOT_FEWER
 
     def shown_a(self, moment: datetime, phases: int) -> float | None:
         """What a station shows of it in A on so many phases; None where it does not hold.
@@ -27,7 +31,8 @@ class Held:
         limit_a = self.limit.at(moment)
         if limit_a is None or self.unit is RateUnit.A:
             return limit_a
-        return safe_watts_from_amps(limit_a, self.phases) / (NOMINAL_VOLTAGE_V * phases)
+        told = min(self.phases, int(self.fewer.at(moment) or self.phases))
+        return safe_watts_from_amps(limit_a, told) / (NOMINAL_VOLTAGE_V * phases)
 
     @property
     def ends(self) -> datetime | None:
@@ -40,7 +45,8 @@ class Standing:
     """One EVSE. allocated_a: what the site gives it (A per phase); while the station may obey a higher limit still, that.
 
     fallback_a: what it gives when nobody controls it. floor, working: what the station is known to hold, None if it is
-    not known to. is_unsure: it may hold a working limit, or not.
+    not known to. is_unsure: it may hold a working limit, or not. given_until: when the site's wish ends, in the station's
+    clock.
     """
 
     allocated_a: float
@@ -48,11 +54,14 @@ class Standing:
     floor: Held | None = None
     working: Held | None = None
     is_unsure: bool = False
+    given_until: datetime | None = None
 
     def allocated(self, start: datetime) -> Schedule:
-        """The site's share from `start` on: as it is now, and where the working limit has ended not below the fallback."""
+        """The site's share from `start` on: as it is now, and after the wish or the working limit not below the fallback."""
         later_a = max(self.allocated_a, self.fallback_a)
         ends = start if self.working is None else self.working.ends  # of one that it may hold: at any time
+        if ends is not None and self.given_until is not None:
+            ends = min(ends, self.given_until)
         if ends is None or later_a == self.allocated_a:
             return Schedule.constant(self.allocated_a, start)
         return (
@@ -89,4 +98,4 @@ def held_working(target: Target, rung: Rung, capability: Capability) -> Held | N
     if target.working is None:
         return None
     steps = ((t, None if a is None else settable_a(a, capability, rung.unit)) for t, a in target.working.steps)
-    return Held(Schedule(tuple(steps)), rung.unit, target.phases)
+    return Held(Schedule(tuple(steps)), rung.unit, target.phases, target.fewer)

@@ -8,7 +8,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from local_controller.clock import Instant
-from local_controller.profiles.composite import composite
+from local_controller.profiles.composite import FREE_OF_LIMITS, Allowed, allowed
 from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import Kind, Purpose, SchedulePeriod
@@ -29,7 +29,8 @@ ALL = frozenset(Purpose)
 AHEAD = timedelta(minutes=30)
 """So much more than is asked for is worked out, so that for so long it need not be done again."""
 
-_UNLIMITED = Schedule.unlimited()
+ALL_PHASES = 3
+"""So many a car may use that is told nothing of them, and so many count while nobody knows."""
 
 
 @dataclass(slots=True)
@@ -79,16 +80,22 @@ class Allowances:
         Only virtual profiles count, for the station sees to its own; but of ALL purposes, both.
         offline_s: for a station that has had no connection for that long, and a moment more (2.1 K01.FR.101).
         """
+        return self.allowed(purposes, evse, start, end, offline_s).limit
+
+    def allowed(
+        self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime, offline_s: int | None = None
+    ) -> Allowed:
+        """The same with the phases."""
         if not self._state.store.installed.entries:
-            return _UNLIMITED
+            return FREE_OF_LIMITS
         meant = self._of(purposes, offline_s)
         if not meant.profiles.entries:
-            return _UNLIMITED
+            return FREE_OF_LIMITS
         basis = self._basis(meant, evse)
         known = self._known.get((id(meant.profiles), evse))
         if known is None or known.basis != basis or start < known.start or end > known.end:
             known = self._work_out(meant, evse, (start, end), basis)
-        return known.limit
+        return known.allowed
 
     def offline_s(self) -> tuple[int, ...]:
         """After which times without a connection the CSMS's profiles allow something else."""
@@ -121,22 +128,22 @@ class Allowances:
 
     def of_next_transaction(
         self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime, offline_s: int | None = None
-    ) -> Schedule:
+    ) -> Allowed:
         """The limit of one that begins at any time, perhaps unseen: Relative profiles begin with it."""
         meant = self._of(purposes, offline_s)
         if not meant.is_relative:
-            return _UNLIMITED
+            return FREE_OF_LIMITS
         basis = _Basis(context_of(self._state, evse, with_transaction=False), self._state.csms_ahead_s)
         known = self._next.get((id(meant.profiles), evse))
         if known is None or known.basis != basis or start < known.start or end > known.end:
             end += AHEAD
             limits = (
-                composite(profiles, basis.context, start, (end - start).total_seconds())
+                allowed(profiles, basis.context, start, (end - start).total_seconds())
                 for profiles in stores_of_any_start(meant.profiles, start, end)
             )
-            known = _Known(basis, start, end, reduce(Schedule.minimum, limits))
+            known = _Known(basis, start, end, reduce(Allowed.within, limits))
             self._next[id(meant.profiles), evse] = known
-        return known.limit
+        return known.allowed
 
     def _basis(self, meant: _Meant, evse: int) -> _Basis:
         """What the limit depends on besides the profiles."""
@@ -148,9 +155,9 @@ class Allowances:
         start, end = window
         context = basis.context
         if meant.is_relative and context.energy_since is None:
-            return _Known(basis, start, end, composite(meant.profiles, context, start, (end - start).total_seconds()))
+            return _Known(basis, start, end, allowed(meant.profiles, context, start, (end - start).total_seconds()))
         end = max(end, start + FORESIGHT + FORESIGHT / 2) + AHEAD
-        known = _Known(basis, start, end, composite(meant.profiles, context, start, (end - start).total_seconds()))
+        known = _Known(basis, start, end, allowed(meant.profiles, context, start, (end - start).total_seconds()))
         self._known[id(meant.profiles), evse] = known
         return known
 
@@ -215,22 +222,35 @@ class _Known:
     basis: _Basis
     start: datetime
     end: datetime
-    limit: Schedule
+    allowed: Allowed
 
 
-def floor_a(state: StationState, allowances: Allowances, evse: int, fallback_a: float, now: Instant) -> float:
+class Floor(NamedTuple):
+    """What holds without anybody's help: A per phase, and on how many phases if on fewer than usual."""
+
+    limit_a: float
+    phases: int | None = None
+
+
+def floor_of(state: StationState, allowances: Allowances, evse: int, fallback_a: float, now: Instant) -> Floor:
     """The floor: never more than the CSMS's TxDefaultProfiles allow within the next day, be the station offline or not."""
     if not state.store.installed.entries:
-        return round_down(fallback_a, LIMIT_STEP)
+        return Floor(round_down(fallback_a, LIMIT_STEP))
     at = state.station_time(now)
-    lowest_a = fallback_a
+    lowest_a, phases = fallback_a, ALL_PHASES
     for offline_s in (None, *allowances.offline_s()):
-        allowed = allowances.within(DEFAULTS, evse, at, at + FORESIGHT, offline_s)
-        allowed_a = allowed.lowest(at, at + FORESIGHT)
-        of_next = allowances.of_next_transaction(DEFAULTS, evse, at, at + FORESIGHT, offline_s)
-        next_a = of_next.lowest(at, at + FORESIGHT)
-        lowest_a = min([lowest_a, *(one for one in (allowed_a, next_a) if one is not None)])
-    return round_down(lowest_a, LIMIT_STEP)
+        for look in (allowances.allowed, allowances.of_next_transaction):
+            found = _as_obeyed(look(DEFAULTS, evse, at, at + FORESIGHT, offline_s), state, ALL_PHASES)
+            allowed_a = found.limit.lowest(at, at + FORESIGHT)
+            lowest_a = lowest_a if allowed_a is None else min(lowest_a, allowed_a)
+            phases = min(phases, int(found.phases.lowest(at, at + FORESIGHT) or ALL_PHASES))
+    return Floor(round_down(lowest_a, LIMIT_STEP), None if phases == ALL_PHASES else phases)
+
+
+def _as_obeyed(found: Allowed, state: StationState, used: int) -> Allowed:
+    """Where phases cannot be told, the current alone must keep the power."""
+    knows_phases = not state.capability.ignores_phases and state.capability.vendor_key is None
+    return found if knows_phases else found.on_all_phases(used)
 
 
 def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Instant, *, holds_working: bool) -> Target:
@@ -238,24 +258,33 @@ def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Ins
 
     holds_working: the station obeys a working limit now, so that without a wish a new one must end it.
     """
-    fallback_a = floor_a(state, allowances, orders.evse, orders.fallback_a, now)
+    least = floor_of(state, allowances, orders.evse, orders.fallback_a, now)
     transaction = state.transactions.get(orders.evse)
     if transaction is None:
-        return Target(orders.evse, fallback_a)
+        return Target(orders.evse, least.limit_a, floor_phases=least.phases)
     at, wish = state.station_time(now), orders.wish
     until = max(at, state.to_station_time(wish.until)) if wish is not None else at
-    allowed = allowances.within(VIRTUAL, orders.evse, at, foresight(until))
-    working = _working(wish, (at, until), fallback_a, allowed, holds_working=holds_working)
-    return Target(orders.evse, fallback_a, working, transaction.transaction_id, transaction.phases_in_use or 1)
+    found = allowances.allowed(VIRTUAL, orders.evse, at, foresight(until))
+    found = _as_obeyed(found, state, transaction.phases_in_use or ALL_PHASES)
+    working = _working(wish, (at, until), least, found, holds_working=holds_working)
+    fewer = Schedule()
+    if working is not None and found.phases.steps:
+        fewer = found.phases.clipped(at, working.steps[-1][0])
+    in_use = transaction.phases_in_use or 1
+    return Target(orders.evse, least.limit_a, working, transaction.transaction_id, in_use, least.phases, fewer)
 
 
 def _working(
-    wish: Wish | None, span: tuple[datetime, datetime], least_a: float, allowed: Schedule, *, holds_working: bool
+    wish: Wish | None, span: tuple[datetime, datetime], least: Floor, found: Allowed, *, holds_working: bool
 ) -> Schedule | None:
     """The wish as far as the CSMS allows it (LC-093); without a wish only what the CSMS allows below the floor."""
     at, until = span
-    if wish is not None and until > at:
-        return working_limit(wish.limit_a, until, least_a, allowed, at)
-    lowest_a = allowed.lowest(at, foresight(at))
-    is_needed = holds_working or (lowest_a is not None and lowest_a < least_a)
-    return working_limit(least_a, at, least_a, allowed, at) if is_needed else None
+    is_wished = wish is not None and until > at
+    since = until if is_wished else at
+    fewest = found.phases.lowest(since, foresight(since))
+    is_fewer = fewest is not None and fewest < (least.phases or ALL_PHASES)
+    if wish is not None and is_wished:
+        return working_limit(wish.limit_a, until, least.limit_a, found.limit, at, is_fewer_later=is_fewer)
+    lowest_a = found.limit.lowest(at, foresight(at))
+    is_needed = holds_working or is_fewer or (lowest_a is not None and lowest_a < least.limit_a)
+    return working_limit(least.limit_a, at, least.limit_a, found.limit, at) if is_needed else None

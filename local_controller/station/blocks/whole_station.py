@@ -17,7 +17,9 @@ from local_controller.station.blocks.actuator import Target
 
 def lowest_floor(target: Target, others: Sequence[Target]) -> Target:
     """The floor of all; the working limit stays its own."""
-    return replace(target, fallback_a=min(target.fallback_a, *(other.fallback_a for other in others)))
+    phases = [one.floor_phases for one in (target, *others) if one.floor_phases is not None]
+    lowest_a = min(target.fallback_a, *(other.fallback_a for other in others))
+    return replace(target, fallback_a=lowest_a, floor_phases=min(phases, default=None))
 
 
 def lowest_of_all(target: Target, others: Sequence[Target], *, idle_count: bool) -> Target:
@@ -30,11 +32,20 @@ def lowest_of_all(target: Target, others: Sequence[Target], *, idle_count: bool)
     ]
     start = target.working.steps[0][0]
     end = max(t.working.steps[-1][0] for t in (target, *counting) if t.working is not None)
-    working = _whole(target, start, end)
+    working, fewer = _whole(target, start, end), _whole_fewer(target, start, end)
     for other in counting:
         working = working.minimum(_whole(other, start, end))
+        fewer = fewer.minimum(_whole_fewer(other, start, end))
     phases = min((t.phases for t in (target, *counting) if t.working is not None), default=1)
-    return replace(lowest, working=working, phases=phases)
+    return replace(lowest, working=working, phases=phases, fewer=fewer)
+
+
+def _whole_fewer(target: Target, start: datetime, end: datetime) -> Schedule:
+    """The phases that it may use in [start, end): those of the working limit, then of its floor."""
+    since = start if target.working is None else target.working.steps[-1][0]
+    if target.floor_phases is None or since >= end:
+        return target.fewer
+    return target.fewer.minimum(Schedule.constant(target.floor_phases, since, end))
 
 
 def _whole(target: Target, start: datetime, end: datetime) -> Schedule:

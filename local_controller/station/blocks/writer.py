@@ -29,7 +29,7 @@ from local_controller.station.blocks.standing import Standing, held_floor, held_
 from local_controller.station.blocks.station_word import NONSENSE, SILENCE, station_word
 from local_controller.station.blocks.trials import MOST_UNANSWERED, TRIAL_PAUSE_S, Trials
 from local_controller.station.blocks.vendor_setting import setting_a, written_setting
-from local_controller.station.blocks.wanted import Allowances, Orders, Wish, floor_a, no_higher, wanted
+from local_controller.station.blocks.wanted import ALL_PHASES, Allowances, Orders, Wish, floor_of, no_higher, wanted
 from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
 from local_controller.station.blocks.write_budget import TOO_OFTEN, Budget, too_often_s
 from local_controller.station.capability import Rung
@@ -82,11 +82,11 @@ class ProfileWriter:
             self._turn_s = None
         e.fallback_a = limit_a
         e.retry_s.pop(LimitKind.FALLBACK, None)
-        floor = self._floor_a(e, now)
+        floor = self._floor(e, now)
         if not self._state.capability.fallback_rungs():
             return self._cannot(e, LimitKind.FALLBACK, limit_a)
-        if self._state.may_call and e.push is None and e.held_fallback_a == floor:
-            told_a = self._told_floor_a(e, e.held_fallback_a)
+        if self._state.may_call and e.push is None and e.held_floor == floor:
+            told_a = self._told_floor_a(e, floor[0])
             unchanged = self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, told_a, "unchanged")
             return [unchanged, *self._pump(e, now)]  # where the CSMS allows less, the working limit may still change
         return self._pump(e, now)
@@ -123,7 +123,7 @@ class ProfileWriter:
             return None
         if held is not None and held.rung == rung and (held.lasts_s(now) or 0.0) > budget.lasting_s / 2:
             is_same = self._told_a(target, rung, at) == held.limit_a and is_flat(target) and is_flat(held.target)
-            if is_same:
+            if is_same and target.fewer.at(at) == held.target.fewer.at(at):
                 return self._tell_of(e, held, LimitOutcome.ACCEPTED, now)
         wait_s = self._state.writes.may_write_at_s(budget, now.monotonic_s) - now.monotonic_s
         if wait_s <= 0.0:
@@ -160,7 +160,8 @@ class ProfileWriter:
         possible = (push.target.working.at(at) for push in e.possible if push.target.working is not None)
         highest_a = max(given_a, e.in_force_a(at) or 0.0, *(limit_a or 0.0 for limit_a in possible))
         is_unsure = working is None and e.may_hold_after(at)
-        return Standing(highest_a, e.fallback_a, floor, working, is_unsure)
+        until = self._state.to_station_time(e.wish.until) if e.wish is not None and is_wished else None
+        return Standing(highest_a, e.fallback_a, floor, working, is_unsure, until)
 
     def begin(self, delay_s: float, now: Instant) -> list[BlockEffect]:
         """The station may be called: its floors are written, so much later if neither a transaction nor a new limit presses.
@@ -266,7 +267,7 @@ class ProfileWriter:
             return True
         target = self._wanted(e, now)
         respects = e.held is not None and e.held.respected == self._state.store.virtual()
-        return e.held_fallback_a == target.fallback_a and (target.working is None or respects)
+        return e.held_floor == target.floor and (target.working is None or respects)
 
     @property
     def deadline(self) -> float | None:
@@ -365,7 +366,7 @@ class ProfileWriter:
         if kind is LimitKind.FALLBACK or push.rung.holds_floor:
             e.floor_rung = push.rung
             is_news = e.held_fallback_a != push.target.fallback_a
-            e.held_fallback_a = push.target.fallback_a
+            e.held_fallback_a, e.held_phases = push.target.floor
             if kind is LimitKind.WORKING and is_news:
                 told_a = self._told_floor_a(e, push.target.fallback_a)
                 effects.append(self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, told_a))
@@ -401,7 +402,7 @@ class ProfileWriter:
             push.target.working is not None
             and push.rung.place is FloorPlace.EVSE
             and not e.repeats
-            and e.held_fallback_a == push.target.fallback_a
+            and e.held_floor == push.target.floor
             and not self._state.store.installed.entries
             and push.because == self._reasons(e)
         )
@@ -579,7 +580,7 @@ class ProfileWriter:
     def _due(self, e: EvseLimits, now: Instant) -> Target | None:
         """What should be written next: a reduction first, then the floor, then an increase."""
         at, target = self._state.station_time(now), self._wanted(e, now)
-        floor_is_due = e.held_fallback_a != target.fallback_a and not _waits(e, LimitKind.FALLBACK, now)
+        floor_is_due = e.held_floor != target.floor and not _waits(e, LimitKind.FALLBACK, now)
         if target.working is None:
             return target if floor_is_due else None
         rung = self._rung(LimitKind.WORKING, now)
@@ -613,19 +614,20 @@ class ProfileWriter:
         is_key = rung.actuator is Actuator.VENDOR_KEY
         return setting_a(target, capability, at) if is_key else told_limit_a(target, rung, capability)
 
-    def _floor_a(self, e: EvseLimits, now: Instant) -> float:
+    def _floor(self, e: EvseLimits, now: Instant) -> tuple[float, int | None]:
         """What the station should hold as the floor of this EVSE."""
         if len(self._evses) > 1:
-            return self._wanted(e, now).fallback_a
-        return floor_a(self._state, self._allowances, e.number, e.fallback_a, now)
+            return self._wanted(e, now).floor
+        return floor_of(self._state, self._allowances, e.number, e.fallback_a, now)
 
     def _is_lower(self, e: EvseLimits, target: Target, at: datetime) -> bool:
         """Whether this reduces what the station obeys now or later; what is unknown counts as unlimited."""
         if target.working is None:
-            return e.held_fallback_a is None or target.fallback_a < e.held_fallback_a
+            is_fewer = (target.floor_phases or ALL_PHASES) < (e.held_phases or ALL_PHASES)
+            return e.held_fallback_a is None or target.fallback_a < e.held_fallback_a or is_fewer
         before_a, after_a = e.in_force_a(at), target.working.at(at)
         is_lower_now = before_a is None or (after_a is not None and after_a < before_a)
-        return is_lower_now or e.is_lowered_later(target.working, at)
+        return is_lower_now or e.is_lowered_later(target.working, at) or e.is_on_fewer_phases(target.fewer, at)
 
     def _holds(self, e: EvseLimits, target: Target, at: datetime) -> bool:
         """Whether the station holds this working limit already."""
@@ -636,7 +638,7 @@ class ProfileWriter:
             return setting_a(target, self._state.capability, at) == e.held.limit_a
         phases = target.phases if e.held.rung.unit is RateUnit.A else held.phases  # matter for watts only
         but_floor = Target(
-            held.evse, target.fallback_a, held.working, held.transaction_id, phases
+            held.evse, target.fallback_a, held.working, held.transaction_id, phases, target.floor_phases, held.fewer
         )  # looked after apart
         return is_same(but_floor, target, at)
 

@@ -186,7 +186,7 @@ class CompositeTold:
 class OwnProfile:
     """A profile that the gateway installs. Times are in the station's clock (§3.3 of the field: the CSMS's time).
 
-    periods: (seconds after `start`, limit in `unit`), the first at 0. kind: Absolute, or Relative, which has no start.
+    periods: (seconds after `start`, limit in `unit`), the first at 0. phases: numberPhases of each; None to say none. kind: Absolute, or Relative, which has no start.
     transaction_id is set for a TxProfile only. Without `duration_s` and `valid_to` it never ends.
     """
 
@@ -200,6 +200,7 @@ class OwnProfile:
     transaction_id: str | None = None
     kind: Kind = Kind.ABSOLUTE
     stack_level: int = 0
+    phases: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,9 @@ def write_schedule(own: OwnProfile) -> Payload:
             {"startPeriod": start_s, "limit": round_down(limit, LIMIT_STEP)} for start_s, limit in own.periods
         ],
     }
+    for period, phases in zip(schedule["chargingSchedulePeriod"], own.phases, strict=False):
+        if phases is not None:
+            period["numberPhases"] = phases
     if own.duration_s is not None:
         schedule["duration"] = own.duration_s
     return schedule

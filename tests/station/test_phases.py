@@ -1,0 +1,106 @@
+"""Does a car use no more phases than the CSMS's leading profile allows it? (numberPhases; LC-093)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_controller.profiles.units import RateUnit
+from local_controller.station.knowledge import Knowledge
+from local_controller.station.words import OcppVersion
+from tests.station.conftest import Payload
+
+ALL = pytest.mark.parametrize("version", list(OcppVersion))
+THREE = [10.0, 10.0, 10.0]
+
+
+def charging(bench: Any, version: OcppVersion, **settings: Any) -> Any:
+    """A car on three phases, which its station has shown."""
+    b = bench(version, **settings)
+    b.boot()
+    b.wait(30.0)  # it has said what it can do
+    b.start(7 if version is OcppVersion.V16 else "7")
+    b.set_limit(16.0, 900.0)
+    b.meter(THREE)
+    return b
+
+
+def of_csms(b: Any, *periods: Payload, purpose: str = "TxProfile", **more: Any) -> Any:
+    if purpose == "TxProfile":
+        more["transactionId"] = 7 if b.version is OcppVersion.V16 else "7"
+    return b.csms_sets(purpose, 0.0, periods=list(periods), schedule={"startSchedule": now(b)}, **more)
+
+
+def now(b: Any) -> str:
+    return b.now.utc.isoformat().replace("+00:00", "Z")  # type: ignore[no-any-return]
+
+
+def at(start_s: int, limit: float, phases: int | None = None) -> Payload:
+    return {"startPeriod": start_s, "limit": limit} | ({} if phases is None else {"numberPhases": phases})
+
+
+def told(b: Any) -> list[tuple[float, int | None]]:
+    """The periods of the newest profile of ours: limit and numberPhases."""
+    schedule = b.own_profiles()[-1]["chargingSchedule"]
+    schedule = schedule if b.version is OcppVersion.V16 else schedule[0]
+    return [(period["limit"], period.get("numberPhases")) for period in schedule["chargingSchedulePeriod"]]
+
+
+@ALL
+@pytest.mark.requirement("LC-093")
+def test_a_period_on_one_phase_is_told_as_one(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version)
+    assert of_csms(b, at(0, 16.0), at(300, 16.0, 1), at(600, 16.0, 2), at(700, 16.0)) == "Accepted"
+    assert told(b) == [(16.0, None), (16.0, 1), (16.0, 2), (16.0, None)]
+
+
+@ALL
+@pytest.mark.requirement("LC-093")
+def test_one_phase_is_told_though_the_floor_is_lower(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version, fallback_a=6.0)
+    b.wait(1000.0)
+    assert of_csms(b, at(0, 16.0, 1)) == "Accepted"
+    assert told(b) == [(6.0, 1)], "without a wish the floor holds, on as many phases as the CSMS allows"
+    b.set_limit(12.0, 300.0)
+    assert told(b) == [(12.0, 1), (6.0, 1)], "and after the wish as before"
+
+
+@ALL
+@pytest.mark.requirement("LC-093", "LC-111")
+def test_the_floor_says_how_many_phases_the_default_allows(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, fallback_a=10.0)
+    b.boot()
+    b.wait(30.0)
+    assert of_csms(b, at(0, 16.0), at(3600, 16.0, 1), purpose="TxDefaultProfile") == "Accepted"
+    assert told(b) == [(10.0, 1)], "from a certain hour on, and nobody might be there to say so then"
+    name = {"id": 1} if version is OcppVersion.V16 else {"chargingProfileId": 1}
+    assert b.from_csms("ClearChargingProfile", name) == {"status": "Accepted"}
+    assert told(b) == [(10.0, None)]
+
+
+@ALL
+@pytest.mark.requirement("LC-093")
+def test_a_station_that_ignores_phases_is_told_the_same_power(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version, knowledge=Knowledge(ignores_phases=True))
+    assert of_csms(b, at(0, 15.0, 1)) == "Accepted"
+    assert told(b)[0] == (5.0, None), "3 x 5 A, as much as 1 x 15 A"
+    b.set_limit(4.0, 900.0)
+    assert told(b)[0] == (4.0, None), "the site's limit is one of each phase"
+
+
+@ALL
+@pytest.mark.requirement("LC-093")
+def test_watts_are_told_for_the_phases_that_may_be_used(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version, knowledge=Knowledge(unit=RateUnit.W))
+    assert told(b)[0] == (9936.0, None), "16 A x 3 x 207 V"
+    assert of_csms(b, at(0, 3680.0, 2), unit="W") == "Accepted"
+    assert told(b)[0] == (3312.0, 2), "8 A on two phases: 2 x 207 V"
+
+
+@ALL
+@pytest.mark.requirement("LC-093")
+def test_without_room_for_the_phases_the_fewest_hold_all_along(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version, knowledge=Knowledge(max_periods=2))
+    assert of_csms(b, at(0, 16.0), at(300, 16.0, 2), at(600, 16.0, 1), at(700, 16.0)) == "Accepted"
+    assert told(b) == [(16.0, 1)]
