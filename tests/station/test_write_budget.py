@@ -298,3 +298,26 @@ def test_what_the_csms_lowers_later_on_does_not_wait_for_its_turn(bench: Any, ve
     assert b.csms_sets("TxProfile", 32.0, transactionId=transaction) == "Accepted"
     b.set_limit(14.0)
     assert (answers(b)[-1].outcome, b.in_force_a(601)) == (POSTPONED, 4.0), "a raise waits, also a later one"
+
+
+@ALL
+@REQUIREMENT
+@pytest.mark.requirement("LC-044")
+def test_a_clock_that_is_set_back_makes_no_limit_last_longer_than_the_site_was_told(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version, knowledge=EASEE)
+    b.boot()
+    b.start()
+    for wish_a in (8.0, 10.0, 12.0, 16.0):
+        b.set_limit(wish_a)
+    b.wait(60)
+    b.csms_ahead_s = -3600.0
+    b.from_station("Heartbeat", {})
+    left_s = answers(b)[-1].lasts_s
+    assert left_s == pytest.approx(DAY_S / 20 + SLACK_S - 60)
+    assert [b.in_force_a(s) for s in (0, left_s - 2, left_s + 1, left_s + 3600)] == [16.0, 16.0, 6.0, 6.0]
+    written = len(tried(b))
+    b.csms_ahead_s = -3590.0
+    b.from_station("Heartbeat", {})
+    assert len(tried(b)) == written, "a clock that goes forward only ends it earlier"

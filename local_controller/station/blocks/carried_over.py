@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 class CarriedOver:
     """What was wished and written for the transaction of one EVSE.
 
-    is_found: the transaction may obey a limit of an earlier run, as it has taken none of this run yet.
+    is_unsure: the transaction may obey what an earlier run has told it, or a limit for longer than it was meant, as a clock
+    was set back; until it takes the next one.
     possible: TxProfiles of ours that the station may hold; while one runs, it beats every TxDefaultProfile.
     trial: the latest one because a car stayed at the floor.
     """
 
     transaction_id: str | None = None
-    is_found: bool = False
+    is_unsure: bool = False
     wish: Wish | None = None
     possible: tuple[Push, ...] = ()
     trial: FloorTrial | None = None

@@ -108,7 +108,7 @@ class EvseLimits:
     def in_force_a(self, at: datetime) -> float | None:
         """The most that the station may obey now; None if that is not known."""
         working_a = self.held_limit().at(at)
-        if working_a is not None or self.carried.is_found or self.held_fallback_a is None:
+        if working_a is not None or self.carried.is_unsure or self.held_fallback_a is None:
             return working_a
         working = (push.target.working for push in self.possible if push.target.working is not None)
         return max([self.held_fallback_a, *(limit_a for one in working if (limit_a := one.at(at)) is not None)])

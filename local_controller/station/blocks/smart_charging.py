@@ -41,6 +41,9 @@ from local_controller.station.words import OcppVersion
 REVIEW_S = 900.0
 """How often the CSMS's profiles are looked at again, since they change with time too."""
 
+SET_BACK_S = 10.0
+"""A clock that goes back by more makes a limit last longer than the site reckons with, which gives a car 10 s to follow."""
+
 PATIENCE_S = 30.0
 """A request that waited so long behind others is not executed any more: the CSMS has given it up (LC-025)."""
 
@@ -219,6 +222,8 @@ class SmartCharging(Block):
         """The CSMS's clock has moved, so the station's will: what is to end at an instant is written again (LC-044)."""
         if self.state.csms_ahead_s == self._csms_ahead_s:
             return []
+        if self.state.csms_ahead_s < self._csms_ahead_s - SET_BACK_S:
+            self._writer.set_back()
         self._csms_ahead_s = self.state.csms_ahead_s
         self._news.forget()
         return [*self._writer.reconsider(now), *self._news.latest(now)]

@@ -200,7 +200,7 @@ class ProfileWriter:
                 self._floor_trials.give_up(e, now)
                 e.carried.transaction_id, e.wish, e.held, e.possible = current, None, None, ()
                 e.retry_s, e.repeats, e.obedience = {}, False, Obedience()
-                e.carried.is_found = transaction is not None and transaction.is_found
+                e.carried.is_unsure = transaction is not None and transaction.is_found
                 changed.append(e.number)
         return changed
 
@@ -237,6 +237,12 @@ class ProfileWriter:
         e = self._evses[evse]
         e.held_fallback_a = e.held = None
         return self._pump(e, now)
+
+    def set_back(self) -> None:
+        """The station's clock was: what is to end at an instant ends later, or begins again."""
+        for e in self._evses.values():
+            if e.held is not None and e.held.ends != NEVER:
+                e.carried.is_unsure, e.held = True, None
 
     def follow_unit(self, now: Instant) -> list[BlockEffect]:
         """The station says which unit it takes: what it accepted in another one may be without effect, and is told again."""
@@ -376,7 +382,7 @@ class ProfileWriter:
             elif push.limit_a != e.held.limit_a:
                 e.obedience.told_other(e.held.limit_a, now.monotonic_s)
             e.held = push if push.target.evse == e.number else push.for_evse(e.number, e.transaction_id)
-            e.carried.is_found = False
+            e.carried.is_unsure = False
             self._floor_trials.watch(e, now)
             self._look_again(e, now)
         if push.rung.actuator is Actuator.TX_PROFILE:
