@@ -674,3 +674,22 @@ def test_a_station_that_takes_no_0_is_told_its_lowest_current_whatever_its_level
     b.start()
     b.set_limit(0.0)
     assert (limits(b)[-1], answers(b)[-1].limit_a) == ([8.0], 8.0)
+
+
+@ALL
+@REQUIREMENT
+def test_an_evse_that_is_idle_again_is_told_what_the_setting_for_all_says(bench: Any, version: OcppVersion) -> None:
+    """Else it would count with the setting of its last transaction for as long as the other one runs."""
+    known = Knowledge(actuators=(Actuator.VENDOR_KEY,), vendor_key=VendorKey("Current"))
+    b = bench(version, evses=[1, 2], knowledge=known)
+    b.station["ChangeConfiguration"] = b.station["SetVariables"] = taking_settings
+    b.boot()
+    b.start()
+    b.start(8, evse=2)
+    b.set_limit(16.0, evse=1)
+    b.set_limit(16.0, evse=2)
+    told = len(answers(b, LimitKind.FALLBACK))
+    b.stop()
+    assert settings(b)[-1][1] == "6"
+    (fact,) = answers(b, LimitKind.FALLBACK)[told:]
+    assert (fact.outcome, fact.limit_a) == (ACCEPTED, 6.0)

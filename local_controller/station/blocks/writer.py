@@ -390,6 +390,10 @@ class ProfileWriter:
         limit_a = push.limit_a if kind is LimitKind.FALLBACK else max([push.limit_a, *self._still_possible_a(e, at)])
         if kind is LimitKind.FALLBACK or e.transaction_id is not None:
             effects.append(self._tell_of(e, push, LimitOutcome.ACCEPTED, now, limit_a=limit_a))
+        elif (
+            push.rung.actuator is Actuator.VENDOR_KEY and push.limit_a <= e.fallback_a
+        ):  # of another EVSE's transaction
+            effects.append(self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, push.limit_a))
         return effects
 
     @staticmethod
@@ -594,7 +598,7 @@ class ProfileWriter:
         if rung is not None and rung.actuator is Actuator.VENDOR_KEY:  # one setting for both
             return target if is_due else None
         if rung is not None and rung.holds_floor:  # one profile for both
-            return target if is_due or floor_is_due else None
+            return target if is_due or (floor_is_due and not _waits(e, LimitKind.WORKING, now)) else None
         if (
             is_due
             and rung is not None
