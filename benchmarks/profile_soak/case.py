@@ -115,6 +115,7 @@ class Story:
         self.behind = GatewayWorld(_OCPP[setting.facts.version], settings, behind, Csms(self.clock), self.clock, spoil)
         self.orders = {evse: Orders(setting.floor_a, outlives=setting.outlives) for evse in evses}
         self._outlives = setting.outlives
+        self._awaited: str | None = None
         self._is_up = False
         self._started: dict[int, float] = {}
         self._boot(keeps=False)
@@ -166,8 +167,10 @@ class Story:
     def _patiently(self, message_id: str) -> Answer:
         """The answer, which may take the gateway some time (rule "slower")."""
         until_s = self.clock.elapsed_s + LONGEST_ANSWER_S
+        self._awaited = message_id
         while self.behind.answer(message_id) is None and self.clock.elapsed_s < until_s:
             self._pass_until(min(until_s, self.behind.deadline_s or until_s))
+        self._awaited = None
         return self.behind.answer(message_id)
 
     def _cut(self) -> None:
@@ -227,6 +230,8 @@ class Story:
                 return
             self.behind.expire()
             self._settle()
+            if self._awaited is not None and self.behind.answer(self._awaited) is not None:
+                return  # what was asked for holds behind the gateway; the other station has yet to be asked
             self._check()
             if stop_s >= end_s and (self.behind.deadline_s or math.inf) > stop_s:
                 return
