@@ -136,6 +136,10 @@ class CompositeSchedule:
         """Every rate rounded towards zero to a multiple of `step`; 1.6 needs 0.1 (LC-086)."""
         return CompositeSchedule(self.unit, _without_equal_neighbours([_rounded(p, step) for p in self.periods]))
 
+    def beginning(self, start: datetime) -> CompositeSchedule:
+        """The same with a first period that begins at `start`, which is not later."""
+        return CompositeSchedule(self.unit, (self.periods[0]._replace(start=start), *self.periods[1:]))
+
     def on_whole_seconds(self) -> CompositeSchedule:
         """The same with periods that begin whole seconds after the first; a second gets the lowest that holds in it."""
         first, last = self.periods[0].start, self.periods[-1].end

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from local_controller.profiles.composite import answer, answer_station, composite
@@ -319,6 +319,18 @@ def test_a_pause_is_shown_for_as_long_as_the_station_keeps_it(version: OcppVersi
     assert periods(b, asked(b)) == [(0, 0.0), (90, 6.0)]
 
 
+@every_version
+@pytest.mark.requirement("LC-097")
+def test_what_was_before_the_moment_of_asking_does_not_count(version: OcppVersion, bench: MakeBench) -> None:
+    b = charging(bench(version), limit_a=16.0)
+    assert b.csms_sets("TxDefaultProfile", 3.0, 1) == "Accepted"
+    b.wait(0.9)
+    since = b.now.utc.isoformat().replace("+00:00", "Z")
+    assert b.csms_sets("TxDefaultProfile", 11.0, 2, stackLevel=1, validFrom=since) == "Accepted"
+    Station(b)
+    assert periods(b, asked(b, 90_000)) == [(0, 11.0)], "it begins on a whole second, though the profile does not"
+
+
 # --- a law -------------------------------------------------------------------------------------------------------
 
 steps = st.lists(st.tuples(st.integers(60, 5400), st.integers(0, 24)), max_size=3, unique_by=lambda step: step[0])
@@ -335,6 +347,7 @@ steps = st.lists(st.tuples(st.integers(60, 5400), st.integers(0, 24)), max_size=
     evse=st.sampled_from([0, 1]),
     waits_s=st.floats(0, 80),
 )
+@example(V16, [("TxProfile", [(60, 1)])], 0, 90_000, "A", 0, 0.0)  # a pause ends before the limit of the CSMS
 def test_nothing_flows_above_what_is_shown_and_nothing_is_shown_above_the_csms_profiles(
     version: OcppVersion,
     profiles: list[tuple[str, list[tuple[int, int]]]],

@@ -104,3 +104,13 @@ def test_without_room_for_the_phases_the_fewest_hold_all_along(bench: Any, versi
     b = charging(bench, version, knowledge=Knowledge(max_periods=2))
     assert of_csms(b, at(0, 16.0), at(300, 16.0, 2), at(600, 16.0, 1), at(700, 16.0)) == "Accepted"
     assert told(b) == [(16.0, 1)]
+
+
+@pytest.mark.requirement("LC-093", "LC-102")
+def test_generation_on_one_phase_adds_its_power_and_no_more(bench: Any) -> None:
+    b = charging(bench, OcppVersion.V21)
+    assert of_csms(b, at(0, 8.0)) == "Accepted"
+    assert of_csms(b, at(0, 9.0, 1), purpose="LocalGeneration", profile_id=2, evse=0) == "Accepted"
+    assert told(b) == [(11.0, None)], "9 A on one phase are 3 A on each of three"
+    assert of_csms(b, at(0, 2760.0, 2), purpose="LocalGeneration", profile_id=2, evse=0, unit="W") == "Accepted"
+    assert told(b) == [(12.0, None)], "2760 W are 4 A on each of three"

@@ -74,11 +74,12 @@ class CompositeAnswers(Block):
         request, told = self._dialect.composite_request(call.payload), self._dialect.composite_told(answer.payload)
         if told is None or request.evse not in {0, *self._maxima_a} or not 0 < request.duration_s <= LONGEST_S:
             return None
-        start = self._state.station_time(now).replace(microsecond=0)
+        at = self._state.station_time(now)
+        start = at.replace(microsecond=0)
         standing = {evse: self._standing(evse, now) for evse in self._maxima_a if request.evse in {0, evse}}
         if not self._is_needed(request, told, list(standing.values()), start + timedelta(seconds=request.duration_s)):
             return None
-        schedule = self._schedule(request, told, standing, start)
+        schedule = self._schedule(request, told, standing, at)
         if any(period.limit is None for period in schedule.periods):  # nobody knows what the hardware can do
             return None
         return self._dialect.composite_answer(request.evse, schedule.thinned(MOST_PERIODS))
@@ -94,18 +95,25 @@ class CompositeAnswers(Block):
         return is_short or is_far or any(one.may_end_before(end) for one in standing)
 
     def _schedule(
-        self, request: CompositeRequest, told: CompositeTold, standing: dict[int, Standing], start: datetime
+        self, request: CompositeRequest, told: CompositeTold, standing: dict[int, Standing], at: datetime
     ) -> CompositeSchedule:
-        """The CSMS's profiles within what the site gives now, and within what else limits the station."""
-        unit, horizon_s, installed = request.unit or told.unit, request.duration_s, self._state.store.installed
+        """The CSMS's profiles within what the site gives now, and within what else limits the station.
+
+        It begins on a whole second, but what was before this moment does not count.
+        """
+        start = at.replace(microsecond=0)
+        unit, installed = request.unit or told.unit, self._state.store.installed
+        horizon_s = request.duration_s - (at - start).total_seconds()
         evses = {evse: self._context(evse, one, start) for evse, one in standing.items()}
-        others = _others(told, list(standing.values()), start, horizon_s)
+        others = _others(told, list(standing.values()), start, request.duration_s)
         if request.evse:
             context = evses[request.evse]
             allocated = others if context.allocated is None else context.allocated.minimum(others)
-            return answer(installed, replace(context, allocated=allocated), unit, start, horizon_s)
+            found = answer(installed, replace(context, allocated=allocated), unit, at, horizon_s)
+            return found.beginning(start)
         whole = Context(0, time_zone=self._state.time_zone, allocated=others)
-        return answer_station(installed, StationContext(whole, tuple(evses.values())), unit, start, horizon_s)
+        found = answer_station(installed, StationContext(whole, tuple(evses.values())), unit, at, horizon_s)
+        return found.beginning(start)
 
     def _context(self, evse: int, standing: Standing, start: datetime) -> Context:
         """What an EVSE's profiles depend on."""

@@ -11,9 +11,9 @@ from local_controller.clock import Instant
 from local_controller.profiles.composite import FREE_OF_LIMITS, Allowed, allowed
 from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
-from local_controller.profiles.profile import Kind, Purpose, SchedulePeriod
+from local_controller.profiles.profile import ChargingSchedule, Kind, Purpose, SchedulePeriod
 from local_controller.profiles.schedule import Schedule
-from local_controller.profiles.units import round_down
+from local_controller.profiles.units import RateUnit, round_down
 from local_controller.station.blocks.actuator import FORESIGHT, Target, foresight, working_limit
 from local_controller.station.blocks.next_transaction import stores_of_any_start
 from local_controller.station.blocks.virtual_store import VIRTUAL
@@ -163,23 +163,36 @@ class Allowances:
 
 
 def _with_shares(installed: InstalledProfiles, evses: int) -> InstalledProfiles:
-    """With local generation of the whole station shared out: added to each EVSE it would count several times (K27)."""
-    if evses == 1 or not installed.of_purposes(Purpose.LOCAL_GENERATION).entries:
+    """With local generation as it may be added to every phase of every EVSE, so that its power counts once (K27).
+
+    That of the whole station is shared out; that on fewer phases is spread over all.
+    """
+    if not installed.of_purposes(Purpose.LOCAL_GENERATION).entries:
         return installed
     return InstalledProfiles(tuple(_share(entry, evses) for entry in installed))
 
 
 def _share(entry: Installed, evses: int) -> Installed:
-    if entry.evse != 0 or entry.profile.purpose is not Purpose.LOCAL_GENERATION:
+    if entry.profile.purpose is not Purpose.LOCAL_GENERATION:
         return entry
+    among = evses if entry.evse == 0 else 1
     schedules = tuple(
-        replace(schedule, periods=tuple(_divided(period, evses) for period in schedule.periods))
+        replace(schedule, periods=tuple(_divided(_spread(period, schedule), among) for period in schedule.periods))
         for schedule in entry.profile.schedules
     )
     return entry._replace(profile=replace(entry.profile, schedules=schedules))
 
 
-def _divided(period: SchedulePeriod, among: int) -> SchedulePeriod:
+def _spread(period: SchedulePeriod, schedule: ChargingSchedule) -> SchedulePeriod:
+    """The same power on all phases."""
+    phases = period.number_phases
+    if phases not in {1, 2}:
+        return period
+    told = replace(period, number_phases=ALL_PHASES)
+    return told if schedule.rate_unit is RateUnit.W else _divided(told, ALL_PHASES / phases)
+
+
+def _divided(period: SchedulePeriod, among: float) -> SchedulePeriod:
     def share(limit: float | None) -> float | None:
         return None if limit is None else limit / among
 
