@@ -164,7 +164,7 @@ class Capability:
         )
         actuators = _floors(_first(first, self.actuators)) if first else ()
         best = self.holds if self.holds and self.holds.actuator in actuators[:1] else None
-        return _ladder(actuators, self._ways, False, best, self.disobeyed)
+        return tuple(sorted(_ladder(actuators, self._ways, False, best, self.disobeyed), key=self.makes_floor_doubtful))
 
     @property
     def _ways(self) -> _Ways:
@@ -265,9 +265,10 @@ class Capability:
             known = known if is_floor else _first_of(known, "kinds", rung.kind, origin)
             known = known if is_choice else _now(known, "connector", rung.place, origin)
             known = _now(known, "stack_level", rung.stack_level, origin)
-        known = replace(known, proven=known.proven | {rung}, disobeyed=known.disobeyed - {rung})
+        known = replace(known, proven=known.proven | {rung})
         if is_floor:
             return replace(known, holds=rung)
+        known = replace(known, disobeyed=known.disobeyed - {rung})
         return replace(known, holds=None) if known.doubts_floor(rung) else known
 
     def trying(self, rung: Rung) -> Capability:
@@ -278,6 +279,12 @@ class Capability:
         """Whether the floor was given in a way that was measured to be without effect, and another one is taken now."""
         holds = self.holds
         return holds is not None and not holds.is_like(rung) and any(one.is_like(holds) for one in self.disobeyed)
+
+    def makes_floor_doubtful(self, rung: Rung) -> bool:
+        """Whether limits told like this were measured to be without effect, and none is taken like this by now."""
+        works = self.works
+        is_taken = works is not None and works not in self.disobeyed and works.is_like(rung)
+        return not is_taken and any(one.is_like(rung) for one in self.disobeyed)
 
     def disobeying(self, rung: Rung, at: datetime | None = None) -> Capability:
         """The station said yes to a limit told this way, but it was measured to be without effect."""

@@ -548,6 +548,49 @@ def test_one_that_obeys_in_watts_only_is_found_out(bench: Any, version: OcppVers
 
 
 @ALL
+@pytest.mark.requirement("LC-041", "LC-105", "LC-115")
+def test_the_floors_of_all_evses_are_given_anew_when_one_shows_that_their_way_has_no_effect(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version, evses=[1, 2])
+    b.boot()
+    b.start()
+    b.set_limit(10.0, valid_s=3600)
+    disobeys(b, 16.0, times=4)
+    assert [rung for rung in tried(b) if rung[2] == "Relative"] == [
+        ("TxProfile", "A", "Relative", 0, 1),
+        ("TxDefaultProfile", "A", "Relative", 0, 2),
+        ("TxDefaultProfile", "A", "Relative", 0, 1),
+    ]
+    for evse in (1, 2):
+        floors = [one.outcome for one in answers(b, LimitKind.FALLBACK, evse)]
+        assert floors == [SENT, ACCEPTED, REFUSED, SENT, ACCEPTED]
+
+
+@ALL
+@pytest.mark.requirement("LC-041", "LC-105", "LC-115")
+def test_the_floor_of_one_that_obeys_nothing_is_not_believed_until_a_limit_is_taken_again(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.set_limit(10.0, valid_s=3600)
+    disobeys(b, 16.0, times=200)
+    b.stop()
+    assert tried(b)[-1][0] == "TxDefaultProfile", "it is written all the same"
+    assert answers(b, LimitKind.FALLBACK)[-1].outcome is REFUSED
+    before = len(tried(b))
+    b.wait(3000)
+    assert len(tried(b)) <= before + 10, "every 5 min"
+    assert answers(b, LimitKind.FALLBACK)[-1].outcome is REFUSED
+    b.start(8)
+    b.wait(3)
+    b.set_limit(10.0)
+    assert answers(b, LimitKind.FALLBACK)[-1].outcome is ACCEPTED
+
+
+@ALL
 @pytest.mark.requirement("LC-105", "LC-115")
 def test_one_that_obeys_nothing_is_told_to_people(bench: Any, version: OcppVersion) -> None:
     b = bench(version)

@@ -48,6 +48,9 @@ UNANSWERED_RETRY_S = 30.0
 MOST_DOUBLINGS = 12
 """Of that time, where writes are dear: more than a day then."""
 
+WITHOUT_EFFECT = "a limit that was told in the same way is without effect"
+"""Why a floor is not believed."""
+
 TOO_EARLY_S = 2.0
 """What is refused so soon after a transaction began says little: some stations have not taken note of its id yet. The
 next rung tells the limit at once, but nothing is learnt from that."""
@@ -363,6 +366,8 @@ class ProfileWriter:
         effects: list[BlockEffect] = []
         for one in self._concerned(e, push):
             effects += self._holds_now(one, push, at, now)
+        if kind is LimitKind.WORKING and self._state.capability.disobeyed:
+            effects += self._give_floors_anew(e, now)
         return effects if self._is_all(e, push) else [*effects, *self._pump_all(e, push, now)]
 
     def _holds_now(self, e: EvseLimits, push: Push, at: datetime, now: Instant) -> list[BlockEffect]:
@@ -371,6 +376,8 @@ class ProfileWriter:
         effects: list[BlockEffect] = []
         if kind is LimitKind.FALLBACK or push.rung.holds_floor:
             e.floor_rung = push.rung
+            if kind is LimitKind.FALLBACK and self._state.capability.makes_floor_doubtful(push.rung):
+                return self._disbelieves(e, now)
             is_news = e.held_fallback_a != push.target.fallback_a
             e.held_fallback_a, e.held_phases = push.target.floor
             if kind is LimitKind.WORKING and is_news:
@@ -395,6 +402,19 @@ class ProfileWriter:
         ):  # of another EVSE's transaction
             effects.append(self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, push.limit_a))
         return effects
+
+    def _give_floors_anew(self, but: EvseLimits, now: Instant) -> list[BlockEffect]:
+        """Another way is taken: floors that were in doubt have not to wait any longer, nor for their own EVSE."""
+        doubted = [e for e in self._evses.values() if e.held_fallback_a is None]
+        for e in doubted:
+            e.retry_s.pop(LimitKind.FALLBACK, None)
+        return [effect for e in doubted if e is not but for effect in self._pump(e, now)]
+
+    def _disbelieves(self, e: EvseLimits, now: Instant) -> list[BlockEffect]:
+        """To say yes to a floor proves nothing where limits told in that way have no effect: it counts when one is taken."""
+        e.held_fallback_a = None
+        e.retry_s[LimitKind.FALLBACK] = now.monotonic_s + REFUSED_RETRY_S
+        return [self._tell(e, LimitKind.FALLBACK, LimitOutcome.REFUSED, e.fallback_a, WITHOUT_EFFECT)]
 
     @staticmethod
     def _still_possible_a(e: EvseLimits, at: datetime) -> list[float]:
@@ -511,8 +531,7 @@ class ProfileWriter:
         doubted = [e for e in self._evses.values() if e.floor_rung is not None and e.floor_rung.is_like(rung)]
         for e in doubted:
             e.held_fallback_a = None
-        word = "a limit that was told in the same way is without effect"
-        return [self._tell(e, LimitKind.FALLBACK, LimitOutcome.REFUSED, e.fallback_a, word) for e in doubted]
+        return [self._tell(e, LimitKind.FALLBACK, LimitOutcome.REFUSED, e.fallback_a, WITHOUT_EFFECT) for e in doubted]
 
     # --- writing -------------------------------------------------------------------------------------------------
 
