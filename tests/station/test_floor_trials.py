@@ -146,6 +146,20 @@ def test_a_transaction_that_ends_during_a_trial_leaves_the_floor(bench: Any, ver
 
 
 @ALL
+@pytest.mark.requirement("LC-105", "LC-115")
+def test_a_car_above_its_limit_ends_a_trial(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version)
+    draws(b, [6.0], for_s=90)
+    for _ in range(4):
+        b.wait(10)
+        b.disobeyed(20.0)
+    before = len(written(b))
+    b.set_limit(10.0, valid_s=7200)
+    assert [limits[0] for _, limits in written(b)[before:]] == [10.0], "told one way, as ever"
+    assert events(b) == ["stays_at_fallback"]
+
+
+@ALL
 @REQUIREMENT
 @pytest.mark.parametrize(
     ("drawn_a", "limit_a"),

@@ -166,6 +166,11 @@ class FloorTrials:
                 if trial.other.holds_floor:
                     one.held_fallback_a = None
 
+    def disobeyed(self, e: EvseLimits) -> None:
+        """It draws more than it may: that leads on by itself."""
+        if (trial := self.open_trial(e)) is not None:
+            trial.is_open = False
+
     def refused(self, e: EvseLimits, rung: Rung, now: Instant) -> None:
         """The station does not take the other way, or says nothing: what held is told once more."""
         trial = self.open_trial(e)

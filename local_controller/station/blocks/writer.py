@@ -517,6 +517,7 @@ class ProfileWriter:
             return []
         rung, limit_a = e.held.rung, e.held.limit_a
         self._state.capability = self._state.capability.disobeying(rung, now.utc)
+        self._floor_trials.disobeyed(e)
         doubted = self._doubt_floors(rung)
         fields = {"evse": evse, "drawn_a": round(drawn_a, 1), "limit_a": round(limit_a, 1), "way": str(rung)}
         noted = Note("warning", "limit_without_effect", fields)
