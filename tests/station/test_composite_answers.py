@@ -331,6 +331,21 @@ def test_what_was_before_the_moment_of_asking_does_not_count(version: OcppVersio
     assert periods(b, asked(b, 90_000)) == [(0, 11.0)], "it begins on a whole second, though the profile does not"
 
 
+@pytest.mark.requirement("LC-097")
+def test_for_the_whole_station_relative_profiles_begin_when_it_is_asked(bench: MakeBench) -> None:
+    b = charging(bench(OcppVersion.V21), limit_a=16.0, valid_s=900.0)
+    assert b.csms_sets("TxProfile", 8.0, 1, transactionId="7") == "Accepted"
+    later = [{"startPeriod": 0, "limit": 0.0}, {"startPeriod": 300, "limit": 5.0}]
+    profile = b.csms_profile("LocalGeneration", 0.0, 2, periods=later, chargingProfileKind="Relative")
+    del profile["chargingSchedule"][0]["startSchedule"]
+    assert b.from_csms("SetChargingProfile", {"evseId": 0, "chargingProfile": profile}) == {"status": "Accepted"}
+    b.wait(200.0)
+    station = Station(b)
+    told = asked(b, 600, evse=0)
+    assert periods(b, station.answers[0])[:2] == [(0, 8.0), (100, 13.0)], "the station counts ours from its transaction"
+    assert all(limit_a <= 8.0 for start_s, limit_a in periods(b, told) if start_s < 300)
+
+
 # --- a law -------------------------------------------------------------------------------------------------------
 
 steps = st.lists(st.tuples(st.integers(60, 5400), st.integers(0, 24)), max_size=3, unique_by=lambda step: step[0])

@@ -19,13 +19,15 @@ from typing import Any, Final
 from local_controller.clock import Instant
 from local_controller.profiles.composite import CompositeSchedule, answer, answer_station
 from local_controller.profiles.context import Context, StationContext
+from local_controller.profiles.installed import Installed
+from local_controller.profiles.profile import Kind, Purpose
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, RateUnit, converted
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block
 from local_controller.station.blocks.actuator import FORESIGHT
 from local_controller.station.blocks.standing import Standing
-from local_controller.station.blocks.virtual_store import MOST_PERIODS
+from local_controller.station.blocks.virtual_store import MOST_PERIODS, STATION_MAX
 from local_controller.station.dialects.base import CompositeRequest, CompositeTold, Dialect
 from local_controller.station.effects import Peer
 from local_controller.station.evse_context import context_of
@@ -92,6 +94,8 @@ class CompositeAnswers(Block):
             return True
         is_short = told.duration_s is not None and told.duration_s < request.duration_s
         is_far = request.duration_s > FORESIGHT.total_seconds() and bool(self._state.store.virtual().entries)
+        if request.evse == 0 and any(map(_begins_when_asked, self._state.store.virtual())):
+            return True
         return is_short or is_far or any(one.may_end_before(end) for one in standing)
 
     def _schedule(
@@ -122,6 +126,12 @@ class CompositeAnswers(Block):
             hardware_maximum_a=self._maxima_a[evse],
             allocated=standing.allocated(start) if self._shown is Shown.SITE_SHARE else None,
         )
+
+
+def _begins_when_asked(entry: Installed) -> bool:
+    """Whether it is counted from the moment of asking, for the station as a whole has no transaction (K08.FR.06)."""
+    is_of_station = entry.profile.purpose in {STATION_MAX, Purpose.LOCAL_GENERATION}
+    return is_of_station and entry.profile.kind is Kind.RELATIVE
 
 
 def _others(told: CompositeTold, standing: Sequence[Standing], start: datetime, horizon_s: int) -> Schedule:
