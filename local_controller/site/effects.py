@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from local_controller.station.words import EvseId
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyFallback:
+class ApplyFallback(msgspec.Struct, frozen=True):
     """Keep this limit in the station for the case that nobody controls it (failsafe layer L1), A per phase."""
 
     evse: EvseId
     limit_a: float
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyLimit:
+class ApplyLimit(msgspec.Struct, frozen=True):
     """Let the running transaction draw this much, A per phase, for `valid_s` seconds; then the fallback holds (L2).
 
     urgent: ahead of everything that waits for the station's slot.

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar, Final
 
+import msgspec
+
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
@@ -27,8 +29,7 @@ class Urgency(IntEnum):
     QUERY = 3  # our own questions
 
 
-@dataclass(frozen=True, slots=True)
-class OwnCall:
+class OwnCall(msgspec.Struct, frozen=True):
     """We ask `peer`. Later `sent(tag)` and then `answered(tag)` is called exactly once, or only the latter.
 
     tag: shown to the `sent` and `answered` of every block, so give it a type (or prefix) of your own.

@@ -15,6 +15,8 @@ from functools import lru_cache
 from itertools import count
 from typing import Any
 
+import msgspec
+
 from local_controller.clock import Instant
 from local_controller.errors import FrameError, PayloadError
 from local_controller.rpc import frame as rpc
@@ -69,8 +71,7 @@ def own_id() -> str:
     return f"{_OF_THIS_RUN}{next(_NUMBERS):012x}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Relayed:
+class _Relayed(msgspec.Struct, frozen=True, eq=False):
     """The origin of a foreign CALL: the leg it came from, and whether a block changed it."""
 
     sender: _Leg

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from local_controller.clock import Instant
 from local_controller.profiles.units import RateUnit, lowest_voltage_v
 from local_controller.station.dialects.base import OwnProfile
@@ -26,8 +28,7 @@ MOST_IDS = 128
 """Of so many profiles of the CSMS it is remembered when they came; twice as many as are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class OwnWrite:
+class OwnWrite(msgspec.Struct, frozen=True):
     """A limit that we wrote and what became of it; `word` is the station's, "" while it has not answered."""
 
     push: Push

@@ -59,8 +59,7 @@ class ChargingState(StrEnum):
     IDLE = "Idle"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class EvseId:
+class EvseId(msgspec.Struct, frozen=True, order=True, gc=False):
     """One place where one car charges: `station` is the identity in the URL, `evse` counts from 1.
 
     In 1.6 every connector counts as an EVSE of its own.
@@ -212,8 +211,7 @@ class LimitOutcome(StrEnum):
     DROPPED = "dropped"  # never sent, superseded or not possible now (no transaction, not registered)
 
 
-@dataclass(frozen=True, slots=True)
-class LimitAnswered:
+class LimitAnswered(msgspec.Struct, frozen=True, gc=False):
     """The fate of the limit that `SetLimit` or `SetFallback` asked for, and what was really sent.
 
     limit_a: amperes per phase that the station may draw because of it (after CSMS profiles and unit conversion).

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+
+import msgspec
 
 from local_controller.profiles.profile import Kind, Purpose
 from local_controller.profiles.schedule import Schedule, Segment, coalesced
@@ -47,8 +48,7 @@ NOT_FEWER = Schedule.unlimited()
 """As many phases as the station likes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What a station is to hold: the floor alone, or the working limit of a transaction above it.
 
     working: A per phase, gapless from its first instant to its last, where the fallback takes over; None for the floor.

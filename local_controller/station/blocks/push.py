@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import msgspec
+from msgspec import structs
 
 from local_controller.clock import Instant
 from local_controller.profiles.installed import InstalledProfiles
@@ -17,8 +19,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 """When a setting of the maker ends by itself."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Push:
+class Push(msgspec.Struct, frozen=True, eq=False):
     """One SetChargingProfile (or setting) of ours; also the tag of its CALL.
 
     limit_a: what a phase may carry because of it. respected: the CSMS's profiles that it takes account of. because: what
@@ -38,7 +39,7 @@ class Push:
 
     def for_evse(self, number: int, transaction_id: str | None) -> Push:
         """The same as it holds for another EVSE of the station."""
-        return replace(self, target=replace(self.target, evse=number, transaction_id=transaction_id))
+        return structs.replace(self, target=structs.replace(self.target, evse=number, transaction_id=transaction_id))
 
     @property
     def wish(self) -> Wish | None:

@@ -8,8 +8,9 @@ force; where the station is known to apply it to its sum, that car takes from th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.station.blocks.actuator import Target

@@ -8,9 +8,10 @@ What goes to the whole station, a station maximum for one, holds the lowest of w
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import structs
 
 from local_controller.clock import Instant
 from local_controller.profiles.profile import Purpose
@@ -625,7 +626,7 @@ class ProfileWriter:
             and (not floor_is_due or self._is_lower(e, target, at) or (e.wish is not None and e.wish.is_urgent))
         ):
             return target
-        return replace(target, working=None) if floor_is_due else target if is_due else None
+        return structs.replace(target, working=None) if floor_is_due else target if is_due else None
 
     def _rung(self, kind: LimitKind, now: Instant) -> Rung | None:
         return self._trials.next(kind, self._rungs(kind), now.monotonic_s)

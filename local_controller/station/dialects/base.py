@@ -182,8 +182,7 @@ class CompositeTold:
     periods: tuple[tuple[int, float, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OwnProfile:
+class OwnProfile(msgspec.Struct, frozen=True):
     """A profile that the gateway installs. Times are in the station's clock (§3.3 of the field: the CSMS's time).
 
     periods: (seconds after `start`, limit in `unit`), the first at 0. phases: numberPhases of each; None to say none. kind: Absolute, or Relative, which has no start.
