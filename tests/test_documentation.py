@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pydantic
 import pytest
 
@@ -75,6 +76,8 @@ def constant(name: str) -> Any:
 def default(owner: type, field: str) -> Any:
     if issubclass(owner, pydantic.BaseModel):
         return owner.model_fields[field].default
+    if issubclass(owner, msgspec.Struct):
+        return next(one.default for one in msgspec.structs.fields(owner) if one.name == field)
     assert dataclasses.is_dataclass(owner)
     return next(one.default for one in dataclasses.fields(owner) if one.name == field)
 

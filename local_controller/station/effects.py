@@ -75,8 +75,7 @@ StationFact = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CsmsLimitChanged:
+class CsmsLimitChanged(msgspec.Struct, frozen=True):
     """The CSMS's profiles now allow this much at an EVSE (A per phase; empty schedule = no constraint)."""
 
     evse: int

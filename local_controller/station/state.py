@@ -12,10 +12,10 @@ from local_controller.clock import Instant
 from local_controller.rpc.recent import Recent
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.remote_starts import RemoteStarts
-from local_controller.station.blocks.virtual_store import VirtualStore
+from local_controller.station.blocks.virtual_store import EMPTY_STORE, VirtualStore
 from local_controller.station.blocks.write_budget import WriteBudget
 from local_controller.station.capability import NOTHING_KNOWN, Capability
-from local_controller.station.dialects.base import BootCall, StatedCapability
+from local_controller.station.dialects.base import NOTHING_SAID, BootCall, StatedCapability
 from local_controller.station.shown_values import ShownValues
 from local_controller.station.stand_ins import StandIns
 from local_controller.station.station_clock import StationClock
@@ -71,7 +71,7 @@ class StationState:
     revision: int = 0
     phases_learnt_s: float | None = None
     ended: Recent[str] = field(default_factory=lambda: Recent(_ENDED_KEPT))
-    store: VirtualStore = field(default_factory=VirtualStore)
+    store: VirtualStore = EMPTY_STORE
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     carried_over: dict[int, CarriedOver] = field(default_factory=dict)
     capability: Capability = NOTHING_KNOWN
@@ -84,7 +84,7 @@ class StationState:
     requests: int = 0
     places: int | None = None
     truth: StationTruth = field(default_factory=StationTruth)
-    said: StatedCapability = field(default_factory=StatedCapability)
+    said: StatedCapability = NOTHING_SAID
     is_unread: bool = False
     read_at_s: float | None = None
 

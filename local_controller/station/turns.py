@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 FEW: Final = 50
@@ -19,8 +20,14 @@ class Turns:
 
     def delay_s(self, identity: str) -> float:
         """How long this station waits: always the same, and evenly spread over a site."""
-        number = int.from_bytes(hashlib.blake2b(identity.encode(errors="replace"), digest_size=4).digest())
-        return self.first_s + self.spread_s * number / 2**32
+        return self.first_s + self.spread_s * _share(identity)
+
+
+@lru_cache(maxsize=16)
+def _share(identity: str) -> float:
+    """Where between 0 and 1 the station stands; several ask for it one after another."""
+    number = int.from_bytes(hashlib.blake2b(identity.encode(errors="replace"), digest_size=4).digest())
+    return number / 2**32
 
 
 def turns_after_boot(stations: int) -> Turns:

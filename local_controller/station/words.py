@@ -76,8 +76,7 @@ class EvseId(msgspec.Struct, frozen=True, order=True, gc=False):
 # --- facts that a StationProxy tells the site --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(msgspec.Struct, frozen=True, gc=False):
     """Both legs are up and agree on a version."""
 
     version: OcppVersion
@@ -90,8 +89,7 @@ class Disconnected:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Booted:
+class Booted(msgspec.Struct, frozen=True, gc=False):
     """BootNotification and the CSMS's answer. Empty strings where the station did not say."""
 
     vendor: str
@@ -170,15 +168,13 @@ class NeedsKnown:
     departure: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class UnitLearnt:
+class UnitLearnt(msgspec.Struct, frozen=True, gc=False):
     """The station takes limits in this unit only ("A" or "W")."""
 
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
-class BehaviourLearnt:
+class BehaviourLearnt(msgspec.Struct, frozen=True, gc=False):
     """What the station is known to do.
 
     settle_s: so long it takes to obey a new limit. least_a: it can be set to nothing lower, not even to 0; 0 if it can

@@ -20,6 +20,8 @@ from local_controller.station.remembered import Remembered
 from local_controller.station.state import StationState
 from local_controller.station.words import BehaviourLearnt, UnitLearnt
 
+_NOTHING_LEARNT = BehaviourLearnt()
+
 
 class News:
     """The unit in use, and what the CSMS allows within the next day; each is told when it changes."""
@@ -32,7 +34,7 @@ class News:
         self._told: dict[int, _Told] = {}
         self._told_unit: str | None = None
         self._told_capability: Capability | None = None
-        self._told_behaviour = BehaviourLearnt()
+        self._told_behaviour = _NOTHING_LEARNT
         self._told_known: tuple[object, ...] = ()
         self._remembered: Remembered | None = None
 
@@ -61,7 +63,8 @@ class News:
                 self._told[evse] = told._replace(limit=limit)
                 continue
             self._told[evse] = _Told(limit, end)
-            effects.append(Tell(CsmsLimitChanged(evse, self._in_our_time(limit.clipped(start, end)))))
+            told_limit = limit if limit.is_unlimited else self._in_our_time(limit.clipped(start, end))
+            effects.append(Tell(CsmsLimitChanged(evse, told_limit)))
         return effects
 
     def _behaviour(self) -> list[BlockEffect]:

@@ -16,7 +16,7 @@ from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block, BlockEffect, OwnCall, Urgency, Withdraw
-from local_controller.station.dialects.base import Dialect, Payload, StatedCapability
+from local_controller.station.dialects.base import NOTHING_SAID, Dialect, Payload
 from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Peer
 from local_controller.station.state import StationState
@@ -98,7 +98,7 @@ class OwnQuestions(Block):
         self._pace = pace
         self._delay_s = pace.delay_s(state.identity)
         self._reads: tuple[int, ...] = ()  # which of the dialect's questions are still to be asked
-        self._said = StatedCapability()
+        self._said = NOTHING_SAID
         self._open: Question | None = None
         self._due_s: float | None = None
 
@@ -136,7 +136,7 @@ class OwnQuestions(Block):
         return self._stop()
 
     def _plan(self, now: Instant) -> None:
-        self._reads, self._said = _ALL_IN_ONE, StatedCapability()
+        self._reads, self._said = _ALL_IN_ONE, NOTHING_SAID
         self._due_s = now.monotonic_s + self._delay_s
         self._state.is_unread = self._state.said == StatedCapability() and bool(self._questions()[1:])
 

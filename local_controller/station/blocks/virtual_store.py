@@ -177,3 +177,7 @@ class VirtualStore:
         return replace(
             self, installed=installed, originals=kept, real=(self.real if real is None else real).intersection(ids)
         )
+
+
+EMPTY_STORE = VirtualStore()
+"""That of every station whose CSMS has not sent a profile."""

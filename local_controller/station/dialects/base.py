@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -38,8 +38,7 @@ SOURCES = frozenset({"EMS", "Other", "SO", CSO})
 """ChargingLimitSourceEnumType of 2.0.1; in 2.1 any text is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class BootCall:
+class BootCall(msgspec.Struct, frozen=True, gc=False):
     """Who a station says it is; "" where it says nothing."""
 
     vendor: str
@@ -243,6 +242,9 @@ class StatedCapability:
             sample_s=self.sample_s if said.sample_s is None else said.sample_s,
             lacks=Lacks(self.lacks.purposes | said.lacks.purposes, self.lacks.features | said.lacks.features),
         )
+
+
+NOTHING_SAID: Final = StatedCapability()
 
 
 class Dialect(Protocol):
