@@ -92,7 +92,8 @@ class RpcConnection(Generic[Origin]):
             self.waiting[call.urgency] = deque((call,))
         else:
             queue.append(call)
-        self._look_ahead()
+        if call.patience_s is not None:  # our own never become too old
+            self._look_ahead()
         return True
 
     def next_to_send(self, now_s: float) -> Call[Origin] | None:
@@ -200,7 +201,7 @@ class RpcConnection(Generic[Origin]):
         """Finds out when `expire` has something to do."""
         self.due_s = math.inf if self.in_flight is None else self.in_flight.since_s + self.in_flight.timeout_s
         for queue in self.waiting.values():
-            if (first := queue[0]).patience_s is not None:  # our own never become too old
+            if (first := queue[0]).patience_s is not None:  # as above
                 self.due_s = min(self.due_s, _too_old_at_s(first))
 
     def _remove(self, wanted: Callable[[Call[Origin]], bool]) -> list[Call[Origin]]:

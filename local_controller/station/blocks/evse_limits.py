@@ -13,6 +13,8 @@ from local_controller.station.blocks.wanted import ALL_PHASES, Wish
 from local_controller.station.capability import Rung
 from local_controller.station.words import LimitKind
 
+_UNLIMITED = Schedule.unlimited()
+
 
 @dataclass(slots=True)
 class EvseLimits:
@@ -77,7 +79,7 @@ class EvseLimits:
 
     def held_limit(self) -> Schedule:
         """The working limit that the station holds; no constraint if it holds none."""
-        return Schedule() if self.held is None or self.held.target.working is None else self.held.target.working
+        return _UNLIMITED if self.held is None or self.held.target.working is None else self.held.target.working
 
     def may_hold_after(self, at: datetime) -> bool:
         """Whether a TxProfile of ours may still run: a station may keep its transaction, and that, over a reboot."""

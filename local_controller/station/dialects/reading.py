@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
 from local_controller.errors import PayloadError, UnknownWordError
@@ -160,6 +161,7 @@ def whole_number(value: Any) -> int | None:
     return int(read) if read is not None and read == int(read) else None
 
 
+@lru_cache(maxsize=64)  # the profiles of hundreds of stations begin and end in the same seconds
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with whole seconds: the form every station parses."""
     return moment.astimezone(UTC).isoformat()[:19] + "Z"
