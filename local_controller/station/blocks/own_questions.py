@@ -138,7 +138,7 @@ class OwnQuestions(Block):
     def _plan(self, now: Instant) -> None:
         self._reads, self._said = _ALL_IN_ONE, NOTHING_SAID
         self._due_s = now.monotonic_s + self._delay_s
-        self._state.is_unread = self._state.said == StatedCapability() and bool(self._questions()[1:])
+        self._state.is_unread = self._state.said == NOTHING_SAID and bool(self._questions()[1:])
 
     def _stop(self) -> list[BlockEffect]:
         """Forgets what was to be asked; an answer that still comes is of no use."""
