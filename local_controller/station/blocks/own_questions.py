@@ -10,19 +10,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block, BlockEffect, OwnCall, Urgency, Withdraw
+from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import NOTHING_SAID, Dialect, Payload
 from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Peer
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction
 from local_controller.station.turns import Turns
-from local_controller.station.words import RegistrationStatus
+from local_controller.station.words import OcppVersion, RegistrationStatus
 
 AGAIN_S = 600.0
 """A station is asked for the same message at most so often; also how long we leave alone one that did not answer.
@@ -138,7 +140,7 @@ class OwnQuestions(Block):
     def _plan(self, now: Instant) -> None:
         self._reads, self._said = _ALL_IN_ONE, NOTHING_SAID
         self._due_s = now.monotonic_s + self._delay_s
-        self._state.is_unread = self._state.said == NOTHING_SAID and bool(self._questions()[1:])
+        self._state.is_unread = self._state.said == NOTHING_SAID and self._may_read_any
 
     def _stop(self) -> list[BlockEffect]:
         """Forgets what was to be asked; an answer that still comes is of no use."""
@@ -181,7 +183,7 @@ class OwnQuestions(Block):
 
     def _next(self, now: Instant) -> Question | None:
         """The next question that still makes sense; a station that only may be read is asked for nothing else."""
-        if self._reads and self._questions()[1:]:  # to ask for no key at all would mean every one
+        if self._reads and self._may_read_any:  # to ask for no key at all would mean every one
             return Question(Topic.CAPABILITY)
         if not self._state.may_call:
             return None
@@ -198,6 +200,10 @@ class OwnQuestions(Block):
             return "TriggerMessage", self._dialect.ask_for_sample(question.evse)
         self._state.untold.discard(question.evse)
         return "TriggerMessage", self._dialect.ask_for_status(question.evse)
+
+    @property
+    def _may_read_any(self) -> bool:
+        return _may_read_any(self._state.version, self._state.capability.never_read)
 
     def _questions(self) -> list[Payload]:
         return self._dialect.capability_questions(self._state.capability.never_read)
@@ -275,3 +281,9 @@ def _status(answer: Frame) -> str | None:
         return Fields("TriggerMessage", answer.payload).text("status")
     except PayloadError:
         return None
+
+
+@lru_cache(maxsize=64)
+def _may_read_any(version: OcppVersion, never_read: frozenset[str]) -> bool:
+    """Whether there is a key that says what the station can do and may be read; the same for all of its kind."""
+    return bool(dialect(version).capability_questions(never_read)[1:])
