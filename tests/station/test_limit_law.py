@@ -116,6 +116,9 @@ OPERATIONS = st.lists(
 @example(  # the transaction, and our TxProfile, may outlive a reboot
     operations=[("tx", 0.0, 0), ("clear", 0.0, 0), ("boot", 0.0, 0), ("fallback", 0.0, 0.0)], refuses_tx_profile=False
 )
+@example(  # a floor must not end the limit that stands in the same profile
+    operations=[("wish", 0.0, 10.0), ("wait", 2.0, 0), ("fallback", 1.0, 0.0)], refuses_tx_profile=True
+)
 @settings(max_examples=30 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.requirement("LC-093", "LC-107")
 def test_whatever_happens_the_station_obeys_the_lower_master(

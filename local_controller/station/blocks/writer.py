@@ -620,6 +620,8 @@ class ProfileWriter:
             return target if is_due else None
         if rung is not None and rung.holds_floor:  # one profile for both
             return target if is_due or (floor_is_due and not _waits(e, LimitKind.WORKING, now)) else None
+        if floor_is_due and rung is not None and _is_one_profile(e, at) and not _waits(e, LimitKind.WORKING, now):
+            return target  # the floor alone would end the limit that stands in the same profile
         if (
             is_due
             and rung is not None
@@ -754,6 +756,11 @@ class ProfileWriter:
     ) -> Tell:
         told_a = push.limit_a if limit_a is None else limit_a
         return Tell(LimitAnswered(e.number, push.target.kind, outcome, told_a, lasts_s=push.lasts_s(now)))
+
+
+def _is_one_profile(e: EvseLimits, at: datetime) -> bool:
+    """Whether the working limit that runs stands in the profile of the floor, whatever would be tried next."""
+    return e.held is not None and e.held.rung.holds_floor and e.holds_after(at)
 
 
 def _waits(e: EvseLimits, kind: LimitKind, now: Instant) -> bool:
