@@ -184,7 +184,7 @@ def _station(fields: Fields, instant: datetime) -> StationContext:
     """The station as a whole, and its EVSEs: those described, or if none is EVSE 1."""
     described = fields.child("station") or Fields("composite", {}, "$.station")
     _check_names(described, "the station")
-    offline_s = _within(described, "offlineS", "s", (0.0, LONGEST_S))
+    offline_s = _within(described, "offlineS", "s", (-LONGEST_S, LONGEST_S))
     voltage_v = _within(described, "nominalVoltageV", "V", _VOLTAGE_V)
     whole = Context(
         evse=0,
