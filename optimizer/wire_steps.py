@@ -80,12 +80,13 @@ def realized_on_wires(
     _raise(load, np.where(idle, 0.0, most), order, step, minimum)
     while _start(load, order, minimum):
         _raise(load, np.where(idle, 0.0, most), order, step, minimum)
-    return np.round(np.array(load.currents_a), 9)
+    rounded: Array = np.round(np.array(load.currents_a).clip(min=0.0), 9)
+    return rounded
 
 
 def _start(load: Load, order: Indexes, minimum_a: Array) -> bool:
     """Whether a car could start at its minimum: a car that rises may make room for one that is out of phase with it."""
-    waiting = [car for car in order.tolist() if load.currents_a[car] < minimum_a[car]]
+    waiting = [car for car in order.tolist() if load.currents_a[car] < minimum_a[car] - TINY_A]
     started = [car for car in waiting if load.change(car, float(minimum_a[car]))]
     return bool(started)
 

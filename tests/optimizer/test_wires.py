@@ -149,3 +149,10 @@ def test_what_cannot_be_meant_is_refused_with_its_place(
 def test_a_negative_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="WireLimit 'L1': limit_a must be finite numbers, 0 or more, is -1"):
         wires(-1.0)
+
+
+def test_steps_that_cancel_out_but_for_rounding_leave_nothing_to_start() -> None:
+    """0.1 A taken 15 times from 1.5 A leave less than nothing, which no car that may run at 0 A is started from for ever."""
+    cars = tuple(car(f"CP-{n}", between(0, 1), min_a=0.0, step_a=0.1) for n in range(4))
+    currents = realize(Problem(HOUR, (), cars, wires(0.0)), {need.id: 1.5 for need in cars})
+    assert set(currents.values()) == {0.0}
