@@ -116,6 +116,9 @@ OPERATIONS = st.lists(
 @example(  # the transaction, and our TxProfile, may outlive a reboot
     operations=[("tx", 0.0, 0), ("clear", 0.0, 0), ("boot", 0.0, 0), ("fallback", 0.0, 0.0)], refuses_tx_profile=False
 )
+@example(  # a limit that has ended begins again when the clock is set back
+    operations=[("wish", 7.0, 10.0), ("wait", 10.0, 0), ("clock", -60.0, 0)], refuses_tx_profile=True
+)
 @example(  # a floor must not end the limit that stands in the same profile
     operations=[("wish", 0.0, 10.0), ("wait", 2.0, 0), ("fallback", 1.0, 0.0)], refuses_tx_profile=True
 )

@@ -246,6 +246,8 @@ class ProfileWriter:
         """The station's clock was: what is to end at an instant ends later, or begins again."""
         for e in self._evses.values():
             if e.held is not None and e.held.ends != NEVER:
+                if e.held.rung.holds_floor:  # then the floor is what comes after it in the same profile
+                    e.held_fallback_a = None
                 e.carried.is_unsure, e.held = True, None
 
     def follow_unit(self, now: Instant) -> list[BlockEffect]:
