@@ -240,7 +240,7 @@ class StationProxy:
         unanswered = [call for leg in self._legs.values() for call in leg.calls.close()]
         for call in unanswered:
             if isinstance(call.origin, _Relayed) and call not in on_the_wire:
-                effects += self._traced(call.origin.sender.peer, call.frame.text, Fate.DISCARDED, "connection closed")
+                effects += self._traced(_writer(call.origin), call.frame.text, Fate.DISCARDED, "connection closed")
             effects += self._no_answer(call, now)
         effects += self._ask([block.closed for block in self._blocks], now=now)
         return [*effects, Tell(Disconnected(f"{peer} closed the connection ({code}{reason and ': '}{reason})"))]
@@ -264,7 +264,7 @@ class StationProxy:
                 effects += self._no_answer(call, now)
             for call in expired.discarded:
                 effects += [
-                    *self._traced(leg.other.peer, call.frame.text, Fate.DISCARDED, "too old to be executed"),
+                    *self._traced(_writer(call.origin), call.frame.text, Fate.DISCARDED, "too old to be executed"),
                     Note("warning", "call_discarded", _of(leg, call.frame)),  # LC-025
                     *self._no_answer(call, now),
                 ]
@@ -467,7 +467,7 @@ class StationProxy:
             return [Send(to.peer, text)]
         return [Send(to.peer, text), Trace(None if sender is None else sender.peer, text, fate)]
 
-    def _traced(self, sender: Peer, text: str, fate: Fate, detail: str = "") -> list[Effect]:
+    def _traced(self, sender: Peer | None, text: str, fate: Fate, detail: str = "") -> list[Effect]:
         """The fate of a text that does not go out now."""
         return [Trace(sender, text, fate, detail)] if self._is_traced else []
 
@@ -585,6 +585,11 @@ class StationProxy:
         if not _settle(sender, frame.message_id):
             return [Note("error", "forward_not_awaited", _of(sender.other, frame))]
         return self._relay(frame, sender.altered, now)
+
+
+def _writer(origin: _Origin) -> Peer | None:
+    """Whose text waited: that of a block that sends a claimed CALL on is ours, since the peer's own ended with the claim."""
+    return origin.sender.peer if isinstance(origin, _Relayed) and origin.fate is Fate.PASSED else None
 
 
 def _is_full(claimed: list[tuple[str, float]], now: Instant) -> bool:

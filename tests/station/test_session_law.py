@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from local_controller.clock import Instant
@@ -379,6 +379,16 @@ def play(session: Session, steps: list[tuple[Any, Peer, int]], *, is_booted: boo
 
 @pytest.mark.parametrize("version", list(OcppVersion))
 @given(steps=STEPS, is_booted=st.booleans(), closer=st.sampled_from(Peer))
+@example(  # a claimed CALL that was sent on after all, and still waited at the end
+    steps=[
+        (Session.call, Peer.CSMS, 1),
+        (Session.call, Peer.STATION, 0),
+        (Session.call, Peer.CSMS, 1217),
+        (Session.wait, Peer.STATION, 1310),
+    ],
+    is_booted=True,
+    closer=Peer.STATION,
+)
 @settings(max_examples=60 * EFFORT)
 @pytest.mark.requirement("LC-018", "LC-019", "LC-022", "LC-027", "LC-028", "LC-068")
 def test_whatever_happens_every_message_ends_once_and_none_of_ours_leaks(
