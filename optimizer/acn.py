@@ -17,15 +17,13 @@ from optimizer.rows import Array
 from optimizer.solve import solve
 
 STEP_S = 300.0
-VOLTAGE_V = 208.0
 
 
 def make(net: Any, objective: str = "throughput") -> Callable[[Mapping[str, Any]], Array]:
     """A scheduler for this network: `scheduler(obs)` gives the pilots (A) of all stations.
 
-    objective: a key of `optimizer.objectives.OBJECTIVES`. obs: `t` step, `st` station of each active car, `dep` steps until it leaves and `rem` kWh that it still wants (-1:
-    unknown), `prev_pilot` (A), `deliv` kWh that it
-    got.
+    objective: a key of `optimizer.objectives.OBJECTIVES`. obs: `t` step, `st` station of each active car, `dep` steps
+    until it leaves and `rem` kWh that it still wants (-1: unknown), `prev_pilot` (A), `deliv` kWh that it got.
     """
     weights = OBJECTIVES[objective]
     wires = [[(f"{w}", complex(row[i])) for w, row in enumerate(net.C) if row[i] != 0] for i in range(len(net.max))]

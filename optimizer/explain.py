@@ -48,12 +48,12 @@ class Explainer:
     def __init__(self, problem: Problem, now_a: Mapping[str, float]) -> None:
         self._now_a = now_a
         self._by_row = _rows(problem, now_a)
-        self._by_wire = {wire.id: (wire, _loading(wire.id, problem)) for wire in problem.wires}
+        self._by_wire = {wire.id: _Wire.of(wire, problem, now_a) for wire in problem.wires}
 
     def reasons(self, need: ChargingNeed) -> tuple[Reason, ...]:
         """Why this need of the problem gets no more, the decisive reason first."""
         rows = [self._by_row[circuit, phase] for circuit in need.circuits for phase in need.phases]
-        rows += [_on_wire(self._by_wire[wire], weight, self._now_a) for wire, weight in need.wires]
+        rows += [self._by_wire[wire].for_(weight) for wire, weight in need.wires]
         return _reasons(need, self._now_a, rows)
 
 
@@ -75,20 +75,28 @@ def _row(circuit: CircuitLimit, phase: int, needs: list[ChargingNeed], now: Mapp
     return _Row(circuit.id, label, source, phase, available, available - sum(running), len(running), first)
 
 
-_Loading = list[tuple[ChargingNeed, complex]]
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """A wire in block 0: the sum of its phasors, how many cars run on it, who gets most."""
 
+    limit: WireLimit
+    total: complex
+    running: int
+    first: ChargingNeed | None
 
-def _loading(wire: str, problem: Problem) -> _Loading:
-    return [(need, weight) for need in problem.needs for name, weight in need.wires if name == wire]
+    @classmethod
+    def of(cls, wire: WireLimit, problem: Problem, now: Mapping[str, float]) -> _Wire:
+        """What all its cars make of it."""
+        loading = [(need, weight) for need in problem.needs for name, weight in need.wires if name == wire.id]
+        running = [need for need, _ in loading if now[need.id] > 0]
+        total = sum((weight * now[need.id] for need, weight in loading), 0j)
+        return cls(wire, total, len(running), max(running, key=lambda need: now[need.id], default=None))
 
-
-def _on_wire(loaded: tuple[WireLimit, _Loading], weight: complex, now: Mapping[str, float]) -> _Row:
-    wire, loading = loaded
-    total = sum(part * now[need.id] for need, part in loading)
-    running = [need for need, _ in loading if now[need.id] > 0]
-    first = max(running, key=lambda need: now[need.id], default=None)
-    left = _room(total, weight, wire.limit_a[0])
-    return _Row(wire.id, wire.label, wire.source, None, wire.limit_a[0], left, len(running), first)
+    def for_(self, weight: complex) -> _Row:
+        """As a car sees it that adds this phasor to it."""
+        wire, limit_a = self.limit, self.limit.limit_a[0]
+        left_a = _room(self.total, weight, limit_a)
+        return _Row(wire.id, wire.label, wire.source, None, limit_a, left_a, self.running, self.first)
 
 
 def _room(total: complex, weight: complex, limit: float) -> float:

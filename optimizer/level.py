@@ -18,8 +18,8 @@ from operator import attrgetter
 
 import numpy as np
 
+from optimizer.manners import Indexes
 from optimizer.problem import ChargingNeed
-from optimizer.program import Indexes
 from optimizer.realize import fill
 from optimizer.rows import TINY_A, Array
 

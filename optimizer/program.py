@@ -4,11 +4,11 @@ Maximise worth @ x where row_low <= A @ x <= row_high and 0 <= x <= upper.
 
 Columns: current[need, block] in A (in block 0 one per segment of worth), group[circuits, phases, block] in A,
 beyond[need] in Wh beyond the prior of a car whose wish is unknown, and rung[need, number] in Wh of the need that is
-served by departure, if fractions of needs count. A group is all cars on the same circuits and phases.
+served by departure, if fractions of needs count. A group is all cars on the same circuits, phases and wires.
 Rows: link[circuits, phases, block] (currents add up to the group), limit[circuit, phase, block] (of groups only),
-wire[wire, degrees, block] (a tangent, of groups only), energy[need] and
-fraction[need] (rungs up to what was and will be delivered). So the number of cars shows in link and energy rows only, however deep the tree of circuits is. Rows that
-cannot bind, because the cars' own maxima are less, are left out.
+wire[wire, degrees, block] (a tangent, of groups only), energy[need] and fraction[need] (rungs up to what was and will
+be delivered). So the number of cars shows in link, energy and fraction rows only, however deep the tree of circuits is.
+Rows that cannot bind, because the cars' own maxima are less, are left out.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from optimizer.manners import Indexes
 from optimizer.objectives import Weights, first_block
 from optimizer.problem import DEFAULT_ENERGY_WH, PHASES, ChargingNeed, Problem
 from optimizer.rows import Array, Rows, wh_per_ampere
 from optimizer.tangents import directions, tangent
 
-Indexes = npt.NDArray[np.intp]
 Group = tuple[tuple[str, ...], tuple[int, ...], tuple[tuple[str, complex], ...]]
 """What cars have in common that load the same rows in the same way: circuits, phases, wires."""
 
@@ -34,10 +33,10 @@ Group = tuple[tuple[str, ...], tuple[int, ...], tuple[tuple[str, complex], ...]]
 class Program:
     """A linear program; `row`, `column` and `value` are the coordinates of A (repeated ones add up).
 
-    The rest says what rows and columns mean. need, block: of each current column. groups: (circuits, phases). group,
+    The rest says what rows and columns mean. need, block: of each current column. groups: as `Group`. group,
     wanted_wh: (N,) group of each need, and what counts as wanted by it. limits: (index of `Rows.names`, block) of each
-    limit row. tangents: (index of the wire, block) of each wire row, and angles: its direction in radians. capped: need of each energy row; open: of each beyond; climbing: of each fraction
-    row.
+    limit row. tangents: (index of the wire, block) of each wire row, and angles: its direction in radians. capped: need
+    of each energy row; open: of each beyond; climbing: of each fraction row.
     """
 
     worth: Array
@@ -266,12 +265,12 @@ def _tangents(rows: Rows, caps_a: Array, group: Indexes) -> _Tangents:
     _, example = np.unique(group, return_index=True)
     can_bind = np.abs(rows.weights) @ caps_a > rows.wire_a if rows.has_wires else np.zeros((0, 0), dtype=bool)
     of, angles, along = [], [], []
-    for wire, block in np.argwhere(can_bind):
-        weights = rows.weights[wire, example]
-        for angle in directions(weights):
-            of.append((wire, block))
-            angles.append(angle)
-            along.append(tangent(weights, angle))
+    for wire, weights in enumerate(rows.weights[:, example] if rows.has_wires else ()):
+        blocks = np.flatnonzero(can_bind[wire])
+        for angle in directions(weights) if len(blocks) else ():
+            of += [(wire, block) for block in blocks]
+            angles += [angle] * len(blocks)
+            along += [tangent(weights, angle)] * len(blocks)
     values = np.array(along).reshape(len(of), len(example))
     row, number = np.nonzero(values)
     return _Tangents(np.array(of, dtype=np.intp).reshape(-1, 2), np.array(angles), row, number, values[row, number])

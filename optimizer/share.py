@@ -30,9 +30,9 @@ def share(problem: Problem) -> Allocation:
 
 def shared_plan(problem: Problem, rows: Rows, caps_a: Array) -> Array:
     """`share` on arrays: the plan (N, K)."""
-    now = realized_now(
-        rows, Manners.of(problem), caps_a[:, 0], caps_a[:, 0] if not rows.has_wires else minimum_of(problem)
-    )
+    # On wires all start at their minimum and rise together, the lowest first, as `fill` lets them on plain rows.
+    wanted = minimum_of(problem) if rows.has_wires else caps_a[:, 0]
+    now = realized_now(rows, Manners.of(problem), caps_a[:, 0], wanted)
     plan = np.minimum(now[:, None], caps_a)
     plan[:, 0] = now
     loads, available = inner_rows(rows)

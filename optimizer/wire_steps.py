@@ -93,9 +93,8 @@ def _start(load: Load, order: Indexes, minimum_a: Array) -> bool:
 
 def _relieve(load: Load, minimum_a: Array, step_a: Array, order: Indexes) -> None:
     """Lowers, where something is too full, whoever is furthest above the minimum there; then the last in order pauses."""
-    rank = np.argsort(order)
     place = np.zeros(len(minimum_a))
-    place[order] = rank
+    place[order] = np.arange(len(order))
     while (culprits := load.culprit()) is not None:
         now = np.array(load.currents_a)
         above = np.where((culprits > TINY_A) & (now > 0), now - minimum_a, -np.inf)

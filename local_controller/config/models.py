@@ -142,7 +142,7 @@ class ControlSection(Section):
     planning_interval_s: float = Field(default=300.0, ge=10, le=900)
     """Seconds between two plans. Overloads and lower limits never wait for the next plan."""
     objective: Literal["even", "fair", "throughput"] = "even"
-    """What plans are for. even: cars that want the same get the same now; for sites that do not know what cars want. fair: each car gets the same fraction of its need by its departure. throughput: as much energy as possible, though some cars may get none."""
+    """What plans are for. even: cars that want the same get the same now. fair: each car gets the same fraction of its need by its departure; needs energies and departures. throughput: as much energy as possible, though some cars may get none."""
     working_limit_valid_s: float = Field(default=90.0, ge=60, le=120)
     """Seconds that a station trusts a limit without renewal; then it returns to its fallback by itself."""
     composite_schedules: Literal["site_share", "profiles"] = "site_share"

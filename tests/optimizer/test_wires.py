@@ -156,3 +156,9 @@ def test_steps_that_cancel_out_but_for_rounding_leave_nothing_to_start() -> None
     cars = tuple(car(f"CP-{n}", between(0, 1), min_a=0.0, step_a=0.1) for n in range(4))
     currents = realize(Problem(HOUR, (), cars, wires(0.0)), {need.id: 1.5 for need in cars})
     assert set(currents.values()) == {0.0}
+
+
+def test_where_not_all_minimums_fit_the_cars_of_the_lowest_priority_pause() -> None:
+    cars = tuple(car(f"CP-{n}", between(0, 1), priority=priority) for n, priority in enumerate((0, 2, 3, 1)))
+    currents = realize(Problem(HOUR, (), cars, wires(13.0)), {need.id: 6.0 for need in cars})
+    assert [name for name, current in currents.items() if current > 0] == ["CP-1", "CP-2"]
