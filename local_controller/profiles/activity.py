@@ -79,7 +79,7 @@ class Timeline:
         """As the station's wall clock shows it (K01.FR.90/.91): piece by piece between its jumps."""
         zone = self.context.time_zone
         jumps = [window.position_us(t) for t in _clock_changes(zone, window.start, window.end)]
-        line: Line[int | None] = []
+        line: list[tuple[int, int | None]] = []
         for begin, stop in pairwise([0, *jumps, window.span_us]):
             reading = window.instant(begin).astimezone(zone).replace(tzinfo=None)
             line += self._rounds((reading - origin) // MICROSECOND, begin, stop)

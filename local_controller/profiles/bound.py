@@ -81,8 +81,9 @@ def both(a: Bound | None, b: Bound | None) -> Bound | None:
     """Both hold: the lowest limit (SC.01) on the lowest number of phases (K01.FR.140). What is said of V2X, `a` leads."""
     if a is None or b is None:
         return b if a is None else a
-    if a.more is not None or b.more is not None:
-        return _both_in_full(a, b)
+    more = a.more or b.more
+    if more is not None:
+        return _both_in_full(a, b, more.unit)
     limit, phases, _, each = a
     if limit is None or (b.limit is not None and b.limit < limit):
         limit = b.limit
@@ -129,11 +130,11 @@ def added(a: Bound, b: Bound) -> Bound:
     if a.limit is None or b.limit is None:
         return Bound(None, phases)
     each = None if a.each is None or b.each is None else a.each + b.each
-    if a.more is None and b.more is None:
+    more = a.more or b.more
+    if more is None:
         return Bound(a.limit + b.limit, phases, None, each)
-    unit = (a.more or b.more).unit  # type: ignore[union-attr]  # one of them has more
-    limits = total(a.limits, b.limits, unit)
-    return Bound(whole(limits, unit), phases, More(unit, limits) if len(limits) > 1 else None, each)
+    limits = total(a.limits, b.limits, more.unit)
+    return Bound(whole(limits, more.unit), phases, More(more.unit, limits) if len(limits) > 1 else None, each)
 
 
 def as_drawn(bound: Bound) -> Bound:
@@ -214,11 +215,9 @@ def bound_of_limit(limit: float, given: RateUnit, unit: RateUnit, phases: int, c
     return Bound(converted(limit, given, unit, phases=phases, voltage_v=volts), phases, None, each)
 
 
-def _both_in_full(a: Bound, b: Bound) -> Bound:
+def _both_in_full(a: Bound, b: Bound, unit: RateUnit) -> Bound:
     each, phases = lower(a.each, b.each), min((n for n in (a.phases, b.phases) if n is not None), default=None)
-    more, other = a.more, b.more
-    unit = (more or other).unit  # type: ignore[union-attr]  # one of them has more
-    more, other = more or More(unit, a.limits), other or More(unit, b.limits)
+    more, other = a.more or More(unit, a.limits), b.more or More(unit, b.limits)
     first = more if more.mode is not OperationMode.CHARGING_ONLY else other
     limits = lowest(more.limits, other.limits, unit)
     merged = More(

@@ -192,7 +192,7 @@ def _station(installed: InstalledProfiles, station: StationContext, unit: RateUn
     A station-wide external constraint binds the sum too (K12.FR.01).
     """
     asked, purposes = Asked(window, unit), by_purpose(installed, station.whole)
-    found: _Bounds = reduce(_sum, (_share(installed, context, asked) for context in station.evses), NOTHING)  # type: ignore[arg-type]
+    found: _Bounds = reduce(_sum, (_share(installed, context, asked) for context in station.evses), NOTHING)
     for purpose in (Purpose.CHARGING_STATION_MAX_PROFILE, Purpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS):
         found = combined(found, _lead(purposes, purpose, station.whole, asked), both)
     if all(context.allocated is None for context in station.evses):
@@ -247,7 +247,7 @@ def _lead(purposes: _Purposes, purpose: Purpose, context: Context, asked: Asked)
 
 def _own_share(purposes: _Purposes, context: Context, asked: Asked) -> _Bounds:
     """What an EVSE may draw if the station-wide maximum leaves it room."""
-    found: _Bounds = NOTHING  # type: ignore[assignment]  # nothing of any kind
+    found: _Bounds = NOTHING
     for purpose in in_turn(context):
         if purpose in purposes and has_gap(found):
             line = _lead(purposes, purpose, context, asked)
@@ -287,7 +287,7 @@ def _share(installed: InstalledProfiles, context: Context, asked: Asked) -> Line
 
 
 def _sum(so_far: Line[Bound | None], share: Line[Bound]) -> Line[Bound | None]:
-    return list(share) if so_far is NOTHING else combined(so_far, share, lambda a, b: added(a or FREE, b))
+    return share if so_far is NOTHING else combined(so_far, share, lambda a, b: added(a or FREE, b))
 
 
 def _or_hardware_maximum(bound: Bound, context: Context, unit: RateUnit) -> Bound:

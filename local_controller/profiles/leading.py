@@ -44,7 +44,7 @@ def bounds(ranked: Sequence[Installed], context: Context, asked: Asked) -> Line[
 
 def leads(ranked: Sequence[Installed], context: Context, asked: Asked, value: Callable[[Lead], _T]) -> Line[_T | None]:
     """Who leads, as `value` shows it. One with a gap leaves the lead to the next (2.1 K 3.6; 1.6 errata 3.43)."""
-    found: Line[_T | None] = NOTHING  # type: ignore[assignment]  # nothing of any kind
+    found: Line[_T | None] = NOTHING
     for entry in ranked:
         line = _line(entry, context, asked, value)
         found = line if found is NOTHING else over(found, line)
@@ -67,7 +67,7 @@ def _line(entry: Installed, context: Context, asked: Asked, value: Callable[[Lea
     schedule = profile.schedules[min(choice, len(profile.schedules) - 1)]  # 1 goes with 1, 2 with 2 (K15.FR.22)
     timeline = Timeline.of(profile, schedule, context)
     seen: dict[int, _T] = {}
-    line: Line[_T | None] = []
+    line: list[tuple[int, _T | None]] = []
     for at, number in timeline.line(window):
         if number is None:
             line.append((at, None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 
@@ -11,12 +11,13 @@ T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 
-Line = list[tuple[int, T]]
-"""(microsecond of the window, what holds from there on); the first is 0, they ascend."""
+Line = Sequence[tuple[int, T]]
+"""(microsecond of the window, what holds from there on); the first is 0, they ascend. Nobody changes one."""
 
 MICROSECOND = timedelta(microseconds=1)
 SECOND_US = 1_000_000
-NOTHING: Line[None] = [(0, None)]
+NOTHING: Line[None] = ((0, None),)
+"""Nothing is said, and so it may stand for a line of any kind."""
 
 
 class Window(NamedTuple):
@@ -49,7 +50,7 @@ def combined(a: Line[A], b: Line[B], both: Callable[[A, B], T]) -> Line[T]:
     at, i, j = 0, 0, 0
     last_a, last_b = len(a) - 1, len(b) - 1
     here_a, here_b = a[0][1], b[0][1]
-    found: Line[T] = [(0, both(here_a, here_b))]
+    found = [(0, both(here_a, here_b))]
     while True:
         next_a = a[i + 1][0] if i < last_a else math.inf
         next_b = b[j + 1][0] if j < last_b else math.inf

@@ -26,7 +26,6 @@ FOLLOWED = 2
 APART_S = 3.0
 """Samples closer together than this are one."""
 
-
 IN_USE_A = 1.0
 """A phase with less is not proven to be in use: meters read some 0.1 A without a car."""
 

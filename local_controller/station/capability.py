@@ -37,7 +37,9 @@ class How(StrEnum):
     SITE_FILE = "site file"
 
 
-_TOLD = frozenset({How.QUIRK, How.SITE_FILE})
+TOLD = frozenset({How.QUIRK, How.SITE_FILE})
+"""Not learnt from the station: it stays whatever the station says or does."""
+
 _PLACES = tuple(FloorPlace)
 
 
@@ -169,9 +171,9 @@ class Capability:
     @property
     def _ways(self) -> _Ways:
         levels: tuple[int, ...] = (self.stack_level,)
-        if self.max_stack_level and not self._is_told("stack_level"):
+        if self.max_stack_level and not self.is_told("stack_level"):
             levels = (self.stack_level, self.max_stack_level)
-        places = (self.connector,) if self.holds or self._is_told("connector") else _first(self.connector, _PLACES)
+        places = (self.connector,) if self.holds or self.is_told("connector") else _first(self.connector, _PLACES)
         key_place = FloorPlace.EVSE if self.vendor_key and self.vendor_key.evse_suffix else FloorPlace.STATION
         return _Ways(self.units, self.kinds, levels, places, key_place)
 
@@ -196,9 +198,9 @@ class Capability:
         """Everything that decides how the station is told limits."""
         return tuple(self.belief(what) for what in BELIEFS)
 
-    def _is_told(self, what: str) -> bool:
+    def is_told(self, what: str) -> bool:
         """Whether the site file or a quirk says so, whatever the station says."""
-        return self._how(what) in _TOLD
+        return self._how(what) in TOLD
 
     def _how(self, what: str) -> How:
         """As in `belief`, without its words: asked for at every boot and every change."""
@@ -221,11 +223,11 @@ class Capability:
     def stated(self, said: StatedCapability, at: datetime | None = None) -> Capability:
         """What the station says, after each boot anew; of several units the one in use stays the first."""
         known = replace(self, max_stack_level=said.max_stack_level, sample_s=said.sample_s)
-        if not self._is_told("max_periods"):
+        if not self.is_told("max_periods"):
             periods = max(1, min(said.max_periods or PERIODS_UNTIL_KNOWN, PERIODS_EVER))
             how = How.DEFAULT if said.max_periods is None else How.STATED
             known = _with(known, "max_periods", periods, Origin(how, at))
-        if self._is_told("units") or said.units is None:
+        if self.is_told("units") or said.units is None:
             return known
         units = tuple(sorted(said.units, key=lambda unit: (unit is not self.units[0], unit)))
         if len(units) == 1:
@@ -288,7 +290,7 @@ class Capability:
 
     def disobeying(self, rung: Rung, at: datetime | None = None) -> Capability:
         """The station said yes to a limit told this way, but it was measured to be without effect."""
-        kinds = self.kinds if self._is_told("kinds") else tuple(StartKind)  # to say yes to one proves nothing now
+        kinds = self.kinds if self.is_told("kinds") else tuple(StartKind)  # to say yes to one proves nothing now
         is_proven = self.only_unit is not None
         known = replace(self, disobeyed=self.disobeyed | {rung}, kinds=kinds, unit_is_proven=is_proven, works=None)
         return _with(known, "actuators", self.actuators, Origin(How.DISOBEYED, at, str(rung)))
@@ -372,7 +374,7 @@ def _first_of(capability: Capability, what: str, chosen: Any, origin: Origin) ->
 
 def _now(capability: Capability, what: str, value: Any, origin: Origin) -> Capability:
     """The same with this value, if it is another; what a record or the site file says stays as they say it."""
-    is_told = capability.belief(what).origin.how in _TOLD
+    is_told = capability.is_told(what)
     return capability if is_told or getattr(capability, what) == value else _with(capability, what, value, origin)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final, NoReturn
 from zoneinfo import ZoneInfo
 
@@ -25,7 +25,7 @@ from local_controller.profiles.rules import StationFacts, Verdict
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, PHASES_IF_ABSENT, RateUnit
 from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import CompositeRequest, Payload, ProfileSet
-from local_controller.station.dialects.reading import Fields, timestamp
+from local_controller.station.dialects.reading import Fields, number, timestamp
 from local_controller.station.words import OcppVersion
 
 LONGEST_S: Final = 366 * 86_400
@@ -193,7 +193,12 @@ def _station(fields: Fields, instant: datetime) -> StationContext:
         offline_since=None if offline_s is None else instant - timedelta(seconds=offline_s),
         time_zone=_zone(described),
     )
-    evses = [_evse(child, whole) for child in fields.children("evses")]
+    evses: list[Context] = []
+    for child in fields.children("evses"):
+        evse = _evse(child, whole)
+        if any(other.evse == evse.evse for other in evses):
+            child.fail("id", f"EVSE {evse.evse} is described already: give each its own number")
+        evses.append(evse)
     return StationContext(whole, tuple(evses) or (replace(whole, evse=1),))
 
 
@@ -229,14 +234,17 @@ def _within(fields: Fields, name: str, unit: str, bounds: tuple[float, float]) -
 
 
 def _shares(fields: Fields) -> tuple[float, ...]:
-    shares = fields.raw("delayShares") or []
-    numbers = [share for share in shares if isinstance(share, int | float)] if isinstance(shares, list) else [-1]
-    if len(numbers) != len(shares) or not all(0.0 <= share <= 1.0 for share in numbers):
+    given = fields.raw("delayShares")
+    if given is None:
+        return ()
+    numbers = [number(share) for share in given] if isinstance(given, list) else [None]
+    shares = tuple(share for share in numbers if share is not None and 0.0 <= share <= 1.0)
+    if len(shares) < len(numbers):
         fields.fail("delayShares", "a list of numbers from 0 to 1 is needed: the random part of randomizedDelay")
-    return tuple(map(float, numbers))
+    return shares
 
 
-def _zone(fields: Fields) -> Any:
+def _zone(fields: Fields) -> tzinfo:
     name = fields.text("timeZone")
     if name is None:
         return UTC
@@ -317,7 +325,7 @@ def _below(path: str, error: PayloadError) -> str:
 
 
 def _reason(error: PayloadError) -> str:
-    return str(error).split(": ", 2)[2]
+    return str(error).removeprefix(f"{error.action}: {error.path}: ")
 
 
 def _no_number(name: str) -> NoReturn:

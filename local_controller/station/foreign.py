@@ -17,6 +17,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.composite import composite
 from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import ChargingProfile, ChargingSchedule, Kind, Purpose, SchedulePeriod
+from local_controller.profiles.schedule import lower
 from local_controller.profiles.units import RateUnit, highest_voltage_v, lowest_voltage_v
 from local_controller.station.blocks.actuator import FALLBACK_START, FORESIGHT, OWN_IDS
 from local_controller.station.dialects.held import HeldProfile
@@ -221,8 +222,8 @@ def expected(state: StationState, evse: int, now: Instant) -> Expected | None:
 
 def _passed_a(state: StationState, evse: int, at: datetime) -> float:
     """What the CSMS's profiles allow that the station holds itself; some divide a station maximum among connectors."""
-    passed = [entry for entry in state.store.real_ones() if entry.profile.purpose not in _IN_TURN]
-    limit_a = composite(InstalledProfiles(tuple(passed)), context_of(state, evse), at, 1.0).at(at)
+    passed = tuple(entry for entry in state.store.real_ones() if entry.profile.purpose not in _IN_TURN)
+    limit_a = composite(InstalledProfiles(passed), context_of(state, evse), at, 1.0).at(at)
     return math.inf if limit_a is None else limit_a
 
 
@@ -231,9 +232,9 @@ def judged(said: float | None, unit: RateUnit | None, before: Expected, after: E
 
     Between amperes and watts nobody knows with which voltage and phases it converts, so that much more agrees.
     """
-    low, high = _in(before, unit), _in(after, unit)
     if unit is None or before.kind is not after.kind:
         return None
+    low, high = _in(before, unit), _in(after, unit)
     value, least, most = math.inf if said is None else said, min(low[0], high[0]), max(low[1], high[1])
     slack = NOTICEABLE_A if unit is RateUnit.A else NOTICEABLE_A * lowest_voltage_v()
     if value > most * (1 + NOTICEABLE) + slack:
@@ -241,7 +242,7 @@ def judged(said: float | None, unit: RateUnit | None, before: Expected, after: E
     return Verdict.BELOW if value < least * (1 - NOTICEABLE) - slack else Verdict.AGREES
 
 
-def _in(limit: Expected, unit: RateUnit | None) -> tuple[float, float]:
+def _in(limit: Expected, unit: RateUnit) -> tuple[float, float]:
     """The expected limits in the station's unit, as wide as the conversion is uncertain."""
     per_ampere_w = lowest_voltage_v() * limit.phases  # how ours was written
     if unit is limit.unit:
@@ -292,7 +293,7 @@ def together(by_report: ForeignLimit, by_composite: ForeignLimit) -> ForeignLimi
     proven = {LimitKind.FALLBACK: is_fallback_proven, LimitKind.WORKING: is_limit_proven}
     return replace(
         by_report,
-        most_a=_lower(by_report.most_a, by_composite.most_a),
+        most_a=lower(by_report.most_a, by_composite.most_a),
         fallback_a=fallback_a,
         limit_a=limit_a,
         unproven=frozenset(kind for kind, is_proven in proven.items() if not is_proven),
@@ -304,7 +305,3 @@ def _highest(words: Sequence[tuple[float | None, bool]]) -> tuple[float | None, 
     said = [(value, is_proven) for value, is_proven in words if value is not None]
     proven = [value for value, is_proven in said if is_proven]
     return (max(proven), True) if proven else (max((value for value, _ in said), default=None), not said)
-
-
-def _lower(a: float | None, b: float | None) -> float | None:
-    return min((one for one in (a, b) if one is not None), default=None)

@@ -14,13 +14,12 @@ import msgspec
 from local_controller.clock import Instant
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.write_budget import DAY_S, WriteBudget
-from local_controller.station.capability import Capability, How, Learnt, Rung
+from local_controller.station.capability import TOLD, Capability, Learnt, Rung
 from local_controller.station.dialects.base import BootCall
 from local_controller.station.knowledge import Actuator, FloorPlace, StartKind
 from local_controller.station.words import OcppVersion
 
 _BELIEFS: Final = ("actuators", "units", "kinds", "stack_level", "connector")
-_TOLD: Final = frozenset({How.QUIRK, How.SITE_FILE})
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -50,14 +49,14 @@ class Remembered(msgspec.Struct, frozen=True):
     ) -> Remembered:
         """What is worth remembering of this station now."""
         own = {name: getattr(capability, name) for name in (*_BELIEFS, *_EXPERIENCES)}
-        learnt = tuple(one for one in capability.learnt if one.what in _BELIEFS and one.origin.how not in _TOLD)
+        learnt = tuple(one for one in capability.learnt if one.what in _BELIEFS and one.origin.how not in TOLD)
         left_s = writes.due_s - now.monotonic_s
         paid_off = now.utc + timedelta(seconds=left_s) if left_s > 0.0 else None
         return cls(version, who, **own, learnt=learnt, paid_off=paid_off)
 
     def applied(self, capability: Capability) -> Capability:
         """The capability with this experience; what the site file says stays as it says."""
-        told = {one.what for one in capability.learnt if one.origin.how in _TOLD}
+        told = {one.what for one in capability.learnt if one.origin.how in TOLD}
         beliefs = {name: getattr(self, name) for name in _BELIEFS if name not in told and getattr(self, name) != ()}
         experiences = {name: getattr(self, name) for name in _EXPERIENCES}
         learnt = tuple(one for one in self.learnt if one.what not in told)

@@ -7,7 +7,7 @@ what is unknown is None and never a number.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -340,9 +340,9 @@ def _told(state: StationState, evse: int, now: Instant) -> _Binding | None:
     return _Binding(limit_a, "ours", None if own is None else own.id, f"the gateway's {name} ({named}){perhaps}")
 
 
-def _leading(entries: Iterable[Installed], context: Context, at: datetime, more: str) -> _Binding | None:
+def _leading(entries: InstalledProfiles, context: Context, at: datetime, more: str) -> _Binding | None:
     """What these profiles allow together now, and the one without which it would be something else."""
-    limit_a = composite(InstalledProfiles(tuple(entries)), context, at, 1.0).at(at)
+    limit_a = composite(entries, context, at, 1.0).at(at)
     if limit_a is None:
         return None
     for entry in entries:

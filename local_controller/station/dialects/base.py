@@ -182,7 +182,7 @@ class CompositeTold:
 
 
 class OwnProfile(msgspec.Struct, frozen=True):
-    """A profile that the gateway installs. Times are in the station's clock (§3.3 of the field: the CSMS's time).
+    """A profile that the gateway installs. Times are in the station's clock, which follows the CSMS's.
 
     periods: (seconds after `start`, limit in `unit`), the first at 0. phases: numberPhases of each; None to say none. kind: Absolute, or Relative, which has no start.
     transaction_id is set for a TxProfile only. Without `duration_s` and `valid_to` it never ends.

@@ -15,6 +15,7 @@ from typing import Any, Final
 from local_controller.errors import PayloadError
 from local_controller.profiles.profile import ChargingProfile, Purpose
 from local_controller.profiles.units import RateUnit
+from local_controller.rpc.frame import REFUSALS
 from local_controller.station.dialects.base import Payload
 from local_controller.station.dialects.charging_profile import read_profile
 from local_controller.station.dialects.reading import Fields
@@ -171,7 +172,7 @@ def _held(evse: int, source: str, raw: Mapping[str, Any]) -> HeldProfile:
         return HeldProfile(evse, source, *head, None)
     try:
         profile = read_profile(Fields("ReportChargingProfiles", _without_signs(raw)), purpose)
-    except (PayloadError, ValueError, OverflowError, RecursionError):
+    except (PayloadError, *REFUSALS):
         return HeldProfile(evse, source, *head, None)
     return HeldProfile(evse, source, *head, profile)
 

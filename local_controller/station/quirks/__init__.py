@@ -1,4 +1,7 @@
-"""What is known about single products? Vendor deviations as data (`records.yaml`), one record per product family."""
+"""What is known about single products? Vendor deviations as data (`records.yaml`), one record per product family.
+
+The shipped ones are constants that lie in a file of this package: to read them is like an import.
+"""
 
 from __future__ import annotations
 
