@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -24,6 +26,13 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
     format: int
     stations: dict[str, Remembered]
+
+
+class _Written(msgspec.Struct):
+    """The same, station by station in JSON."""
+
+    format: int
+    stations: dict[str, msgspec.Raw]
 
 
 _FORMAT = 1
@@ -64,7 +73,7 @@ class CapabilityMemory:
             if path.parent.is_dir():
                 return {}
             raise LocalControllerError(f"state_directory {path.parent}: no such folder; create it") from None
-        except NotADirectoryError:
+        except (NotADirectoryError, ValueError):  # such as a name that no folder can have
             raise LocalControllerError(f"state_directory {path.parent}: is no folder; correct it") from None
         except OSError as error:  # a disk that fails, or a file of somebody else: no reason to leave the stations alone
             self._put_aside(path, str(error))
@@ -92,11 +101,20 @@ class CapabilityMemory:
         self._is_due = False
         fresh = path.with_name(f"{path.name}.new")
         try:
-            text = msgspec.json.format(msgspec.json.encode(_File(_FORMAT, dict(self._stations)), order="sorted"))
+            written = _Written(_FORMAT, dict(_each_written(dict(self._stations))))
+            text = msgspec.json.format(msgspec.json.encode(written, order="sorted"))
             with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
         except OSError as error:
-            self._log.error("capabilities_not_written", file=str(path), reason=str(error))
+            remedy = "let the gateway write there, or correct state_directory"
+            self._log.error("capabilities_not_written", file=str(path), reason=str(error), remedy=remedy)
+
+
+def _each_written(stations: Mapping[str, Remembered]) -> Iterator[tuple[str, msgspec.Raw]]:
+    """One that calls itself something that no file can hold (half a character) is learnt again, and harms no other."""
+    for identity, remembered in stations.items():
+        with suppress(UnicodeEncodeError):
+            yield identity, msgspec.Raw(msgspec.json.encode(remembered, order="sorted"))

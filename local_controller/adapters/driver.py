@@ -23,9 +23,7 @@ from local_controller.station.proxy import StationProxy
 from local_controller.station.words import Disconnected
 
 STALL_S = 60.0  # a peer that reads nothing for so long is as good as lost; twice the longest usual answer time
-OVERFULL_BYTES = (
-    1024 * 1024
-)  # unsent to a peer that talks on without reading: what answers it must not pile up for ever
+OVERFULL_BYTES = 1024 * 1024  # unsent to a peer that talks on without reading: answers must not pile up for ever
 _STATION = Peer.STATION
 _SHORTEST_SLEEP_S = 0.01  # a deadline that does not move must not occupy the loop
 
@@ -138,7 +136,7 @@ class StationDriver:
             self._carry_out(self.proxy.receive(peer, text, now), now)
             if self.proxy.due_s < self._armed_s:
                 self._arm(now)
-        except Exception as fault:  # noqa: BLE001 - as above
+        except Exception as fault:  # noqa: BLE001 - our fault ends this station's task, never the site
             self._fail(fault, now)
         if self._stalls:
             self._balance()

@@ -1,9 +1,9 @@
 """When does Python look for garbage? Often among what is new, and never among what a connected site holds.
 
 A full collection stops every station's traffic for as long as it takes to look at all that they hold: tens of
-milliseconds at 500 stations. What has lived through a few seconds is therefore frozen: the collector does not look at it again. It is still
-freed as soon as nobody refers to it; only circles of frozen objects would stay, and a connection leaves none, however it
-ends (tests/adapters/test_garbage.py).
+milliseconds at 500 stations. What has lived through a few seconds is therefore frozen: the collector does not look at it
+again. It is still freed as soon as nobody refers to it; only circles of frozen objects would stay, and a connection leaves
+none, however it ends (tests/adapters/test_garbage.py).
 
 To look for circles among what came since the last tick would be no way out: while 500 stations come and go these are
 50,000 objects, which take 20 ms and more, and a circle that is older would stay all the same.

@@ -8,6 +8,7 @@ queue per connection (decision 0008). Plain text frames take the short way of `f
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -83,7 +84,7 @@ class Ear:
     pressure: Callable[[bool], None]
 
 
-class Leg(asyncio.Protocol):
+class Leg(asyncio.Protocol, ABC):
     """One WebSocket. A subclass makes one side's opening handshake."""
 
     __slots__ = (
@@ -139,17 +140,17 @@ class Leg(asyncio.Protocol):
 
     # --- for subclasses ------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def take_plain_head(self, head: bytes) -> bool:
         """The short way: whether this was the peer's plain half of the opening handshake, which then is done with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def opened(self, message: Request | Response) -> None:
         """The peer's half of the opening handshake has arrived."""
-        raise NotImplementedError
 
+    @abstractmethod
     def not_opened(self) -> None:
         """The opening handshake has failed, or the connection was lost before its end."""
-        raise NotImplementedError
 
     def ready(self) -> None:
         """Both halves of the opening handshake are done."""
@@ -520,7 +521,7 @@ def _refusal(head: bytes) -> InvalidStatus | None:
     except StopIteration as parsed:
         response = cast("Response", parsed.value)
         return None if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS else InvalidStatus(response)
-    except Exception:  # noqa: BLE001 - `websockets` says what is wrong with it
+    except Exception:  # noqa: BLE001 - no answer at all: `websockets` reads it again, and says in its words what is wrong
         return None
     return None
 

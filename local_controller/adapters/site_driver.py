@@ -123,7 +123,7 @@ class SiteDriver:
 
     async def picture(self) -> SiteSnapshot:
         """The site as it is now; made in slices, because of hundreds of stations that takes a while."""
-        return await _in_turns(pieces(self.site, self._clock.now()))
+        return await in_turns(pieces(self.site, self._clock.now()))
 
     # --- effects -------------------------------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class SiteDriver:
             self._stations.apply(effect)
 
     async def _solve(self, ask: Solve) -> None:
-        question = await _in_turns(self.site.question_in_steps())
+        question = await in_turns(self.site.question_in_steps())
         self._do(self.site.planned, ask.number, await self._planner.solve(question))
 
     def _arm(self, now: Instant) -> None:
@@ -224,7 +224,7 @@ class SiteDriver:
         self._do(self.site.expire)
 
 
-async def _in_turns(steps: Iterable[_T | None]) -> _T:
+async def in_turns(steps: Iterable[_T | None]) -> _T:
     """What the last step gives; after some steps others have their turn."""
     end_s = time.perf_counter() + TURN_S
     for found in steps:

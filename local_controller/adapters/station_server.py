@@ -239,7 +239,7 @@ class StationServer:
         address = leg.address
         try:
             await self._judge(leg)
-        except Exception as fault:  # noqa: BLE001 - whatever it is, others must not suffer
+        except Exception as fault:  # noqa: BLE001 - our fault ends this connection, never the site
             self._log.error("handshake_failed", address=address, exc_info=fault)
             leg.abort()
 
@@ -301,7 +301,7 @@ class StationServer:
             authorization = request.headers.get_all("Authorization")
             try:
                 self._start(resident, authorization, leg, csms)
-            except Exception:
+            except Exception:  # whatever it is, neither peer may wait for the other; `_admit` tells it
                 for one in (leg, csms):
                     one.close(1011, "internal error")
                 raise

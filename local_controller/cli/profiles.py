@@ -22,6 +22,7 @@ from local_controller.errors import LocalControllerError
 ANSWER_S: Final = 10.0
 NARROWEST: Final = 60
 WHERE_NO_TERMINAL: Final = 100
+_NO_GATEWAY: Final = "is no gateway of this version: name the gateway's site file with --site, or its page with --url"
 
 
 def profiles(
@@ -55,7 +56,7 @@ def _base(site: Path | None, url: str | None) -> str:
     """Where the gateway's page is."""
     if url is not None:
         if not url.startswith(("http://", "https://")):
-            raise LocalControllerError(f"{url}: an address like http://127.0.0.1:8080 was expected")
+            raise LocalControllerError(f"--url {url}: an address like http://127.0.0.1:8080 was expected")
         return url.rstrip("/")
     web = WebSection() if site is None else load(site).web
     if web is None:
@@ -86,7 +87,7 @@ def _refusal(error: urllib.error.HTTPError, base: str) -> str:
     try:
         return str(_read(error.read(), base, "error")["error"])
     except (LocalControllerError, OSError):
-        return f"{base} answers with HTTP {error.code} and is no gateway of this version"
+        return f"{base} answers with HTTP {error.code} and {_NO_GATEWAY}"
 
 
 def _read(text: bytes, base: str, name: str) -> dict[str, Any]:
@@ -96,5 +97,5 @@ def _read(text: bytes, base: str, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or name not in found:
-        raise LocalControllerError(f"what answers at {base} is no gateway of this version")
+        raise LocalControllerError(f"what answers at {base} {_NO_GATEWAY}")
     return found

@@ -88,6 +88,12 @@ def _not_a_number(_detail: ErrorDetails, text: str, key: str) -> str:
     return f"must be a number{_number_hint(text, key)}"
 
 
+def _not_whole(detail: ErrorDetails, text: str, key: str) -> str:
+    if isinstance(detail["input"], float):
+        return f"must be a whole number, not {text}"
+    return _not_a_number(detail, text, key)
+
+
 def _not_three(_detail: ErrorDetails, text: str, key: str) -> str:
     return f"must be one number for all phases or a list of three, for L1, L2, L3{_number_hint(text, key)}"
 
@@ -97,6 +103,8 @@ def _not_a_list(detail: ErrorDetails, text: str, key: str) -> str:
         return "must be a list of amperes, such as [6, 8, 10, 13, 16]"
     if key.endswith("_a"):
         return _not_three(detail, text, key)
+    if text:
+        return f"must be a list: put it in brackets, [{text}]"
     return "must be a list: each entry begins with a dash, as in `- id: ...`"
 
 
@@ -127,11 +135,12 @@ def _pattern(detail: ErrorDetails, text: str, _key: str) -> str:
 _MESSAGES: Final[Mapping[str, Callable[[ErrorDetails, str, str], str]]] = {
     "string_type": _not_a_text,
     "float_type": _not_a_number,
-    "int_type": _not_a_number,
+    "int_type": _not_whole,
     "int_from_float": lambda *_: "must be a whole number",
     "finite_number": lambda *_: "must be a finite number: to have no limit leave the key out",
     "bool_type": lambda *_: "must be true or false",
     "tuple_type": _not_a_list,
+    "frozen_set_type": _not_a_list,
     "missing": _not_three,
     "too_long": _not_a_list,
     "model_type": lambda *_: "must be a section with keys of its own, indented below",
@@ -140,6 +149,7 @@ _MESSAGES: Final[Mapping[str, Callable[[ErrorDetails, str, str], str]]] = {
     "enum": _not_allowed,
     "string_pattern_mismatch": _pattern,
     "string_too_short": lambda *_: "must not be empty",
+    "string_too_long": lambda detail, *_: f"must have at most {detail['ctx']['max_length']} characters",
     "too_short": lambda *_: "must have at least one entry",
 }
 """Our words by pydantic's type of error."""

@@ -84,7 +84,17 @@ async def test_a_disk_that_takes_nothing_stops_nobody(tmp_path: Path) -> None:
         known.keep("CP-1", LEARNT)
         await known.stop()
     assert [entry["event"] for entry in logs] == ["capabilities_not_written"]
+    assert "state_directory" in logs[0]["remedy"]
     assert known.recalled("CP-1") == LEARNT
+
+
+async def test_a_station_whose_name_no_file_can_hold_is_learnt_again_and_harms_no_other(tmp_path: Path) -> None:
+    known = memory(tmp_path)
+    known.keep("CP-2", Remembered(OcppVersion.V16, BootCall("half a character: \ud800", "One", "1.0", "7")))
+    known.keep("CP-1", LEARNT)
+    await known.stop()
+    assert memory(tmp_path).recalled("CP-1") == LEARNT
+    assert memory(tmp_path).recalled("CP-2") is None
 
 
 async def test_without_a_directory_it_lasts_as_long_as_the_process() -> None:
@@ -101,8 +111,9 @@ def test_a_folder_that_is_missing_stops_the_start_with_a_remedy(tmp_path: Path) 
 
 def test_a_state_directory_that_is_a_file_stops_the_start_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
-    with pytest.raises(LocalControllerError, match="is no folder; correct it"):
-        memory(tmp_path / "state")
+    for name in ("state", "no\0name"):
+        with pytest.raises(LocalControllerError, match="is no folder; correct it"):
+            memory(tmp_path / name)
 
 
 @pytest.mark.parametrize("is_in_the_way", [False, True])

@@ -48,6 +48,15 @@ async def test_the_picture_is_served_as_json_and_never_cached(server: WebServer)
     assert json.loads(body) == PICTURE
 
 
+async def test_whatever_a_station_calls_itself_the_picture_is_served() -> None:
+    odd = {**PICTURE, "stations": {"CP-1": {"product": "half a character: \ud800"}}}
+    server = WebServer("127.0.0.1", 0, lambda: odd, profiles)
+    await server.start()
+    status, _, body = await get(server.port, "/api/v1/site")
+    await server.stop()
+    assert (status, json.loads(body)) == (200, odd)
+
+
 @pytest.mark.parametrize("path", ["/", "/page.js", "/page.css", "/healthz"])
 async def test_every_part_of_the_page_is_there_without_the_internet(path: str, server: WebServer) -> None:
     status, _, body = await get(server.port, path)

@@ -80,7 +80,7 @@ def test_two_csmss_share_the_stations_and_one_has_an_address_for_each_version() 
         ("csms: {urls: {}}", "4:14: csms.urls: must have at least one entry"),
         ("csms: {urls: {ocpp16: ws://a}}", "4:15: csms.urls.ocpp16: must be one of ocpp1.6, ocpp2.0.1, ocpp2.1 - did you mean ocpp1.6?"),
         ("csms: {urls: {ocpp1.6: 'http://a:1'}}", "4:24: csms.urls.ocpp1.6: an OCPP address starts with ws:// or wss:// - write ws://a:1"),
-        ("csms: [{url: ws://a, stations: HALL-1}]", "4:32: csms[#1].stations: must be a list: each entry begins with a dash, as in `- id: ...`"),
+        ("csms: [{url: ws://a, stations: HALL-1}]", "4:32: csms[#1].stations: must be a list: put it in brackets, [HALL-1]"),
         ("csms: [{url: ws://a, stations: []}, {url: ws://b}]", "4:32: csms[#1].stations: must have at least one entry"),
         ("csms: {url: ws://a, stations: [1]}", '4:32: csms.stations[#1]: must be a text: put it in quotes, "1"'),
         ("csms: {url: ws://a, stations: ['*', HALL-2]}", '4:37: csms.stations[#2]: no station has the id "HALL-2" - did you mean HALL-1?'),

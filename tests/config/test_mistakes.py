@@ -58,7 +58,10 @@ def test_ten_mistakes_are_ten_located_messages() -> None:
     [
         ("actuator: [tx_default]", 38, "actuator: unknown key - did you mean actuators?"),
         ("actuators: [tx_magic]", 50, "actuators[#1]: must be one of tx_profile, tx_default, station_max, vendor_key"),
-        ("actuators: tx_default", 49, "actuators: must be a list: each entry begins with a dash, as in `- id: ...`"),
+        ("actuators: tx_default", 49, "actuators: must be a list: put it in brackets, [tx_default]"),
+        ("forgets: reboot", 47, "forgets: must be a list: put it in brackets, [reboot]"),
+        ("stack_level: 8.5", 51, "stack_level: must be a whole number, not 8.5"),
+        (f"vendor_key: {{name: {'x' * 51}}}", 57, "vendor_key.name: must have at most 50 characters"),
         ("levels_a: 6", 48, "levels_a: must be a list of amperes, such as [6, 8, 10, 13, 16]"),
         ("levels_a: [8, 6]", 48, "levels_a: write the currents once each, from the lowest to the highest"),
         ("zero: no", 44, "zero: must be one of pauses, refused"),

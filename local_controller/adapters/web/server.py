@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from importlib import resources
@@ -129,7 +130,15 @@ def _app(picture: Picture, profiles: Profiles) -> Starlette:
 def _fresh(plain: dict[str, Any], status_code: int = 200) -> Response:
     """JSON that nobody may keep."""
     headers = {"Cache-Control": "no-store"}
-    return Response(msgspec.json.encode(plain), status_code, headers=headers, media_type="application/json")
+    return Response(_json(plain), status_code, headers=headers, media_type="application/json")
+
+
+def _json(plain: dict[str, Any]) -> bytes:
+    """Whatever stations call themselves: half a character stands there as its escape, and hides no other station."""
+    try:
+        return msgspec.json.encode(plain)
+    except UnicodeEncodeError:
+        return json.dumps(plain).encode()
 
 
 def _static(name: str, media_type: str) -> Callable[[Request], Any]:
