@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -145,6 +146,42 @@ def test_long_messages_do_not_wait(bench: Any, version: OcppVersion) -> None:
     b.meter([1.5])
     b.from_station("MeterValues", {name: 1, "meterValue": meter, "customData": {"vendorId": "x" * KEPT_CHARS}})
     assert amps(b) == [1.0, 1.5, 2.0], "and what waited goes before"
+
+
+@ALL
+@pytest.mark.parametrize("is_long", [False, True])
+def test_of_messages_that_came_together_the_newest_says_how_many_phases_are_in_use(
+    bench: Any, version: OcppVersion, is_long: bool
+) -> None:
+    """A car that drops to one phase must not be given the watts of three."""
+    b = running(bench(version))
+    b.meter([16.0, 16.0, 16.0])
+    b.meter([15.0, 15.0, 15.0])
+    if is_long:  # read at once, with what waited
+        name = "connectorId" if version is OcppVersion.V16 else "evseId"
+        value = {"value": "14" if version is OcppVersion.V16 else 14, "measurand": "Current.Import", "phase": "L1"}
+        meter = [{"timestamp": "2026-06-01T12:00:00Z", "sampledValue": [value]}]
+        b.from_station("MeterValues", {name: 1, "meterValue": meter, "customData": {"vendorId": "x" * KEPT_CHARS}})
+    else:
+        b.meter([14.0])
+    b.wait(KNOWN_S)
+    assert amps(b) == [16.0, 15.0, 14.0]
+    assert b.smart.state.transactions[1].phases_in_use == 1
+
+
+@ALL
+def test_a_station_that_invents_evses_does_not_fill_our_memory(bench: Any, version: OcppVersion) -> None:
+    b = running(bench(version))
+    b.meter([1.0])
+    tracemalloc.start()
+    try:
+        for evse in range(2, 1002):
+            b.meter([1.0], evse=evse)
+        b.facts.clear()
+        kept = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/metering.py")])
+    finally:
+        tracemalloc.stop()
+    assert sum(one.size for one in kept.statistics("filename")) < 20_000
 
 
 @ALL

@@ -120,32 +120,49 @@ class Metering(Block):
         evse_or_none = transaction.evse if report.evse is None and transaction is not None else report.evse
         if not evse_or_none or evse_or_none < 0:
             return UNCHANGED
-        told: list[BlockEffect] = []
+        told = self.before(evse_or_none, now)
+        if transaction is not None:
+            self._hear_of(_about(report), self._waiting.get(transaction.evse) or self._new(transaction.evse))
         self._tell(evse_or_none, transaction, report, now, told)
-        return (*self.before(evse_or_none, now), *told)
+        return tuple(told)
 
     def before(self, evse: int, now: Instant) -> list[BlockEffect]:
         """What waits to be told of this EVSE, for whoever is about to tell something else of it."""
         waiting = self._waiting.get(evse)
         if waiting is None or not waiting.kept:
             return []
-        news: list[list[BlockEffect]] = []
+        read: list[tuple[Transaction, MeterReport | PayloadError | None, Instant]] = []
         missing = waiting.said
         for transaction, call, came in waiting.taken():
             transaction.read_s = now.monotonic_s
-            told: list[BlockEffect] = []
-            news.append(told)
-            try:
-                report = self._dialect.meter_report_of(call)
-            except PayloadError as error:
-                told.append(Unreadable(error))
-                continue
-            if report is not None:
-                missing -= self._tell(evse, transaction, report, came, told)
+            report = self._read_one(call)
+            read.append((transaction, report, came))
+            if isinstance(report, MeterReport):
+                said = _about(report)
+                missing -= said
+                self._hear_of(said, waiting)
                 if not missing:
                     break
-        waiting.make_room(newest_says_all=not missing and len(news) == 1)
-        return news[0] if len(news) == 1 else [effect for one in reversed(news) for effect in one]
+        waiting.make_room(newest_says_all=not missing and len(read) == 1)
+        told: list[BlockEffect] = []
+        for transaction, report, came in reversed(read):  # as they came, so that the newest has the last word
+            if isinstance(report, PayloadError):
+                told.append(Unreadable(report))
+            elif report is not None:
+                self._tell(evse, transaction, report, came, told)
+        return told
+
+    def _read_one(self, call: Frame) -> MeterReport | PayloadError | None:
+        try:
+            return self._dialect.meter_report_of(call)
+        except PayloadError as error:
+            return error
+
+    @staticmethod
+    def _hear_of(said: frozenset[str], waiting: _Waiting) -> None:
+        """What samples of a transaction are about; only on EVSEs that there are, whatever else a station names."""
+        if not said <= waiting.said:
+            waiting.said |= said
 
     def expire(self, now: Instant) -> list[BlockEffect]:
         """The newest samples are known in time."""
@@ -195,12 +212,10 @@ class Metering(Block):
         report: MeterReport,
         came: Instant,
         told: list[BlockEffect],
-    ) -> frozenset[str]:
-        """Every sample of a message that came then; what they are about."""
-        subjects: frozenset[str] = frozenset()
+    ) -> None:
+        """Every sample of a message that came then."""
         for sample in report.samples:
             told.append(Tell(Measured(evse, sample)))
-            subjects |= _subjects(sample)
             if transaction is not None:
                 transaction.sampled = came
                 self._learn_phases(transaction, sample.current_a)
@@ -209,12 +224,8 @@ class Metering(Block):
                 ):
                     self._state.revision += 1
                 self._learn_soc(transaction, sample.soc_percent)
-        waiting = self._waiting.get(evse) or self._new(evse)
-        if not subjects <= waiting.said:
-            waiting.said |= subjects
         if self._state.clock.due_s <= came.monotonic_s:
             told += self._judge_clock(report, came)
-        return subjects
 
     def _judge_clock(self, report: MeterReport, now: Instant) -> list[BlockEffect]:
         """Says so once when the station's clock is not its CSMS's: our limits begin and end by it (LC-044)."""
@@ -240,6 +251,14 @@ class Metering(Block):
         if in_use > 0 and in_use != transaction.phases_in_use:
             transaction.phases_in_use = in_use
             self._state.revision += 1
+
+
+def _about(report: MeterReport) -> frozenset[str]:
+    """What its samples say something about."""
+    said: frozenset[str] = frozenset()
+    for sample in report.samples:
+        said |= _subjects(sample)
+    return said
 
 
 def _subjects(sample: MeterSample) -> frozenset[str]:
