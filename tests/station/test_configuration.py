@@ -323,8 +323,9 @@ def test_what_is_no_interval_is_the_stations_to_judge(bench: Any, version: OcppV
 def test_a_station_that_measures_seldom_is_set_once_accepted_and_the_csms_sees_no_difference(
     bench: Any, version: OcppVersion
 ) -> None:
-    for before, after in (("900", "60"), ("0", "60"), ("30", "30"), ("60", "60"), ("?", "?")):
+    for before, after in (("900", "60"), ("0", "60"), ("30", "30"), ("60", "60"), ("?", "?"), (5000 * "9", "60")):
         b = bench(version, guards=SAMPLING)
+        b.unchecked = frozenset({"GetConfiguration", "GetVariables"})  # it reads what the station holds, however long
         store = Store(b)
         store.interval = before
         assert asked(b) == []
@@ -334,6 +335,19 @@ def test_a_station_that_measures_seldom_is_set_once_accepted_and_the_csms_sees_n
         assert csms_reads_interval(b) == before
         written = [action for action in asked(b) if action.startswith(("Change", "Set"))]
         assert len(written) == (after != before)
+
+
+@V2X
+@pytest.mark.requirement("LC-020", "LC-126")
+def test_a_slot_that_is_no_number_of_a_slot_passes_as_it_is(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, guards=REWRITING)
+    b.unchecked = frozenset({"GetVariables"})
+    store = Store(b)
+    b.boot()
+    for told in (5000 * "9", "-1", "", "2"):
+        store.values[place(SLOT)] = told
+        assert variable_read(b, SLOT) == told
+    assert b.smart.state.slots_here == {2}
 
 
 @ALL

@@ -26,6 +26,7 @@ from local_controller.station.words import OcppVersion
 _KEY: Final = "MeterValueSampleInterval"
 _VARIABLE: Final = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
 _ABOUT_PLACES: Final = re.compile(f"{PLACES_KEY.name}|entries", re.IGNORECASE)
+_SLOT: Final = re.compile(r"\d{1,10}")
 _SLOT_IN_USE: Final = ("ocppcommctrlr", "activenetworkprofile")
 
 
@@ -113,7 +114,7 @@ class Configuration(Block):
     def _learn_slot(self, setting: Setting, value: Any) -> None:
         """The network profile by which the station is connected just now leads here."""
         slot = as_text(value).strip()
-        if self._learns_slots and (setting.component, setting.name) == _SLOT_IN_USE and slot.isdecimal():
+        if self._learns_slots and (setting.component, setting.name) == _SLOT_IN_USE and _SLOT.fullmatch(slot):
             self._state.slots_here.add(int(slot))
 
     # --- how often it measures -----------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ class Configuration(Block):
 
     def _is_too_long(self, interval: str) -> bool:
         """Whether that is never, or more seldom than the site wants."""
-        return self._most_s is not None and interval.isdecimal() and not 0 < int(interval) <= self._most_s
+        return self._most_s is not None and interval.isdecimal() and not 0 < float(interval) <= self._most_s
 
     @staticmethod
     def _is_taken(answer: Payload) -> bool:
