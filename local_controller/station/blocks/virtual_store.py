@@ -100,10 +100,6 @@ class VirtualStore:
         kept = tuple(entry for entry in self.installed if entry.profile.id not in removed)
         return self._of(InstalledProfiles(kept)), len(removed)
 
-    def holds(self, criteria: Criteria) -> bool:
-        """Whether the criteria mean any profile."""
-        return len(self.installed.matching(criteria)) > 0
-
     def purpose_of(self, profile_id: int) -> Purpose | None:
         """The purpose of the profile with this id."""
         found = (entry.profile.purpose for entry in self.installed if entry.profile.id == profile_id)

@@ -1,8 +1,7 @@
 """How does every EVSE get the profile it should hold, one CALL at a time?
 
-For each EVSE there is what it should hold (`_wanted`) and what it is known to hold (`EvseLimits.held`). The difference is
-written, the newest wish first; refusals climb the ladder. Nothing is ever cleared: a profile replaces itself (LC-100).
-What goes to the whole station, a station maximum for one, holds the lowest of what its EVSEs should hold (LC-117).
+What `NextWrite` finds due is written, the newest wish first; refusals climb the ladder. Nothing is ever cleared: a profile
+replaces itself (LC-100). What goes to the whole station, a station maximum for one, waits until that is free (LC-117).
 """
 
 from __future__ import annotations
@@ -11,18 +10,17 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from msgspec import structs
-
 from local_controller.clock import Instant
 from local_controller.profiles.profile import Purpose
 from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, OwnCall, Urgency, Withdraw
 from local_controller.station.blocks import car_schedules
-from local_controller.station.blocks.actuator import FORESIGHT, Target, own_profile, settable_a, told_limit_a
+from local_controller.station.blocks.actuator import Target, own_profile, settable_a, told_limit_a
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.floor_trial import FloorTrials
+from local_controller.station.blocks.next_write import NextWrite
 from local_controller.station.blocks.obedience import Obedience
 from local_controller.station.blocks.push import NEVER, Push
 from local_controller.station.blocks.same_target import is_flat, is_same
@@ -30,8 +28,7 @@ from local_controller.station.blocks.standing import Standing, held_floor, held_
 from local_controller.station.blocks.station_word import NONSENSE, SILENCE, station_word
 from local_controller.station.blocks.trials import MOST_UNANSWERED, TRIAL_PAUSE_S, Trials
 from local_controller.station.blocks.vendor_setting import setting_a, written_setting
-from local_controller.station.blocks.wanted import ALL_PHASES, Allowances, Orders, Wish, floor_of, no_higher, wanted
-from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
+from local_controller.station.blocks.wanted import Allowances, Wish, no_higher
 from local_controller.station.blocks.write_budget import TOO_OFTEN, Budget, too_often_s
 from local_controller.station.capability import Rung
 from local_controller.station.dialects.base import Dialect, OwnProfile
@@ -66,13 +63,13 @@ class ProfileWriter:
         """Every EVSE gets `fallback_a` as its floor until told otherwise."""
         self._turn_s: float | None = None
         self._state = state
-        self._allowances = allowances
         self._dialect = dialect
         self._evses = {
             number: EvseLimits(number, fallback_a, state.carried_over.setdefault(number, CarriedOver()))
             for number in evses
         }
         self._trials = Trials()
+        self._next = NextWrite(state, allowances, self._evses, self._trials)
         self._floor_trials = FloorTrials(state, self._evses, self._trials)
         self._superseded: tuple[int, ...] = ()
         self._has_maximum = Purpose.CHARGING_STATION_MAX_PROFILE in state.store.owned_purposes
@@ -86,7 +83,7 @@ class ProfileWriter:
             self._turn_s = None
         e.fallback_a = limit_a
         e.retry_s.pop(LimitKind.FALLBACK, None)
-        floor = self._floor(e, now)
+        floor = self._next.floor(e, now)
         if not self._state.capability.fallback_rungs():
             return self._cannot(e, LimitKind.FALLBACK, limit_a)
         if self._state.may_call and e.push is None and e.held_floor == floor:
@@ -102,10 +99,10 @@ class ProfileWriter:
             return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "no transaction")]
         if not self._state.may_call:
             return [self._tell(e, LimitKind.WORKING, LimitOutcome.DROPPED, limit_a, "not registered")]
-        if not self._rungs(LimitKind.WORKING):
+        if not self._next.rungs(LimitKind.WORKING):
             return self._cannot(e, LimitKind.WORKING, limit_a)
-        rung = self._rung(LimitKind.WORKING, now)
-        before, budget = e.wish, self._budget(rung)
+        rung = self._next.rung(LimitKind.WORKING, now)
+        before, budget = e.wish, self._next.budget(rung)
         e.wish = Wish(limit_a, now.utc + timedelta(seconds=max(valid_s, budget.lasting_s)), urgent)
         is_held_back = self._is_held_back(budget, now)
         if is_held_back and (spared := self._resting(e, before, limit_a, now) or self._spared(e, rung, budget, now)):
@@ -119,15 +116,15 @@ class ProfileWriter:
 
         What it holds says the same and lasts, or it is a raise or a renewal whose turn has not come (LC-113).
         """
-        target = self._due(e, now)
+        target = self._next.due(e, now)
         if target is None or target.working is None or rung is None or e.wish is None:
             return None
         at, held = self._state.station_time(now), e.held
-        if e.in_force_a(at) is None or self._is_lower(e, target, at):
+        if e.in_force_a(at) is None or self._next.is_lower(e, target, at):
             return None
         if held is not None and held.rung == rung and (held.lasts_s(now) or 0.0) > budget.lasting_s / 2:
-            is_same = self._told_a(target, rung, at) == held.limit_a and is_flat(target) and is_flat(held.target)
-            if is_same and target.fewer.at(at) == held.target.fewer.at(at):
+            is_like = self._told_a(target, rung, at) == held.limit_a and is_flat(target) and is_flat(held.target)
+            if is_like and target.fewer.at(at) == held.target.fewer.at(at):
                 return self._tell_of(e, held, LimitOutcome.ACCEPTED, now)
         wait_s = self._state.writes.may_write_at_s(budget, now.monotonic_s) - now.monotonic_s
         if wait_s <= 0.0:
@@ -231,7 +228,7 @@ class ProfileWriter:
         if e.later_s is not None and e.later_s <= now.monotonic_s:
             e.later_s = None
         e.look_s = None
-        if e.held is not None and e.held.ends == NEVER and (working := self._wanted(e, now).working) is not None:
+        if e.held is not None and e.held.ends == NEVER and (working := self._next.wanted(e, now).working) is not None:
             at = self._state.station_time(now)
             change = next((moment for moment, _ in working.steps if moment > at), None)
             e.look_s = None if change is None else now.monotonic_s + (change - at).total_seconds()
@@ -275,9 +272,9 @@ class ProfileWriter:
         """Whether the station holds all that follows from the CSMS's profiles, whatever the site has wished since."""
         e = self._evses[evse]
         is_postponed = e.later_s is not None and e.later_s > now.monotonic_s
-        if e.push is None and (is_postponed or self._due(e, now) is None):
+        if e.push is None and (is_postponed or self._next.due(e, now) is None):
             return True
-        target = self._wanted(e, now)
+        target = self._next.wanted(e, now)
         respects = e.held is not None and e.held.respected == self._state.store.virtual()
         return e.held_floor == target.floor and (target.working is None or respects)
 
@@ -302,7 +299,7 @@ class ProfileWriter:
         if e.push is not push:
             return []
         e.is_sent = True
-        self._state.writes.written(self._budget(push.rung), now.monotonic_s, is_reduction=push.is_reduction)
+        self._state.writes.written(self._next.budget(push.rung), now.monotonic_s, is_reduction=push.is_reduction)
         if (transaction := self._state.transactions.get(push.target.evse)) is not None:
             transaction.written_s = now.monotonic_s
         if push.rung.actuator is Actuator.TX_PROFILE:
@@ -355,7 +352,7 @@ class ProfileWriter:
         self._maximum_taken(push)
         knew_floor = self._state.capability.holds
         is_half_told = kind is LimitKind.WORKING and self._floor_trials.is_half_told(e, push)
-        is_makeshift = self._is_too_early(e, kind, now) and push.rung != self._rungs(kind)[0]
+        is_makeshift = self._is_too_early(e, kind, now) and push.rung != self._next.rungs(kind)[0]
         if not is_makeshift and not is_half_told:
             self._state.capability = self._state.capability.accepted(
                 push.rung, is_floor=kind is LimitKind.FALLBACK, at=now.utc
@@ -461,7 +458,7 @@ class ProfileWriter:
             pause_s = TOO_EARLY_S if self._is_too_early(e, kind, now) else TRIAL_PAUSE_S
             self._trials.failed(kind, push.rung, now.monotonic_s + pause_s)
             is_over = e.unanswered >= MOST_UNANSWERED
-            if not is_over and self._trials.other(kind, self._rungs(kind), now.monotonic_s) is not None:
+            if not is_over and self._trials.other(kind, self._next.rungs(kind), now.monotonic_s) is not None:
                 return self._pump(e, now), None
         outcome = LimitOutcome.TIMED_OUT if e.unanswered else LimitOutcome.REFUSED
         pause_s = self._after_silence_s(e, push.rung) if e.unanswered else REFUSED_RETRY_S
@@ -476,7 +473,7 @@ class ProfileWriter:
     def _after_silence_s(self, e: EvseLimits, rung: Rung) -> float:
         """Where writes are dear it is told again ever later: it may take each of them, although nobody hears its answer."""
         doubled_s = UNANSWERED_RETRY_S * (1 << min(e.silences, MOST_DOUBLINGS))
-        return max(UNANSWERED_RETRY_S, min(doubled_s, self._budget(rung).lasting_s))
+        return max(UNANSWERED_RETRY_S, min(doubled_s, self._next.budget(rung).lasting_s))
 
     def _too_often(
         self, e: EvseLimits, push: Push, pause_s: float, now: Instant
@@ -541,23 +538,23 @@ class ProfileWriter:
 
     def _pump_all(self, e: EvseLimits, push: Push, now: Instant) -> list[BlockEffect]:
         """What is due there, and on the other EVSEs if they waited for a profile of the whole station."""
-        waiting = self._evses.values() if self._is_shared(push.rung) else (e,)
+        waiting = self._evses.values() if self._next.is_shared(push.rung) else (e,)
         return [effect for one in waiting for effect in self._pump(one, now)]
 
     def _pump(self, e: EvseLimits, now: Instant) -> list[BlockEffect]:
         """Writes what is due, unless a CALL is under way; one that still waits for its slot gives way to what is due."""
-        e = self._leader(e, now)
-        target = self._due(e, now) if self._state.may_call and not self._is_early(now) else None
+        e = self._next.leader(e, now)
+        target = self._next.due(e, now) if self._state.may_call and not self._is_early(now) else None
         at = self._state.station_time(now)
         if e.push is not None:
             if e.is_sent or e.is_withdrawn or (target is not None and is_same(e.push.target, target, at)):
                 return []
             e.is_withdrawn = True
             return [Withdraw(Peer.STATION, e.push)]
-        rung = None if target is None else self._rung(target.kind, now)
-        if target is None or rung is None or (self._is_shared(rung) and self._is_busy()):
+        rung = None if target is None else self._next.rung(target.kind, now)
+        if target is None or rung is None or (self._next.is_shared(rung) and self._is_busy()):
             return []
-        is_reduction = self._is_lower(e, target, at)
+        is_reduction = self._next.is_lower(e, target, at)
         if is_reduction and target.working is not None:
             rung = self._floor_trials.way_of_reduction(e) or rung
         if not is_reduction and (at_s := self._may_write_at_s(e, rung, now)) > now.monotonic_s:
@@ -566,7 +563,7 @@ class ProfileWriter:
         e.repeats, e.later_s = False, None
         if rung.actuator is Actuator.STATION_MAX and Purpose.CHARGING_STATION_MAX_PROFILE in self._state.store.passed:
             self._state.store = self._state.store.owning_maximum(owns=True)
-            target = self._due(e, now) or target  # the CSMS's maxima count now
+            target = self._next.due(e, now) or target  # the CSMS's maxima count now
         ends = self._ends(e, target, rung)
         limit_a = self._told_a(target, rung, at)
         respected, reasons = self._state.store.virtual(), self._reasons(e)
@@ -596,11 +593,7 @@ class ProfileWriter:
 
     def _may_write_at_s(self, e: EvseLimits, rung: Rung, now: Instant) -> float:
         at_s = car_schedules.may_write_at_s(self._state.transactions.get(e.number), now.monotonic_s)
-        return max(at_s, self._state.writes.may_write_at_s(self._budget(rung), now.monotonic_s))
-
-    def _budget(self, rung: Rung | None) -> Budget:
-        """How often this station may be written to this way."""
-        return Budget.of(self._state.capability, Actuator.TX_PROFILE if rung is None else rung.actuator)
+        return max(at_s, self._state.writes.may_write_at_s(self._next.budget(rung), now.monotonic_s))
 
     def _ends(self, e: EvseLimits, target: Target, rung: Rung) -> datetime | None:
         """When the floor takes over, where the site could not know."""
@@ -608,36 +601,7 @@ class ProfileWriter:
             return None
         if rung.actuator is Actuator.VENDOR_KEY:
             return NEVER
-        return e.wish.until if e.wish is not None and self._budget(rung).is_tight else None
-
-    def _due(self, e: EvseLimits, now: Instant) -> Target | None:
-        """What should be written next: a reduction first, then the floor, then an increase."""
-        at, target = self._state.station_time(now), self._wanted(e, now)
-        floor_is_due = e.held_floor != target.floor and not _waits(e, LimitKind.FALLBACK, now)
-        if target.working is None:
-            return target if floor_is_due else None
-        rung = self._rung(LimitKind.WORKING, now)
-        is_due = rung is not None and not _waits(e, LimitKind.WORKING, now) and not self._holds(e, target, at)
-        if rung is not None and rung.actuator is Actuator.VENDOR_KEY:  # one setting for both
-            return target if is_due else None
-        if rung is not None and rung.holds_floor:  # one profile for both
-            return target if is_due or (floor_is_due and not _waits(e, LimitKind.WORKING, now)) else None
-        if floor_is_due and rung is not None and _is_one_profile(e, at) and not _waits(e, LimitKind.WORKING, now):
-            return target  # the floor alone would end the limit that stands in the same profile
-        if (
-            is_due
-            and rung is not None
-            and (not floor_is_due or self._is_lower(e, target, at) or (e.wish is not None and e.wish.is_urgent))
-        ):
-            return target
-        return structs.replace(target, working=None) if floor_is_due else target if is_due else None
-
-    def _rung(self, kind: LimitKind, now: Instant) -> Rung | None:
-        return self._trials.next(kind, self._rungs(kind), now.monotonic_s)
-
-    def _rungs(self, kind: LimitKind) -> tuple[Rung, ...]:
-        capability = self._state.capability
-        return capability.fallback_rungs() if kind is LimitKind.FALLBACK else capability.working_rungs()
+        return e.wish.until if e.wish is not None and self._next.budget(rung).is_tight else None
 
     def _told_floor_a(self, e: EvseLimits, floor_a: float) -> float:
         """What a floor means that the station took the way it was given: rounded to what it can be set to."""
@@ -649,74 +613,7 @@ class ProfileWriter:
         is_key = rung.actuator is Actuator.VENDOR_KEY
         return setting_a(target, capability, at) if is_key else told_limit_a(target, rung, capability)
 
-    def _floor(self, e: EvseLimits, now: Instant) -> tuple[float, int | None]:
-        """What the station should hold as the floor of this EVSE."""
-        if len(self._evses) > 1:
-            return self._wanted(e, now).floor
-        return floor_of(self._state, self._allowances, e.number, e.fallback_a, now)
-
-    def _is_lower(self, e: EvseLimits, target: Target, at: datetime) -> bool:
-        """Whether this reduces what the station obeys now or later; what is unknown counts as unlimited."""
-        if target.working is None:
-            is_fewer = (target.floor_phases or ALL_PHASES) < (e.held_phases or ALL_PHASES)
-            return e.held_fallback_a is None or target.fallback_a < e.held_fallback_a or is_fewer
-        before_a, after_a = e.in_force_a(at), target.working.at(at)
-        is_lower_now = before_a is None or (after_a is not None and after_a < before_a)
-        return is_lower_now or e.is_lowered_later(target.working, at) or e.is_on_fewer_phases(target.fewer, at)
-
-    def _holds(self, e: EvseLimits, target: Target, at: datetime) -> bool:
-        """Whether the station holds this working limit already."""
-        if (e.wish is not None and e.wish.is_new) or e.held is None or e.repeats:
-            return False
-        held = e.held.target
-        if e.held.rung.actuator is Actuator.VENDOR_KEY:
-            return setting_a(target, self._state.capability, at) == e.held.limit_a
-        phases = target.phases if e.held.rung.unit is RateUnit.A else held.phases  # matter for watts only
-        but_floor = Target(
-            held.evse, target.fallback_a, held.working, held.transaction_id, phases, target.floor_phases, held.fewer
-        )  # looked after apart
-        return is_same(but_floor, target, at)
-
-    def _wanted(self, e: EvseLimits, now: Instant) -> Target:
-        target = self._wanted_alone(e, now)
-        if len(self._evses) == 1:
-            return target
-        floor, working = self._rung(LimitKind.FALLBACK, now), self._rung(LimitKind.WORKING, now)
-        is_working = working is not None and working.place is FloorPlace.STATION
-        if not is_working and (floor is None or floor.place is not FloorPlace.STATION):
-            return target
-        others = [self._wanted_alone(other, now) for other in self._evses.values() if other is not e]
-        if not is_working:
-            return lowest_floor(target, others)
-        is_maximum = working is not None and working.actuator is Actuator.STATION_MAX
-        idle_count = not is_maximum or self._state.capability.station_max != "sum"
-        return lowest_of_all(target, others, idle_count=idle_count)
-
-    def _wanted_alone(self, e: EvseLimits, now: Instant) -> Target:
-        at = self._state.station_time(now)
-        if e.wish is not None and e.held is not None and e.held.ends == NEVER:
-            e.wish.until = max(
-                e.wish.until, now.utc + FORESIGHT
-            )  # nothing of it ends by itself, so it needs no renewal
-        holds_working = e.holds_after(at) or e.may_hold_after(at)
-        orders = Orders(e.number, e.fallback_a, e.wish)
-        return wanted(self._state, self._allowances, orders, now, holds_working=holds_working)
-
     # --- the whole station at once ---------------------------------------------------------------------------------
-
-    def _is_shared(self, rung: Rung) -> bool:
-        """Whether what is told this way holds for several EVSEs."""
-        return rung.place is FloorPlace.STATION and len(self._evses) > 1
-
-    def _leader(self, e: EvseLimits, now: Instant) -> EvseLimits:
-        """Whose limit is written where one profile is for the whole station: one with a working limit, if there is any."""
-        if len(self._evses) == 1:
-            return e
-        rung = self._rung(LimitKind.WORKING, now)
-        if rung is None or not self._is_shared(rung):
-            return e
-        candidates = (e, *(one for one in self._evses.values() if one is not e and one.transaction_id is not None))
-        return next((one for one in candidates if self._wanted_alone(one, now).working is not None), e)
 
     def _is_busy(self) -> bool:
         """Whether something is on its way to the whole station: the others wait, and perhaps need nothing then."""
@@ -724,7 +621,7 @@ class ProfileWriter:
 
     def _concerned(self, e: EvseLimits, push: Push) -> list[EvseLimits]:
         """The EVSEs for which it holds."""
-        return list(self._evses.values()) if self._is_shared(push.rung) else [e]
+        return list(self._evses.values()) if self._next.is_shared(push.rung) else [e]
 
     @property
     def tries_maximum(self) -> bool:
@@ -758,12 +655,3 @@ class ProfileWriter:
     ) -> Tell:
         told_a = push.limit_a if limit_a is None else limit_a
         return Tell(LimitAnswered(e.number, push.target.kind, outcome, told_a, lasts_s=push.lasts_s(now)))
-
-
-def _is_one_profile(e: EvseLimits, at: datetime) -> bool:
-    """Whether the working limit that runs stands in the profile of the floor, whatever would be tried next."""
-    return e.held is not None and e.held.rung.holds_floor and e.holds_after(at)
-
-
-def _waits(e: EvseLimits, kind: LimitKind, now: Instant) -> bool:
-    return now.monotonic_s < e.retry_s.get(kind, now.monotonic_s)

@@ -1,0 +1,155 @@
+"""What should be written into an EVSE next, and in which way? Nothing is written here, and no answer is judged.
+
+The difference between what it should hold (`wanted`) and what it is known to hold (`EvseLimits.held`): a reduction first,
+then the floor, then an increase. What goes to the whole station holds the lowest for all its EVSEs (LC-117).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec import structs
+
+from local_controller.clock import Instant
+from local_controller.profiles.units import RateUnit
+from local_controller.station.blocks.actuator import FORESIGHT, Target
+from local_controller.station.blocks.evse_limits import EvseLimits
+from local_controller.station.blocks.push import NEVER
+from local_controller.station.blocks.same_target import is_same
+from local_controller.station.blocks.trials import Trials
+from local_controller.station.blocks.vendor_setting import setting_a
+from local_controller.station.blocks.wanted import ALL_PHASES, Allowances, Orders, floor_of, wanted
+from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
+from local_controller.station.blocks.write_budget import Budget
+from local_controller.station.capability import Rung
+from local_controller.station.knowledge import Actuator, FloorPlace
+from local_controller.station.state import StationState
+from local_controller.station.words import LimitKind
+
+
+class NextWrite:
+    """The next write of one station."""
+
+    def __init__(
+        self, state: StationState, allowances: Allowances, evses: Mapping[int, EvseLimits], trials: Trials
+    ) -> None:
+        """`evses` and `trials` are the writer's, which changes them."""
+        self._state = state
+        self._allowances = allowances
+        self._evses = evses
+        self._trials = trials
+
+    def due(self, e: EvseLimits, now: Instant) -> Target | None:
+        """What should be written next: a reduction first, then the floor, then an increase."""
+        at, target = self._state.station_time(now), self.wanted(e, now)
+        floor_is_due = e.held_floor != target.floor and not _waits(e, LimitKind.FALLBACK, now)
+        if target.working is None:
+            return target if floor_is_due else None
+        rung = self.rung(LimitKind.WORKING, now)
+        is_due = rung is not None and not _waits(e, LimitKind.WORKING, now) and not self._holds(e, target, at)
+        if rung is not None and rung.actuator is Actuator.VENDOR_KEY:  # one setting for both
+            return target if is_due else None
+        if rung is not None and rung.holds_floor:  # one profile for both
+            return target if is_due or (floor_is_due and not _waits(e, LimitKind.WORKING, now)) else None
+        if floor_is_due and rung is not None and _is_one_profile(e, at) and not _waits(e, LimitKind.WORKING, now):
+            return target  # the floor alone would end the limit that stands in the same profile
+        if (
+            is_due
+            and rung is not None
+            and (not floor_is_due or self.is_lower(e, target, at) or (e.wish is not None and e.wish.is_urgent))
+        ):
+            return target
+        return structs.replace(target, working=None) if floor_is_due else target if is_due else None
+
+    def is_lower(self, e: EvseLimits, target: Target, at: datetime) -> bool:
+        """Whether this reduces what the station obeys now or later; what is unknown counts as unlimited."""
+        if target.working is None:
+            is_fewer = (target.floor_phases or ALL_PHASES) < (e.held_phases or ALL_PHASES)
+            return e.held_fallback_a is None or target.fallback_a < e.held_fallback_a or is_fewer
+        before_a, after_a = e.in_force_a(at), target.working.at(at)
+        is_lower_now = before_a is None or (after_a is not None and after_a < before_a)
+        return is_lower_now or e.is_lowered_later(target.working, at) or e.is_on_fewer_phases(target.fewer, at)
+
+    def _holds(self, e: EvseLimits, target: Target, at: datetime) -> bool:
+        """Whether the station holds this working limit already."""
+        if (e.wish is not None and e.wish.is_new) or e.held is None or e.repeats:
+            return False
+        held = e.held.target
+        if e.held.rung.actuator is Actuator.VENDOR_KEY:
+            return setting_a(target, self._state.capability, at) == e.held.limit_a
+        phases = target.phases if e.held.rung.unit is RateUnit.A else held.phases  # matter for watts only
+        but_floor = Target(
+            held.evse, target.fallback_a, held.working, held.transaction_id, phases, target.floor_phases, held.fewer
+        )  # looked after apart
+        return is_same(but_floor, target, at)
+
+    # --- what it should hold -------------------------------------------------------------------------------------
+
+    def wanted(self, e: EvseLimits, now: Instant) -> Target:
+        """What the EVSE should hold; where it goes to the whole station, the lowest for all of its EVSEs (LC-117)."""
+        target = self._wanted_alone(e, now)
+        if len(self._evses) == 1:
+            return target
+        floor, working = self.rung(LimitKind.FALLBACK, now), self.rung(LimitKind.WORKING, now)
+        is_working = working is not None and working.place is FloorPlace.STATION
+        if not is_working and (floor is None or floor.place is not FloorPlace.STATION):
+            return target
+        others = [self._wanted_alone(other, now) for other in self._evses.values() if other is not e]
+        if not is_working:
+            return lowest_floor(target, others)
+        is_maximum = working is not None and working.actuator is Actuator.STATION_MAX
+        idle_count = not is_maximum or self._state.capability.station_max != "sum"
+        return lowest_of_all(target, others, idle_count=idle_count)
+
+    def _wanted_alone(self, e: EvseLimits, now: Instant) -> Target:
+        at = self._state.station_time(now)
+        if e.wish is not None and e.held is not None and e.held.ends == NEVER:
+            e.wish.until = max(e.wish.until, now.utc + FORESIGHT)  # a setting ends never, so it needs no renewal
+        holds_working = e.holds_after(at) or e.may_hold_after(at)
+        orders = Orders(e.number, e.fallback_a, e.wish)
+        return wanted(self._state, self._allowances, orders, now, holds_working=holds_working)
+
+    def floor(self, e: EvseLimits, now: Instant) -> tuple[float, int | None]:
+        """What the station should hold as the floor of this EVSE."""
+        if len(self._evses) > 1:
+            return self.wanted(e, now).floor
+        return floor_of(self._state, self._allowances, e.number, e.fallback_a, now)
+
+    def leader(self, e: EvseLimits, now: Instant) -> EvseLimits:
+        """Whose limit is written where one profile is for the whole station: one with a working limit, if there is any."""
+        if len(self._evses) == 1:
+            return e
+        rung = self.rung(LimitKind.WORKING, now)
+        if rung is None or not self.is_shared(rung):
+            return e
+        candidates = (e, *(one for one in self._evses.values() if one is not e and one.transaction_id is not None))
+        return next((one for one in candidates if self._wanted_alone(one, now).working is not None), e)
+
+    # --- in which way --------------------------------------------------------------------------------------------
+
+    def rung(self, kind: LimitKind, now: Instant) -> Rung | None:
+        """The way that is tried next; None where none is known."""
+        return self._trials.next(kind, self.rungs(kind), now.monotonic_s)
+
+    def rungs(self, kind: LimitKind) -> tuple[Rung, ...]:
+        """All ways, the best guess first."""
+        capability = self._state.capability
+        return capability.fallback_rungs() if kind is LimitKind.FALLBACK else capability.working_rungs()
+
+    def is_shared(self, rung: Rung) -> bool:
+        """Whether what is told this way holds for several EVSEs."""
+        return rung.place is FloorPlace.STATION and len(self._evses) > 1
+
+    def budget(self, rung: Rung | None) -> Budget:
+        """How often this station may be written to this way."""
+        return Budget.of(self._state.capability, Actuator.TX_PROFILE if rung is None else rung.actuator)
+
+
+def _is_one_profile(e: EvseLimits, at: datetime) -> bool:
+    """Whether the working limit that runs stands in the profile of the floor, whatever would be tried next."""
+    return e.held is not None and e.held.rung.holds_floor and e.holds_after(at)
+
+
+def _waits(e: EvseLimits, kind: LimitKind, now: Instant) -> bool:
+    return now.monotonic_s < e.retry_s.get(kind, now.monotonic_s)
