@@ -10,6 +10,7 @@ import pytest
 
 from local_controller.profiles.units import RateUnit
 from local_controller.station.announcements import OperatorMustKnow
+from local_controller.station.blocks.writer import UNANSWERED_RETRY_S
 from local_controller.station.capability import How
 from local_controller.station.effects import Peer
 from local_controller.station.knowledge import (
@@ -736,3 +737,23 @@ def test_an_evse_that_is_idle_again_is_told_what_the_setting_for_all_says(bench:
     assert settings(b)[-1][1] == "6"
     (fact,) = answers(b, LimitKind.FALLBACK)[told:]
     assert (fact.outcome, fact.limit_a) == (ACCEPTED, 6.0)
+
+
+@ALL
+@REQUIREMENT
+@pytest.mark.parametrize(
+    "odd", [{"status": {}, "setVariableResult": [1]}, {"status": [], "setVariableResult": {}}, ["no object"]]
+)
+def test_an_answer_to_a_setting_that_cannot_be_read_is_like_none(bench: Any, version: OcppVersion, odd: Any) -> None:
+    """The station may hold either limit: the site is told so, and the setting is written again."""
+    b = with_key(bench, version)
+    b.boot()
+    b.start()
+    b.set_limit(16.0)
+    b.station["ChangeConfiguration"] = b.station["SetVariables"] = odd
+    b.set_limit(10.0)
+    assert [one.outcome for one in answers(b)[-2:]] == [SENT, LimitOutcome.TIMED_OUT]
+    b.station["ChangeConfiguration"] = b.station["SetVariables"] = taking_settings
+    b.wait(UNANSWERED_RETRY_S)
+    assert settings(b)[-2:] == [("DynamicChargerCurrent", "100")] * 2
+    assert (answers(b)[-1].outcome, answers(b)[-1].limit_a) == (ACCEPTED, 10.0)

@@ -20,8 +20,10 @@ from local_controller.station.block import Answer, Block, BlockEffect, OwnCall, 
 from local_controller.station.blocks.own_questions import Question, QuestionPace
 from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.smart_charging import SmartCharging
+from local_controller.station.blocks.station_word import setting_word
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.dialects.held import (
+    HeldComposite,
     HeldProfile,
     composite_question,
     profiles_question,
@@ -323,9 +325,8 @@ class StationTruth(Block):
         return [effect for evse in self._evses for effect in self._tell(evse, now)]
 
     def _wrote(self, push: Push, answer: Frame | None, now: Instant) -> list[BlockEffect]:
-        word = _word(answer)
-        if push.rung.actuator is Actuator.VENDOR_KEY and answer is not None and not answer.is_error:
-            word = self._dialect.setting_status(answer.payload) or word
+        is_key = push.rung.actuator is Actuator.VENDOR_KEY
+        word = setting_word(answer, self._dialect) if is_key else _word(answer)
         known = [evse for evse in self._concerned(push) if self._truth.of(evse).answered(push, word, now)]
         if not known or word != ACCEPTED:
             return []
@@ -418,7 +419,7 @@ class StationTruth(Block):
         return self._weigh(tag.evse, verdict, after.kind, amperes(period.limit, said.unit), now)
 
     @staticmethod
-    def _composite(answer: Frame) -> Any:
+    def _composite(answer: Frame) -> HeldComposite | None:
         try:
             return read_composite(answer.payload)
         except PayloadError:  # no object at all

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
+from local_controller.station.dialects.base import Dialect
 
 _STATUSES = ("Accepted", "Rejected", "NotSupported")
 SILENCE, NONSENSE = "no answer", "an answer without a known status"
@@ -21,3 +22,13 @@ def station_word(answer: Frame | None) -> str:
     except PayloadError:
         return NONSENSE
     return next((status for status in _STATUSES if status.lower() == said), NONSENSE)
+
+
+def setting_word(answer: Frame | None, dialect: Dialect) -> str:
+    """The same where the limit was told by a setting of the maker."""
+    if answer is None or answer.is_error:
+        return station_word(answer)
+    try:
+        return dialect.setting_status(answer.payload) or NONSENSE
+    except PayloadError:
+        return NONSENSE

@@ -25,7 +25,7 @@ from local_controller.station.blocks.obedience import Obedience
 from local_controller.station.blocks.push import NEVER, Push
 from local_controller.station.blocks.same_target import is_flat, is_same
 from local_controller.station.blocks.standing import Standing, held_floor, held_working
-from local_controller.station.blocks.station_word import NONSENSE, SILENCE, station_word
+from local_controller.station.blocks.station_word import NONSENSE, SILENCE, setting_word, station_word
 from local_controller.station.blocks.trials import MOST_UNANSWERED, TRIAL_PAUSE_S, Trials
 from local_controller.station.blocks.vendor_setting import setting_a, written_setting
 from local_controller.station.blocks.wanted import Allowances, Wish, no_higher
@@ -328,9 +328,8 @@ class ProfileWriter:
         return self._failed(e, push, word, is_unanswered=word in {SILENCE, NONSENSE}, now=now)
 
     def _word(self, push: Push, answer: Frame | None) -> str:
-        if push.rung.actuator is Actuator.VENDOR_KEY and answer is not None and not answer.is_error:
-            return self._dialect.setting_status(answer.payload) or NONSENSE
-        return station_word(answer)
+        is_key = push.rung.actuator is Actuator.VENDOR_KEY
+        return setting_word(answer, self._dialect) if is_key else station_word(answer)
 
     def _unsent(self, e: EvseLimits, push: Push, now: Instant) -> list[BlockEffect]:
         """Either we withdrew it because something else is wanted now, or the queue was full."""
