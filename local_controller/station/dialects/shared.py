@@ -14,6 +14,14 @@ from local_controller.station.words import RegistrationStatus
 LIMIT_STEP = 0.1
 """1.6 demands a multiple of 0.1 (A and W alike); 2.x has the same step for the sake of the stations."""
 
+LONGEST_NAME = 255
+"""Characters of a product's names that are kept, five times what OCPP allows; a peer may send 8 MiB."""
+
+
+def read_name(fields: Fields, name: str) -> str:
+    """What a station says of its product; "" if nothing, the beginning of what is too long."""
+    return (fields.text(name) or "")[:LONGEST_NAME]
+
 
 def read_boot_status(answer: Payload) -> RegistrationStatus:
     """The verdict in the answer to BootNotification."""

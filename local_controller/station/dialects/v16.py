@@ -35,6 +35,7 @@ from local_controller.station.dialects.shared import (
     LIMIT_STEP,
     read_boot_status,
     read_current_time,
+    read_name,
     write_profile,
     write_schedule,
 )
@@ -87,9 +88,9 @@ class V16:
         """BootNotification.req."""
         fields = Fields("BootNotification", payload)
         return BootCall(
-            vendor=fields.text("chargePointVendor") or "",
-            model=fields.text("chargePointModel") or "",
-            firmware=fields.text("firmwareVersion") or "",
+            vendor=read_name(fields, "chargePointVendor"),
+            model=read_name(fields, "chargePointModel"),
+            firmware=read_name(fields, "firmwareVersion"),
             serial=fields.text("chargePointSerialNumber") or fields.text("chargeBoxSerialNumber") or "",
         )
 

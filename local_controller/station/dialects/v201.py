@@ -35,6 +35,7 @@ from local_controller.station.dialects.shared import (
     LIMIT_STEP,
     read_boot_status,
     read_current_time,
+    read_name,
     write_profile,
     write_schedule,
 )
@@ -77,9 +78,9 @@ class V201:
         """BootNotificationRequest."""
         station = Fields("BootNotification", payload).need_child("chargingStation")
         return BootCall(
-            vendor=station.text("vendorName") or "",
-            model=station.text("model") or "",
-            firmware=station.text("firmwareVersion") or "",
+            vendor=read_name(station, "vendorName"),
+            model=read_name(station, "model"),
+            firmware=read_name(station, "firmwareVersion"),
             serial=station.text("serialNumber") or "",
         )
 
