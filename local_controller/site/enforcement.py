@@ -14,9 +14,10 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
-from local_controller.site.evse import EvseState, Session
+from local_controller.site.evse import EvseState
 from local_controller.site.per_phase import PHASE_NAMES, PerPhase, minus, on
 from local_controller.site.places import Columns
+from local_controller.site.session import Session
 from local_controller.station.words import EvseId
 from optimizer.realize import Flags
 from optimizer.rows import Array

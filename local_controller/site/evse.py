@@ -9,7 +9,7 @@ with its maximum (LC-107, LC-108, LC-111, house rule 5).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import wraps
@@ -18,8 +18,9 @@ from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, upper
+from local_controller.site.session import Drawn, Promise, Session
 from local_controller.site.topology import Evse
-from local_controller.station.words import BehaviourLearnt, ChargingState, ForeignLimit, LimitKind, MeterSample, Phase
+from local_controller.station.words import BehaviourLearnt, ChargingState, ForeignLimit, LimitKind, MeterSample
 
 SETTLE_S: Final = 10.0
 """From an accepted limit to a car that follows: 5 s PWM change plus 5 s reaction (grid-and-safety §7)."""
@@ -57,92 +58,6 @@ PHASE_OFF_A: Final = 0.5
 PHASE_PROOF_A: Final = 3.0
 PHASE_PROOF_SAMPLES: Final = 3
 """A phase is out of use after three samples below 0.5 A while another carries 3 A; one sample above 1 A brings it back."""
-
-
-@dataclass(slots=True)
-class Promise:
-    """A limit that the station might be obeying, in A per phase.
-
-    accepted_at: since when the station has said yes to this value; None while it has not. until: when the station falls
-    back by itself; None for the fallback itself, and for what never ends. is_lost: its answer never came, so nobody will ever know.
-    """
-
-    limit_a: float
-    accepted_at: Instant | None = None
-    until: Instant | None = None
-    is_lost: bool = False
-
-    def has_settled(self, now: Instant, settle_s: float = SETTLE_S) -> bool:
-        """Whether the station said yes to it so long ago that the car has followed."""
-        return self.accepted_at is not None and now.since(self.accepted_at) >= settle_s
-
-    def is_over(self, now: Instant, by_s: float = 0.0) -> bool:
-        """Whether it ended at least `by_s` ago."""
-        return self.until is not None and now.since(self.until) >= by_s
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What the station measured, on the phases of the grid."""
-
-    current_a: PerPhase
-    at: Instant
-
-
-@dataclass(slots=True)
-class Session:
-    """A running transaction as the site sees it; everything in it ends with the transaction.
-
-    may_apply: oldest first. drawn, shown_a: the last sample, on the grid and as it came. ordered_a, ordered_at, unsent_a: the last order, while it may still succeed, and as long as
-    it is not on the wire; asked_a: the same, whatever became of it. unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one
-    failed before it). refusals: in a row. raise_refused_at: the station keeps its limit but takes no higher one.
-    postponed_until: before then it may be written to for reductions only.
-    has_drawn: a current was measured, so the phases in use are known. may_have_fallen_back: it (re)connected since its
-    limit was accepted. is_defiant: measured above its limit.
-    """
-
-    transaction_id: str
-    started_at: Instant
-    may_apply: list[Promise]
-    charging_state: ChargingState | None = None
-    drawn: Drawn | None = None
-    shown_a: Mapping[Phase, float] = field(default_factory=dict)
-    suspended_at: Instant | None = None
-    raised_at: Instant | None = None
-    lowered_at: Instant | None = None
-    ordered_a: float | None = None
-    ordered_at: Instant | None = None
-    unsent_a: float | None = None
-    asked_a: float | None = None
-    unconfirmed_at: Instant | None = None
-    tried_a: float = 0.0
-    refusals: int = 0
-    raise_refused_at: Instant | None = None
-    postponed_until: Instant | None = None
-    may_have_fallen_back: bool = False
-    is_defiant: bool = False
-    idle_phases: dict[int, int] = field(default_factory=dict)
-    has_drawn: bool = False
-    energy_wh: float | None = None
-    departure: datetime | None = None
-    start_register_wh: float | None = None
-    register_wh: float | None = None
-
-    def in_force(self) -> list[Promise]:
-        """What the station obeys if it is honest: what it said yes to last, or something that was sent since."""
-        for i in range(len(self.may_apply) - 1, 0, -1):
-            if self.may_apply[i].accepted_at is not None:
-                return self.may_apply[i:]
-        return self.may_apply
-
-    def ends_at(self) -> Instant | None:
-        """The earliest end of what is in force; None if only the fallback is, or what never ends."""
-        earliest: Instant | None = None
-        for promise in self.in_force():
-            end = promise.until
-            if end is not None and (earliest is None or end.monotonic_s < earliest.monotonic_s):
-                earliest = end
-        return earliest
 
 
 class DrawBounds(NamedTuple):
@@ -203,9 +118,9 @@ class EvseState:
     asserting: it connected and has not answered about its fallback yet.
     left_over: limits of the last transaction that may outlive it (one TxDefaultProfile for both).
     settle_s: from an accepted limit to a car that follows. least_a: it can be set to nothing lower. forgets: it loses its
-    limits with its connection. every_s: it may be raised so
-    often. lasts_s, lasting_cap_a: how long a limit lasts that nobody renews, and the most for that. csms_steps: `csms` as POSIX seconds and amperes.
-    foreign: what it obeys besides ours and the CSMS's; None: not known of.
+    limits with its connection. every_s: it may be raised so often. lasts_s, lasting_cap_a: how long a limit lasts that
+    nobody renews, and the most for that. csms_steps: `csms` as POSIX seconds and amperes. foreign: what it obeys besides
+    ours and the CSMS's; None: not known of.
     """
 
     evse: Evse

@@ -13,12 +13,13 @@ from typing import NamedTuple
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity
 from local_controller.site.enforcement import Wait
-from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState, Session
+from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
 from local_controller.site.foreign import foreign_reasons
 from local_controller.site.per_phase import PerPhase
 from local_controller.site.places import Place
 from local_controller.site.plan import Plan
 from local_controller.site.planning import PRESENT, asking, circuit, need
+from local_controller.site.session import Session
 from local_controller.station.words import EvseId
 from optimizer.explain import Explainer
 from optimizer.problem import Problem
