@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from site_simulator.profiles import STATION_MAX, Profile
+from site_simulator.vehicle import MINIMUM_A
 
 PURPOSES = {
     "tx_profile": frozenset({"TxProfile"}),
@@ -46,7 +47,8 @@ class Habits:
     profile after a pause has none. max_periods: longer schedules have none. shrugs: accepts what has no effect. forgets:
     "disconnect", "reboot". reboots_on: keys that crash it when they are read. dies_of_trigger: TriggerMessage takes its
     connection. limit_key: besides profiles. hides_smart_charging: does not list the feature that it has. divides_by: its
-    connectors, among which a station maximum is shared. last_wins: one profile at a time, whatever it was for. takes_all_for_watts: whatever the unit.
+    connectors, among which a station maximum is shared. last_wins: one profile at a time, whatever it was for.
+    takes_all_for_watts: whatever the unit.
     """
 
     purposes: frozenset[str] | None = None
@@ -56,7 +58,7 @@ class Habits:
     connector: str | None = None
     levels_a: tuple[float, ...] = ()
     step_a: float = 0.0
-    least_a: float = 6.0
+    least_a: float = MINIMUM_A
     refuses_zero: bool = False
     deaf_after_zero: bool = False
     max_periods: int | None = None
@@ -116,7 +118,7 @@ def habits_of(record: Mapping[str, Any], *, shrugs: bool = False) -> Habits:
         connector=record.get("connector"),
         levels_a=tuple(record.get("levels_a", ())),
         step_a=record.get("step_a", 0.0),
-        least_a=max(6.0, record.get("least_a", 6.0)),
+        least_a=max(MINIMUM_A, record.get("least_a", 0.0)),
         refuses_zero=record.get("zero") == "refused",
         deaf_after_zero=bool(record.get("repeat_after_zero")),
         max_periods=record.get("max_periods"),

@@ -50,7 +50,6 @@ class StationSpec:
     obey_delay_s: float = 1.0
     units: tuple[str, ...] = ("A", "W")
     takes_station_max: bool = True
-    forgets_on_reconnect: bool = False
     ignores_profiles: bool = False
     product: Product = EXAMPLE
     habits: Habits = CONFORMING

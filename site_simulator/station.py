@@ -178,7 +178,7 @@ class SimulatedStation:
             finally:
                 self._peer = self._line = None
                 self._online.clear()
-                if self.spec.forgets_on_reconnect or "disconnect" in self.spec.habits.forgets:
+                if "disconnect" in self.spec.habits.forgets:
                     self.outlet.installed.forget_all()
 
     async def _converse(self, line: Line, group: asyncio.TaskGroup) -> None:

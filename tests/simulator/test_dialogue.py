@@ -12,6 +12,7 @@ import pytest
 
 from site_simulator.clock import SimClock, run
 from site_simulator.csms import ProfileOrder, SimulatedCsms
+from site_simulator.habits import Habits
 from site_simulator.outlet import StationSpec
 from site_simulator.readings import Spelling
 from site_simulator.site import STEP_S
@@ -151,8 +152,10 @@ def test_a_slow_station_obeys_after_its_delay_and_not_before() -> None:
     play(story, station(obey_delay_s=20))
 
 
-@pytest.mark.parametrize(("forgets", "then_a"), [(False, 10), (True, 32)])
-def test_a_lost_connection_comes_back_without_boot_and_with_the_transaction(*, forgets: bool, then_a: float) -> None:
+@pytest.mark.parametrize(("forgets", "then_a"), [((), 10), (("disconnect",), 32)])
+def test_a_lost_connection_comes_back_without_boot_and_with_the_transaction(
+    forgets: tuple[str, ...], then_a: float
+) -> None:
     async def story(station: SimulatedStation, csms: SimulatedCsms) -> None:
         await until(draws(station, 32))
         await csms.order(order(10))
@@ -165,7 +168,7 @@ def test_a_lost_connection_comes_back_without_boot_and_with_the_transaction(*, f
         assert station.record.actions(sent=True).count("BootNotification") == 1
         assert await csms.command("CP-1", "TriggerMessage", requested_message="Heartbeat")
 
-    play(story, station(forgets_on_reconnect=forgets))
+    play(story, station(habits=Habits(forgets=frozenset(forgets))))
 
 
 @every_version
