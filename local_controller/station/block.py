@@ -86,7 +86,7 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A relayed message that a block reads later than it came cannot be read (LC-020)."""
+    """A relayed message cannot be read (LC-020), by a block that reads it late, or wants something else all the same."""
 
     error: PayloadError
 

@@ -161,3 +161,23 @@ def test_a_word_of_the_station_may_be_anything(bench: Any, version: OcppVersion,
     if version is not OcppVersion.V16:
         b.foreign = [(1, "CSO", {"id": word})]
         assert b.from_csms("GetChargingProfiles", {"requestId": 5, "chargingProfile": {}}) == {"status": "Accepted"}
+
+
+@pytest.mark.parametrize("version", [OcppVersion.V201, OcppVersion.V21])
+@pytest.mark.parametrize("action", ["NotifyEVChargingNeeds", "NotifyPriorityCharging"])
+@pytest.mark.requirement("LC-020", "LC-101")
+def test_a_message_that_cannot_be_read_does_not_take_along_the_limit_that_was_due_with_it(
+    bench: Any, version: OcppVersion, action: str
+) -> None:
+    """The profile of a remote start that came late is adopted with the station's next message, whatever that is."""
+    b = bench(version)
+    b.boot()
+    b.start(7, info={"remoteStartId": 5})
+    b.set_limit(16.0)
+    start = {"remoteStartId": 5, "evseId": 1, "idToken": {"idToken": "TAG", "type": "ISO14443"}}
+    b.from_csms("RequestStartTransaction", start | {"chargingProfile": b.csms_profile("TxProfile", 9.0)})
+    b.from_station(action, {"evseId": 1})
+    assert "unreadable_payload" in [note.event for note in b.notes]
+    assert b.in_force_a() == 9.0
+    b.set_limit(8.0)
+    assert b.in_force_a() == 8.0

@@ -14,7 +14,16 @@ from typing import Any
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError, UnknownWordError
 from local_controller.rpc.frame import CALLRESULT, Frame
-from local_controller.station.block import UNCHANGED, Answer, AnswerError, Block, BlockEffect, Forward, Wanted
+from local_controller.station.block import (
+    UNCHANGED,
+    Answer,
+    AnswerError,
+    Block,
+    BlockEffect,
+    Forward,
+    Unreadable,
+    Wanted,
+)
 from local_controller.station.blocks import car_schedules, priority_charging
 from local_controller.station.blocks.applying import Applying
 from local_controller.station.blocks.dynamic_updates import DynamicUpdates, Pull
@@ -177,17 +186,26 @@ class SmartCharging(Block):
         if call.action == "BootNotification" or (self.state.installs and self._could_call):
             return self._restart(now)
         effects = self._follow(now)
+        try:
+            effects += self._read(call, now)
+        except PayloadError as error:  # what follows from the transactions must not be lost with it
+            effects.append(Unreadable(error))
+        writer = self._writer
+        if writer.shares_watts_wrongly() or writer.knows_draws() or self.state.store.follows_soc:
+            effects += [*self._writer.reconsider(now), *self._news.latest(now)]
+        return effects
+
+    def _read(self, call: Frame, now: Instant) -> list[BlockEffect]:
+        """What a car needs, and whether a driver has priority."""
+        effects: list[BlockEffect] = []
         if call.action == priority_charging.NOTIFY and self._priority.notified(call) is not None:
             effects += [*self._writer.reconsider(now), *self._news.latest(now)]
         if call.action == car_schedules.NEEDS:
             car_schedules.needs_told(self.state, call, now)
-        needs = self._dialect.charging_needs(call.action, call.payload)
+        needs = self._dialect.charging_needs(call.action or "", call.payload)
         if needs is not None:
             departure = None if needs.departure is None else self.state.to_our_time(needs.departure)
             effects.append(Tell(replace(needs, departure=departure)))
-        writer = self._writer
-        if writer.shares_watts_wrongly() or writer.knows_draws() or self.state.store.follows_soc:
-            effects += [*self._writer.reconsider(now), *self._news.latest(now)]
         return effects
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:
