@@ -72,7 +72,7 @@ class Csms:
 @asynccontextmanager
 async def csms() -> AsyncIterator[Csms]:
     one = Csms()
-    async with serve(one.handle, "127.0.0.1", 0, subprotocols=["ocpp2.1", "ocpp2.0.1", "ocpp1.6"]) as server:  # type: ignore[list-item]
+    async with serve(one.handle, "127.0.0.1", 0, subprotocols=["ocpp2.1", "ocpp2.0.1", "ocpp1.6"]) as server:  # type: ignore[list-item]  # a NewType of str
         one.port = next(iter(server.sockets)).getsockname()[1]
         yield one
 
@@ -98,7 +98,7 @@ class Station:
         key = base64.b64encode(f"CP-1:{self.password}".encode()).decode()
         url = f"{self.slots[self.priority[0]]}/CP-1"
         headers = {"Authorization": f"Basic {key}"}
-        async with connect(url, subprotocols=[self.version], additional_headers=headers) as socket_:  # type: ignore[list-item]
+        async with connect(url, subprotocols=[self.version], additional_headers=headers) as socket_:  # type: ignore[list-item]  # a NewType of str
             await socket_.send(json.dumps([2, f"s{next(self.numbers)}", "BootNotification", IDLE]))
             async for text in socket_:
                 kind, message_id, *rest = json.loads(text)

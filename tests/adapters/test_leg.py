@@ -145,8 +145,8 @@ async def test_a_csms_that_accepts_and_closes_at_once_is_passed_on_at_once(code:
 async def test_what_the_csms_said_before_it_closed_arrives_first() -> None:
     async def greet(socket: object) -> None:
         for number in range(3 * TURN):
-            await socket.send(f'[6,"{number}","X",{{}}]')  # type: ignore[attr-defined]
-        await socket.close(1012)  # type: ignore[attr-defined]
+            await socket.send(f'[6,"{number}","X",{{}}]')  # type: ignore[attr-defined]  # a ServerConnection
+        await socket.close(1012)  # type: ignore[attr-defined]  # a ServerConnection
 
     async with site_with() as site:
         site.csms.greet = greet

@@ -150,7 +150,7 @@ async def talk(port: int, context: ssl.SSLContext, text: bytes = b"hello") -> ss
         writer.write(text)
         answer = await reader.readexactly(len(text))
         assert answer == text
-        return writer.get_extra_info("ssl_object")  # type: ignore[no-any-return]
+        return writer.get_extra_info("ssl_object")  # type: ignore[no-any-return]  # asyncio types no extra
     except asyncio.IncompleteReadError as error:
         raise ConnectionResetError("hung up") from error
     finally:

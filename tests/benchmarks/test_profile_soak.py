@@ -186,8 +186,10 @@ def test_the_reference_station_is_written_apart_from_the_gateway() -> None:
     folder = ROOT / "benchmarks" / "profile_soak"
     for name in ("evaluator", "store", "station", "station_v16", "station_v2x"):
         for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
-            if isinstance(node, ast.ImportFrom):
-                assert not str(node.module).startswith(("local_controller", "site_simulator")), (name, node.module)
+            modules = [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            modules += [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            for module in modules:
+                assert not module.startswith(("local_controller", "site_simulator")), (name, module)
 
 
 EXAMPLES = [file for file in sorted((ROOT / "docs" / "composite").glob("*.json")) if "offline" not in file.stem]

@@ -76,7 +76,7 @@ async def relay(csms_port: int, fault: Callable[[], Fault]) -> AsyncIterator[int
         async with connect(url, subprotocols=[station.subprotocol], compression=None, proxy=None) as csms:
             await asyncio.gather(pump(station, csms, fault()), pump(csms, station, fault()))
 
-    async with serve(attend, "127.0.0.1", 0, subprotocols=VERSIONS, compression=None) as server:  # type: ignore[arg-type]
+    async with serve(attend, "127.0.0.1", 0, subprotocols=VERSIONS, compression=None) as server:  # type: ignore[arg-type]  # a NewType of str
         yield next(iter(server.sockets)).getsockname()[1]
 
 

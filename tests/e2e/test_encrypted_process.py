@@ -85,10 +85,10 @@ async def csms(folder: Path, port: int, seen: list[ServerConnection]) -> AsyncIt
         await connection.wait_closed()
 
     def judge(connection: ServerConnection, request: object) -> object:
-        wrong = base64.b64encode(b"CP-2:wrong").decode() in connection.request.headers["Authorization"]  # type: ignore[union-attr]
+        wrong = base64.b64encode(b"CP-2:wrong").decode() in connection.request.headers["Authorization"]  # type: ignore[union-attr]  # it is open
         return connection.respond(401, "") if wrong else None
 
-    async with serve(keep, HOST, port, ssl=tls, subprotocols=OCPP, process_request=judge):  # type: ignore[arg-type]
+    async with serve(keep, HOST, port, ssl=tls, subprotocols=OCPP, process_request=judge):  # type: ignore[arg-type]  # a NewType of str
         yield
 
 

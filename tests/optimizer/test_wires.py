@@ -143,7 +143,7 @@ def test_what_cannot_be_meant_is_refused_with_its_place(
     wire: tuple[WireLimit, ...], need: dict[str, object], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
-        Problem(HOUR, (), (ChargingNeed("CP-1", (), (0,), **need),), wire)  # type: ignore[arg-type]
+        Problem(HOUR, (), (ChargingNeed("CP-1", (), (0,), **need),), wire)  # type: ignore[arg-type]  # spelled in the cases
 
 
 def test_a_negative_limit_is_refused() -> None:

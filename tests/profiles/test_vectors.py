@@ -48,7 +48,7 @@ def profile(purpose: Purpose, schedule: ChargingSchedule, level: int = 0, **fiel
     if kind in {Kind.ABSOLUTE, Kind.RECURRING} and "kind" not in fields and schedule.start_schedule is None:
         schedule = replace(schedule, start_schedule=at("2020-01-01T00:00"))
     fields = {"kind": kind, **fields}
-    return ChargingProfile(level, level, purpose, schedules=(schedule,), **fields)  # type: ignore[arg-type]
+    return ChargingProfile(level, level, purpose, schedules=(schedule,), **fields)  # type: ignore[arg-type]  # as above
 
 
 def store(profiles: Iterable[ChargingProfile], evse: int = 1) -> InstalledProfiles:

@@ -73,7 +73,7 @@ def test_what_a_car_gives_is_not_handed_out_to_others_and_its_end_trips_nothing(
     draws = giver.draw_a
     stops_s = site.now.since(START) + 300.0
     gives = dict.fromkeys(Phase, -16.0)
-    giver.draw_a = lambda: gives if site.now.since(START) < stops_s else draws()  # type: ignore[method-assign]
+    giver.draw_a = lambda: gives if site.now.since(START) < stops_s else draws()  # type: ignore[method-assign]  # another car
     site.run(30)
     site.plug("CP-2")
     site.run(240)

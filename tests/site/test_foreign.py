@@ -103,7 +103,7 @@ def test_room_is_kept_for_a_car_that_may_begin_under_a_foreign_profile(told: boo
 
 
 def told(state: EvseState) -> list[tuple[str, str, str]]:
-    return [(n.level, n.code, n.text) for n in foreign_notices(state, at(0))]  # type: ignore[union-attr]
+    return [(n.level, n.code, n.text) for n in foreign_notices(state, at(0))]  # type: ignore[union-attr]  # notices all
 
 
 def test_each_change_is_told_once_with_the_culprit_the_numbers_and_the_remedy() -> None:

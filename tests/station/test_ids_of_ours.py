@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from local_controller.station.blocks.actuator import OWN_IDS
@@ -131,6 +131,7 @@ def test_what_an_id_would_have_replaced_stays_if_the_station_refuses_what_follow
 
 @pytest.mark.requirement("LC-098")
 @given(ids=st.lists(st.integers(1, 2**31 - 1) | st.sampled_from(OWN_IDS), max_size=60, unique=True))
+@example(ids=[OURS, OURS + len(STAND_INS), OURS + len(STAND_INS) + 1])  # which would all like to have the same
 def test_stand_ins_are_never_ours_never_shared_and_lead_back(ids: list[int]) -> None:
     stand_ins = StandIns()
     written = [stand_ins.for_station(one) for one in ids]

@@ -9,7 +9,7 @@ import pytest
 from local_controller.profiles.units import RateUnit
 from local_controller.station.knowledge import Knowledge
 from local_controller.station.words import OcppVersion
-from tests.station.conftest import Payload
+from tests.station.conftest import Payload, stamp
 
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
 THREE = [10.0, 10.0, 10.0]
@@ -29,11 +29,7 @@ def charging(bench: Any, version: OcppVersion, **settings: Any) -> Any:
 def of_csms(b: Any, *periods: Payload, purpose: str = "TxProfile", **more: Any) -> Any:
     if purpose == "TxProfile":
         more["transactionId"] = 7 if b.version is OcppVersion.V16 else "7"
-    return b.csms_sets(purpose, 0.0, periods=list(periods), schedule={"startSchedule": now(b)}, **more)
-
-
-def now(b: Any) -> str:
-    return b.now.utc.isoformat().replace("+00:00", "Z")  # type: ignore[no-any-return]
+    return b.csms_sets(purpose, 0.0, periods=list(periods), schedule={"startSchedule": stamp(b.now)}, **more)
 
 
 def at(start_s: int, limit: float, phases: int | None = None) -> Payload:

@@ -439,6 +439,15 @@ def test_what_harms_a_station_is_not_asked(bench: Any, version: OcppVersion) -> 
 # --- disobedience -----------------------------------------------------------------------------------------------------
 
 
+def limited_to_10_a(bench: Any, version: OcppVersion, **settings: Any) -> Any:
+    """A transaction has been told a limit for an hour."""
+    b = bench(version, **settings)
+    b.boot()
+    b.start()
+    b.set_limit(10.0, valid_s=3600)
+    return b
+
+
 def disobeys(b: Any, drawn_a: float, *, every_s: float = 10.0, times: int = 6, evse: int = 1) -> None:
     for _ in range(times):
         b.wait(every_s)
@@ -448,10 +457,7 @@ def disobeys(b: Any, drawn_a: float, *, every_s: float = 10.0, times: int = 6, e
 @ALL
 @pytest.mark.requirement("LC-105", "LC-115")
 def test_the_liar_is_told_another_way_after_more_than_one_sample(bench: Any, version: OcppVersion) -> None:
-    b = bench(version)
-    b.boot()
-    b.start()
-    b.set_limit(10.0, valid_s=3600)
+    b = limited_to_10_a(bench, version)
     b.wait(20)
     b.disobeyed(16.0)
     b.wait(10)
@@ -473,10 +479,7 @@ def test_the_liar_is_told_another_way_after_more_than_one_sample(bench: Any, ver
 @ALL
 @pytest.mark.requirement("LC-105", "LC-115")
 def test_a_car_at_its_limit_or_still_settling_is_no_liar(bench: Any, version: OcppVersion) -> None:
-    b = bench(version, knowledge=Knowledge(settle_s=60.0))
-    b.boot()
-    b.start()
-    b.set_limit(10.0, valid_s=3600)
+    b = limited_to_10_a(bench, version, knowledge=Knowledge(settle_s=60.0))
     disobeys(b, 11.4, times=20)
     assert len(tried(b)) == 2, "10 % and 0.5 A are within what stations tolerate"
     b.set_limit(8.0, valid_s=3600)
@@ -515,10 +518,7 @@ def test_who_still_follows_the_limit_before_is_no_liar(bench: Any, version: Ocpp
 @ALL
 @pytest.mark.requirement("LC-042", "LC-105", "LC-115")
 def test_what_is_written_again_is_followed_or_completes_the_proof(bench: Any, version: OcppVersion) -> None:
-    b = bench(version)
-    b.boot()
-    b.start()
-    b.set_limit(10.0, valid_s=3600)
+    b = limited_to_10_a(bench, version)
     b.wait(10)
     disobeys(b, 16.0, times=2)
     b.write_again()
@@ -532,10 +532,7 @@ def test_what_is_written_again_is_followed_or_completes_the_proof(bench: Any, ve
 @ALL
 @pytest.mark.requirement("LC-105", "LC-115")
 def test_one_that_obeys_in_watts_only_is_found_out(bench: Any, version: OcppVersion) -> None:
-    b = bench(version)
-    b.boot()
-    b.start()
-    b.set_limit(10.0, valid_s=3600)
+    b = limited_to_10_a(bench, version)
     for _ in range(40):
         if b.outcomes() and tried(b)[-1][1] == "W":
             break
@@ -553,10 +550,7 @@ def test_one_that_obeys_in_watts_only_is_found_out(bench: Any, version: OcppVers
 def test_the_floors_of_all_evses_are_given_anew_when_one_shows_that_their_way_has_no_effect(
     bench: Any, version: OcppVersion
 ) -> None:
-    b = bench(version, evses=[1, 2])
-    b.boot()
-    b.start()
-    b.set_limit(10.0, valid_s=3600)
+    b = limited_to_10_a(bench, version, evses=[1, 2])
     disobeys(b, 16.0, times=4)
     assert [rung for rung in tried(b) if rung[2] == "Relative"] == [
         ("TxProfile", "A", "Relative", 0, 1),
@@ -573,10 +567,7 @@ def test_the_floors_of_all_evses_are_given_anew_when_one_shows_that_their_way_ha
 def test_the_floor_of_one_that_obeys_nothing_is_not_believed_until_a_limit_is_taken_again(
     bench: Any, version: OcppVersion
 ) -> None:
-    b = bench(version)
-    b.boot()
-    b.start()
-    b.set_limit(10.0, valid_s=3600)
+    b = limited_to_10_a(bench, version)
     disobeys(b, 16.0, times=200)
     b.stop()
     assert tried(b)[-1][0] == "TxDefaultProfile", "it is written all the same"
@@ -594,10 +585,7 @@ def test_the_floor_of_one_that_obeys_nothing_is_not_believed_until_a_limit_is_ta
 @ALL
 @pytest.mark.requirement("LC-105", "LC-115")
 def test_one_that_obeys_nothing_is_told_to_people(bench: Any, version: OcppVersion) -> None:
-    b = bench(version)
-    b.boot()
-    b.start()
-    b.set_limit(10.0, valid_s=3600)
+    b = limited_to_10_a(bench, version)
     disobeys(b, 16.0, times=200)
     assert answers(b)[-1].outcome is REFUSED
     assert answers(b)[-1].detail == "it draws 16.0 A, whichever way it is told a limit"

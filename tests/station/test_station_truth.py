@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -426,6 +427,23 @@ def test_a_station_that_says_yes_and_keeps_nothing_counts_without_a_fallback_and
     t.live(REWRITE_S * 20)
     assert floors(t) <= 1 + MOST_REWRITES + 1
     assert found(t).fallback_a == math.inf
+
+
+@REPORTING
+@pytest.mark.requirement("LC-042")
+def test_what_it_keeps_losing_is_written_again_every_ten_minutes_at_most(truthful: Any, version: OcppVersion) -> None:
+    """Writing wears its memory."""
+    t = truthful(version)
+    t.hides_profiles()
+    t.shows = lambda _: None
+    t.bench.boot()
+    written_s: list[float] = []
+    for _ in range(360):
+        before = floors(t)
+        t.live(10.0)
+        written_s += [t.bench.now.monotonic_s] * (floors(t) - before)
+    assert len(written_s) == MOST_REWRITES == 3
+    assert all(later_s - earlier_s >= REWRITE_S - 10.0 for earlier_s, later_s in pairwise(written_s))
 
 
 @REPORTING

@@ -17,12 +17,16 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from local_controller.clock import Instant
+from local_controller.rpc import frame as rpc
 from local_controller.station.block import Block, OwnCall, Urgency
 from local_controller.station.effects import Close, Effect, Peer, Send
 from local_controller.station.proxy import StationProxy
@@ -104,6 +108,20 @@ def header(path: Path, name: str) -> list[str]:
 def version_of(path: Path) -> OcppVersion:
     """The version that a dialogue is in."""
     return OcppVersion((header(path, "version") or ["ocpp1.6"])[0])
+
+
+def proving(paths: Iterable[Path]) -> list[Any]:
+    """A test of each dialogue, named as it and marked with the requirements that it proves."""
+    return [pytest.param(path, id=path.stem, marks=pytest.mark.requirement(*header(path, "proves"))) for path in paths]
+
+
+def spoken(path: Path, signs: str) -> Iterator[tuple[str, rpc.Frame]]:
+    """The messages of a dialogue with the action each is about. signs: ">" for what peers send, "<" for what they get."""
+    asked: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line[8:10] in {f"{sign} " for sign in signs}:
+            frame = rpc.parse(line[10:])
+            yield asked.setdefault(frame.message_id, frame.action or ""), frame
 
 
 def own_ids() -> Callable[[], str]:

@@ -6,15 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.transcripts.dialogue import header, play
+from tests.transcripts.dialogue import play, proving
 
 STORIES = sorted(Path(__file__).parent.glob("*.txt"))
 
 
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, id=path.stem, marks=pytest.mark.requirement(*header(path, "proves"))) for path in STORIES],
-)
+@pytest.mark.parametrize("path", proving(STORIES))
 def test_dialogue(path: Path) -> None:
     play(path)
 

@@ -117,21 +117,11 @@ class _Doubt:
     verdict: Verdict | None = None
     times: int = 0
     rewrites: int = 0
-    rewritten_s: float | None = None
 
     def hears(self, verdict: Verdict) -> None:
         """One more verdict."""
         self.times = self.times + 1 if verdict is self.verdict else 1
         self.verdict = verdict
-
-    def may_rewrite(self, now: Instant) -> bool:
-        """Whether writing again may help and was not done just now."""
-        rested = self.rewritten_s is None or now.monotonic_s >= self.rewritten_s + REWRITE_S
-        return rested and self.rewrites < MOST_REWRITES
-
-    def rewritten(self, now: Instant) -> None:
-        """It was written again."""
-        self.rewrites, self.rewritten_s = self.rewrites + 1, now.monotonic_s
 
 
 class StationTruth(Block):
@@ -159,6 +149,7 @@ class StationTruth(Block):
         self._begun_s: float | None = None
         self._missing: dict[int, _Doubt] = {}  # by what is reported
         self._contradicted: dict[tuple[int, LimitKind], _Doubt] = {}  # by a composite schedule
+        self._rewritten_s: dict[int, float] = {}  # whoever of both spoke for it
         self._has_foreign = bool(foreign_profiles(state))
         self._agrees: set[int] = set()  # EVSEs whose last composite schedule without a session showed exactly our floor
         self._written_in_vain: set[tuple[int, LimitKind]] = set()  # again, and its composite schedule never showed it
@@ -185,6 +176,7 @@ class StationTruth(Block):
             self._silences.clear()
             self._missing.clear()
             self._contradicted.clear()
+            self._rewritten_s.clear()
             self._agrees.clear()
             self._written_in_vain.clear()
             self._plan(now)
@@ -489,9 +481,10 @@ class StationTruth(Block):
 
     def _write_again(self, evse: int, doubt: _Doubt, witness: str, now: Instant) -> list[BlockEffect]:
         """Our profiles once more, as if the station had just come back (LC-042)."""
-        if not doubt.may_rewrite(now):
+        if doubt.rewrites >= MOST_REWRITES or now.monotonic_s < self._rewritten_s.get(evse, -math.inf) + REWRITE_S:
             return []
-        doubt.rewritten(now)
+        doubt.rewrites += 1
+        self._rewritten_s[evse] = now.monotonic_s
         self._soon(now)
         fields = {"evse": evse, "witness": witness, "times": doubt.rewrites}
         return [Note("warning", "own_profile_missing", fields), *self._charging.write_again(evse, now)]

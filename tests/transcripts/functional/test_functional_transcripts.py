@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -23,20 +22,9 @@ from local_controller.station.guard_policy import GuardPolicy, Policy
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import OcppVersion
 from tests.payloads import SENDS, actions, mistakes
-from tests.transcripts.dialogue import START, header, own_ids, play_with, version_of
+from tests.transcripts.dialogue import START, header, own_ids, play_with, proving, spoken, version_of
 
 STORIES = sorted(Path(__file__).parent.glob("*.txt"))
-PARAMS = [pytest.param(path, id=path.stem, marks=pytest.mark.requirement(*header(path, "proves"))) for path in STORIES]
-
-
-def spoken(path: Path) -> Iterator[tuple[str, rpc.Frame]]:
-    """What the two peers say in a dialogue: the action it is about, and the message."""
-    asked: dict[str, str] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line[8:10] == "> ":
-            frame = rpc.parse(line[10:])
-            action = asked.setdefault(frame.message_id, frame.action or "")
-            yield action, frame
 
 
 class Obedient:
@@ -71,7 +59,7 @@ class Obedient:
         return seen
 
 
-@pytest.mark.parametrize("path", PARAMS)
+@pytest.mark.parametrize("path", proving(STORIES))
 def test_dialogue(path: Path) -> None:
     (url,) = header(path, "rewrites_to") or (None,)
     guards = GuardPolicy() if url is None else GuardPolicy(network=Policy.REWRITE, public_url=url)
@@ -84,7 +72,7 @@ def test_dialogue(path: Path) -> None:
 def test_its_messages_are_what_the_standard_means(path: Path) -> None:
     if header(path, "schemas") == ["beyond"]:
         return
-    for action, frame in spoken(path):
+    for action, frame in spoken(path, ">"):
         if frame.is_error:
             continue
         is_answer = frame.message_type == rpc.CALLRESULT
@@ -94,22 +82,14 @@ def test_its_messages_are_what_the_standard_means(path: Path) -> None:
 
 def answers(version: OcppVersion, kind: int) -> set[str]:
     """The actions that are answered in this way in some dialogue, by a peer or by the gateway."""
-    found = set()
-    for path in STORIES:
-        asked: dict[str, str] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if version_of(path) is version else ():
-            if line[8:10] in {"> ", "< "}:
-                frame = rpc.parse(line[10:])
-                asked.setdefault(frame.message_id, frame.action or "")
-                if frame.message_type == kind:
-                    found.add(asked[frame.message_id])
-    return found
+    of_version = (path for path in STORIES if version_of(path) is version)
+    return {action for path in of_version for action, frame in spoken(path, "><") if frame.message_type == kind}
 
 
 @pytest.mark.requirement("LC-150")
 @pytest.mark.parametrize("version", list(OcppVersion))
 def test_every_action_has_its_dialogue_with_an_answer_and_with_an_error(version: OcppVersion) -> None:
-    shown = {action for path in STORIES if version_of(path) is version for action, _ in spoken(path)}
+    shown = {action for path in STORIES if version_of(path) is version for action, _ in spoken(path, ">")}
     assert sorted(set(actions(version)) - shown) == []
     for kind in (rpc.CALLRESULT, rpc.CALLERROR):
         assert sorted(set(actions(version)) - SENDS - answers(version, kind)) == []

@@ -1,0 +1,33 @@
+"""A dialogue with a complete proxy, in which every message of ours is shown: how is it played, and what is wrong in it?
+
+The station CP-7 has one EVSE, its floor is 6 A, and its turn to be asked comes 9.94 s after it was accepted.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from local_controller.rpc import frame as rpc
+from local_controller.station.build import StationSettings, station_proxy
+from tests.payloads import mistakes
+from tests.transcripts.dialogue import START, outputs, own_ids, play_with, spoken, version_of
+
+
+def play_complete(path: Path, *, is_asked_what_it_holds: bool = False) -> None:
+    """Plays a file with a proxy of all blocks."""
+    settings = StationSettings(fallback_a=6.0, is_asked_what_it_holds=is_asked_what_it_holds)
+    proxy, _ = station_proxy("CP-7", version_of(path), settings, ids=own_ids())
+    assert outputs(proxy.connected(START)) == []
+    play_with(proxy, path)
+
+
+def mistakes_in(path: Path) -> list[tuple[str, list[str]]]:
+    """The messages of a file, sent and received, that break the schema of its version, and how."""
+    found = []
+    for action, frame in spoken(path, "><"):
+        if not frame.is_error:
+            is_answer = frame.message_type == rpc.CALLRESULT
+            wrong = mistakes(version_of(path), action, json.dumps(frame.payload), is_answer=is_answer)
+            found += [(frame.text, wrong)] if wrong else []
+    return found
