@@ -26,10 +26,10 @@ $(VENV)/dev: requirements/dev.txt $(VENV)/run
 demo: $(VENV)/run  ## a whole site in one command: stations, CSMS, meter, broker, gateway (ends with Ctrl-C)
 	$(BIN)/local-controller demo $(ARGS)
 
-test: test-fast  ## all tests; those that need mosquitto or Node.js say so when these are missing
+test: test-fast  ## all tests; those that need mosquitto, Node.js or tshark say so when it is missing
 	$(BIN)/python -m pytest -q -m e2e $(ARGS) || [ $$? -eq 5 ]
 
-test-fast: $(VENV)/dev  ## without the end-to-end tests
+test-fast: $(VENV)/dev  ## without the end-to-end tests, on JOBS=2 processes
 	$(BIN)/python -m pytest -q -m "not e2e" -n $(JOBS) $(ARGS) || [ $$? -eq 5 ]
 
 fuzz: $(VENV)/dev  ## the laws of messages and sessions with EFFORT=50 times as many inputs, and how many were tried

@@ -164,12 +164,12 @@ class Timeline:
         for second in range(WARM_UP_S):
             self.now = START.after(float(second + 1))
             for reading in self.stations.readings(self.now):
-                self.do(lambda reading=reading: self.site.meter_read(reading, self.now))  # type: ignore[misc]
+                self.do(lambda reading=reading: self.site.meter_read(reading, self.now))  # type: ignore[misc]  # a default binds it now
             self.tell([(i.station, self.stations.sample(i)) for i in self.ids[second % 10 :: 10]])
             if self.stations.asks:
                 ask = self.stations.asks.pop()
                 shares = share(self.site.question().problem())
-                self.do(lambda ask=ask, shares=shares: self.site.planned(ask.number, shares, self.now))  # type: ignore[misc]
+                self.do(lambda ask=ask, shares=shares: self.site.planned(ask.number, shares, self.now))  # type: ignore[misc]  # a default binds it now
 
 
 def core(topology: Topology) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def core(topology: Topology) -> dict[str, Any]:
     for _ in range(20):
         line.now = line.now.after(1.0)
         for reading in line.stations.readings(line.now):
-            line.do(lambda reading=reading: line.site.meter_read(reading, line.now))  # type: ignore[misc]
+            line.do(lambda reading=reading: line.site.meter_read(reading, line.now))  # type: ignore[misc]  # a default binds it now
         if len(line.costs.reactions) > 100:
             break
     figures["reaction_ms"] = spread(line.costs.reactions)
@@ -210,12 +210,12 @@ def _cuts(line: Timeline, topology: Topology) -> dict[str, Any]:
     for n in range(5):
         line.now = line.now.after(10.0)
         for reading in line.stations.readings(line.now):
-            line.do(lambda reading=reading: line.site.meter_read(reading, line.now))  # type: ignore[misc]
+            line.do(lambda reading=reading: line.site.meter_read(reading, line.now))  # type: ignore[misc]  # a default binds it now
         limit_a = tuple(a * (0.8 - 0.05 * n) for a in topology.root.limit_a)
-        limit = ReceivedLimit(limit_a, None, line.now.after(300.0))  # type: ignore[arg-type]
+        limit = ReceivedLimit(limit_a, None, line.now.after(300.0))  # type: ignore[arg-type]  # of three phases
         line.costs.reactions.clear()
         before = line.stations.orders
-        line.do(lambda limit=limit: line.site.limit_received("ems", limit, line.now))  # type: ignore[misc]
+        line.do(lambda limit=limit: line.site.limit_received("ems", limit, line.now))  # type: ignore[misc]  # a default binds it now
         cuts.append(line.costs.reactions[0])
         answered.append(line.costs.reactions[1] if len(line.costs.reactions) > 1 else 0.0)
         orders.append(line.stations.orders - before)
@@ -385,16 +385,16 @@ class Handles:
         run, longest = self._run, self.longest
 
         def timed(handle: asyncio.Handle) -> None:
-            name = repr(handle._callback)  # type: ignore[attr-defined]  # noqa: SLF001
+            name = repr(handle._callback)  # type: ignore[attr-defined]  # noqa: SLF001 - what asyncio runs
             begin = time.thread_time()
             run(handle)
             heapq.heappushpop(longest, (time.thread_time() - begin, name))
 
-        asyncio.Handle._run = timed  # type: ignore[method-assign]  # noqa: SLF001
+        asyncio.Handle._run = timed  # type: ignore[method-assign]  # noqa: SLF001 - a stop watch around it
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.Handle._run = self._run  # type: ignore[method-assign]  # noqa: SLF001
+        asyncio.Handle._run = self._run  # type: ignore[method-assign]  # noqa: SLF001 - a stop watch around it
 
 
 class Proxies:
@@ -471,7 +471,7 @@ async def on_the_loop(topology: Topology) -> dict[str, Any]:
         before, cpu = proxies.texts, time.process_time()
         root_a = topology.root.limit_a
         limit_a = tuple(a * 0.5 for a in root_a)
-        driver.limit_received("ems", ReceivedLimit(limit_a, None, clock.now().after(300.0)))  # type: ignore[arg-type]
+        driver.limit_received("ems", ReceivedLimit(limit_a, None, clock.now().after(300.0)))  # type: ignore[arg-type]  # of three phases
         await asyncio.sleep(0.5)
         figures["cpu_us_per_order_and_answer"] = round((time.process_time() - cpu) * 1e6 / (proxies.texts - before), 1)
         figures["orders"] = proxies.texts - before

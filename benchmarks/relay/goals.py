@@ -74,7 +74,7 @@ def line(figure: str, samples: Mapping[str, Sequence[float]]) -> dict[str, objec
         "unit": goal.unit,
         "floor": _rounded(floor),
         "to_reach": _rounded(to_reach),
-        "reached": None if goal.to_reach is None else None not in (product, to_reach) and product <= to_reach,  # type: ignore[operator]
+        "reached": None if goal.to_reach is None else None not in (product, to_reach) and product <= to_reach,  # type: ignore[operator]  # neither is None here
         "spread": {name: [_rounded(edge(values)) for edge in (min, max)] for name, values in samples.items() if values},
         "rounds": max(map(len, samples.values())),
     }
