@@ -13,7 +13,7 @@ import pytest
 from local_controller.adapters.trace_secrets import MASK
 from local_controller.adapters.trace_store import TraceFile
 from local_controller.adapters.web.server import UnknownStationError
-from local_controller.app import LocalController
+from local_controller.app import LocalController, _capability_views
 from local_controller.clock import Clock
 from local_controller.config.legs import CertificateSection, ListenTlsSection
 from local_controller.config.load import load
@@ -66,6 +66,16 @@ async def test_it_runs_with_everything_around_it_down_and_says_so(tmp_path: Path
     assert view["nodes"][0]["limit_a"] == (16.0, 16.0, 16.0)  # the EMS is silent: its fallback
     assert view["meters"][0]["state"] == "init"
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+async def test_how_stations_can_be_told_limits_is_looked_at_one_at_a_step(tmp_path: Path) -> None:
+    async with LocalController(config(tmp_path), Clock()) as gateway:
+        for station in ("CP-1", "CP-2"):
+            gateway._make_proxy(station, words.OcppVersion.V201, None)
+        *steps, views = _capability_views(gateway._charging)
+        assert steps == [None, None]
+        assert views == (await gateway.picture())["stations"]
+        assert views["CP-2"]["version"] == "ocpp2.0.1"
 
 
 async def test_the_profiles_of_a_station_that_never_came_are_told_and_an_unknown_one_is_refused(tmp_path: Path) -> None:

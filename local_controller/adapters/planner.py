@@ -17,6 +17,7 @@ import structlog
 
 from local_controller.adapters.plan_worker import HEAD, HUNG_S, Answer, work
 from local_controller.clock import Clock
+from local_controller.errors import LocalControllerError
 from local_controller.site.planning import Question
 from optimizer.problem import Allocation
 
@@ -79,9 +80,14 @@ class Planner:
         self._asked_s = 0.0
 
     async def start(self) -> None:
-        """Start the worker; the first problem must not wait for its imports."""
+        """Start the worker; the first problem must not wait for its imports. LocalControllerError if it does not come up."""
         self._worker = Worker()
-        await self._worker.ask(b"")
+        try:
+            await self._worker.ask(b"")
+        except (EOFError, ConnectionError) as error:
+            await self._worker.end()
+            text = "the planner's process ended while it started; what it said stands above. Install the gateway anew"
+            raise LocalControllerError(f"{text}, with all that it depends on (scipy)") from error
 
     async def solve(self, question: Question) -> Allocation:
         """The plan for now, or none with status "timeout_share" when the worker is late, busy with a late one, dead or wrong."""

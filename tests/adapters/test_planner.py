@@ -16,6 +16,7 @@ import pytest_asyncio
 from local_controller.adapters.plan_worker import Answer
 from local_controller.adapters.planner import Planner
 from local_controller.clock import Clock
+from local_controller.errors import LocalControllerError
 from local_controller.site.capacity import Capacity
 from local_controller.site.limits import Ceiling
 from local_controller.site.per_phase import ZERO
@@ -42,6 +43,12 @@ async def planner() -> AsyncIterator[Planner]:
     await planner.start()
     yield planner
     await planner.stop()
+
+
+async def test_a_worker_that_does_not_come_up_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local_controller.adapters.planner.work", sys.exit)
+    with pytest.raises(LocalControllerError, match=r"ended while it started.*Install"):
+        await Planner(Clock()).start()
 
 
 async def test_a_plan_is_optimal_and_keeps_every_limit(planner: Planner) -> None:
