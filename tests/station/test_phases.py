@@ -96,6 +96,19 @@ def test_watts_are_told_for_the_phases_that_may_be_used(bench: Any, version: Ocp
 
 @ALL
 @pytest.mark.requirement("LC-093")
+def test_what_the_station_says_that_it_holds_is_compared_for_the_phases_that_were_told(
+    bench: Any, version: OcppVersion
+) -> None:
+    """Else 8 A on two phases, told in watts, would be taken for 5.3 A."""
+    b = charging(bench, version, knowledge=Knowledge(unit=RateUnit.W), is_asked_what_it_holds=True)
+    assert of_csms(b, at(0, 3680.0, 2), unit="W") == "Accepted"
+    written = b.smart.state.truth.of(1).working
+    now = b.smart.state.station_time(b.now)
+    assert (written.limit_a(now), written.phases(now)) == (pytest.approx(8.0), 2)
+
+
+@ALL
+@pytest.mark.requirement("LC-093")
 def test_without_room_for_the_phases_the_fewest_hold_all_along(bench: Any, version: OcppVersion) -> None:
     b = charging(bench, version, knowledge=Knowledge(max_periods=2))
     assert of_csms(b, at(0, 16.0), at(300, 16.0, 2), at(600, 16.0, 1), at(700, 16.0)) == "Accepted"
