@@ -18,6 +18,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from local_controller.station.certificates import NO_CERTIFICATE, OwnChain
 
+_SLOT: Final = re.compile(r"\d{1,10}")
+"""A number of a slot; Python reads no number of thousands of digits."""
+
 
 class Hazard(StrEnum):
     """The kinds of messages that are guarded, named as in the site file."""
@@ -220,7 +223,7 @@ class GuardPolicy:
     def _sampling(self, wished: str) -> Ruling | None:
         """An interval; 0 means never. The station judges what is no number of seconds."""
         most_s = self.sample_interval_s
-        if most_s is None or not wished.strip().isdecimal() or 0 < int(wished) <= most_s:
+        if most_s is None or not wished.strip().isdecimal() or 0 < float(wished) <= most_s:
             return None
         return Ruling(Hazard.SAMPLING, Policy.REWRITE, Policy.REWRITE, value=str(most_s))
 
@@ -299,7 +302,7 @@ def _websocket_address(url: str) -> SplitResult | None:
 def _leads_here(priority: str, slots: Collection[int]) -> bool:
     """Whether every slot of a NetworkConfigurationPriority ("1,0") leads here; one that we do not know may lead away."""
     named = [slot.strip() for slot in priority.split(",")]
-    return all(slot.isdecimal() and int(slot) in slots for slot in named)
+    return all(_SLOT.fullmatch(slot) and int(slot) in slots for slot in named)
 
 
 def _plain_name(name: str) -> str:

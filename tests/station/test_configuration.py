@@ -309,6 +309,16 @@ def test_a_rejected_interval_stays_what_it_was(bench: Any, version: OcppVersion)
 
 @ALL
 @pytest.mark.requirement("LC-128")
+def test_an_interval_of_thousands_of_digits_is_just_too_long(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, guards=SAMPLING)
+    b.unchecked = frozenset({"ChangeConfiguration", "SetVariables", "GetConfiguration", "GetVariables"})
+    store = Store(b)
+    assert csms_writes_interval(b, 5000 * "9") == "Accepted"
+    assert store.interval == "60"
+
+
+@ALL
+@pytest.mark.requirement("LC-128")
 @pytest.mark.parametrize("nonsense", ["", "often", "-1", "1.5"])
 def test_what_is_no_interval_is_the_stations_to_judge(bench: Any, version: OcppVersion, nonsense: str) -> None:
     b = bench(version, guards=SAMPLING)

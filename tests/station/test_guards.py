@@ -291,7 +291,7 @@ def test_after_a_migration_that_the_site_lets_pass_the_station_is_gone(bench: An
 
 
 @V2X
-@pytest.mark.parametrize("slots", ["1,2", "2", "", "1;2", "-1"])
+@pytest.mark.parametrize("slots", ["1,2", "2", "", "1;2", "-1", "1," + 5000 * "9"])
 @pytest.mark.requirement("LC-129")
 def test_a_priority_with_a_profile_that_we_do_not_know_is_refused(bench: Any, version: OcppVersion, slots: str) -> None:
     b = bench(version, guards=REWRITING)
