@@ -6,11 +6,9 @@ site already knows what it may give.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -21,11 +19,8 @@ import structlog
 from local_controller.adapters.capability_file import CapabilityMemory
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
-from local_controller.adapters.modbus.device import load_device
-from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
-from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
+from local_controller.adapters.inputs import Inputs, limit_source
 from local_controller.adapters.planner import Planner
-from local_controller.adapters.secret_source import read_secret, readable_by_others
 from local_controller.adapters.settings import door_settings, guarded_doors, residents, tls_legs
 from local_controller.adapters.site_driver import SiteDriver, in_turns
 from local_controller.adapters.station_server import StationServer
@@ -34,14 +29,13 @@ from local_controller.adapters.trace_store import TraceStore
 from local_controller.adapters.web.server import UnknownStationError, WebServer
 from local_controller.clock import Clock, Instant
 from local_controller.config.build import topology
-from local_controller.config.models import BrokerSection, LimitSection, MeterSection, SiteConfig
-from local_controller.errors import LocalControllerError, SourceError
+from local_controller.config.models import SiteConfig
+from local_controller.errors import LocalControllerError
 from local_controller.profiles.units import RateUnit
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, Disobeyed, ForStation, Notice
 from local_controller.site.enforcement import Pace
-from local_controller.site.limit_message import LimitMessageSettings, LimitUnit, OutdatedLimitError, parse_limit
-from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
+from local_controller.site.limits import AppliesTo, Limit, LimitBook, SourceState
 from local_controller.site.plan import PlanPace
 from local_controller.site.topology import Node, Topology
 from local_controller.station.announcements import (
@@ -116,9 +110,10 @@ class LocalController:
         self._reckon_with_earlier_run()
         self.driver.start(self)
         self._open.push_async_callback(self.driver.stop)
-        for meter in [self._meter(section) for section in self._config.meters]:
+        inputs = Inputs(self._config, self.driver, self._clock)
+        for meter in inputs.meters:
             await self._started(meter.start, meter.stop)
-        for broker in [self._broker(section) for section in self._config.brokers]:
+        for broker in inputs.brokers:
             await self._started(broker.start, broker.stop)
         if self._config.web is not None:
             self.web = WebServer(self._config.web.host, self._config.web.port, self.picture, self.profiles)
@@ -208,55 +203,6 @@ class LocalController:
         ):
             return  # as after nearly every connection, when hundreds come at once
         driver.do(lambda proxy, now: proxy.perform(_wanted(charging, effect, now), now))
-
-    # --- inputs --------------------------------------------------------------------------------------------------
-
-    def _meter(self, section: MeterSection) -> ModbusMeter:
-        settings = MeterSettings(
-            id=section.id,
-            host=section.host,
-            port=section.port,
-            unit_id=section.unit_id,
-            framing=section.framing,
-            invert=section.invert,
-            poll_s=section.poll_s,
-        )
-        device = load_device(section.device)
-        return ModbusMeter(settings, device, self._clock, self.driver.meter_read, self.driver.meter_failed, log)
-
-    def _broker(self, section: BrokerSection) -> MqttBroker:
-        by_topic: dict[str, list[LimitSection]] = defaultdict(list)
-        for limit in self._config.limits:
-            if limit.broker == section.id:
-                by_topic[limit.topic].append(limit)
-        settings = BrokerSettings(
-            id=section.id,
-            host=section.host,
-            port=section.port,
-            client_id=f"local-controller-{self._config.site.name}"[:60],
-            username=section.username,
-            password=_password(section),
-            topics=tuple(by_topic),
-        )
-        return MqttBroker(settings, partial(self._limit_message, by_topic), self._broker_changed, self._clock, log)
-
-    def _limit_message(
-        self, by_topic: Mapping[str, list[LimitSection]], topic: str, payload: bytes, retained: bool, received: Instant
-    ) -> None:
-        for section in by_topic.get(topic, ()):
-            try:
-                limit = parse_limit(payload, retained, received, _message_settings(section))
-            except OutdatedLimitError as error:
-                log.warning("limit_outdated", source=section.id, topic=topic, text=str(error))
-            except SourceError as error:
-                self.driver.limit_source_failed(section.id, f"{section.id} on topic {topic}: {error}")
-            else:
-                self.driver.limit_received(section.id, limit)
-
-    @staticmethod
-    def _broker_changed(state: BrokerState) -> None:
-        level = log.info if state.link in {Link.CONNECTED, Link.CONNECTING} else log.error
-        level("broker_link", broker=state.broker, link=str(state.link), detail=state.detail)
 
     # --- output --------------------------------------------------------------------------------------------------
 
@@ -355,7 +301,7 @@ def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[B
 
 def _site(config: SiteConfig, tree: Topology) -> SiteController:
     fixed = tuple(limit for node in tree.nodes for limit in _fixed_limits(node))
-    sources = {section.id: SourceState(_source(section)) for section in config.limits}
+    sources = {section.id: SourceState(limit_source(section)) for section in config.limits}
     settings = ControlSettings(
         pace=Pace(valid_s=config.control.working_limit_valid_s),
         plan=PlanPace(interval_s=config.control.planning_interval_s, objective=config.control.objective),
@@ -387,22 +333,3 @@ def _fixed_limits(node: Node) -> list[Limit]:
     if node.contract_a is not None:
         limits.append(Limit(node.id, node.contract_a, AppliesTo.TOTAL, "grid contract"))
     return limits
-
-
-def _source(section: LimitSection) -> LimitSource:
-    return LimitSource(
-        section.id, f"limit {section.id!r}", section.node, section.applies_to, section.fallback_a, section.max_age_s
-    )
-
-
-def _message_settings(section: LimitSection) -> LimitMessageSettings:
-    if section.payload is None:
-        return LimitMessageSettings(max_age_s=section.max_age_s)
-    payload = section.payload
-    return LimitMessageSettings(section.max_age_s, payload.path, LimitUnit(payload.unit), payload.factor)
-
-
-def _password(section: BrokerSection) -> str | None:
-    if section.password_file is not None and (text := readable_by_others(Path(section.password_file))) is not None:
-        log.warning("readable_secret", broker=section.id, text=text)
-    return read_secret(f"broker {section.id}", section.password_file, section.password_env)

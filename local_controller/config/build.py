@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from local_controller.config.models import (
-    CircuitSection,
-    ControlSection,
-    EvseSection,
-    GridSection,
-    SiteConfig,
-    StationSection,
-)
+from local_controller.config.electrical import CircuitSection, GridSection
+from local_controller.config.models import ControlSection, SiteConfig
+from local_controller.config.stations import EvseSection, StationSection
 from local_controller.site.per_phase import PerPhase, equal, upper
 from local_controller.site.topology import GRID, Evse, Node, Station, Topology, grid_phases
 from local_controller.station.words import EvseId

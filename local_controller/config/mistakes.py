@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from local_controller.config.document import Document, Mistake, Path
-from local_controller.config.models import MAX_RATING_A, SiteConfig
+from local_controller.config.electrical import MAX_RATING_A
+from local_controller.config.models import SiteConfig
 from local_controller.config.references import did_you_mean
 from local_controller.config.section import PATTERNS
 

@@ -1,0 +1,104 @@
+"""Which meters and brokers does a site file name, and what becomes of what they say? It ends as a fact for the site."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from local_controller.adapters.modbus.device import load_device
+from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
+from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
+from local_controller.adapters.secret_source import read_secret, readable_by_others
+from local_controller.adapters.site_driver import SiteDriver
+from local_controller.clock import Clock, Instant
+from local_controller.config.brokers import BrokerSection
+from local_controller.config.limits import LimitSection
+from local_controller.config.meters import MeterSection
+from local_controller.config.models import SiteConfig
+from local_controller.errors import SourceError
+from local_controller.site.limit_message import LimitMessageSettings, LimitUnit, OutdatedLimitError, parse_limit
+from local_controller.site.limits import LimitSource
+
+log = structlog.get_logger(__name__)
+
+
+class Inputs:
+    """All meters and brokers of a site, not yet started; LocalControllerError where a password cannot be read."""
+
+    def __init__(self, config: SiteConfig, driver: SiteDriver, clock: Clock) -> None:
+        self._config = config
+        self._driver = driver
+        self._clock = clock
+        self.meters = [self._meter(section) for section in config.meters]
+        self.brokers = [self._broker(section) for section in config.brokers]
+
+    def _meter(self, section: MeterSection) -> ModbusMeter:
+        settings = MeterSettings(
+            id=section.id,
+            host=section.host,
+            port=section.port,
+            unit_id=section.unit_id,
+            framing=section.framing,
+            invert=section.invert,
+            poll_s=section.poll_s,
+        )
+        device = load_device(section.device)
+        return ModbusMeter(settings, device, self._clock, self._driver.meter_read, self._driver.meter_failed, log)
+
+    def _broker(self, section: BrokerSection) -> MqttBroker:
+        by_topic: dict[str, list[LimitSection]] = defaultdict(list)
+        for limit in self._config.limits:
+            if limit.broker == section.id:
+                by_topic[limit.topic].append(limit)
+        settings = BrokerSettings(
+            id=section.id,
+            host=section.host,
+            port=section.port,
+            client_id=f"local-controller-{self._config.site.name}"[:60],
+            username=section.username,
+            password=_password(section),
+            topics=tuple(by_topic),
+        )
+        return MqttBroker(settings, partial(self._limit_message, by_topic), _broker_changed, self._clock, log)
+
+    def _limit_message(
+        self, by_topic: Mapping[str, list[LimitSection]], topic: str, payload: bytes, retained: bool, received: Instant
+    ) -> None:
+        for section in by_topic.get(topic, ()):
+            try:
+                limit = parse_limit(payload, retained, received, _message_settings(section))
+            except OutdatedLimitError as error:
+                log.warning("limit_outdated", source=section.id, topic=topic, text=str(error))
+            except SourceError as error:
+                self._driver.limit_source_failed(section.id, f"{section.id} on topic {topic}: {error}")
+            else:
+                self._driver.limit_received(section.id, limit)
+
+
+def limit_source(section: LimitSection) -> LimitSource:
+    """A section in the words of the site."""
+    return LimitSource(
+        section.id, f"limit {section.id!r}", section.node, section.applies_to, section.fallback_a, section.max_age_s
+    )
+
+
+def _broker_changed(state: BrokerState) -> None:
+    level = log.info if state.link in {Link.CONNECTED, Link.CONNECTING} else log.error
+    level("broker_link", broker=state.broker, link=str(state.link), detail=state.detail)
+
+
+def _message_settings(section: LimitSection) -> LimitMessageSettings:
+    if section.payload is None:
+        return LimitMessageSettings(max_age_s=section.max_age_s)
+    payload = section.payload
+    return LimitMessageSettings(section.max_age_s, payload.path, LimitUnit(payload.unit), payload.factor)
+
+
+def _password(section: BrokerSection) -> str | None:
+    if section.password_file is not None and (text := readable_by_others(Path(section.password_file))) is not None:
+        log.warning("readable_secret", broker=section.id, text=text)
+    return read_secret(f"broker {section.id}", section.password_file, section.password_env)

@@ -1,0 +1,74 @@
+"""What may a site file say about the electrical tree? The grid connection, the circuits, and amperes per phase."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from local_controller.config.section import Id, Section, Text, wrong
+from local_controller.site.topology import GRID, FuseType
+
+MAX_RATING_A: Final = 6300.0
+"""The largest standard rating of a low-voltage breaker; more is a mistake of the unit."""
+
+
+def _spread(value: Any) -> Any:
+    """One number means all three phases."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (value, value, value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+_Rating = Annotated[float, Field(gt=0, le=MAX_RATING_A)]
+_Load = Annotated[float, Field(ge=0, le=MAX_RATING_A)]
+RatingPerPhase = Annotated[
+    tuple[_Rating, _Rating, _Rating],
+    BeforeValidator(_spread, json_schema_input_type=_Rating | tuple[_Rating, _Rating, _Rating]),
+]
+LoadPerPhase = Annotated[
+    tuple[_Load, _Load, _Load],
+    BeforeValidator(_spread, json_schema_input_type=_Load | tuple[_Load, _Load, _Load]),
+]
+
+
+class FusedSection(Section):
+    """What the grid connection and the circuits have in common."""
+
+    fuse_a: RatingPerPhase = Field(examples=[63])
+    """Rating of the fuse in amperes: one number, or a list for L1, L2, L3."""
+    fuse_type: FuseType = FuseType.SLS_E
+    """mcb: miniature circuit breaker; gg: fuse link; sls_e: selective main breaker; iec60947: industrial breaker.
+    If unknown leave it out: the type that bears the least overload is assumed."""
+    meter: Id | None = None
+    """Id of the meter that measures everything behind this fuse."""
+
+
+class GridSection(FusedSection):
+    """The grid connection: the root of the electrical tree, known as "grid"."""
+
+    name: Text = "Grid connection"
+    """Name for people."""
+    contract_a: RatingPerPhase | None = None
+    """What the grid contract allows in amperes per phase, if that is less than the fuse."""
+    assumed_base_load_a: LoadPerPhase = Field(examples=[10])
+    """The building at its worst: amperes per phase of everything but the stations. Counts while no meter tells better."""
+
+
+class CircuitSection(FusedSection):
+    """A part of the installation behind a fuse of its own."""
+
+    id: Id = Field(examples=["garage"])
+    """Short name that other parts of the file refer to."""
+    name: Text | None = None
+    """Name for people; the id if left out."""
+    parent: Id = GRID
+    """The circuit that feeds this one; "grid" is the grid connection."""
+    assumed_base_load_a: LoadPerPhase = (0.0, 0.0, 0.0)
+    """Amperes per phase of everything behind this fuse but the stations, circuits below included."""
+
+    @model_validator(mode="after")
+    def _not_the_root(self) -> CircuitSection:
+        if self.id == GRID:
+            raise wrong("id", f'"{GRID}" is the grid connection: choose another id')
+        return self

@@ -1,0 +1,57 @@
+"""What may a site file say about limits that something else sends while the site runs?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from local_controller.config.electrical import LoadPerPhase
+from local_controller.config.section import Id, Section, Topic
+from local_controller.site.limits import AppliesTo
+from local_controller.site.topology import GRID
+
+
+def _jmespath(expression: str) -> str:
+    try:
+        jmespath.compile(expression)
+    except JMESPathError as error:
+        raise PydanticCustomError("jmespath", "must be a JMESPath expression, such as power.limit") from error
+    return expression
+
+
+class PayloadSection(Section):
+    """Where a foreign MQTT payload keeps its limit. Without this section the message is the one in the documentation."""
+
+    path: Annotated[str, AfterValidator(_jmespath)] = Field(examples=["power.limit"])
+    """JMESPath of the number in the JSON payload."""
+    unit: Literal["A", "W"] = "A"
+    """Amperes per phase, or watts in all; a payload in kW is unit W with factor 1000."""
+    factor: float = Field(default=1.0, gt=0)
+    """The number times this is the limit in the unit."""
+
+
+class LimitSection(Section):
+    """A limit that something else sends while the site runs: an EMS, a grid operator, a schedule."""
+
+    id: Id = Field(examples=["ems"])
+    """Short name; it appears in explanations."""
+    source: Literal["mqtt"] = "mqtt"
+    """How the limit arrives."""
+    broker: Id = Field(examples=["site"])
+    """Id of the broker."""
+    topic: Topic = Field(examples=["ems/limit"])
+    """Topic of the messages, without wildcards."""
+    applies_to: AppliesTo = AppliesTo.TOTAL
+    """total: everything that flows through the node; charging: the stations only."""
+    node: Id = GRID
+    """The circuit that is limited; "grid" is the grid connection."""
+    max_age_s: float = Field(default=60.0, ge=1, le=3600)
+    """A message counts for this many seconds at most; then fallback_a counts."""
+    fallback_a: LoadPerPhase = Field(examples=[16])
+    """What counts while no valid message is there, in amperes per phase. A silent source is never "unlimited"."""
+    payload: PayloadSection | None = None
+    """How to read messages in a format of somebody else."""
