@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Final, Protocol
 
 import structlog
 
@@ -13,26 +14,69 @@ from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
 from local_controller.adapters.secret_source import read_secret, readable_by_others
-from local_controller.adapters.site_driver import SiteDriver
 from local_controller.clock import Clock, Instant
 from local_controller.config.brokers import BrokerSection
 from local_controller.config.limits import LimitSection
 from local_controller.config.meters import MeterSection
 from local_controller.config.models import SiteConfig
 from local_controller.errors import SourceError
-from local_controller.site.limit_message import LimitMessageSettings, LimitUnit, OutdatedLimitError, parse_limit
+from local_controller.site.limit_message import (
+    LimitMessageSettings,
+    LimitUnit,
+    OutdatedLimitError,
+    ReceivedLimit,
+    parse_limit,
+)
 from local_controller.site.limits import LimitSource
+from local_controller.site.readings import MeterReading
 
 log = structlog.get_logger(__name__)
 
 
-class Inputs:
-    """All meters and brokers of a site, not yet started; LocalControllerError where a password cannot be read."""
+CLIENT_NAME: Final = "local-controller"
 
-    def __init__(self, config: SiteConfig, driver: SiteDriver, clock: Clock) -> None:
+
+class Listener(Protocol):
+    """Who is told what arrives: the site, or who wants to know whether anything does."""
+
+    def meter_read(self, reading: MeterReading) -> None:
+        """A usable reading of a meter."""
+
+    def meter_failed(self, meter: str, text: str) -> None:
+        """A meter that cannot be read, once for each change of trouble."""
+
+    def limit_received(self, source: str, limit: ReceivedLimit) -> None:
+        """A limit of an external source."""
+
+    def limit_source_failed(self, source: str, text: str) -> None:
+        """A message of a source that cannot be understood."""
+
+
+def log_broker(state: BrokerState) -> None:
+    """The link of a broker as a log entry."""
+    level = log.info if state.link in {Link.CONNECTED, Link.CONNECTING} else log.error
+    level("broker_link", broker=state.broker, link=str(state.link), detail=state.detail)
+
+
+class Inputs:
+    """All meters and brokers of a site, not yet started; LocalControllerError where a password cannot be read.
+
+    client_name: how the brokers know us; of two clients with one name each throws the other out.
+    """
+
+    def __init__(
+        self,
+        config: SiteConfig,
+        listener: Listener,
+        clock: Clock,
+        on_broker: Callable[[BrokerState], None] = log_broker,
+        client_name: str = CLIENT_NAME,
+    ) -> None:
         self._config = config
-        self._driver = driver
+        self._listener = listener
         self._clock = clock
+        self._on_broker = on_broker
+        self._client_name = client_name
         self.meters = [self._meter(section) for section in config.meters]
         self.brokers = [self._broker(section) for section in config.brokers]
 
@@ -47,7 +91,7 @@ class Inputs:
             poll_s=section.poll_s,
         )
         device = load_device(section.device)
-        return ModbusMeter(settings, device, self._clock, self._driver.meter_read, self._driver.meter_failed, log)
+        return ModbusMeter(settings, device, self._clock, self._listener.meter_read, self._listener.meter_failed, log)
 
     def _broker(self, section: BrokerSection) -> MqttBroker:
         by_topic: dict[str, list[LimitSection]] = defaultdict(list)
@@ -58,12 +102,12 @@ class Inputs:
             id=section.id,
             host=section.host,
             port=section.port,
-            client_id=f"local-controller-{self._config.site.name}"[:60],
+            client_id=f"{self._client_name}-{self._config.site.name}"[:60],
             username=section.username,
             password=_password(section),
             topics=tuple(by_topic),
         )
-        return MqttBroker(settings, partial(self._limit_message, by_topic), _broker_changed, self._clock, log)
+        return MqttBroker(settings, partial(self._limit_message, by_topic), self._on_broker, self._clock, log)
 
     def _limit_message(
         self, by_topic: Mapping[str, list[LimitSection]], topic: str, payload: bytes, retained: bool, received: Instant
@@ -74,9 +118,9 @@ class Inputs:
             except OutdatedLimitError as error:
                 log.warning("limit_outdated", source=section.id, topic=topic, text=str(error))
             except SourceError as error:
-                self._driver.limit_source_failed(section.id, f"{section.id} on topic {topic}: {error}")
+                self._listener.limit_source_failed(section.id, f"{section.id} on topic {topic}: {error}")
             else:
-                self._driver.limit_received(section.id, limit)
+                self._listener.limit_received(section.id, limit)
 
 
 def limit_source(section: LimitSection) -> LimitSource:
@@ -84,11 +128,6 @@ def limit_source(section: LimitSection) -> LimitSource:
     return LimitSource(
         section.id, f"limit {section.id!r}", section.node, section.applies_to, section.fallback_a, section.max_age_s
     )
-
-
-def _broker_changed(state: BrokerState) -> None:
-    level = log.info if state.link in {Link.CONNECTED, Link.CONNECTING} else log.error
-    level("broker_link", broker=state.broker, link=str(state.link), detail=state.detail)
 
 
 def _message_settings(section: LimitSection) -> LimitMessageSettings:

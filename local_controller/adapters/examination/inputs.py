@@ -1,0 +1,160 @@
+"""Does each meter give a reading, each broker a connection, each limit a message?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+from local_controller.adapters.examination.finding import Finding, State
+from local_controller.adapters.inputs import Inputs
+from local_controller.adapters.mqtt import BrokerState, Link
+from local_controller.clock import Clock
+from local_controller.config.models import SiteConfig
+from local_controller.errors import LocalControllerError
+from local_controller.site.limit_message import ReceivedLimit
+from local_controller.site.per_phase import PerPhase
+from local_controller.site.readings import MeterReading
+
+_LINKS: Final = {
+    Link.UNREACHABLE: "check host, port and cable of the broker",
+    Link.REFUSED: "check username, password and the access rights at the broker",
+    Link.LOST: "look into the broker's log; does another client use the same name?",
+}
+_TROUBLES: Final = {
+    "cannot be reached": "check host and port, the cable, and whether the device takes one client only",
+    "does not answer": "check framing, unit_id, and the bus behind the gateway",
+    "answers with an exception": "check device and unit_id",
+    "answers nonsense": "check device, framing, and the wiring of the current transformers",
+    "repeats old data": "check the bus behind the gateway, and the meter itself",
+}
+
+
+@dataclass
+class _Heard:
+    """The first thing that each source said: a listener of `Inputs`."""
+
+    readings: dict[str, MeterReading] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, ReceivedLimit] = field(default_factory=dict)
+    misunderstood: dict[str, str] = field(default_factory=dict)
+    links: dict[str, BrokerState] = field(default_factory=dict)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def meter_read(self, reading: MeterReading) -> None:
+        """A meter that answers."""
+        self.readings.setdefault(reading.meter, reading)
+        self.news.set()
+
+    def meter_failed(self, meter: str, text: str) -> None:
+        """A meter that does not; it may yet."""
+        self.failures[meter] = text
+        self.news.set()
+
+    def limit_received(self, source: str, limit: ReceivedLimit) -> None:
+        """A limit that is understood."""
+        self.limits.setdefault(source, limit)
+        self.news.set()
+
+    def limit_source_failed(self, source: str, text: str) -> None:
+        """A limit that is not."""
+        self.misunderstood[source] = text
+        self.news.set()
+
+    def broker(self, state: BrokerState) -> None:
+        """A change of a broker's link."""
+        self.links[state.broker] = state
+        self.news.set()
+
+
+async def examine_inputs(config: SiteConfig, clock: Clock, patience_s: float) -> list[Finding]:
+    """Listens until everything has spoken, at most for `patience_s`."""
+    heard = _Heard()
+    try:
+        inputs = Inputs(config, heard, clock, heard.broker, client_name="local-controller-doctor")
+    except LocalControllerError as error:
+        return [Finding("brokers", State.ERROR, str(error), "")]
+    async with AsyncExitStack() as started:
+        for meter in inputs.meters:
+            await meter.start()
+            started.push_async_callback(meter.stop)
+        for broker in inputs.brokers:
+            await broker.start()
+            started.push_async_callback(broker.stop)
+        await _until(heard.news, lambda: _complete(config, heard), patience_s)
+    return [
+        *(_meter(section.id, heard) for section in config.meters),
+        *(_broker(section.id, heard.links.get(section.id)) for section in config.brokers),
+        *(_limit(section.id, section.topic, heard, patience_s) for section in config.limits),
+    ]
+
+
+async def _until(news: asyncio.Event, complete: Callable[[], bool], patience_s: float) -> None:
+    try:
+        async with asyncio.timeout(patience_s):
+            while not complete():
+                news.clear()
+                await news.wait()
+    except TimeoutError:
+        pass  # what is missing is told by what is not there
+
+
+def _complete(config: SiteConfig, heard: _Heard) -> bool:
+    return all(one.id in heard.readings for one in config.meters) and all(
+        one.id in heard.limits or one.id in heard.misunderstood for one in config.limits
+    )
+
+
+def _meter(meter: str, heard: _Heard) -> Finding:
+    subject = f"meter {meter}"
+    reading = heard.readings.get(meter)
+    if reading is not None:
+        return Finding(subject, State.OK, _values(reading), "compare with its display; + is drawn from the grid")
+    text = heard.failures.get(meter, "gave no reading")
+    remedy = next((what for trouble, what in _TROUBLES.items() if text.startswith(trouble)), "")
+    return Finding(subject, State.ERROR, text, remedy)
+
+
+def _values(reading: MeterReading) -> str:
+    parts = [_three(reading.current_a, "A", 1)]
+    if reading.voltage_v is not None:
+        parts.append(_three(reading.voltage_v, "V", 0))
+    if reading.power_w is not None:
+        parts.append(f"{reading.power_w / 1000:.2f} kW")
+    return ", ".join(parts)
+
+
+def _three(values: PerPhase, unit: str, digits: int) -> str:
+    return " / ".join(f"{value:.{digits}f}" for value in values) + f" {unit}"
+
+
+def _broker(broker: str, state: BrokerState | None) -> Finding:
+    subject = f"broker {broker}"
+    if state is None or state.link is Link.CONNECTING:
+        return Finding(subject, State.ERROR, "no answer yet", _LINKS[Link.UNREACHABLE])
+    if state.link is Link.CONNECTED:
+        return Finding(subject, State.OK, "connected, and subscribed to all topics")
+    return Finding(subject, State.ERROR, f"{state.link}: {state.detail}", _LINKS[state.link])
+
+
+def _limit(limit: str, topic: str, heard: _Heard, patience_s: float) -> Finding:
+    subject = f"limit {limit}"
+    if limit in heard.misunderstood:
+        return Finding(
+            subject, State.ERROR, heard.misunderstood[limit], "compare the payload with what the site file says"
+        )
+    received = heard.limits.get(limit)
+    if received is None:
+        text = f"nothing on {topic} within {patience_s:g} s; its fallback would count"
+        return Finding(subject, State.WARNING, text, "does its source publish to this topic, at least that often?")
+    age = "" if received.may_raise else ", of unknown age: it has no time stamp"
+    return Finding(subject, State.OK, f"{_amount(received)}{age}")
+
+
+def _amount(limit: ReceivedLimit) -> str:
+    parts = [] if limit.limit_a is None else [_three(limit.limit_a, "A", 1)]
+    if limit.power_w is not None:
+        parts.append(f"{limit.power_w / 1000:.2f} kW")
+    return " and ".join(parts) or "lifted: unlimited"
