@@ -18,7 +18,7 @@ from local_controller.cli.schema import schema
 LAZY: Final = {
     "run": "Controls a site, between its stations and the CSMS.",
     "profiles": "The charging profiles of a station, as each side sees them.",
-    "doctor": "Asks every meter, broker and CSMS of a site file, and says what is wrong.",
+    "doctor": "Asks every meter, broker and CSMS: what is wrong?",
     "demo": "A simulated site around a real gateway.",
     "composite": "What charging profiles allow together, as a station would answer.",
     "trace": "What went over the wires, and what the gateway did to it.",
