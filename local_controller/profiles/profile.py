@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from local_controller.profiles.units import RateUnit
+
+ALL_PHASES: Final = 3
+"""So many a car may use that is told nothing of them, and so many count while nobody knows."""
 
 
 class Purpose(StrEnum):

@@ -76,6 +76,38 @@ def test_the_floor_says_how_many_phases_the_default_allows(bench: Any, version: 
 
 
 @ALL
+@pytest.mark.requirement("LC-093", "LC-111")
+def test_the_floor_is_on_the_fewest_phases_of_a_relative_default(bench: Any, version: OcppVersion) -> None:
+    """Though the period of those phases is not the lowest one, and another profile leads for the next hour."""
+    b = bench(version, fallback_a=20.0)
+    b.boot()
+    b.wait(30.0)
+    hour = {"schedule": {"duration": 7200}, "stackLevel": 3}
+    assert b.csms_sets("TxDefaultProfile", 18.0, profile_id=2, **hour) == "Accepted"
+    profile = b.csms_profile("TxDefaultProfile", 0.0, periods=[at(0, 20.0, 2), at(60, 16.0)])
+    schedule = profile["chargingSchedule"] if version is OcppVersion.V16 else profile["chargingSchedule"][0]
+    del schedule["startSchedule"]
+    key, place = ("csChargingProfiles", "connectorId") if version is OcppVersion.V16 else ("chargingProfile", "evseId")
+    payload = {place: 1, key: profile | {"chargingProfileKind": "Relative"}}
+    assert b.from_csms("SetChargingProfile", payload) == {"status": "Accepted"}
+    assert told(b) == [(16.0, 2)]
+
+
+@ALL
+@pytest.mark.requirement("LC-093")
+def test_fewer_phases_hold_to_the_end_of_the_last_second(bench: Any, version: OcppVersion) -> None:
+    """The wish ends in the midst of a second of the station's clock, and the CSMS's phases a little later."""
+    b = charging(bench, version, fallback_a=6.0)
+    b.wait(1000.4)
+    transaction = 7 if version is OcppVersion.V16 else "7"
+    schedule = {"startSchedule": b.now.utc.isoformat(timespec="milliseconds"), "duration": 60}
+    periods = [at(0, 16.0, 2)]
+    assert b.csms_sets("TxProfile", 0.0, periods=periods, schedule=schedule, transactionId=transaction) == "Accepted"
+    b.set_limit(6.0, 60.0)
+    assert told(b) == [(6.0, 2), (6.0, None)], "the second period from 61 s on, not the floor from 60 s on"
+
+
+@ALL
 @pytest.mark.requirement("LC-093")
 def test_a_station_that_ignores_phases_is_told_the_same_power(bench: Any, version: OcppVersion) -> None:
     b = charging(bench, version, knowledge=Knowledge(ignores_phases=True))

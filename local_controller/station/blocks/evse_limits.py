@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from local_controller.profiles.profile import ALL_PHASES
 from local_controller.profiles.schedule import Schedule
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.obedience import Obedience
 from local_controller.station.blocks.push import NEVER, Push
-from local_controller.station.blocks.wanted import ALL_PHASES, Wish
+from local_controller.station.blocks.wanted import Wish
 from local_controller.station.capability import Rung
 from local_controller.station.words import LimitKind
 

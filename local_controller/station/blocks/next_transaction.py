@@ -7,37 +7,49 @@ its periods. So the lowest of what all the stores here allow is safe whenever th
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
 from local_controller.profiles.bound import bound_of
 from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
-from local_controller.profiles.profile import ChargingSchedule, Kind, SchedulePeriod
+from local_controller.profiles.profile import ALL_PHASES, ChargingSchedule, Kind, SchedulePeriod
 from local_controller.profiles.units import RateUnit
 
 
 def stores_of_any_start(profiles: InstalledProfiles, start: datetime, end: datetime) -> tuple[InstalledProfiles, ...]:
     """For any transaction that begins in [start, end): the profiles without Relative ones, and with each of these.
 
-    A Relative one is in its lowest period that can be reached, for as long as it is valid.
+    A Relative one is in the lowest of its periods that can be reached, and in one of the fewest phases, for as long as it
+    is valid.
     """
     fixed = tuple(entry for entry in profiles if entry.profile.kind is not Kind.RELATIVE)
-    relative = (_at_its_lowest(entry, start, end) for entry in profiles if entry.profile.kind is Kind.RELATIVE)
-    return (InstalledProfiles(fixed), *(InstalledProfiles((*fixed, entry)) for entry in relative if entry is not None))
+    relative = (
+        held for entry in profiles if entry.profile.kind is Kind.RELATIVE for held in _at_its_lowest(entry, start, end)
+    )
+    return (InstalledProfiles(fixed), *(InstalledProfiles((*fixed, entry)) for entry in relative))
 
 
-def _at_its_lowest(entry: Installed, start: datetime, end: datetime) -> Installed | None:
-    """The same with one period for all its time: the lowest of all its schedules; None if none is ever reached."""
+def _at_its_lowest(entry: Installed, start: datetime, end: datetime) -> Iterator[Installed]:
+    """The same with one period for all its time: the lowest of all its schedules, and one of the fewest phases."""
     profile, context = entry.profile, Context(entry.evse)
     last = end if profile.valid_to is None else min(end, profile.valid_to)
     reach_s = (last - start).total_seconds()
     told = [(schedule, period) for schedule in profile.schedules for period in _reached(schedule, reach_s)]
     if not told:
-        return None
-    schedule, period = min(told, key=lambda one: _drawn_a(one[0], one[1], context))
-    lowest = replace(schedule, periods=(replace(period, start_s=0),), duration_s=None, randomized_delay_s=None)
-    return entry._replace(profile=replace(profile, schedules=(lowest,)))
+        return
+    lowest = min(told, key=lambda one: _drawn_a(one[0], one[1], context))
+    narrowest = min(told, key=lambda one: one[1].number_phases or ALL_PHASES)
+    yield _held(entry, *lowest)
+    if (narrowest[1].number_phases or ALL_PHASES) < (lowest[1].number_phases or ALL_PHASES):
+        yield _held(entry, *narrowest)
+
+
+def _held(entry: Installed, schedule: ChargingSchedule, period: SchedulePeriod) -> Installed:
+    """The same with this period for all its time."""
+    always = replace(schedule, periods=(replace(period, start_s=0),), duration_s=None, randomized_delay_s=None)
+    return entry._replace(profile=replace(entry.profile, schedules=(always,)))
 
 
 def _reached(schedule: ChargingSchedule, within_s: float) -> list[SchedulePeriod]:

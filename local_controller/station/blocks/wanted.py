@@ -11,7 +11,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.composite import FREE_OF_LIMITS, Allowed, allowed
 from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
-from local_controller.profiles.profile import ChargingSchedule, Kind, Purpose, SchedulePeriod
+from local_controller.profiles.profile import ALL_PHASES, ChargingSchedule, Kind, Purpose, SchedulePeriod
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import RateUnit, round_down
 from local_controller.station.blocks.actuator import FORESIGHT, Target, foresight, working_limit
@@ -28,9 +28,6 @@ ALL = frozenset(Purpose)
 
 AHEAD = timedelta(minutes=30)
 """So much more than is asked for is worked out, so that for so long it need not be done again."""
-
-ALL_PHASES = 3
-"""So many a car may use that is told nothing of them, and so many count while nobody knows."""
 
 
 @dataclass(slots=True)
@@ -276,7 +273,7 @@ def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Ins
     if transaction is None:
         return Target(orders.evse, least.limit_a, floor_phases=least.phases)
     at, wish = state.station_time(now), orders.wish
-    until = max(at, state.to_station_time(wish.until)) if wish is not None else at
+    until = at if wish is None else max(at, _whole_second(state.to_station_time(wish.until), wish, least))
     found = allowances.allowed(VIRTUAL, orders.evse, at, foresight(until))
     found = _as_obeyed(found, state, transaction.phases_in_use or ALL_PHASES)
     working = _working(wish, (at, until), least, found, holds_working=holds_working)
@@ -285,6 +282,15 @@ def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Ins
         fewer = found.phases.clipped(at, working.steps[-1][0])
     in_use = transaction.phases_in_use or 1
     return Target(orders.evse, least.limit_a, working, transaction.transaction_id, in_use, least.phases, fewer)
+
+
+def _whole_second(until: datetime, wish: Wish, least: Floor) -> datetime:
+    """When the floor takes over, in whole seconds as profiles have them: early, unless it is higher than the wish.
+
+    So the CSMS's own steps within that second are told with those of the time after it.
+    """
+    early = until.replace(microsecond=0)
+    return early if early == until or wish.limit_a >= least.limit_a else early + timedelta(seconds=1)
 
 
 def _working(
