@@ -187,6 +187,13 @@ class Capability:
         """The unit that is known to work; None before the first proof."""
         return self.units[0] if self.unit_is_proven else None
 
+    @property
+    def units_taken(self) -> frozenset[RateUnit]:
+        """Those that it takes as far as was tried: amperes come first, so that who is told watts has refused them."""
+        tried = self.unit_is_proven and not self.is_told("units") and self.units[0] is RateUnit.W
+        is_refused = tried and all(rung.unit is RateUnit.W for rung in self.disobeyed)
+        return frozenset({RateUnit.W} if is_refused else RateUnit)
+
     # --- how it is known -----------------------------------------------------------------------------------------
 
     def belief(self, what: str) -> Learnt:

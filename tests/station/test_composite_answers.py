@@ -346,6 +346,17 @@ def test_for_the_whole_station_relative_profiles_begin_when_it_is_asked(bench: M
     assert all(limit_a <= 8.0 for start_s, limit_a in periods(b, told) if start_s < 300)
 
 
+@pytest.mark.requirement("LC-097", "LC-102")
+def test_local_generation_of_an_evse_is_no_load_of_the_whole_station(bench: MakeBench) -> None:
+    """What the station holds of us has it inside: 6 A of which at most 3 A come from the grid (K27)."""
+    b = charging(bench(OcppVersion.V21), limit_a=6.0, valid_s=900.0)
+    assert b.csms_sets("LocalGeneration", 20.0, 2) == "Accepted"
+    assert b.csms_sets("TxProfile", 3.0, 1, transactionId="7") == "Accepted"
+    Station(b)
+    assert periods(b, asked(b, 600, evse=1)) == [(0, 6.0)]
+    assert periods(b, asked(b, 600, evse=0)) == [(0, 3.0)]
+
+
 # --- a law -------------------------------------------------------------------------------------------------------
 
 steps = st.lists(st.tuples(st.integers(60, 5400), st.integers(0, 24)), max_size=3, unique_by=lambda step: step[0])

@@ -49,6 +49,17 @@ def test_amperes_refused_then_watts(bench: Any, version: OcppVersion, answer: An
 
 
 @ALL
+@pytest.mark.requirement("LC-090", "LC-091")
+def test_amperes_that_the_station_has_refused_are_refused_to_the_csms_too(bench: Any, version: OcppVersion) -> None:
+    """As by the station alone, though it has not said its units yet and we could tell it watts."""
+    b = bench(version)
+    b.accepts = lambda payload: purpose_and_unit(payload)[1] == "W"
+    b.boot()
+    assert b.csms_sets("TxDefaultProfile", 16.0) == "Rejected"
+    assert b.csms_sets("TxDefaultProfile", 11_000.0, unit="W") == "Accepted"
+
+
+@ALL
 @pytest.mark.requirement("LC-105", "LC-106")
 def test_tx_profile_refused_then_a_single_tx_default(bench: Any, version: OcppVersion) -> None:
     b = bench(version)

@@ -94,7 +94,7 @@ class CompositeAnswers(Block):
             return True
         is_short = told.duration_s is not None and told.duration_s < request.duration_s
         is_far = request.duration_s > FORESIGHT.total_seconds() and bool(self._state.store.virtual().entries)
-        if request.evse == 0 and any(map(_begins_when_asked, self._state.store.virtual())):
+        if request.evse == 0 and any(map(_is_of_the_whole_alone, self._state.store.virtual())):
             return True
         return is_short or is_far or any(one.may_end_before(end) for one in standing)
 
@@ -128,10 +128,15 @@ class CompositeAnswers(Block):
         )
 
 
-def _begins_when_asked(entry: Installed) -> bool:
-    """Whether it is counted from the moment of asking, for the station as a whole has no transaction (K08.FR.06)."""
-    is_of_station = entry.profile.purpose in {STATION_MAX, Purpose.LOCAL_GENERATION}
-    return is_of_station and entry.profile.kind is Kind.RELATIVE
+def _is_of_the_whole_alone(entry: Installed) -> bool:
+    """Whether the sum of what the EVSEs may draw is not what the whole station takes from the grid.
+
+    Local generation of an EVSE is no load of the grid (K27); and the station as a whole has no transaction, so that what
+    is Relative counts from the moment of asking (K08.FR.06).
+    """
+    if entry.profile.purpose is Purpose.LOCAL_GENERATION:
+        return True
+    return entry.profile.purpose is STATION_MAX and entry.profile.kind is Kind.RELATIVE
 
 
 def _others(told: CompositeTold, standing: Sequence[Standing], start: datetime, horizon_s: int) -> Schedule:

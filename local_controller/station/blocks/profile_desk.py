@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from local_controller.clock import Instant
 from local_controller.profiles.rules import Reason, StationFacts, Verdict
-from local_controller.profiles.units import RateUnit
 from local_controller.station.block import Answer, AnswerError, BlockEffect
 from local_controller.station.blocks.news import News
 from local_controller.station.blocks.profile_places import ProfilePlaces
@@ -56,7 +55,7 @@ class ProfileDesk:
         return StationFacts(
             evses=frozenset(self.evses),
             transactions={evse: transaction.transaction_id for evse, transaction in running.items()},
-            rate_units=said.units or frozenset(RateUnit),
+            rate_units=said.units or self.state.capability.units_taken,
             max_stack_level=said.max_stack_level,
             max_periods=min(said.max_periods or MOST_PERIODS, MOST_PERIODS),
             max_installed=self.places.most,
