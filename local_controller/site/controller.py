@@ -26,6 +26,7 @@ from local_controller.site.hold import Hold
 from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
+from local_controller.site.notices import overload_notice
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, total
 from local_controller.site.places import Columns, Place, Table
 from local_controller.site.plan import Plan, PlanPace
@@ -122,7 +123,7 @@ class SiteController:
         meter.reading, meter.failure = reading, ""
         for state in self.nodes.values():
             if state.meter is meter:
-                self._measure(state, reading, now)
+                notices += self._measure(state, reading, now)
         return [*notices, *self._react(now)]
 
     def meter_failed(self, meter: str, text: str, now: Instant) -> list[SiteEffect]:
@@ -324,7 +325,13 @@ class SiteController:
 
     # --- measuring -----------------------------------------------------------------------------------------------
 
-    def _measure(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
+    def _measure(self, state: NodeState, reading: MeterReading, now: Instant) -> list[SiteEffect]:
+        """What a meter means for its node; the notice of a fuse that is overheating."""
+        hot = state.overload.measured(reading.current_a, state.node.rating_a, state.node.fuse_type, reading.asked_at)
+        self._measure_load(state, reading, now)
+        return [overload_notice(state, phase) for phase in hot]
+
+    def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
         bounds = [evse.stand(now).bounds for evse in self._below[state.node.id]]
         proofs = [bound.measured_at for bound in bounds if bound.measured_at is not None]
         state.base.update(

@@ -17,6 +17,7 @@ from local_controller.site.capacity import MeterState, NodeState, capacity
 from local_controller.site.controller import SiteController
 from local_controller.site.evse import EvseState
 from local_controller.site.limits import SourceState
+from local_controller.site.overload import STOP_S
 from local_controller.site.per_phase import PHASES, PerPhase, total
 from local_controller.site.reasons import Decision
 from local_controller.station.words import EvseId
@@ -27,6 +28,7 @@ class NodeView:
     """A node of the tree: what flows, what may flow, what the limit is.
 
     worst_excess_a and its companions are over the fuse, limit_... over the lowest limit in force, since the start.
+    overload_s: how far the fuse is heated by overload, on its worst phase; from overload_stop_s on cars are lowered for it.
     """
 
     id: str
@@ -43,6 +45,8 @@ class NodeView:
     worst_excess_a: float
     longest_excess_s: float
     excess_integral_as: float
+    overload_s: float
+    overload_stop_s: float
     limit_worst_excess_a: float
     limit_longest_excess_s: float
     limit_excess_integral_as: float
@@ -172,6 +176,8 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
         worst_excess_a=round(state.over_fuse.worst_a, 2),
         longest_excess_s=round(state.over_fuse.longest_s, 1),
         excess_integral_as=round(state.over_fuse.integral_as, 1),
+        overload_s=round(max(state.overload.stress_s), 1),
+        overload_stop_s=STOP_S[state.node.fuse_type],
         limit_worst_excess_a=round(state.over_limit.worst_a, 2),
         limit_longest_excess_s=round(state.over_limit.longest_s, 1),
         limit_excess_integral_as=round(state.over_limit.integral_as, 1),

@@ -10,6 +10,9 @@ import pytest
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.overload import ALARM_S, STOP_S
+from local_controller.site.per_phase import ZERO, equal
+from local_controller.site.topology import FuseType
 from local_controller.station.effects import CsmsLimitChanged
 from local_controller.station.words import EvseId
 from tests.site.virtual_site import START, Car, VirtualSite, topology
@@ -76,6 +79,39 @@ def test_a_rising_building_load_lowers_the_cars_within_seconds() -> None:
     site.run(120)
     assert max(site.flow("grid")) <= 50.0
     assert site.controller.nodes["grid"].over_fuse.worst_a == pytest.approx(19.0, abs=1.2)
+
+
+def test_a_building_that_takes_half_the_fuse_more_is_told_and_survived() -> None:
+    """Two cars at full load when a kitchen switches on: the fuse is heated, told of, never near its end, and cools down."""
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.plug("CP-1")
+    site.plug("CP-2")
+    site.run(120)
+    overload, step_at = site.controller.nodes["grid"].overload, site.now.since(START)
+    site.base = lambda s: equal(20.0) if s > step_at else ZERO
+    heat_s: list[float] = []
+    site.on_step.append(lambda _: heat_s.append(max(overload.stress_s)))
+    site.run(60)
+    assert ALARM_S < max(heat_s) < STOP_S[FuseType.MCB]
+    notices = [notice for notice in site.notices if notice.code == "overload"]
+    assert {notice.fields["phase"] for notice in notices} == {"L1", "L2", "L3"}
+    assert "Grid L1 carries" in notices[0].text
+    site.run(240)
+    assert heat_s[-1] == 0.0
+    assert max(site.flow("grid")) == pytest.approx(39.0, abs=1.5), "and the room that is left is used"
+
+
+def test_what_overheats_a_fuse_is_taken_from_the_cars_whatever_is_believed_of_them() -> None:
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.plug("CP-1")
+    site.run(120)
+    node, now = site.controller.nodes["grid"], site.now
+    before_a = node.base_a(now)
+    for second in (0, 10, 20):
+        node.overload.measured(equal(60.0), node.node.rating_a, FuseType.MCB, now.after(second))
+    assert node.base_a(now) == pytest.approx([base_a + 20.0 for base_a in before_a])
+    site.run(20)
+    assert max(site.flow("grid")) < 20.0
 
 
 @pytest.mark.requirement("LC-109", "LC-118")

@@ -35,8 +35,9 @@ function nodeRows(node) {
       const age = node.measured_a ? `, measured ${seconds(node.measured_age_s)} ago` : ", not measured";
       cells.unshift(cell(`${node.label}${age}`, { span: 3 }));
       const fuse = `fuse: ${amps(node.worst_excess_a)} for ${seconds(node.longest_excess_s)}`;
+      const heat = node.overload_s > 0 ? `; heated ${seconds(node.overload_s)} of ${seconds(node.overload_stop_s)}` : "";
       const limit = `limits: ${amps(node.limit_worst_excess_a)} for ${seconds(node.limit_longest_excess_s)}`;
-      cells.push(cell(node.measured_a ? `${fuse}; ${limit}` : "–", { span: 3, bad: node.worst_excess_a > 0.05 }));
+      cells.push(cell(node.measured_a ? `${fuse}${heat}; ${limit}` : "–", { span: 3, bad: node.worst_excess_a > 0.05 }));
     }
     return row(...cells);
   });
