@@ -139,6 +139,25 @@ def test_an_external_limit_drops_and_returns() -> None:
     assert site.flow("grid")[0] == pytest.approx(59.0, abs=0.5)
 
 
+@pytest.mark.requirement("LC-109")
+def test_a_lower_limit_of_the_group_is_in_force_at_fifty_stations_within_ten_seconds() -> None:
+    """All charge; the station and the car take their 0.5 s and 3 s, so each must have been told within seconds."""
+    source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, equal(400.0))
+    site = settled(VirtualSite(topology(900.0, 50), (source,)))
+    for n in range(1, 51):
+        site.plug(f"CP-{n}")
+    for _ in range(12):
+        site.announce("ems", 850.0)
+        site.run(10)
+    assert site.flow("grid")[0] > 700.0
+    site.announce("ems", 400.0)
+    site.run(10)
+    now_s = site.now.since(START)
+    assert sum(station.limit_a(now_s) for station in site.stations.values()) <= 400.0
+    assert max(site.flow("grid")) <= 400.0
+    assert max(station.limit_a(now_s) for station in site.stations.values()) < 10.0
+
+
 @pytest.mark.requirement("LC-116")
 def test_a_silent_limit_source_counts_with_its_fallback() -> None:
     source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (16.0, 16.0, 16.0))
