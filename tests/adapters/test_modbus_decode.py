@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from datetime import UTC, datetime
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -46,6 +48,13 @@ def test_at_least_eight_meters_are_known_and_every_file_loads() -> None:
     devices = [load_device(name) for name in known_devices()]
     assert len(devices) >= 8
     assert {"eastron_sdm630", "shelly_pro_3em", "siemens_pac"} <= {device.id for device in devices}
+
+
+def test_the_known_meters_stand_in_the_documentation_with_all_their_models() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| `(\w+)` \| (.+) \|$", text.split("### Known meters")[1].split("###")[0], re.MULTILINE)
+    devices = [load_device(name) for name in known_devices()]
+    assert documented[1:] == [(device.id, f"{device.vendor}: {', '.join(device.models)}") for device in devices]
 
 
 def test_an_unknown_device_is_answered_with_the_known_ones() -> None:
@@ -89,6 +98,51 @@ def test_inverted_transformers_turn_power_and_current_and_hide_the_import_regist
     assert reading.current_a == (-10.0, 10.0, -10.0)
     assert reading.phase_power_w == (-2300.0, 2300.0, -2300.0)
     assert (reading.power_w, reading.energy_import_wh) == (-2300.0, None)
+
+
+EM300 = load_device("tq_em300")
+EM300_TEXT = resources.files("local_controller.adapters.modbus").joinpath("devices/tq_em300.yaml").read_text("utf-8")
+
+
+def em300(**watts: float) -> dict[int, int]:
+    """L1, L2, L3 at 230 V and 10 A; powers by the address of their register: em300(a42=2300.0)."""
+    values = {60: 10e3, 100: 10e3, 140: 10e3, 62: 230e3, 102: 230e3, 142: 230e3}
+    values |= {int(name[1:]): power_w * 10 for name, power_w in watts.items()}
+    image = {first + offset: 0 for first, count in EM300.blocks for offset in range(count)}
+    for at, value in values.items():
+        image[at], image[at + 1] = divmod(int(value), 0x10000)
+    return image
+
+
+def test_import_and_export_that_count_apart_become_one_power_with_a_sign() -> None:
+    reading = decode_reading(EM300, em300(a40=2300.0, a82=2300.0, a120=2000.0, a0=2000.0), meter="grid", asked_at=NOW)
+    assert reading.phase_power_w == (2300.0, -2300.0, 2000.0)
+    assert (reading.power_w, reading.current_a) == (2000.0, (10.0, -10.0, 10.0))
+    assert implausible(reading) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("[[0, 28], [40, 104]", "[[0, 28], [40, 2], [42, 102]", r"import \(register 40\) and export \(42\) must share"),
+        ("  power_w: {type: u32, at: 0, factor: 0.1}\n", "", "export_w needs power_w"),
+    ],
+)
+def test_directions_of_different_reads_are_refused(old: str, new: str, text: str) -> None:
+    assert old in EM300_TEXT
+    with pytest.raises(SourceError, match=text):
+        parse_device("x", EM300_TEXT.replace(old, new, 1))
+
+
+def test_without_a_total_the_phases_add_up_and_a_power_at_its_end_is_no_value() -> None:
+    victron = load_device("victron_gx_grid")
+    image = {2600: 2000, 2601: 0x10000 - 1000, 2602: 500, 2617: 90, 2619: 50, 2621: 30}
+    image |= dict.fromkeys((2616, 2618, 2620), 2300)
+    reading = decode_reading(victron, image, meter="grid", asked_at=NOW)
+    assert (reading.power_w, reading.current_a) == (1500.0, (9.0, -5.0, 3.0))
+    at_the_end = decode_reading(victron, image | {2601: 0x8000}, meter="grid", asked_at=NOW)
+    assert (at_the_end.power_w, at_the_end.phase_power_w) == (None, None)
+    assert at_the_end.current_a == (9.0, 5.0, 3.0)
 
 
 @pytest.mark.parametrize("nothing", [math.nan, math.inf, -math.inf])

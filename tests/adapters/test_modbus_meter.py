@@ -7,7 +7,7 @@ import contextlib
 import random
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -38,14 +38,23 @@ def encoded(device: Device, point: Point, value: float) -> dict[int, int]:
     return dict(enumerate(ordered, start=point.at))
 
 
+def directions(nets: list[tuple[Point, Point | None]], watts: list[float]) -> Iterator[tuple[Point, float]]:
+    """Powers with a sign, or import and export apart."""
+    for (imported, exported), power_w in zip(nets, watts, strict=False):  # some meters have no total
+        if exported is None:
+            yield imported, power_w
+        else:
+            yield imported, max(power_w, 0.0)
+            yield exported, max(-power_w, 0.0)
+
+
 def image(device: Device, amperes: tuple[float, float, float] = AMPERES) -> dict[int, int]:
     """All registers of a device's blocks, with plausible values in them."""
     points = device.points
     values = [
         *zip(points.voltage_v.phases(), VOLTS, strict=True),
         *zip(points.current_a.phases(), amperes, strict=True),
-        *zip(points.phase_power_w.phases(), WATTS, strict=True),
-        (points.power_w, sum(WATTS)),
+        *directions(points.nets(), [*WATTS, sum(WATTS)]),
         (points.frequency_hz, 50.1),
         (points.energy_import_wh, 1_234_000.0),
     ]
@@ -156,12 +165,28 @@ async def test_every_known_device_is_read_from_a_real_server(name: str) -> None:
         await observed.until(readings=1)
     assert observed.failures == []
     reading, points = observed.readings[0], device.points
-    assert reading.current_a == pytest.approx((10.5, -21.25, 32.75), abs=points.current_a.factor)
+    assert reading.current_a == pytest.approx((10.5, -21.25, 32.75), abs=abs(points.current_a.factor))
     assert reading.voltage_v == pytest.approx(VOLTS, abs=points.voltage_v.factor)
     assert reading.phase_power_w == pytest.approx(WATTS)
     assert reading.power_w == pytest.approx(sum(WATTS))
     assert reading.energy_import_wh == (None if points.energy_import_wh is None else pytest.approx(1_234_000.0))
     assert before <= reading.asked_at <= Clock().now()
+
+
+async def test_a_device_that_needs_time_after_the_connection_is_not_asked_before() -> None:
+    hasty, port = SDM630.model_copy(update={"connect_delay_s": 0.4}), free_port()
+    connected: list[float] = []
+    asked: list[float] = []
+
+    async def listen(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        connected.append(loop.time())
+        await reader.readexactly(1)
+        asked.append(loop.time())
+
+    async with scripted_server(port, listen), watching(settings(port), hasty) as observed:
+        await observed.until(failures=1)
+    assert asked[0] - connected[0] >= 0.35
 
 
 async def test_a_meter_that_is_down_at_the_start_is_a_named_state_until_it_comes_up() -> None:
@@ -319,7 +344,8 @@ async def test_a_meter_stops_although_its_client_swallows_the_cancellation(monke
 
 async def test_a_load_that_steps_between_two_reads_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     second_block = SDM630.blocks[1]
-    stepped = image(SDM630) | encoded(SDM630, SDM630.points.power_w, sum(WATTS) + 5_000.0)
+    total = SDM630.points.nets()[3][0]
+    stepped = image(SDM630) | encoded(SDM630, total, sum(WATTS) + 5_000.0)
     torn = iter([True, False, True, False])
     read_block = ModbusMeter._read_block
 

@@ -48,7 +48,10 @@ def decode_reading(
     then export, and its import register is not told.
     """
     points, direction = device.points, -1.0 if invert else 1.0
-    powers_w = [_times(direction, decode_value(device, point, registers)) for point in points.phase_power_w.phases()]
+    nets_w = [_times(direction, _net(device, imported, exported, registers)) for imported, exported in points.nets()]
+    powers_w = nets_w[:3]
+    phase_power_w = _complete(powers_w)
+    summed_w = None if phase_power_w is None else sum(phase_power_w)
     magnitudes_a = [decode_value(device, point, registers) for point in points.current_a.phases()]
     absent = [f"L{phase}" for phase, value in enumerate(magnitudes_a, start=1) if value is None]
     if absent:
@@ -62,10 +65,19 @@ def decode_reading(
         asked_at=asked_at,
         current_a=(l1_a, l2_a, l3_a),
         voltage_v=_complete([decode_value(device, point, registers) for point in points.voltage_v.phases()]),
-        power_w=_times(direction, decode_value(device, points.power_w, registers)),
+        power_w=summed_w if points.power_w is None else nets_w[3],
         energy_import_wh=None if energy is None else decode_value(device, energy, registers),
-        phase_power_w=_complete(powers_w),
+        phase_power_w=phase_power_w,
     )
+
+
+def _net(device: Device, imported: Point, exported: Point | None, registers: Registers) -> float | None:
+    """The power with its direction; absent as soon as one of two registers is."""
+    import_w = decode_value(device, imported, registers)
+    if exported is None or import_w is None:
+        return import_w
+    export_w = decode_value(device, exported, registers)
+    return None if export_w is None else import_w - export_w
 
 
 def _directed(current_a: float, power_w: float | None) -> float:

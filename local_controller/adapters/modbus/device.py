@@ -55,20 +55,33 @@ class PhasePoints(_Data):
 
 
 class Points(_Data):
-    """What is read from a meter. Currents may be magnitudes: their direction comes from the phase's power."""
+    """What is read from a meter. Currents may be magnitudes: their direction comes from the phase's power.
+
+    phase_export_w, export_w: of a meter that counts both directions apart; the powers beside them are the import then.
+    Without a register for the total (power_w) the phases are added up.
+    """
 
     voltage_v: PhasePoints
     current_a: PhasePoints
     phase_power_w: PhasePoints
-    power_w: Point
+    phase_export_w: PhasePoints | None = None
+    power_w: Point | None = None
+    export_w: Point | None = None
     frequency_hz: Point | None = None
     energy_import_wh: Point | None = None
 
     def all(self) -> list[Point]:
         """Every value one by one."""
-        per_phase = [*self.voltage_v.phases(), *self.current_a.phases(), *self.phase_power_w.phases()]
-        single = [self.power_w, self.frequency_hz, self.energy_import_wh]
+        phases = [self.voltage_v, self.current_a, self.phase_power_w, self.phase_export_w]
+        single = [self.power_w, self.export_w, self.frequency_hz, self.energy_import_wh]
+        per_phase = [point for three in phases if three is not None for point in three.phases()]
         return [*per_phase, *(point for point in single if point is not None)]
+
+    def nets(self) -> list[tuple[Point, Point | None]]:
+        """The power of L1, L2 and L3 and, where there is one, in total: import and, where it counts apart, export."""
+        exports = (None, None, None) if self.phase_export_w is None else self.phase_export_w.phases()
+        total = [] if self.power_w is None else [(self.power_w, self.export_w)]
+        return [*zip(self.phase_power_w.phases(), exports, strict=True), *total]
 
 
 class Device(_Data):
@@ -76,7 +89,8 @@ class Device(_Data):
 
     function_code: 3 reads holding registers, 4 input registers; word_order: of values longer than one register;
     not_a_value: raw codes by type that mean "no value"; blocks: (first register, count) of the reads that cover all
-    points; sources: where the addresses were read, none is measured on hardware unless a note says so.
+    points; sources: where the addresses were read, none is measured on hardware unless a note says so;
+    connect_delay_s: the pause that it needs between the connection and the first question.
     """
 
     id: str
@@ -87,6 +101,7 @@ class Device(_Data):
     function_code: Literal[3, 4]
     word_order: Literal["big", "little"]
     not_a_value: dict[WireType, frozenset[int]] = {}
+    connect_delay_s: float = pydantic.Field(default=0.0, ge=0, le=5)
     blocks: tuple[tuple[int, int], ...]
     points: Points
 
@@ -97,10 +112,24 @@ class Device(_Data):
             if not 1 <= count <= MAX_BLOCK_REGISTERS:
                 raise ValueError(f"block [{first}, {count}]: a read carries 1 to {MAX_BLOCK_REGISTERS} registers")
         for point in self.points.all():
-            end = point.at + registers_of(point.type)
-            if not any(first <= point.at and end <= first + count for first, count in self.blocks):
+            if not self._share_a_block(point):
                 raise ValueError(f"register {point.at} ({point.type}) lies in no block")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _directions_come_together(self) -> Self:
+        """Import and export of different moments may both be above 0: their difference would be no power."""
+        if self.points.export_w is not None and self.points.power_w is None:
+            raise ValueError("export_w needs power_w, the import that it is taken from")
+        for imported, exported in self.points.nets():
+            if exported is not None and not self._share_a_block(imported, exported):
+                raise ValueError(f"import (register {imported.at}) and export ({exported.at}) must share a block")
+        return self
+
+    def _share_a_block(self, *points: Point) -> bool:
+        """Whether one read brings all of these."""
+        first, end = min(point.at for point in points), max(point.at + registers_of(point.type) for point in points)
+        return any(start <= first and end <= start + count for start, count in self.blocks)
 
 
 def known_devices() -> list[str]:

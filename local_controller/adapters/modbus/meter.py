@@ -189,6 +189,7 @@ class ModbusMeter:
             raise MeterError(Trouble.UNREACHABLE, f"host {self._settings.host!r}: {error}") from error
         if not connected:
             raise MeterError(Trouble.UNREACHABLE, f"no connection to {self._settings.host}:{self._settings.port}")
+        await asyncio.sleep(self._device.connect_delay_s)
         return self._client
 
     async def _read_block(self, client: AsyncModbusTcpClient, first: int, count: int) -> dict[int, int]:
