@@ -312,6 +312,50 @@ async def test_implausible_values_are_no_reading() -> None:
     assert "answers nonsense: voltage implausible: L2 has 23 V" in observed.failures[0]
 
 
+EM340 = load_device("carlo_gavazzi_em3x0_em5x0")
+
+
+def with_current_l2(device: Device, words: tuple[int, int]) -> dict[int, int]:
+    """A good image but for the two registers of the current of L2."""
+    at = device.points.current_a.at[1]
+    return image(device) | dict(zip((at, at + 1), words, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("device", "registers", "text"),
+    [
+        pytest.param(
+            SDM630.model_copy(update={"word_order": "little"}),
+            image(SDM630),
+            "voltage implausible: L1",
+            id="words swapped",
+        ),
+        pytest.param(SDM630, with_current_l2(SDM630, (0x7FC0, 0)), "no current on L2", id="NaN"),
+        pytest.param(EM340, with_current_l2(EM340, (0xFFFF, 0x7FFF)), "no current on L2", id="code for no value"),
+        pytest.param(
+            SDM630,
+            image(SDM630) | encoded(SDM630, SDM630.points.phase_power_w.phases()[1], -WATTS[1]),
+            "total power implausible: phases add up to 14700 W, the total says 5100 W",
+            id="sign of one phase swapped",
+        ),
+        pytest.param(
+            SDM630,
+            image(SDM630) | encoded(SDM630, SDM630.points.current_a.phases()[2], 3.275),
+            "apparent power implausible: L3 has 7500 W at 231.5 V and 3.275 A",
+            id="wrong ratio of a transformer",
+        ),
+    ],
+)
+async def test_what_contradicts_physics_is_dropped_and_named(
+    device: Device, registers: dict[int, int], text: str
+) -> None:
+    port = free_port()
+    async with modbus_server(device, port, registers), watching(settings(port), device) as observed:
+        await observed.until(failures=1)
+    assert observed.readings == []
+    assert observed.failures[0].startswith(f"answers nonsense: {text}")
+
+
 async def test_a_host_that_is_no_host_is_a_named_state() -> None:
     async with watching(replace(settings(1), host="no..host")) as observed:
         await observed.until(failures=1)
