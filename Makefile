@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-relay soak-relay soak-profiles fuzz \
+.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles fuzz \
     oracle oracle-mutants bench-composite quirks
 
 help:  ## this list
@@ -64,6 +64,9 @@ ocpp-coverage: $(VENV)/dev  ## regenerates docs/ocpp-coverage.md from the tests'
 
 quirks: $(VENV)/dev  ## plays a station of every record and regenerates docs/quirks.md (some minutes)
 	$(BIN)/python docs/make_quirks.py --play
+
+bench-modbus: $(VENV)/dev  ## what two hundred Modbus points a second cost
+	@$(BIN)/python -m benchmarks.modbus
 
 bench-relay: $(VENV)/dev  ## the relay beside nginx and a naive relay: one JSON object a line (needs nginx, 2 cores; ARGS=--quick)
 	@$(BIN)/python -m benchmarks.relay $(ARGS)

@@ -1,0 +1,135 @@
+"""What do two hundred Modbus points a second cost? One core reads meters; simulated ones run in another process.
+
+    python -m benchmarks.modbus [--seconds 20] [--meters 18]
+
+One JSON object: points per second as decoded, CPU time of the reading process as % of a core, failures of meters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+
+import structlog
+import uvloop
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from local_controller.adapters.modbus.device import load_device
+from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
+from local_controller.clock import Clock
+from local_controller.site.readings import MeterReading
+
+HOST = "127.0.0.1"
+MAX_CPU_PERCENT = 5.0
+DEVICE = load_device("eastron_sdm630")
+POINTS = len(DEVICE.points.all())
+VOLTS_230, HERTZ_50 = (0x4366, 0), (0x4248, 0)
+"""230.0 and 50.0 as 32 bit floats: all that an idle SDM630 shows beside zeros."""
+
+
+def registers() -> dict[int, int]:
+    """The image of a meter without load."""
+    image = {first + offset: 0 for first, count in DEVICE.blocks for offset in range(count)}
+    for at in DEVICE.points.voltage_v.at:
+        image[at], image[at + 1] = VOLTS_230
+    image[70], image[71] = HERTZ_50
+    return image
+
+
+def serve(ports: Sequence[int], ready: Connection) -> None:
+    """All simulated meters, each on its port, until the process is ended."""
+    uvloop.run(_serve(ports, ready))
+
+
+async def _serve(ports: Sequence[int], ready: Connection) -> None:
+    image, bits = registers(), [SimData(0, values=False, datatype=DataType.BITS)]
+    blocks = [
+        SimData(first, values=[image[first + offset] for offset in range(count)], datatype=DataType.REGISTERS)
+        for first, count in DEVICE.blocks
+    ]
+    for port in ports:
+        device = SimDevice(1, simdata=(bits, bits, [SimData(0)], blocks))
+        await ModbusTcpServer(device, address=(HOST, port)).serve_forever(background=True)
+    ready.send(True)
+    await asyncio.Event().wait()
+
+
+async def read(ports: Sequence[int], seconds: float) -> dict[str, object]:
+    """Reads all meters once a second for so long; the first second is for connecting and is not counted."""
+    readings: list[MeterReading] = []
+    failures: list[str] = []
+    log = structlog.get_logger()
+    meters = [
+        ModbusMeter(
+            MeterSettings(f"m{port}", HOST, port),
+            DEVICE,
+            Clock(),
+            readings.append,
+            lambda meter, text: failures.append(f"{meter} {text}"),
+            log,
+        )
+        for port in ports
+    ]
+    for meter in meters:
+        await meter.start()
+    await asyncio.sleep(1.5)
+    readings.clear()
+    cpu_s, start_s = time.process_time(), time.perf_counter()
+    await asyncio.sleep(seconds)
+    cpu_s, taken_s = time.process_time() - cpu_s, time.perf_counter() - start_s
+    points_per_s = len(readings) * POINTS / taken_s
+    for meter in meters:
+        await meter.stop()
+    percent = 100 * cpu_s / taken_s
+    return {
+        "benchmark": "modbus",
+        "meters": len(meters),
+        "points_per_s": round(points_per_s, 1),
+        "cpu_percent": round(percent, 2),
+        "failures": failures,
+        "to_reach": f"cpu_percent < {MAX_CPU_PERCENT:g} at 200 points a second",
+        "reached": percent < MAX_CPU_PERCENT and points_per_s >= 200 and not failures,
+    }
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has just now."""
+    probes = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def measured(meters: int, seconds: float) -> dict[str, object]:
+    """The figure, with the simulated meters in a process of their own."""
+    ports, (mine, theirs) = free_ports(meters), get_context("spawn").Pipe()
+    simulator = get_context("spawn").Process(target=serve, args=(ports, theirs), daemon=True)
+    simulator.start()
+    try:
+        if not mine.poll(30):
+            raise TimeoutError("the simulated meters do not come up within 30 s")
+        return uvloop.run(read(ports, seconds))
+    finally:
+        simulator.terminate()
+        simulator.join()
+
+
+def main() -> None:
+    """Prints the line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--meters", type=int, default=18)
+    arguments = parser.parse_args()
+    print(json.dumps(measured(arguments.meters, arguments.seconds)))
+
+
+if __name__ == "__main__":
+    main()
