@@ -35,6 +35,7 @@ from local_controller.site.readings import MeterReading
 from local_controller.site.reasons import Decision, Grants, Reaction, explained
 from local_controller.site.sharing import Sharing
 from local_controller.site.topology import Topology
+from local_controller.site.turns import Asker, TurnPace, Turns
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged, StationFact
 from local_controller.station.words import EvseId, LimitKind, LimitOutcome
@@ -54,12 +55,14 @@ class ControlSettings:
     """How the site is controlled; the defaults are the numeric goals.
 
     stable_s / calm_s: no increase so long after missing room / after a measured overload (goal G15).
+    turns: how cars take turns where not all can have their minimum (goal G9).
     """
 
     pace: Pace = field(default_factory=Pace)
     plan: PlanPace = field(default_factory=PlanPace)
     stable_s: float = 10.0
     calm_s: float = 60.0
+    turns: TurnPace = field(default_factory=TurnPace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class SiteController:
         self._of_station = {s.id: {e.id.evse: self.evses[e.id] for e in s.evses} for s in topology.stations}
         self._table = Table(topology, self._places)
         self._sharing = Sharing(tuple(self.nodes), self._table)
+        self._turns = Turns(settings.turns)
         self._planned_a: tuple[int, Array] = -1, np.zeros(0)
         self._reaction: Reaction | None = None
         self._lasting_is_new = False
@@ -366,7 +370,7 @@ class SiteController:
         grants = self._grant(moment, now)
         orders, waits = self._decide(grants, moment, now)
         set_aside = [place.state for place in moment.set_aside]
-        self._reaction = Reaction(now, moment.capacities, moment.reserved, grants, set_aside, waits)
+        self._reaction = Reaction(now, moment.capacities, moment.reserved, grants, set_aside, waits, self._turns_s(now))
         return [*told, *orders, *self._replan(moment, now)]
 
     def _moment(self, now: Instant) -> _Moment:
@@ -398,11 +402,36 @@ class SiteController:
         """
         columns = moment.columns
         blind = self._table.below({n for n, state in self.nodes.items() if state.blind(now)})[moment.followers]
-        caps_a = np.minimum(self._planned()[moment.followers], columns.cap_a)
-        caps_a = np.where(blind | columns.is_modest, np.minimum(caps_a, columns.modest_a), caps_a)
+        most_a = np.where(blind | columns.is_modest, np.minimum(columns.cap_a, columns.modest_a), columns.cap_a)
+        caps_a = self._in_turns(moment, np.minimum(self._planned()[moment.followers], most_a), most_a, now)
         places = [self._places[number] for number in moment.followers.tolist()]
         shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, moment.for_followers_a()).tolist()
         return Grants(places, [place.state.session for place in places], caps_a, blind, shares_a)
+
+    def _in_turns(self, moment: _Moment, caps_a: Array, most_a: Array, now: Instant) -> Array:
+        """The caps, where not all minimums fit: those whose turn it is may have theirs whatever the plan says, others wait."""
+        min_a, available_a, now_s = moment.columns.min_a, moment.for_followers_a(), now.monotonic_s
+        can = np.flatnonzero((most_a >= min_a) & (moment.columns.wanted_wh > 0))
+        fits = self._sharing.seated(moment.followers, min_a, can, available_a)
+        if fits[can].all():
+            self._turns.all_seated(now_s)
+            return caps_a
+        position = {int(moment.followers[number]): number for number in can.tolist()}
+        order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)
+        in_order = np.array([position[place] for place in order], dtype=np.intp)
+        seats = self._sharing.seated(moment.followers, min_a, in_order, available_a)
+        if self._turns.seated({int(moment.followers[number]) for number in np.flatnonzero(seats).tolist()}, now_s):
+            self.plan.want()
+        return np.where(seats, np.maximum(caps_a, np.minimum(min_a, most_a)), 0.0)
+
+    def _turns_s(self, now: Instant) -> dict[EvseId, float]:
+        waits_s = self._turns.waits_s(now.monotonic_s)
+        return {self._places[place].state.evse.id: wait_s for place, wait_s in waits_s.items()}
+
+    def _asker(self, place: int, min_a: float) -> Asker:
+        state = self._places[place].state
+        transaction = "" if state.session is None else state.session.transaction_id
+        return Asker(place, transaction, state.ordered_a >= min_a, state.session_energy_wh() or 0.0)
 
     def _planned(self) -> Array:
         """The plan's current for each place, infinite where it says nothing."""

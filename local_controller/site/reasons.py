@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from local_controller.clock import Instant
@@ -73,7 +73,7 @@ class Grants(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What one reaction of the site saw and decided."""
+    """What one reaction of the site saw and decided. turns_s: in about how many seconds those have their turn that wait."""
 
     at: Instant
     capacities: Sequence[Capacity]
@@ -81,6 +81,7 @@ class Reaction:
     grants: Grants
     set_aside: Sequence[EvseState]
     waits: Mapping[EvseId, Wait]
+    turns_s: Mapping[EvseId, float] = field(default_factory=dict)
 
 
 def explained(reaction: Reaction, plan: Plan) -> Iterator[Decision | None]:
@@ -113,11 +114,18 @@ def _decision(one: Granted, shared: Sequence[str], plan: Plan, reaction: Reactio
     reasons = [
         *foreign_reasons(one.state, reaction.at, one.share_a),
         *([] if wait is None else [wait.reason]),
+        *_turn(reaction.turns_s.get(evse)),
         *_distrust(one, reaction.at),
         *(plan.reasons(one.key) if capped else ()),
         *shared,
     ]
     return Decision(evse, one.state.ordered_a, one.share_a, tuple(dict.fromkeys(reasons)), reaction.at)
+
+
+def _turn(wait_s: float | None) -> list[str]:
+    if wait_s is None:
+        return []
+    return [f"not all minimums fit: waits for its turn, next in about {math.ceil(wait_s / 60)} min"]
 
 
 def _distrust(one: Granted, now: Instant) -> list[str]:

@@ -14,7 +14,7 @@ from local_controller.site.per_phase import PHASES, PerPhase
 from local_controller.site.places import Columns, Table
 from local_controller.site.planning import STEP_A
 from optimizer.manners import Indexes, Manners
-from optimizer.realize import realized
+from optimizer.realize import Flags, admit, realized
 from optimizer.rows import Array, Rows, on_step_above, useful_caps
 
 
@@ -40,6 +40,11 @@ class Sharing:
         caps = useful_caps(caps_a.clip(min=0.0), columns.wanted_wh, columns.per_ampere_wh, minimum, step)
         manners = Manners(minimum, step, np.zeros(len(sharers)), columns.ordered_a)
         return realized(rows, self._available(available_a), manners, caps, caps)
+
+    def seated(self, sharers: Indexes, min_a: Array, in_order: Indexes, available_a: Mapping[str, PerPhase]) -> Flags:
+        """Whose minimums fit if those in the list have it one after the other: positions among `sharers`."""
+        rows = self._rows_for(sharers)
+        return admit(rows, self._available(available_a), on_step_above(min_a, np.full(len(min_a), STEP_A)), in_order)
 
     def _available(self, available_a: Mapping[str, PerPhase]) -> Array:
         return np.array([available_a[node] for node in self._first_row]).ravel().clip(min=0.0)

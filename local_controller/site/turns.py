@@ -1,0 +1,138 @@
+"""Whose turn is it when not all waiting cars can have their minimum?
+
+Time runs in rounds. At the end of a round whoever has charged gives way to whoever waits: those that wait too long first,
+then those that got least energy since they came. Within a round the order stands still, so nobody is stopped but for
+lack of room, and whoever was stopped rests for a while as long as not all fit: no car is woken every minute (grid-and-safety §4.1, goal G9).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPace:
+    """turn_s: how long a round is. wait_s: who waits so long goes before all others at the end of a round.
+
+    rest_s: a car that was stopped is not started again earlier. A contactor and a car's charger bear twelve starts an
+    hour; KEBA and Mennekes themselves wait 2 and 5 min before they switch again.
+    """
+
+    turn_s: float = 1200.0
+    wait_s: float = 3600.0
+    rest_s: float = 300.0
+
+
+class Rank(IntEnum):
+    """Who goes first. A rank changes at the end of a round, or when its car starts."""
+
+    HAD_ITS_TURN = 0
+    WAITS = 1
+    HAS_JUST_BEGUN = 2
+    WAITS_TOO_LONG = 3
+    HAS_ITS_TURN = 4
+
+
+class Asker(NamedTuple):
+    """A session that could charge now: its place, its transaction, whether it is told to charge, and what it got (Wh)."""
+
+    place: int
+    transaction: str
+    charges: bool
+    got_wh: float
+
+
+@dataclass(slots=True)
+class _Claim:
+    """since_s: it has charged, or waited, since then. got_wh, waits_since_s: as the last end of a round saw them."""
+
+    asker: Asker
+    charges: bool
+    since_s: float
+    rank: Rank
+    got_wh: float
+    waits_since_s: float = 0.0
+    rests_until_s: float = -math.inf
+
+    def ends_round(self, now_s: float, pace: TurnPace) -> None:
+        lasted_s, self.got_wh, self.waits_since_s = now_s - self.since_s, self.asker.got_wh, self.since_s
+        if self.charges:
+            self.rank = Rank.HAD_ITS_TURN if lasted_s >= pace.turn_s / 2 else Rank.HAS_JUST_BEGUN
+        else:
+            self.rank = Rank.WAITS_TOO_LONG if lasted_s >= pace.wait_s else Rank.WAITS
+
+    def takes_seat(self, now_s: float) -> None:
+        if not self.charges:
+            self.charges, self.since_s = True, now_s
+            self.rank = Rank.HAS_ITS_TURN if self.rank is not Rank.HAD_ITS_TURN else self.rank
+
+    def leaves_seat(self, now_s: float, rest_s: float) -> None:
+        if self.charges:
+            self.charges, self.since_s, self.rests_until_s = False, now_s, now_s + rest_s
+
+    def in_order(self) -> tuple[float, ...]:
+        """Frozen within a round. Where no energy is known, whoever waits longest is first."""
+        too_long = self.rank is Rank.WAITS_TOO_LONG
+        return -self.rank, 0.0 if too_long else self.got_wh, self.waits_since_s, self.asker.place
+
+    def in_next_round(self) -> tuple[float, ...]:
+        """Where a waiting car will stand in the order."""
+        too_long = self.rank is Rank.WAITS_TOO_LONG
+        return not too_long, 0.0 if too_long else self.asker.got_wh, self.since_s, self.asker.place
+
+
+class Turns:
+    """What the site remembers of who charged and who waited, as long as their transactions last."""
+
+    def __init__(self, pace: TurnPace) -> None:
+        self.pace = pace
+        self._claims: dict[int, _Claim] = {}
+        self._round_ends_s = -math.inf
+        self._waiting: list[int] = []
+
+    def order(self, askers: Sequence[Asker], now_s: float) -> list[int]:
+        """The places of those that may charge now, whoever goes first first."""
+        self._claims = {asker.place: self._claim(asker, now_s) for asker in askers}
+        if now_s >= self._round_ends_s:
+            for claim in self._claims.values():
+                claim.ends_round(now_s, self.pace)
+            self._round_ends_s = now_s + self.pace.turn_s
+        claims = sorted(self._claims.values(), key=_Claim.in_order)
+        return [claim.asker.place for claim in claims if claim.rests_until_s <= now_s]
+
+    def _claim(self, asker: Asker, now_s: float) -> _Claim:
+        claim = self._claims.get(asker.place)
+        if claim is None or claim.asker.transaction != asker.transaction:
+            rank = Rank.HAS_JUST_BEGUN if asker.charges else Rank.WAITS
+            return _Claim(asker, asker.charges, now_s, rank, asker.got_wh)
+        claim.asker = asker
+        return claim
+
+    def seated(self, places: AbstractSet[int], now_s: float) -> bool:
+        """These charge now, all others wait; whether that is new."""
+        before = {place for place, claim in self._claims.items() if claim.charges}
+        for place, claim in self._claims.items():
+            if place in places:
+                claim.takes_seat(now_s)
+            else:
+                claim.leaves_seat(now_s, self.pace.rest_s)
+        waiting = sorted((claim for claim in self._claims.values() if not claim.charges), key=_Claim.in_next_round)
+        self._waiting = [claim.asker.place for claim in waiting]
+        return before != places
+
+    def all_seated(self, now_s: float) -> None:
+        """Everybody can have the minimum: nobody waits."""
+        self._waiting = []
+        for claim in self._claims.values():
+            claim.takes_seat(now_s)
+
+    def waits_s(self, now_s: float) -> dict[int, float]:
+        """In about how many seconds each waiting place has its turn."""
+        seats = max(1, sum(claim.charges for claim in self._claims.values()))
+        left_s, turn_s = max(0.0, self._round_ends_s - now_s), self.pace.turn_s
+        return {place: left_s + number // seats * turn_s for number, place in enumerate(self._waiting)}
