@@ -19,8 +19,8 @@ from typing import NamedTuple
 class TurnPace:
     """turn_s: how long a round is. wait_s: who waits so long goes before all others at the end of a round.
 
-    rest_s: a car that was stopped is not started again earlier. A contactor and a car's charger bear twelve starts an
-    hour; KEBA and Mennekes themselves wait 2 and 5 min before they switch again.
+    rest_s: a car that was stopped is not started again earlier, as KEBA and Mennekes wait 5 and at least 2 min before they
+    switch phases (grid-and-safety §4.8).
     """
 
     turn_s: float = 1200.0
