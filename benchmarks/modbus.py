@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import socket
 import time
 from collections.abc import Sequence
 from multiprocessing import get_context
@@ -23,15 +22,15 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
+from local_controller.cli.demo_peers import HOST, free_ports
 from local_controller.clock import Clock
 from local_controller.site.readings import MeterReading
 
-HOST = "127.0.0.1"
 MAX_CPU_PERCENT = 5.0
 DEVICE = load_device("eastron_sdm630")
 POINTS = len(DEVICE.points.all())
-VOLTS_230, HERTZ_50 = (0x4366, 0), (0x4248, 0)
-"""230.0 and 50.0 as 32 bit floats: all that an idle SDM630 shows beside zeros."""
+VOLTS_230 = (0x4366, 0)
+"""230.0 as a 32 bit float: all that this image shows beside zeros."""
 
 
 def registers() -> dict[int, int]:
@@ -39,7 +38,6 @@ def registers() -> dict[int, int]:
     image = {first + offset: 0 for first, count in DEVICE.blocks for offset in range(count)}
     for at in DEVICE.points.voltage_v.at:
         image[at], image[at + 1] = VOLTS_230
-    image[70], image[71] = HERTZ_50
     return image
 
 
@@ -97,15 +95,6 @@ async def read(ports: Sequence[int], seconds: float) -> dict[str, object]:
         "to_reach": f"cpu_percent < {MAX_CPU_PERCENT:g} at 200 points a second",
         "reached": percent < MAX_CPU_PERCENT and points_per_s >= 200 and not failures,
     }
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has just now."""
-    probes = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def measured(meters: int, seconds: float) -> dict[str, object]:

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 import msgspec
@@ -33,6 +34,7 @@ from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, ForStation, Notice, SiteEffect, Solve
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
+from local_controller.site.per_phase import PerPhase
 from local_controller.site.planning import Question
 from local_controller.site.readings import MeterReading
 from local_controller.site.snapshot import pieces
@@ -164,12 +166,12 @@ class Timeline:
         for second in range(WARM_UP_S):
             self.now = START.after(float(second + 1))
             for reading in self.stations.readings(self.now):
-                self.do(lambda reading=reading: self.site.meter_read(reading, self.now))  # type: ignore[misc]  # a default binds it now
+                self.do(partial(self.site.meter_read, reading, self.now))
             self.tell([(i.station, self.stations.sample(i)) for i in self.ids[second % 10 :: 10]])
             if self.stations.asks:
                 ask = self.stations.asks.pop()
                 shares = share(self.site.question().problem())
-                self.do(lambda ask=ask, shares=shares: self.site.planned(ask.number, shares, self.now))  # type: ignore[misc]  # a default binds it now
+                self.do(partial(self.site.planned, ask.number, shares, self.now))
 
 
 def core(topology: Topology) -> dict[str, Any]:
@@ -187,7 +189,7 @@ def core(topology: Topology) -> dict[str, Any]:
     for _ in range(20):
         line.now = line.now.after(1.0)
         for reading in line.stations.readings(line.now):
-            line.do(lambda reading=reading: line.site.meter_read(reading, line.now))  # type: ignore[misc]  # a default binds it now
+            line.do(partial(line.site.meter_read, reading, line.now))
         if len(line.costs.reactions) > 100:
             break
     figures["reaction_ms"] = spread(line.costs.reactions)
@@ -204,18 +206,22 @@ def _sampled(line: Timeline, facts: list[tuple[str, words.Measured]], later_s: f
     return time.process_time() - begin
 
 
+def _part(limit_a: PerPhase, factor: float) -> PerPhase:
+    l1, l2, l3 = limit_a
+    return l1 * factor, l2 * factor, l3 * factor
+
+
 def _cuts(line: Timeline, topology: Topology) -> dict[str, Any]:
     """A new limit for everybody."""
     cuts, answered, orders = [], [], []
     for n in range(5):
         line.now = line.now.after(10.0)
         for reading in line.stations.readings(line.now):
-            line.do(lambda reading=reading: line.site.meter_read(reading, line.now))  # type: ignore[misc]  # a default binds it now
-        limit_a = tuple(a * (0.8 - 0.05 * n) for a in topology.root.limit_a)
-        limit = ReceivedLimit(limit_a, None, line.now.after(300.0))  # type: ignore[arg-type]  # of three phases
+            line.do(partial(line.site.meter_read, reading, line.now))
+        limit = ReceivedLimit(_part(topology.root.limit_a, 0.8 - 0.05 * n), None, line.now.after(300.0))
         line.costs.reactions.clear()
         before = line.stations.orders
-        line.do(lambda limit=limit: line.site.limit_received("ems", limit, line.now))  # type: ignore[misc]  # a default binds it now
+        line.do(partial(line.site.limit_received, "ems", limit, line.now))
         cuts.append(line.costs.reactions[0])
         answered.append(line.costs.reactions[1] if len(line.costs.reactions) > 1 else 0.0)
         orders.append(line.stations.orders - before)
@@ -469,9 +475,8 @@ async def on_the_loop(topology: Topology) -> dict[str, Any]:
         await _feed(topology, driver, stations, clock, 10)
         figures["longest_ms_at_work"] = _longest(handles)
         before, cpu = proxies.texts, time.process_time()
-        root_a = topology.root.limit_a
-        limit_a = tuple(a * 0.5 for a in root_a)
-        driver.limit_received("ems", ReceivedLimit(limit_a, None, clock.now().after(300.0)))  # type: ignore[arg-type]  # of three phases
+        half_a = _part(topology.root.limit_a, 0.5)
+        driver.limit_received("ems", ReceivedLimit(half_a, None, clock.now().after(300.0)))
         await asyncio.sleep(0.5)
         figures["cpu_us_per_order_and_answer"] = round((time.process_time() - cpu) * 1e6 / (proxies.texts - before), 1)
         figures["orders"] = proxies.texts - before

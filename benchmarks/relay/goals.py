@@ -62,6 +62,11 @@ GOALS = {
 }
 
 
+def _is_reached(product: float | None, to_reach: float | None) -> bool:
+    """What was not measured is not reached."""
+    return product is not None and to_reach is not None and product <= to_reach
+
+
 def line(figure: str, samples: Mapping[str, Sequence[float]]) -> dict[str, object]:
     """The medians of a figure's rounds, by relay, beside what is to be reached; spread: least and most of each."""
     goal = GOALS[figure]
@@ -74,7 +79,7 @@ def line(figure: str, samples: Mapping[str, Sequence[float]]) -> dict[str, objec
         "unit": goal.unit,
         "floor": _rounded(floor),
         "to_reach": _rounded(to_reach),
-        "reached": None if goal.to_reach is None else None not in (product, to_reach) and product <= to_reach,  # type: ignore[operator]  # neither is None here
+        "reached": None if goal.to_reach is None else _is_reached(product, to_reach),
         "spread": {name: [_rounded(edge(values)) for edge in (min, max)] for name, values in samples.items() if values},
         "rounds": max(map(len, samples.values())),
     }

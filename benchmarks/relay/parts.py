@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.relay import frames
@@ -126,7 +127,7 @@ def new_limit(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
             least_a = LIMITS_A[0] / len(load.stations)
             load.until(lambda: all(station.limit_a > least_a for station in load.stations.values()), 60)
             load.pause(SETTLED_S)
-            triggers = [lambda limit_a=limit_a: load.broker.publish(limit_a) for limit_a in LIMITS_A]  # type: ignore[misc]  # a default binds it now
+            triggers = [partial(load.broker.publish, limit_a) for limit_a in LIMITS_A]
         with _in_real_time(relay):
             return {"new_limit_to_500": statistics.median(_paused(load, load.fan_out_ms(one)) for one in triggers)}
 

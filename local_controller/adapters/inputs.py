@@ -51,6 +51,9 @@ class Listener(Protocol):
     def limit_source_failed(self, source: str, text: str) -> None:
         """A message of a source that cannot be understood."""
 
+    def limit_outdated(self, source: str, text: str) -> None:
+        """A message of another time, which counts for nothing."""
+
 
 def log_broker(state: BrokerState) -> None:
     """The link of a broker as a log entry."""
@@ -116,7 +119,7 @@ class Inputs:
             try:
                 limit = parse_limit(payload, retained, received, _message_settings(section))
             except OutdatedLimitError as error:
-                log.warning("limit_outdated", source=section.id, topic=topic, text=str(error))
+                self._listener.limit_outdated(section.id, f"{section.id} on topic {topic}: {error}")
             except SourceError as error:
                 self._listener.limit_source_failed(section.id, f"{section.id} on topic {topic}: {error}")
             else:

@@ -115,6 +115,10 @@ class SiteDriver:
         """A source that cannot be understood."""
         self._do(self.site.limit_source_failed, source, text)
 
+    def limit_outdated(self, source: str, text: str) -> None:
+        """A message of another time changes nothing; who looks for its cause finds it in the log."""
+        log.warning("limit_outdated", source=source, text=text)
+
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant | None = None) -> None:
         """A fact about a station, and when it was told, if the teller has looked at the clock anyway."""
         self._do_at(now or self._clock.now(), self.site.station_changed, station, fact)

@@ -333,7 +333,7 @@ class SiteController:
         """What a meter means for its node; the notice of a fuse that is overheating."""
         hot = state.overload.measured(reading.current_a, state.node.rating_a, state.node.fuse_type, reading.asked_at)
         self._measure_load(state, reading, now)
-        return [overload_notice(state, phase) for phase in hot]
+        return [overload_notice(state, phase, reading.current_a) for phase in hot]
 
     def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
         bounds = [evse.stand(now).bounds for evse in self._below[state.node.id]]
@@ -403,14 +403,18 @@ class SiteController:
         columns = moment.columns
         blind = self._table.below({n for n, state in self.nodes.items() if state.blind(now)})[moment.followers]
         most_a = np.where(blind | columns.is_modest, np.minimum(columns.cap_a, columns.modest_a), columns.cap_a)
-        caps_a = self._in_turns(moment, np.minimum(self._planned()[moment.followers], most_a), most_a, now)
+        available_a = moment.for_followers_a()
+        planned_a = np.minimum(self._planned()[moment.followers], most_a)
+        caps_a = self._in_turns(moment, planned_a, most_a, available_a, now)
         places = [self._places[number] for number in moment.followers.tolist()]
-        shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, moment.for_followers_a()).tolist()
+        shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available_a).tolist()
         return Grants(places, [place.state.session for place in places], caps_a, blind, shares_a)
 
-    def _in_turns(self, moment: _Moment, caps_a: Array, most_a: Array, now: Instant) -> Array:
+    def _in_turns(
+        self, moment: _Moment, caps_a: Array, most_a: Array, available_a: Mapping[str, PerPhase], now: Instant
+    ) -> Array:
         """The caps, where not all minimums fit: those whose turn it is may have theirs whatever the plan says, others wait."""
-        min_a, available_a, now_s = moment.columns.min_a, moment.for_followers_a(), now.monotonic_s
+        min_a, now_s = moment.columns.min_a, now.monotonic_s
         can = np.flatnonzero((most_a >= min_a) & (moment.columns.wanted_wh > 0))
         fits = self._sharing.seated(moment.followers, min_a, can, available_a)
         if fits[can].all():

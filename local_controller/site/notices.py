@@ -5,15 +5,14 @@ from __future__ import annotations
 from local_controller.site.capacity import NodeState
 from local_controller.site.effects import Notice
 from local_controller.site.overload import STOP_S
-from local_controller.site.per_phase import PHASE_NAMES
+from local_controller.site.per_phase import PHASE_NAMES, PerPhase
 
 
-def overload_notice(state: NodeState, phase: int) -> Notice:
+def overload_notice(state: NodeState, phase: int, current_a: PerPhase) -> Notice:
     """A fuse that is overheating on this phase (G4)."""
-    node, reading = state.node, None if state.meter is None else state.meter.reading
-    carries = "" if reading is None else f"carries {reading.current_a[phase]:.1f} A of {node.rating_a[phase]:g} A and "
+    node = state.node
     text = (
-        f"{node.label} {PHASE_NAMES[phase]} {carries}has been overloaded by {state.overload.stress_s[phase]:.1f} s"
+        f"{node.label} {PHASE_NAMES[phase]} carries {current_a[phase]:.1f} A of {node.rating_a[phase]:g} A and has been overloaded by {state.overload.stress_s[phase]:.1f} s"
         f" (all behind it is lowered further from {STOP_S[node.fuse_type]:g} s on): look for what draws so much"
     )
     return Notice("error", "overload", text, {"node": node.id, "phase": PHASE_NAMES[phase]})

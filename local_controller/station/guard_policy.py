@@ -19,7 +19,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from local_controller.station.certificates import NO_CERTIFICATE, OwnChain
 
 _SLOT: Final = re.compile(r"\d{1,10}")
-"""A number of a slot; Python reads no number of thousands of digits."""
+
+
+def slot_number(text: str) -> int | None:
+    """The slot of a network profile that this names, if any; Python reads no number of thousands of digits."""
+    return int(text) if _SLOT.fullmatch(text) else None
 
 
 class Hazard(StrEnum):
@@ -301,8 +305,7 @@ def _websocket_address(url: str) -> SplitResult | None:
 
 def _leads_here(priority: str, slots: Collection[int]) -> bool:
     """Whether every slot of a NetworkConfigurationPriority ("1,0") leads here; one that we do not know may lead away."""
-    named = [slot.strip() for slot in priority.split(",")]
-    return all(_SLOT.fullmatch(slot) and int(slot) in slots for slot in named)
+    return all(slot_number(slot.strip()) in slots for slot in priority.split(","))
 
 
 def _plain_name(name: str) -> str:

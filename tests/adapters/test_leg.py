@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 
 import pytest
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close, Frame, Opcode
 from websockets.utils import accept_key
@@ -143,10 +144,10 @@ async def test_a_csms_that_accepts_and_closes_at_once_is_passed_on_at_once(code:
 
 @pytest.mark.requirement("LC-036")
 async def test_what_the_csms_said_before_it_closed_arrives_first() -> None:
-    async def greet(socket: object) -> None:
+    async def greet(socket: ServerConnection) -> None:
         for number in range(3 * TURN):
-            await socket.send(f'[6,"{number}","X",{{}}]')  # type: ignore[attr-defined]  # a ServerConnection
-        await socket.close(1012)  # type: ignore[attr-defined]  # a ServerConnection
+            await socket.send(f'[6,"{number}","X",{{}}]')
+        await socket.close(1012)
 
     async with site_with() as site:
         site.csms.greet = greet

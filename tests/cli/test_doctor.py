@@ -132,10 +132,12 @@ limits:
   - {{id: good, broker: ems, topic: good, fallback_a: 16}}
   - {{id: bad, broker: ems, topic: bad, fallback_a: 16}}
   - {{id: none, broker: ems, topic: none, fallback_a: 16}}
+  - {{id: old, broker: ems, topic: old, fallback_a: 16}}
 """
     try:
         broker.publish('{"max_a": 40}', retain=True, topic="good")
         broker.publish("null", retain=True, topic="bad")
+        broker.publish('{"ts": "2026-03-02T08:00:00Z", "max_a": 40}', retain=True, topic="old")
         async with modbus_server(SDM630, port, image(SDM630)):
             csms_port = free_port()
             file = site(tmp_path, csms_port=csms_port, meter_port=port, more=more)
@@ -145,6 +147,11 @@ limits:
             assert found["limit good"]["text"] == "40.0 / 40.0 / 40.0 A, of unknown age: it has no time stamp"
             assert found["limit bad"]["state"] == "error"
             assert found["limit none"]["text"] == "nothing on none within 3 s; its fallback would count"
+            assert found["limit old"]["remedy"] == "compare the clocks of its source and of this machine"
+            alone = site(tmp_path, csms_port=csms_port, meter_port=port, more=more[: more.index("limits")])
+            _, found = await examined(alone)
+            assert found["broker ems"]["state"] == "ok", "it was waited for, though nothing is expected of it"
+            file = site(tmp_path, csms_port=csms_port, meter_port=port, more=more)
             broker.kill()
             _, found = await examined(file)
             assert found["broker ems"]["state"] == "error"

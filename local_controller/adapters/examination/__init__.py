@@ -31,7 +31,7 @@ async def examine(config: SiteConfig, clock: Clock, patience_s: float) -> AsyncI
     for finding in certificates(legs, clock.now().utc):
         yield finding
     examinations = [
-        *(examine_csms(label, url, legs.get(label), clock) for label, url in addresses(config)),
+        *(examine_csms(one, url, legs.get(one.label), clock) for one, url in addresses(config)),
         examine_inputs(config, clock, patience_s),
     ]
     for done in asyncio.as_completed(examinations):

@@ -10,6 +10,7 @@ from typing import Final
 
 from local_controller.adapters.examination.finding import Finding, State
 from local_controller.adapters.inputs import Inputs
+from local_controller.adapters.modbus.meter import Trouble
 from local_controller.adapters.mqtt import BrokerState, Link
 from local_controller.clock import Clock
 from local_controller.config.models import SiteConfig
@@ -24,11 +25,11 @@ _LINKS: Final = {
     Link.LOST: "look into the broker's log; does another client use the same name?",
 }
 _TROUBLES: Final = {
-    "cannot be reached": "check host and port, the cable, and whether the device takes one client only",
-    "does not answer": "check framing, unit_id, and the bus behind the gateway",
-    "answers with an exception": "check device and unit_id",
-    "answers nonsense": "check device, framing, and the wiring of the current transformers",
-    "repeats old data": "check the bus behind the gateway, and the meter itself",
+    Trouble.UNREACHABLE: "check host and port, the cable, and whether the device takes one client only",
+    Trouble.SILENT: "check framing, unit_id, and the bus behind the gateway",
+    Trouble.REFUSING: "check device and unit_id",
+    Trouble.NONSENSE: "check device, framing, and the wiring of the current transformers",
+    Trouble.FROZEN: "check the bus behind the gateway, and the meter itself",
 }
 
 
@@ -40,6 +41,7 @@ class _Heard:
     failures: dict[str, str] = field(default_factory=dict)
     limits: dict[str, ReceivedLimit] = field(default_factory=dict)
     misunderstood: dict[str, str] = field(default_factory=dict)
+    outdated: dict[str, str] = field(default_factory=dict)
     links: dict[str, BrokerState] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -63,6 +65,11 @@ class _Heard:
         self.misunderstood[source] = text
         self.news.set()
 
+    def limit_outdated(self, source: str, text: str) -> None:
+        """A limit of another time; a newer one may follow."""
+        self.outdated[source] = text
+        self.news.set()
+
     def broker(self, state: BrokerState) -> None:
         """A change of a broker's link."""
         self.links[state.broker] = state
@@ -75,7 +82,7 @@ async def examine_inputs(config: SiteConfig, clock: Clock, patience_s: float) ->
     try:
         inputs = Inputs(config, heard, clock, heard.broker, client_name="local-controller-doctor")
     except LocalControllerError as error:
-        return [Finding("brokers", State.ERROR, str(error), "")]
+        return [Finding("brokers", State.ERROR, str(error))]  # which says what helps
     async with AsyncExitStack() as started:
         for meter in inputs.meters:
             await meter.start()
@@ -102,8 +109,11 @@ async def _until(news: asyncio.Event, complete: Callable[[], bool], patience_s: 
 
 
 def _complete(config: SiteConfig, heard: _Heard) -> bool:
-    return all(one.id in heard.readings for one in config.meters) and all(
-        one.id in heard.limits or one.id in heard.misunderstood for one in config.limits
+    links = [heard.links.get(one.id) for one in config.brokers]
+    return (
+        all(one.id in heard.readings for one in config.meters)
+        and all(one.id in heard.limits or one.id in heard.misunderstood for one in config.limits)
+        and all(link is not None and link.link is not Link.CONNECTING for link in links)
     )
 
 
@@ -146,6 +156,10 @@ def _limit(limit: str, topic: str, heard: _Heard, patience_s: float) -> Finding:
             subject, State.ERROR, heard.misunderstood[limit], "compare the payload with what the site file says"
         )
     received = heard.limits.get(limit)
+    if received is None and limit in heard.outdated:
+        return Finding(
+            subject, State.ERROR, heard.outdated[limit], "compare the clocks of its source and of this machine"
+        )
     if received is None:
         text = f"nothing on {topic} within {patience_s:g} s; its fallback would count"
         return Finding(subject, State.WARNING, text, "does its source publish to this topic, at least that often?")

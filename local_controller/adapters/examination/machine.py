@@ -59,7 +59,10 @@ def _door(key: str, host: str, port: int) -> Finding:
             remedy = "right if the gateway is running; else another program has it"
             return Finding(key, State.WARNING, f"{host}:{port} is taken", remedy)
         return Finding(
-            key, State.ERROR, f"{host}:{port}: {error.strerror or error}", f"correct {key}.host and {key}.port"
+            key,
+            State.ERROR,
+            f"{host}:{port}: {error.strerror or error}",
+            f"correct {key.split('.', maxsplit=1)[0]}.host or {key}.port",
         )
     return Finding(key, State.OK, f"{host}:{port} is free")
 
@@ -72,4 +75,6 @@ def certificates(legs: Mapping[str, TlsLeg], now_utc: datetime) -> Iterator[Find
             if due is None:
                 yield Finding(name, State.OK, f"{facts.file} is valid until {facts.not_after:%Y-%m-%d}")
             else:
-                yield Finding(name, State(due.level), due.text, "renew it; the gateway takes the new file by itself")
+                yield Finding(
+                    name, State(due.level), due.text, "the gateway takes a new file by itself, without a restart"
+                )

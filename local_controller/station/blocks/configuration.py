@@ -18,7 +18,7 @@ from local_controller.station.blocks.own_questions import Question, Topic
 from local_controller.station.blocks.profile_places import PLACES_KEY, ProfilePlaces
 from local_controller.station.dialects.base import Dialect, Payload
 from local_controller.station.effects import Note, Peer
-from local_controller.station.guard_policy import GuardPolicy, Policy, as_text
+from local_controller.station.guard_policy import GuardPolicy, Policy, as_text, slot_number
 from local_controller.station.shown_values import Setting, is_actual, key, variable
 from local_controller.station.state import StationState
 from local_controller.station.words import OcppVersion
@@ -26,7 +26,6 @@ from local_controller.station.words import OcppVersion
 _KEY: Final = "MeterValueSampleInterval"
 _VARIABLE: Final = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
 _ABOUT_PLACES: Final = re.compile(f"{PLACES_KEY.name}|entries", re.IGNORECASE)
-_SLOT: Final = re.compile(r"\d{1,10}")
 _SLOT_IN_USE: Final = ("ocppcommctrlr", "activenetworkprofile")
 
 
@@ -113,9 +112,10 @@ class Configuration(Block):
 
     def _learn_slot(self, setting: Setting, value: Any) -> None:
         """The network profile by which the station is connected just now leads here."""
-        slot = as_text(value).strip()
-        if self._learns_slots and (setting.component, setting.name) == _SLOT_IN_USE and _SLOT.fullmatch(slot):
-            self._state.slots_here.add(int(slot))
+        if self._learns_slots and (setting.component, setting.name) == _SLOT_IN_USE:
+            slot = slot_number(as_text(value).strip())
+            if slot is not None:
+                self._state.slots_here.add(slot)
 
     # --- how often it measures -----------------------------------------------------------------------------------
 
