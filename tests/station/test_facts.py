@@ -203,3 +203,54 @@ def test_2_1_a_bidirectional_session_states_its_target(bench: Any) -> None:
     needs = {"requestedEnergyTransfer": "AC_BPT", "v2xChargingParameters": {"evTargetEnergyRequest": 15000}}
     b.from_station("NotifyEVChargingNeeds", {"evseId": 1, "chargingNeeds": needs})
     assert told(b, words.NeedsKnown) == [words.NeedsKnown(1, 15000.0, None)]
+
+
+V16 = OcppVersion.V16
+
+
+def two_with_one_id(bench: Any) -> Any:
+    """A CSMS that gives the id of the transaction on connector 1 to the one on connector 2 as well."""
+    b = bench(V16, evses={1: 6.0, 2: 6.0})
+    b.boot()
+    b.start(7, evse=1, tag="A")
+    b.start(7, evse=2, tag="B")
+    return b
+
+
+def test_an_id_that_is_given_twice_is_a_transaction_on_each_connector(bench: Any) -> None:
+    b = two_with_one_id(bench)
+    assert [(fact.evse, fact.id_token) for fact in told(b, words.TransactionStarted)] == [(1, "A"), (2, "B")]
+    b.set_limit(16.0, evse=1)
+    b.set_limit(10.0, evse=2)
+    assert (b.in_force_a(evse=1), b.in_force_a(evse=2)) == (16.0, 10.0)
+
+
+def test_a_stop_of_an_id_that_is_given_twice_ends_both_and_who_goes_on_is_found_again(bench: Any) -> None:
+    b = two_with_one_id(bench)
+    b.stop(7)
+    assert [fact.evse for fact in told(b, words.TransactionEnded)] == [1, 2]
+    assert [note.fields for note in b.notes if note.event == "transaction_id_used_twice"] == [{"evses": [1, 2]}]
+    value = {"timestamp": "2026-06-01T12:00:00Z", "sampledValue": [{"value": "9.0"}]}
+    b.from_station("MeterValues", {"connectorId": 2, "transactionId": 7, "meterValue": [value]})
+    assert [fact.evse for fact in told(b, words.TransactionStarted)] == [1, 2, 2]
+    b.stop(7)
+    b.from_station("MeterValues", {"connectorId": 2, "transactionId": 7, "meterValue": [value]})
+    assert [fact.evse for fact in told(b, words.TransactionStarted)] == [1, 2, 2]  # now its end was clear
+
+
+def test_both_are_found_by_their_meter_values_after_a_restart(bench: Any) -> None:
+    b = bench(V16, evses={1: 6.0, 2: 6.0})
+    value = {"timestamp": "2026-06-01T12:00:00Z", "sampledValue": [{"value": "9.0"}]}
+    for connector in (1, 2, 1, 2):
+        b.from_station("MeterValues", {"connectorId": connector, "transactionId": 7, "meterValue": [value]})
+    assert [fact.evse for fact in told(b, words.TransactionStarted)] == [1, 2]
+
+
+def test_an_id_that_ended_is_followed_again_once_it_is_given_again(bench: Any) -> None:
+    b = two_with_one_id(bench)
+    b.start(8, evse=1)
+    b.start(7, evse=1)
+    b.stop(7)
+    value = {"timestamp": "2026-06-01T12:00:00Z", "sampledValue": [{"value": "9.0"}]}
+    b.from_station("MeterValues", {"connectorId": 1, "transactionId": 7, "meterValue": [value]})
+    assert [fact.evse for fact in told(b, words.TransactionStarted)] == [1, 2, 1, 1, 1]

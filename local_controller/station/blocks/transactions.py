@@ -53,10 +53,11 @@ class Transactions(Block):
         return UNCHANGED if event is None else self._follow(event, call, now)
 
     def _follow(self, event: TransactionEvent, call: Frame, now: Instant) -> Wanted:
-        known = self._state.transaction(event.transaction_id)
+        named = self._named(event)
         if event.type is _ENDED:
-            return UNCHANGED if known is None else self._end(known, now)
-        if known is None:
+            return self._end_named(named, now) if named else UNCHANGED
+        known = named[0] if named else None
+        if known is None or self._is_another(event, known):
             return self._start(event, call, now)
         if event.id_token is not None or event.remote_start_id is not None:
             known.id_token = known.id_token or event.id_token
@@ -67,6 +68,30 @@ class Transactions(Block):
         known.charging_state = event.charging_state
         updated = Tell(TransactionUpdated(known.evse, known.transaction_id, event.charging_state))
         return [*self._metering.before(known.evse, now), updated]
+
+    def _named(self, event: TransactionEvent) -> list[Transaction]:
+        """The running ones with this id: that of its EVSE if it names one, else all; some CSMSs of 1.6 give the same id twice."""
+        same = [known for known in self._state.transactions.values() if known.transaction_id == event.transaction_id]
+        return [known for known in same if known.evse == event.evse] or same
+
+    def _is_another(self, event: TransactionEvent, known: Transaction) -> bool:
+        """Whether an id that runs elsewhere is told of this EVSE: it begins there, or nothing is known to run there."""
+        if event.evse is None or event.evse == known.evse:
+            return False
+        return event.type is EventType.STARTED or event.evse not in self._state.transactions
+
+    def _end_named(self, named: list[Transaction], now: Instant) -> list[BlockEffect]:
+        """StopTransaction names no connector: of several with its id each may be meant.
+
+        None counts as running then, under whatever was written to it; the one that goes on is found by its next MeterValues.
+        """
+        told: list[BlockEffect] = []
+        for transaction in named:
+            told += self._end(transaction, now, for_good=len(named) == 1)
+        if len(named) > 1:
+            where = sorted(transaction.evse for transaction in named)
+            told.append(Note("warning", "transaction_id_used_twice", {"evses": where}))
+        return told
 
     def _start(self, event: TransactionEvent, call: Frame, now: Instant) -> list[BlockEffect]:
         """Also a transaction that began unseen: its first event that tells the EVSE starts it for us."""
@@ -79,8 +104,10 @@ class Transactions(Block):
             return [Note("warning", "transaction_on_unknown_evse", {"evse": evse})]
         effects: list[BlockEffect] = []
         if (old := self._state.transactions.get(evse)) is not None:
-            effects += self._end(old, now)
+            effects += self._end(old, now, for_good=True)
         is_found = event.type is not EventType.STARTED
+        if not is_found and event.transaction_id in self._state.ended:
+            self._state.ended.remove(event.transaction_id)
         begun = now if is_found else self._begun(call, now)
         started = Transaction(
             evse, event.transaction_id, begun, event.id_token, event.remote_start_id, event.charging_state
@@ -108,9 +135,11 @@ class Transactions(Block):
             return event.evse
         return next(iter(self._evses))
 
-    def _end(self, transaction: Transaction, now: Instant) -> list[BlockEffect]:
+    def _end(self, transaction: Transaction, now: Instant, *, for_good: bool) -> list[BlockEffect]:
+        """for_good: later messages with its id do not bring it back."""
         measured = self._metering.before(transaction.evse, now)
         del self._state.transactions[transaction.evse]
         self._state.revision += 1
-        self._state.ended.append(transaction.transaction_id)
+        if for_good:
+            self._state.ended.append(transaction.transaction_id)
         return [*measured, Tell(TransactionEnded(transaction.evse, transaction.transaction_id))]
