@@ -29,6 +29,11 @@ from local_controller.station.dialects.reading import Fields, number, timestamp
 from local_controller.station.words import OcppVersion
 
 LONGEST_S: Final = 366 * 86_400
+YEARS: Final = range(1971, 2299)
+"""In which questions are asked; what profiles say of earlier and later years means "always" and "never"."""
+SHORT: Final = 20
+LARGEST_NUMBER: Final = 2**31 - 1
+"""An integer of OCPP has 31 bits and a sign, and no station counts more watts (OCPP 2.0.1 part 2, primitive datatypes)."""
 _VOLTAGE_V: Final = (1.0, 1000.0)
 _CURRENT_A: Final = (0.0, 100_000.0)
 
@@ -138,6 +143,8 @@ def read(document: Any) -> Question:
     """The same of what the text means."""
     if not isinstance(document, Mapping):
         _fail("$", 'an object is needed: {"version": "2.1", "instant": …, "request": {…}, "profiles": […]}')
+    for name in ("request", "profiles"):
+        _check_numbers(document.get(name), f"$.{name}")
     fields = Fields("composite", document)
     try:
         return _read(fields)
@@ -255,7 +262,10 @@ def _zone(fields: Fields) -> tzinfo:
 
 
 def _moment(fields: Fields, name: str) -> datetime:
-    return fields.moment(name) or fields.fail(name, "missing; for example 2026-03-02T12:00:00Z")
+    moment = fields.moment(name) or fields.fail(name, "missing; for example 2026-03-02T12:00:00Z")
+    if moment.year in YEARS:
+        return moment
+    return fields.fail(name, f"a moment from {YEARS[0]} to {YEARS[-1]} is needed, got {fields.text(name)}")
 
 
 def _profiles(fields: Fields, version: OcppVersion, station: StationContext, at: datetime) -> InstalledProfiles:
@@ -312,6 +322,23 @@ def _told(evse: int, stretch: Stretch, unit: RateUnit) -> Payload:
     ]
     span = {"from": timestamp(stretch.start), "to": timestamp(stretch.end)}
     return {"evse": evse, **span, "leading": leading}
+
+
+def _check_numbers(value: Any, path: str) -> None:
+    """Whatever it is for: what no station could read is no example."""
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            _check_numbers(member, f"{path}.{name}")
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            _check_numbers(member, f"{path}[{index}]")
+    elif isinstance(value, int | float) and abs(value) > LARGEST_NUMBER:
+        _fail(path, f"from -{LARGEST_NUMBER} to {LARGEST_NUMBER}, got {_shown(value)}")
+
+
+def _shown(value: float) -> str:
+    text = repr(value)
+    return text if len(text) <= SHORT else f"{text[:SHORT]}… ({len(text)} digits)"
 
 
 def _check_names(fields: Fields, what: str) -> None:

@@ -179,7 +179,22 @@ def changed(number: int, **fields: Any) -> str:
         (changed(4, version="1.5"), "$.version: '1.5' is none of 1.6, 2.0.1, 2.1"),
         (changed(4, instant=None), "$.instant: missing; for example 2026-03-02T12:00:00Z"),
         (changed(4, instant="noon"), "$.instant: a time like 2026-01-31T12:00:00Z was expected, got 'noon'"),
+        *[
+            (
+                changed(4, instant=f"{year}-03-02T12:00:00Z"),
+                f"$.instant: a moment from 1971 to 2298 is needed, got {year}",
+            )
+            for year in ("0001", "1970", "2299", "9999")
+        ],
         (changed(4, request={"evseId": 1}), "$.request.duration: missing"),
+        (
+            changed(4, request={"evseId": 1, "duration": 1e300}),
+            "$.request.duration: from -2147483647 to 2147483647, got 1e",
+        ),
+        (
+            changed(4, request={"evseId": 1, "duration": 10**400}),
+            "$.request.duration: from -2147483647 to 2147483647, got 10000000000000000000… (401 digits)",
+        ),
         (changed(4, request={"evseId": 1, "duration": 0}), "$.request.duration: from 1 s to 31622400 s, got 0"),
         (changed(4, request={"evseId": 3, "duration": 60}), '$.request: EVSE 3 is not among "evses": add {"id": 3}'),
         (changed(4, profile=[]), "$.profile: no field of the file; known are about, evses"),
@@ -213,6 +228,28 @@ def changed(number: int, **fields: Any) -> str:
 )
 def test_a_mistake_is_told_with_its_place_and_remedy(text: str, said: str, tmp_path: Path) -> None:
     assert complaint(tmp_path, text).startswith(said)
+
+
+def test_a_schedule_that_would_last_for_longer_than_a_number_of_ocpp_is_told(tmp_path: Path) -> None:
+    document = example(4)
+    schedule = document["profiles"][0]["chargingProfile"]["chargingSchedule"][0]
+    schedule["duration"] = 1e300
+    said = complaint(tmp_path, json.dumps(document))
+    place = "$.profiles[0].chargingProfile.chargingSchedule[0].duration"
+    assert said == f"{place}: from -2147483647 to 2147483647, got 1e+300"
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T11:00:00Z", "2026-01-05T11:00:00Z"])  # both are Mondays
+@pytest.mark.parametrize("recurrency", ["Daily", "Weekly"])
+def test_what_recurs_since_ever_keeps_its_weekday_and_its_hour(start: str, recurrency: str, tmp_path: Path) -> None:
+    schedule = {"id": 1, "chargingRateUnit": "A", "startSchedule": start}
+    schedule |= {"chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6.0}, {"startPeriod": 7200, "limit": 16.0}]}
+    profile = {"id": 1, "stackLevel": 0, "chargingProfilePurpose": "TxDefaultProfile", "recurrencyKind": recurrency}
+    profile |= {"chargingProfileKind": "Recurring", "chargingSchedule": [schedule], "validTo": "9999-12-31T23:59:59Z"}
+    document = {"version": "2.1", "instant": "2026-03-02T12:00:00Z", "request": {"evseId": 1, "duration": 7200}}
+    found = answer(tmp_path, document | {"profiles": [{"evseId": 1, "chargingProfile": profile}]})
+    periods = found["schedule"]["chargingSchedulePeriod"]
+    assert [(period["startPeriod"], period["limit"]) for period in periods] == [(0, 6.0), (3600, 16.0)]
 
 
 def test_without_a_limit_an_earlier_version_needs_the_hardware_maximum(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
@@ -21,6 +21,7 @@ _E = TypeVar("_E", bound=StrEnum)
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2300, 1, 1, tzinfo=UTC)
+_WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ class Fields:
     def wall_time(self, name: str) -> datetime | None:
         """As `moment`, but with the reading and the offset that were sent, for those to whom the reading matters.
 
-        One before 1970 or after 2300 is that bound: "always" and "never" are meant, and calculating with it is safe.
+        One before 1970 or after 2300 is moved there by whole weeks: "always" and "never" are meant, calculating with it is
+        safe, and what recurs keeps its weekday and its time of day.
         """
         value = self.text(name)
         if value is None:
@@ -89,7 +91,7 @@ class Fields:
         try:
             read = datetime.fromisoformat(value)
             read = read if read.tzinfo is not None else read.replace(tzinfo=UTC)
-            return min(max(read, EARLIEST), LATEST)
+            return _calculable(read)
         except (ValueError, OverflowError):
             return self.fail(name, f"a time like 2026-01-31T12:00:00Z was expected, got {value!r:.40}")
 
@@ -142,6 +144,12 @@ class Fields:
         """As `child`, but it must be there."""
         value = self.child(name)
         return value if value is not None else self.fail(name, "missing")
+
+
+def _calculable(moment: datetime) -> datetime:
+    if moment < EARLIEST:
+        return moment - (moment - EARLIEST) // _WEEK * _WEEK
+    return moment if moment <= LATEST else moment - -((LATEST - moment) // _WEEK) * _WEEK
 
 
 def number(value: Any) -> float | None:
