@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -86,11 +87,12 @@ class Setting:
 
 @dataclass
 class Told:
-    """What happened in a story."""
+    """What happened in a story. decided: after how many operations a rarer field of 2.1 decided the CSMS's limit."""
 
     operations: list[Operation] = field(default_factory=list)
     asked: int = 0
     checks: int = 0
+    decided: Counter[str] = field(default_factory=Counter)
     failure: Failure | None = None
 
 
@@ -115,6 +117,7 @@ class Story:
         self.behind = GatewayWorld(_OCPP[setting.facts.version], settings, behind, Csms(self.clock), self.clock, spoil)
         self.orders = {evse: Orders(setting.floor_a, outlives=setting.outlives) for evse in evses}
         self._outlives = setting.outlives
+        self._is_21 = setting.facts.version == "2.1"
         self._awaited: str | None = None
         self._is_up = False
         self._started: dict[int, float] = {}
@@ -135,6 +138,9 @@ class Story:
         happens(**operation.args)
         self._settle()
         self._check()
+        if self._is_21:
+            for evse in self.orders:
+                self.told.decided.update(self.alone.station.decisive(evse))
 
     def _start(self, evse: int, **known: Any) -> None:
         for station in self.stations:
@@ -143,6 +149,11 @@ class Story:
     def _end(self, evse: int) -> None:
         for station in self.stations:
             station.end(evse)
+
+    def _charge(self, evse: int, soc: float) -> None:
+        for station in self.stations:
+            station.charged_to(evse, soc)
+            station.say_amps(evse)
 
     def _amps(self, evse: int, amps: Sequence[float]) -> None:
         for station in self.stations:
@@ -177,13 +188,13 @@ class Story:
         self._is_up = False
         self.behind.disconnect()
         for station in self.stations:
-            station.is_online = False
+            station.lose()
 
     def _back(self) -> None:
         if self._is_up:
             return
         for station in self.stations:
-            station.is_online = True
+            station.find()
             station.outbox.append(Ask("Heartbeat", {}))
         self._connect()
 
@@ -191,7 +202,7 @@ class Story:
         self._cut()
         for station in self.stations:
             station.boot(keeps=keeps)
-            station.is_online = True
+            station.find()
         self._connect()
 
     def _connect(self) -> None:

@@ -6,9 +6,10 @@ algebra of schedules. Payload names are those on the wire. Sources: OCPP 1.6 cha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
+from functools import reduce
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -31,18 +32,26 @@ class Period(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One ChargingSchedule. start_s: since 1970 in UTC, or of the wall clock if `is_local`; None if it has none."""
+    """One ChargingSchedule. start_s: since 1970 in UTC, or of the wall clock if `is_local`; None if it has none.
+
+    delay_s: the most by which all periods but the first may be late (randomizedDelay). at_soc: state of charge and limit.
+    """
 
     unit: str
     start_s: float | None
     duration_s: float | None
     is_local: bool
     periods: tuple[Period, ...]
+    delay_s: float = 0.0
+    at_soc: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """An installed profile. evse: 0 for the whole station. updated_s: when a Dynamic one came or was updated."""
+    """An installed profile. evse: 0 for the whole station. updated_s: when a Dynamic one came or was updated.
+
+    offline_s: it is invalid while the station is offline for longer, and afterwards, too, if it `goes_offline`.
+    """
 
     evse: int
     id: int
@@ -56,6 +65,8 @@ class Profile:
     plans: tuple[Plan, ...]
     updated_s: float
     raw: Mapping[str, Any]
+    offline_s: float | None = None
+    goes_offline: bool = False
 
     @property
     def is_station_max(self) -> bool:
@@ -69,6 +80,8 @@ class Situation:
 
     transaction_id, started_s: of the running transaction; None without one. asked_s: the origin of Relative schedules
     without one (K08.FR.06). has_priority: PriorityCharging is activated. zone: what the station calls local time.
+    socs: what the car's state of charge may be taken for just now, in percent; none: it is not known.
+    offline_since_s: when the station lost its CSMS.
     """
 
     evse: int
@@ -77,6 +90,8 @@ class Situation:
     asked_s: float | None = None
     has_priority: bool = False
     zone: tzinfo = UTC
+    socs: tuple[float, ...] = ()
+    offline_since_s: float | None = None
 
 
 class Limit(NamedTuple):
@@ -111,6 +126,8 @@ def parse(evse: int, raw: Mapping[str, Any], now_s: float) -> Profile:
         plans=tuple(_plan(schedule) for schedule in (schedules if isinstance(schedules, list) else [schedules])),
         updated_s=seconds(raw.get("dynUpdateTime")) or now_s,
         raw=raw,
+        offline_s=raw.get("maxOfflineDuration"),
+        goes_offline=bool(raw.get("invalidAfterOfflineDuration")),
     )
 
 
@@ -124,7 +141,16 @@ def _plan(schedule: Mapping[str, Any]) -> Plan:
         Period(period["startPeriod"], float(period.get("limit", 0.0)), period.get("numberPhases") or PHASES)
         for period in schedule["chargingSchedulePeriod"]
     )
-    return Plan(schedule["chargingRateUnit"], start_s, schedule.get("duration"), is_local, tuple(periods))
+    at_soc = schedule.get("limitAtSoC")
+    return Plan(
+        schedule["chargingRateUnit"],
+        start_s,
+        schedule.get("duration"),
+        is_local,
+        tuple(periods),
+        schedule.get("randomizedDelay", 0),
+        None if at_soc is None else (at_soc["soc"], at_soc["limit"]),
+    )
 
 
 # --- one instant -------------------------------------------------------------------------------------------------
@@ -161,7 +187,7 @@ def allowed_of_station(profiles: Sequence[Profile], evses: Sequence[Situation], 
 
 def _whole(evses: Sequence[Situation]) -> Situation:
     """The station, in which as a whole no transaction runs."""
-    return Situation(0, asked_s=evses[0].asked_s, zone=evses[0].zone)
+    return Situation(0, asked_s=evses[0].asked_s, zone=evses[0].zone, offline_since_s=evses[0].offline_since_s)
 
 
 def _transaction(mine: Sequence[Profile], situation: Situation, unit: str, t: float) -> Limit:
@@ -195,30 +221,51 @@ def _says(profile: Profile, situation: Situation, unit: str, t: float) -> Limit 
         return None
     if profile.valid_to_s is not None and t >= profile.valid_to_s:  # K01.FR.37
         return None
-    running = [
-        (plan, period) for plan in profile.plans if (period := _running(profile, plan, situation, t)) is not None
-    ]
-    if not running:
+    if _is_out_of_reach(profile, situation, t):
         return None
-    limits = [Limit(_converted(p.limit, plan.unit, unit, p.phases), p.phases) for plan, p in running]
-    lowest = limits[0]
-    for other in limits[1:]:
-        lowest = _lower(lowest, other)
-    return lowest
+    limits = [
+        _highest(_limit(plan, period, situation, unit) for period in running)
+        for plan in profile.plans
+        if (running := _running(profile, plan, situation, t))
+    ]
+    return reduce(_lower, limits) if limits else None
 
 
-def _running(profile: Profile, plan: Plan, situation: Situation, t: float) -> Period | None:
+def _is_out_of_reach(profile: Profile, situation: Situation, t: float) -> bool:
+    """Whether the station has been offline for longer than the profile allows (K01.FR.101)."""
+    since_s, allowed_s = situation.offline_since_s, profile.offline_s
+    return since_s is not None and allowed_s is not None and t - since_s > allowed_s
+
+
+def _limit(plan: Plan, period: Period, situation: Situation, unit: str) -> Limit:
+    """What a period says, at most what the state of charge leaves of it (K01.FR.100)."""
+    limit = period.limit
+    if plan.at_soc is not None and situation.socs and all(soc >= plan.at_soc[0] for soc in situation.socs):
+        limit = min(limit, plan.at_soc[1])
+    return Limit(_converted(limit, plan.unit, unit, period.phases), period.phases)
+
+
+def _highest(limits: Iterable[Limit]) -> Limit:
+    """The most that several possible ones allow."""
+    values, phases = zip(*limits, strict=True)
+    return Limit(max(values), max(phases))
+
+
+def _running(profile: Profile, plan: Plan, situation: Situation, t: float) -> list[Period]:
+    """The period that counts at `t`; with a randomizedDelay all that may, as the station has drawn (K01.FR.92-.97)."""
     offset_s = _offset_s(profile, plan, situation, t)
     if offset_s is None or offset_s < 0:
-        return None
+        return []
     if profile.kind == "Dynamic":  # K28.FR.13: the duration is a watchdog, and its end belongs to it
-        return None if plan.duration_s is not None and offset_s > plan.duration_s else plan.periods[0]
+        return [] if plan.duration_s is not None and offset_s > plan.duration_s else [plan.periods[0]]
     if profile.kind == "Recurring" and profile.recurrency is not None:
         offset_s %= ROUND_S[profile.recurrency]
     if plan.duration_s is not None and offset_s >= plan.duration_s:
-        return None
+        return []
+    late_s = plan.delay_s if situation.transaction_id is not None else 0.0
     begun = [period for period in plan.periods if period.start_s <= offset_s]
-    return begun[-1] if begun else None
+    surely = [n for n, period in enumerate(begun) if n == 0 or period.start_s + late_s <= offset_s]
+    return begun[surely[-1] :] if begun else []
 
 
 def _offset_s(profile: Profile, plan: Plan, situation: Situation, t: float) -> float | None:
@@ -255,6 +302,22 @@ def _lower(one: Limit, other: Limit | None) -> Limit:
     return Limit(min(values, default=None), min(phases, default=None))
 
 
+# --- what matters ------------------------------------------------------------------------------------------------
+
+_WITHOUT: Mapping[str, Callable[[Profile], Profile]] = {
+    "limitAtSoC": lambda one: replace(one, plans=tuple(plan._replace(at_soc=None) for plan in one.plans)),
+    "randomizedDelay": lambda one: replace(one, plans=tuple(plan._replace(delay_s=0.0) for plan in one.plans)),
+    "maxOfflineDuration": lambda one: replace(one, offline_s=None),
+}
+
+
+def decisive(profiles: Sequence[Profile], situation: Situation, unit: str, t: float) -> list[str]:
+    """Which of the rarer fields of 2.1 decide what the EVSE may draw at `t`."""
+    as_it_is = allowed(profiles, situation, unit, t)
+    others = ((name, [without(one) for one in profiles]) for name, without in _WITHOUT.items())
+    return [name for name, plain in others if plain != profiles and allowed(plain, situation, unit, t) != as_it_is]
+
+
 # --- when it may change ------------------------------------------------------------------------------------------
 
 
@@ -263,6 +326,9 @@ def cuts(profiles: Iterable[Profile], situations: Sequence[Situation], start_s: 
     found: set[float] = set()
     for profile in profiles:
         found.update(edge for edge in (profile.valid_from_s, profile.valid_to_s) if edge is not None)
+        lost_s = situations[0].offline_since_s
+        if profile.offline_s is not None and lost_s is not None:
+            found.update((lost_s + profile.offline_s, lost_s + profile.offline_s + 0.001))
         for plan in profile.plans:
             found.update(_marks(profile, plan, situations, start_s, end_s))
     return sorted(cut for cut in found if start_s < cut < end_s)
@@ -272,6 +338,7 @@ def _marks(
     profile: Profile, plan: Plan, situations: Sequence[Situation], start_s: float, end_s: float
 ) -> Iterator[float]:
     offsets = [period.start_s for period in plan.periods] + ([] if plan.duration_s is None else [plan.duration_s])
+    offsets += [period.start_s + plan.delay_s for period in plan.periods if plan.delay_s]
     for origin_s in _origins(profile, plan, situations, start_s, end_s):
         yield from (origin_s + offset_s for offset_s in offsets)
         if profile.kind == "Dynamic" and plan.duration_s is not None:

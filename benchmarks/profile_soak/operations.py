@@ -20,7 +20,7 @@ ODD = 0.04
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """do: "ask" (the CSMS), "start", "end", "amps", "cut", "back", "boot", "limit", "fallback" or "wait"."""
+    """do: "ask" (the CSMS), "start", "end", "amps", "charge", "cut", "back", "boot", "limit", "fallback" or "wait"."""
 
     do: str
     args: Json = field(default_factory=dict)
@@ -115,9 +115,9 @@ class Chance:
 
     def _profile(self, purpose: str, transaction_id: Any, *, kind: str | None = None) -> Json:
         kind = kind if kind is not None else self._kind()
-        schedules = [self._schedule(kind)]
+        schedules = [self._schedule(kind, purpose)]
         if not self._is_v16 and self._is(ODD / 2):
-            schedules.append(self._schedule(kind))
+            schedules.append(self._schedule(kind, purpose))
         for number, schedule in enumerate(schedules, start=1):
             if purpose == "PriorityCharging" and not self._is(ODD):
                 schedule.pop("duration", None)
@@ -132,6 +132,7 @@ class Chance:
         }
         if (kind == "Recurring") != self._is(ODD / 2):
             profile["recurrencyKind"] = self._rnd.choice(["Daily", "Daily", "Weekly"])
+        profile |= self._offline()
         if transaction_id is not None:
             profile["transactionId"] = transaction_id
         if self._is(0.12):
@@ -139,6 +140,13 @@ class Chance:
         if self._is(0.15):
             profile["validTo"] = self._instant(7300, 90000)
         return profile
+
+    def _offline(self) -> Json:
+        """What becomes of a profile of 2.1 while its CSMS is away, and afterwards."""
+        if self._version != "2.1" or not self._is(0.15):
+            return {}
+        after = {"invalidAfterOfflineDuration": True} if self._is(0.5) else {}
+        return {"maxOfflineDuration": self._rnd.choice([0, 30, 300, 3600])} | after
 
     def _id(self) -> int:
         if self._is(0.01):
@@ -156,7 +164,7 @@ class Chance:
             kinds |= {"Dynamic": 1.5}
         return self._rnd.choices([*kinds], [*kinds.values()])[0]
 
-    def _schedule(self, kind: str) -> Json:
+    def _schedule(self, kind: str, purpose: str) -> Json:
         (units, facts) = (self._station.facts.units, self._station.facts)
         unit = self._rnd.choice(["A", "W"]) if self._is(ODD) else self._rnd.choice(units)
         schedule: Json = {"chargingRateUnit": unit, "chargingSchedulePeriod": self._periods(kind, unit)}
@@ -168,12 +176,23 @@ class Chance:
             schedule["duration"] = self._rnd.choice([60, 600, 3600, 7200, 14_400, 40_000, 86_400, 100_000])
         if self._is(0.1):
             schedule["minChargingRate"] = 6.0 if unit == "A" else 1400.0
+        if self._version == "2.1" and self._is(0.15):
+            low = self._rnd.choice([0.0, 6.0, 12.0])
+            schedule["limitAtSoC"] = {"soc": self._rnd.choice([50, 80]), "limit": low if unit == "A" else low * 690.0}
+        if self._version == "2.1" and self._is(0.2 if purpose in {"TxProfile", "TxDefaultProfile"} else ODD / 4):
+            self._delay(schedule)
         if self._is(ODD / 8):
             many = range(facts.max_periods + 1)
             schedule["chargingSchedulePeriod"] = [{"startPeriod": 60 * n, "limit": 6.0} for n in many]
         if self._is(ODD / 4):
             schedule["chargingRateUnit"] = "VA"
         return schedule
+
+    def _delay(self, schedule: Json) -> None:
+        """Each period but the first comes late, and soon."""
+        schedule["randomizedDelay"] = self._rnd.choice([60, 600, 4000])
+        if "startSchedule" in schedule:
+            schedule["startSchedule"] = self._instant(-5000, 300)
 
     def _periods(self, kind: str, unit: str) -> list[Json]:
         number = 1 if kind == "Dynamic" else self._rnd.choice([1, 1, 2, 3, 5])
@@ -336,6 +355,12 @@ class Chance:
         amps = [8.0 if number < phases else 0.0 for number in range(3)]
         return [Operation("amps", {"evse": self._any_evse(), "amps": amps})]
 
+    def _charge(self) -> list[Operation]:
+        """A car tells its state of charge."""
+        running = [*self._station.transactions]
+        soc = self._rnd.choice([20, 50, 79, 80, 95])
+        return [Operation("charge", {"evse": self._rnd.choice(running), "soc": soc})] if running else []
+
     # --- the site, the line and time -----------------------------------------------------------------------------
 
     def _limit(self) -> list[Operation]:
@@ -389,4 +414,4 @@ _COMMON = {
 }
 _OF_V16: dict[str, float] = {}
 _OF_V2X = {"get": 9}
-_OF_V21 = {"priority": 3, "update": 3}
+_OF_V21 = {"priority": 3, "update": 3, "charge": 6, "away": 3}

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
-from benchmarks.profile_soak.evaluator import Json, Limit, Situation, allowed, composite, cuts
+from benchmarks.profile_soak.evaluator import Json, Limit, Situation, allowed, composite, cuts, decisive
 from benchmarks.profile_soak.store import Facts, Store
 
 START_WITHIN_S = 120.0
@@ -20,6 +20,10 @@ START_WITHIN_S = 120.0
 
 UNNAMED = "?"
 """The id of a transaction of 1.6 until the CSMS has given it one."""
+
+
+SOC_KNOWN_S = 1.0
+"""So long after a new state of charge a station may still act by the old one; the standard does not say how soon it must."""
 
 
 class Fault(Exception):  # noqa: N818 - OCPP calls it CALLERROR
@@ -35,13 +39,21 @@ class Ask(NamedTuple):
 
 @dataclass(slots=True)
 class Transaction:
-    """A running transaction of an EVSE."""
+    """A running transaction of an EVSE. socs: when the car told which state of charge, in percent."""
 
     id: str
     started_s: float
     token: str
     seq_no: int = 0
     has_priority: bool = False
+    socs: list[tuple[float, float]] = field(default_factory=list)
+
+    def socs_at(self, t: float) -> tuple[float, ...]:
+        """The state of charge that counts at `t`, and the one before while that may still count; none: that it is unknown."""
+        known = tuple(soc for _, soc in self.socs)
+        if not known or t >= self.socs[-1][0] + SOC_KNOWN_S:
+            return known[-1:]
+        return known[-2:] if len(known) > 1 else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +78,31 @@ class Station(ABC):
         self.transactions: dict[int, Transaction] = {}
         self.remote: RemoteStart | None = None
         self.outbox: list[Ask] = []
-        self.is_online = True
+        self.lost_s: float | None = None
         self.amps: dict[int, tuple[float, ...]] = {}
         self.reasons: list[str] = []
         """What spoke against the latest profile: any of it would be a right answer."""
+
+    @property
+    def is_online(self) -> bool:
+        """Whether it has its CSMS."""
+        return self.lost_s is None
+
+    def lose(self) -> None:
+        """The line is cut."""
+        if self.lost_s is None:
+            self.lost_s = self.clock()
+
+    def find(self) -> None:
+        """The line is there again; some profiles do not outlive its absence (K01.FR.103)."""
+        if self.lost_s is not None:
+            self.store.was_offline(self.clock() - self.lost_s)
+        self.lost_s = None
+
+    def charged_to(self, evse: int, soc: float) -> None:
+        """The car tells its state of charge."""
+        if (transaction := self.transactions.get(evse)) is not None:
+            transaction.socs.append((self.clock(), soc))
 
     # --- what it is told -----------------------------------------------------------------------------------------
 
@@ -153,20 +186,27 @@ class Station(ABC):
 
     # --- what it allows ------------------------------------------------------------------------------------------
 
-    def situations(self, asked_s: float | None = None) -> list[Situation]:
-        """Each EVSE as it is now."""
+    def situations(self, asked_s: float | None = None, t: float | None = None) -> list[Situation]:
+        """Each EVSE as it is now, or will be at `t`."""
+        t = self.clock() if t is None else t
         found = []
         for evse in range(1, self.facts.evses + 1):
             one = self.transactions.get(evse)
+            plain = Situation(evse, asked_s=asked_s, zone=self.zone, offline_since_s=self.lost_s)
             if one is None:
-                found.append(Situation(evse, asked_s=asked_s, zone=self.zone))
+                found.append(plain)
             else:
-                found.append(Situation(evse, one.id, one.started_s, asked_s, one.has_priority, self.zone))
+                of_it = (one.id, one.started_s, asked_s, one.has_priority)
+                found.append(Situation(evse, *of_it, self.zone, one.socs_at(t), self.lost_s))
         return found
 
     def allowed(self, evse: int, t: float) -> Limit:
         """Amperes per phase and phases that the EVSE may use at `t`, were it charging."""
-        return allowed(self.store.profiles, self.situations()[evse - 1], "A", t)
+        return allowed(self.store.profiles, self.situations(t=t)[evse - 1], "A", t)
+
+    def decisive(self, evse: int) -> list[str]:
+        """Which of the rarer fields of 2.1 decide that now."""
+        return decisive(self.store.profiles, self.situations()[evse - 1], "A", self.clock())
 
     def changes(self, start_s: float, end_s: float) -> list[float]:
         """When that may change."""

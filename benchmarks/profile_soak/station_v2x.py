@@ -197,6 +197,8 @@ class Station2x(Station):
             {"value": amps, "measurand": "Current.Import", "phase": f"L{number}"}
             for number, amps in enumerate(self.amps.get(evse, (0.0, 0.0, 0.0)), start=1)
         ]
+        if transaction.socs:
+            values.append({"value": transaction.socs[-1][1], "measurand": "SoC", "unitOfMeasure": {"unit": "Percent"}})
         self._event("Updated", evse, transaction, {})
         self.outbox[-1].payload["meterValue"] = [{"timestamp": stamp(self.clock()), "sampledValue": values}]
 

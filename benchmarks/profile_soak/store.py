@@ -98,6 +98,12 @@ class Store:
         self.needs.discard(evse)
         self.profiles = [one for one in self.profiles if one.purpose != "TxProfile" or one.evse != evse]
 
+    def was_offline(self, seconds: float) -> None:
+        """What does not outlive so long a time without the CSMS is gone."""
+        self.profiles = [
+            one for one in self.profiles if not one.goes_offline or one.offline_s is None or seconds <= one.offline_s
+        ]
+
     # --- what speaks against a profile ---------------------------------------------------------------------------
 
     def _objections(self, new: Profile) -> list[str]:
@@ -153,6 +159,8 @@ class Store:
         found = [ANY] if len(new.plans) > most else []  # K01.FR.34, K28.FR.01
         for plan in new.plans:
             starts = [period.start_s for period in plan.periods]
+            if plan.delay_s and new.purpose not in {"TxProfile", "TxDefaultProfile"}:
+                found.append(ANY)  # K01.FR.95
             if plan.unit not in self.facts.units:
                 found.append("UnsupportedRateUnit")  # K01.FR.26
             if starts[0] != 0 or any(later <= earlier for earlier, later in pairwise(starts)):

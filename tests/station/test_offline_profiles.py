@@ -8,15 +8,16 @@ import pytest
 
 from local_controller.clock import Instant
 from local_controller.station.effects import Peer
+from local_controller.station.knowledge import Actuator, Knowledge
 from local_controller.station.words import OcppVersion
 from tests.station.conftest import Bench, MakeBench
 
 V21 = OcppVersion.V21
 
 
-def with_profiles(bench: MakeBench, known: Any = None, **fields: Any) -> Bench:
+def with_profiles(bench: MakeBench, known: Any = None, settings: Any = None, **fields: Any) -> Bench:
     """A station that has 32 A above 8 A, for as long as `fields` say."""
-    b = bench(V21, known=known, fallback_a=16.0)
+    b = bench(V21, known=known, fallback_a=16.0, **(settings or {}))
     b.boot()
     assert b.csms_sets("TxDefaultProfile", 8.0, 1) == "Accepted"
     assert b.csms_sets("TxDefaultProfile", 32.0, 2, stackLevel=1, **fields) == "Accepted"
@@ -63,3 +64,48 @@ def test_a_profile_may_not_come_back_with_the_connection(
     assert state.lost is not None
     again = bench(V21, known=state, fallback_a=16.0)
     assert (ids(again), state.lost) == (left, None)
+
+
+def working(b: Bench) -> dict[str, Any]:
+    return [one for one in b.own_profiles() if one["chargingProfilePurpose"] == "TxProfile"][-1]
+
+
+@pytest.mark.requirement("LC-060", "LC-093")
+def test_a_working_limit_gives_way_to_the_floor_as_the_csmss_profile_would(bench: MakeBench) -> None:
+    b = with_profiles(bench, maxOfflineDuration=30)
+    b.start()
+    b.set_limit(20.0, 900.0)
+    assert (b.in_force_a(), b.in_force_a(60.0)) == (20.0, 20.0)
+    assert (working(b)["maxOfflineDuration"], working(b)["invalidAfterOfflineDuration"]) == (30, True)
+    written = len(b.own_profiles())
+    b.set_limit(20.0, 890.0)
+    b.set_limit(5.0, 900.0)
+    assert len(b.own_profiles()) == written + 2
+    assert "maxOfflineDuration" not in working(b), "the floor is higher"
+    b.from_csms("ClearChargingProfile", {"chargingProfileId": 2})
+    b.set_limit(20.0, 900.0)
+    assert (working(b).get("maxOfflineDuration"), b.in_force_a()) == (None, 8.0)
+
+
+@pytest.mark.requirement("LC-060", "LC-093")
+def test_where_the_floor_would_be_too_much_without_a_connection_the_lower_limit_holds_all_along(
+    bench: MakeBench,
+) -> None:
+    b = with_profiles(bench)
+    b.start()
+    assert b.csms_sets("TxProfile", 7.0, 3, transactionId="7") == "Accepted"
+    assert b.csms_sets("TxProfile", 32.0, 4, stackLevel=1, transactionId="7", maxOfflineDuration=30) == "Accepted"
+    b.set_limit(20.0, 900.0)
+    assert b.in_force_a() == 7.0
+
+
+@pytest.mark.requirement("LC-060", "LC-093")
+@pytest.mark.parametrize("actuator", [Actuator.TX_DEFAULT, Actuator.STATION_MAX])
+def test_a_limit_in_one_profile_with_the_floor_is_never_above_what_holds_without_a_connection(
+    bench: MakeBench, actuator: Actuator
+) -> None:
+    b = with_profiles(bench, maxOfflineDuration=30, settings={"knowledge": Knowledge(actuators=(actuator,))})
+    b.start()
+    b.set_limit(20.0, 900.0)
+    assert b.in_force_a() == 8.0
+    assert not any("maxOfflineDuration" in one for one in b.own_profiles())

@@ -53,7 +53,8 @@ class Target(msgspec.Struct, frozen=True):
 
     working: A per phase, gapless from its first instant to its last, where the fallback takes over; None for the floor.
     phases: how many phases share the watts, where watts are needed. floor_phases, fewer: how many the CSMS allows the
-    floor and the working limit, where that is fewer than all (numberPhases).
+    floor and the working limit, where that is fewer than all (numberPhases). offline_s: without a connection for longer,
+    the floor takes over from the working limit (2.1 maxOfflineDuration).
     """
 
     evse: int
@@ -63,6 +64,7 @@ class Target(msgspec.Struct, frozen=True):
     phases: int = 1
     floor_phases: int | None = None
     fewer: Schedule = NOT_FEWER
+    offline_s: int | None = None
 
     @property
     def floor(self) -> tuple[float, int | None]:
@@ -186,6 +188,7 @@ def _profile(
         transaction_id=None if end_s is None else target.transaction_id,
         kind=Kind.RELATIVE if rung.kind is StartKind.RELATIVE else Kind.ABSOLUTE,
         stack_level=rung.stack_level,
+        offline_s=target.offline_s if rung.actuator is Actuator.TX_PROFILE and target.working is not None else None,
     )
 
 

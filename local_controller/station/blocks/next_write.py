@@ -80,8 +80,8 @@ class NextWrite:
         if e.held.rung.actuator is Actuator.VENDOR_KEY:
             return setting_a(target, self._state.capability, at) == e.held.limit_a
         phases = target.phases if e.held.rung.unit is RateUnit.A else held.phases  # matter for watts only
-        but_floor = Target(
-            held.evse, target.fallback_a, held.working, held.transaction_id, phases, target.floor_phases, held.fewer
+        but_floor = structs.replace(
+            held, fallback_a=target.fallback_a, phases=phases, floor_phases=target.floor_phases
         )  # looked after apart
         return is_same(but_floor, target, at)
 
@@ -109,7 +109,9 @@ class NextWrite:
             e.wish.until = max(e.wish.until, now.utc + FORESIGHT)  # a setting ends never, so it needs no renewal
         holds_working = e.holds_after(at) or e.may_hold_after(at)
         orders = Orders(e.number, e.fallback_a, e.wish)
-        return wanted(self._state, self._allowances, orders, now, holds_working=holds_working)
+        rung = self.rung(LimitKind.WORKING, now)
+        may_fall = rung is not None and rung.actuator is Actuator.TX_PROFILE
+        return wanted(self._state, self._allowances, orders, now, holds_working=holds_working, may_fall=may_fall)
 
     def floor(self, e: EvseLimits, now: Instant) -> tuple[float, int | None]:
         """What the station should hold as the floor of this EVSE."""

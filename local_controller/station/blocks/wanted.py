@@ -263,10 +263,19 @@ def _as_obeyed(found: Allowed, state: StationState, used: int) -> Allowed:
     return found if knows_phases else found.on_all_phases(used)
 
 
-def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Instant, *, holds_working: bool) -> Target:
+def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
+    state: StationState,
+    allowances: Allowances,
+    orders: Orders,
+    now: Instant,
+    *,
+    holds_working: bool,
+    may_fall: bool = True,
+) -> Target:
     """The floor, and for a transaction the working limit above (or below) it.
 
-    holds_working: the station obeys a working limit now, so that without a wish a new one must end it.
+    holds_working: the station obeys a working limit now, so that without a wish a new one must end it. may_fall: a working
+    limit can be told to give way to the floor after a time without a connection.
     """
     least = floor_of(state, allowances, orders.evse, orders.fallback_a, now)
     transaction = state.transactions.get(orders.evse)
@@ -274,14 +283,41 @@ def wanted(state: StationState, allowances: Allowances, orders: Orders, now: Ins
         return Target(orders.evse, least.limit_a, floor_phases=least.phases)
     at, wish = state.station_time(now), orders.wish
     until = at if wish is None else max(at, _whole_second(state.to_station_time(wish.until), wish, least))
-    found = allowances.allowed(VIRTUAL, orders.evse, at, foresight(until))
+    may_fall = may_fall and wish is not None and until > at and wish.limit_a >= least.limit_a
+    found, offline_s = _offline(allowances, orders.evse, (at, foresight(until)), least if may_fall else None)
     found = _as_obeyed(found, state, transaction.phases_in_use or ALL_PHASES)
     working = _working(wish, (at, until), least, found, holds_working=holds_working)
     fewer = Schedule()
     if working is not None and found.phases.steps:
         fewer = found.phases.clipped(at, working.steps[-1][0])
     in_use = transaction.phases_in_use or 1
-    return Target(orders.evse, least.limit_a, working, transaction.transaction_id, in_use, least.phases, fewer)
+    return Target(
+        orders.evse, least.limit_a, working, transaction.transaction_id, in_use, least.phases, fewer, offline_s
+    )
+
+
+def _offline(
+    allowances: Allowances, evse: int, span: tuple[datetime, datetime], least: Floor | None
+) -> tuple[Allowed, int | None]:
+    """What the CSMS allows, and after how long without a connection the floor must take over (K01.FR.101, LC-060).
+
+    What would be too much for the station alone then, and the floor with it, is never allowed. least: the floor, None where
+    it cannot take over.
+    """
+    found, falls_s = allowances.allowed(VIRTUAL, evse, *span), None
+    for seconds in allowances.offline_s():
+        alone = allowances.allowed(VIRTUAL, evse, *span, seconds)
+        if least is not None and _keeps(least, alone, span):
+            falls_s = seconds if falls_s is None and alone != found else falls_s
+        else:
+            found = found.within(alone)
+    return found, falls_s
+
+
+def _keeps(least: Floor, allowed: Allowed, span: tuple[datetime, datetime]) -> bool:
+    """Whether the floor is within this all the time."""
+    lowest_a, fewest = allowed.limit.lowest(*span), allowed.phases.lowest(*span)
+    return (lowest_a is None or lowest_a >= least.limit_a) and (least.phases or ALL_PHASES) <= (fewest or ALL_PHASES)
 
 
 def _whole_second(until: datetime, wish: Wish, least: Floor) -> datetime:

@@ -185,7 +185,8 @@ class OwnProfile(msgspec.Struct, frozen=True):
     """A profile that the gateway installs. Times are in the station's clock, which follows the CSMS's.
 
     periods: (seconds after `start`, limit in `unit`), the first at 0. phases: numberPhases of each; None to say none. kind: Absolute, or Relative, which has no start.
-    transaction_id is set for a TxProfile only. Without `duration_s` and `valid_to` it never ends.
+    transaction_id is set for a TxProfile only. Without `duration_s` and `valid_to` it never ends; with `offline_s` it ends
+    after a longer time without a connection, for ever (2.1).
     """
 
     id: int
@@ -199,6 +200,7 @@ class OwnProfile(msgspec.Struct, frozen=True):
     kind: Kind = Kind.ABSOLUTE
     stack_level: int = 0
     phases: tuple[int | None, ...] = ()
+    offline_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

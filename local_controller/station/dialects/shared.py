@@ -44,6 +44,8 @@ def write_profile(own: OwnProfile, id_name: str, schedule: Any) -> Payload:
     }
     if own.valid_to is not None:
         profile["validTo"] = timestamp(own.valid_to)
+    if own.offline_s is not None:
+        profile |= {"maxOfflineDuration": own.offline_s, "invalidAfterOfflineDuration": True}
     return profile
 
 
