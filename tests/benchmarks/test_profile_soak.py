@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,12 +23,14 @@ from benchmarks.profile_soak.station import Transaction
 from benchmarks.profile_soak.station_v2x import Station2x
 from benchmarks.profile_soak.store import ANY, Facts, Store
 from benchmarks.profile_soak.worlds import RESERVED
+from local_controller.profiles import activity, bound
 from local_controller.profiles.composite import FREE_OF_LIMITS
 from local_controller.station.block import UNCHANGED
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter
 from local_controller.station.effects import Peer
+from local_controller.station.knowledge import Actuator
 from tests.effort import EFFORT
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +128,53 @@ def test_a_gateway_that_lets_requests_for_profiles_pass_is_found_out(
 
     monkeypatch.setattr(SmartCharging, "claims", lets_pass)
     assert finds(version, "leak", "differs"), "though reports are filtered"
+
+
+def allowing(number: int, limit: float, schedule: dict[str, Any], **profile: Any) -> Operation:
+    """A TxDefaultProfile of 2.1 at the stack level of its number."""
+    periods = [{"startPeriod": 0, "limit": limit}]
+    schedule = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": periods} | schedule
+    head = {"id": number, "stackLevel": number, "chargingProfilePurpose": "TxDefaultProfile"}
+    whole = head | {"chargingProfileKind": "Relative", "chargingSchedule": [schedule]} | profile
+    return Operation("ask", {"action": "SetChargingProfile", "payload": {"evseId": 1, "chargingProfile": whole}})
+
+
+START = Operation("start", {"evse": 1, "id": "a", "token": "T", "by_remote": False})
+LIMIT = Operation("limit", {"evse": 1, "limit_a": 30.0, "valid_s": 3600.0, "urgent": False})
+OFFLINE = [allowing(0, 8.0, {}), allowing(1, 32.0, {}, maxOfflineDuration=60), START, LIMIT, Operation("cut")]
+LATE = {
+    "randomizedDelay": 300,
+    "chargingSchedulePeriod": [{"startPeriod": n, "limit": 16.0 - n / 60} for n in (0, 600)],
+}
+
+
+@pytest.mark.parametrize(
+    ("operations", "broken"),
+    [
+        ([allowing(1, 16.0, {"limitAtSoC": {"soc": 80, "limit": 7.0}}), START, LIMIT], (bound, "_cap_at_soc", None)),
+        ([allowing(1, 16.0, LATE), START, LIMIT], (activity, "_delay_s", 1000)),
+        (OFFLINE, None),
+    ],
+    ids=["limitAtSoC", "randomizedDelay", "maxOfflineDuration"],
+)
+def test_a_gateway_that_overlooks_a_rare_field_is_found_out(
+    operations: list[Operation], broken: tuple[ModuleType, str, Any] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = replace(Setting.of("2.1", 0), facts=Facts("2.1"), actuator=Actuator.TX_PROFILE, floor_a=6.0)
+    charged, hour = Operation("charge", {"evse": 1, "soc": 80}), Operation("wait", {"seconds": 3000.0})
+    story = told(setting, [*operations, charged, hour], Scope())
+    assert story.told.failure is None
+    if broken is not None:
+        module, name, always = broken
+        monkeypatch.setattr(module, name, lambda *_: always)
+    failure = told(setting, [*operations, charged, hour], Scope(), forgetful).told.failure
+    assert failure is not None
+    assert failure.kind == "violation"
+
+
+def forgetful(peer: Peer, text: str) -> str:
+    """It tells no station for how long a limit holds without a connection."""
+    return re.sub(r',"maxOfflineDuration":\d+', "", text) if peer is Peer.STATION else text
 
 
 @ALL
