@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles fuzz \
+.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles fuzz stories \
     oracle oracle-mutants bench-composite quirks
 
 help:  ## this list
@@ -35,6 +35,9 @@ test-fast: $(VENV)/dev  ## without the end-to-end tests, on JOBS=2 processes
 fuzz: $(VENV)/dev  ## the laws of messages and sessions with EFFORT=50 times as many inputs, and how many were tried
 	EFFORT=$(or $(EFFORT),50) $(BIN)/python -m pytest -q --timeout 7200 tests/rpc tests/station/test_session_law.py \
 	    tests/station/test_nonsense.py $(ARGS)
+
+stories: $(VENV)/dev  ## acceptance stories in real time: a real process, real sockets, true physics (ARGS=1: only that one)
+	@$(BIN)/python -m tests.stories $(ARGS)
 
 bench-composite: $(VENV)/dev  ## the composite of twenty profiles over a day, beside an evaluation second by second
 	@$(BIN)/python -m benchmarks.composite

@@ -1,0 +1,29 @@
+"""Which acceptance stories hold? `python -m tests.stories [NUMBER …]`: one JSON object each; 1 if one is not held."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from site_simulator.clock import SimClock, run
+from tests.stories import kill
+
+STORIES = {1: kill.story}
+
+
+def main() -> int:
+    numbers = [int(number) for number in sys.argv[1:]] or sorted(STORIES)
+    verdicts = []
+    for number in numbers:
+        clock = SimClock(1.0)
+        with tempfile.TemporaryDirectory() as folder:
+            verdict = run(STORIES[number](clock, Path(folder)), clock)
+        sys.stdout.write(f"{verdict.as_json()}\n")
+        sys.stdout.flush()
+        verdicts.append(verdict)
+    return 0 if all(verdict.held for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

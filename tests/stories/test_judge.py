@@ -1,0 +1,31 @@
+"""Does the stories' judge measure what it says?"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stories.judge import Judge, Verdict
+
+
+def test_the_longest_run_above_the_rating_counts_and_heat_cools_below_it() -> None:
+    judge = Judge(100.0)
+    for current_a, seconds in ((120.0, 4.0), (100.0, 1.0), (110.0, 6.0), (50.0, 100.0), (120.0, 1.0)):
+        judge.note((current_a, 0.0, 0.0), seconds)
+    assert judge.worst_excess_a == 20.0
+    assert judge.excess_s == 6.0
+    assert judge.integral_s == pytest.approx(4 * 0.44 + 6 * 0.21)
+
+
+def test_phases_are_not_mixed_up() -> None:
+    judge = Judge(100.0)
+    judge.note((120.0, 0.0, 0.0), 3.0)
+    judge.note((0.0, 120.0, 0.0), 3.0)
+    assert judge.excess_s == 3.0
+    assert judge.integral_s == pytest.approx(3 * 0.44)
+
+
+@pytest.mark.parametrize(("seconds", "held"), [(10.0, True), (10.1, False)])
+def test_a_story_is_held_when_every_figure_is_within_its_bound(seconds: float, held: bool) -> None:
+    judge = Judge(100.0)
+    judge.note((101.0, 0.0, 0.0), seconds)
+    assert Verdict(1, judge, {"excess_s": 10.0, "integral_s": 20.0}, {}).held is held
