@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Any
 
 from benchmarks.profile_soak.evaluator import Json
-from benchmarks.profile_soak.station import Station, stamp
+from benchmarks.profile_soak.station import SOC_KNOWN_S, Station, stamp
 
 ODD = 0.04
 """How often a request breaks a certain rule."""
@@ -356,10 +356,13 @@ class Chance:
         return [Operation("amps", {"evse": self._any_evse(), "amps": amps})]
 
     def _charge(self) -> list[Operation]:
-        """A car tells its state of charge."""
+        """A car tells its state of charge, and nothing else happens until that must be known."""
         running = [*self._station.transactions]
+        if not running:
+            return []
         soc = self._rnd.choice([20, 50, 79, 80, 95])
-        return [Operation("charge", {"evse": self._rnd.choice(running), "soc": soc})] if running else []
+        told = Operation("charge", {"evse": self._rnd.choice(running), "soc": soc})
+        return [told, Operation("wait", {"seconds": SOC_KNOWN_S + 0.1})]
 
     # --- the site, the line and time -----------------------------------------------------------------------------
 

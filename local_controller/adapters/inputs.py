@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -29,11 +30,14 @@ from local_controller.site.limit_message import (
 )
 from local_controller.site.limits import LimitSource
 from local_controller.site.readings import MeterReading
+from local_controller.site.wall_clock import WallClock
 
 log = structlog.get_logger(__name__)
 
 
 CLIENT_NAME: Final = "local-controller"
+
+_SET: Final = "no limit changes by it; time stamps are judged by the time before and after, retained ones by the later. Is NTP running?"
 
 
 class Listener(Protocol):
@@ -80,6 +84,7 @@ class Inputs:
         self._clock = clock
         self._on_broker = on_broker
         self._client_name = client_name
+        self._wall_clock = WallClock(clock.now())
         self.meters = [self._meter(section) for section in config.meters]
         self.brokers = [self._broker(section) for section in config.brokers]
 
@@ -115,15 +120,24 @@ class Inputs:
     def _limit_message(
         self, by_topic: Mapping[str, list[LimitSection]], topic: str, payload: bytes, retained: bool, received: Instant
     ) -> None:
+        readings = self._readings(received)
         for section in by_topic.get(topic, ()):
             try:
-                limit = parse_limit(payload, retained, received, _message_settings(section))
+                limit = parse_limit(payload, retained, received, _message_settings(section), readings)
             except OutdatedLimitError as error:
                 self._listener.limit_outdated(section.id, f"{section.id} on topic {topic}: {error}")
             except SourceError as error:
                 self._listener.limit_source_failed(section.id, f"{section.id} on topic {topic}: {error}")
             else:
                 self._listener.limit_received(section.id, limit)
+
+    def _readings(self, received: Instant) -> tuple[datetime, ...]:
+        """What the clock on the wall may show; that it was set is told once."""
+        if (set_s := self._wall_clock.follow(received)) is not None:
+            log.warning(
+                "clock_set", set_s=round(set_s, 1), text=f"the clock of this computer was set by {set_s:+.0f} s: {_SET}"
+            )
+        return self._wall_clock.readings(received)
 
 
 def limit_source(section: LimitSection) -> LimitSource:

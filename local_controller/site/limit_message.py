@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -77,7 +77,11 @@ class OutdatedLimitError(SourceError):
 
 
 def parse_limit(
-    payload: bytes, retained: bool, received: Instant, settings: LimitMessageSettings | None = None
+    payload: bytes,
+    retained: bool,
+    received: Instant,
+    settings: LimitMessageSettings | None = None,
+    readings: Sequence[datetime] = (),
 ) -> ReceivedLimit:
     """The limit in a payload; raises OutdatedLimitError (ignore it) or SourceError (the source is stale at once).
 
@@ -86,13 +90,17 @@ def parse_limit(
 
     A limit is lifted by "unlimited": true only; null, an empty payload or a missing value lift nothing. A retained
     message without "ts" has an unknown age and therefore may lower but not raise.
+
+    readings: what the clock on the wall may have shown at the arrival (`WallClock`), if not what `received` says. A message
+    that has just been sent is judged by the one that fits it, as we have no session that a broker keeps messages for; of a
+    retained one the highest age counts, so that no clock that is set back makes an old limit a fresh one.
     """
     settings = settings or LimitMessageSettings()
     document = _decoded(payload)
     message = _native(document) if settings.path is None else _foreign(document, settings.path, settings)
     limit_a, power_w = _limits(message)
     valid_s = min(_number(message.get("valid_s", settings.max_age_s), "valid_s"), settings.max_age_s)
-    age_s = _age_s(message["ts"], received) if "ts" in message else 0.0
+    age_s = _age_s(message["ts"], readings or (received.utc,), retained) if "ts" in message else 0.0
     if age_s > valid_s:
         raise OutdatedLimitError(f"limit is {age_s:.0f} s old and was valid for {valid_s:g} s: check both clocks")
     return ReceivedLimit(
@@ -160,7 +168,7 @@ def _number(value: Any, name: str) -> float:
     return float(value)
 
 
-def _age_s(ts: Any, received: Instant) -> float:
+def _age_s(ts: Any, readings: Sequence[datetime], retained: bool) -> float:
     """Seconds between the message's time stamp and its arrival, by the wall clocks of both; never negative."""
     try:
         stamped = datetime.fromisoformat(ts)
@@ -168,7 +176,8 @@ def _age_s(ts: Any, received: Instant) -> float:
         raise SourceError(f"ts must be a time as RFC 3339 writes it, found {_shown(ts)}") from error
     if stamped.tzinfo is None:
         raise SourceError(f"ts {ts!r} has no time zone: end it with Z or an offset")
-    age_s = (received.utc - stamped).total_seconds()
+    ages_s = [(reading - stamped).total_seconds() for reading in readings]
+    age_s = max(ages_s) if retained else min((age for age in ages_s if age >= -CLOCK_SKEW_S), default=ages_s[0])
     if age_s < -CLOCK_SKEW_S:
         raise OutdatedLimitError(f"limit is stamped {-age_s:.0f} s in the future: check both clocks")
     return max(0.0, age_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -13,17 +14,21 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 import structlog
 from paho.mqtt import publish
 
 from local_controller.adapters import mqtt
+from local_controller.adapters.inputs import Inputs, Listener
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
 from local_controller.clock import Clock, Instant
+from local_controller.config.load import load
 from local_controller.errors import SourceError
-from local_controller.site.limit_message import parse_limit
+from local_controller.site.limit_message import ReceivedLimit, parse_limit
 
 pytestmark = pytest.mark.e2e
 TOPIC = "site/limit/set"
@@ -261,3 +266,69 @@ async def test_a_client_can_be_stopped_before_it_ever_connected(mosquitto: Mosqu
     told = list(heard.states)
     await asyncio.sleep(0.1)
     assert heard.states == told
+
+
+# --- a clock that is set -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SetClock(Clock):
+    """The system's clock, by so many seconds wrong from a moment on."""
+
+    wrong_s: list[float] = field(default_factory=lambda: [0.0])
+
+    def now(self) -> Instant:
+        now = super().now()
+        return Instant(now.monotonic_s, now.utc + timedelta(seconds=self.wrong_s[0]))
+
+
+@dataclass
+class Limits(Heard):
+    """What the site is told of its limits."""
+
+    received: list[ReceivedLimit] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
+
+    def limit_received(self, _source: str, limit: ReceivedLimit) -> None:
+        self.received.append(limit)
+        self.news.set()
+
+    def limit_outdated(self, _source: str, text: str) -> None:
+        self.outdated.append(text)
+        self.news.set()
+
+
+@pytest.mark.requirement("LC-116")
+async def test_while_the_clock_is_set_back_the_source_goes_on_and_its_old_limit_stays_old(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """The broker restarts meanwhile, and brings the limit of an hour ago that somebody retained there."""
+    file = tmp_path / "site.yaml"
+    file.write_text(SITE.format(port=mosquitto.port, topic=TOPIC), encoding="utf-8")
+    clock, told = SetClock(), Limits()
+    inputs = Inputs(load(file), cast(Listener, told), clock, told.state)
+    (broker,) = inputs.brokers
+    clock.wrong_s[0] = -3600.0
+    old, new = (
+        json.dumps({"max_a": 63, "ts": (datetime.now(UTC) - timedelta(seconds=s)).isoformat()}) for s in (3600, 1)
+    )
+    await asyncio.to_thread(mosquitto.publish, old, retain=True)
+    await broker.start()
+    try:
+        await told.until(lambda: told.outdated)
+        await asyncio.to_thread(mosquitto.publish, new)
+        await told.until(lambda: told.received)
+    finally:
+        await broker.stop()
+    assert "limit is 3600 s old" in told.outdated[0] or "limit is 3601 s old" in told.outdated[0]
+    assert [limit.limit_a for limit in told.received] == [(63.0, 63.0, 63.0)]
+
+
+SITE = """
+site: {{name: clock}}
+csms: {{url: "ws://127.0.0.1:9/ocpp"}}
+grid_connection: {{fuse_a: 63, assumed_base_load_a: 20}}
+brokers: [{{id: ems, host: 127.0.0.1, port: {port}}}]
+limits: [{{id: ems, broker: ems, topic: {topic}, fallback_a: 10, max_age_s: 60}}]
+stations: [{{id: CP-1}}]
+"""
