@@ -268,7 +268,7 @@ class SiteController:
                 state.meets_foreign(fact)
                 told += foreign_notices(state, now)
             case words.TransactionStarted():
-                state.started(fact.transaction_id, now)
+                state.started(fact.transaction_id, now, is_found=fact.is_found)
                 self.plan.forget(str(state.evse.id))
             case words.TransactionEnded():
                 state.ended(fact.transaction_id)
@@ -475,12 +475,17 @@ class SiteController:
     def _may_hold_old_limits(self, node: str, now: Instant) -> bool:
         """Before the working limits of an earlier run have ended, unless every station has booted or shown its session.
 
-        Where a meter measures, it sees what they draw. A limit that lasts goes on unseen in a station that is not here.
+        Where a meter measures, it sees what they draw, but not what a car that went on meanwhile may still rise to. A limit
+        that lasts goes on unseen in a station that is not here.
         """
         runs_s = now.since(self._started_at or now)
         if runs_s >= self._longest_s:
             return False
-        return any(runs_s < self._outlasts_s(evse) for evse in self._below[node] if not evse.known)
+        is_metered = self.nodes[node].meter is not None
+        unknown = (
+            evse for evse in self._below[node] if not evse.known and (evse.session is not None or not is_metered)
+        )
+        return any(runs_s < self._outlasts_s(evse) for evse in unknown)
 
     def _outlasts_s(self, evse: EvseState) -> float:
         """So long after the start a limit of an earlier run may hold; the car that a setting for ever feeds is full by then."""

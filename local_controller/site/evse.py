@@ -113,7 +113,7 @@ def _fact(method: _Method[_P, _T]) -> _Method[_P, _T]:
 class EvseState:
     """One EVSE: what it may draw, what it draws, what it was told. Limits are amperes per phase in use.
 
-    known: it booted or told of a transaction since we run, so that no limit of an earlier run is in force unseen.
+    known: since we run it booted, began a transaction or took a limit, so that none of an earlier run is in force unseen.
     fallback_a: None if the station refused it or may have lost it. confirmed: the station itself said yes to it.
     asserting: it connected and has not answered about its fallback yet.
     left_over: limits of the last transaction that may outlive it (one TxDefaultProfile for both).
@@ -221,15 +221,21 @@ class EvseState:
             session.may_apply.append(Promise(self.floor_a, now))
 
     @_fact
-    def started(self, transaction_id: str, now: Instant) -> None:
-        """A transaction began, under the fallback, or under what is left of the limits of the one before."""
+    def started(self, transaction_id: str, now: Instant, *, is_found: bool = False) -> None:
+        """A transaction began, under the fallback, or under what is left of the limits of the one before.
+
+        is_found: it ran before we did, perhaps under a limit of an earlier run, until it takes one of ours.
+        """
         if self.session is not None and self.session.transaction_id == transaction_id:
             return
         if self.session is not None:
             self.ended(self.session.transaction_id)
-        self.known = True
+        self.known = self.known or not is_found
         left_over = [promise for promise in self.left_over if not promise.is_over(now)]
-        self.session = Session(transaction_id, now, [*left_over, Promise(self.floor_a, now)])
+        promises = [*left_over, Promise(self.floor_a, now)]
+        self.session = Session(
+            transaction_id, now, promises, may_have_fallen_back=is_found
+        )  # so it is told a limit at once
 
     @_fact
     def ended(self, transaction_id: str) -> None:
@@ -372,6 +378,7 @@ class EvseState:
         session.may_apply = [*older, Promise(limit_a, before[0].accepted_at if is_renewal else now, until)]
         session.unconfirmed_at, session.refusals, session.may_have_fallen_back = None, 0, False
         session.postponed_until = None
+        self.known = True
 
     @_fact
     def refused(self, limit_a: float, now: Instant) -> None:

@@ -58,6 +58,6 @@ class Hold:
             return f"meter {state.meter.id} of {state.node.label} is {state.meter.watch.state(self._now)}"
         if not self._book.may_raise(state.node.id, self._now):
             return f"a limit of {state.node.label} is about to end"
-        if state.meter is None and self._may_hold_old_limits(state.node.id):
+        if self._may_hold_old_limits(state.node.id):
             return f"stations of {state.node.label} may still hold limits of an earlier run"
         return ""

@@ -111,11 +111,15 @@ class ConnectorChanged:
 
 @dataclass(frozen=True, slots=True)
 class TransactionStarted:
-    """A transaction has an id that both sides know (1.6: learnt from the answer of StartTransaction)."""
+    """A transaction has an id that both sides know (1.6: learnt from the answer of StartTransaction).
+
+    is_found: it was running already when we heard of it, so that an earlier run may have told it a limit.
+    """
 
     evse: int
     transaction_id: str
     id_token: str | None = None
+    is_found: bool = False
 
 
 @dataclass(frozen=True, slots=True)

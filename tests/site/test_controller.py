@@ -313,6 +313,34 @@ def test_limits_of_an_earlier_run_are_waited_for_where_no_meter_sees_them(boot: 
     assert site.drawn() == pytest.approx([6.0, 13.0], abs=0.3)
 
 
+@pytest.mark.requirement("LC-108")
+@pytest.mark.parametrize("is_metered", [True, False])
+def test_while_a_car_may_go_on_under_a_limit_of_an_earlier_run_others_get_no_more(is_metered: bool) -> None:
+    """It rests at 2 A under 13 A of then, its station answers nobody, and it rises to that as soon as it likes."""
+    site = VirtualSite(topology(63.0, 2, circuits={"west": 20.0}, circuit_meters=is_metered))
+    for id_ in ("CP-1", "CP-2"):
+        site.connect(id_, boot=False)
+    site.run(3)
+    resting = Car(max_a=2.0)
+    site.found("CP-1", resting, 13.0, 85.0)
+    site.stations["CP-1"].manner = Manner.DEAF
+    site.plug("CP-2")
+    site.run(60)
+    resting.max_a = 32.0
+    site.run(120)
+    assert max(site.worst["west"]) <= 20.0
+    assert sum(site.drawn()) > 15.0, "the old limit has ended, and everybody knows"
+
+
+def test_a_restart_holds_nobody_back_for_longer_than_it_takes_to_tell_all_cars_their_limits() -> None:
+    site = VirtualSite(topology(63.0, 3))
+    for id_ in site.stations:
+        site.connect(id_, boot=False)
+        site.found(id_, Car(), 20.0, 80.0)
+    site.run(60)
+    assert sum(site.drawn()) > 45.0
+
+
 @pytest.mark.requirement("LC-106", "LC-108")
 @pytest.mark.parametrize("lasts_s", [600.0, math.inf])
 def test_a_limit_of_an_earlier_run_that_lasts_is_waited_for_as_long_as_its_station_is_away(lasts_s: float) -> None:

@@ -210,6 +210,17 @@ class VirtualSite:
         station.next_sample_s = self.now.monotonic_s + station.sample_s
         self.tell(station.evse.id.station, words.TransactionStarted(station.evse.id.evse, station.transaction))
 
+    def found(self, id_: str, car: Car, limit_a: float, for_s: float) -> None:
+        """A car that charges since before our start, under a limit of then; its station is here and tells of it."""
+        station = self.stations[id_]
+        station.car, station.transaction = car, f"tx-{id_}-old"
+        station.working = (limit_a, self.now.monotonic_s + for_s)
+        station.next_sample_s = self.now.monotonic_s + station.sample_s
+        self.tell(
+            station.evse.id.station,
+            words.TransactionStarted(station.evse.id.evse, station.transaction, is_found=True),
+        )
+
     def unplug(self, id_: str) -> None:
         station = self.stations[id_]
         transaction, station.car, station.transaction, station.working = station.transaction, None, None, None

@@ -112,7 +112,7 @@ def test_1_6_meter_values_name_a_transaction_that_began_unseen_but_do_not_revive
     values = [{"timestamp": "2026-06-01T12:00:00Z", "sampledValue": [{"value": "5"}]}]
     for transaction_id in (-1, 0, 7, 7):
         b.from_station("MeterValues", {"connectorId": 1, "transactionId": transaction_id, "meterValue": values})
-    assert told(b, words.TransactionStarted) == [words.TransactionStarted(1, "7")]
+    assert told(b, words.TransactionStarted) == [words.TransactionStarted(1, "7", is_found=True)]
     b.stop(7)
     b.from_station("MeterValues", {"connectorId": 1, "transactionId": 7, "meterValue": values})
     assert len(told(b, words.TransactionStarted)) == 1
@@ -150,7 +150,7 @@ def test_2_x_a_transaction_that_began_unseen_belongs_to_the_only_evse(bench: Any
     one, two = bench(version), bench(version, evses=(1, 2))
     one.from_station("TransactionEvent", event)
     two.from_station("TransactionEvent", event)
-    assert told(one, words.TransactionStarted) == [words.TransactionStarted(1, "old", None)]
+    assert told(one, words.TransactionStarted) == [words.TransactionStarted(1, "old", None, is_found=True)]
     assert told(two, words.TransactionStarted) == []
 
 

@@ -115,7 +115,7 @@ class Transactions(Block):
         started.is_found = is_found
         self._state.transactions[evse] = started
         self._state.revision += 1
-        effects.append(Tell(TransactionStarted(evse, event.transaction_id, event.id_token)))
+        effects.append(Tell(TransactionStarted(evse, event.transaction_id, event.id_token, is_found)))
         if event.charging_state is not None:
             effects.append(Tell(TransactionUpdated(evse, event.transaction_id, event.charging_state)))
         return effects
