@@ -232,10 +232,8 @@ class EvseState:
             self.ended(self.session.transaction_id)
         self.known = self.known or not is_found
         left_over = [promise for promise in self.left_over if not promise.is_over(now)]
-        promises = [*left_over, Promise(self.floor_a, now)]
-        self.session = Session(
-            transaction_id, now, promises, may_have_fallen_back=is_found
-        )  # so it is told a limit at once
+        self.session = Session(transaction_id, now, [*left_over, Promise(self.floor_a, now)])
+        self.session.may_have_fallen_back = is_found  # so it is told a limit at once
 
     @_fact
     def ended(self, transaction_id: str) -> None:
