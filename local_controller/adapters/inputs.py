@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -30,14 +29,14 @@ from local_controller.site.limit_message import (
 )
 from local_controller.site.limits import LimitSource
 from local_controller.site.readings import MeterReading
-from local_controller.site.wall_clock import WallClock
+from local_controller.site.wall_clock import SenderClock, WallClock
 
 log = structlog.get_logger(__name__)
 
 
 CLIENT_NAME: Final = "local-controller"
 
-_SET: Final = "no limit changes by it; time stamps are judged by the time before and after, retained ones by the later. Is NTP running?"
+_SET: Final = "no limit in force changes by it, and the time stamps of limits go on being judged by the time before. Is NTP running?"
 
 
 class Listener(Protocol):
@@ -85,6 +84,7 @@ class Inputs:
         self._on_broker = on_broker
         self._client_name = client_name
         self._wall_clock = WallClock(clock.now())
+        self._senders = {section.id: SenderClock(self._wall_clock) for section in config.limits}
         self.meters = [self._meter(section) for section in config.meters]
         self.brokers = [self._broker(section) for section in config.brokers]
 
@@ -120,10 +120,10 @@ class Inputs:
     def _limit_message(
         self, by_topic: Mapping[str, list[LimitSection]], topic: str, payload: bytes, retained: bool, received: Instant
     ) -> None:
-        readings = self._readings(received)
+        self._look_at_clock(received)
         for section in by_topic.get(topic, ()):
             try:
-                limit = parse_limit(payload, retained, received, _message_settings(section), readings)
+                limit = parse_limit(payload, retained, received, _message_settings(section), self._senders[section.id])
             except OutdatedLimitError as error:
                 self._listener.limit_outdated(section.id, f"{section.id} on topic {topic}: {error}")
             except SourceError as error:
@@ -131,13 +131,12 @@ class Inputs:
             else:
                 self._listener.limit_received(section.id, limit)
 
-    def _readings(self, received: Instant) -> tuple[datetime, ...]:
-        """What the clock on the wall may show; that it was set is told once."""
+    def _look_at_clock(self, received: Instant) -> None:
+        """That the clock on the wall was set is told once."""
         if (set_s := self._wall_clock.follow(received)) is not None:
             log.warning(
                 "clock_set", set_s=round(set_s, 1), text=f"the clock of this computer was set by {set_s:+.0f} s: {_SET}"
             )
-        return self._wall_clock.readings(received)
 
 
 def limit_source(section: LimitSection) -> LimitSource:

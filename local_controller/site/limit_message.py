@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +15,7 @@ import msgspec
 from local_controller.clock import Instant
 from local_controller.errors import SourceError
 from local_controller.site.per_phase import PerPhase
+from local_controller.site.wall_clock import SenderClock, WallClock
 
 MAX_PAYLOAD_BYTES = 65_536
 """A limit fits in 200 bytes; the bound keeps a wrong topic from costing time."""
@@ -81,7 +82,7 @@ def parse_limit(
     retained: bool,
     received: Instant,
     settings: LimitMessageSettings | None = None,
-    readings: Sequence[datetime] = (),
+    sender: SenderClock | None = None,
 ) -> ReceivedLimit:
     """The limit in a payload; raises OutdatedLimitError (ignore it) or SourceError (the source is stale at once).
 
@@ -91,16 +92,14 @@ def parse_limit(
     A limit is lifted by "unlimited": true only; null, an empty payload or a missing value lift nothing. A retained
     message without "ts" has an unknown age and therefore may lower but not raise.
 
-    readings: what the clock on the wall may have shown at the arrival (`WallClock`), if not what `received` says. A message
-    that has just been sent is judged by the one that fits it, as we have no session that a broker keeps messages for; of a
-    retained one the highest age counts, so that no clock that is set back makes an old limit a fresh one.
+    sender: knows by which reading of our clock its time stamps are to be judged, where that was set.
     """
     settings = settings or LimitMessageSettings()
     document = _decoded(payload)
     message = _native(document) if settings.path is None else _foreign(document, settings.path, settings)
     limit_a, power_w = _limits(message)
     valid_s = min(_number(message.get("valid_s", settings.max_age_s), "valid_s"), settings.max_age_s)
-    age_s = _age_s(message["ts"], readings or (received.utc,), retained) if "ts" in message else 0.0
+    age_s = _age_s(message["ts"], received, retained, sender) if "ts" in message else 0.0
     if age_s > valid_s:
         raise OutdatedLimitError(f"limit is {age_s:.0f} s old and was valid for {valid_s:g} s: check both clocks")
     return ReceivedLimit(
@@ -168,7 +167,7 @@ def _number(value: Any, name: str) -> float:
     return float(value)
 
 
-def _age_s(ts: Any, readings: Sequence[datetime], retained: bool) -> float:
+def _age_s(ts: Any, received: Instant, retained: bool, sender: SenderClock | None) -> float:
     """Seconds between the message's time stamp and its arrival, by the wall clocks of both; never negative."""
     try:
         stamped = datetime.fromisoformat(ts)
@@ -176,8 +175,8 @@ def _age_s(ts: Any, readings: Sequence[datetime], retained: bool) -> float:
         raise SourceError(f"ts must be a time as RFC 3339 writes it, found {_shown(ts)}") from error
     if stamped.tzinfo is None:
         raise SourceError(f"ts {ts!r} has no time zone: end it with Z or an offset")
-    ages_s = [(reading - stamped).total_seconds() for reading in readings]
-    age_s = max(ages_s) if retained else min((age for age in ages_s if age >= -CLOCK_SKEW_S), default=ages_s[0])
+    judge = sender or SenderClock(WallClock(received))
+    age_s = judge.age_s(stamped, received, retained=retained)
     if age_s < -CLOCK_SKEW_S:
         raise OutdatedLimitError(f"limit is stamped {-age_s:.0f} s in the future: check both clocks")
     return max(0.0, age_s)
