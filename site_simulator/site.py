@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from site_simulator.vehicle import NOMINAL_V
 
@@ -48,12 +49,19 @@ class Step:
         return self.change_a if self.ramp_s == 0 else self.change_a * min(1.0, (elapsed_s - self.at_s) / self.ramp_s)
 
 
+class Movement(Protocol):
+    """What comes and goes in a load."""
+
+    def at(self, elapsed_s: float, /) -> float:
+        """Amperes added."""
+
+
 @dataclass(frozen=True, slots=True)
 class BaseLoad:
     """The load of one phase besides the stations: a mean, smooth movements and a jitter, in amperes."""
 
     mean_a: float = 0.0
-    movements: tuple[Wave | Step, ...] = ()
+    movements: tuple[Movement, ...] = ()
     jitter_a: float = 0.0
 
     def at(self, elapsed_s: float, noise: random.Random) -> float:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -100,6 +101,22 @@ def mqtt_limit(port: int, topic: str, fallback_a: float) -> str:
 
 
 # --- the gateway as a process ---------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def command(
+    *arguments: str, output: int | IO[bytes] = asyncio.subprocess.PIPE
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`local-controller` as a process of its own; whatever happens, it is gone afterwards."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "local_controller", *arguments, stdout=output, stderr=output
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 @asynccontextmanager

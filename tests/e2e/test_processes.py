@@ -10,10 +10,8 @@ import asyncio
 import os
 import re
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,7 +24,7 @@ from site_simulator.peer import V16, V21, V201
 from site_simulator.scenario import RunningSite
 from site_simulator.site import Node
 from site_simulator.vehicle import VehicleSpec
-from tests.e2e.surroundings import HOST, gateway_process, site_text, station_row, until
+from tests.e2e.surroundings import HOST, command, gateway_process, site_text, station_row, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
 FALLBACK_A = 6.0
@@ -51,21 +49,6 @@ def write_site(path: Path, csms_url: str, port: int) -> Path:
     text = site_text(map(station_row, SPEC.stations), csms_url=csms_url, port=port)
     path.write_text(f"{text}control: {{working_limit_valid_s: {VALID_S:g}}}\n", encoding="utf-8")
     return path
-
-
-@asynccontextmanager
-async def command(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`local-controller` as a process of its own; whatever happens, it is gone afterwards."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "local_controller", *arguments, stdout=pipe, stderr=pipe
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 def offered_a(site: RunningSite) -> list[float]:

@@ -21,8 +21,7 @@ from site_simulator.peer import V16, V21, V201
 from site_simulator.scenario import RunningSite
 from site_simulator.site import Node
 from site_simulator.vehicle import VehicleSpec
-from tests.e2e.surroundings import HOST, gateway_process, site_text, station_row
-from tests.e2e.test_processes import command
+from tests.e2e.surroundings import HOST, command, gateway_process, site_text, station_row
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 SPEED = 15.0

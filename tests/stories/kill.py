@@ -6,9 +6,7 @@ Every station must fall back by itself within the validity of its working limit 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from site_simulator.peer import V16, V21, V201
 from site_simulator.scenario import RunningSite
 from site_simulator.site import BaseLoad, Node
 from site_simulator.vehicle import VehicleSpec
-from tests.e2e.surroundings import HOST, meters, site_text, station_row, until
+from tests.e2e.surroundings import HOST, command, meters, site_text, station_row, until
 from tests.stories.judge import Judge, Verdict
 
 FUSE_A, BASE_A, MORE_A, FALLBACK_A = 70.0, 10.0, 10.0, 6.0
@@ -45,26 +43,11 @@ class Switched:
         return self.change_a
 
 
-@asynccontextmanager
-async def product(site: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`local-controller run` as a process of its own, its log beside the site file; gone afterwards."""
-    with site.with_suffix(".log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "local_controller", "run", str(site), stdout=log, stderr=log
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
-
 async def story(clock: SimClock, folder: Path) -> Verdict:
     """About two minutes of real time."""
     (port,) = free_ports(1)
     building, judge = Switched(), Judge(FUSE_A)
-    load = BaseLoad(BASE_A, (building,))  # type: ignore[arg-type]  # one more kind of movement
+    load = BaseLoad(BASE_A, (building,))
     stations = tuple(StationSpec(f"CP-{n}", version, vehicles=CAR) for n, version in enumerate((V16, V201, V21, V16)))
     spec = SiteSpec((Node("grid", FUSE_A, None, (load, load, load)),), stations)
     async with RunningSite(spec, f"ws://{HOST}:{port}", clock) as site:
@@ -76,7 +59,7 @@ async def story(clock: SimClock, folder: Path) -> Verdict:
         path.write_text(text, encoding="utf-8")
         grid = site.world.gauges["grid"]
         outlets = [station.outlet for station in site.stations.values()]
-        async with product(path) as gateway:
+        async with command("run", str(path), output=asyncio.subprocess.DEVNULL) as gateway:
             tasks = [asyncio.create_task(site.play(600, 60)), asyncio.create_task(judge.watch(site.world, "grid"))]
             await until(lambda: min(grid.current_a) >= FULL_A, 120)
             full_a = max(grid.current_a)

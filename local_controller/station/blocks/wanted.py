@@ -270,7 +270,7 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     now: Instant,
     *,
     holds_working: bool,
-    may_fall: bool = True,
+    may_fall: bool,
 ) -> Target:
     """The floor, and for a transaction the working limit above (or below) it.
 
