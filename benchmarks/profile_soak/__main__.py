@@ -80,6 +80,7 @@ def _count(totals: Counter[str], story: Story, version: str) -> None:
     totals["instants_checked"] += told.checks
     totals["virtual_hours"] += round(story.clock.elapsed_s / 3600)
     totals["stories"] += 1
+    totals["updates_pulled"] += told.pulled
     totals.update({f"decided_by_{name}": number for name, number in told.decided.items()})
     if told.failure is not None:
         totals[COUNTS[told.failure.kind]] += 1

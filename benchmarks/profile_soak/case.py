@@ -87,12 +87,16 @@ class Setting:
 
 @dataclass
 class Told:
-    """What happened in a story. decided: after how many operations a rarer field of 2.1 decided the CSMS's limit."""
+    """What happened in a story. decided: after how many operations a rarer field of 2.1 decided the CSMS's limit.
+
+    pulled: how many updates of Dynamic profiles the station that is alone has pulled.
+    """
 
     operations: list[Operation] = field(default_factory=list)
     asked: int = 0
     checks: int = 0
     decided: Counter[str] = field(default_factory=Counter)
+    pulled: int = 0
     failure: Failure | None = None
 
 
@@ -139,8 +143,13 @@ class Story:
         self._settle()
         self._check()
         if self._is_21:
+            self.told.pulled = self.alone.station.updates_pulled
             for evse in self.orders:
                 self.told.decided.update(self.alone.station.decisive(evse))
+
+    def _plan(self, profile_id: int, limit: float) -> None:
+        for world in (self.alone, self.behind):
+            world.csms.next_limits[profile_id] = limit
 
     def _start(self, evse: int, **known: Any) -> None:
         for station in self.stations:
@@ -233,25 +242,37 @@ class Story:
         """Time passes; the gateway meets its deadlines, and between them the law is checked at every change."""
         while True:
             self._settle()
-            due_s = self.behind.deadline_s
+            due_s = self._due_s
             stop_s = end_s if due_s is None else min(end_s, max(due_s, self.clock.elapsed_s))
             self._check_until(stop_s)
             self.clock.elapsed_s = stop_s
             if due_s is None or due_s > stop_s:
                 return
+            for station in self.stations:
+                station.pull()
             self.behind.expire()
             self._settle()
             if self._awaited is not None and self.behind.answer(self._awaited) is not None:
                 return  # what was asked for holds behind the gateway; the other station has yet to be asked
             self._check()
-            if stop_s >= end_s and (self.behind.deadline_s or math.inf) > stop_s:
+            if stop_s >= end_s and (self._due_s or math.inf) > stop_s:
                 return
+
+    @property
+    def _due_s(self) -> float | None:
+        """When the gateway or one of the stations has something to do, in elapsed seconds."""
+        shift_s = self.clock.station_s() - self.clock.elapsed_s
+        pulls_s = [due_s - shift_s for station in self.stations if (due_s := station.pull_due_s) is not None]
+        deadline_s = self.behind.deadline_s
+        return min(pulls_s if deadline_s is None else [*pulls_s, deadline_s], default=None)
 
     def _settle(self) -> None:
         """Whatever has to be said is said, and the site reacts as it does."""
         running = [{evse: one.started_s for evse, one in station.transactions.items()} for station in self.stations]
         self.alone.flush()
         self.behind.flush()
+        for station in self.stations:
+            station.follow_pulls()
         while self.behind.asserts_fallbacks:
             self.behind.asserts_fallbacks = False
             for evse, orders in self.orders.items():

@@ -92,9 +92,8 @@ def _composites(alone: Json, behind: Json, station: Station, behind_station: Sta
     for cut in sorted({begun_s, *(after_s for after_s, _ in [*most, *steps] if after_s > begun_s)}):
         if _at(steps, cut) > _at(most, cut) + _EPSILON:
             return f"after {cut} s {_at(most, cut)} {unit} alone, {_at(steps, cut)} {unit} behind"
-    soon = behind_station.composite(evse, unit, behind_station.clock(), WHOLE_SECONDS_S)
-    holds = min(limit for _, limit, _ in soon)
-    if unit == "A" and evse > 0 and steps[0][1] < min(holds, most[0][1]) - 0.1 - _EPSILON:
+    holds = min(one.least(evse, unit, WHOLE_SECONDS_S) for one in (station, behind_station))
+    if unit == "A" and evse > 0 and steps[0][1] < holds - 0.1 - _EPSILON:
         return f"{steps[0][1]} A behind, where {holds} A hold"
     return None
 

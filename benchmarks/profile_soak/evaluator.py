@@ -51,6 +51,7 @@ class Profile:
     """An installed profile. evse: 0 for the whole station. updated_s: when a Dynamic one came or was updated.
 
     offline_s: it is invalid while the station is offline for longer, and afterwards, too, if it `goes_offline`.
+    pulled_each_s: how often the station asks for its next limit.
     """
 
     evse: int
@@ -67,6 +68,7 @@ class Profile:
     raw: Mapping[str, Any]
     offline_s: float | None = None
     goes_offline: bool = False
+    pulled_each_s: float | None = None
 
     @property
     def is_station_max(self) -> bool:
@@ -128,6 +130,7 @@ def parse(evse: int, raw: Mapping[str, Any], now_s: float) -> Profile:
         raw=raw,
         offline_s=raw.get("maxOfflineDuration"),
         goes_offline=bool(raw.get("invalidAfterOfflineDuration")),
+        pulled_each_s=raw.get("dynUpdateInterval"),
     )
 
 

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Any
 
 from benchmarks.profile_soak.evaluator import Json
-from benchmarks.profile_soak.station import SOC_KNOWN_S, Station, stamp
+from benchmarks.profile_soak.station import Station, stamp
 
 ODD = 0.04
 """How often a request breaks a certain rule."""
@@ -20,7 +20,7 @@ ODD = 0.04
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """do: "ask" (the CSMS), "start", "end", "amps", "charge", "cut", "back", "boot", "limit", "fallback" or "wait"."""
+    """do: "ask" or "plan" (the CSMS), "start", "end", "amps", "charge", "cut", "back", "boot", "limit", "fallback" or "wait"."""
 
     do: str
     args: Json = field(default_factory=dict)
@@ -133,6 +133,8 @@ class Chance:
         if (kind == "Recurring") != self._is(ODD / 2):
             profile["recurrencyKind"] = self._rnd.choice(["Daily", "Daily", "Weekly"])
         profile |= self._offline()
+        if kind == "Dynamic" and self._is(0.5):
+            profile["dynUpdateInterval"] = self._rnd.choice([0, 300, 900, 3600])
         if transaction_id is not None:
             profile["transactionId"] = transaction_id
         if self._is(0.12):
@@ -269,6 +271,16 @@ class Chance:
         limit = self._rnd.choice([0.0, 4.0, 7.0, 12.0, 18.0, 30.0])
         return self._ask("UpdateDynamicSchedule", {"chargingProfileId": chosen, "scheduleUpdate": {"limit": limit}})
 
+    def _plan(self) -> list[Operation]:
+        """What the CSMS will say when it is asked for the next limit."""
+        pulled = [one for one in self._station.store.profiles if one.pulled_each_s]
+        if not pulled:
+            return []
+        chosen = self._rnd.choice(pulled)
+        limit = self._rnd.choice([0.0, 4.0, 7.0, 12.0, 18.0, 30.0])
+        limit = limit if chosen.plans[0].unit == "A" else round(limit * 690.0, 1)
+        return [Operation("plan", {"profile_id": chosen.id, "limit": limit})]
+
     # --- settings ------------------------------------------------------------------------------------------------
 
     def _settings(self) -> list[Operation]:
@@ -356,13 +368,12 @@ class Chance:
         return [Operation("amps", {"evse": self._any_evse(), "amps": amps})]
 
     def _charge(self) -> list[Operation]:
-        """A car tells its state of charge, and nothing else happens until that must be known."""
+        """A car tells its state of charge."""
         running = [*self._station.transactions]
         if not running:
             return []
         soc = self._rnd.choice([20, 50, 79, 80, 95])
-        told = Operation("charge", {"evse": self._rnd.choice(running), "soc": soc})
-        return [told, Operation("wait", {"seconds": SOC_KNOWN_S + 0.1})]
+        return [Operation("charge", {"evse": self._rnd.choice(running), "soc": soc})]
 
     # --- the site, the line and time -----------------------------------------------------------------------------
 
@@ -417,4 +428,4 @@ _COMMON = {
 }
 _OF_V16: dict[str, float] = {}
 _OF_V2X = {"get": 9}
-_OF_V21 = {"priority": 3, "update": 3, "charge": 6, "away": 3}
+_OF_V21 = {"priority": 3, "update": 3, "plan": 5, "charge": 6, "away": 3}

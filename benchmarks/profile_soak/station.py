@@ -25,6 +25,8 @@ UNNAMED = "?"
 SOC_KNOWN_S = 1.0
 """So long after a new state of charge a station may still act by the old one; the standard does not say how soon it must."""
 
+_EPSILON_S = 1e-6
+
 
 class Fault(Exception):  # noqa: N818 - OCPP calls it CALLERROR
     """The station answers with a CALLERROR of this code."""
@@ -49,11 +51,14 @@ class Transaction:
     socs: list[tuple[float, float]] = field(default_factory=list)
 
     def socs_at(self, t: float) -> tuple[float, ...]:
-        """The state of charge that counts at `t`, and the one before while that may still count; none: that it is unknown."""
-        known = tuple(soc for _, soc in self.socs)
-        if not known or t >= self.socs[-1][0] + SOC_KNOWN_S:
-            return known[-1:]
-        return known[-2:] if len(known) > 1 else ()
+        """The states of charge that may count at `t`, the newest last: each that came just now, and the one before them.
+
+        None: that it may be unknown still.
+        """
+        before = [soc for at_s, soc in self.socs if at_s <= t - SOC_KNOWN_S]
+        if not before:
+            return ()
+        return (*before[-1:], *(soc for _, soc in self.socs[len(before) :]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,8 @@ class Station(ABC):
         self.outbox: list[Ask] = []
         self.lost_s: float | None = None
         self.amps: dict[int, tuple[float, ...]] = {}
+        self.updates_pulled = 0
+        self._pulls_s: dict[int, float] = {}
         self.reasons: list[str] = []
         """What spoke against the latest profile: any of it would be a right answer."""
 
@@ -92,6 +99,7 @@ class Station(ABC):
         """The line is cut."""
         if self.lost_s is None:
             self.lost_s = self.clock()
+            self._pulls_s.clear()
 
     def find(self) -> None:
         """The line is there again; some profiles do not outlive its absence (K01.FR.103)."""
@@ -103,6 +111,28 @@ class Station(ABC):
         """The car tells its state of charge."""
         if (transaction := self.transactions.get(evse)) is not None:
             transaction.socs.append((self.clock(), soc))
+
+    # --- pulls (2.1 K28) -----------------------------------------------------------------------------------------
+
+    def follow_pulls(self) -> None:
+        """Each profile that is to be pulled for has its next time; the first is one interval after profile and line are there."""
+        each_s = {
+            one.id: one.pulled_each_s for one in self.store.profiles if one.kind == "Dynamic" and one.pulled_each_s
+        }
+        now_s = self.clock()
+        self._pulls_s = {number: self._pulls_s.get(number, now_s + s) for number, s in each_s.items() if self.is_online}
+
+    @property
+    def pull_due_s(self) -> float | None:
+        """When the next one is due, in seconds since 1970."""
+        return min(self._pulls_s.values(), default=None)
+
+    def pull(self) -> None:
+        """Asks for what is due."""
+        for number in [number for number, due_s in self._pulls_s.items() if due_s <= self.clock() + _EPSILON_S]:
+            del self._pulls_s[number]
+            self.outbox.append(Ask("PullDynamicScheduleUpdate", {"chargingProfileId": number}))
+        self.follow_pulls()
 
     # --- what it is told -----------------------------------------------------------------------------------------
 
@@ -186,8 +216,10 @@ class Station(ABC):
 
     # --- what it allows ------------------------------------------------------------------------------------------
 
-    def situations(self, asked_s: float | None = None, t: float | None = None) -> list[Situation]:
-        """Each EVSE as it is now, or will be at `t`."""
+    def situations(
+        self, asked_s: float | None = None, t: float | None = None, *, newest: bool = False
+    ) -> list[Situation]:
+        """Each EVSE as it is now, or will be at `t`; with the `newest` state of charge, or all that may count."""
         t = self.clock() if t is None else t
         found = []
         for evse in range(1, self.facts.evses + 1):
@@ -197,7 +229,8 @@ class Station(ABC):
                 found.append(plain)
             else:
                 of_it = (one.id, one.started_s, asked_s, one.has_priority)
-                found.append(Situation(evse, *of_it, self.zone, one.socs_at(t), self.lost_s))
+                socs = tuple(soc for _, soc in one.socs[-1:]) if newest else one.socs_at(t)
+                found.append(Situation(evse, *of_it, self.zone, socs, self.lost_s))
         return found
 
     def allowed(self, evse: int, t: float) -> Limit:
@@ -215,6 +248,12 @@ class Station(ABC):
     def composite(self, evse: int, unit: str, start_s: float, duration_s: float) -> list[tuple[float, float, int]]:
         """(seconds from the start, limit, phases)."""
         return composite(self.store.profiles, self.situations(start_s), evse, unit, start_s, duration_s)
+
+    def least(self, evse: int, unit: str, within_s: float) -> float:
+        """The lowest limit that may be acted by from now until then."""
+        situations = self.situations(self.clock(), newest=True)
+        steps = composite(self.store.profiles, situations, evse, unit, self.clock(), within_s)
+        return min(limit for _, limit, _ in steps)
 
     def composite_periods(self, evse: int, unit: str, duration_s: int) -> list[Json]:
         """As an answer tells it: whole seconds and one decimal, never above what holds."""

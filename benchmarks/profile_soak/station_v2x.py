@@ -178,7 +178,10 @@ class Station2x(Station):
         return {"status": "Accepted"}
 
     def answered(self, ask: Ask, answer: Json) -> None:
-        """No answer changes anything."""
+        """The next limit of a Dynamic profile changes something (2.1 K28)."""
+        if ask.action == "PullDynamicScheduleUpdate" and answer["status"] == "Accepted":
+            self.updates_pulled += 1
+            self.store.update(ask.payload["chargingProfileId"], answer["scheduleUpdate"], self.clock())
 
     def say_start(self, evse: int, transaction: Transaction, number: int | None) -> None:
         """TransactionEvent Started."""

@@ -67,6 +67,8 @@ class Csms:
         self._clock = clock
         self._ids = count(first_transaction)
         self.heard: list[Heard] = []
+        self.next_limits: dict[int, float] = {}
+        """By Dynamic profile, what the CSMS says when it is asked for its next limit."""
 
     def handle(self, action: str, payload: Json) -> Json:
         """The answer to a CALL of the station."""
@@ -78,6 +80,11 @@ class Csms:
                 return {"currentTime": stamp(self._clock.station_s())}
             case "StartTransaction":
                 return {"transactionId": next(self._ids), "idTagInfo": {"status": "Accepted"}}
+            case "PullDynamicScheduleUpdate" if payload["chargingProfileId"] in self.next_limits:
+                return {
+                    "status": "Accepted",
+                    "scheduleUpdate": {"limit": self.next_limits[payload["chargingProfileId"]]},
+                }
             case "NotifyEVChargingNeeds" | "PullDynamicScheduleUpdate":
                 return {"status": "Rejected"}
             case _:

@@ -26,6 +26,8 @@ from benchmarks.profile_soak.worlds import RESERVED
 from local_controller.profiles import activity, bound
 from local_controller.profiles.composite import FREE_OF_LIMITS
 from local_controller.station.block import UNCHANGED
+from local_controller.station.blocks import metering
+from local_controller.station.blocks.dynamic_updates import DynamicUpdates
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter
@@ -161,14 +163,14 @@ def test_a_gateway_that_overlooks_a_rare_field_is_found_out(
     operations: list[Operation], broken: tuple[ModuleType, str, Any] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = replace(Setting.of("2.1", 0), facts=Facts("2.1"), actuator=Actuator.TX_PROFILE, floor_a=6.0)
-    charged, hour = Operation("charge", {"evse": 1, "soc": 80}), Operation("wait", {"seconds": 3000.0})
-    story = told(setting, [*operations, charged, hour], Scope())
+    hour = Operation("wait", {"seconds": 3000.0})
+    story = told(setting, [*operations, charged(80), hour], Scope())
     assert story.told.failure is None
     if broken is not None:
         module, name, always = broken
         monkeypatch.setattr(module, name, lambda *_: always)
     spoil = forgetful if broken is None else unspoilt
-    failure = told(setting, [*operations, charged, hour], Scope(), spoil).told.failure
+    failure = told(setting, [*operations, charged(80), hour], Scope(), spoil).told.failure
     assert failure is not None
     assert failure.kind == "violation"
 
@@ -176,6 +178,60 @@ def test_a_gateway_that_overlooks_a_rare_field_is_found_out(
 def forgetful(peer: Peer, text: str) -> str:
     """It tells no station for how long a limit holds without a connection."""
     return re.sub(r',"maxOfflineDuration":\d+', "", text) if peer is Peer.STATION else text
+
+
+def test_a_gateway_that_does_not_pull_the_next_limit_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = replace(Setting.of("2.1", 0), facts=Facts("2.1"), actuator=Actuator.TX_PROFILE, floor_a=6.0)
+    pulled = allowing(1, 16.0, {}, chargingProfileKind="Dynamic", dynUpdateInterval=300)
+    lower = Operation("plan", {"profile_id": 1, "limit": 7.0})
+    day = [START, LIMIT, pulled, lower, Operation("wait", {"seconds": 1000.0})]
+    story = told(setting, day, Scope())
+    assert story.told.failure is None, story.told.failure
+    assert story.told.pulled == 3
+    monkeypatch.setattr(DynamicUpdates, "expire", lambda *_: [])
+    monkeypatch.setattr(DynamicUpdates, "due_s", None)
+    failure = told(setting, day, Scope()).told.failure
+    assert failure is not None
+    assert failure.kind == "violation"
+
+
+# --- a state of charge counts within a second --------------------------------------------------------------------
+
+
+def charged(soc: int) -> Operation:
+    """The car tells its state of charge."""
+    return Operation("charge", {"evse": 1, "soc": soc})
+
+
+def test_of_several_states_of_charge_in_one_instant_any_may_count_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway reads what a chatty station says after half a second: 25.7 A are written, then 6 A."""
+    setting = replace(Setting.of("2.1", 0), facts=Facts("2.1"), actuator=Actuator.TX_PROFILE, floor_a=6.0)
+    caps = allowing(1, 25.7, {"limitAtSoC": {"soc": 50, "limit": 6.0}})
+    tells = [START, caps, charged(20), charged(79), charged(50), LIMIT, Operation("wait", {"seconds": 10.0})]
+    story = told(setting, tells, Scope())
+    assert story.told.failure is None, story.told.failure
+    written = [limit for line in story.behind.transcript if "LC-own-" in line for limit in LIMITS.findall(line)]
+    assert [*dict.fromkeys(written)] == ["6.0", "25.7"], "the floor, the limit, and 6 A again"
+    assert written[-1] == "6.0"
+    monkeypatch.setattr(metering, "KNOWN_S", 1.5)
+    late = told(setting, tells, Scope()).told.failure
+    assert late is not None, "half a second more is too late"
+    assert late.kind == "violation"
+
+
+def test_a_composite_schedule_may_reckon_with_the_newest_state_of_charge() -> None:
+    setting = replace(Setting.of("2.1", 0), facts=Facts("2.1"), actuator=Actuator.TX_PROFILE, floor_a=10.0)
+    schedule = {"limitAtSoC": {"soc": 50, "limit": 0.0}, "startSchedule": "2026-01-01T00:00:00Z"}
+    whole = {"chargingProfilePurpose": "ChargingStationMaxProfile", "chargingProfileKind": "Absolute"}
+    most = allowing(1, 16.0, schedule, **whole)
+    most.args["payload"]["evseId"] = 0
+    asked = Operation("ask", {"action": "GetCompositeSchedule", "payload": {"evseId": 1, "duration": 100_000}})
+    story = told(setting, [most, allowing(2, 40.0, {}), START, charged(50), asked], Scope())
+    assert story.told.failure is None, story.told.failure
+    assert '"limit":0.0' in story.behind.transcript[-1].replace(" ", "")
+
+
+LIMITS = re.compile(r'"limit":([\d.]+)')
 
 
 @ALL
