@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from benchmarks.profile_soak.comparison import difference, difference_of_reports
-from benchmarks.profile_soak.evaluator import PHASES, Json
+from benchmarks.profile_soak.evaluator import PHASES, Json, Limit
 from benchmarks.profile_soak.open_points import Scope
 from benchmarks.profile_soak.operations import Chance, Operation
 from benchmarks.profile_soak.site import Orders, Wish
@@ -35,6 +35,8 @@ LONGEST_ANSWER_S = 31.0
 _OCPP = {"1.6": OcppVersion.V16, "2.0.1": OcppVersion.V201, "2.1": OcppVersion.V21}
 _EPSILON = 1e-6
 _JUST_BEFORE_S = 0.001
+SLOW = 0.25
+"""So many stations take their time to answer the gateway."""
 
 
 def unspoilt(_peer: Peer, text: str) -> str:
@@ -52,7 +54,7 @@ class Failure(Exception):  # noqa: N818 - it is what the soak looks for
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What kind of station, and when. All of it follows from version and seed."""
+    """What kind of station, and when. All of it follows from version and seed. slow: the seed of a slow one's answers."""
 
     facts: Facts
     start: datetime
@@ -61,6 +63,7 @@ class Setting:
     floor_a: float
     actuator: Actuator = Actuator.TX_PROFILE
     place: FloorPlace | None = None
+    slow: str | None = None
 
     @property
     def outlives(self) -> bool:
@@ -82,7 +85,8 @@ class Setting:
         ahead_s, floor_a = rnd.choice([0.0, 0.0, 0.0, 90.0, -600.0]), rnd.choice([0.0, 6.0, 10.0])
         actuator = rnd.choice([Actuator.TX_PROFILE, Actuator.TX_PROFILE, Actuator.TX_DEFAULT, Actuator.STATION_MAX])
         place = rnd.choice([None, None, FloorPlace.STATION])
-        return cls(facts, start, ahead_s, zone, floor_a, actuator, place)
+        slow = f"{version}/{seed}/slow" if rnd.random() < SLOW else None
+        return cls(facts, start, ahead_s, zone, floor_a, actuator, place, slow)
 
 
 @dataclass
@@ -98,6 +102,23 @@ class Told:
     decided: Counter[str] = field(default_factory=Counter)
     pulled: int = 0
     failure: Failure | None = None
+
+
+class Bound(NamedTuple):
+    """The most that an EVSE may apply: A per phase by the CSMS's profiles and by the site's orders, and the phases."""
+
+    csms_a: float
+    site_a: float
+    phases: int
+
+    @classmethod
+    def of(cls, csms: Limit, site_a: float) -> Bound:
+        """What the CSMS's profiles and the site allow."""
+        return cls(math.inf if csms.value is None else csms.value, site_a, csms.phases or PHASES)
+
+    def or_higher(self, other: Bound) -> Bound:
+        """Either."""
+        return Bound(*map(max, self, other))
 
 
 class Story:
@@ -118,11 +139,15 @@ class Story:
             is_traced=False,
         )
         self.alone = DirectWorld(alone, Csms(self.clock))
-        self.behind = GatewayWorld(_OCPP[setting.facts.version], settings, behind, Csms(self.clock), self.clock, spoil)
+        slow = None if setting.slow is None else random.Random(setting.slow)
+        ocpp = _OCPP[setting.facts.version]
+        self.behind = GatewayWorld(ocpp, settings, behind, Csms(self.clock), self.clock, spoil, slow)
         self.orders = {evse: Orders(setting.floor_a, outlives=setting.outlives) for evse in evses}
         self._outlives = setting.outlives
         self._is_21 = setting.facts.version == "2.1"
         self._awaited: str | None = None
+        self._asked: Station | None = None  # the one that is alone, as if it had been asked what the CSMS awaits
+        self._bounds = dict.fromkeys(evses, Bound(math.inf, math.inf, PHASES))
         self._is_up = False
         self._started: dict[int, float] = {}
         self._boot(keeps=False)
@@ -175,9 +200,14 @@ class Story:
         self.told.asked += 1
         for world in (self.alone, self.behind):
             world.csms.heard.clear()
+        asked_s = self.clock.elapsed_s
+        self._asked = self.alone.station.copied()
+        self._asked.try_to_handle(action, payload)
         message_id = self.behind.ask(action, payload)
         behind = self._patiently(message_id)
-        alone = self.alone.ask(action, payload)
+        with self.clock.set_to(self.behind.handled_s.get(message_id, asked_s)):
+            alone = self.alone.ask(action, payload)
+        self._asked = None
         self._settle()
         found = difference(action, alone, behind, *self.stations)
         found = found or difference_of_reports(self.alone.csms.heard, self.behind.csms.heard)
@@ -262,9 +292,9 @@ class Story:
     def _due_s(self) -> float | None:
         """When the gateway or one of the stations has something to do, in elapsed seconds."""
         shift_s = self.clock.station_s() - self.clock.elapsed_s
-        pulls_s = [due_s - shift_s for station in self.stations if (due_s := station.pull_due_s) is not None]
-        deadline_s = self.behind.deadline_s
-        return min(pulls_s if deadline_s is None else [*pulls_s, deadline_s], default=None)
+        pulls_s = [at_s - shift_s for station in self.stations if (at_s := station.pull_due_s) is not None]
+        due_s = pulls_s if self.behind.deadline_s is None else [*pulls_s, self.behind.deadline_s]
+        return max((s for s in due_s if s < min(due_s) + _EPSILON), default=None)  # at once what is due at once
 
     def _settle(self) -> None:
         """Whatever has to be said is said, and the site reacts as it does."""
@@ -294,8 +324,8 @@ class Story:
 
     def _check(self) -> None:
         self._check_at(self.clock.elapsed_s)
-        if self._is_up:
-            unsure = [evse for evse, orders in self.orders.items() if not orders.is_confirmed]
+        if self._is_up and not self.behind.is_waiting:
+            unsure = [evse for evse, orders in self.orders.items() if not orders.is_confirmed(self.clock.elapsed_s)]
             if unsure:
                 raise Failure("violation", f"the station was not told what the site wants for EVSE {unsure}")
 
@@ -316,21 +346,29 @@ class Story:
     def _check_at(self, t: float) -> None:
         self.told.checks += 1
         moment = self.clock.station_s() - self.clock.elapsed_s + t
-        for evse, orders in self.orders.items():
+        for evse in self.orders:
             if self._outlives and not self._is_up and evse not in self.behind.station.transactions:
                 continue  # nothing can flow, and nobody can be told
-            alone, behind = (station.allowed(evse, moment) for station in self.stations)
-            csms_a = math.inf if alone.value is None else alone.value
-            applied_a = math.inf if behind.value is None else behind.value
-            site_a = orders.bound_a(t)
-            if applied_a > min(csms_a, site_a) + _EPSILON:
+            applied, bound = self.behind.station.allowed(evse, moment), self._bound(evse, t, moment)
+            applied_a = math.inf if applied.value is None else applied.value
+            if applied_a > min(bound.csms_a, bound.site_a) + _EPSILON:
                 later_s = t - self.clock.elapsed_s
                 raise Failure(
                     "violation",
-                    f"after {later_s:.3f} s EVSE {evse} applies {applied_a} A; CSMS {csms_a} A, site {site_a} A",
+                    f"after {later_s:.3f} s EVSE {evse} applies {applied_a} A; CSMS {bound.csms_a} A, site {bound.site_a} A",
                 )
-            if (behind.phases or PHASES) > (alone.phases or PHASES):
-                raise Failure("violation", f"EVSE {evse} uses {behind.phases} phases; CSMS {alone.phases}")
+            if (applied.phases or PHASES) > bound.phases:
+                raise Failure("violation", f"EVSE {evse} uses {applied.phases} phases; CSMS {bound.phases}")
+
+    def _bound(self, evse: int, t: float, moment: float) -> Bound:
+        """What holds; while the station owes the gateway an answer, also what held since it last owed none."""
+        found = Bound.of(self.alone.station.allowed(evse, moment), self.orders[evse].bound_a(t))
+        if self.behind.is_waiting:
+            found = found.or_higher(self._bounds[evse])
+            if self._asked is not None:
+                found = found.or_higher(Bound.of(self._asked.allowed(evse, moment), found.site_a))
+        self._bounds[evse] = found
+        return found
 
 
 def told(setting: Setting, operations: Iterable[Operation], scope: Scope, spoil: Spoil = unspoilt) -> Story:

@@ -56,10 +56,9 @@ class Orders:
             self._left += self.wishes
         self.wishes.clear()
 
-    @property
-    def is_confirmed(self) -> bool:
+    def is_confirmed(self, now_s: float) -> bool:
         """Whether only the newest orders can be in force."""
-        return len(self.fallbacks) == 1 and len(self.wishes) <= 1
+        return len(self.fallbacks) == 1 and sum(now_s < wish.until_s + WHOLE_S for wish in self.wishes) <= 1
 
     def bound_a(self, now_s: float) -> float:
         """The most that the site has allowed; around the end of a wish either may hold, since OCPP counts whole seconds."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
@@ -95,6 +97,14 @@ class Station(ABC):
         """Whether it has its CSMS."""
         return self.lost_s is None
 
+    def copied(self) -> Station:
+        """One that may live on otherwise."""
+        other = copy(self)
+        other.store = replace(self.store, transactions=dict(self.store.transactions), needs=set(self.store.needs))
+        other.transactions = {evse: copy(one) for evse, one in self.transactions.items()}
+        other.outbox = []
+        return other
+
     def lose(self) -> None:
         """The line is cut."""
         if self.lost_s is None:
@@ -142,6 +152,11 @@ class Station(ABC):
         if answer is None:
             raise Fault("NotImplemented")
         return answer(payload)
+
+    def try_to_handle(self, action: str, payload: Json) -> None:
+        """The same without an answer."""
+        with suppress(Fault):
+            self.handle(action, payload)
 
     @abstractmethod
     def answered(self, ask: Ask, answer: Json) -> None:

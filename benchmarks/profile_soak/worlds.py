@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -47,6 +49,13 @@ class Clock:
     def instant(self) -> Instant:
         """The gateway's two clocks."""
         return Instant(_MONOTONIC_S + self.elapsed_s, self.start + timedelta(seconds=self.elapsed_s))
+
+    @contextmanager
+    def set_to(self, elapsed_s: float) -> Iterator[None]:
+        """It shows this for the time being."""
+        now_s, self.elapsed_s = self.elapsed_s, elapsed_s
+        yield
+        self.elapsed_s = now_s
 
     def at(self, monotonic_s: float) -> float:
         """The elapsed seconds at a reading of the gateway's monotonic clock."""
@@ -134,11 +143,33 @@ class Leaks:
     found: list[str] = field(default_factory=list)
 
 
+SLOWEST_S = 1.0
+"""So long a slow station may take for an answer: several of them must fit into the time in which the CSMS gets its own."""
+
+
+class Late(NamedTuple):
+    """What a slow station owes the gateway; without a `reply` it has yet to do what it was asked for."""
+
+    due_s: float
+    frame: list[Any]
+    reply: list[Any] | None
+
+
 class GatewayWorld:
-    """The CSMS speaks to the station through the gateway's proxy. `spoil`: for tests, a fault of the gateway."""
+    """The CSMS speaks to the station through the gateway's proxy. `spoil`: for tests, a fault of the gateway.
+
+    slow: a source of chance for a station that takes its time when the gateway asks it; None: it answers at once.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the two ends and the gateway between them
-        self, version: OcppVersion, settings: StationSettings, station: Station, csms: Csms, clock: Clock, spoil: Spoil
+        self,
+        version: OcppVersion,
+        settings: StationSettings,
+        station: Station,
+        csms: Csms,
+        clock: Clock,
+        spoil: Spoil,
+        slow: random.Random | None = None,
     ) -> None:
         self.station = station
         self.csms = csms
@@ -154,6 +185,11 @@ class GatewayWorld:
         self._todo: deque[Effect] = deque()
         self._asked: dict[str, Ask] = {}  # what the station waits for
         self._answers: dict[str, Answer] = {}  # what the CSMS waits for
+        self.handled_s: dict[str, float] = {}
+        """When the station got the CSMS's questions that were passed on, in elapsed seconds."""
+        self._slow = slow
+        self._late: list[Late] = []
+        self._left_off = False
         self.known: StationState | None = None
         self.asserts_fallbacks = False
 
@@ -175,17 +211,31 @@ class GatewayWorld:
             self._do(self._proxy.closed(Peer.STATION, self._clock.instant()))
             self.station.outbox = [*self._asked.values(), *self.station.outbox]
             self._asked.clear()
+            self._left_off = self.is_waiting
+            self._late.clear()
             self._proxy.let_go()
 
     @property
     def deadline_s(self) -> float | None:
         """When the gateway wants to be asked, in elapsed seconds."""
-        if not self.is_connected or self._proxy.deadline is None:
+        if not self.is_connected:
             return None
-        return self._clock.at(self._proxy.deadline)
+        due_s = [late.due_s for late in self._late]
+        due_s += [] if self._proxy.deadline is None else [self._clock.at(self._proxy.deadline)]
+        return min(due_s, default=None)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the station owes the gateway an answer, or did when the line was cut."""
+        return bool(self._late) or (self._left_off and not self.is_connected)
 
     def expire(self) -> None:
-        """The time has come."""
+        """The time has come, for the gateway or for an answer."""
+        due = [late for late in self._late if late.due_s <= self._clock.elapsed_s]
+        self._late = [late for late in self._late if late not in due]
+        for late in due:
+            self._receive(Peer.STATION, late.reply or self._reply(late.frame))
+        self.flush()
         self._do(self._proxy.expire(self._clock.instant()))
 
     # --- what is said --------------------------------------------------------------------------------------------
@@ -267,15 +317,22 @@ class GatewayWorld:
             self._answers[frame[1]] = frame[2]
 
     def _to_station(self, frame: list[Any]) -> None:
-        if frame[0] == 2:
-            try:
-                reply = [3, frame[1], _copied(self.station.handle(frame[2], frame[3]))]
-            except Fault as fault:
-                reply = [4, frame[1], str(fault), "", {}]
-            self._receive(Peer.STATION, reply)
+        if frame[0] == 2 and self._slow is not None and str(frame[1]).startswith(OWN):
+            due_s = self._clock.elapsed_s + round(self._slow.uniform(0.1, SLOWEST_S), 1)
+            self._late.append(Late(due_s, frame, self._reply(frame) if self._slow.random() < 0.5 else None))
+        elif frame[0] == 2:
+            self.handled_s[frame[1]] = self._clock.elapsed_s
+            self._receive(Peer.STATION, self._reply(frame))
         elif (asked := self._asked.pop(frame[1], None)) is not None and frame[0] == 3:
             self.station.answered(asked, frame[2])
         self.flush()
+
+    def _reply(self, frame: list[Any]) -> list[Any]:
+        """The station does what it is asked for."""
+        try:
+            return [3, frame[1], _copied(self.station.handle(frame[2], frame[3]))]
+        except Fault as fault:
+            return [4, frame[1], str(fault), "", {}]
 
     # --- leaks ---------------------------------------------------------------------------------------------------
 

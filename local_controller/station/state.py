@@ -46,12 +46,13 @@ class StationState:
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
     time_zone: what the station calls local time.
     who: as it said in its last boot. writes: how often it was written to lately.
-    carried_over: by EVSE, what was wished and written for its transaction; a station keeps its profiles over a reconnect.
+    carried_over: by EVSE, what the site wants, and what was written for its transaction; a station keeps its profiles over a reconnect.
     shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
     places: how many profiles the station says it takes; None if it did not say. said: what else it says of itself.
     is_unread: it is about to be asked for that and has never said anything of it. read_at_s: somebody waits for it since
     then (monotonic), so that it is asked at once.
     stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
+    outdated: profiles that it holds and has yet to clear, by the id that the CSMS gave them.
     truth: what was written into it and what it says that it holds, each with its age.
     """
 
@@ -82,6 +83,7 @@ class StationState:
     slots_here: set[int] = field(default_factory=set)
     stand_ins: StandIns = field(default_factory=StandIns)
     requests: int = 0
+    outdated: set[int] = field(default_factory=set)
     places: int | None = None
     truth: StationTruth = field(default_factory=StationTruth)
     said: StatedCapability = NOTHING_SAID

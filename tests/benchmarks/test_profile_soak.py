@@ -26,7 +26,7 @@ from benchmarks.profile_soak.worlds import RESERVED
 from local_controller.profiles import activity, bound
 from local_controller.profiles.composite import FREE_OF_LIMITS
 from local_controller.station.block import UNCHANGED
-from local_controller.station.blocks import metering
+from local_controller.station.blocks import metering, next_write
 from local_controller.station.blocks.dynamic_updates import DynamicUpdates
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.wanted import Allowances
@@ -192,6 +192,23 @@ def test_a_gateway_that_does_not_pull_the_next_limit_is_found_out(monkeypatch: p
     monkeypatch.setattr(DynamicUpdates, "due_s", None)
     failure = told(setting, day, Scope()).told.failure
     assert failure is not None
+    assert failure.kind == "violation"
+
+
+def test_a_gateway_that_lets_a_slow_station_draw_too_much_for_a_moment_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    facts, actuator = Facts("2.1"), Actuator.TX_PROFILE
+    slow = replace(Setting.of("2.1", 0), facts=facts, actuator=actuator, floor_a=0.0, slow="any")
+    low = allowing(1, 6.0, {}, chargingProfilePurpose="TxProfile", transactionId="a")
+    higher = [Operation("wait", {"seconds": 9.0}), Operation("fallback", {"evse": 1, "limit_a": 24.0})]
+    day = [START, low, *higher, Operation("wait", {"seconds": 9.0})]
+    story = told(slow, day, Scope())
+    assert story.told.failure is None, story.told.failure
+    monkeypatch.setattr(next_write, "_is_raised", lambda *_: False)
+    assert told(replace(slow, slow=None), day, Scope()).told.failure is None, "no time passes between two answers"
+    failure = told(slow, day, Scope()).told.failure
+    assert failure is not None, "the floor was raised before the limit below it was taken"
     assert failure.kind == "violation"
 
 

@@ -129,6 +129,43 @@ def test_what_an_id_would_have_replaced_stays_if_the_station_refuses_what_follow
     assert b.csms_limit().at(b.now.utc) == 3.0
 
 
+@ALL
+@pytest.mark.requirement("LC-090", "LC-092")
+def test_what_an_id_has_replaced_is_cleared_on_the_next_connection_if_this_one_ends(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version)
+    b.boot()
+    b.csms_sets(max_purpose(version), 3.0, 9, evse=0)
+    b.station["ClearChargingProfile"] = None
+    assert b.csms_sets("TxDefaultProfile", 5.0, 9) == "Accepted"
+    assert ids_in_station(b) == [9, OURS], "the station does not answer"
+    b.proxy.closed(Peer.STATION, b.now)
+    again = bench(version, known=b.smart.state)
+    again.installed = b.installed
+    again.from_station("Heartbeat", {})
+    assert ids_in_station(again) == [OURS]
+    assert not again.smart.state.outdated
+    clears = again.calls_to(Peer.STATION, "ClearChargingProfile")
+    assert len(clears) == 1
+
+
+@ALL
+@pytest.mark.requirement("LC-090")
+def test_a_profile_that_came_back_under_its_id_is_not_cleared(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.csms_sets(max_purpose(version), 3.0, 9, evse=0)
+    b.station["ClearChargingProfile"] = {"status": "Unknown"} if version is OcppVersion.V16 else "InternalError"
+    b.csms_sets("TxDefaultProfile", 5.0, 9)
+    assert b.csms_sets(max_purpose(version), 4.0, 9, evse=0) == "Accepted"
+    again = bench(version, known=b.smart.state)
+    again.installed = b.installed
+    again.from_station("Heartbeat", {})
+    assert ids_in_station(again) == [9, OURS]
+    assert not again.calls_to(Peer.STATION, "ClearChargingProfile")
+
+
 @pytest.mark.requirement("LC-098")
 @given(ids=st.lists(st.integers(1, 2**31 - 1) | st.sampled_from(OWN_IDS), max_size=60, unique=True))
 @example(ids=[OURS, OURS + len(STAND_INS), OURS + len(STAND_INS) + 1])  # which would all like to have the same

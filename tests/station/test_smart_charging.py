@@ -192,6 +192,55 @@ def test_a_floor_that_was_lowered_while_the_line_was_cut_ends_what_the_station_k
     assert [again.in_force_a(), again.in_force_a(23 * 3600)] == [2.0, 2.0]
 
 
+@ALL
+@pytest.mark.requirement("LC-042")
+def test_a_connection_never_begins_with_a_higher_floor_than_the_site_wants(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, fallback_a=10.0)
+    b.boot()
+    b.set_fallback(2.0)
+    again = reconnected(bench, b, fallback_a=10.0)
+    assert again.in_force_a() == 2.0, "until the site says otherwise"
+    assert again.outcomes(LimitKind.FALLBACK) == [(SENT, 2.0), (ACCEPTED, 2.0)]
+
+
+@ALL
+@pytest.mark.requirement("LC-093", "LC-111")
+@pytest.mark.parametrize("takes_limits", [True, False])
+def test_no_floor_is_raised_before_the_limit_that_keeps_the_car_below_it(
+    bench: Any, version: OcppVersion, takes_limits: bool
+) -> None:
+    b = bench(version, fallback_a=0.0)
+    b.boot()
+    b.start()
+    assert b.csms_sets("TxProfile", 6.0, transactionId=7 if version is OcppVersion.V16 else "7") == "Accepted"
+    drawn_a = [b.in_force_a()]
+    install = b.accepts
+
+    def watched(payload: Any) -> Any:
+        drawn_a.append(b.in_force_a())
+        return install(payload) and (takes_limits or "TxProfile" not in str(payload))
+
+    b.accepts = watched
+    b.set_fallback(24.0)
+    assert (drawn_a[0], max([*drawn_a, b.in_force_a()])) == (0.0, 6.0), "be it told in another way"
+    if takes_limits:
+        assert b.outcomes(LimitKind.FALLBACK)[-1] == (ACCEPTED, 24.0)
+
+
+@ALL
+def test_the_site_learns_that_its_floor_is_held_though_a_limit_is_under_way(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.csms_sets("TxDefaultProfile", 3.0)
+    b.accepts = lambda _payload: None
+    b.set_limit(2.0)
+    before = len(b.outcomes(LimitKind.FALLBACK))
+    b.set_fallback(12.0)
+    assert len(b.outcomes(LimitKind.FALLBACK)) == before + 1, "no word is owed until the limit is answered"
+    assert b.outcomes(LimitKind.FALLBACK)[-1] == (ACCEPTED, 3.0), "the CSMS allows no more"
+
+
 def reconnected(bench: Any, before: Any, **settings: Any) -> Any:
     """The same station on its next connection, without a boot."""
     again = bench(before.version, known=before.smart.state, **settings)

@@ -1,4 +1,4 @@
-"""What is still true of a transaction's limit on the next connection? A station keeps its profiles, so this is kept too."""
+"""What is still true of an EVSE's limits on the next connection? A station keeps its profiles, so this is kept too."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class CarriedOver:
-    """What was wished and written for the transaction of one EVSE.
+    """What the site wants of one EVSE, and what was written for its transaction.
 
+    fallback_a: its floor as the site last told it, so that no connection begins with an older one that may be higher.
     is_unsure: the transaction may obey what an earlier run has told it, or a limit for longer than it was meant, as a clock
     was set back; until it takes the next one.
     possible: TxProfiles of ours that the station may hold; while one runs, it beats every TxDefaultProfile.
     trial: the latest one because a car stayed at the floor.
     """
 
+    fallback_a: float
     transaction_id: str | None = None
     is_unsure: bool = False
     wish: Wish | None = None

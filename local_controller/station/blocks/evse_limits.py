@@ -22,11 +22,10 @@ class EvseLimits:
     """One EVSE.
 
     floor_rung: how it was given the floor. unanswered: rungs in a row; silences: so many times all of them. repeats: the same limit is to be told once more.
-    later_s: when the station may be written to again. look_s: when a setting of the maker must be changed.
+    is_floor_asked: the site waits for a word on its floor. later_s: when the station may be written to again. look_s: when a setting of the maker must be changed.
     """
 
     number: int
-    fallback_a: float
     carried: CarriedOver
     held_fallback_a: float | None = None
     held_phases: int | None = None
@@ -38,10 +37,20 @@ class EvseLimits:
     unanswered: int = 0
     silences: int = 0
     repeats: bool = False
+    is_floor_asked: bool = False
     later_s: float | None = None
     look_s: float | None = None
     obedience: Obedience = field(default_factory=Obedience)
     retry_s: dict[LimitKind, float] = field(default_factory=dict)
+
+    @property
+    def fallback_a(self) -> float:
+        """The floor that the site wants."""
+        return self.carried.fallback_a
+
+    @fallback_a.setter
+    def fallback_a(self, limit_a: float) -> None:
+        self.carried.fallback_a = limit_a
 
     @property
     def transaction_id(self) -> str | None:

@@ -1,13 +1,14 @@
 """What should be written into an EVSE next, and in which way? Nothing is written here, and no answer is judged.
 
 The difference between what it should hold (`wanted`) and what it is known to hold (`EvseLimits.held`): a reduction first,
-then the floor, then an increase. What goes to the whole station holds the lowest for all its EVSEs (LC-117).
+then the floor, then an increase; but no floor is raised before the limit that keeps a car below it. What goes to the whole station holds the lowest for all its EVSEs (LC-117).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from math import inf
 
 from msgspec import structs
 
@@ -55,13 +56,18 @@ class NextWrite:
             return target if is_due or (floor_is_due and not _waits(e, LimitKind.WORKING, now)) else None
         if floor_is_due and rung is not None and _is_one_profile(e, at) and not _waits(e, LimitKind.WORKING, now):
             return target  # the floor alone would end the limit that stands in the same profile
-        if (
-            is_due
-            and rung is not None
-            and (not floor_is_due or self.is_lower(e, target, at) or (e.wish is not None and e.wish.is_urgent))
-        ):
-            return target
-        return structs.replace(target, working=None) if floor_is_due else target if is_due else None
+        return self._first(e, target, at, working=is_due, floor=floor_is_due and not self._is_too_high(e, target, at))
+
+    def _first(self, e: EvseLimits, target: Target, at: datetime, *, working: bool, floor: bool) -> Target | None:
+        """Of what is due the first: a reduction, or what is urgent, before the floor, and that before an increase."""
+        is_pressing = working and (self.is_lower(e, target, at) or (e.wish is not None and e.wish.is_urgent))
+        if floor and not is_pressing:
+            return structs.replace(target, working=None)
+        return target if working else None
+
+    def _is_too_high(self, e: EvseLimits, target: Target, at: datetime) -> bool:
+        """Whether the floor is raised above a working limit that the station has yet to take, so that it must wait for that."""
+        return _is_raised(e, target) and _is_above(target) and not self._holds(e, target, at)
 
     def is_lower(self, e: EvseLimits, target: Target, at: datetime) -> bool:
         """Whether this reduces what the station obeys now or later; what is unknown counts as unlimited."""
@@ -152,6 +158,24 @@ class NextWrite:
 def _is_one_profile(e: EvseLimits, at: datetime) -> bool:
     """Whether the working limit that runs stands in the profile of the floor, whatever would be tried next."""
     return e.held is not None and e.held.rung.holds_floor and e.holds_after(at)
+
+
+def _is_above(target: Target) -> bool:
+    """Whether the floor is higher than the working limit, now or later, or lets a car use more phases."""
+    limits_a = [] if target.working is None else [limit_a for _, limit_a in target.working.steps if limit_a is not None]
+    phases = [number for _, number in target.fewer.steps if number is not None]
+    return min(limits_a, default=inf) < target.fallback_a or min(phases, default=inf) < _phases(target.floor_phases)
+
+
+def _is_raised(e: EvseLimits, target: Target) -> bool:
+    """Whether the floor is to be higher than the one that is held."""
+    if e.held_fallback_a is None:
+        return False
+    return target.fallback_a > e.held_fallback_a or _phases(target.floor_phases) > _phases(e.held_phases)
+
+
+def _phases(number: int | None) -> int:
+    return number or ALL_PHASES
 
 
 def _waits(e: EvseLimits, kind: LimitKind, now: Instant) -> bool:

@@ -102,22 +102,23 @@ class ProfileSets:
 
     def _undoing(self, wanted: ProfileSet, replaced: VirtualStore) -> Callable[[], None]:
         def undo() -> None:
+            self._state.outdated -= replaced.real & {wanted.profile.id}
             self._state.store = self._state.store.without(wanted, replaced)
 
         return undo
 
     def superseded(self, profile_ids: Iterable[int]) -> list[BlockEffect]:
         """Ours of the same purpose is in force: those of the CSMS live here only, and those in the station have to go."""
-        station_ids = [(one, self._state.stand_ins.for_station(one)) for one in profile_ids]
-        clear = self._desk.dialect.clear_id
-        return [
-            OwnCall(Peer.STATION, "ClearChargingProfile", clear(station_id), Urgency.RAISE, Replaced(one))
-            for one, station_id in station_ids
-        ]
+        return [clearing(self._desk, one) for one in profile_ids]
+
+    def clear_outdated(self) -> list[BlockEffect]:
+        """What the station was not told to clear, or did not answer to, before its connection ended."""
+        return [clearing(self._desk, one) for one in sorted(self._state.outdated)]
 
     def cleared_in_station(self, tag: Replaced, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - whenever it comes
-        """A replaced profile that stays can only lower a limit, but somebody should know."""
+        """A replaced profile that stays can only lower a limit, but somebody should know; the next connection tries again."""
         if answer is not None and not answer.is_error and str(answer.payload.get("status")) in {"Accepted", "Unknown"}:
+            self._state.outdated.discard(tag.profile_id)
             return []
         return [Note("warning", "replaced_profile_stays", {"id": tag.profile_id})]
 
@@ -128,6 +129,7 @@ class ProfileSets:
         csms_id = station_id if station_id is None else self._state.stand_ins.for_csms(station_id)
         payload = call.payload if csms_id is None else dialect.with_profile_id(call.payload, csms_id)
         taken = dialect.profile_set(payload).received(self._state.station_time(now))
+        self._state.outdated.discard(taken.profile.id)
         self._state.store = self._state.store.recorded(taken, self._state.version)
 
 
@@ -139,7 +141,11 @@ def _is_unusual(schedule: ChargingSchedule) -> bool:
 
 def clearing_in_station(desk: ProfileDesk, profile_id: int, replaced: VirtualStore) -> tuple[BlockEffect, ...]:
     """The same id replaces, whatever the purpose (K01.FR.05): then the station's own profile has to go."""
-    if profile_id not in replaced.real:
-        return ()
+    return () if profile_id not in replaced.real else (clearing(desk, profile_id),)
+
+
+def clearing(desk: ProfileDesk, profile_id: int) -> OwnCall:
+    """What the station no longer has to hold is cleared, on this connection or the next."""
+    desk.state.outdated.add(profile_id)
     payload = desk.dialect.clear_id(desk.state.stand_ins.for_station(profile_id))
-    return (OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, Replaced(profile_id)),)
+    return OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, Replaced(profile_id))

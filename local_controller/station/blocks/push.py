@@ -14,6 +14,7 @@ from local_controller.station.blocks.actuator import Target
 from local_controller.station.blocks.wanted import Wish
 from local_controller.station.capability import Rung
 from local_controller.station.dialects.base import OwnProfile
+from local_controller.station.words import LimitKind
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 """When a setting of the maker ends by itself."""
@@ -40,6 +41,11 @@ class Push(msgspec.Struct, frozen=True, eq=False):
     def for_evse(self, number: int, transaction_id: str | None) -> Push:
         """The same as it holds for another EVSE of the station."""
         return structs.replace(self, target=structs.replace(self.target, evse=number, transaction_id=transaction_id))
+
+    @property
+    def tells_floor(self) -> bool:
+        """Whether the floor changes with it."""
+        return self.target.kind is LimitKind.FALLBACK or self.rung.holds_floor
 
     @property
     def wish(self) -> Wish | None:

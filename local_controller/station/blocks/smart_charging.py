@@ -225,7 +225,7 @@ class SmartCharging(Block):
         if self.state.may_call and not self._could_call:
             self._could_call = True
             delay_s = self._turn_s if call.action == "BootNotification" else 0.0
-            begun = [*self._writer.begin(delay_s, now), *self._settle(now)]
+            begun = [*self._writer.begin(delay_s, now), *self._sets.clear_outdated(), *self._settle(now)]
         return [*begun, *self._follow_clock(now), *self._follow(now)]
 
     def _restart(self, now: Instant) -> list[BlockEffect]:

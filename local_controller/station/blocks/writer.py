@@ -60,14 +60,16 @@ class ProfileWriter:
     def __init__(
         self, state: StationState, allowances: Allowances, dialect: Dialect, evses: Iterable[int], fallback_a: float
     ) -> None:
-        """Every EVSE gets `fallback_a` as its floor until told otherwise."""
+        """Until told otherwise every EVSE has the floor `fallback_a`, or a lower one of an earlier connection."""
         self._turn_s: float | None = None
         self._state = state
         self._dialect = dialect
         self._evses = {
-            number: EvseLimits(number, fallback_a, state.carried_over.setdefault(number, CarriedOver()))
+            number: EvseLimits(number, state.carried_over.setdefault(number, CarriedOver(fallback_a)))
             for number in evses
         }
+        for e in self._evses.values():
+            e.fallback_a = min(e.fallback_a, fallback_a)
         self._trials = Trials()
         self._next = NextWrite(state, allowances, self._evses, self._trials)
         self._floor_trials = FloorTrials(state, self._evses, self._trials)
@@ -83,14 +85,29 @@ class ProfileWriter:
             self._turn_s = None
         e.fallback_a = limit_a
         e.retry_s.pop(LimitKind.FALLBACK, None)
-        floor = self._next.floor(e, now)
         if not self._state.capability.fallback_rungs():
             return self._cannot(e, LimitKind.FALLBACK, limit_a)
-        if self._state.may_call and e.push is None and e.held_floor == floor:
-            told_a = self._told_floor_a(e, floor[0])
-            unchanged = self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, told_a, "unchanged")
-            return [unchanged, *self._pump(e, now)]  # where the CSMS allows less, the working limit may still change
-        return self._pump(e, now)
+        e.is_floor_asked = True
+        unchanged = self._unchanged_floors(now)
+        return [*unchanged, *self._pump(e, now)]  # where the CSMS allows less, the working limit may still change
+
+    def _unchanged_floors(self, now: Instant) -> list[BlockEffect]:
+        """The site learns which floors that it asked for are held already, with nothing under way that changes them."""
+        asked = [e for e in self._evses.values() if e.is_floor_asked]
+        if not asked or not self._state.may_call:
+            return []
+        busy = {
+            one.number
+            for e in self._evses.values()
+            if e.push is not None and e.push.tells_floor
+            for one in self._concerned(e, e.push)
+        }
+        held = [(e, self._next.floor(e, now)) for e in asked if e.number not in busy]
+        return [
+            self._tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, self._told_floor_a(e, floor[0]), "unchanged")
+            for e, floor in held
+            if e.held_floor == floor
+        ]
 
     def set_limit(self, evse: int, limit_a: float, valid_s: float, *, urgent: bool, now: Instant) -> list[BlockEffect]:
         """The running transaction may draw this much (A per phase) for `valid_s`; a wish not yet sent is replaced."""
@@ -312,6 +329,10 @@ class ProfileWriter:
 
     def answered(self, push: Push, answer: Frame | None, now: Instant) -> tuple[list[BlockEffect], str | None]:
         """The answer to our CALL, None if there was none; with the station's last word when every rung has failed."""
+        effects, word = self._hear(push, answer, now)
+        return [*effects, *self._unchanged_floors(now)], word
+
+    def _hear(self, push: Push, answer: Frame | None, now: Instant) -> tuple[list[BlockEffect], str | None]:
         e = self._evses[push.target.evse]
         if e.push is not push:
             return [], None
@@ -373,7 +394,7 @@ class ProfileWriter:
         """This EVSE has it now, be it alone or with the others of its station."""
         kind = push.target.kind
         effects: list[BlockEffect] = []
-        if kind is LimitKind.FALLBACK or push.rung.holds_floor:
+        if push.tells_floor:
             e.floor_rung = push.rung
             if kind is LimitKind.FALLBACK and self._state.capability.makes_floor_doubtful(push.rung):
                 return self._disbelieves(e, now)
@@ -646,6 +667,7 @@ class ProfileWriter:
     # --- telling ---------------------------------------------------------------------------------------------------
 
     def _tell(self, e: EvseLimits, kind: LimitKind, outcome: LimitOutcome, limit_a: float, detail: str = "") -> Tell:
+        e.is_floor_asked &= kind is not LimitKind.FALLBACK
         return Tell(LimitAnswered(e.number, kind, outcome, limit_a, detail))
 
     @staticmethod
@@ -653,4 +675,5 @@ class ProfileWriter:
         e: EvseLimits, push: Push, outcome: LimitOutcome, now: Instant, *, limit_a: float | None = None
     ) -> Tell:
         told_a = push.limit_a if limit_a is None else limit_a
+        e.is_floor_asked &= push.target.kind is not LimitKind.FALLBACK or outcome is LimitOutcome.SENT
         return Tell(LimitAnswered(e.number, push.target.kind, outcome, told_a, lasts_s=push.lasts_s(now)))
