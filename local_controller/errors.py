@@ -6,6 +6,7 @@ LocalControllerError
 │   └── PayloadError     a message whose payload cannot be read; the message is relayed all the same
 │       └── UnknownWordError  because a field says none of the words that it may say
 ├── SourceError          a meter, broker or other input does not answer or answers nonsense
+│   └── UnexpectedValueError  because a value in its message is not what it must be
 ├── KnowledgeError       a statement about a product or station is wrong: where, which key, what to write instead
 └── SiteFileError        the installer's file is wrong: places and remedies, all of them at once
 """
@@ -47,6 +48,14 @@ class UnknownWordError(PayloadError):
 
 class SourceError(LocalControllerError):
     """An input (meter, broker) does not answer or answers nonsense; the text names it and the remedy."""
+
+
+class UnexpectedValueError(SourceError):
+    """A value in a message is not what it must be. `expected` is the same for each message that is wrong in this way."""
+
+    def __init__(self, expected: str, found: object, hint: str = "") -> None:
+        super().__init__(f"{expected}, found {repr(found)[:60]}{hint}")
+        self.expected = expected
 
 
 class KnowledgeError(LocalControllerError):

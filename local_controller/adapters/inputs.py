@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -16,10 +17,10 @@ from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, Mq
 from local_controller.adapters.secret_source import read_secret, readable_by_others
 from local_controller.clock import Clock, Instant
 from local_controller.config.brokers import BrokerSection
-from local_controller.config.limits import LimitSection
+from local_controller.config.limits import LimitSection, PayloadSection
 from local_controller.config.meters import MeterSection
 from local_controller.config.models import SiteConfig
-from local_controller.errors import SourceError
+from local_controller.errors import SourceError, UnexpectedValueError
 from local_controller.site.limit_message import (
     LimitMessageSettings,
     LimitUnit,
@@ -29,6 +30,7 @@ from local_controller.site.limit_message import (
 )
 from local_controller.site.limits import LimitSource
 from local_controller.site.readings import MeterReading
+from local_controller.site.time_stamp import StampFormat, StampSettings
 from local_controller.site.wall_clock import SenderClock, WallClock
 
 log = structlog.get_logger(__name__)
@@ -85,6 +87,7 @@ class Inputs:
         self._client_name = client_name
         self._wall_clock = WallClock(clock.now())
         self._senders = {section.id: SenderClock(self._wall_clock) for section in config.limits}
+        self._failures: dict[str, tuple[str, str]] = {}
         self.meters = [self._meter(section) for section in config.meters]
         self.brokers = [self._broker(section) for section in config.brokers]
 
@@ -127,9 +130,17 @@ class Inputs:
             except OutdatedLimitError as error:
                 self._listener.limit_outdated(section.id, f"{section.id} on topic {topic}: {error}")
             except SourceError as error:
-                self._listener.limit_source_failed(section.id, f"{section.id} on topic {topic}: {error}")
+                self._listener.limit_source_failed(section.id, self._told_once(section.id, topic, error))
             else:
+                self._failures.pop(section.id, None)
                 self._listener.limit_received(section.id, limit)
+
+    def _told_once(self, source: str, topic: str, error: SourceError) -> str:
+        """What goes on being wrong in one way is told in the words of the first message, which are no news then."""
+        way = error.expected if isinstance(error, UnexpectedValueError) else str(error)
+        if self._failures.get(source, ("", ""))[0] != way:
+            self._failures[source] = way, f"{source} on topic {topic}: {error}"
+        return self._failures[source][1]
 
     def _look_at_clock(self, received: Instant) -> None:
         """That the clock on the wall was set is told once."""
@@ -150,7 +161,16 @@ def _message_settings(section: LimitSection) -> LimitMessageSettings:
     if section.payload is None:
         return LimitMessageSettings(max_age_s=section.max_age_s)
     payload = section.payload
-    return LimitMessageSettings(section.max_age_s, payload.path, LimitUnit(payload.unit), payload.factor)
+    return LimitMessageSettings(
+        section.max_age_s, payload.path, LimitUnit(payload.unit), payload.factor, _stamp_settings(payload)
+    )
+
+
+def _stamp_settings(payload: PayloadSection) -> StampSettings | None:
+    if payload.time_path is None:
+        return None
+    zone = None if payload.time_zone is None else ZoneInfo(payload.time_zone)
+    return StampSettings(payload.time_path, StampFormat(payload.time_format), zone)
 
 
 def _password(section: BrokerSection) -> str | None:

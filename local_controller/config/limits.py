@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 import jmespath
 from jmespath.exceptions import JMESPathError
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from local_controller.config.electrical import LoadPerPhase
-from local_controller.config.section import Id, Section, Topic
+from local_controller.config.section import Id, Section, Topic, known_zone, wrong
 from local_controller.site.limits import AppliesTo
 from local_controller.site.topology import GRID
 
@@ -32,6 +32,24 @@ class PayloadSection(Section):
     """Amperes per phase, or watts in all; a payload in kW is unit W with factor 1000."""
     factor: float = Field(default=1.0, gt=0)
     """The number times this is the limit in the unit."""
+    time_path: Annotated[str, AfterValidator(_jmespath)] | None = Field(default=None, examples=["timestamp"])
+    """JMESPath of the time stamp in the payload, by which the message's age counts; one without it is refused. If left out,
+    a message counts as stated when it arrives, and a retained one may only lower."""
+    time_format: Literal["rfc3339", "unix_s", "unix_ms"] = "rfc3339"
+    """What the time stamp is: a text as RFC 3339 or ISO 8601 write it, or seconds or milliseconds since 1970."""
+    time_zone: Annotated[str, AfterValidator(known_zone)] | None = Field(default=None, examples=["Europe/Berlin"])
+    """Time zone of a text that names none. Left out: such a text is refused."""
+
+    @model_validator(mode="after")
+    def _time_stamp_that_counts(self) -> PayloadSection:
+        for key in ("time_format", "time_zone"):
+            if key in self.model_fields_set and self.time_path is None:
+                raise wrong(
+                    key, "counts with time_path only: say there where the time stamp is, e.g. time_path: timestamp"
+                )
+        if self.time_zone is not None and self.time_format != "rfc3339":
+            raise wrong("time_zone", f"{self.time_format} has no time zone: delete the key")
+        return self
 
 
 class LimitSection(Section):

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import zoneinfo
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from local_controller.config.brokers import BrokerSection
 from local_controller.config.electrical import CircuitSection, GridSection
 from local_controller.config.legs import ListenSection, Upstreams
 from local_controller.config.limits import LimitSection
 from local_controller.config.meters import MeterSection
-from local_controller.config.section import Host, Port, Section, Text, wrong
+from local_controller.config.section import Host, Port, Section, Text, known_zone, wrong
 from local_controller.config.stations import StationSection
-
-
-def _known_zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
-        near = difflib.get_close_matches(name, zoneinfo.available_timezones(), n=1)
-        hint = f"did you mean {near[0]}?" if near else "write one such as Europe/Berlin"
-        raise PydanticCustomError("zone", "no time zone: {name} - {hint}", {"name": name, "hint": hint}) from error
-    return name
 
 
 class SiteSection(Section):
@@ -35,7 +22,7 @@ class SiteSection(Section):
     """Name for people: page, logs, notices."""
     nominal_voltage_v: float = Field(default=230.0, ge=100, le=277)
     """Voltage between a phase and neutral, in volts."""
-    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    time_zone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     """Time zone of the page and of daily schedules, as in Europe/Berlin."""
 
 

@@ -18,7 +18,7 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
     """One sentence each: what cannot happen at the same time, what counts for nothing."""
     crowded = (note for node in topology.nodes for note in _crowding(topology, node))
     electrical = (*crowded, *_below_fallback(config, topology), *_unmeasured(config), *_unused(config))
-    electrical = (*electrical, *_uncontrolled(config))
+    electrical = (*electrical, *_uncontrolled(config), *_ageless(config))
     return (*electrical, *_unsecured(config), *_without_stations(config), *_without_versions(config), *_serials(config))
 
 
@@ -68,6 +68,16 @@ def _unused(config: SiteConfig) -> Iterator[str]:
     yield from (f"meter {meter.id} measures no circuit" for meter in config.meters if meter.id not in metered)
     asked = {limit.broker for limit in config.limits}
     yield from (f"broker {broker.id} sends no limit" for broker in config.brokers if broker.id not in asked)
+
+
+def _ageless(config: SiteConfig) -> Iterator[str]:
+    """Messages that count as new however old they are."""
+    for limit in config.limits:
+        if limit.payload is not None and limit.payload.time_path is None:
+            yield (
+                f"limit {limit.id}: its payload names no time stamp (payload.time_path), so each message counts as new"
+                " when it arrives, even one that something repeats"
+            )
 
 
 def _uncontrolled(config: SiteConfig) -> Iterator[str]:

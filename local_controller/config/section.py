@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import zoneinfo
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -38,6 +40,17 @@ Host = Annotated[str, Field(pattern=_HOST)]
 Text = Annotated[str, Field(min_length=1)]
 Topic = Annotated[str, Field(pattern=_TOPIC)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def known_zone(name: str) -> str:
+    """The name of a time zone that this machine knows."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
+        near = difflib.get_close_matches(name, zoneinfo.available_timezones(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "write one such as Europe/Berlin"
+        raise PydanticCustomError("zone", "no time zone: {name} - {hint}", {"name": name, "hint": hint}) from error
+    return name
 
 
 def _websocket_url(url: str) -> str:

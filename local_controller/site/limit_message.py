@@ -13,8 +13,9 @@ import jmespath.exceptions
 import msgspec
 
 from local_controller.clock import Instant
-from local_controller.errors import SourceError
+from local_controller.errors import SourceError, UnexpectedValueError
 from local_controller.site.per_phase import PerPhase
+from local_controller.site.time_stamp import StampSettings, of_native, stated_at
 from local_controller.site.wall_clock import SenderClock, WallClock
 
 MAX_PAYLOAD_BYTES = 65_536
@@ -41,12 +42,14 @@ class LimitMessageSettings:
     max_age_s: the longest time that one message is trusted, whatever it says itself (default of the field: 60 s).
     path: JMESPath of the limit in a foreign payload; None for the payload described in `parse_limit`.
     unit, factor: of the value at `path`; limit = value * factor (a payload in kW: unit W, factor 1000).
+    stamp: where a foreign payload keeps its time stamp; None: it has none, and counts as stated when it arrives.
     """
 
     max_age_s: float = 60.0
     path: str | None = None
     unit: LimitUnit = LimitUnit.AMPERES_PER_PHASE
     factor: float = 1.0
+    stamp: StampSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ def parse_limit(
     {"ts": RFC 3339, "max_a": 40 or [40, 40, 32], "max_w": 25000, "valid_s": 60, "unlimited": true, "reason": text}
 
     A limit is lifted by "unlimited": true only; null, an empty payload or a missing value lift nothing. A retained
-    message without "ts" has an unknown age and therefore may lower but not raise.
+    message without "ts" has an unknown age and therefore may lower but not raise. The time stamp of a foreign payload counts
+    as "ts" does where `settings.stamp` says where it is; it must be there then.
 
     sender: knows by which reading of our clock its time stamps are to be judged, where that was set.
     """
@@ -98,15 +102,16 @@ def parse_limit(
     document = _decoded(payload)
     message = _native(document) if settings.path is None else _foreign(document, settings.path, settings)
     limit_a, power_w = _limits(message)
+    stamped = of_native(message) if settings.stamp is None else stated_at(document, settings.stamp)
     valid_s = min(_number(message.get("valid_s", settings.max_age_s), "valid_s"), settings.max_age_s)
-    age_s = _age_s(message["ts"], received, retained, sender) if "ts" in message else 0.0
+    age_s = 0.0 if stamped is None else _age_s(stamped, received, retained, sender)
     if age_s > valid_s:
         raise OutdatedLimitError(f"limit is {age_s:.0f} s old and was valid for {valid_s:g} s: check both clocks")
     return ReceivedLimit(
         limit_a=limit_a,
         power_w=power_w,
         valid_until=received.after(valid_s - age_s),
-        may_raise="ts" in message or not retained,
+        may_raise=stamped is not None or not retained,
         reason=str(message.get("reason", "")),
     )
 
@@ -124,7 +129,7 @@ def _decoded(payload: bytes) -> Any:
 def _native(document: Any) -> Mapping[str, Any]:
     """A payload in our own words."""
     if not isinstance(document, dict):
-        raise SourceError(f"limit message must be a JSON object, found {_shown(document)}")
+        raise UnexpectedValueError("limit message must be a JSON object", document)
     return document
 
 
@@ -155,7 +160,7 @@ def _per_phase(value: Any, name: str) -> PerPhase:
         limit_a = _number(value, name)
         return limit_a, limit_a, limit_a
     if len(value) != 3:
-        raise SourceError(f"{name} must be one number or three, found {_shown(value)}")
+        raise UnexpectedValueError(f"{name} must be one number or three", value)
     l1, l2, l3 = (_number(each, name) for each in value)
     return l1, l2, l3
 
@@ -163,25 +168,14 @@ def _per_phase(value: Any, name: str) -> PerPhase:
 def _number(value: Any, name: str) -> float:
     """A number from 0 to the largest of any site; a text such as "16" is none (JMESPath has to_number for it)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
-        raise SourceError(f"{name} must be a number from 0 to {LARGEST:g}, found {_shown(value)}")
+        raise UnexpectedValueError(f"{name} must be a number from 0 to {LARGEST:g}", value)
     return float(value)
 
 
-def _age_s(ts: Any, received: Instant, retained: bool, sender: SenderClock | None) -> float:
+def _age_s(stamped: datetime, received: Instant, retained: bool, sender: SenderClock | None) -> float:
     """Seconds between the message's time stamp and its arrival, by the wall clocks of both; never negative."""
-    try:
-        stamped = datetime.fromisoformat(ts)
-    except (TypeError, ValueError) as error:
-        raise SourceError(f"ts must be a time as RFC 3339 writes it, found {_shown(ts)}") from error
-    if stamped.tzinfo is None:
-        raise SourceError(f"ts {ts!r} has no time zone: end it with Z or an offset")
     judge = sender or SenderClock(WallClock(received))
     age_s = judge.age_s(stamped, received, retained=retained)
     if age_s < -CLOCK_SKEW_S:
         raise OutdatedLimitError(f"limit is stamped {-age_s:.0f} s in the future: check both clocks")
     return max(0.0, age_s)
-
-
-def _shown(value: Any) -> str:
-    """A value in an error text, cut to a readable length."""
-    return repr(value)[:60]
