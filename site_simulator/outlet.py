@@ -143,8 +143,9 @@ class Outlet:
         return self.installed.install(evse, raw, transaction_id, now, paused=paused)
 
     def start(self, transaction_id: str, now: datetime) -> Transaction:
-        """Energy may flow from now on."""
+        """Energy may flow from now on, as much as the profiles allow from the first moment on."""
         self.transaction = Transaction(transaction_id, now, self.energy_wh)
+        self._pilot = DelayLine(self._allowed_a(now))
         return self.transaction
 
     def stop(self) -> None:
