@@ -250,6 +250,37 @@ def test_the_profile_of_a_remote_start_waits_for_its_transaction(bench: Any, ver
 
 
 @ALL
+@pytest.mark.requirement("LC-060", "LC-101")
+def test_the_profile_of_a_remote_start_holds_though_the_line_is_cut_before_its_car_comes(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version, fallback_a=10.0)
+    b.boot()
+    profile = b.csms_profile("TxProfile", 4.0, 3, chargingProfileKind="Relative")
+    told = profile["chargingSchedule"] if version is OcppVersion.V16 else profile["chargingSchedule"][0]
+    del told["startSchedule"]
+    v16 = {"connectorId": 1, "idTag": "tag"}
+    v2x = {"remoteStartId": 5, "idToken": {"idToken": "TAG", "type": "ISO14443"}}
+    action = "RemoteStartTransaction" if version is OcppVersion.V16 else "RequestStartTransaction"
+    payload = (v16 if version is OcppVersion.V16 else v2x) | {"chargingProfile": profile}
+    assert b.from_csms(action, payload)["status"] == "Accepted"
+    assert b.in_force_a() == 4.0, "a car that comes now draws no more, whoever can be asked by then"
+    wire = [frame.action for frame in b.sent[Peer.STATION] if frame.action in {action, "SetChargingProfile"}]
+    assert wire[-2:] == ["SetChargingProfile", action], "in this order"
+    b.start(8, **({} if version is OcppVersion.V16 else {"info": {"remoteStartId": 5}}))
+    assert b.in_force_a() == 4.0
+    b.stop(8)
+    assert b.in_force_a() == 10.0
+    b.station[action] = {"status": "Rejected"}
+    b.from_csms(action, payload)
+    assert b.in_force_a() == 10.0, "no car will come"
+    b.station[action] = {"status": "Accepted"}
+    b.from_csms(action, payload)
+    b.wait(1500)
+    assert b.in_force_a() == 10.0, "no car came"
+
+
+@ALL
 @pytest.mark.requirement("LC-079")
 def test_with_the_transaction_its_profiles_end(bench: Any, version: OcppVersion) -> None:
     b = charging(bench, version, 16.0)

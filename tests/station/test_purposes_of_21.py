@@ -290,6 +290,14 @@ def test_we_pull_for_a_virtual_profile_as_often_as_it_says(bench: Any) -> None:
     assert len(b.calls_to(Peer.CSMS, "PullDynamicScheduleUpdate")) == 4
 
 
+@pytest.mark.requirement("LC-103")
+def test_the_first_pull_comes_in_time_though_nothing_had_to_be_written(bench: Any) -> None:
+    b = charging(bench, 3.0)
+    b.csms_sets("TxDefaultProfile", 10.0, 1, **DYNAMIC, dynUpdateInterval=30)
+    b.wait(30)
+    assert len(b.calls_to(Peer.CSMS, "PullDynamicScheduleUpdate")) == 1
+
+
 @pytest.mark.requirement("LC-101", "LC-103")
 def test_a_dynamic_profile_in_a_remote_start_waits_like_any_other(bench: Any) -> None:
     b = bench(V21)

@@ -7,14 +7,22 @@ its periods. So the lowest of what all the stores here allow is safe whenever th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
 from local_controller.profiles.bound import bound_of
+from local_controller.profiles.composite import Allowed, allowed
 from local_controller.profiles.context import Context
 from local_controller.profiles.installed import Installed, InstalledProfiles
-from local_controller.profiles.profile import ALL_PHASES, ChargingSchedule, Kind, SchedulePeriod
+from local_controller.profiles.profile import (
+    ALL_PHASES,
+    ChargingProfile,
+    ChargingSchedule,
+    Kind,
+    Purpose,
+    SchedulePeriod,
+)
 from local_controller.profiles.units import RateUnit
 
 
@@ -29,6 +37,18 @@ def stores_of_any_start(profiles: InstalledProfiles, start: datetime, end: datet
         held for entry in profiles if entry.profile.kind is Kind.RELATIVE for held in _at_its_lowest(entry, start, end)
     )
     return (InstalledProfiles(fixed), *(InstalledProfiles((*fixed, entry)) for entry in relative))
+
+
+def of_awaited(
+    profiles: Iterable[ChargingProfile], context: Context, span: tuple[datetime, datetime]
+) -> Iterator[Allowed]:
+    """What each of these TxProfiles allows a transaction that begins at any time in this span, however full its car is."""
+    start, end = span
+    context = Context(context.evse, time_zone=context.time_zone, soc_percent=100.0)
+    for profile in profiles:
+        default = replace(profile, purpose=Purpose.TX_DEFAULT_PROFILE, transaction_id=None)
+        for store in stores_of_any_start(InstalledProfiles((Installed(context.evse, default),)), start, end):
+            yield allowed(store, context, start, (end - start).total_seconds())
 
 
 def _at_its_lowest(entry: Installed, start: datetime, end: datetime) -> Iterator[Installed]:

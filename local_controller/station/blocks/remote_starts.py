@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from local_controller.clock import Instant
+from local_controller.profiles.profile import ChargingProfile
 from local_controller.rpc.recent import Recent
 from local_controller.station.dialects.base import ProfileSet, RemoteStart
 from local_controller.station.transaction import Transaction
@@ -62,6 +63,12 @@ class RemoteStarts:
         """Nothing waits for this driver any more (LC-146)."""
         for awaited in [one for one in self._awaited if one.start.id_token.lower() == id_token.lower()]:
             self._awaited.remove(awaited)
+
+    def profiles_for(self, evse: int, now: Instant, *, is_free: bool) -> list[ChargingProfile]:
+        """Those that the next transaction of this EVSE may have; a start that names none begins on one that `is_free`."""
+        places = {evse, None} if is_free else {evse}
+        waiting = (one for one in self._awaited if one.until_s > now.monotonic_s)
+        return [one.start.profile for one in waiting if one.start.evse in places]
 
     def taken_by(self, transaction: Transaction, now: Instant) -> ProfileSet | None:
         """The profile of the remote start that began this transaction, now its own; None if there is none (any more)."""

@@ -266,6 +266,7 @@ class SmartCharging(Block):
         if answer.is_error or answer.payload.get("status") != "Accepted":
             if call.action in _REMOTE_STARTS:
                 self.state.remote_starts.refused(call.message_id)
+                return self._writer.reconsider(now)
             return []
         if call.action in _REMOTE_STARTS:
             self._starts.accepted(call)
@@ -322,11 +323,13 @@ class SmartCharging(Block):
             return None
         self._seen = _NOTHING_SEEN  # a remote start may have brought a profile that waits
         try:
-            return asked(frame, now)
+            effects = asked(frame, now)
         except UnknownWordError as error:
             return [AnswerError(Peer.CSMS, frame.message_id, "PropertyConstraintViolation", str(error))]
         except PayloadError as error:
             return [AnswerError(Peer.CSMS, frame.message_id, self._dialect.format_violation, str(error))]
+        self._dynamics.follow(now)
+        return effects
 
     def _settle(self, now: Instant) -> list[BlockEffect]:
         """Answers the CSMS once the station holds what follows from its change; then what waited has its turn."""

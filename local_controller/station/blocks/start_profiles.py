@@ -40,7 +40,7 @@ class StartProfiles:
         if not verdict.accepted and verdict.reason not in _MAY_BE_GONE_BY_THEN:
             return [self._desk.answer(frame.message_id, "Rejected", verdict.reason)]
         self._state.remote_starts.expect(frame.message_id, start, now)
-        return [Forward(Peer.CSMS, frame, start.bare)]
+        return [*self._desk.writer.reconsider(now), Forward(Peer.CSMS, frame, start.bare)]
 
     def accepted(self, call: Frame) -> None:
         """1.6 does not number its remote starts: the last one of a driver at a connector counts, be it without a profile."""

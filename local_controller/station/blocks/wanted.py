@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
@@ -15,7 +16,7 @@ from local_controller.profiles.profile import ALL_PHASES, ChargingSchedule, Kind
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import RateUnit, round_down
 from local_controller.station.blocks.actuator import FORESIGHT, Target, foresight, working_limit
-from local_controller.station.blocks.next_transaction import stores_of_any_start
+from local_controller.station.blocks.next_transaction import of_awaited, stores_of_any_start
 from local_controller.station.blocks.virtual_store import VIRTUAL
 from local_controller.station.dialects.shared import LIMIT_STEP
 from local_controller.station.evse_context import context_of
@@ -243,18 +244,27 @@ class Floor(NamedTuple):
 
 
 def floor_of(state: StationState, allowances: Allowances, evse: int, fallback_a: float, now: Instant) -> Floor:
-    """The floor: never more than the CSMS's TxDefaultProfiles allow within the next day, be the station offline or not."""
-    if not state.store.installed.entries:
+    """The floor: never more than the CSMS's TxDefaultProfiles allow within the next day, be the station offline or not.
+
+    Nor than the profile of a remote start that waits for its car, which may come while nobody can tell the station (LC-101).
+    """
+    awaited = state.remote_starts.profiles_for(evse, now, is_free=evse not in state.transactions)
+    if not state.store.installed.entries and not awaited:
         return Floor(round_down(fallback_a, LIMIT_STEP))
     at = state.station_time(now)
-    lowest_a, phases = fallback_a, ALL_PHASES
+    span, lowest_a, phases = (at, at + FORESIGHT), fallback_a, ALL_PHASES
+    for found in (*_of_defaults(allowances, evse, span), *of_awaited(awaited, context_of(state, evse), span)):
+        obeyed = _as_obeyed(found, state, ALL_PHASES)
+        allowed_a = obeyed.limit.lowest(*span)
+        lowest_a = lowest_a if allowed_a is None else min(lowest_a, allowed_a)
+        phases = min(phases, int(obeyed.phases.lowest(*span) or ALL_PHASES))
+    return Floor(round_down(lowest_a, LIMIT_STEP), None if phases == ALL_PHASES else phases)
+
+
+def _of_defaults(allowances: Allowances, evse: int, span: tuple[datetime, datetime]) -> Iterator[Allowed]:
     for offline_s in (None, *allowances.offline_s()):
         for look in (allowances.allowed, allowances.of_next_transaction):
-            found = _as_obeyed(look(DEFAULTS, evse, at, at + FORESIGHT, offline_s), state, ALL_PHASES)
-            allowed_a = found.limit.lowest(at, at + FORESIGHT)
-            lowest_a = lowest_a if allowed_a is None else min(lowest_a, allowed_a)
-            phases = min(phases, int(found.phases.lowest(at, at + FORESIGHT) or ALL_PHASES))
-    return Floor(round_down(lowest_a, LIMIT_STEP), None if phases == ALL_PHASES else phases)
+            yield look(DEFAULTS, evse, *span, offline_s)
 
 
 def _as_obeyed(found: Allowed, state: StationState, used: int) -> Allowed:
