@@ -110,7 +110,7 @@ class LocalController:
         self._reckon_with_earlier_run()
         self.driver.start(self)
         self._open.push_async_callback(self.driver.stop)
-        inputs = Inputs(self._config, self.driver, self._clock)
+        inputs = Inputs(self._config, self.driver, self._clock, self._tls)
         for meter in inputs.meters:
             await self._started(meter.start, meter.stop)
         for broker in inputs.brokers:

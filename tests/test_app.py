@@ -7,6 +7,7 @@ import json
 import math
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,15 +54,23 @@ def config(folder: Path, port: int | None = None, broker: str = "") -> SiteConfi
 
 
 async def test_it_runs_with_everything_around_it_down_and_says_so(tmp_path: Path) -> None:
-    told = asyncio.Event()
+    told = {name: asyncio.Event() for name in ("meter_failed", "broker_changed")}
     gateway = LocalController(config(tmp_path), Clock())
-    hear = gateway.driver.meter_failed
-    gateway.driver.meter_failed = lambda meter, text: (hear(meter, text), told.set())
+
+    def watched(name: str) -> Any:
+        hear = getattr(gateway.driver, name)
+        return lambda *facts: (hear(*facts), told[name].set())
+
+    for name in told:
+        setattr(gateway.driver, name, watched(name))
     async with gateway:
         async with asyncio.timeout(30):
-            await told.wait()
+            for event in told.values():
+                await event.wait()
         view = await gateway.picture()
-    assert [notice["code"] for notice in view["notices"]] == ["meter_failed"]
+    texts = {notice["code"]: notice["text"] for notice in view["notices"]}
+    assert texts.keys() == {"meter_failed", "broker_link"}
+    assert texts["broker_link"] == "broker mqtt unreachable: no connection: check host and port"
     assert [evse["id"] for evse in view["evses"]] == ["CP-1/1", "CP-2/1", "CP-2/2"]
     assert view["nodes"][0]["limit_a"] == (16.0, 16.0, 16.0)  # the EMS is silent: its fallback
     assert view["meters"][0]["state"] == "init"

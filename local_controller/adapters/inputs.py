@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -13,8 +13,10 @@ import structlog
 
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
-from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
+from local_controller.adapters.mqtt import BrokerSettings, BrokerState, MqttBroker
 from local_controller.adapters.secret_source import read_secret, readable_by_others
+from local_controller.adapters.settings import broker_leg
+from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock, Instant
 from local_controller.config.brokers import BrokerSection
 from local_controller.config.limits import LimitSection, PayloadSection
@@ -59,17 +61,14 @@ class Listener(Protocol):
     def limit_outdated(self, source: str, text: str) -> None:
         """A message of another time, which counts for nothing."""
 
-
-def log_broker(state: BrokerState) -> None:
-    """The link of a broker as a log entry."""
-    level = log.info if state.link in {Link.CONNECTED, Link.CONNECTING} else log.error
-    level("broker_link", broker=state.broker, link=str(state.link), detail=state.detail)
+    def broker_changed(self, state: BrokerState) -> None:
+        """The link to a broker, each change once."""
 
 
 class Inputs:
     """All meters and brokers of a site, not yet started; LocalControllerError where a password cannot be read.
 
-    client_name: how the brokers know us; of two clients with one name each throws the other out.
+    tls: as of `tls_legs`. client_name: how the brokers know us; of two clients with one name each throws the other out.
     """
 
     def __init__(
@@ -77,14 +76,14 @@ class Inputs:
         config: SiteConfig,
         listener: Listener,
         clock: Clock,
-        on_broker: Callable[[BrokerState], None] = log_broker,
+        tls: Mapping[str, TlsLeg],
         client_name: str = CLIENT_NAME,
     ) -> None:
         self._config = config
         self._listener = listener
         self._clock = clock
-        self._on_broker = on_broker
         self._client_name = client_name
+        self._tls = tls
         self._wall_clock = WallClock(clock.now())
         self._senders = {section.id: SenderClock(self._wall_clock) for section in config.limits}
         self._failures: dict[str, tuple[str, str]] = {}
@@ -112,13 +111,16 @@ class Inputs:
         settings = BrokerSettings(
             id=section.id,
             host=section.host,
-            port=section.port,
+            port=section.tcp_port,
             client_id=f"{self._client_name}-{self._config.site.name}"[:60],
             username=section.username,
             password=_password(section),
             topics=tuple(by_topic),
+            tls=None if section.tls is None else self._tls[broker_leg(section.id)].context,
         )
-        return MqttBroker(settings, partial(self._limit_message, by_topic), self._on_broker, self._clock, log)
+        return MqttBroker(
+            settings, partial(self._limit_message, by_topic), self._listener.broker_changed, self._clock, log
+        )
 
     def _limit_message(
         self, by_topic: Mapping[str, list[LimitSection]], topic: str, payload: bytes, retained: bool, received: Instant

@@ -11,17 +11,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
+from local_controller.adapters import tls_failure
+from local_controller.adapters.tls_failure import TlsFailure
 from local_controller.clock import Clock, Instant
 
 KEEPALIVE_S = 10
@@ -41,6 +45,7 @@ class BrokerSettings:
     """How to reach a broker, and what to hear from it.
 
     client_id: must differ from that of every other client, or the two throw each other out.
+    tls: how the line is encrypted and the broker recognised; None for a plain one.
     availability_topic: shows `online` or `offline` (the broker's last will), retained; None for no such topic.
     """
 
@@ -51,6 +56,7 @@ class BrokerSettings:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     topics: tuple[str, ...] = ()
+    tls: ssl.SSLContext | None = None
     availability_topic: str | None = None
 
 
@@ -61,6 +67,7 @@ class Link(StrEnum):
     CONNECTED = "connected"  # and subscribed to all topics
     UNREACHABLE = "unreachable"
     REFUSED = "refused"  # password, access rights
+    UNTRUSTED = "untrusted"  # no TLS, or one of both certificates is not accepted
     LOST = "lost"
 
 
@@ -71,6 +78,14 @@ class BrokerState:
     broker: str
     link: Link
     detail: str = ""
+    remedy: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """As people read it."""
+        return "; ".join(
+            filter(None, [f"broker {self.broker} {self.link}{self.detail and ': '}{self.detail}", self.remedy])
+        )
 
 
 class MqttBroker:
@@ -95,6 +110,7 @@ class MqttBroker:
         self._log = log.bind(broker=settings.id, address=f"{settings.host}:{settings.port}")
         self._link = Link.CONNECTING
         self._loop: asyncio.AbstractEventLoop | None = None  # None: not started, or stopped
+        self._last_error = ""  # in paho's words; its thread alone reads and writes it
         self._client = self._new_client()
 
     async def start(self) -> None:
@@ -135,6 +151,9 @@ class MqttBroker:
         client.reconnect_delay_set(*RECONNECT_S)
         if self._settings.username is not None:
             client.username_pw_set(self._settings.username, self._settings.password)
+        if self._settings.tls is not None:
+            client.tls_set_context(self._settings.tls)
+            client.on_log = self._paho_log
         if self._settings.availability_topic is not None:
             client.will_set(self._settings.availability_topic, "offline", QOS, retain=True)
         client.on_connect = self._paho_connected
@@ -172,12 +191,27 @@ class MqttBroker:
             self._hop(self._change, Link.CONNECTED, "")
 
     def _paho_unreachable(self, _client: Client, _data: Any) -> None:
-        self._hop(self._change, Link.UNREACHABLE, "no connection: check host and port")
+        fault = sys.exc_info()[1]  # paho calls us while it handles what happened, and tells it nowhere
+        failure = None if self._settings.tls is None else tls_failure.of_error(fault)
+        if failure is not None:
+            self._hop(self._untrusted, failure)
+        else:
+            self._hop(self._change, Link.UNREACHABLE, "no connection: check host and port")
 
     def _paho_disconnected(
         self, _client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None
     ) -> None:
-        self._hop(self._disconnected, str(code))
+        error, self._last_error = self._last_error, ""
+        failure = tls_failure.of_text(error)
+        if failure is not None:
+            self._hop(self._untrusted, failure)
+        else:
+            self._hop(self._disconnected, str(code))
+
+    def _paho_log(self, _client: Client, _data: Any, level: int, text: str) -> None:
+        """Why a connection broke; paho tells it nowhere else. With TLS 1.3 the broker refuses our certificate so late."""
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._last_error = text
 
     def _paho_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         received_at = self._clock.now()
@@ -191,15 +225,19 @@ class MqttBroker:
         if self._link is Link.CONNECTED:
             self._change(Link.LOST, reason)
         elif self._link is Link.CONNECTING:
-            self._change(Link.UNREACHABLE, f"no MQTT broker answers: {reason}")
+            hint = "is it a TLS port (tls: {})?" if self._settings.tls is None else "does it want tls.certificate?"
+            self._change(Link.UNREACHABLE, f"no MQTT broker answers: {reason}", f"check host and port; {hint}")
 
-    def _change(self, link: Link, detail: str) -> None:
+    def _untrusted(self, failure: TlsFailure) -> None:
+        self._change(Link.UNTRUSTED, failure.text, failure.remedy)
+
+    def _change(self, link: Link, detail: str, remedy: str = "") -> None:
         """Tell a change of the link, once."""
         if link is self._link:
             return
         self._link = link
         log = self._log.info if link is Link.CONNECTED else self._log.warning
-        log("broker_link", link=str(link), detail=detail)
+        log("broker_link", link=str(link), detail=detail, remedy=remedy)
         if link is Link.CONNECTED and self._settings.availability_topic is not None:
             self.publish(self._settings.availability_topic, "online", retain=True)
-        self._on_state(BrokerState(self._settings.id, link, detail))
+        self._on_state(BrokerState(self._settings.id, link, detail, remedy))

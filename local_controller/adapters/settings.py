@@ -35,7 +35,16 @@ def tls_legs(config: SiteConfig) -> dict[str, TlsLeg]:
     for upstream in upstreams(config):
         if any(url.startswith("wss:") for url in upstream.urls.values()):
             legs[upstream.label] = TlsLeg(f"csms {upstream.label}", _csms_tls(upstream.tls))
+    for broker in config.brokers:
+        if broker.tls is not None:
+            name = broker_leg(broker.id)
+            legs[name] = TlsLeg(name, _csms_tls(TlsFiles(**broker.tls.model_dump())))
     return legs
+
+
+def broker_leg(broker: str) -> str:
+    """The name of the leg towards a broker."""
+    return f"broker {broker}"
 
 
 def _station_tls(section: ListenTlsSection, public_url: str | None) -> StationTls:

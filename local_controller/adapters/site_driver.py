@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from local_controller.adapters.mqtt import BrokerState, Link
 from local_controller.clock import Clock, Instant
 from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, ForStation, Notice, SiteEffect, Solve
@@ -118,6 +119,11 @@ class SiteDriver:
     def limit_outdated(self, source: str, text: str) -> None:
         """A message of another time changes nothing; who looks for its cause finds it in the log."""
         log.warning("limit_outdated", source=source, text=text)
+
+    def broker_changed(self, state: BrokerState) -> None:
+        """The link to a broker, which the broker's client has logged."""
+        level = "info" if state.link is Link.CONNECTED else "error"
+        self.notices.append((self._clock.now(), Notice(level, "broker_link", state.sentence)))
 
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant | None = None) -> None:
         """A fact about a station, and when it was told, if the teller has looked at the clock anyway."""

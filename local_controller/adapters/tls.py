@@ -96,9 +96,9 @@ class StationTls:
 
 @dataclass(frozen=True, slots=True)
 class CsmsTls:
-    """What a connection to a CSMS needs; chain and host name are always verified (LC-010).
+    """What a connection to a CSMS, or to a broker, needs; chain and host name are always verified (LC-010).
 
-    authorities: PEM file with who may issue the CSMS's certificate; None: those that this machine trusts.
+    authorities: PEM file with who may issue its certificate; None: those that this machine trusts.
     certificate: the gateway's own for a CSMS that asks for one (profile 3 upstream, see docs/security.md).
     """
 
@@ -198,12 +198,25 @@ def client_certificate(connection: ssl.SSLObject | None) -> ClientCertificate | 
     return ClientCertificate(values.get("commonName", ""), values.get("organizationName", ""))
 
 
+class TidySocket(ssl.SSLSocket):
+    """A blocking socket that is closed where its handshake fails; paho leaves it to the garbage."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """As ssl does it."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 # --- the parts of a context -------------------------------------------------------------------------------------------
 
 
 def _context(protocol: int) -> ssl.SSLContext:
     """What both legs share: TLS 1.2 or later (A00.FR.312), no compression (A00.FR.317)."""
     context = ssl.SSLContext(protocol)
+    context.sslsocket_class = TidySocket
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(":".join(SUITES))
     context.options |= ssl.OP_NO_COMPRESSION

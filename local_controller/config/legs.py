@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from local_controller.config.section import Host, Id, OcppUrl, Port, Seconds, Section, Text, wrong
+from local_controller.config.section import Host, Id, OcppUrl, Port, Seconds, Section, Text, needs_its_pair, wrong
 from local_controller.station.words import OcppVersion
 
 PingInterval = Annotated[float, Field(ge=0, le=86_400)]
@@ -27,9 +27,7 @@ class CsmsTlsSection(Section):
 
     @model_validator(mode="after")
     def _a_pair(self) -> CsmsTlsSection:
-        if (self.certificate is None) != (self.key is None):
-            here, missing = ("key", "certificate") if self.certificate is None else ("certificate", "key")
-            raise wrong(here, f"needs its {missing} beside it")
+        needs_its_pair(self.certificate, self.key)
         return self
 
 

@@ -19,7 +19,14 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
     crowded = (note for node in topology.nodes for note in _crowding(topology, node))
     electrical = (*crowded, *_below_fallback(config, topology), *_unmeasured(config), *_unused(config))
     electrical = (*electrical, *_uncontrolled(config), *_ageless(config))
-    return (*electrical, *_unsecured(config), *_without_stations(config), *_without_versions(config), *_serials(config))
+    return (
+        *electrical,
+        *_unsecured(config),
+        *_eavesdropped(config),
+        *_without_stations(config),
+        *_without_versions(config),
+        *_serials(config),
+    )
 
 
 def _crowding(topology: Topology, node: Node) -> Iterator[str]:
@@ -98,6 +105,12 @@ def _unsecured(config: SiteConfig) -> Iterator[str]:
     if config.unsecured:
         names = "all stations" if len(config.unsecured) == len(config.stations) else ", ".join(config.unsecured)
         yield f"without password and certificate anybody in their network can pass for {names} (allow_unsecured)"
+
+
+def _eavesdropped(config: SiteConfig) -> Iterator[str]:
+    for broker in config.brokers:
+        if broker.tells_its_password:
+            yield f"broker {broker.id}: its password goes through the network in clear: give it a section `tls` (`tls: {{}}`)"
 
 
 def _without_stations(config: SiteConfig) -> Iterator[str]:

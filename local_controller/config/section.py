@@ -24,6 +24,13 @@ def wrong(key: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("wrong", "{message}", {"key": key, "message": message})
 
 
+def needs_its_pair(certificate: str | None, key: str | None) -> None:
+    """A certificate and its key come together."""
+    if (certificate is None) != (key is None):
+        here, missing = ("key", "certificate") if certificate is None else ("certificate", "key")
+        raise wrong(here, f"needs its {missing} beside it")
+
+
 _ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 _HOST: Final = r"^[^\s/]+$"
 _TOPIC: Final = r"^[^#+\s]+$"

@@ -61,7 +61,7 @@ async def listening(broker: Mosquitto, folder: Path, clock: SetClock | None = No
     """The real inputs of the site above, connected."""
     file, told = folder / "site.yaml", Told()
     file.write_text(SITE.format(port=broker.port), encoding="utf-8")
-    (client,) = Inputs(load(file), cast(Listener, told), clock or SetClock(), told.state).brokers
+    (client,) = Inputs(load(file), cast(Listener, told), clock or SetClock(), {}).brokers
     await client.start()
     try:
         await told.until(lambda: told.states)

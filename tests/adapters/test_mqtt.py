@@ -293,6 +293,9 @@ class Limits(Heard):
         self.received.append(limit)
         self.news.set()
 
+    def broker_changed(self, state: BrokerState) -> None:
+        self.state(state)
+
     def limit_outdated(self, _source: str, text: str) -> None:
         self.outdated.append(text)
         self.news.set()
@@ -306,7 +309,7 @@ async def test_while_the_clock_is_set_back_the_source_goes_on_and_its_old_limit_
     file = tmp_path / "site.yaml"
     file.write_text(SITE.format(port=mosquitto.port, topic=TOPIC), encoding="utf-8")
     clock, told = SetClock(), Limits()
-    inputs = Inputs(load(file), cast(Listener, told), clock, told.state)
+    inputs = Inputs(load(file), cast(Listener, told), clock, {})
     (broker,) = inputs.brokers
     clock.wrong_s[0] = -3600.0
     old, new = (

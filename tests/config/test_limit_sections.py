@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from local_controller.config.brokers import BrokerSection
 from local_controller.config.limits import PayloadSection
 from tests.config.test_connections import mistakes, sound, told
 
@@ -51,3 +52,53 @@ def test_a_payload_without_time_stamp_is_remarked() -> None:
     remark = "limit ems: its payload names no time stamp (payload.time_path), so each message counts as new"
     assert [note for note in told(limits("{path: a}")) if note.startswith(remark)]
     assert not [note for note in told(limits("{path: a, time_path: t}")) if "time stamp" in note]
+
+
+# --- brokers ----------------------------------------------------------------------------------------------------------
+
+
+def broker(more: str) -> str:
+    return f"{CSMS}brokers:\n  - {{id: mq, {more}}}"
+
+
+@pytest.mark.parametrize(
+    ("more", "port"),
+    [("host: a", 1883), ("host: a, tls: {}", 8883), ("host: a, port: 1884, tls: {}", 1884), ("host: a, port: 1", 1)],
+)
+def test_the_usual_port_depends_on_encryption(more: str, port: int) -> None:
+    assert sound(broker(more)).brokers[0].tcp_port == port
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("host: a, tls: {certificate: c.pem}", "brokers[mq].tls.certificate: needs its key beside it"),
+        ("host: a, tls: {key: c.key}", "brokers[mq].tls.key: needs its certificate beside it"),
+        ("host: a, tls: {ca_file: c.pem}", "brokers[mq].tls.ca_file: unknown key"),
+        ("host: a, tls: true", "brokers[mq].tls: must be a section with keys of its own, indented below"),
+        ("host: a, password: secret", "brokers[mq].password: unknown key - did you mean password_env?"),
+    ],
+)
+def test_mistakes_about_encryption_are_told_with_a_remedy(more: str, message: str) -> None:
+    (found,) = mistakes(broker(more))
+    assert message in found
+
+
+@pytest.mark.parametrize(
+    ("host", "warned"),
+    [
+        ("192.168.1.5", True),
+        ("mqtt.example", True),
+        ("localhost.example", True),
+        ("localhost", False),
+        ("127.0.0.1", False),
+        ("127.8.8.8", False),
+        ("::1", False),
+    ],
+)
+def test_a_password_in_clear_is_remarked_unless_it_stays_on_this_machine(host: str, warned: bool) -> None:
+    login = f'host: "{host}", username: u, password_env: P'
+    remark = "broker mq: its password goes through the network in clear: give it a section `tls` (`tls: {}`)"
+    assert (remark in told(broker(login))) is warned
+    assert remark not in told(broker(f"{login}, tls: {{}}"))
+    assert not BrokerSection(id="mq", host=host).tells_its_password

@@ -32,7 +32,7 @@ async def examine(config: SiteConfig, clock: Clock, patience_s: float) -> AsyncI
         yield finding
     examinations = [
         *(examine_csms(one, url, legs.get(one.label), clock) for one, url in addresses(config)),
-        examine_inputs(config, clock, patience_s),
+        examine_inputs(config, clock, patience_s, legs),
     ]
     for done in asyncio.as_completed(examinations):
         for finding in await done:

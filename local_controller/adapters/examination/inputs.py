@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,6 +12,7 @@ from local_controller.adapters.examination.finding import Finding, State
 from local_controller.adapters.inputs import Inputs
 from local_controller.adapters.modbus.meter import Trouble
 from local_controller.adapters.mqtt import BrokerState, Link
+from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
@@ -22,6 +23,7 @@ from local_controller.site.readings import MeterReading
 _LINKS: Final = {
     Link.UNREACHABLE: "check host, port and cable of the broker",
     Link.REFUSED: "check username, password and the access rights at the broker",
+    Link.UNTRUSTED: "look into the broker's log",
     Link.LOST: "look into the broker's log; does another client use the same name?",
 }
 _TROUBLES: Final = {
@@ -70,17 +72,19 @@ class _Heard:
         self.outdated[source] = text
         self.news.set()
 
-    def broker(self, state: BrokerState) -> None:
+    def broker_changed(self, state: BrokerState) -> None:
         """A change of a broker's link."""
         self.links[state.broker] = state
         self.news.set()
 
 
-async def examine_inputs(config: SiteConfig, clock: Clock, patience_s: float) -> list[Finding]:
+async def examine_inputs(
+    config: SiteConfig, clock: Clock, patience_s: float, tls: Mapping[str, TlsLeg]
+) -> list[Finding]:
     """Listens until everything has spoken, at most for `patience_s`."""
     heard = _Heard()
     try:
-        inputs = Inputs(config, heard, clock, heard.broker, client_name="local-controller-doctor")
+        inputs = Inputs(config, heard, clock, tls, client_name="local-controller-doctor")
     except LocalControllerError as error:
         return [Finding("brokers", State.ERROR, str(error))]  # which says what helps
     async with AsyncExitStack() as started:
@@ -146,7 +150,7 @@ def _broker(broker: str, state: BrokerState | None) -> Finding:
         return Finding(subject, State.ERROR, "no answer yet", _LINKS[Link.UNREACHABLE])
     if state.link is Link.CONNECTED:
         return Finding(subject, State.OK, "connected, and subscribed to all topics")
-    return Finding(subject, State.ERROR, f"{state.link}: {state.detail}", _LINKS[state.link])
+    return Finding(subject, State.ERROR, f"{state.link}: {state.detail}", state.remedy or _LINKS[state.link])
 
 
 def _limit(limit: str, topic: str, heard: _Heard, patience_s: float) -> Finding:

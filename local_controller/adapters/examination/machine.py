@@ -30,6 +30,13 @@ def own_things(config: SiteConfig) -> Iterator[Finding]:
     for broker in config.brokers:
         if broker.password_file and (text := readable_by_others(Path(broker.password_file))):
             yield Finding(f"broker {broker.id}", State.WARNING, text, f"chmod 600 {broker.password_file}")
+        if broker.tells_its_password:
+            text = (
+                f"its password goes in clear to {broker.host}: whoever listens in the network can send limits with it"
+            )
+            yield Finding(
+                f"broker {broker.id}", State.WARNING, text, "give it a section `tls`, and the broker TLS at 8883"
+            )
     doors: list[tuple[str, str, int | None]] = [("listen", config.listen.host, config.listen.port)]
     if config.listen.tls is not None:
         doors.append(("listen.tls", config.listen.host, config.listen.tls.port))
