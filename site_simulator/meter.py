@@ -6,6 +6,7 @@ import asyncio
 import struct
 from typing import Self, cast
 
+from pymodbus import FramerType
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -34,18 +35,19 @@ def image(gauge: Gauge) -> list[int]:
 
 
 class SimulatedMeter:
-    """A Modbus TCP server on the loopback interface; as a context manager it listens and refreshes itself."""
+    """A Modbus server on the loopback interface, TCP or RTU over TCP; as a context manager it listens and refreshes itself."""
 
-    def __init__(self, gauge: Gauge, port: int = 0) -> None:
+    def __init__(self, gauge: Gauge, port: int = 0, framer: FramerType = FramerType.SOCKET) -> None:
         self.port = port
         self._gauge = gauge
+        self._framer = framer
 
     async def __aenter__(self) -> Self:
         """Listen; `port` then tells where."""
         unused = [SimData(0, values=False, datatype=DataType.BITS)]
         registers = [SimData(0, values=image(self._gauge), datatype=DataType.REGISTERS)]
         device = SimDevice(UNIT, simdata=(unused, unused, [SimData(0, datatype=DataType.REGISTERS)], registers))
-        self._server = ModbusTcpServer(device, address=("127.0.0.1", self.port))
+        self._server = ModbusTcpServer(device, framer=self._framer, address=("127.0.0.1", self.port))
         await self._server.serve_forever(background=True)
         listener = cast("asyncio.Server", self._server.transport)  # typed too narrowly
         self.port = listener.sockets[0].getsockname()[1]

@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 from site_simulator.clock import SimClock, run
-from tests.stories import kill
+from tests.stories import kill, meter
 
-STORIES = {1: kill.story}
+STORIES = {1: kill.story, 2: meter.story}
 
 
 def main() -> int:

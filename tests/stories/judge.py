@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from site_simulator.site import TOLERANCE_A, SiteWorld
@@ -33,6 +33,17 @@ class Judge:
             self.worst_excess_a = max(self.worst_excess_a, over_a)
         self.excess_s = max(self.excess_s, *self._running_s)
         self.integral_s = max(self.integral_s, *self._heat_s)
+
+    @classmethod
+    def worst(cls, judges: Iterable[Judge]) -> Judge:
+        """The worst of each figure, where the same was played several times; all ratings are the same."""
+        seen = list(judges)
+        return cls(
+            seen[0].rating_a,
+            max(judge.worst_excess_a for judge in seen),
+            max(judge.excess_s for judge in seen),
+            max(judge.integral_s for judge in seen),
+        )
 
     async def watch(self, world: SiteWorld, node: str) -> None:
         """Look at the node until cancelled."""

@@ -9,22 +9,29 @@ from contextlib import asynccontextmanager, suppress
 HOST = "127.0.0.1"
 CHUNK_BYTES = 4096
 
-Alter = Callable[[bytes], bytes]
-"""What becomes of one answer of the meter."""
+Alter = Callable[[bytes, bytes], bytes]
+"""What becomes of the meter's answer to a question."""
+
+
+def untouched(_question: bytes, answer: bytes) -> bytes:
+    """The answer as it came."""
+    return answer
 
 
 class Line:
     """Spoils what goes through it from the moment it is told to.
 
     is_black_hole: accepts connections and takes whatever is sent, but nothing comes out at the other end, as where a
-    router drops packets. late_s: so long each answer is held back. alter: of each answer.
+    router drops packets. late_s: so long each answer is held back. alter: of each answer. Whoever asks waits for the answer
+    before the next question, and both travel in one piece.
     """
 
     def __init__(self) -> None:
         """As if it were not there."""
         self.is_black_hole = False
         self.late_s = 0.0
-        self.alter: Alter = bytes
+        self.alter: Alter = untouched
+        self._question = b""
         self.port = 0
 
     @asynccontextmanager
@@ -60,16 +67,16 @@ class Line:
 
     async def _questions(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
-            while sent := await reader.read(CHUNK_BYTES):
+            while question := await reader.read(CHUNK_BYTES):
+                self._question = question
                 if not self.is_black_hole:
-                    writer.write(sent)
+                    writer.write(question)
         writer.close()
 
     async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A meter sends each answer at once, in one piece."""
         with suppress(ConnectionError):
             while answer := await reader.read(CHUNK_BYTES):
                 await asyncio.sleep(self.late_s)
                 if not self.is_black_hole:
-                    writer.write(self.alter(answer))
+                    writer.write(self.alter(self._question, answer))
         writer.close()
