@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles fuzz stories \
-    oracle oracle-mutants bench-composite quirks
+    oracle oracle-mutants bench-composite bench-optimizer bench-optimizer-full quirks
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -67,6 +67,12 @@ ocpp-coverage: $(VENV)/dev  ## regenerates docs/ocpp-coverage.md from the tests'
 
 quirks: $(VENV)/dev  ## plays a station of every record and regenerates docs/quirks.md (some minutes)
 	$(BIN)/python docs/make_quirks.py --play
+
+bench-optimizer: $(VENV)/dev  ## the optimizer beside perfect foresight and rules of thumb: one JSON object a figure (some minutes)
+	@$(BIN)/python -m benchmarks.optimizer $(ARGS)
+
+bench-optimizer-full: $(VENV)/dev  ## the same on recorded sessions (SESSIONS=FOLDER ARGS="--windows caltech:2018-09-05:2018-09-07")
+	@$(BIN)/python -m benchmarks.optimizer --sessions $(or $(SESSIONS),$(error name the folder of recorded sessions: SESSIONS=FOLDER)) $(ARGS)
 
 bench-modbus: $(VENV)/dev  ## what two hundred Modbus points a second cost
 	@$(BIN)/python -m benchmarks.modbus

@@ -21,8 +21,8 @@ Three objectives weigh them: `even` as above; `throughput` has only 3, 4 and 6; 
 each Wh earns the more, the smaller the fraction of the need that its car will have been served by its departure, what it
 got since it came included. That is concave too and costs a row for each car.
 
-Measured in closed loop on real sessions with a simulator that is not ours (`benchmarks/optimizer_acn.py`; delivered of what
-was asked for / the fraction that the worst served tenth got / Jain's index of the fractions / stops for each car; whole
+Measured in closed loop on real sessions with a simulator that is not ours (`benchmarks/optimizer` agrees with it; delivered of
+what was asked for / the fraction that the worst served tenth got / Jain's index of the fractions / stops for each car; whole
 amperes, 6 A minimum, no limit exceeded; least laxity first for comparison). `fair` gives up 0.5 % of the energy:
 
                                            least laxity          even                throughput          fair

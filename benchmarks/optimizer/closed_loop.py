@@ -1,0 +1,80 @@
+"""How near to perfect foresight does a site come over days, how calmly and how fairly? Throughput and fair (G1, G2, G3)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.optimizer.engine import Algorithm, run
+from benchmarks.optimizer.goals import SOUND_A, line
+from benchmarks.optimizer.network import Network
+from benchmarks.optimizer.optimum import optimum
+from benchmarks.optimizer.rules import RULES
+from benchmarks.optimizer.sessions import Session
+from optimizer import acn
+
+SHOWN = ("delivered_pct", "p10", "jain", "stops_per_session")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Days of a site with one limit. fair: whether the objective `fair` is measured too."""
+
+    window: str
+    limit_kw: float
+    network: Network
+    sessions: Sequence[Session]
+    fair: bool = False
+
+    def lines(self) -> Iterator[dict[str, object]]:
+        """All figures of the case. Calm is worth nothing without the energy, so G2 is reached only where G1 is."""
+        best = optimum(self.network, self.sessions)
+        _say(
+            f"{self}: optimum {best.delivered_pct:.3f} %, {best.cuts} cuts, {best.wall_s:.1f} s, {best.cpu_s:.1f} s CPU"
+        )
+        rules = {name: self._figures(name, make(self.network)) for name, make in RULES.items()}
+        figures = self._figures("throughput", acn.make(self.network))
+        sound, common = self._common(figures, best.delivered_pct)
+        more = {
+            **{key: value for key, value in figures.items() if "_ms_" in key},
+            "optimum_s": best.wall_s,
+            "rules": {name: {key: of[key] for key in SHOWN} for name, of in rules.items()},
+        }
+        at = f"{self.limit_kw:g}kW"
+        energy = line(f"G1_{at}", figures["delivered_pct"], common | more, optimum=best.delivered_pct, sound=sound)
+        yield energy
+        yield line(f"G2_{at}", figures["stops_per_session"], common, sound=bool(energy["reached"]))
+        if self.fair:
+            yield from self._fair_lines(best.delivered_pct, at)
+
+    def _fair_lines(self, optimum_pct: float, at: str) -> Iterator[dict[str, object]]:
+        figures = self._figures("fair", acn.make(self.network, "fair"))
+        sound, common = self._common(figures, optimum_pct)
+        yield line(f"G3_energy_{at}", figures["delivered_pct"], common, optimum=optimum_pct, sound=sound)
+        for goal, key in (("p10", "p10"), ("jain", "jain"), ("stops", "stops_per_session")):
+            yield line(f"G3_{goal}_{at}", figures[key], common, sound=sound)
+
+    def _common(self, figures: Mapping[str, float], optimum_pct: float) -> tuple[bool, dict[str, object]]:
+        """Whether all limits were kept, and what stands in all lines of a run."""
+        violation_a = figures["violation_a"]
+        return violation_a <= SOUND_A, {
+            "window": self.window,
+            "sessions": len(self.sessions),
+            "r_pct": 100 * figures["delivered_pct"] / optimum_pct,
+            "violation_a": violation_a,
+        }
+
+    def _figures(self, name: str, algorithm: Algorithm) -> dict[str, float]:
+        result = run(self.network, self.sessions, algorithm)
+        figures = result.figures()
+        told = ", ".join(f"{key} {figures[key]:.3f}" for key in SHOWN)
+        _say(f"{self}, {name}: {told}, violation {figures['violation_a']:.2g} A, {sum(result.wall_s):.0f} s")
+        return figures
+
+    def __str__(self) -> str:
+        return f"{self.window}, {self.limit_kw:g} kW"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
