@@ -15,12 +15,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from local_controller.clock import Instant
-from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, upper
+from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, minus, upper
 
 PEAK_WINDOW_S: Final = 900.0
 """A silent meter counts with the highest base load of the last quarter of an hour (goal G5, grid-and-safety §6.4)."""
 
 BUCKET_S: Final = 60.0
+
+FED_IN_A: Final = 1.0
+"""So much less than the cars surely draw is no rounding: something feeds in behind the meter, or its direction is wrong."""
+
+FED_IN_S: Final = 60.0
+"""So long after that was seen last, nobody knows what else draws there."""
 
 SAMPLE_MAX_AGE_S: Final = 150.0
 """No measurement of a car counts longer, so no older reading is asked for."""
@@ -31,10 +37,11 @@ class BaseLoad:
     """The estimate for one metered node, in amperes per phase; never negative.
 
     Generation behind the meter lowers the reading below the charging; it is not counted as headroom because a cloud
-    takes it away faster than cars react.
+    takes it away faster than cars react. What draws beside it is hidden by it (`fed_in`).
     """
 
     current_a: PerPhase | None = None
+    _fed_in_at: dict[int, Instant] = field(default_factory=dict)
     _highs: deque[tuple[Instant, PerPhase]] = field(default_factory=deque)
     _peaks: deque[tuple[float, PerPhase]] = field(default_factory=deque)
 
@@ -49,6 +56,7 @@ class BaseLoad:
         low = minus(measured_a, most_a)
         before = high if self.current_a is None else self.current_a
         self.current_a = upper(lower(upper(before, low), high), ZERO)
+        self._fed_in_at |= {phase: now for phase in PHASES if high[phase] < -FED_IN_A}
         self._remember(self.current_a, now)
         return self.current_a
 
@@ -62,6 +70,10 @@ class BaseLoad:
                 break
             high_a = upper(high_a, before_a)
         return high_a
+
+    def fed_in(self, now: Instant) -> tuple[int, ...]:
+        """The phases on which the meter lately showed less than the cars surely drew: other loads are hidden there."""
+        return tuple(phase for phase, at in self._fed_in_at.items() if now.since(at) <= FED_IN_S)
 
     def peak(self) -> PerPhase:
         """The highest estimate of the last quarter of an hour."""

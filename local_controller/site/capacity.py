@@ -11,7 +11,7 @@ from local_controller.site.excess import Excess
 from local_controller.site.freshness import Watch
 from local_controller.site.limits import AppliesTo, Ceiling, LimitBook
 from local_controller.site.overload import Overload
-from local_controller.site.per_phase import PerPhase, lower, minus, plus, upper
+from local_controller.site.per_phase import PerPhase, lower, minus, only, plus, upper
 from local_controller.site.readings import MeterReading
 from local_controller.site.topology import Node
 
@@ -31,7 +31,7 @@ class NodeState:
     """A node of the tree, its meter, its base load and its history.
 
     over_fuse, over_limit: what its meter saw above the rating, and above the lowest limit in force. overload: its heat.
-    held: for each phase in trouble, the monotonic time before which nothing on it is raised, and why.
+    told_fed_in: people know that something feeds in here. held: for each phase in trouble, the monotonic time before which nothing on it is raised, and why.
     """
 
     node: Node
@@ -40,6 +40,7 @@ class NodeState:
     over_fuse: Excess = field(default_factory=Excess)
     over_limit: Excess = field(default_factory=Excess)
     overload: Overload = field(default_factory=Overload)
+    told_fed_in: bool = False
     held: dict[int, tuple[float, str]] = field(default_factory=dict)
 
     def hold(self, phase: int, until_s: float, reason: str) -> None:
@@ -59,12 +60,14 @@ class NodeState:
     def base_a(self, now: Instant) -> PerPhase:
         """Other loads: estimated, or assumed when nothing (or nothing fresh) measures them (G5).
 
-        What has overheated the fuse counts on top, for the estimate cannot have been right (G4).
+        The assumption counts too where more is fed in than cars draw. What has overheated the fuse counts on top, for the
+        estimate cannot have been right (G4).
         """
         if self.meter is None:
             return self.node.base_a
         if self.base.current_a is not None and not self.blind(now):
-            return plus(self.base.current_a, self.overload.shed_a)
+            hidden_a = only(self.base.fed_in(now), self.node.base_a)
+            return plus(upper(self.base.current_a, hidden_a), self.overload.shed_a)
         return upper(self.node.base_a, self.base.peak())
 
 

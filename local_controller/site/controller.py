@@ -26,13 +26,14 @@ from local_controller.site.hold import Hold
 from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
-from local_controller.site.notices import overload_notice
+from local_controller.site.notices import fed_in_notice, overload_notice
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, total
 from local_controller.site.places import Columns, Place, Table
 from local_controller.site.plan import Plan, PlanPace
 from local_controller.site.planning import Question, asking, horizon_at
 from local_controller.site.readings import MeterReading
 from local_controller.site.reasons import Decision, Grants, Reaction, explained
+from local_controller.site.resumed import KEPT_S, kept_a
 from local_controller.site.sharing import Sharing
 from local_controller.site.topology import Topology
 from local_controller.site.turns import Asker, TurnPace, Turns
@@ -330,10 +331,14 @@ class SiteController:
     # --- measuring -----------------------------------------------------------------------------------------------
 
     def _measure(self, state: NodeState, reading: MeterReading, now: Instant) -> list[SiteEffect]:
-        """What a meter means for its node; the notice of a fuse that is overheating."""
+        """What a meter means for its node; the notices of a fuse that is overheating, and of a feed-in."""
         hot = state.overload.measured(reading.current_a, state.node.rating_a, state.node.fuse_type, reading.asked_at)
         self._measure_load(state, reading, now)
-        return [overload_notice(state, phase, reading.current_a) for phase in hot]
+        told: list[SiteEffect] = [overload_notice(state, phase, reading.current_a) for phase in hot]
+        if not state.told_fed_in and (phases := state.base.fed_in(now)):
+            state.told_fed_in = True
+            told.append(fed_in_notice(state, phases, reading.current_a))
+        return told
 
     def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
         bounds = [evse.stand(now).bounds for evse in self._below[state.node.id]]
@@ -408,7 +413,18 @@ class SiteController:
         caps_a = self._in_turns(moment, planned_a, most_a, available_a, now)
         places = [self._places[number] for number in moment.followers.tolist()]
         shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available_a).tolist()
+        shares_a = self._kept(places, shares_a, most_a, moment, now)
         return Grants(places, [place.state.session for place in places], caps_a, blind, shares_a)
+
+    def _kept(
+        self, places: Sequence[Place], shares_a: Sequence[float], most_a: Array, moment: _Moment, now: Instant
+    ) -> Sequence[float]:
+        """The shares; soon after the start no less than what cars may keep that went on without us."""
+        if now.since(self._started_at or now) > 2 * KEPT_S:
+            return shares_a
+        at, tolerance_a = {c.node: c for c in moment.capacities}, self.settings.pace.tolerance_a
+        kept = (kept_a(place, self.nodes, at, moment.left, tolerance_a, now) for place in places)
+        return [max(share, min(one, cap)) for share, one, cap in zip(shares_a, kept, most_a.tolist(), strict=True)]
 
     def _in_turns(
         self, moment: _Moment, caps_a: Array, most_a: Array, available_a: Mapping[str, PerPhase], now: Instant

@@ -233,7 +233,7 @@ class EvseState:
         self.known = self.known or not is_found
         left_over = [promise for promise in self.left_over if not promise.is_over(now)]
         self.session = Session(transaction_id, now, [*left_over, Promise(self.floor_a, now)])
-        self.session.may_have_fallen_back = is_found  # so it is told a limit at once
+        self.session.is_found = self.session.may_have_fallen_back = is_found  # so it is told a limit at once
 
     @_fact
     def ended(self, transaction_id: str) -> None:
@@ -271,6 +271,8 @@ class EvseState:
             return
         session.shown_a = sample.current_a
         session.drawn = Drawn(self.evse.on_grid(sample.current_a), now)
+        if session.is_found and session.asked_a is None and max(session.drawn.current_a) >= self.evse.min_a:
+            session.found_a = math.floor(max(session.drawn.current_a) * 10 + 1e-6) / 10
         self._learn_phases(session)
         self._prove(session, now)
         self._judge(session, now)
@@ -558,11 +560,13 @@ class EvseState:
 
     @property
     def ordered_a(self) -> float:
-        """The limit that was last ordered, else the newest that may be in force."""
+        """The limit that was last ordered, else the newest that may be in force; of an earlier run's, what it shows."""
         if self.session is None:
             return self.floor_a
         if self.session.ordered_a is not None:
             return self.session.ordered_a
+        if self.session.found_a is not None and self.session.asked_a is None:
+            return self.session.found_a
         return self.session.may_apply[-1].limit_a
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from local_controller.site.capacity import NodeState
 from local_controller.site.effects import Notice
 from local_controller.site.overload import STOP_S
@@ -16,3 +18,14 @@ def overload_notice(state: NodeState, phase: int, current_a: PerPhase) -> Notice
         f" (all behind it is lowered further from {STOP_S[node.fuse_type]:g} s on): look for what draws so much"
     )
     return Notice("error", "overload", text, {"node": node.id, "phase": PHASE_NAMES[phase]})
+
+
+def fed_in_notice(state: NodeState, phases: Sequence[int], current_a: PerPhase) -> Notice:
+    """A meter that shows less than the cars behind it surely draw, for the first time."""
+    node, where = state.node, ", ".join(PHASE_NAMES[phase] for phase in sorted(phases))
+    shown = " / ".join(f"{amperes:.1f}" for amperes in current_a)
+    text = (
+        f"meter {node.meter} of {node.label} shows {shown} A, on {where} less than the cars behind it draw: either something feeds"
+        f" in there, or its direction is wrong (see `invert`); on those phases the assumed other loads count"
+    )
+    return Notice("warning", "meter_shows_feed_in", text, {"meter": node.meter})

@@ -21,6 +21,11 @@ def on(phases: Container[int], value: float) -> PerPhase:
     return (value if 0 in phases else 0.0, value if 1 in phases else 0.0, value if 2 in phases else 0.0)
 
 
+def only(phases: Container[int], a: PerPhase) -> PerPhase:
+    """`a` on the given phase indexes, 0 elsewhere."""
+    return (a[0] if 0 in phases else 0.0, a[1] if 1 in phases else 0.0, a[2] if 2 in phases else 0.0)
+
+
 def plus(a: PerPhase, b: PerPhase) -> PerPhase:
     """Sum, phase by phase."""
     return (a[0] + b[0], a[1] + b[1], a[2] + b[2])

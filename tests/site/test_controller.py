@@ -396,3 +396,19 @@ def test_a_sample_counts_before_the_fact_that_was_told_after_it() -> None:
     core.expire(site.now)
     assert state.session is not None
     assert state.session.drawn is None
+
+
+@pytest.mark.requirement("LC-107")
+@pytest.mark.parametrize("from_the_start", [True, False])
+def test_a_meter_the_wrong_way_round_gives_the_cars_nothing_of_what_the_building_may_take(from_the_start: bool) -> None:
+    site = VirtualSite(topology(70.0, 4, base_a=20.0, margin_a=1.4))
+    site.base = lambda _s: (20.0,) * 3
+    reversed_at = START if from_the_start else START.after(90)
+    site.shown = lambda flow: tuple(-amps for amps in flow) if site.now.since(reversed_at) >= 0 else flow
+    site.connect()
+    for id_ in site.stations:
+        site.plug(id_)
+    site.run(300)
+    assert max(site.worst["grid"]) <= 70.0
+    assert sum(site.drawn()) > 45.0
+    assert [notice.fields["meter"] for notice in site.notices if notice.code == "meter_shows_feed_in"] == ["m"]

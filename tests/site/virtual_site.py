@@ -168,6 +168,7 @@ class VirtualSite:
         self.base: Callable[[float], PerPhase] = lambda _s: (0.0, 0.0, 0.0)
         self.circuit_base: dict[str, PerPhase] = {}
         self.meter_alive = True
+        self.shown: Callable[[PerPhase], PerPhase] = lambda flow: flow
         self.notices: list[Notice] = []
         self.events: list[tuple[float, Callable[[], object]]] = []
         self.worst: dict[str, PerPhase] = {n.id: (0.0, 0.0, 0.0) for n in topo.nodes}
@@ -266,7 +267,9 @@ class VirtualSite:
         self._samples(now_s)
         if now_s % 1.0 == 0 and self.meter_alive:
             for meter, node in self.meters.items():
-                self.carry_out(self.controller.meter_read(MeterReading(meter, self.now, self.flow(node)), self.now))
+                self.carry_out(
+                    self.controller.meter_read(MeterReading(meter, self.now, self.shown(self.flow(node))), self.now)
+                )
         elif now_s % 1.0 == 0:
             self.carry_out(self.controller.expire(self.now))
         for told in islice(self.controller.catch_up(self.now), 2):

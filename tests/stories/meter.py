@@ -30,7 +30,7 @@ LASTS_S, AFTERWARDS_S = 60.0, 20.0
 """From the fault to the building's step, and from then to the end."""
 
 BOUND = {"worst_excess_a": 0.0, "integral_s": 20.0, "not_told": 0.0}
-TOLD = ("meter_failed", "meter_reversed")
+TOLD = ("meter_failed", "meter_shows_feed_in")
 HEAD_BYTES, NAN = 9, struct.pack(">f", float("nan"))
 """Of an answer: transaction, protocol, length, unit, function, count; then floats of four bytes."""
 

@@ -1,0 +1,61 @@
+"""What may a car keep that went on charging while we were not there, until all that the meter shows has a name?
+
+After a start a meter shows what all cars draw before their stations have told of them: for a while their currents count as
+other loads and as what they may draw. By that sum hardly anything fits. But whoever charges does so under a limit for which
+there was room, and the meter shows that all of it fits together: as long as it does, nobody is lowered below what it drew
+when it was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from local_controller.clock import Instant
+from local_controller.site.capacity import Capacity, NodeState
+from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
+from local_controller.site.per_phase import PerPhase, lower, minus
+from local_controller.site.places import Place
+
+KEPT_S: Final = SAMPLE_MAX_AGE_S
+"""By then every station has measured its car again after all were found, so that all of it has a name."""
+
+
+def kept_a(  # noqa: PLR0913, PLR0917  # the site as one reaction sees it
+    place: Place,
+    nodes: Mapping[str, NodeState],
+    capacities: Mapping[str, Capacity],
+    left: Mapping[str, PerPhase],
+    tolerance_a: float,
+    now: Instant,
+) -> float:
+    """Amperes per phase below which this car is not lowered just now; 0 if it is a car like any other."""
+    state = place.state
+    found_a = _found_a(state, now)
+    if found_a == 0.0:
+        return 0.0
+    spare = (_spare_a(nodes[node], capacities[node], left[node], state.phases(), now) for node in place.path)
+    return found_a if all(spare_a >= -tolerance_a for spare_a in spare) else 0.0
+
+
+def _found_a(state: EvseState, now: Instant) -> float:
+    """What it drew when it was found (its fallback, if it has not been measured since), unless it was lowered meanwhile."""
+    session = state.session
+    if session is None or not session.is_found or now.since(session.started_at) > KEPT_S:
+        return 0.0
+    return min(state.ordered_a, state.modest_a if session.found_a is None else session.found_a)
+
+
+def _spare_a(node: NodeState, capacity: Capacity, left: PerPhase, phases: Iterable[int], now: Instant) -> float:
+    """What is left at a node, on the worst of these phases: as its meter shows it, else with all at their worst.
+
+    A limit on the cars alone knows no other loads: there nothing is counted twice.
+    """
+    if node.meter is None or node.meter.reading is None or node.blind(now):
+        spare = left
+    else:
+        spare = minus(minus(capacity.ceiling.limit_a, node.node.margin_a), node.meter.reading.current_a)
+        if capacity.charging is not None:
+            worst_a = minus(capacity.available_a, left)
+            spare = lower(spare, minus(capacity.charging.limit_a, worst_a))
+    return min(spare[phase] for phase in phases)
