@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -23,6 +23,7 @@ from local_controller.config.limits import LimitSection, PayloadSection
 from local_controller.config.meters import MeterSection
 from local_controller.config.models import SiteConfig
 from local_controller.errors import SourceError, UnexpectedValueError
+from local_controller.site.availability import AvailabilitySettings, is_there
 from local_controller.site.limit_message import (
     LimitMessageSettings,
     LimitUnit,
@@ -60,6 +61,9 @@ class Listener(Protocol):
 
     def limit_outdated(self, source: str, text: str) -> None:
         """A message of another time, which counts for nothing."""
+
+    def limit_source_available(self, source: str, is_there: bool, text: str) -> None:
+        """A source that says whether it is there; text: what it says if not."""
 
     def broker_changed(self, state: BrokerState) -> None:
         """The link to a broker, each change once."""
@@ -104,10 +108,7 @@ class Inputs:
         return ModbusMeter(settings, device, self._clock, self._listener.meter_read, self._listener.meter_failed, log)
 
     def _broker(self, section: BrokerSection) -> MqttBroker:
-        by_topic: dict[str, list[LimitSection]] = defaultdict(list)
-        for limit in self._config.limits:
-            if limit.broker == section.id:
-                by_topic[limit.topic].append(limit)
+        heard = _Topics([limit for limit in self._config.limits if limit.broker == section.id])
         settings = BrokerSettings(
             id=section.id,
             host=section.host,
@@ -115,34 +116,48 @@ class Inputs:
             client_id=f"{self._client_name}-{self._config.site.name}"[:60],
             username=section.username,
             password=_password(section),
-            topics=tuple(by_topic),
+            topics=heard.topics,
             tls=None if section.tls is None else self._tls[broker_leg(section.id)].context,
         )
-        return MqttBroker(
-            settings, partial(self._limit_message, by_topic), self._listener.broker_changed, self._clock, log
-        )
+        return MqttBroker(settings, partial(self._message, heard), self._listener.broker_changed, self._clock, log)
 
-    def _limit_message(
-        self, by_topic: Mapping[str, list[LimitSection]], topic: str, payload: bytes, retained: bool, received: Instant
-    ) -> None:
+    def _message(self, heard: _Topics, topic: str, payload: bytes, retained: bool, received: Instant) -> None:
         self._look_at_clock(received)
-        for section in by_topic.get(topic, ()):
-            try:
-                limit = parse_limit(payload, retained, received, _message_settings(section), self._senders[section.id])
-            except OutdatedLimitError as error:
-                self._listener.limit_outdated(section.id, f"{section.id} on topic {topic}: {error}")
-            except SourceError as error:
-                self._listener.limit_source_failed(section.id, self._told_once(section.id, topic, error))
-            else:
-                self._failures.pop(section.id, None)
-                self._listener.limit_received(section.id, limit)
+        for section in heard.availability.get(topic, ()):
+            self._availability(section, topic, payload)
+        for section in heard.limits.get(topic, ()):
+            self._limit(section, payload, retained, received)
 
-    def _told_once(self, source: str, topic: str, error: SourceError) -> str:
+    def _availability(self, section: LimitSection, topic: str, payload: bytes) -> None:
+        """What cannot be understood is no yes."""
+        about = f"availability of {section.id}"
+        try:
+            there = is_there(payload, _availability_settings(section))
+        except SourceError as error:
+            self._listener.limit_source_available(section.id, False, self._told_once(about, section, topic, error))
+        else:
+            self._failures.pop(about, None)
+            text = "" if there else f"{section.id} on topic {topic}: it says that it is not there"
+            self._listener.limit_source_available(section.id, there, text)
+
+    def _limit(self, section: LimitSection, payload: bytes, retained: bool, received: Instant) -> None:
+        topic = section.topic
+        try:
+            limit = parse_limit(payload, retained, received, _message_settings(section), self._senders[section.id])
+        except OutdatedLimitError as error:
+            self._listener.limit_outdated(section.id, f"{section.id} on topic {topic}: {error}")
+        except SourceError as error:
+            self._listener.limit_source_failed(section.id, self._told_once(section.id, section, topic, error))
+        else:
+            self._failures.pop(section.id, None)
+            self._listener.limit_received(section.id, limit)
+
+    def _told_once(self, about: str, section: LimitSection, topic: str, error: SourceError) -> str:
         """What goes on being wrong in one way is told in the words of the first message, which are no news then."""
         way = error.expected if isinstance(error, UnexpectedValueError) else str(error)
-        if self._failures.get(source, ("", ""))[0] != way:
-            self._failures[source] = way, f"{source} on topic {topic}: {error}"
-        return self._failures[source][1]
+        if self._failures.get(about, ("", ""))[0] != way:
+            self._failures[about] = way, f"{section.id} on topic {topic}: {error}"
+        return self._failures[about][1]
 
     def _look_at_clock(self, received: Instant) -> None:
         """That the clock on the wall was set is told once."""
@@ -152,10 +167,38 @@ class Inputs:
             )
 
 
+class _Topics:
+    """What one broker's topics are for."""
+
+    def __init__(self, sections: Sequence[LimitSection]) -> None:
+        self.limits: dict[str, list[LimitSection]] = defaultdict(list)
+        self.availability: dict[str, list[LimitSection]] = defaultdict(list)
+        for section in sections:
+            self.limits[section.topic].append(section)
+            if section.availability is not None:
+                self.availability[section.availability.topic].append(section)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Each once. Whether somebody is there is subscribed to first: brokers send what is retained in that order."""
+        return tuple(dict.fromkeys([*self.availability, *self.limits]))
+
+
+def _availability_settings(section: LimitSection) -> AvailabilitySettings:
+    told = section.availability
+    return AvailabilitySettings() if told is None else AvailabilitySettings(told.online, told.offline, told.path)
+
+
 def limit_source(section: LimitSection) -> LimitSource:
     """A section in the words of the site."""
     return LimitSource(
-        section.id, f"limit {section.id!r}", section.node, section.applies_to, section.fallback_a, section.max_age_s
+        id=section.id,
+        label=f"limit {section.id!r}",
+        node=section.node,
+        applies_to=section.applies_to,
+        fallback_a=section.fallback_a,
+        max_age_s=section.max_age_s,
+        tells_availability=section.availability is not None,
     )
 
 

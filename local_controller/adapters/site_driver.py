@@ -120,6 +120,10 @@ class SiteDriver:
         """A message of another time changes nothing; who looks for its cause finds it in the log."""
         log.warning("limit_outdated", source=source, text=text)
 
+    def limit_source_available(self, source: str, is_there: bool, text: str) -> None:
+        """A source that says whether it is there."""
+        self._do(self.site.limit_source_available, source, is_there, text)
+
     def broker_changed(self, state: BrokerState) -> None:
         """The link to a broker, which the broker's client has logged."""
         level = "info" if state.link is Link.CONNECTED else "error"

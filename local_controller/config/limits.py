@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from local_controller.config.electrical import LoadPerPhase
-from local_controller.config.section import Id, Section, Topic, known_zone, wrong
+from local_controller.config.section import Id, Section, Text, Topic, known_zone, wrong
 from local_controller.site.limits import AppliesTo
 from local_controller.site.topology import GRID
 
@@ -52,6 +52,25 @@ class PayloadSection(Section):
         return self
 
 
+class AvailabilitySection(Section):
+    """Where the sender of a limit, or the broker in its name (last will), says whether it is there."""
+
+    topic: Topic = Field(examples=["zigbee2mqtt/bridge/state"])
+    """Topic, without wildcards, whose messages are retained."""
+    online: Text = "online"
+    """What it says while it is there."""
+    offline: Text = "offline"
+    """What it says, or the broker for it, when it is not."""
+    path: Annotated[str, AfterValidator(_jmespath)] | None = Field(default=None, examples=["state"])
+    """JMESPath of that word in a JSON payload. If left out, the whole payload is the word."""
+
+    @model_validator(mode="after")
+    def _two_words(self) -> AvailabilitySection:
+        if self.online == self.offline:
+            raise wrong("offline", f"online is {self.online} as well: write the word for each")
+        return self
+
+
 class LimitSection(Section):
     """A limit that something else sends while the site runs: an EMS, a grid operator, a schedule."""
 
@@ -73,3 +92,6 @@ class LimitSection(Section):
     """What counts while no valid message is there, in amperes per phase. A silent source is never "unlimited"."""
     payload: PayloadSection | None = None
     """How to read messages in a format of somebody else."""
+    availability: AvailabilitySection | None = None
+    """Where its sender says whether it is there. When it says no, at most fallback_a counts at once; until it has said yes,
+    its messages may only lower."""

@@ -160,6 +160,20 @@ class SiteController:
         notice = Notice("error", "limit_unusable", f"{text}; its fallback counts", {"source": source})
         return [*([notice] if is_news else []), *self._react(now)]
 
+    def limit_source_available(self, source: str, is_there: bool, text: str, now: Instant) -> list[SiteEffect]:
+        """A source says that it is there, or its last will that it is not; text: what it says otherwise."""
+        state = self.book.sources[source]
+        is_news = (is_there, text) != (state.is_there, state.absence)
+        state.available(is_there, text, now)
+        if not is_news:
+            return self._react(now)
+        self.plan.want()
+        there = f"{state.source.label} is there; its next message counts in full"
+        return [
+            _presence(there if is_there else f"{text}; at most its fallback counts", is_there, source),
+            *self._react(now),
+        ]
+
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
         """A fact about one of the stations, in our words whatever its version. The site reacts at `deadline`: now.
 
@@ -548,6 +562,11 @@ class SiteController:
     def decisions(self) -> dict[EvseId, Decision]:
         """All records of the last reaction."""
         return {found.evse: found for found in self.explained() if found is not None}
+
+
+def _presence(text: str, is_there: bool, source: str) -> Notice:
+    code = "limit_source_online" if is_there else "limit_source_offline"
+    return Notice("info" if is_there else "error", code, text, {"source": source})
 
 
 def _answers_again(meter: MeterState) -> list[SiteEffect]:

@@ -7,7 +7,7 @@ The lowest of all sources counts: fuse, contract, EMS, grid operator. Every numb
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from local_controller.clock import Instant
@@ -40,7 +40,8 @@ class LimitSource:
     """An input that sends limits while the site runs.
 
     fallback_a: what counts when it is silent, per phase; a source without a sound fallback cannot be configured.
-    max_age_s: how long a message without its own validity counts.
+    max_age_s: how long a message without its own validity counts. tells_availability: it says itself whether it is there;
+    until it has, and after it has said no, its messages may lower but not raise.
     """
 
     id: str
@@ -49,6 +50,7 @@ class LimitSource:
     applies_to: AppliesTo
     fallback_a: PerPhase
     max_age_s: float = 60.0
+    tells_availability: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +78,46 @@ class ReceivedValue:
 
 @dataclass(slots=True)
 class SourceState:
-    """A limit source and the last thing it said; `failure` is empty while it is understood."""
+    """A limit source and the last thing it said; `failure` is empty while it is understood.
+
+    is_there: whether it says so itself; None: it has not said anything about it yet. `absence` says more than no.
+    """
 
     source: LimitSource
     value: ReceivedValue | None = None
     failure: str = ""
+    is_there: bool | None = None
+    absence: str = ""
+
+    @property
+    def may_raise(self) -> bool:
+        """Whether its messages may raise the limit in force: not those of a source that seems not to be there."""
+        return self.is_there is True or not self.source.tells_availability
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with it just now, for people; empty if nothing is."""
+        if self.failure or self.may_raise:
+            return self.failure
+        return self.absence or "has not said yet that it is there: its messages may lower only"
 
     def received(self, value: ReceivedValue, now: Instant) -> None:
         """Take over what the source said; see `ReceivedValue.may_raise`."""
-        if not value.may_raise:
+        if not (value.may_raise and self.may_raise):
             value = self._lowered_to(value, now)
         self.value, self.failure = value, ""
+
+    def available(self, is_there: bool, absence: str, now: Instant) -> None:
+        """It is there again, and its next message counts in full; or it is not, and at most its fallback counts at once.
+
+        A limit below the fallback stays until its end: that somebody is gone is no reason to raise anything.
+        """
+        self.is_there, self.absence = is_there, "" if is_there else absence
+        if not is_there and self.value is not None and self.state(now).usable:
+            limit_a, fallback_a = self.value.limit_a, self.source.fallback_a
+            self.value = replace(
+                self.value, limit_a=fallback_a if limit_a is None else lower(limit_a, fallback_a), may_raise=False
+            )
 
     def _lowered_to(self, value: ReceivedValue, now: Instant) -> ReceivedValue:
         in_force = self.limit_a(now)
@@ -127,7 +158,11 @@ class SourceState:
         if limit_a is None:
             return None
         silent = not self.state(now).usable
-        label = f"{self.source.label} (silent: fallback)" if silent else self.source.label
+        label = self.source.label
+        if silent:
+            label = f"{label} (silent: fallback)"
+        elif not self.may_raise:
+            label = f"{label} (not there: at most its fallback)"
         until = None if silent or self.value is None else self.value.valid_until
         return Limit(self.source.node, limit_a, self.source.applies_to, label, until)
 

@@ -96,6 +96,7 @@ class LimitSourceView:
     state: str
     limit_a: PerPhase | None
     ends_in_s: float | None
+    trouble: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,14 @@ def _limit(state: SourceState, now: Instant) -> LimitSourceView:
     source = state.source
     ends_in_s = None if state.value is None else round(state.value.valid_until.since(now), 1)
     return LimitSourceView(
-        source.id, source.label, source.node, source.applies_to, state.state(now), state.limit_a(now), ends_in_s
+        id=source.id,
+        label=source.label,
+        node=source.node,
+        applies_to=source.applies_to,
+        state=state.state(now),
+        limit_a=state.limit_a(now),
+        ends_in_s=ends_in_s,
+        trouble=state.trouble,
     )
 
 

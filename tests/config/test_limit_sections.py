@@ -54,6 +54,23 @@ def test_a_payload_without_time_stamp_is_remarked() -> None:
     assert not [note for note in told(limits("{path: a, time_path: t}")) if "time stamp" in note]
 
 
+@pytest.mark.parametrize(
+    ("availability", "message"),
+    [
+        ("{}", "availability.topic: is missing - for example `topic: zigbee2mqtt/bridge/state`"),
+        ("a/b", "availability: must be a section with keys of its own, indented below"),
+        ("{topic: 'a/#'}", 'availability.topic: must be one topic, without blanks and wildcards (+ #), not "a/#"'),
+        ("{topic: a, online: true}", 'availability.online: must be a text: put it in quotes, "true"'),
+        ("{topic: a, online: offline}", "availability.offline: online is offline as well: write the word for each"),
+        ("{topic: a, path: 'x('}", "availability.path: must be a JMESPath expression"),
+        ("{topic: a, payload_offline: gone}", "availability.payload_offline: unknown key"),
+    ],
+)
+def test_mistakes_about_availability_are_told_with_a_remedy(availability: str, message: str) -> None:
+    (found,) = mistakes(limits(f"{{path: a}}, availability: {availability}"))
+    assert message in found
+
+
 # --- brokers ----------------------------------------------------------------------------------------------------------
 
 

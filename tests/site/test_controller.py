@@ -10,6 +10,7 @@ import pytest
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
+from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitSource
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged
@@ -211,6 +212,37 @@ def test_the_same_thing_is_not_said_again_and_again() -> None:
         site.carry_out(site.controller.meter_failed("m", "does not answer", site.now))
     codes = Counter(n.code for n in site.notices)
     assert (codes["unknown_evse"], codes["limit_unusable"], codes["meter_failed"]) == (1, 1, 1)
+
+
+@pytest.mark.requirement("LC-116")
+def test_cars_are_lowered_at_once_when_the_last_will_of_a_source_arrives() -> None:
+    source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (22.0,) * 3, tells_availability=True)
+    site = settled(VirtualSite(topology(60.0, 1), (source,)))
+    site.carry_out(site.controller.limit_source_available("ems", True, "", site.now))
+    site.plug("CP-1")
+    for _ in range(12):
+        site.carry_out(site.controller.limit_received("ems", allowed(site.now), site.now))
+        site.run(20)
+    before_a = site.drawn()[0]
+    assert before_a > 12.0
+    ordered = len(site.orders)
+    for _ in range(3):  # retained, it comes again after each reconnection
+        site.carry_out(
+            site.controller.limit_source_available("ems", False, "ems on topic t: it is not there", site.now)
+        )
+    assert site.orders[ordered:], "not at the next tick, and not when the last message has run out"
+    site.run(20)
+    assert site.drawn()[0] < before_a
+    notices = [(n.code, n.text) for n in site.notices if n.code.startswith("limit_source_")]
+    assert notices == [
+        ("limit_source_online", "EMS limit is there; its next message counts in full"),
+        ("limit_source_offline", "ems on topic t: it is not there; at most its fallback counts"),
+    ]
+
+
+def allowed(now: Instant) -> ReceivedLimit:
+    """Far more than the fallback, for a minute."""
+    return ReceivedLimit((50.0, 50.0, 50.0), None, now.after(60.0))
 
 
 def test_a_lost_session_says_why_nothing_else_happens() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from local_controller.site.freshness import Freshness
 from local_controller.site.limit_message import ReceivedLimit
@@ -92,3 +97,98 @@ def test_nothing_is_raised_under_a_limit_that_is_about_to_end() -> None:
     assert not book.may_raise("grid", START.after(31))
     assert book.may_raise("garage", START.after(31))
     assert book.may_raise("grid", START.after(60))
+
+
+# --- a source that says whether it is there ---------------------------------------------------------------------------
+
+
+def telling() -> SourceState:
+    return SourceState(replace(ems().source, tells_availability=True))
+
+
+@pytest.mark.requirement("LC-116")
+def test_a_source_that_says_that_it_is_gone_counts_with_its_fallback_at_once() -> None:
+    state = telling()
+    state.available(True, "", START)
+    state.received(said(40.0), START)
+    assert state.limit_a(START.after(1)) == equal(40.0)
+    state.available(False, "it says so", START.after(2))
+    assert (state.limit_a(START.after(2)), state.trouble) == (equal(16.0), "it says so")
+    assert state.sentence(START.after(2)).startswith("EMS (not there: at most its fallback): 16.0")
+    state.available(True, "", START.after(3))
+    assert (state.limit_a(START.after(3)), state.trouble) == (equal(16.0), ""), "a new message is needed to raise it"
+    state.received(said(40.0, second=4), START.after(4))
+    assert state.limit_a(START.after(4)) == equal(40.0)
+
+
+@pytest.mark.requirement("LC-116")
+def test_that_somebody_is_gone_raises_nothing() -> None:
+    state = telling()
+    state.available(True, "", START)
+    state.received(said(0.0), START)
+    state.available(False, "it says so", START.after(2))
+    assert state.limit_a(START.after(59)) == equal(0.0)
+    assert state.limit_a(START.after(60)) == equal(16.0), "as of any source that is silent for so long"
+
+
+@pytest.mark.parametrize("says_no", [True, False])
+def test_until_a_source_says_that_it_is_there_it_may_lower_only(says_no: bool) -> None:
+    state = telling()
+    if says_no:
+        state.available(False, "it says so", START)
+    assert state.trouble == (
+        "it says so" if says_no else "has not said yet that it is there: its messages may lower only"
+    )
+    for second, asked_a, then_a in ((1.0, None, 16.0), (2.0, 40.0, 16.0), (3.0, 9.0, 9.0)):
+        state.received(said(asked_a, second=second), START.after(second))
+        assert state.limit_a(START.after(second)) == equal(then_a)
+
+
+def test_a_lifted_limit_becomes_the_fallback_when_its_source_is_gone() -> None:
+    state = telling()
+    state.available(True, "", START)
+    state.received(said(None), START)
+    assert state.limit_a(START) is None
+    state.available(False, "gone", START.after(1))
+    assert state.limit_a(START.after(1)) == equal(16.0)
+
+
+events = st.lists(
+    st.tuples(
+        st.floats(0.0, 40.0),
+        st.one_of(
+            st.tuples(st.just("there"), st.booleans()),
+            st.tuples(st.just("lost"), st.none()),
+            st.tuples(
+                st.just("said"),
+                st.tuples(st.none() | st.floats(0.0, 80.0), st.floats(0.0, 60.0), st.booleans()),
+            ),
+        ),
+    ),
+    max_size=12,
+)
+
+
+@given(events=events)
+@pytest.mark.requirement("LC-116")
+def test_what_a_source_says_of_itself_takes_away_and_never_gives(events: list[tuple[float, tuple[str, Any]]]) -> None:
+    """Beside the same source that says nothing of itself, at each instant; and at most the fallback while it is not there."""
+    plain, watched, second, is_there = ems(), telling(), 0.0, False
+    for pause_s, (kind, what) in events:
+        second += pause_s
+        now = START.after(second)
+        if kind == "there":
+            watched.available(what, "gone", now)
+            is_there = what
+        elif kind == "lost":
+            plain.lost("nonsense")
+            watched.lost("nonsense")
+        else:
+            limit_a, valid_s, may_raise = what
+            for state in (plain, watched):
+                state.received(said(limit_a, second=second, valid_s=valid_s, may_raise=may_raise), now)
+        for later_s in (0.0, 20.0, 61.0):
+            looked = now.after(later_s)
+            allowed_a, bound_a = watched.limit_a(looked), plain.limit_a(looked)
+            assert bound_a is None or (allowed_a is not None and allowed_a[0] <= bound_a[0])
+            assert is_there or (allowed_a is not None and allowed_a[0] <= 16.0)

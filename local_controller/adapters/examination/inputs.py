@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +14,7 @@ from local_controller.adapters.modbus.meter import Trouble
 from local_controller.adapters.mqtt import BrokerState, Link
 from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock
+from local_controller.config.limits import LimitSection
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
 from local_controller.site.limit_message import ReceivedLimit
@@ -44,6 +45,7 @@ class _Heard:
     limits: dict[str, ReceivedLimit] = field(default_factory=dict)
     misunderstood: dict[str, str] = field(default_factory=dict)
     outdated: dict[str, str] = field(default_factory=dict)
+    presences: dict[str, str] = field(default_factory=dict)
     links: dict[str, BrokerState] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -70,6 +72,11 @@ class _Heard:
     def limit_outdated(self, source: str, text: str) -> None:
         """A limit of another time; a newer one may follow."""
         self.outdated[source] = text
+        self.news.set()
+
+    def limit_source_available(self, source: str, is_there: bool, text: str) -> None:
+        """Whether a source says that it is there; what is said last counts."""
+        self.presences[source] = "" if is_there else text
         self.news.set()
 
     def broker_changed(self, state: BrokerState) -> None:
@@ -99,6 +106,12 @@ async def examine_inputs(
         *(_meter(section.id, heard) for section in config.meters),
         *(_broker(section.id, heard.links.get(section.id)) for section in config.brokers),
         *(_limit(section.id, section.topic, heard, patience_s) for section in config.limits),
+        *(
+            found
+            for one in config.limits
+            if one.availability is not None
+            for found in _presence(one, heard, patience_s)
+        ),
     ]
 
 
@@ -117,6 +130,7 @@ def _complete(config: SiteConfig, heard: _Heard) -> bool:
     return (
         all(one.id in heard.readings for one in config.meters)
         and all(one.id in heard.limits or one.id in heard.misunderstood for one in config.limits)
+        and all(one.id in heard.presences for one in config.limits if one.availability is not None)
         and all(link is not None and link.link is not Link.CONNECTING for link in links)
     )
 
@@ -169,6 +183,16 @@ def _limit(limit: str, topic: str, heard: _Heard, patience_s: float) -> Finding:
         return Finding(subject, State.WARNING, text, "does its source publish to this topic, at least that often?")
     age = "" if received.may_raise else ", of unknown age: it has no time stamp"
     return Finding(subject, State.OK, f"{_amount(received)}{age}")
+
+
+def _presence(section: LimitSection, heard: _Heard, patience_s: float) -> Iterator[Finding]:
+    """What its sender says of itself, if that is not simply that it is there."""
+    subject, absence = f"limit {section.id}", heard.presences.get(section.id)
+    if absence:
+        yield Finding(subject, State.ERROR, absence, "start its sender, or correct online and offline in availability")
+    elif absence is None and section.availability is not None:
+        text = f"nothing on {section.availability.topic} within {patience_s:g} s: its messages may only lower"
+        yield Finding(subject, State.WARNING, text, "is availability.topic right, and does its sender retain it?")
 
 
 def _amount(limit: ReceivedLimit) -> str:

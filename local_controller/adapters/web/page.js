@@ -55,7 +55,7 @@ function evseRow(evse) {
 function inputRows(site) {
   const meters = site.meters.map((m) => row(cell(`Meter ${m.id}`), cell(m.failure || m.state, { bad: Boolean(m.failure) }),
     cell(m.current_a ? `${m.current_a.map((a) => a.toFixed(1)).join(" / ")} A` : "–"), cell(seconds(m.age_s))));
-  const limits = site.limits.map((l) => row(cell(l.label), cell(l.state),
+  const limits = site.limits.map((l) => row(cell(l.label), cell(l.trouble || l.state, { bad: Boolean(l.trouble) }),
     cell(l.limit_a ? `${l.limit_a.map((a) => a.toFixed(1)).join(" / ")} A` : "no limit"),
     cell(l.ends_in_s === null ? "never heard" : `ends in ${seconds(l.ends_in_s)}`)));
   return [...meters, ...limits];
