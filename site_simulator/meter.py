@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import struct
 from typing import Self, cast
 
@@ -14,6 +15,7 @@ from site_simulator.site import Gauge
 from site_simulator.vehicle import NOMINAL_V
 
 REFRESH_S = 0.5
+FREQUENCIES_HZ = (49.98, 50.0, 50.01, 49.99, 50.02)
 READ_INPUT_REGISTERS = 4
 UNIT = 1
 IMAGE_REGISTERS = 76
@@ -21,7 +23,7 @@ VOLTAGE, CURRENT, POWER, POWER_SUM, FREQUENCY, ENERGY_KWH = 0, 6, 12, 52, 70, 72
 """First registers; the three phases follow each other, two registers apart."""
 
 
-def image(gauge: Gauge) -> list[int]:
+def image(gauge: Gauge, frequency_hz: float = 50.0) -> list[int]:
     """The 76 input registers that show the node's present state."""
     values = dict.fromkeys(range(0, IMAGE_REGISTERS, 2), 0.0)
     for phase, amperes in enumerate(gauge.current_a):
@@ -29,7 +31,7 @@ def image(gauge: Gauge) -> list[int]:
         values[CURRENT + 2 * phase] = amperes
         values[POWER + 2 * phase] = amperes * NOMINAL_V
     values[POWER_SUM] = sum(gauge.current_a) * NOMINAL_V
-    values[FREQUENCY] = 50.0
+    values[FREQUENCY] = frequency_hz
     values[ENERGY_KWH] = gauge.energy_wh / 1000
     return [register for value in values.values() for register in struct.unpack(">HH", struct.pack(">f", value))]
 
@@ -61,6 +63,7 @@ class SimulatedMeter:
         await self._server.shutdown()  # type: ignore[no-untyped-call]  # lacks its annotation
 
     async def _refresh(self) -> None:
-        while True:
-            await self._server.async_setValues(UNIT, READ_INPUT_REGISTERS, 0, image(self._gauge))
+        """The grid's frequency never stands still."""
+        for frequency_hz in itertools.cycle(FREQUENCIES_HZ):
+            await self._server.async_setValues(UNIT, READ_INPUT_REGISTERS, 0, image(self._gauge, frequency_hz))
             await asyncio.sleep(REFRESH_S)

@@ -124,7 +124,7 @@ class SiteController:
         """A plausible reading; its age starts at `reading.asked_at`."""
         meter = self.meters[reading.meter]
         notices = [*_answers_again(meter), *self._take_samples()]
-        meter.watch.seen(reading.asked_at)
+        meter.watch.seen(reading.asked_at, reading.unchanged_s)
         meter.reading, meter.failure = reading, ""
         for state in self.nodes.values():
             if state.meter is meter:

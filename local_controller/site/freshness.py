@@ -65,18 +65,22 @@ def scaled_to(ladder: Ladder, poll_s: float) -> Ladder:
 
 @dataclass(slots=True)
 class Watch:
-    """The age of one input and the rung it stands on; `state` is asked with the present time, never remembered."""
+    """The age of one input and the rung it stands on; `state` is asked with the present time, never remembered.
+
+    unchanged_s: for how long the last value had been the very same when it was asked for; it may be an old one.
+    """
 
     ladder: Ladder
     last: Instant | None = None
+    unchanged_s: float = 0.0
     distrusted_since: Instant | None = None
     samples: int = 0
 
-    def seen(self, at: Instant) -> None:
+    def seen(self, at: Instant, unchanged_s: float = 0.0) -> None:
         """A usable value that was asked for or received at `at`."""
         if self.last is None or at.since(self.last) > self.ladder.stale_s:
             self.distrusted_since, self.samples = at, 0
-        self.last = at
+        self.last, self.unchanged_s = at, unchanged_s
         self.samples += 1
         if self.distrusted_since is not None and self._proved_itself(at, self.distrusted_since):
             self.distrusted_since = None
@@ -99,4 +103,4 @@ class Watch:
             return Freshness.STALE
         if self.distrusted_since is not None:
             return Freshness.RECOVERING
-        return Freshness.SUSPECT if age_s > self.ladder.suspect_s else Freshness.FRESH
+        return Freshness.SUSPECT if self.unchanged_s + age_s > self.ladder.suspect_s else Freshness.FRESH

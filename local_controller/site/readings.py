@@ -31,6 +31,7 @@ class MeterReading:
         power; where that is unknown too, the current counts as drawn.
     voltage_v: line to neutral; power_w: active, + is drawn; energy_import_wh: the import register;
     phase_power_w: active power per phase. None: the meter gave no usable value, which is not 0.
+    unchanged_s: for so long nothing at all has changed in what the meter says; a living one moves with every answer.
     """
 
     meter: str
@@ -40,6 +41,7 @@ class MeterReading:
     power_w: float | None = None
     energy_import_wh: float | None = None
     phase_power_w: PerPhase | None = None
+    unchanged_s: float = 0.0
 
 
 class Doubt(StrEnum):

@@ -296,10 +296,13 @@ async def test_a_meter_that_repeats_old_data_has_failed_until_something_changes(
         await observed.until(failures=1)
         assert observed.failures[0].startswith("repeats old data: no register has changed for 3")
         assert len(observed.readings) >= 10
-        assert observed.readings[-1].asked_at.since(observed.readings[0].asked_at) < 30
+        first, *others = observed.readings
+        assert others[-1].asked_at.since(first.asked_at) < 30
+        assert [one.unchanged_s for one in others] == [one.asked_at.since(first.asked_at) for one in others]
         told = len(observed.readings)
         await server.async_setValues(1, 4, 70, list(encoded(SDM630, Point(type="f32", at=70), 49.9).values()))
         await observed.until(readings=told + 1)
+        assert observed.readings[told].unchanged_s == 0.0
     assert len(observed.failures) == 1
 
 

@@ -444,3 +444,27 @@ def test_a_meter_the_wrong_way_round_gives_the_cars_nothing_of_what_the_building
     assert max(site.worst["grid"]) <= 70.0
     assert sum(site.drawn()) > 45.0
     assert [notice.fields["meter"] for notice in site.notices if notice.code == "meter_shows_feed_in"] == ["m"]
+
+
+@pytest.mark.requirement("LC-107")
+@pytest.mark.parametrize("frozen_s", [25, 29, 33, 37, 41, 45, 60])
+def test_a_meter_that_repeats_old_data_raises_nobody(frozen_s: float) -> None:
+    """Until that has failed as a meter after 30 s; it begins while cars follow a raise, or later."""
+    site = VirtualSite(topology(70.0, 4, base_a=20.0, margin_a=1.4))
+    site.base = lambda _s: (10.0,) * 3
+    frozen_at, old = START.after(frozen_s), [site.flow("grid")]
+
+    def shown(flow: tuple[float, float, float]) -> tuple[float, float, float]:
+        old[0] = flow if site.now.since(frozen_at) <= 0 else old[0]
+        return old[0]
+
+    site.shown, site.unchanged_s = shown, lambda: max(0.0, site.now.since(frozen_at))
+    site.connect()
+    for id_, station in site.stations.items():
+        station.sample_s = 4.0
+        site.plug(id_, Car(obey_s=7.0))
+    site.run(frozen_s + 31)
+    site.meter_alive = False
+    site.run(30)
+    assert max(site.worst["grid"]) <= 70.0
+    assert max(site.flow("grid")) == pytest.approx(34.0)

@@ -168,6 +168,7 @@ class VirtualSite:
         self.base: Callable[[float], PerPhase] = lambda _s: (0.0, 0.0, 0.0)
         self.circuit_base: dict[str, PerPhase] = {}
         self.meter_alive = True
+        self.unchanged_s: Callable[[], float] = lambda: 0.0
         self.shown: Callable[[PerPhase], PerPhase] = lambda flow: flow
         self.notices: list[Notice] = []
         self.events: list[tuple[float, Callable[[], object]]] = []
@@ -267,13 +268,14 @@ class VirtualSite:
         self._samples(now_s)
         if now_s % 1.0 == 0 and self.meter_alive:
             for meter, node in self.meters.items():
-                self.carry_out(
-                    self.controller.meter_read(MeterReading(meter, self.now, self.shown(self.flow(node))), self.now)
-                )
+                self.carry_out(self.controller.meter_read(self._reading(meter, node), self.now))
         elif now_s % 1.0 == 0:
             self.carry_out(self.controller.expire(self.now))
         for told in islice(self.controller.catch_up(self.now), 2):
             self.carry_out(told)
+
+    def _reading(self, meter: str, node: str) -> MeterReading:
+        return MeterReading(meter, self.now, self.shown(self.flow(node)), unchanged_s=self.unchanged_s())
 
     def _look_at_what_is_remembered(self) -> None:
         """What the site has derived earlier and still goes by is what it would derive now."""

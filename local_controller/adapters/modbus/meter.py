@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -162,13 +162,14 @@ class ModbusMeter:
         registers: dict[int, int] = {}
         for first, count in self._device.blocks:
             registers |= await self._read_block(client, first, count)
-        self._refuse_frozen(registers, asked_at)
+        unchanged_s = self._unchanged_s(registers, asked_at)
         try:
-            return decode_reading(
+            reading = decode_reading(
                 self._device, registers, meter=self._settings.id, asked_at=asked_at, invert=self._settings.invert
             )
         except SourceError as error:
             raise MeterError(Trouble.NONSENSE, str(error)) from error
+        return replace(reading, unchanged_s=unchanged_s)
 
     async def _connected(self) -> AsyncModbusTcpClient:
         """The open connection, or a new one."""
@@ -207,15 +208,16 @@ class ModbusMeter:
             raise MeterError(Trouble.NONSENSE, f"asked for {count} registers, got {len(answer.registers)}")
         return dict(enumerate(answer.registers, start=first))
 
-    def _refuse_frozen(self, registers: Registers, asked_at: Instant) -> None:
-        """MeterError once nothing at all has changed for too long."""
+    def _unchanged_s(self, registers: Registers, asked_at: Instant) -> float:
+        """For how long nothing at all has changed; MeterError once that is too long."""
         if self._last is None or registers != self._last[0]:
             self._last, self._same_polls = (registers, asked_at), 0
-            return
+            return 0.0
         self._same_polls += 1
         same_s = asked_at.since(self._last[1])
         if self._same_polls >= FROZEN_POLLS and same_s >= FROZEN_AFTER_S:
             raise MeterError(Trouble.FROZEN, f"no register has changed for {same_s:.0f} s")
+        return same_s
 
     def _succeeded(self, reading: MeterReading) -> None:
         if self._trouble is not None:
