@@ -117,8 +117,8 @@ class SiteDriver:
         self._do(self.site.limit_source_failed, source, text)
 
     def limit_outdated(self, source: str, text: str) -> None:
-        """A message of another time changes nothing; who looks for its cause finds it in the log."""
-        log.warning("limit_outdated", source=source, text=text)
+        """A message of another time."""
+        self._do_at(self._clock.now(), self.site.limit_outdated, source, text)
 
     def limit_source_available(self, source: str, is_there: bool, text: str) -> None:
         """A source that says whether it is there."""

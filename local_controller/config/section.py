@@ -31,6 +31,17 @@ def needs_its_pair(certificate: str | None, key: str | None) -> None:
         raise wrong(here, f"needs its {missing} beside it")
 
 
+def _can_be_looked_up(host: str) -> str:
+    """Python's resolver raises what nobody expects of it where a part of a name is empty or too long."""
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise PydanticCustomError(
+            "host", "must be a name of parts with 1 to 63 characters between dots, or an address"
+        ) from error
+    return host
+
+
 _ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 _HOST: Final = r"^[^\s/]+$"
 _TOPIC: Final = r"^[^#+\s]+$"
@@ -43,7 +54,7 @@ PATTERNS: Final = {
 
 Id = Annotated[str, Field(pattern=_ID, max_length=48)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Host = Annotated[str, Field(pattern=_HOST)]
+Host = Annotated[str, Field(pattern=_HOST), AfterValidator(_can_be_looked_up)]
 Text = Annotated[str, Field(min_length=1)]
 Topic = Annotated[str, Field(pattern=_TOPIC)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]

@@ -160,6 +160,16 @@ class SiteController:
         notice = Notice("error", "limit_unusable", f"{text}; its fallback counts", {"source": source})
         return [*([notice] if is_news else []), *self._react(now)]
 
+    def limit_outdated(self, source: str, text: str, _now: Instant) -> list[SiteEffect]:
+        """A message of another time counts for nothing and changes nothing; the first of several is told."""
+        state = self.book.sources[source]
+        is_news, state.outdated = not state.outdated, text
+        return (
+            [Notice("warning", "limit_outdated", f"{text}; it counts for nothing", {"source": source})]
+            if is_news
+            else []
+        )
+
     def limit_source_available(self, source: str, is_there: bool, text: str, now: Instant) -> list[SiteEffect]:
         """A source says that it is there, or its last will that it is not; text: what it says otherwise."""
         state = self.book.sources[source]

@@ -81,6 +81,7 @@ class SourceState:
     """A limit source and the last thing it said; `failure` is empty while it is understood.
 
     is_there: whether it says so itself; None: it has not said anything about it yet. `absence` says more than no.
+    outdated: what was wrong with the time of its latest message, which counts for nothing; empty if nothing was.
     """
 
     source: LimitSource
@@ -88,6 +89,7 @@ class SourceState:
     failure: str = ""
     is_there: bool | None = None
     absence: str = ""
+    outdated: str = ""
 
     @property
     def may_raise(self) -> bool:
@@ -97,15 +99,15 @@ class SourceState:
     @property
     def trouble(self) -> str:
         """What is wrong with it just now, for people; empty if nothing is."""
-        if self.failure or self.may_raise:
-            return self.failure
-        return self.absence or "has not said yet that it is there: its messages may lower only"
+        if not self.may_raise and not self.failure:
+            return self.absence or "has not said yet that it is there: its messages may lower only"
+        return self.failure or self.outdated
 
     def received(self, value: ReceivedValue, now: Instant) -> None:
         """Take over what the source said; see `ReceivedValue.may_raise`."""
         if not (value.may_raise and self.may_raise):
             value = self._lowered_to(value, now)
-        self.value, self.failure = value, ""
+        self.value, self.failure, self.outdated = value, "", ""
 
     def available(self, is_there: bool, absence: str, now: Instant) -> None:
         """It is there again, and its next message counts in full; or it is not, and at most its fallback counts at once.
@@ -128,7 +130,7 @@ class SourceState:
 
     def lost(self, failure: str) -> None:
         """The source said something unreadable: it counts as silent at once (grid-and-safety §3.3)."""
-        self.value, self.failure = None, failure
+        self.value, self.failure, self.outdated = None, failure, ""
 
     def limit_a(self, now: Instant) -> PerPhase | None:
         """What counts now; None only where the source explicitly lifted the limit."""

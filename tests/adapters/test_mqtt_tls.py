@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
+from local_controller.adapters.certificates import CertificateFiles
 from local_controller.adapters.examination.machine import own_things
 from local_controller.adapters.mqtt import BrokerState, Link
 from local_controller.adapters.settings import broker_leg, tls_legs
 from local_controller.adapters.tls import CsmsTls
 from local_controller.adapters.tls_watch import CertificateWatcher
+from local_controller.app import LocalController
 from local_controller.clock import Clock
 from local_controller.config.load import load
 from tests.adapters.test_mqtt import Mosquitto, connected, free_port, mosquitto_or_skip
@@ -81,11 +83,15 @@ async def test_a_limit_arrives_over_tls(trust: Trust) -> None:
     assert heard.messages[0][1] == b'{"max_a": 40}'
 
 
-def _publish(running: Mosquitto, trust: Trust, payload: str) -> None:
+def _publish(running: Mosquitto, trust: Trust, payload: str, own: CertificateFiles | None = None) -> None:
     from paho.mqtt import publish  # noqa: PLC0415 - here it is another client than the one under test
 
     tls: Any = {"ca_certs": str(trust.save_root())}
-    publish.single("site/limit/set", payload, qos=1, hostname="127.0.0.1", port=running.port, tls=tls)
+    login: Any = None
+    if own is not None:
+        tls |= {"certfile": str(own.certificate), "keyfile": str(own.key)}
+        login = {"username": "box", "password": "right-secret"}
+    publish.single("site/limit/set", payload, qos=1, hostname="127.0.0.1", port=running.port, tls=tls, auth=login)
 
 
 def _expired(root: Issued) -> Issued:
@@ -273,6 +279,42 @@ def test_the_doctor_warns_of_a_password_in_clear(trust: Trust) -> None:
         [],
         [],
     ]
+
+
+async def test_a_gateway_gets_its_limits_over_tls_with_password_and_certificate(
+    trust: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All at once, as in a site file; and what is wrong with the broker's certificate stands on the page."""
+    monkeypatch.setenv("MQTT_PASSWORD", "right-secret")
+    own = trust.root.issue("local-controller").save(trust.folder, "own")
+    strict = f"{_passwords(trust)}\ncafile {trust.save_root()}\nrequire_certificate true"
+    with broker(trust, more=strict) as running:
+        file = _site(trust, running.port)
+        ours = f"{{authorities: {trust.save_root()}, certificate: {own.certificate}, key: {own.key}}}"
+        text = file.read_text(encoding="utf-8").replace(f"{{authorities: {trust.save_root()}}}", ours)
+        file.write_text(f"{text}listen: {{port: {free_port()}}}\n", encoding="utf-8")
+        async with LocalController(load(file), Clock()) as gateway:
+            await _until(
+                gateway, lambda view: view["notices"][-1:] and view["notices"][-1]["text"] == "broker ems connected"
+            )
+            await asyncio.to_thread(_publish, running, trust, '{"max_a": 33}', own)
+            await _until(gateway, lambda view: view["nodes"][0]["limit_a"][0] == 33.0)
+            running.kill()
+            running.options = trust.options(_expired(trust.root), strict)
+            running.start()
+            view = await _until(gateway, lambda view: view["notices"][-1]["text"].startswith("broker ems untrusted"))
+    text = view["notices"][-1]["text"]
+    assert text.startswith("broker ems untrusted: its certificate has expired; renew it there"), text
+    assert "secret" not in str(view)
+
+
+async def _until(gateway: LocalController, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    async with asyncio.timeout(15):
+        while True:
+            view = await gateway.picture()
+            if condition(view):
+                return view
+            await asyncio.sleep(0.05)
 
 
 async def test_a_new_authority_in_the_same_file_counts_without_a_restart(

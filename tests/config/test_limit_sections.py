@@ -93,6 +93,8 @@ def test_the_usual_port_depends_on_encryption(more: str, port: int) -> None:
         ("host: a, tls: {key: c.key}", "brokers[mq].tls.key: needs its certificate beside it"),
         ("host: a, tls: {ca_file: c.pem}", "brokers[mq].tls.ca_file: unknown key"),
         ("host: a, tls: true", "brokers[mq].tls: must be a section with keys of its own, indented below"),
+        ("host: a..b", "brokers[mq].host: must be a name of parts with 1 to 63 characters between dots, or an address"),
+        ("host: http://a", "brokers[mq].host: must be a name or an address of a machine, without http:// and path"),
         ("host: a, password: secret", "brokers[mq].password: unknown key - did you mean password_env?"),
     ],
 )

@@ -209,8 +209,11 @@ def test_the_same_thing_is_not_said_again_and_again() -> None:
     for _ in range(5):
         site.tell("CP-1", words.Measured(7, MeterSample({Phase.L1: 1.0})))
         site.carry_out(site.controller.limit_source_failed("ems", "nonsense", site.now))
+    for age_s in range(61, 66):
+        site.carry_out(site.controller.limit_outdated("ems", f"limit is {age_s} s old", site.now))
         site.carry_out(site.controller.meter_failed("m", "does not answer", site.now))
     codes = Counter(n.code for n in site.notices)
+    assert codes["limit_outdated"] == 1
     assert (codes["unknown_evse"], codes["limit_unusable"], codes["meter_failed"]) == (1, 1, 1)
 
 

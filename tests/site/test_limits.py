@@ -99,6 +99,17 @@ def test_nothing_is_raised_under_a_limit_that_is_about_to_end() -> None:
     assert book.may_raise("grid", START.after(60))
 
 
+def test_what_is_wrong_with_a_source_is_told_until_it_is_understood() -> None:
+    state = ems()
+    state.received(said(40.0), START)
+    state.outdated = "limit is 61 s old"
+    assert (state.trouble, state.limit_a(START)) == ("limit is 61 s old", equal(40.0))
+    state.lost("no JSON")
+    assert state.trouble == "no JSON"
+    state.received(said(40.0), START)
+    assert state.trouble == ""
+
+
 # --- a source that says whether it is there ---------------------------------------------------------------------------
 
 
