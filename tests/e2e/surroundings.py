@@ -105,11 +105,11 @@ def mqtt_limit(port: int, topic: str, fallback_a: float) -> str:
 
 @asynccontextmanager
 async def command(
-    *arguments: str, output: int | IO[bytes] = asyncio.subprocess.PIPE
+    *arguments: str, output: int | IO[bytes] = asyncio.subprocess.PIPE, module: str = "local_controller"
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`local-controller` as a process of its own; whatever happens, it is gone afterwards."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "local_controller", *arguments, stdout=output, stderr=output
+        sys.executable, "-m", module, *arguments, stdout=output, stderr=output
     )
     try:
         yield process

@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 from site_simulator.clock import SimClock, run
-from tests.stories import kill, meter
+from tests.stories import kill, limits, meter
 
-STORIES = {1: kill.story, 2: meter.story}
+STORIES = {1: kill.story, 2: meter.story, 3: limits.story}
 
 
 def main() -> int:

@@ -109,9 +109,7 @@ async def story(clock: SimClock, folder: Path) -> Verdict:
 
 async def _play(fault: Fault, clock: SimClock, folder: Path) -> tuple[Judge, bool]:
     """One fault: what the judge saw, and whether the gateway has named the meter."""
-    where = folder / fault.name
-    where.mkdir()
-    async with Stage(fault.setting, clock, where) as stage:
+    async with Stage(fault.setting, clock, folder / fault.name) as stage:
         await stage.full(fault.from_a)
         fault.begin(stage.line)
         await asyncio.sleep(LASTS_S)

@@ -61,7 +61,7 @@ class Setting:
     """The site of a story. base_a, assumed_a: what the building takes at first, and at most by the site file.
 
     valid_s: of a working limit; 60 is the shortest that a site file may ask for. more: further sections of that file.
-    make_meter: of the main fuse, and what the site file says about it besides its address.
+    make_meter: of the main fuse, and what the site file says about it besides its address. module: what is run.
     """
 
     fuse_a: float = 70.0
@@ -72,6 +72,7 @@ class Setting:
     more: str = ""
     make_meter: Callable[[Gauge], SimulatedMeter] = SimulatedMeter
     of_meter: str = ""
+    module: str = "local_controller"
 
 
 class Stage:
@@ -81,6 +82,7 @@ class Stage:
         """Nothing listens yet; `port` is where the gateway will."""
         (self.port,) = free_ports(1)
         self.setting, self.folder = setting, folder
+        folder.mkdir(exist_ok=True)
         self.building, self.line, self.judge = Switched(), Line(), Judge(setting.fuse_a)
         load = BaseLoad(setting.base_a, (self.building,))
         spec = SiteSpec((Node(GRID, setting.fuse_a, None, (load, load, load)),), setting.stations, metered=())
@@ -110,7 +112,8 @@ class Stage:
     async def start(self) -> None:
         """A gateway with this site file, also after the one before was killed."""
         log = self._open.enter_context(self._log.open("ab"))
-        self.gateway = await self._open.enter_async_context(command("run", str(self._path), output=log))
+        process = command("run", str(self._path), output=log, module=self.setting.module)
+        self.gateway = await self._open.enter_async_context(process)
 
     async def full(self, from_a: float, within_s: float = 120.0) -> float:
         """Until so much flows on every phase; how much it then is on the most loaded one."""
