@@ -5,7 +5,7 @@ It outlives a connection: a station keeps its profiles and its transactions over
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from local_controller.clock import Instant
@@ -18,7 +18,7 @@ from local_controller.station.capability import NOTHING_KNOWN, Capability
 from local_controller.station.dialects.base import NOTHING_SAID, BootCall, StatedCapability
 from local_controller.station.shown_values import ShownValues
 from local_controller.station.stand_ins import StandIns
-from local_controller.station.station_clock import StationClock
+from local_controller.station.station_clock import SET_S, StationClock
 from local_controller.station.transaction import Transaction
 from local_controller.station.truth import StationTruth
 from local_controller.station.words import OcppVersion, RegistrationStatus
@@ -44,6 +44,7 @@ class StationState:
     asked_s: when the station was last asked to send a message again, in monotonic seconds, by message and EVSE.
     lost: when its connection was lost; None while it has one, and before the first. For the station that is being offline.
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
+    ours_ahead_s: our wall clock minus the monotonic one; None before the first look. set_s: by how much ours was set.
     time_zone: what the station calls local time.
     who: as it said in its last boot. writes: how often it was written to lately.
     carried_over: by EVSE, what the site wants, and what was written for its transaction; a station keeps its profiles over a reconnect.
@@ -67,6 +68,8 @@ class StationState:
     asked_s: dict[tuple[str, int], float] = field(default_factory=dict)
     lost: Instant | None = None
     csms_ahead_s: float = 0.0
+    ours_ahead_s: float | None = None
+    set_s: float = 0.0
     time_zone: tzinfo = UTC
     transactions: dict[int, Transaction] = field(default_factory=dict)
     revision: int = 0
@@ -115,6 +118,20 @@ class StationState:
     def is_installing(self) -> bool:
         """Whether it downloads or installs firmware: nothing that can wait should disturb it (LC-141)."""
         return self.installing_until_s is not None
+
+    def look_at_our_clock(self, now: Instant) -> None:
+        """If our clock was set, those of CSMS and station were not: all that is told in ours moves with it (goal G21)."""
+        before_s, self.ours_ahead_s = self.ours_ahead_s, now.utc.timestamp() - now.monotonic_s
+        by_s = 0.0 if before_s is None else self.ours_ahead_s - before_s
+        if abs(by_s) <= SET_S or not self.clock.is_compared:
+            return
+        self.csms_ahead_s, self.set_s = self.csms_ahead_s - by_s, self.set_s + by_s
+        by = timedelta(seconds=by_s)
+        for transaction in self.transactions.values():
+            transaction.started = Instant(transaction.started.monotonic_s, transaction.started.utc + by)
+        for carried in self.carried_over.values():
+            if carried.wish is not None:
+                carried.wish = replace(carried.wish, until=carried.wish.until + by)
 
     def station_time(self, now: Instant) -> datetime:
         """The station's clock, which is the CSMS's (LC-044)."""

@@ -11,6 +11,9 @@ import math
 TOLERANCE_S = 5.0
 """A station's clock further from its CSMS's is worth a warning: our limits begin and end by it (LC-044)."""
 
+SET_S = 2.0
+"""A larger step of our wall clock against the monotonic one is a setting of it; NTP makes clocks faster or slower."""
+
 LOOK_S = 60.0
 """How often a clock that was right is looked at again: crystals drift by seconds a day."""
 
@@ -36,6 +39,11 @@ class StationClock:
     def csms_told_its_time(self) -> None:
         """The clock to compare with is known."""
         self.due_s = 0.0
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether the CSMS has told its time, by which the station goes."""
+        return self.due_s < math.inf
 
     def heard(self, ahead_s: float, now_s: float) -> float | None:
         """A stamp was so far ahead of the CSMS's clock: by how much the station's is, once when that is too much."""

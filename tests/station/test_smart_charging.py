@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from local_controller.clock import Instant
 from local_controller.station.effects import Peer
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
 from tests.station.conftest import stamp
@@ -40,6 +42,27 @@ def test_after_a_pure_reconnect_the_first_normal_answer_opens_the_way(bench: Any
     b.csms["Heartbeat"] = b._heartbeat_answer
     b.from_station("Heartbeat", {})
     assert b.in_force_a() == 6.0
+
+
+@ALL
+@pytest.mark.requirement("LC-044")
+@pytest.mark.parametrize("set_s", [-3600.0, 3600.0])
+def test_when_our_clock_is_set_limits_hold_in_the_station_as_if_it_had_not_been(
+    bench: Any, version: OcppVersion, set_s: float
+) -> None:
+    """The station goes by its CSMS's clock, which tells its time perhaps once a day."""
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.set_limit(16.0, valid_s=300)
+    b.now, b.csms_ahead_s = Instant(b.now.monotonic_s + 10, b.now.utc + timedelta(seconds=10 + set_s)), -set_s
+    b.wait(10)
+    assert [b.in_force_a(s) for s in (0, 270, 290, 3600)] == [16.0, 16.0, 6.0, 6.0]
+    assert b.smart.standing(1, b.now).allocated_a == 16.0
+    b.set_limit(14.0, valid_s=300)
+    assert [b.in_force_a(s) for s in (0, 298, 302, 3700)] == [14.0, 14.0, 6.0, 6.0]
+    b.from_station("Heartbeat", {})
+    assert [b.in_force_a(s) for s in (0, 298, 302, 3700)] == [14.0, 14.0, 6.0, 6.0]
 
 
 @ALL

@@ -119,7 +119,9 @@ class Play:
     lowered_a: float = 0.0
 
     async def lowered(self) -> None:
-        """The EMS has lowered its limit, and that has had its effect."""
+        """All that the EMS allows was used and measured; then it has lowered its limit, and that has had its effect."""
+        await self.stage.full(FULL_A)
+        await asyncio.sleep(REACT_S)
         self.ems.limit_a = LOW_A
         self.ems.say(LOW_A)
         await asyncio.sleep(REACT_S)
@@ -144,7 +146,6 @@ def came_back(*, stamped: bool) -> Callable[[Play], Awaitable[None]]:
 
     async def story(play: Play) -> None:
         play.ems.say(HIGH_A, retain=True, stamped=stamped)
-        await play.stage.full(FULL_A)
         await play.lowered()
         play.ems.limit_a = None
         await play.broker.stop()
@@ -158,7 +159,6 @@ def clock_set(number: signal.Signals) -> Callable[[Play], Awaitable[None]]:
     """The gateway's clock is set, the EMS goes on; then the gateway dies."""
 
     async def story(play: Play) -> None:
-        await play.stage.full(FULL_A)
         await play.lowered()
         before_a = min(play.stage.grid.current_a)
         play.stage.gateway.send_signal(number)

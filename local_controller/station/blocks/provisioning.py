@@ -103,6 +103,7 @@ class Provisioning(Block):
             return [Note("warning", "csms_clock_unreadable", {"reason": str(error)})]
         if moment is None:
             return []
+        self._state.look_at_our_clock(now)
         before_s, ahead_s = self._state.csms_ahead_s, (moment - now.utc).total_seconds()
         if abs(ahead_s) > CLOCK_NONSENSE_S:
             return [Note("error", "csms_clock_ignored", {"ahead_s": round(ahead_s, 1)})]

@@ -124,7 +124,7 @@ class SmartCharging(Block):
             (Pull, self._dynamics.answered),
             (Replaced, self._sets.cleared_in_station),
         )
-        self._csms_ahead_s = state.csms_ahead_s
+        self._csms_ahead_s, self._set_s = state.csms_ahead_s, state.set_s
         self._review_s: float | None = None
         self._seen = _NOTHING_SEEN  # the revision of the transactions at which there was nothing more to follow
 
@@ -135,6 +135,7 @@ class SmartCharging(Block):
 
         ValueError for an EVSE that the station does not have.
         """
+        self.state.look_at_our_clock(now)
         return self._writer.set_fallback(self._known(evse), limit_a, now) + self._settle(now)
 
     def will_hold(self, evse: int, limit_a: float, now: Instant) -> bool:
@@ -146,6 +147,7 @@ class SmartCharging(Block):
 
         ValueError for an EVSE that the station does not have.
         """
+        self.state.look_at_our_clock(now)
         effects = self._writer.set_limit(self._known(evse), limit_a, valid_s, urgent=urgent, now=now)
         return effects + self._settle(now)
 
@@ -159,6 +161,7 @@ class SmartCharging(Block):
 
     def standing(self, evse: int, now: Instant) -> Standing:
         """What this EVSE is given now, and what the station holds because of it."""
+        self.state.look_at_our_clock(now)
         return self._writer.standing(self._known(evse), now)
 
     def _known(self, evse: int) -> int:
@@ -210,6 +213,7 @@ class SmartCharging(Block):
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:
         """Registration, 1.6 transaction ids, and what the station itself accepted from the CSMS."""
+        self.state.look_at_our_clock(now)
         if sender is _CSMS:
             return self._observe_csms(call, answer, now)
         if answer is None or answer.message_type != CALLRESULT:
@@ -240,9 +244,10 @@ class SmartCharging(Block):
         """The CSMS's clock has moved, so the station's will: what is to end at an instant is written again (LC-044)."""
         if self.state.csms_ahead_s == self._csms_ahead_s:
             return []
-        if self.state.csms_ahead_s < self._csms_ahead_s - SET_BACK_S:
+        ours_set_s = self.state.set_s - self._set_s
+        if self.state.csms_ahead_s + ours_set_s < self._csms_ahead_s - SET_BACK_S:
             self._writer.set_back()
-        self._csms_ahead_s = self.state.csms_ahead_s
+        self._csms_ahead_s, self._set_s = self.state.csms_ahead_s, self.state.set_s
         self._news.forget()
         return [*self._writer.reconsider(now), *self._news.latest(now)]
 
@@ -321,6 +326,7 @@ class SmartCharging(Block):
         asked = self._asked.get(frame.action or "")
         if asked is None:
             return None
+        self.state.look_at_our_clock(now)
         self._seen = _NOTHING_SEEN  # a remote start may have brought a profile that waits
         try:
             effects = asked(frame, now)
@@ -382,6 +388,7 @@ class SmartCharging(Block):
 
     def expire(self, now: Instant) -> list[BlockEffect]:
         """Answers what is due, tries again what was refused, reviews what changes with time."""
+        self.state.look_at_our_clock(now)
         effects = [*self._applying.expire(now), *self._reports.expire(now), *self._dynamics.expire(now)]
         self.state.phases_learnt_s = None
         if self._read_until_s is not None and self._read_until_s <= now.monotonic_s:
