@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles fuzz stories \
+.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles soak-site bench-control fuzz stories \
     oracle oracle-mutants bench-composite bench-optimizer bench-optimizer-full quirks
 
 help:  ## this list
@@ -82,6 +82,12 @@ bench-relay: $(VENV)/dev  ## the relay beside nginx and a naive relay: one JSON 
 
 soak-relay: $(VENV)/dev  ## stations talk, come and go: what got lost, altered or duplicated? (MINUTES=10 STATIONS=500)
 	@$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10) --stations $(or $(STATIONS),500) $(ARGS)
+
+bench-control: $(VENV)/dev  ## how soon fifty stations get less, and what that costs, in real time (five minutes)
+	@$(BIN)/python -m benchmarks.control
+
+soak-site: $(VENV)/dev  ## random sites, faults and limits in virtual time: does any fuse bear more than the goals allow? (HOURS=1000)
+	@$(BIN)/python -m tests.scenarios.site_soak --hours $(or $(HOURS),1000) $(ARGS)
 
 soak-profiles: $(VENV)/dev  ## a CSMS uses smart charging in every way: does it notice us, does every limit hold? (OPS=100000)
 	@$(BIN)/python -m benchmarks.profile_soak --operations $(or $(OPS),100000) $(ARGS)

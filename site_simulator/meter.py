@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import struct
+from collections.abc import Callable
 from typing import Self, cast
 
 from pymodbus import FramerType
+from pymodbus.pdu import ModbusPDU
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from site_simulator.site import Gauge
+from site_simulator.site import Amperes, Gauge
 from site_simulator.vehicle import NOMINAL_V
 
 REFRESH_S = 0.5
@@ -37,19 +39,31 @@ def image(gauge: Gauge, frequency_hz: float = 50.0) -> list[int]:
 
 
 class SimulatedMeter:
-    """A Modbus server on the loopback interface, TCP or RTU over TCP; as a context manager it listens and refreshes itself."""
+    """A Modbus server on the loopback interface, TCP or RTU over TCP; as a context manager it listens and refreshes itself.
 
-    def __init__(self, gauge: Gauge, port: int = 0, framer: FramerType = FramerType.SOCKET) -> None:
+    was_read: told what it shows whenever somebody reads it.
+    """
+
+    def __init__(
+        self,
+        gauge: Gauge,
+        port: int = 0,
+        framer: FramerType = FramerType.SOCKET,
+        was_read: Callable[[Amperes], None] | None = None,
+    ) -> None:
         self.port = port
         self._gauge = gauge
         self._framer = framer
+        self._shown = gauge.current_a
+        self._was_read = was_read
 
     async def __aenter__(self) -> Self:
         """Listen; `port` then tells where."""
         unused = [SimData(0, values=False, datatype=DataType.BITS)]
         registers = [SimData(0, values=image(self._gauge), datatype=DataType.REGISTERS)]
         device = SimDevice(UNIT, simdata=(unused, unused, [SimData(0, datatype=DataType.REGISTERS)], registers))
-        self._server = ModbusTcpServer(device, framer=self._framer, address=("127.0.0.1", self.port))
+        address = ("127.0.0.1", self.port)
+        self._server = ModbusTcpServer(device, framer=self._framer, address=address, trace_pdu=self._noted)
         await self._server.serve_forever(background=True)
         listener = cast("asyncio.Server", self._server.transport)  # typed too narrowly
         self.port = listener.sockets[0].getsockname()[1]
@@ -62,8 +76,14 @@ class SimulatedMeter:
         await asyncio.wait([self._refreshing])
         await self._server.shutdown()  # type: ignore[no-untyped-call]  # lacks its annotation
 
+    def _noted(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU:
+        if sending and self._was_read is not None:
+            self._was_read(self._shown)
+        return pdu
+
     async def _refresh(self) -> None:
         """The grid's frequency never stands still."""
         for frequency_hz in itertools.cycle(FREQUENCIES_HZ):
+            self._shown = self._gauge.current_a
             await self._server.async_setValues(UNIT, READ_INPUT_REGISTERS, 0, image(self._gauge, frequency_hz))
             await asyncio.sleep(REFRESH_S)

@@ -11,7 +11,7 @@ from local_controller.site.excess import Excess
 from local_controller.site.freshness import Watch
 from local_controller.site.limits import AppliesTo, Ceiling, LimitBook
 from local_controller.site.overload import Overload
-from local_controller.site.per_phase import PerPhase, lower, minus, only, plus, upper
+from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, only, plus, upper
 from local_controller.site.readings import MeterReading
 from local_controller.site.topology import Node
 
@@ -31,6 +31,7 @@ class NodeState:
     """A node of the tree, its meter, its base load and its history.
 
     over_fuse, over_limit: what its meter saw above the rating, and above the lowest limit in force. overload: its heat.
+    unexplained_a: what it saw beyond base load and cars that follow, as far as that is too much.
     told_fed_in: people know that something feeds in here. held: for each phase in trouble, the monotonic time before which nothing on it is raised, and why.
     """
 
@@ -40,6 +41,7 @@ class NodeState:
     over_fuse: Excess = field(default_factory=Excess)
     over_limit: Excess = field(default_factory=Excess)
     overload: Overload = field(default_factory=Overload)
+    unexplained_a: PerPhase = ZERO
     told_fed_in: bool = False
     held: dict[int, tuple[float, str]] = field(default_factory=dict)
 
@@ -61,13 +63,14 @@ class NodeState:
         """Other loads: estimated, or assumed when nothing (or nothing fresh) measures them (G5).
 
         The assumption counts too where more is fed in than cars draw. What has overheated the fuse counts on top, for the
-        estimate cannot have been right (G4).
+        estimate cannot have been right (G4); and so does, at once, what is measured though all cars must have followed by
+        now: a new load in the building, or a car that does not (G3).
         """
         if self.meter is None:
             return self.node.base_a
         if self.base.current_a is not None and not self.blind(now):
             hidden_a = only(self.base.fed_in(now), self.node.base_a)
-            return plus(upper(self.base.current_a, hidden_a), self.overload.shed_a)
+            return plus(upper(self.base.current_a, hidden_a), upper(self.overload.shed_a, self.unexplained_a))
         return upper(self.node.base_a, self.base.peak())
 
 

@@ -27,7 +27,7 @@ from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
 from local_controller.site.notices import fed_in_notice, overload_notice
-from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, minus, total
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, total, upper
 from local_controller.site.places import Columns, Place, Table
 from local_controller.site.plan import Plan, PlanPace
 from local_controller.site.planning import Question, asking, horizon_at
@@ -378,6 +378,9 @@ class SiteController:
         if ceiling is None:
             return
         over_a = minus(reading.current_a, ceiling.limit_a)
+        explained_a = plus(total(bound.followed_a for bound in bounds), state.base.current_a or ZERO)
+        too_much_a = lower(minus(reading.current_a, explained_a), plus(over_a, state.node.margin_a))
+        state.unexplained_a = upper(ZERO, too_much_a)
         state.over_limit.measured(max(over_a), now)
         state.over_fuse.measured(max(minus(reading.current_a, state.node.rating_a)), now)
         for phase in PHASES:

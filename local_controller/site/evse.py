@@ -61,10 +61,14 @@ PHASE_PROOF_SAMPLES: Final = 3
 
 
 class DrawBounds(NamedTuple):
-    """Between which currents a draw lies, per grid phase; when the lower one was measured (None: nothing proves it)."""
+    """Between which currents a draw lies, per grid phase; when the lower one was measured (None: nothing proves it).
+
+    followed_a: the most that is drawn if the car has followed, by now, what it was told since it was measured.
+    """
 
     least_a: PerPhase
     most_a: PerPhase
+    followed_a: PerPhase
     measured_at: Instant | None = None
 
 
@@ -475,6 +479,8 @@ class EvseState:
             if session.drawn is not None:
                 turns_s.append(session.drawn.at.monotonic_s + SAMPLE_MAX_AGE_S)
             for promise in session.may_apply:
+                if promise.accepted_at is not None:
+                    turns_s.append(promise.accepted_at.monotonic_s + self.settle_s)
                 if promise.until is not None:
                     end_s = promise.until.monotonic_s
                     turns_s += (end_s - EXPIRY_LEAD_S, end_s, end_s + self.settle_s)
@@ -658,17 +664,30 @@ class EvseState:
     def _bounds(self, exposure: PerPhase, now: Instant) -> DrawBounds:
         session = self.session
         if session is None or not self.connected or self.mute(now):
-            return DrawBounds(ZERO, ZERO)
+            return DrawBounds(ZERO, ZERO, ZERO)
+        followed = on(PHASES, self._followed_a(session, now))
         if session.drawn is None or not self.sampled(now):
-            return DrawBounds(ZERO, exposure)
+            return DrawBounds(ZERO, exposure, lower(exposure, followed))
         drawn = session.drawn
         most = upper(drawn.current_a, exposure) if self._is_outdated(session, drawn.at) else drawn.current_a
+        followed = lower(most, followed) if self._is_from_before(session, drawn.at, now) else most
         lowest_a = min([promise.limit_a for promise in session.may_apply])
         least = lower(drawn.current_a, on(PHASES, lowest_a))
         suspended = session.suspended_at is not None and session.suspended_at.since(drawn.at) >= 0
         if suspended or least == ZERO:
-            return DrawBounds(ZERO, most)
-        return DrawBounds(least, most, drawn.at)
+            return DrawBounds(ZERO, most, followed)
+        return DrawBounds(least, most, followed, drawn.at)
+
+    def _followed_a(self, session: Session, now: Instant) -> float:
+        """The most that an honest car draws by now, be that measured or not: what it was told less has reached it."""
+        fallback_a = self.floor_a if self._may_fall_back(now) else 0.0
+        told_a = max([promise.limit_a for promise in session.settled(now, self.settle_s)])
+        return max(told_a, session.unsent_a or 0.0, fallback_a, self.foreign_limit_a)
+
+    def _is_from_before(self, session: Session, drawn_at: Instant, now: Instant) -> bool:
+        """Whether the car was last measured before it had to follow what holds by now."""
+        told = session.settled(now, self.settle_s)[0]
+        return told.has_settled(now, self.settle_s) and not told.has_settled(drawn_at, self.settle_s)
 
     def _is_outdated(self, session: Session, drawn_at: Instant) -> bool:
         """Whether a car may have followed a raise since it was measured."""

@@ -90,6 +90,13 @@ class Session:
                 return self.may_apply[i:]
         return self.may_apply
 
+    def settled(self, now: Instant, settle_s: float) -> list[Promise]:
+        """What it obeys if it is honest and its car has followed by now."""
+        for i in range(len(self.may_apply) - 1, 0, -1):
+            if self.may_apply[i].has_settled(now, settle_s):
+                return self.may_apply[i:]
+        return self.may_apply
+
     def ends_at(self) -> Instant | None:
         """The earliest end of what is in force; None if only the fallback is, or what never ends."""
         earliest: Instant | None = None

@@ -157,10 +157,11 @@ class VirtualSite:
         fixed: Sequence[Limit] = (),
     ) -> None:
         fuses = tuple(Limit(n.id, n.limit_a, AppliesTo.TOTAL, f"{n.label} fuse") for n in topo.nodes)
-        book = LimitBook((*fuses, *fixed), {s.id: SourceState(s) for s in sources})
+        self._limits, self._sources = (*fuses, *fixed), sources
+        self._settings = settings or ControlSettings()
         self.topology = topo
         self.meters = {n.meter: n.id for n in topo.nodes if n.meter is not None}
-        self.controller = SiteController(topo, book, settings or ControlSettings(), dict.fromkeys(self.meters, 1.0))
+        self.controller = self._begun()
         self.stations = {
             e.id.station if e.id.evse == 1 else str(e.id): VirtualStation(e) for s in topo.stations for e in s.evses
         }
@@ -177,6 +178,35 @@ class VirtualSite:
         self.orders: list[tuple[float, EvseId, float]] = []
         self.disobeyed: list[tuple[float, EvseId, float]] = []
         self._by_id = {station.evse.id: station for station in self.stations.values()}
+
+    def _begun(self) -> SiteController:
+        """A gateway that knows nothing but its site file."""
+        book = LimitBook(self._limits, {s.id: SourceState(s) for s in self._sources})
+        return SiteController(self.topology, book, self._settings, dict.fromkeys(self.meters, 1.0))
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since the beginning."""
+        return self.now.since(START)
+
+    # --- what happens to the gateway ---
+    def restart(self) -> None:
+        """It is killed and begins anew; stations keep what they were told, and come back with what goes on."""
+        self.controller = self._begun()
+        for station in self.stations.values():
+            station.line += 1
+            station.in_flight = station.wish = None
+        for id_ in sorted({one.evse.id.station for one in self.stations.values() if one.connected}):
+            self.connect(id_, boot=False)
+            for outlet in self._outlets(id_):
+                if outlet.transaction is not None:
+                    begun = words.TransactionStarted(outlet.evse.id.evse, outlet.transaction, is_found=True)
+                    self.tell(id_, begun)
+
+    def go_blind(self, seconds: float) -> None:
+        """No meter is read for so long."""
+        self.meter_alive = False
+        self.after(seconds, lambda: setattr(self, "meter_alive", True))
 
     # --- what people and cars do ---
     def connect(self, *ids: str, boot: bool = True) -> None:

@@ -1,0 +1,94 @@
+"""What happens on a site in virtual time, one event after another, and how much room its cars have had."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from local_controller.profiles.schedule import Schedule
+from local_controller.site.limits import AppliesTo
+from local_controller.site.per_phase import lower, minus, total
+from local_controller.station.effects import CsmsLimitChanged
+from tests.site.virtual_site import START, STEP_S, Car, Manner, VirtualSite, VirtualStation
+
+TROUBLES = tuple(manner.name for manner in Manner)
+
+REACTION_S = 1.0 + 7.5 + 7.5 + 8.0 + 1.0
+"""Meter, an answer under way, the own answer, the slowest car, rounding of times."""
+
+
+def perform(site: VirtualSite, step: tuple[str, int, Car, int]) -> None:
+    action, index, car, seconds = step
+    name = list(site.stations)[index % len(site.stations)]
+    station = site.stations[name]
+    id_ = station.evse.id.station
+    if act := _actions(site, name, id_, station, car, seconds).get(action):
+        act()
+    site.run(seconds)
+
+
+def _actions(
+    site: VirtualSite, name: str, id_: str, station: VirtualStation, car: Car, seconds: int
+) -> dict[str, Callable[[], object]]:
+    running, online = station.transaction is not None, station.connected
+    at_work = {
+        "unplug": lambda: site.unplug(name),
+        "swap": lambda: (site.unplug(name), site.plug(name, replace(car))),
+        "rest": lambda: setattr(station.car, "paused", True),
+        "resume": lambda: setattr(station.car, "paused", False),
+    }
+    while_online = {"lose": lambda: site.disconnect(id_), "reboot": lambda: site.reboot(id_)}
+    result: dict[str, Callable[[], object]] = {
+        "limit": lambda: site.announce("ems", float(seconds), 30.0),
+        "lift": lambda: site.announce("ems", None, 60.0),
+        "pause": lambda: csms_allows(site, station, 0.0),
+        "free": lambda: csms_allows(site, station, None),
+        "blind": lambda: site.go_blind(seconds),
+        "restart": site.restart,
+    }
+    if online:
+        result |= while_online | (at_work if running else {"plug": lambda: site.plug(name, replace(car))})
+    elif site.now.monotonic_s >= station.off_until_s:
+        result |= {"back": lambda: site.connect(id_, boot=seconds % 2 == 0)}
+    if station.fallback_a is not None and not station.forgetful:  # forgetful and deaf are two faults at once
+        result |= {manner.name: lambda m=manner: setattr(station, "manner", m) for manner in Manner}
+    return result
+
+
+def csms_allows(site: VirtualSite, station: VirtualStation, limit_a: float | None) -> None:
+    """The CSMS's profiles pause one car, so that its neighbours may take what it leaves, or free it."""
+    schedule = Schedule() if limit_a is None else Schedule.constant(limit_a, site.now.utc - timedelta(hours=1))
+    evse = station.evse.id
+    site.tell(evse.station, CsmsLimitChanged(evse.evse, schedule))
+
+
+class Room:
+    """How much more than the room of the last `REACTION_S` the cars took, apart from sessions that have just begun."""
+
+    def __init__(self, site: VirtualSite) -> None:
+        self.worst_a = 0.0
+        self._rooms: deque[tuple[float, float, float]] = deque(maxlen=round(REACTION_S / STEP_S))
+        self._begun: dict[str, float] = {}
+        self._node = site.topology.root.id
+
+    def look(self, site: VirtualSite) -> None:
+        now_s = site.now.monotonic_s
+        running = {s.transaction for s in site.stations.values() if s.transaction is not None}
+        self._begun = {t: self._begun.get(t, now_s) for t in running}
+        young_a = 6.0 * sum(now_s - at < REACTION_S for at in self._begun.values())
+        self._rooms.append(self._room(site))
+        cars = minus(site.flow(self._node), self._others(site))
+        over = (c - max(0.0, *(r[p] for r in self._rooms)) for p, c in enumerate(cars))
+        self.worst_a = max(self.worst_a, max(over) - young_a)
+
+    def _others(self, site: VirtualSite) -> tuple[float, float, float]:
+        return total([site.base(site.now.since(START)), *site.circuit_base.values()])
+
+    def _room(self, site: VirtualSite) -> tuple[float, float, float]:
+        book = site.controller.book
+        limit, cars = (book.ceiling(self._node, kind, site.now) for kind in (AppliesTo.TOTAL, AppliesTo.CHARGING))
+        assert limit is not None
+        room = minus(limit.limit_a, self._others(site))
+        return room if cars is None else lower(room, cars.limit_a)

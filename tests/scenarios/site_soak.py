@@ -1,0 +1,255 @@
+"""Is any fuse ever loaded by more than the goals allow, whatever cars, stations, links, meters and limits do?
+
+Random sites in virtual time around the real site core. Prints what happened and then one line of JSON with the counts;
+progress and violations go to standard error. Exit code 1 unless there are none. A violation is printed with its shortest
+timeline; `--seed` repeats it.
+
+While the building's load is steady the overload integral S of each node and phase stays within 20 s, and 1.2 times its
+rating is never reached for more than 10 s (goal G4, miniature breakers). Where the building's load moves by itself, cars
+take no more than there was room for when they last could react (G3), but for 1 % of the rating, which a meter may not see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from local_controller.site.limits import AppliesTo, LimitSource
+from tests.scenarios.site_events import REACTION_S, TROUBLES, Room, perform
+from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, topology
+
+PROGRESS_S = 10.0
+INTEGRAL_S = 20.0
+HIGH, HIGH_S = 1.2, 10.0
+SEEN = 0.01
+"""Of the rating: what a meter of class 1 may be wrong by."""
+
+ROTATIONS: Final = ("RST", "STR", "TRS", "RTS", "SRT", "TSR", "R", "S", "T")
+SITES: Final = ((2, 1), (3, 1), (5, 1), (6, 1), (2, 2), (3, 2))
+
+EVENTS: Final = {
+    "plug": 12,
+    "unplug": 4,
+    "swap": 3,
+    "rest": 3,
+    "resume": 3,
+    "run": 6,
+    "limit": 4,
+    "lift": 3,
+    "pause": 3,
+    "free": 3,
+    "lose": 3,
+    "back": 5,
+    "reboot": 2,
+    "blind": 2,
+    "restart": 1,
+    **dict.fromkeys(TROUBLES, 1),
+    Manner.HONEST.name: 6,
+}
+
+Step = tuple[str, int, Car, int]
+
+
+@dataclass
+class Judge:
+    """The currents of a steady building and its cars against the ratings."""
+
+    site: VirtualSite
+    worst_a: float = 0.0
+    worst_integral_s: float = 0.0
+    longest_high_s: float = 0.0
+    above_s: float = 0.0
+    _integrals: Counter[tuple[str, int]] = field(default_factory=Counter)
+    _high_s: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def look(self, site: VirtualSite) -> None:
+        """Half a second more."""
+        excess_a = 0.0
+        for node in site.topology.nodes:
+            for phase, (amps, rating) in enumerate(zip(site.flow(node.id), node.rating_a, strict=True)):
+                excess_a = max(excess_a, amps - rating)
+                self._heat((node.id, phase), amps / rating)
+        self.worst_a = max(self.worst_a, excess_a)
+        self.above_s += STEP_S if excess_a > 1e-6 else 0.0
+
+    def _heat(self, place: tuple[str, int], load: float) -> None:
+        integral_s = max(0.0, self._integrals[place] + (load * load - 1.0) * STEP_S)
+        self._integrals[place] = integral_s
+        self._high_s[place] = self._high_s[place] + STEP_S if load >= HIGH else 0.0
+        self.worst_integral_s = max(self.worst_integral_s, integral_s)
+        self.longest_high_s = max(self.longest_high_s, self._high_s[place])
+
+    @property
+    def fault(self) -> str | None:
+        """What is more than the goal allows."""
+        if self.worst_integral_s > INTEGRAL_S:
+            return f"S = {self.worst_integral_s:.1f} s"
+        return f"{HIGH} times the rating for {self.longest_high_s} s" if self.longest_high_s > HIGH_S else None
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that a site lives through; it follows from the seed."""
+
+    seed: int
+    moves: bool
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, seed: int) -> Story:
+        """The story of this seed."""
+        rnd = random.Random(f"{seed}/steps")
+        names, weights = [*EVENTS], [*EVENTS.values()]
+        moves = rnd.random() < 0.3
+        if moves:
+            names = ["plug", "unplug", "rest", "resume", "limit", "lift", "base", "run"]
+            weights = [6, 2, 2, 2, 2, 2, 5, 2]
+        crowd = [("plug", number, _car(rnd), 1) for number in range(6)] if rnd.random() < 0.6 else []
+        steps = [
+            (rnd.choices(names, weights)[0], rnd.randrange(6), _car(rnd), rnd.choice([1, 5, 20, 60, 150]))
+            for _ in range(rnd.randint(4, 30))
+        ]
+        return cls(seed, moves, (*crowd, *steps))
+
+    def told(self) -> Outcome:
+        """Lives through it."""
+        site = _site(random.Random(f"{self.seed}/site"), moves=self.moves)
+        judge, room = Judge(site), Room(site)
+        site.on_step.append(room.look if self.moves else judge.look)
+        site.connect()
+        site.run(15)
+        base_a = list(site.base(0.0))
+        for step in self.steps:
+            if step[0] == "base":
+                base_a[step[1] % 3] = step[3] / 10.0
+                site.base = lambda _s, now_a=tuple(base_a): now_a
+            perform(site, step)
+        moved = f"{room.worst_a:.2f} A more than there was room for {REACTION_S} s before"
+        most_a = SEEN * min(site.topology.root.rating_a)
+        fault = judge.fault if not self.moves else moved if room.worst_a > most_a else None
+        return Outcome(site, judge, room, fault)
+
+    def shortened(self) -> Story:
+        """The same with as few steps as still break the law."""
+        best, number = self, 0
+        while number < len(best.steps):
+            other = replace(best, steps=best.steps[:number] + best.steps[number + 1 :])
+            if other.told().fault is None:
+                number += 1
+            else:
+                best = other
+        return best
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A story that was lived through, and what is more than the goals allow."""
+
+    site: VirtualSite
+    judge: Judge
+    room: Room
+    fault: str | None
+
+    @property
+    def station_hours(self) -> float:
+        """So many stations so long."""
+        return len(self.site.topology.stations) * self.site.elapsed_s / 3600.0
+
+
+def _car(rnd: random.Random) -> Car:
+    return Car(rnd.choice([1, 2, 3]), rnd.choice([10.0, 16.0, 32.0]), rnd.choice([0.5, 3.0, 8.0]))
+
+
+def _site(rnd: random.Random, *, moves: bool) -> VirtualSite:
+    stations, evses = rnd.choice(SITES)
+    base_a = rnd.choice([0.0, 5.0, 12.5])
+    circuits = rnd.choice([None, {"west": 30.0, "east": 40.0}])
+    circuit_base_a = rnd.choice([0.0, 6.0]) if circuits else 0.0
+    fuse_a = base_a + 2 * circuit_base_a + 6.0 * stations * evses + rnd.uniform(0.0, 60.0)
+    source = LimitSource("ems", "EMS limit", "grid", rnd.choice([*AppliesTo]), (fuse_a,) * 3)
+    tree = topology(
+        fuse_a,
+        stations,
+        base_a=base_a + 2 * circuit_base_a,
+        circuits=circuits,
+        rotations=tuple(rnd.choice(ROTATIONS) for _ in range(rnd.randint(1, 6))),
+        evses=evses,
+        circuit_meters=bool(circuit_base_a) or rnd.random() < 0.5,
+    )
+    site = VirtualSite(tree, (source,))
+    site.base = lambda _s: (base_a,) * 3
+    site.circuit_base = dict.fromkeys(circuits or (), (circuit_base_a,) * 3)
+    for station in site.stations.values():
+        station.answer_s = rnd.choice([0.5, 1.0, 3.0, 7.5])
+        station.sample_s = rnd.choice([5.0, 10.0, 60.0])
+        station.forgetful = not moves and rnd.random() < 0.5
+    return site
+
+
+def soak(hours: float, first_seed: int, say: Callable[[str], None]) -> Counter[str]:
+    """Tells stories until so many station-hours are over."""
+    totals: Counter[str] = Counter()
+    station_hours, said_s, seed = 0.0, time.monotonic(), first_seed
+    worst: dict[str, float] = dict.fromkeys(("worst_excess_a", "worst_integral_s"), 0.0)
+    while station_hours < hours:
+        story = Story.of(seed)
+        outcome = story.told()
+        station_hours += outcome.station_hours
+        totals["stories"] += 1
+        totals["seconds_above_a_rating"] += round(outcome.judge.above_s)
+        totals.update(step[0] for step in story.steps)
+        if not story.moves:
+            worst["worst_excess_a"] = max(worst["worst_excess_a"], outcome.judge.worst_a)
+            worst["worst_integral_s"] = max(worst["worst_integral_s"], outcome.judge.worst_integral_s)
+        if outcome.fault is not None:
+            totals["violations"] += 1
+            say(_shown(story.shortened()))
+        if time.monotonic() > said_s + PROGRESS_S:
+            said_s = time.monotonic()
+            say(f"{station_hours:.0f} station-hours, {totals['stories']} sites, {totals['violations']} violations")
+        seed += 1
+    totals["station_hours"] = round(station_hours)
+    totals.update({name: round(value, 2) for name, value in worst.items()})  # type: ignore[arg-type]
+    return totals
+
+
+def _shown(story: Story) -> str:
+    lines = [f"seed {story.seed}: {story.told().fault}"]
+    lines += [f"  {name} {number}, then {seconds} s   {_of(name, car)}" for name, number, car, seconds in story.steps]
+    return "\n".join(lines)
+
+
+def _of(name: str, car: Car) -> Any:
+    return car if name in {"plug", "swap"} else ""
+
+
+def main() -> int:
+    """Soaks and counts."""
+    parser = argparse.ArgumentParser(prog="make soak-site", description=__doc__)
+    parser.add_argument("--hours", type=float, default=1000.0, help="station-hours")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="only this site")
+    options = parser.parse_args()
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    if options.seed is not None:
+        found = Story.of(options.seed)
+        say(_shown(found.shortened()) if found.told().fault is not None else "no violation")
+        return 0
+    totals = soak(options.hours, options.first_seed, say)
+    print(json.dumps(totals))
+    print(json.dumps({"station_hours": totals["station_hours"], "violations": totals["violations"]}))
+    return 1 if totals["violations"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
