@@ -24,7 +24,7 @@ from benchmarks.profile_soak.station import Ask, Station
 from benchmarks.profile_soak.station_v2x import Station2x
 from benchmarks.profile_soak.station_v16 import Station16
 from benchmarks.profile_soak.store import Facts
-from benchmarks.profile_soak.worlds import Answer, Clock, Csms, DirectWorld, GatewayWorld, Spoil
+from benchmarks.profile_soak.worlds import Answer, Clock, Csms, DirectWorld, GatewayWorld, Handled, Spoil
 from local_controller.station.build import StationSettings
 from local_controller.station.effects import Peer
 from local_controller.station.knowledge import Actuator, FloorPlace, Knowledge
@@ -205,11 +205,12 @@ class Story:
         self._asked.try_to_handle(action, payload)
         message_id = self.behind.ask(action, payload)
         behind = self._patiently(message_id)
-        with self.clock.set_to(self.behind.handled_s.get(message_id, asked_s)):
+        handled = self.behind.handled.get(message_id, Handled(asked_s, self.behind.station))
+        with self.clock.set_to(handled.at_s):
             alone = self.alone.ask(action, payload)
         self._asked = None
         self._settle()
-        found = difference(action, alone, behind, *self.stations)
+        found = difference(action, alone, behind, self.alone.station, handled.station)
         found = found or difference_of_reports(self.alone.csms.heard, self.behind.csms.heard)
         if found:
             raise Failure("differs", found)

@@ -155,6 +155,13 @@ class Late(NamedTuple):
     reply: list[Any] | None
 
 
+class Handled(NamedTuple):
+    """When the station got a question, in elapsed seconds, and as what: it may soon be told something else."""
+
+    at_s: float
+    station: Station
+
+
 class GatewayWorld:
     """The CSMS speaks to the station through the gateway's proxy. `spoil`: for tests, a fault of the gateway.
 
@@ -185,8 +192,8 @@ class GatewayWorld:
         self._todo: deque[Effect] = deque()
         self._asked: dict[str, Ask] = {}  # what the station waits for
         self._answers: dict[str, Answer] = {}  # what the CSMS waits for
-        self.handled_s: dict[str, float] = {}
-        """When the station got the CSMS's questions that were passed on, in elapsed seconds."""
+        self.handled: dict[str, Handled] = {}
+        """The CSMS's questions that were passed on to the station."""
         self._slow = slow
         self._late: list[Late] = []
         self._left_off = False
@@ -321,7 +328,7 @@ class GatewayWorld:
             due_s = self._clock.elapsed_s + round(self._slow.uniform(0.1, SLOWEST_S), 1)
             self._late.append(Late(due_s, frame, self._reply(frame) if self._slow.random() < 0.5 else None))
         elif frame[0] == 2:
-            self.handled_s[frame[1]] = self._clock.elapsed_s
+            self.handled[frame[1]] = Handled(self._clock.elapsed_s, self.station.copied())
             self._receive(Peer.STATION, self._reply(frame))
         elif (asked := self._asked.pop(frame[1], None)) is not None and frame[0] == 3:
             self.station.answered(asked, frame[2])

@@ -6,7 +6,7 @@ Any other passes; only an id of ours is written as its stand-in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from local_controller.clock import Instant
@@ -57,8 +57,10 @@ class ProfileSets:
             wanted = self._desk.dialect.profile_set(frame.payload).profile
         except PayloadError:
             return False
-        is_ours = wanted.purpose in self._state.store.owned_purposes
-        return is_ours and (wanted.stack_level > LEVEL_OF_MOST or any(map(_is_unusual, wanted.schedules)))
+        if wanted.purpose not in self._state.store.owned_purposes:
+            return False
+        units = {rung.unit for rung in self._state.capability.proven}
+        return wanted.stack_level > LEVEL_OF_MOST or any(_is_unusual(one, units) for one in wanted.schedules)
 
     def asked(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """SetChargingProfile, by its purpose; None lets it pass, and the rest is the station's to judge (LC-020)."""
@@ -133,10 +135,10 @@ class ProfileSets:
         self._state.store = self._state.store.recorded(taken, self._state.version)
 
 
-def _is_unusual(schedule: ChargingSchedule) -> bool:
-    """Whether some stations do not take it: many take amperes only, and the options of 2.1 are options."""
+def _is_unusual(schedule: ChargingSchedule, units: Container[RateUnit | None]) -> bool:
+    """Whether the station may not take it: one of these units it has taken already, and the options of 2.1 are options."""
     of_21 = (schedule.use_local_time, schedule.randomized_delay_s, schedule.limit_at_soc)
-    return schedule.rate_unit is not RateUnit.A or len(schedule.periods) > PERIODS_OF_MOST or any(of_21)
+    return schedule.rate_unit not in units or len(schedule.periods) > PERIODS_OF_MOST or any(of_21)
 
 
 def clearing_in_station(desk: ProfileDesk, profile_id: int, replaced: VirtualStore) -> tuple[BlockEffect, ...]:
