@@ -6,6 +6,7 @@ site has allowed and what the CSMS's profiles allow, as the station without the 
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections import Counter
@@ -24,7 +25,7 @@ from benchmarks.profile_soak.station import Ask, Station
 from benchmarks.profile_soak.station_v2x import Station2x
 from benchmarks.profile_soak.station_v16 import Station16
 from benchmarks.profile_soak.store import Facts
-from benchmarks.profile_soak.worlds import Answer, Clock, Csms, DirectWorld, GatewayWorld, Handled, Spoil
+from benchmarks.profile_soak.worlds import Answer, Clock, Csms, DirectWorld, Failure, GatewayWorld, Handled, Spoil
 from local_controller.station.build import StationSettings
 from local_controller.station.effects import Peer
 from local_controller.station.knowledge import Actuator, FloorPlace, Knowledge
@@ -35,21 +36,13 @@ LONGEST_ANSWER_S = 31.0
 _OCPP = {"1.6": OcppVersion.V16, "2.0.1": OcppVersion.V201, "2.1": OcppVersion.V21}
 _EPSILON = 1e-6
 _JUST_BEFORE_S = 0.001
-SLOW = 0.25
+SLOW = 0.5
 """So many stations take their time to answer the gateway."""
 
 
 def unspoilt(_peer: Peer, text: str) -> str:
     """The gateway as it is."""
     return text
-
-
-class Failure(Exception):  # noqa: N818 - it is what the soak looks for
-    """The story is over. kind: "violation", "differs" or "leak"."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(detail)
-        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +114,13 @@ class Bound(NamedTuple):
         return Bound(*map(max, self, other))
 
 
+class Owed(NamedTuple):
+    """The station that is alone and the site's orders as they were."""
+
+    alone: Station
+    orders: dict[int, Orders]
+
+
 class Story:
     """Two worlds that live through the same operations."""
 
@@ -147,7 +147,8 @@ class Story:
         self._is_21 = setting.facts.version == "2.1"
         self._awaited: str | None = None
         self._asked: Station | None = None  # the one that is alone, as if it had been asked what the CSMS awaits
-        self._bounds = dict.fromkeys(evses, Bound(math.inf, math.inf, PHASES))
+        self._since: list[Owed] | None = None  # none yet: the station was told nothing
+        self._is_slow = setting.slow is not None
         self._is_up = False
         self._started: dict[int, float] = {}
         self._boot(keeps=False)
@@ -163,6 +164,7 @@ class Story:
     def live(self, operation: Operation) -> None:
         """Lets it happen in both worlds; raises Failure."""
         self.told.operations.append(operation)
+        self._remember()
         happens: Callable[..., None] = getattr(self, f"_{operation.do}")
         happens(**operation.args)
         self._settle()
@@ -362,14 +364,24 @@ class Story:
                 raise Failure("violation", f"EVSE {evse} uses {applied.phases} phases; CSMS {bound.phases}")
 
     def _bound(self, evse: int, t: float, moment: float) -> Bound:
-        """What holds; while the station owes the gateway an answer, also what held since it last owed none."""
+        """What holds; while the station owes the gateway an answer, also what would have held since it last owed none."""
         found = Bound.of(self.alone.station.allowed(evse, moment), self.orders[evse].bound_a(t))
-        if self.behind.is_waiting:
-            found = found.or_higher(self._bounds[evse])
-            if self._asked is not None:
-                found = found.or_higher(Bound.of(self._asked.allowed(evse, moment), found.site_a))
-        self._bounds[evse] = found
+        if not self.behind.is_waiting:
+            return found
+        if self._since is None:
+            return found.or_higher(Bound(math.inf, math.inf, PHASES))
+        for owed in self._since:
+            found = found.or_higher(Bound.of(owed.alone.allowed(evse, moment), owed.orders[evse].bound_a(t)))
+        if self._asked is not None:
+            found = found.or_higher(Bound.of(self._asked.allowed(evse, moment), found.site_a))
         return found
+
+    def _remember(self) -> None:
+        """As things are now they may stay for as long as the station owes an answer from now on."""
+        if not self.behind.is_waiting:
+            self._since = []
+        if self._since is not None and self._is_slow:
+            self._since.append(Owed(self.alone.station.copied(), copy.deepcopy(self.orders)))
 
 
 def told(setting: Setting, operations: Iterable[Operation], scope: Scope, spoil: Spoil = unspoilt) -> Story:

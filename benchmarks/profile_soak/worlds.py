@@ -62,6 +62,18 @@ class Clock:
         return monotonic_s - _MONOTONIC_S
 
 
+class Failure(Exception):  # noqa: N818 - it is what the soak looks for
+    """The story is over. kind: "violation", "differs" or "leak"."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+MOST_AT_ONCE = 3000
+"""So many messages in one instant mean that they never end."""
+
+
 class Heard(NamedTuple):
     """A CALL that the CSMS got."""
 
@@ -197,6 +209,7 @@ class GatewayWorld:
         self._slow = slow
         self._late: list[Late] = []
         self._left_off = False
+        self._at_once = (0.0, 0)
         self.known: StationState | None = None
         self.asserts_fallbacks = False
 
@@ -284,6 +297,12 @@ class GatewayWorld:
     def _receive(self, peer: Peer, frame: list[Any]) -> None:
         if not self.is_connected:
             return
+        self._at_once = (
+            self._clock.elapsed_s,
+            self._at_once[1] + 1 if self._at_once[0] == self._clock.elapsed_s else 1,
+        )
+        if self._at_once[1] > MOST_AT_ONCE:
+            raise Failure("violation", f"more than {MOST_AT_ONCE} messages in one instant")
         text = json.dumps(frame)
         self.transcript.append(f"{peer}: {text}")
         self._do(self._proxy.receive(peer, text, self._clock.instant()))

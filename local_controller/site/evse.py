@@ -25,6 +25,9 @@ from local_controller.station.words import BehaviourLearnt, ChargingState, Forei
 SETTLE_S: Final = 10.0
 """From an accepted limit to a car that follows: 5 s PWM change plus 5 s reaction (grid-and-safety §7)."""
 
+FOLLOWED_S: Final = 15.0
+"""After so long even the slowest have followed and the meter shows it: what it shows then is not theirs (goal G3)."""
+
 CONFIRM_S: Final = 10.0
 """A station that (re)connects has this long to confirm its fallback before it counts with its maximum. No car gets from
 a boot through authorization to full current in that time, and its neighbours are not disturbed by every reconnect."""
@@ -480,7 +483,7 @@ class EvseState:
                 turns_s.append(session.drawn.at.monotonic_s + SAMPLE_MAX_AGE_S)
             for promise in session.may_apply:
                 if promise.accepted_at is not None:
-                    turns_s.append(promise.accepted_at.monotonic_s + self.settle_s)
+                    turns_s.append(promise.accepted_at.monotonic_s + self._followed_s)
                 if promise.until is not None:
                     end_s = promise.until.monotonic_s
                     turns_s += (end_s - EXPIRY_LEAD_S, end_s, end_s + self.settle_s)
@@ -681,13 +684,17 @@ class EvseState:
     def _followed_a(self, session: Session, now: Instant) -> float:
         """The most that an honest car draws by now, be that measured or not: what it was told less has reached it."""
         fallback_a = self.floor_a if self._may_fall_back(now) else 0.0
-        told_a = max([promise.limit_a for promise in session.settled(now, self.settle_s)])
+        told_a = max([promise.limit_a for promise in session.settled(now, self._followed_s)])
         return max(told_a, session.unsent_a or 0.0, fallback_a, self.foreign_limit_a)
 
     def _is_from_before(self, session: Session, drawn_at: Instant, now: Instant) -> bool:
         """Whether the car was last measured before it had to follow what holds by now."""
-        told = session.settled(now, self.settle_s)[0]
-        return told.has_settled(now, self.settle_s) and not told.has_settled(drawn_at, self.settle_s)
+        told = session.settled(now, self._followed_s)[0]
+        return told.has_settled(now, self._followed_s) and not told.has_settled(drawn_at, self._followed_s)
+
+    @property
+    def _followed_s(self) -> float:
+        return self.settle_s + FOLLOWED_S - SETTLE_S
 
     def _is_outdated(self, session: Session, drawn_at: Instant) -> bool:
         """Whether a car may have followed a raise since it was measured."""

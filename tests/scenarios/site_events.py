@@ -65,11 +65,12 @@ def csms_allows(site: VirtualSite, station: VirtualStation, limit_a: float | Non
 
 
 class Room:
-    """How much more than the room of the last `REACTION_S` the cars took, apart from sessions that have just begun."""
+    """How much more than the room of the last `reaction_s` the cars took, apart from sessions that have just begun."""
 
-    def __init__(self, site: VirtualSite) -> None:
+    def __init__(self, site: VirtualSite, reaction_s: float = REACTION_S) -> None:
         self.worst_a = 0.0
-        self._rooms: deque[tuple[float, float, float]] = deque(maxlen=round(REACTION_S / STEP_S))
+        self._reaction_s = reaction_s
+        self._rooms: deque[tuple[float, float, float]] = deque(maxlen=round(reaction_s / STEP_S))
         self._begun: dict[str, float] = {}
         self._node = site.topology.root.id
 
@@ -77,7 +78,7 @@ class Room:
         now_s = site.now.monotonic_s
         running = {s.transaction for s in site.stations.values() if s.transaction is not None}
         self._begun = {t: self._begun.get(t, now_s) for t in running}
-        young_a = 6.0 * sum(now_s - at < REACTION_S for at in self._begun.values())
+        young_a = 6.0 * sum(now_s - at < self._reaction_s for at in self._begun.values())
         self._rooms.append(self._room(site))
         cars = minus(site.flow(self._node), self._others(site))
         over = (c - max(0.0, *(r[p] for r in self._rooms)) for p, c in enumerate(cars))

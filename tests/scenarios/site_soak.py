@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from local_controller.site.evse import FOLLOWED_S
 from local_controller.site.limits import AppliesTo, LimitSource
 from tests.scenarios.site_events import REACTION_S, TROUBLES, Room, perform
 from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, topology
@@ -28,6 +29,9 @@ from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, topology
 PROGRESS_S = 10.0
 INTEGRAL_S = 20.0
 HIGH, HIGH_S = 1.2, 10.0
+LAST_S = REACTION_S + FOLLOWED_S + 7.5
+"""Where lowering is not enough: until nobody can be on the way any more, and one more order. 60 s are the goal's last bound (G3)."""
+
 SEEN = 0.01
 """Of the rating: what a meter of class 1 may be wrong by."""
 
@@ -121,7 +125,7 @@ class Story:
     def told(self) -> Outcome:
         """Lives through it."""
         site = _site(random.Random(f"{self.seed}/site"), moves=self.moves)
-        judge, room = Judge(site), Room(site)
+        judge, room = Judge(site), Room(site, LAST_S)
         site.on_step.append(room.look if self.moves else judge.look)
         site.connect()
         site.run(15)
@@ -131,7 +135,7 @@ class Story:
                 base_a[step[1] % 3] = step[3] / 10.0
                 site.base = lambda _s, now_a=tuple(base_a): now_a
             perform(site, step)
-        moved = f"{room.worst_a:.2f} A more than there was room for {REACTION_S} s before"
+        moved = f"{room.worst_a:.2f} A more than there was room for {LAST_S} s before"
         most_a = SEEN * min(site.topology.root.rating_a)
         fault = judge.fault if not self.moves else moved if room.worst_a > most_a else None
         return Outcome(site, judge, room, fault)

@@ -264,6 +264,20 @@ def test_the_site_learns_that_its_floor_is_held_though_a_limit_is_under_way(benc
     assert b.outcomes(LimitKind.FALLBACK)[-1] == (ACCEPTED, 3.0), "the CSMS allows no more"
 
 
+@ALL
+@pytest.mark.requirement("LC-092", "LC-106")
+def test_the_site_learns_that_its_floor_is_right_again_after_one_was_refused(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.set_fallback(6.0)
+    b.accepts = lambda _payload: False
+    assert b.csms_sets("TxDefaultProfile", 3.0) == "Rejected", "so the floor of 6 A, which is held, is right"
+    b.accepts = lambda _payload: True
+    b.wait(2000)
+    assert b.in_force_a() == 6.0
+    assert b.outcomes(LimitKind.FALLBACK)[-1] == (ACCEPTED, 6.0)
+
+
 def reconnected(bench: Any, before: Any, **settings: Any) -> Any:
     """The same station on its next connection, without a boot."""
     again = bench(before.version, known=before.smart.state, **settings)

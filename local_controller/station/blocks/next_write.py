@@ -6,9 +6,8 @@ then the floor, then an increase; but no floor is raised before the limit that k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from math import inf
 
 from msgspec import structs
 
@@ -18,6 +17,7 @@ from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.actuator import FORESIGHT, Target
 from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.push import NEVER
+from local_controller.station.blocks.safe_floor import safe_floor
 from local_controller.station.blocks.same_target import is_same
 from local_controller.station.blocks.trials import Trials
 from local_controller.station.blocks.vendor_setting import setting_a
@@ -45,29 +45,32 @@ class NextWrite:
     def due(self, e: EvseLimits, now: Instant) -> Target | None:
         """What should be written next: a reduction first, then the floor, then an increase."""
         at, target = self._state.station_time(now), self.wanted(e, now)
-        floor_is_due = e.held_floor != target.floor and not _waits(e, LimitKind.FALLBACK, now)
+        safe = safe_floor(e, target, self._missing(e, target, now))
+        floor_is_due = e.held_floor != safe.floor and not _waits(e, LimitKind.FALLBACK, now)
         if target.working is None:
-            return target if floor_is_due else None
+            return safe if floor_is_due else None
         rung = self.rung(LimitKind.WORKING, now)
         is_due = rung is not None and not _waits(e, LimitKind.WORKING, now) and not self._holds(e, target, at)
         if rung is not None and rung.actuator is Actuator.VENDOR_KEY:  # one setting for both
             return target if is_due else None
         if rung is not None and rung.holds_floor:  # one profile for both
-            return target if is_due or (floor_is_due and not _waits(e, LimitKind.WORKING, now)) else None
+            is_wrong = e.held_floor != target.floor and not _waits(e, LimitKind.FALLBACK, now)
+            return target if is_due or (is_wrong and not _waits(e, LimitKind.WORKING, now)) else None
         if floor_is_due and rung is not None and _is_one_profile(e, at) and not _waits(e, LimitKind.WORKING, now):
             return target  # the floor alone would end the limit that stands in the same profile
-        return self._first(e, target, at, working=is_due, floor=floor_is_due and not self._is_too_high(e, target, at))
+        is_pressing = is_due and (self.is_lower(e, target, at) or (e.wish is not None and e.wish.is_urgent))
+        if floor_is_due and not is_pressing:
+            return structs.replace(safe, working=None)
+        return target if is_due else None
 
-    def _first(self, e: EvseLimits, target: Target, at: datetime, *, working: bool, floor: bool) -> Target | None:
-        """Of what is due the first: a reduction, or what is urgent, before the floor, and that before an increase."""
-        is_pressing = working and (self.is_lower(e, target, at) or (e.wish is not None and e.wish.is_urgent))
-        if floor and not is_pressing:
-            return structs.replace(target, working=None)
-        return target if working else None
-
-    def _is_too_high(self, e: EvseLimits, target: Target, at: datetime) -> bool:
-        """Whether the floor is raised above a working limit that the station has yet to take, so that it must wait for that."""
-        return _is_raised(e, target) and _is_above(target) and not self._holds(e, target, at)
+    def _missing(self, e: EvseLimits, target: Target, now: Instant) -> Iterator[Target]:
+        """The working limits that the station has yet to take, where the floor of this EVSE would hold without them."""
+        at, rung = self._state.station_time(now), self.rung(LimitKind.FALLBACK, now)
+        if target.working is not None and not self._holds(e, target, at):
+            yield target
+        if rung is not None and self.is_shared(rung):
+            others = ((one, self.wanted(one, now)) for one in self._evses.values() if one is not e)
+            yield from (wanted for one, wanted in others if wanted.working and not self._holds(one, wanted, at))
 
     def is_lower(self, e: EvseLimits, target: Target, at: datetime) -> bool:
         """Whether this reduces what the station obeys now or later; what is unknown counts as unlimited."""
@@ -158,24 +161,6 @@ class NextWrite:
 def _is_one_profile(e: EvseLimits, at: datetime) -> bool:
     """Whether the working limit that runs stands in the profile of the floor, whatever would be tried next."""
     return e.held is not None and e.held.rung.holds_floor and e.holds_after(at)
-
-
-def _is_above(target: Target) -> bool:
-    """Whether the floor is higher than the working limit, now or later, or lets a car use more phases."""
-    limits_a = [] if target.working is None else [limit_a for _, limit_a in target.working.steps if limit_a is not None]
-    phases = [number for _, number in target.fewer.steps if number is not None]
-    return min(limits_a, default=inf) < target.fallback_a or min(phases, default=inf) < _phases(target.floor_phases)
-
-
-def _is_raised(e: EvseLimits, target: Target) -> bool:
-    """Whether the floor is to be higher than the one that is held."""
-    if e.held_fallback_a is None:
-        return False
-    return target.fallback_a > e.held_fallback_a or _phases(target.floor_phases) > _phases(e.held_phases)
-
-
-def _phases(number: int | None) -> int:
-    return number or ALL_PHASES
 
 
 def _waits(e: EvseLimits, kind: LimitKind, now: Instant) -> bool:

@@ -30,6 +30,8 @@ class ProfileDesk:
         self.writer = writer
         self.news = news
         self.places = ProfilePlaces(state, evses)
+        self.clearing: set[int] = set()
+        """What the station is told to clear just now, or is about to be, by the CSMS's id."""
 
     def answer(self, message_id: str, status: str, reason: str | None = None) -> Answer:
         """A status for the CSMS."""

@@ -26,6 +26,9 @@ from local_controller.station.effects import Note, Peer
 LEVEL_OF_MOST = 8
 """A higher stack level is more than many stations take."""
 
+MOST_OUTDATED = 32
+"""So many profiles that a station does not clear are remembered."""
+
 PERIODS_OF_MOST = 5
 """More periods are more than some stations take."""
 
@@ -45,6 +48,12 @@ class ProfileSets:
         self._desk = desk
         self._state = desk.state
         self._applying = applying
+        self._reclaimed: dict[str, int] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the station has yet to clear what is outdated: a newer profile under its id must not overtake that."""
+        return bool(self._desk.clearing)
 
     def needs_reading(self, frame: Frame) -> bool:
         """Whether a profile of ours is to be judged by what the station has yet to say of itself (LC-091).
@@ -71,6 +80,9 @@ class ProfileSets:
                 return self._install(frame, wanted.received(self._state.station_time(now)), now)
         if (objection := self._objection(frame)) is not None:
             return [self._desk.refusal(frame.message_id, objection)]
+        if profile_id in self._state.outdated:  # it replaces what is there
+            self._state.outdated.discard(profile_id)
+            self._reclaimed[frame.message_id] = profile_id
         station_id = None if profile_id is None else self._state.stand_ins.for_station(profile_id)
         if station_id is None or station_id == profile_id:
             return None
@@ -104,7 +116,9 @@ class ProfileSets:
 
     def _undoing(self, wanted: ProfileSet, replaced: VirtualStore) -> Callable[[], None]:
         def undo() -> None:
-            self._state.outdated -= replaced.real & {wanted.profile.id}
+            if wanted.profile.id in replaced.real:
+                self._state.outdated.discard(wanted.profile.id)
+                self._desk.clearing.discard(wanted.profile.id)
             self._state.store = self._state.store.without(wanted, replaced)
 
         return undo
@@ -114,15 +128,29 @@ class ProfileSets:
         return [clearing(self._desk, one) for one in profile_ids]
 
     def clear_outdated(self) -> list[BlockEffect]:
-        """What the station was not told to clear, or did not answer to, before its connection ended."""
-        return [clearing(self._desk, one) for one in sorted(self._state.outdated)]
+        """What the station was not told to clear, or did not answer to, before its connection ended.
+
+        The maxima go when ours is in force.
+        """
+        return self.superseded(sorted(self._state.outdated.difference(self._state.store.maxima())))
 
     def cleared_in_station(self, tag: Replaced, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - whenever it comes
-        """A replaced profile that stays can only lower a limit, but somebody should know; the next connection tries again."""
+        """One that stays may hide a lower one, so that all of the CSMS's count in what we tell; the next connection tries again."""
+        self._desk.clearing.discard(tag.profile_id)
         if answer is not None and not answer.is_error and str(answer.payload.get("status")) in {"Accepted", "Unknown"}:
             self._state.outdated.discard(tag.profile_id)
             return []
         return [Note("warning", "replaced_profile_stays", {"id": tag.profile_id})]
+
+    def refused(self, call: Frame) -> None:
+        """The station did not take a profile of the CSMS: what is outdated there still is."""
+        if (profile_id := self._reclaimed.pop(call.message_id, None)) is not None:
+            self._state.outdated.add(profile_id)
+
+    def forget(self) -> None:
+        """The connection is over."""
+        self._desk.clearing.clear()
+        self._reclaimed.clear()
 
     def passed(self, call: Frame, now: Instant) -> None:
         """The station has accepted a profile of the CSMS itself, which is recorded under the CSMS's id (LC-090)."""
@@ -131,7 +159,7 @@ class ProfileSets:
         csms_id = station_id if station_id is None else self._state.stand_ins.for_csms(station_id)
         payload = call.payload if csms_id is None else dialect.with_profile_id(call.payload, csms_id)
         taken = dialect.profile_set(payload).received(self._state.station_time(now))
-        self._state.outdated.discard(taken.profile.id)
+        self._reclaimed.pop(call.message_id, None)
         self._state.store = self._state.store.recorded(taken, self._state.version)
 
 
@@ -147,7 +175,10 @@ def clearing_in_station(desk: ProfileDesk, profile_id: int, replaced: VirtualSto
 
 
 def clearing(desk: ProfileDesk, profile_id: int) -> OwnCall:
-    """What the station no longer has to hold is cleared, on this connection or the next."""
+    """What the station no longer has to hold is cleared, on this connection or the next; of one that never does, the latest."""
+    while len(desk.state.outdated) >= MOST_OUTDATED:
+        desk.state.outdated.pop()
     desk.state.outdated.add(profile_id)
+    desk.clearing.add(profile_id)
     payload = desk.dialect.clear_id(desk.state.stand_ins.for_station(profile_id))
     return OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, Replaced(profile_id))

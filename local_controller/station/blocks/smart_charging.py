@@ -269,6 +269,7 @@ class SmartCharging(Block):
         if answer is None:
             return []
         if answer.is_error or answer.payload.get("status") != "Accepted":
+            self._sets.refused(call)
             if call.action in _REMOTE_STARTS:
                 self.state.remote_starts.refused(call.message_id)
                 return self._writer.reconsider(now)
@@ -302,7 +303,7 @@ class SmartCharging(Block):
     @property
     def _is_busy(self) -> bool:
         is_changing = self._writer.tries_maximum or self._applying.is_busy or self._clears.is_busy
-        return is_changing or self._reports.is_busy or self._read_until_s is not None
+        return is_changing or self._sets.is_busy or self._reports.is_busy or self._read_until_s is not None
 
     def _from_station(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """What the station reports of profiles, where that is for us or shows one of ours."""
@@ -408,7 +409,7 @@ class SmartCharging(Block):
         self._review_s = self._read_until_s = None
         self.state.lost = now
         self._waiting.clear()
-        for one in (self._applying, self._clears, self._reports, self._dynamics):
+        for one in (self._applying, self._sets, self._clears, self._reports, self._dynamics):
             one.forget()
         return []
 

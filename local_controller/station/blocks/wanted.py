@@ -65,6 +65,7 @@ class Allowances:
         self._state = state
         self._evses = evses
         self._store = state.store
+        self._outdated: set[int] = set()  # in the station, where they may hide what it should see to
         self._meant: dict[tuple[frozenset[Purpose], int | None], _Meant] = {}
         self._offline_s: tuple[int, ...] | None = None
         self._known: dict[tuple[int, int], _Known] = {}
@@ -75,7 +76,8 @@ class Allowances:
     ) -> Schedule:
         """The limit in [start, end), and whatever else is known: the running transaction's, or without one its like.
 
-        Only virtual profiles count, for the station sees to its own; but of ALL purposes, both.
+        Only virtual profiles count, for the station sees to its own; but of ALL purposes, and while something outdated is
+        in the station, both.
         offline_s: for a station that has had no connection for that long, and a moment more (2.1 K01.FR.101).
         """
         return self.allowed(purposes, evse, start, end, offline_s).limit
@@ -107,7 +109,7 @@ class Allowances:
         self._notice_change()
         key = purposes, offline_s
         if key not in self._meant:
-            installed = self._store.installed if purposes == ALL else self._store.virtual()
+            installed = self._store.installed if purposes == ALL or self._outdated else self._store.virtual()
             installed = _with_shares(installed, self._evses)
             profiles = installed.of_purposes(*purposes)
             if offline_s is not None:
@@ -117,8 +119,8 @@ class Allowances:
 
     def _notice_change(self) -> None:
         """Nothing that was worked out from an earlier store counts."""
-        if self._store is not self._state.store:
-            self._store = self._state.store
+        if self._store is not self._state.store or self._outdated != self._state.outdated:
+            self._store, self._outdated = self._state.store, set(self._state.outdated)
             self._meant.clear()
             self._known.clear()
             self._next.clear()

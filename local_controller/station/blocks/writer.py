@@ -74,7 +74,8 @@ class ProfileWriter:
         self._next = NextWrite(state, allowances, self._evses, self._trials)
         self._floor_trials = FloorTrials(state, self._evses, self._trials)
         self._superseded: tuple[int, ...] = ()
-        self._has_maximum = Purpose.CHARGING_STATION_MAX_PROFILE in state.store.owned_purposes
+        owns_maximum = Purpose.CHARGING_STATION_MAX_PROFILE in state.store.owned_purposes
+        self._has_maximum = owns_maximum and state.outdated.isdisjoint(state.store.maxima())
 
     # --- what is wanted ------------------------------------------------------------------------------------------
 
@@ -238,7 +239,7 @@ class ProfileWriter:
             self._look_again(e, now)
             e.retry_s = {} if retry else {kind: at_s for kind, at_s in e.retry_s.items() if at_s > now.monotonic_s}
             effects += self._pump(e, now)
-        return effects
+        return [*effects, *self._unchanged_floors(now)]
 
     def _look_again(self, e: EvseLimits, now: Instant) -> None:
         """What was waited for has come; a setting of the maker is looked at when the wanted limit changes by itself."""
@@ -582,6 +583,7 @@ class ProfileWriter:
             return []
         e.repeats, e.later_s = False, None
         if rung.actuator is Actuator.STATION_MAX and Purpose.CHARGING_STATION_MAX_PROFILE in self._state.store.passed:
+            self._state.outdated.update(self._state.store.maxima())  # until it has taken ours, or refused it
             self._state.store = self._state.store.owning_maximum(owns=True)
             target = self._next.due(e, now) or target  # the CSMS's maxima count now
         ends = self._ends(e, target, rung)
@@ -663,11 +665,13 @@ class ProfileWriter:
         """The trial failed, and the station holds none of ours: the purpose is the CSMS's as before."""
         if push.rung.actuator is Actuator.STATION_MAX and not self._has_maximum:
             self._state.store = self._state.store.owning_maximum(owns=False)
+            self._state.outdated.difference_update(self._state.store.maxima())
 
     # --- telling ---------------------------------------------------------------------------------------------------
 
     def _tell(self, e: EvseLimits, kind: LimitKind, outcome: LimitOutcome, limit_a: float, detail: str = "") -> Tell:
-        e.is_floor_asked &= kind is not LimitKind.FALLBACK
+        if kind is LimitKind.FALLBACK:  # whoever was told no wants to know when the floor is right after all
+            e.is_floor_asked = outcome is not LimitOutcome.ACCEPTED
         return Tell(LimitAnswered(e.number, kind, outcome, limit_a, detail))
 
     @staticmethod
@@ -675,5 +679,6 @@ class ProfileWriter:
         e: EvseLimits, push: Push, outcome: LimitOutcome, now: Instant, *, limit_a: float | None = None
     ) -> Tell:
         told_a = push.limit_a if limit_a is None else limit_a
-        e.is_floor_asked &= push.target.kind is not LimitKind.FALLBACK or outcome is LimitOutcome.SENT
+        if push.target.kind is LimitKind.FALLBACK and outcome is LimitOutcome.ACCEPTED:
+            e.is_floor_asked = False
         return Tell(LimitAnswered(e.number, push.target.kind, outcome, told_a, lasts_s=push.lasts_s(now)))
