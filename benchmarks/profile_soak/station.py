@@ -100,7 +100,9 @@ class Station(ABC):
     def copied(self) -> Station:
         """One that may live on otherwise."""
         other = copy(self)
-        other.store = replace(self.store, transactions=dict(self.store.transactions), needs=set(self.store.needs))
+        store = self.store
+        own = {"profiles": [*store.profiles], "transactions": dict(store.transactions), "needs": set(store.needs)}
+        other.store = replace(store, **own)
         other.transactions = {evse: copy(one) for evse, one in self.transactions.items()}
         other.outbox = []
         return other
