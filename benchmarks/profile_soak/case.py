@@ -40,6 +40,12 @@ SLOW = 0.5
 """So many stations take their time to answer the gateway."""
 
 
+CHANGING: Final = frozenset(
+    {"SetChargingProfile", "ClearChargingProfile", "UpdateDynamicSchedule", "UsePriorityCharging"}
+)
+"""What the CSMS changes with."""
+
+
 def unspoilt(_peer: Peer, text: str) -> str:
     """The gateway as it is."""
     return text
@@ -207,6 +213,8 @@ class Story:
         self._asked.try_to_handle(action, payload)
         message_id = self.behind.ask(action, payload)
         behind = self._patiently(message_id)
+        if isinstance(behind, dict) and behind.get("status") == "Accepted" and action in CHANGING:
+            self._check_answered(self._asked)
         handled = self.behind.handled.get(message_id, Handled(asked_s, self.behind.station))
         with self.clock.set_to(handled.at_s):
             alone = self.alone.ask(action, payload)
@@ -216,6 +224,17 @@ class Story:
         found = found or difference_of_reports(self.alone.csms.heard, self.behind.csms.heard)
         if found:
             raise Failure("differs", found)
+
+    def _check_answered(self, asked_station: Station) -> None:
+        """The CSMS is told that its change was accepted: so the station must hold it by now (LC-092)."""
+        moment = self.clock.station_s()
+        for evse in self.behind.station.transactions:
+            applied, asked = self.behind.station.allowed(evse, moment), asked_station.allowed(evse, moment)
+            if asked.value is not None and (applied.value is None or applied.value > asked.value + _EPSILON):
+                detail = (
+                    f"EVSE {evse} applies {applied.value} A when the CSMS is told that {asked.value} A were accepted"
+                )
+                raise Failure("violation", detail)
 
     def _patiently(self, message_id: str) -> Answer:
         """The answer, which may take the gateway some time (rule "slower")."""

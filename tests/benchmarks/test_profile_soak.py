@@ -212,6 +212,16 @@ def test_a_gateway_that_lets_a_slow_station_draw_too_much_for_a_moment_is_found_
     assert failure.kind == "violation"
 
 
+def test_a_gateway_that_answers_before_the_station_holds_it_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = replace(Setting.of("2.1", 0), facts=Facts("2.1"), actuator=Actuator.TX_PROFILE, floor_a=10.0)
+    slow = [replace(plain, slow=str(number)) for number in range(6)]  # some act at once, some later
+    day = [Operation("wait", {"seconds": 9.0}), START, allowing(1, 6.0, {}), Operation("wait", {"seconds": 9.0})]
+    assert not any(told(setting, day, Scope()).told.failure for setting in slow)
+    monkeypatch.setattr(ProfileWriter, "is_done", lambda *_: True)
+    failures = [str(told(setting, day, Scope()).told.failure) for setting in slow]
+    assert any("were accepted" in failure for failure in failures)
+
+
 # --- a state of charge counts within a second --------------------------------------------------------------------
 
 
