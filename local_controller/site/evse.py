@@ -698,7 +698,7 @@ class EvseState:
 
     def _is_outdated(self, session: Session, drawn_at: Instant) -> bool:
         """Whether a car may have followed a raise since it was measured."""
-        return session.raised_at is not None and drawn_at.since(session.raised_at) < self.settle_s
+        return session.raised_at is not None and drawn_at.since(session.raised_at) < self._followed_s
 
     def session_energy_wh(self) -> float | None:
         """Energy of the running transaction; None until the station's register was read twice."""

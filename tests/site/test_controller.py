@@ -471,3 +471,20 @@ def test_a_meter_that_repeats_old_data_raises_nobody(frozen_s: float) -> None:
     site.run(30)
     assert max(site.worst["grid"]) <= 70.0
     assert max(site.flow("grid")) == pytest.approx(34.0)
+
+
+@pytest.mark.requirement("LC-107")
+@pytest.mark.parametrize("answer_s", [0.5, 3.0])
+@pytest.mark.parametrize("sample_s", [1.0, 5.0, 10.0])
+def test_cars_as_slow_as_they_may_be_are_not_taken_for_a_new_load(answer_s: float, sample_s: float) -> None:
+    """5 s until the pilot signal follows and 5 s of the car, once the station has said yes."""
+    site = settled(VirtualSite(topology(70.0, 4, base_a=10.0, margin_a=1.4)))
+    site.base = lambda _s: (10.0,) * 3
+    site.run(10)
+    for id_, station in site.stations.items():
+        station.answer_s, station.sample_s = answer_s, sample_s
+        site.plug(id_, Car(obey_s=10.0))
+    site.run(200)
+    assert min(limit_a for _, _, limit_a in site.orders) >= 6.0
+    assert sum(site.drawn()) == pytest.approx(58.4, abs=0.5)
+    assert max(site.worst["grid"]) <= 70.0
