@@ -108,7 +108,7 @@ class MqttBroker:
         self._on_state = on_state
         self._clock = clock
         self._log = log.bind(broker=settings.id, address=f"{settings.host}:{settings.port}")
-        self._link = Link.CONNECTING
+        self._link, self._detail = Link.CONNECTING, ""
         self._loop: asyncio.AbstractEventLoop | None = None  # None: not started, or stopped
         self._last_error = ""  # in paho's words; its thread alone reads and writes it
         self._client = self._new_client()
@@ -232,10 +232,10 @@ class MqttBroker:
         self._change(Link.UNTRUSTED, failure.text, failure.remedy)
 
     def _change(self, link: Link, detail: str, remedy: str = "") -> None:
-        """Tell a change of the link, once."""
-        if link is self._link:
+        """Tell a change of the link, or of the reason why there is none, once."""
+        if (link, detail) == (self._link, self._detail):
             return
-        self._link = link
+        self._link, self._detail = link, detail
         log = self._log.info if link is Link.CONNECTED else self._log.warning
         log("broker_link", link=str(link), detail=detail, remedy=remedy)
         if link is Link.CONNECTED and self._settings.availability_topic is not None:
