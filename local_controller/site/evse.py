@@ -333,11 +333,19 @@ class EvseState:
                 return
 
     def _judge(self, session: Session, now: Instant) -> None:
-        """A car above its limit long after that was lowered does not follow, until it is measured at its limit again."""
-        if self.drawn_a(now) <= _tolerated_a(self.ordered_a):
+        """A car above its limit long after that was lowered does not follow, until it is measured at its limit again.
+
+        Nor does one above all that it may obey, as soon as the highest of that has held for long.
+        """
+        drawn_a = self.drawn_a(now)
+        if drawn_a <= _tolerated_a(self.ordered_a):
             session.is_defiant = False
         elif now.since(session.lowered_at or session.started_at) >= DEFIANCE_S + self.settle_s - SETTLE_S:
             session.is_defiant = True
+        else:
+            highest = max(session.may_apply, key=lambda promise: promise.limit_a)
+            most_a = _tolerated_a(max(highest.limit_a, session.unsent_a or 0.0, self.foreign_limit_a))
+            session.is_defiant |= drawn_a > most_a and highest.has_settled(now, self._followed_s)
 
     # --- limits on their way -------------------------------------------------------------------------------------
 
@@ -675,7 +683,7 @@ class EvseState:
         most = upper(drawn.current_a, exposure) if self._is_outdated(session, drawn.at) else drawn.current_a
         followed = lower(most, followed) if self._is_from_before(session, drawn.at, now) else most
         lowest_a = min([promise.limit_a for promise in session.may_apply])
-        least = lower(drawn.current_a, on(PHASES, lowest_a))
+        least = drawn.current_a if session.is_defiant else lower(drawn.current_a, on(PHASES, lowest_a))
         suspended = session.suspended_at is not None and session.suspended_at.since(drawn.at) >= 0
         if suspended or least == ZERO:
             return DrawBounds(ZERO, most, followed)

@@ -488,3 +488,22 @@ def test_cars_as_slow_as_they_may_be_are_not_taken_for_a_new_load(answer_s: floa
     assert min(limit_a for _, _, limit_a in site.orders) >= 6.0
     assert sum(site.drawn()) == pytest.approx(58.4, abs=0.5)
     assert max(site.worst["grid"]) <= 70.0
+
+
+@pytest.mark.requirement("LC-107", "LC-115")
+def test_a_station_above_all_that_it_was_ever_told_is_counted_with_what_it_draws_at_once() -> None:
+    """It has obeyed for long and then offers its maximum, whatever it is told."""
+    site = settled(VirtualSite(topology(70.0, 4, base_a=10.0, margin_a=1.4)))
+    site.base = lambda _s: (10.0,) * 3
+    site.run(10)
+    for id_ in site.stations:
+        site.plug(id_, Car(obey_s=10.0))
+    site.run(100)
+    deaf, *others = site.stations.values()
+    deaf.liar, deaf.pwm_a, deaf.next_sample_s = True, 32.0, site.now.monotonic_s + 2.0
+    site.run(15.0)
+    assert max(site.flow("grid")) <= 70.0
+    assert site.controller.evses[deaf.evse.id].ignores_its_limit
+    site.run(120)
+    assert max(site.flow("grid")) == pytest.approx(68.6, abs=0.5)
+    assert min(max(station.draw_a().values()) for station in others) == pytest.approx(8.8, abs=0.3)
