@@ -39,8 +39,10 @@ class Trust:
     root: Issued
 
     def save_root(self, name: str = "root", root: Issued | None = None) -> Path:
-        file = self.folder / f"{name}.pem"
-        file.write_bytes((root or self.root).pem)
+        """A file that is there already is left alone: a broker that is just starting may read it."""
+        file, pem = self.folder / f"{name}.pem", (root or self.root).pem
+        if not file.exists() or file.read_bytes() != pem:
+            file.write_bytes(pem)
         return file
 
     def options(self, issued: Issued, more: str = "allow_anonymous true") -> str:
