@@ -103,7 +103,7 @@ class Station(ABC):
         store = self.store
         own = {"profiles": [*store.profiles], "transactions": dict(store.transactions), "needs": set(store.needs)}
         other.store = replace(store, **own)
-        other.transactions = {evse: copy(one) for evse, one in self.transactions.items()}
+        other.transactions = {evse: replace(one, socs=[*one.socs]) for evse, one in self.transactions.items()}
         other.outbox = []
         return other
 

@@ -367,7 +367,7 @@ class SmartCharging(Block):
             )  # to be refused in its time, unless the connection ends
             if last_word is not None and not is_silent:
                 effects += self._applying.refused(tag.target.evse, last_word, now)
-            effects += self._sets.superseded(self._writer.superseded())
+            effects += self._sets.superseded(self._writer.maximum.superseded())
             settled = [] if is_silent and self._applying.is_busy else self._settle(now)
             return _answers_first([*effects, *self._news.latest(now), *settled])
         for kind, answered in self._hears:

@@ -8,30 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from local_controller.clock import Instant
-from local_controller.profiles.profile import Purpose
 from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, OwnCall, Urgency, Withdraw
 from local_controller.station.blocks import car_schedules
-from local_controller.station.blocks.actuator import Target, own_profile, settable_a, told_limit_a
+from local_controller.station.blocks.actuator import Target, settable_a
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.floor_trial import FloorTrials
+from local_controller.station.blocks.limit_call import LimitCall
 from local_controller.station.blocks.next_write import NextWrite
 from local_controller.station.blocks.obedience import Obedience
+from local_controller.station.blocks.own_maximum import OwnMaximum
 from local_controller.station.blocks.push import NEVER, Push
 from local_controller.station.blocks.same_target import is_flat, is_same
 from local_controller.station.blocks.standing import Standing, held_floor, held_working
 from local_controller.station.blocks.station_word import NONSENSE, SILENCE, setting_word, station_word
 from local_controller.station.blocks.trials import MOST_UNANSWERED, TRIAL_PAUSE_S, Trials
-from local_controller.station.blocks.vendor_setting import setting_a, written_setting
 from local_controller.station.blocks.wanted import Allowances, Wish, no_higher
 from local_controller.station.blocks.write_budget import TOO_OFTEN, Budget, too_often_s
 from local_controller.station.capability import Rung
-from local_controller.station.dialects.base import Dialect, OwnProfile
+from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.knowledge import Actuator, FloorPlace
 from local_controller.station.state import StationState
@@ -73,9 +72,8 @@ class ProfileWriter:
         self._trials = Trials()
         self._next = NextWrite(state, allowances, self._evses, self._trials)
         self._floor_trials = FloorTrials(state, self._evses, self._trials)
-        self._superseded: tuple[int, ...] = ()
-        owns_maximum = Purpose.CHARGING_STATION_MAX_PROFILE in state.store.owned_purposes
-        self._has_maximum = owns_maximum and state.outdated.isdisjoint(state.store.maxima())
+        self._calls = LimitCall(state, dialect)
+        self.maximum = OwnMaximum(state)
 
     # --- what is wanted ------------------------------------------------------------------------------------------
 
@@ -141,7 +139,7 @@ class ProfileWriter:
         if e.in_force_a(at) is None or self._next.is_lower(e, target, at):
             return None
         if held is not None and held.rung == rung and (held.lasts_s(now) or 0.0) > budget.lasting_s / 2:
-            is_like = self._told_a(target, rung, at) == held.limit_a and is_flat(target) and is_flat(held.target)
+            is_like = self._calls.told_a(target, rung, at) == held.limit_a and is_flat(target) and is_flat(held.target)
             if is_like and target.fewer.at(at) == held.target.fewer.at(at):
                 return self._tell_of(e, held, LimitOutcome.ACCEPTED, now)
         wait_s = self._state.writes.may_write_at_s(budget, now.monotonic_s) - now.monotonic_s
@@ -370,7 +368,7 @@ class ProfileWriter:
     def _accepted(self, e: EvseLimits, push: Push, now: Instant) -> list[BlockEffect]:
         kind, at = push.target.kind, self._state.station_time(now)
         self._trials.succeeded(kind, push.rung)
-        self._maximum_taken(push)
+        self.maximum.taken(push)
         knew_floor = self._state.capability.holds
         is_half_told = kind is LimitKind.WORKING and self._floor_trials.is_half_told(e, push)
         is_makeshift = self._is_too_early(e, kind, now) and push.rung != self._next.rungs(kind)[0]
@@ -520,7 +518,7 @@ class ProfileWriter:
     def _doubt(self, e: EvseLimits, push: Push, *, is_unanswered: bool) -> None:
         """After a refusal what was held is held; after silence either may."""
         if not is_unanswered:
-            self._maximum_refused(push)
+            self.maximum.refused(push)
             e.possible = tuple(other for other in e.possible if other is not push)
             return
         for one in self._concerned(e, push):
@@ -582,36 +580,18 @@ class ProfileWriter:
             e.later_s = at_s
             return []
         e.repeats, e.later_s = False, None
-        if rung.actuator is Actuator.STATION_MAX and Purpose.CHARGING_STATION_MAX_PROFILE in self._state.store.passed:
-            self._state.outdated.update(self._state.store.maxima())  # until it has taken ours, or refused it
-            self._state.store = self._state.store.owning_maximum(owns=True)
-            target = self._next.due(e, now) or target  # the CSMS's maxima count now
+        if self.maximum.tried(rung):
+            target = self._next.due(e, now) or target
         ends = self._ends(e, target, rung)
-        limit_a = self._told_a(target, rung, at)
+        limit_a = self._calls.told_a(target, rung, at)
         respected, reasons = self._state.store.virtual(), self._reasons(e)
-        profile = self._profile(target, rung, at)
+        profile = self._calls.profile(target, rung, at)
         e.push = Push(target, rung, limit_a, respected, reasons, ends, is_reduction, profile)
         e.is_sent = e.is_withdrawn = False
-        action, payload = self._message(target, rung, at, profile)
+        action, payload = self._calls.message(target, rung, at, profile)
         is_urgent = is_reduction or (e.wish is not None and e.wish.is_urgent and target.working is not None)
         urgency = Urgency.SAFETY if is_urgent else Urgency.RAISE
         return [OwnCall(Peer.STATION, action, payload, urgency, e.push)]
-
-    def _profile(self, target: Target, rung: Rung, at: datetime) -> OwnProfile | None:
-        if rung.actuator is Actuator.VENDOR_KEY:
-            return None
-        capability = car_schedules.within(self._state.capability, self._state.transactions.get(target.evse))
-        return own_profile(target, rung, capability, at)
-
-    def _message(
-        self, target: Target, rung: Rung, at: datetime, profile: OwnProfile | None
-    ) -> tuple[str, dict[str, Any]]:
-        evse = target.evse if rung.place is FloorPlace.EVSE else 0
-        if profile is not None:
-            return "SetChargingProfile", self._dialect.set_profile(evse, profile)
-        capability = self._state.capability
-        key, name, value = written_setting(capability, evse, setting_a(target, capability, at))
-        return self._dialect.setting_action, self._dialect.change_setting(name, value, key.component, evse)
 
     def _may_write_at_s(self, e: EvseLimits, rung: Rung, now: Instant) -> float:
         at_s = car_schedules.may_write_at_s(self._state.transactions.get(e.number), now.monotonic_s)
@@ -630,11 +610,6 @@ class ProfileWriter:
         unit = RateUnit.A if e.floor_rung is None else e.floor_rung.unit
         return settable_a(floor_a, self._state.capability, unit)
 
-    def _told_a(self, target: Target, rung: Rung, at: datetime) -> float:
-        capability = self._state.capability
-        is_key = rung.actuator is Actuator.VENDOR_KEY
-        return setting_a(target, capability, at) if is_key else told_limit_a(target, rung, capability)
-
     # --- the whole station at once ---------------------------------------------------------------------------------
 
     def _is_busy(self) -> bool:
@@ -648,24 +623,7 @@ class ProfileWriter:
     @property
     def tries_maximum(self) -> bool:
         """Whether the station is being told its first maximum of ours: so long no other one may pass."""
-        pushes = (e.push for e in self._evses.values() if e.push is not None)
-        return not self._has_maximum and any(push.rung.actuator is Actuator.STATION_MAX for push in pushes)
-
-    def superseded(self) -> tuple[int, ...]:
-        """The CSMS's station maxima that are to be cleared in the station, since ours is in force; told once."""
-        done, self._superseded = self._superseded, ()
-        return done
-
-    def _maximum_taken(self, push: Push) -> None:
-        """The station has taken ours: what it holds of the CSMS's must not win over it. From now on we own the purpose."""
-        if push.rung.actuator is Actuator.STATION_MAX and not self._has_maximum:
-            self._has_maximum, self._superseded = True, self._state.store.maxima()
-
-    def _maximum_refused(self, push: Push) -> None:
-        """The trial failed, and the station holds none of ours: the purpose is the CSMS's as before."""
-        if push.rung.actuator is Actuator.STATION_MAX and not self._has_maximum:
-            self._state.store = self._state.store.owning_maximum(owns=False)
-            self._state.outdated.difference_update(self._state.store.maxima())
+        return any(e.push is not None and self.maximum.is_tried_by(e.push) for e in self._evses.values())
 
     # --- telling ---------------------------------------------------------------------------------------------------
 
