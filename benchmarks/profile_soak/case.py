@@ -40,10 +40,8 @@ SLOW = 0.5
 """So many stations take their time to answer the gateway."""
 
 
-CHANGING: Final = frozenset(
-    {"SetChargingProfile", "ClearChargingProfile", "UpdateDynamicSchedule", "UsePriorityCharging"}
-)
-"""What the CSMS changes with."""
+CHANGING: Final = frozenset({"SetChargingProfile", "UpdateDynamicSchedule", "UsePriorityCharging"})
+"""What the CSMS changes with, and may be refused (LC-092); a clear is never refused, so that it is answered at once."""
 
 
 def unspoilt(_peer: Peer, text: str) -> str:
