@@ -36,7 +36,7 @@ fuzz: $(VENV)/dev  ## the laws of messages and sessions with EFFORT=50 times as 
 	EFFORT=$(or $(EFFORT),50) $(BIN)/python -m pytest -q --timeout 7200 tests/rpc tests/station/test_session_law.py \
 	    tests/station/test_nonsense.py $(ARGS)
 
-stories: $(VENV)/dev  ## acceptance stories in real time: a real process, real sockets, true physics (ARGS=1: only that one)
+stories: $(VENV)/dev  ## acceptance stories in real time: a real process, real sockets, true physics (ARGS="2 5": only these)
 	@$(BIN)/python -m tests.stories $(ARGS)
 
 bench-composite: $(VENV)/dev  ## the composite of twenty profiles over a day, beside an evaluation second by second

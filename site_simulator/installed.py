@@ -41,6 +41,10 @@ class InstalledProfiles:
         self._was_deaf = False
         self.profiles: list[Profile] = []
 
+    def behave(self, habits: Habits) -> None:
+        """From now on the firmware has these habits, as after an update."""
+        self._habits = habits
+
     def install(
         self, evse: int, raw: Mapping[str, Any], transaction_id: str | None, now: datetime, *, paused: bool = False
     ) -> str:

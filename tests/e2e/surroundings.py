@@ -51,7 +51,14 @@ def gateway_clock(clock: SimClock) -> Clock:
 
 
 def site_text(
-    stations: Iterable[str], *, csms_url: str, port: int, fuse_a: float = 100, base_a: float = 10, more: str = ""
+    stations: Iterable[str],
+    *,
+    csms_url: str,
+    port: int,
+    fuse_a: float = 100,
+    fuse_type: str = "gg",
+    base_a: float = 10,
+    more: str = "",
 ) -> str:
     """A site file with one fuse. stations: what stands between the braces of each; more: further sections."""
     rows = "".join(f"  - {{{station}}}\n" for station in stations)
@@ -59,7 +66,7 @@ def site_text(
         f"site: {{name: Test site}}\n"
         f"csms: {{url: '{csms_url}'}}\n"
         f"listen: {{host: {HOST}, port: {port}, allow_unsecured: true}}\n"
-        f"grid_connection: {{name: Main, fuse_a: {fuse_a:g}, fuse_type: gg, assumed_base_load_a: {base_a:g}"
+        f"grid_connection: {{name: Main, fuse_a: {fuse_a:g}, fuse_type: {fuse_type}, assumed_base_load_a: {base_a:g}"
         f"{', meter: grid' if 'meters:' in more else ''}}}\n"
         f"stations:\n{rows}{more}"
     )

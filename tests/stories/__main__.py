@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 from site_simulator.clock import SimClock, run
-from tests.stories import kill, limits, meter
+from tests.stories import kill, limits, meter, stations, step
 
-STORIES = {1: kill.story, 2: meter.story, 3: limits.story}
+STORIES = {1: kill.story, 2: meter.story, 3: limits.story, 4: stations.story, 5: step.story}
 
 
 def main() -> int:

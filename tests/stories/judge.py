@@ -36,7 +36,7 @@ class Judge:
 
     @classmethod
     def worst(cls, judges: Iterable[Judge]) -> Judge:
-        """The worst of each figure, where the same was played several times; all ratings are the same."""
+        """The worst of each figure of several judges, each by its own rating."""
         seen = list(judges)
         return cls(
             seen[0].rating_a,

@@ -65,6 +65,7 @@ class Setting:
     """
 
     fuse_a: float = 70.0
+    fuse_type: str = "gg"
     base_a: float = 10.0
     assumed_a: float = 10.0
     valid_s: float = 60.0
@@ -163,4 +164,5 @@ class Stage:
         more = f"{meter}control: {{working_limit_valid_s: {setting.valid_s:g}}}\n{setting.more}"
         rows = map(station_row, setting.stations)
         where = {"csms_url": self.site.csms.url, "port": self.port}
-        return site_text(rows, **where, fuse_a=setting.fuse_a, base_a=setting.assumed_a, more=more)
+        fuse = {"fuse_a": setting.fuse_a, "fuse_type": setting.fuse_type}
+        return site_text(rows, **where, **fuse, base_a=setting.assumed_a, more=more)

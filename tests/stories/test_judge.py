@@ -29,3 +29,12 @@ def test_a_story_is_held_when_every_figure_is_within_its_bound(seconds: float, h
     judge = Judge(100.0)
     judge.note((101.0, 0.0, 0.0), seconds)
     assert Verdict(1, judge, {"excess_s": 10.0, "integral_s": 20.0}, {}).held is held
+
+
+def test_of_several_the_worst_of_each_figure_counts() -> None:
+    long, high = Judge(100.0), Judge(50.0)
+    long.note((101.0, 0.0, 0.0), 30.0)
+    high.note((0.0, 60.0, 0.0), 2.0)
+    worst = Judge.worst((long, high))
+    assert (worst.worst_excess_a, worst.excess_s) == (10.0, 30.0)
+    assert worst.integral_s == pytest.approx(2 * 0.44)
