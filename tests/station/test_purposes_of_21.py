@@ -14,6 +14,7 @@ from local_controller.station.effects import Peer
 from local_controller.station.stand_ins import STAND_INS
 from local_controller.station.words import OcppVersion
 from tests.station.conftest import EFFORT, Payload, own, stamp
+from tests.station.test_outdated import Slow
 
 V21 = OcppVersion.V21
 TX = {"transactionId": "7"}
@@ -99,6 +100,19 @@ def test_it_may_also_be_lower_and_ends_with_its_transaction(bench: Any) -> None:
     b.start("8")
     b.set_limit(16.0)
     assert b.in_force_a() == 16.0
+
+
+@pytest.mark.requirement("LC-092")
+def test_it_is_granted_once_the_station_holds_what_follows(bench: Any) -> None:
+    b = charging(bench)
+    b.csms_sets("PriorityCharging", 7.0, 2, evse=1)
+    slow = Slow(b)
+    assert b.from_csms("UsePriorityCharging", {"transactionId": "7", "activate": True}) is None, (
+        "the station has 16 A yet"
+    )
+    slow.answer_all()
+    assert b.in_force_a() == 7.0
+    assert b.sent[Peer.CSMS][-1].payload == {"status": "Accepted"}
 
 
 @pytest.mark.requirement("LC-091")

@@ -23,7 +23,8 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 class Push(msgspec.Struct, frozen=True, eq=False):
     """One SetChargingProfile (or setting) of ours; also the tag of its CALL.
 
-    limit_a: what a phase may carry because of it. respected: the CSMS's profiles that it takes account of. because: what
+    limit_a: what a phase may carry because of it. respected: the CSMS's profiles that it takes account of, and whether those
+    that charge with priority are activated. because: what
     it was worked out from. ends: when the floor takes over (our clock), where that is not as the site ordered it; NEVER
     if it never does. is_reduction: it was sent because the station might obey a higher limit. profile: as it is written;
     None for a setting of the maker.
@@ -32,7 +33,7 @@ class Push(msgspec.Struct, frozen=True, eq=False):
     target: Target
     rung: Rung
     limit_a: float
-    respected: InstalledProfiles
+    respected: tuple[InstalledProfiles, bool]
     because: tuple[object, ...]
     ends: datetime | None = None
     is_reduction: bool = False

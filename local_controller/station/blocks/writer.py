@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from local_controller.clock import Instant
+from local_controller.profiles.installed import InstalledProfiles
 from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect, OwnCall, Urgency, Withdraw
@@ -291,7 +292,7 @@ class ProfileWriter:
         if e.push is None and (is_postponed or self._next.due(e, now) is None):
             return True
         target = self._next.wanted(e, now)
-        respects = e.held is not None and e.held.respected == self._state.store.virtual()
+        respects = e.held is not None and e.held.respected == self._respected(evse)
         return e.held_floor == target.floor and (target.working is None or respects)
 
     @property
@@ -456,6 +457,11 @@ class ProfileWriter:
             and push.because == self._reasons(e)
         )
 
+    def _respected(self, evse: int) -> tuple[InstalledProfiles, bool]:
+        """What counts of the CSMS for this EVSE now."""
+        transaction = self._state.transactions.get(evse)
+        return self._state.store.virtual(), transaction is not None and transaction.has_priority
+
     def _reasons(self, e: EvseLimits) -> tuple[object, ...]:
         """All that decides about a limit while the CSMS sets none, but the time."""
         state, transaction = self._state, self._state.transactions.get(e.number)
@@ -584,7 +590,7 @@ class ProfileWriter:
             target = self._next.due(e, now) or target
         ends = self._ends(e, target, rung)
         limit_a = self._calls.told_a(target, rung, at)
-        respected, reasons = self._state.store.virtual(), self._reasons(e)
+        respected, reasons = self._respected(e.number), self._reasons(e)
         profile = self._calls.profile(target, rung, at)
         e.push = Push(target, rung, limit_a, respected, reasons, ends, is_reduction, profile)
         e.is_sent = e.is_withdrawn = False
