@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from benchmarks.profile_soak.comparison import difference, difference_of_reports
-from benchmarks.profile_soak.evaluator import PHASES, Json, Limit
+from benchmarks.profile_soak.evaluator import FREE, PHASES, Json, Limit
 from benchmarks.profile_soak.open_points import Scope
 from benchmarks.profile_soak.operations import Chance, Operation
 from benchmarks.profile_soak.site import Orders, Wish
@@ -102,20 +102,22 @@ class Told:
 
 
 class Bound(NamedTuple):
-    """The most that an EVSE may apply: A per phase by the CSMS's profiles and by the site's orders, and the phases."""
+    """The most that an EVSE may apply: A per phase, as CSMS and site allowed it at one time, and the phases."""
 
+    limit_a: float
+    phases: int
     csms_a: float
     site_a: float
-    phases: int
 
     @classmethod
     def of(cls, csms: Limit, site_a: float) -> Bound:
         """What the CSMS's profiles and the site allow."""
-        return cls(math.inf if csms.value is None else csms.value, site_a, csms.phases or PHASES)
+        csms_a = math.inf if csms.value is None else csms.value
+        return cls(min(csms_a, site_a), csms.phases or PHASES, csms_a, site_a)
 
     def or_higher(self, other: Bound) -> Bound:
-        """Either."""
-        return Bound(*map(max, self, other))
+        """Either, and never the CSMS's limit of one time with the site's of another."""
+        return max(self, other)._replace(phases=max(self.phases, other.phases))
 
 
 class Owed(NamedTuple):
@@ -371,7 +373,7 @@ class Story:
                 continue  # nothing can flow, and nobody can be told
             applied, bound = self.behind.station.allowed(evse, moment), self._bound(evse, t, moment)
             applied_a = math.inf if applied.value is None else applied.value
-            if applied_a > min(bound.csms_a, bound.site_a) + _EPSILON:
+            if applied_a > bound.limit_a + _EPSILON:
                 later_s = t - self.clock.elapsed_s
                 raise Failure(
                     "violation",
@@ -386,11 +388,11 @@ class Story:
         if not self.behind.is_waiting:
             return found
         if self._since is None:
-            return found.or_higher(Bound(math.inf, math.inf, PHASES))
+            return found.or_higher(Bound.of(FREE, math.inf))
         for owed in self._since:
             found = found.or_higher(Bound.of(owed.alone.allowed(evse, moment), owed.orders[evse].bound_a(t)))
         if self._asked is not None:
-            found = found.or_higher(Bound.of(self._asked.allowed(evse, moment), found.site_a))
+            found = found.or_higher(Bound.of(self._asked.allowed(evse, moment), self.orders[evse].bound_a(t)))
         return found
 
     def _remember(self) -> None:

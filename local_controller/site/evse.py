@@ -293,6 +293,7 @@ class EvseState:
             and session.shown_a == sample.current_a
             and not any(promise.has_settled(now, self.settle_s) for promise in session.may_apply[1:])
             and not session.is_defiant
+            and not self._is_from_before(session, drawn.at, now)
             and (session.suspended_at is None or session.suspended_at.since(drawn.at) < 0)
             and self._is_outdated(session, drawn.at) == self._is_outdated(session, now)
             and not any(count < PHASE_PROOF_SAMPLES for count in session.idle_phases.values())

@@ -214,6 +214,18 @@ def test_a_liar_is_counted_at_what_it_draws() -> None:
     assert max(site.worst["grid"]) <= 40.0
 
 
+def test_cars_a_little_above_their_limit_are_known_by_their_latest_sample() -> None:
+    """What is remembered of them is compared with what would be derived now, in each step."""
+    site = settled(VirtualSite(topology(60.0, 4)))
+    for name, station in site.stations.items():
+        station.sample_s = 5.0
+        told = station.draw_a
+        station.draw_a = lambda told=told: {phase: 1.02 * amps for phase, amps in told().items()}  # type: ignore[method-assign,misc]
+        site.plug(name)
+    site.run(300)
+    assert max(site.worst["grid"]) <= 60.0
+
+
 @pytest.mark.requirement("LC-108")
 def test_a_station_that_refuses_everything_counts_with_its_maximum() -> None:
     site = VirtualSite(topology(50.0, 2))

@@ -162,6 +162,54 @@ def test_our_maximum_leads_though_the_line_was_cut_while_the_first_was_told(
 
 
 @ALL
+@pytest.mark.requirement("LC-092")
+def test_where_an_id_moves_to_another_evse_the_csms_waits_for_both(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, evses=(1, 2), fallback_a=10.0)
+    b.boot()
+    b.start()
+    b.csms_sets("TxDefaultProfile", 3.0, 5, evse=1, stackLevel=0)
+    b.csms_sets("TxDefaultProfile", 8.0, 6, evse=1, stackLevel=1)
+    b.set_limit(16.0, 3600.0)
+    assert b.in_force_a() == 8.0
+    slow = Slow(b)
+    assert b.csms_sets("TxDefaultProfile", 32.0, 6, evse=2, stackLevel=1) is None, "EVSE 1 is left with 3 A"
+    slow.answer_all()
+    assert b.in_force_a() == 3.0
+    assert b.sent[Peer.CSMS][-1].payload == {"status": "Accepted"}
+
+
+@ALL
+@pytest.mark.requirement("LC-092")
+def test_a_station_that_is_silent_to_clears_keeps_no_other_request_waiting(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.station["ClearChargingProfile"] = None
+    for number in range(1, 6):
+        b.csms_sets(max_purpose(version), 20.0, number, evse=0)
+        b.csms_sets("TxDefaultProfile", 15.0, number)
+        b.wait(10)
+    again = reconnected(bench, b)
+    again.station["ClearChargingProfile"] = None
+    again.from_station("Heartbeat", {})
+    assert again.csms_sets("TxDefaultProfile", 12.0, 77, stackLevel=1) == "Accepted"
+
+
+@ALL
+@pytest.mark.requirement("LC-090", "LC-141")
+def test_what_is_being_cleared_is_not_cleared_a_second_time(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    moved(b, None)
+    more = {} if version is OcppVersion.V16 else {"requestId": 1}
+    b.from_station("FirmwareStatusNotification", {"status": "Installing"} | more)
+    b.from_station("Heartbeat", {})
+    b.from_station("FirmwareStatusNotification", {"status": "Installed"} | more)
+    b.from_station("Heartbeat", {})
+    assert len(b.calls_to(Peer.STATION, "ClearChargingProfile")) == 1
+    assert b.csms_sets(max_purpose(version), 4.0, 9, evse=0) is None, "it waits for that one"
+
+
+@ALL
 def test_a_station_that_clears_nothing_fills_no_memory(bench: Any, version: OcppVersion) -> None:
     b = bench(version)
     b.boot()

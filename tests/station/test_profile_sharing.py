@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local_controller.station.blocks.actuator import OWN_IDS
+from local_controller.station.blocks.remote_starts import WAIT_S
 from local_controller.station.effects import Peer
 from local_controller.station.stand_ins import STAND_INS
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
@@ -276,8 +277,13 @@ def test_the_profile_of_a_remote_start_holds_though_the_line_is_cut_before_its_c
     assert b.in_force_a() == 10.0, "no car will come"
     b.station[action] = {"status": "Accepted"}
     b.from_csms(action, payload)
-    b.wait(1500)
+    assert b.in_force_a() == 4.0
+    b.wait(WAIT_S)
     assert b.in_force_a() == 10.0, "no car came"
+    b.start(9)
+    b.set_limit(16.0, 3600.0)
+    b.from_csms(action, payload)
+    assert b.in_force_a(3700) == 10.0, "another driver's car charges there"
 
 
 @ALL

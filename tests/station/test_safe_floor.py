@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_controller.profiles.installed import Criteria
+from local_controller.profiles.installed import Criteria, InstalledProfiles
 from local_controller.profiles.profile import Purpose
-from local_controller.profiles.schedule import Schedule
 from local_controller.station.blocks.actuator import Target
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.safe_floor import safe_floor
+from local_controller.station.blocks.wanted import Cap
 from local_controller.station.knowledge import Actuator, FloorPlace, Knowledge
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
 from tests.station.test_profile_sharing import clear
@@ -24,6 +23,7 @@ from tests.station.test_profile_sharing import clear
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
 ONLY_TX = Knowledge(actuators=(Actuator.TX_PROFILE,))
 SHARED = Knowledge(connector=FloorPlace.STATION)
+SHARED_TX = Knowledge(connector=FloorPlace.STATION, actuators=(Actuator.TX_PROFILE,))
 REFUSES, SILENT = False, None
 
 
@@ -138,8 +138,50 @@ def test_where_a_limit_is_refused_all_day_the_floor_is_as_high_as_it_may_be(benc
     assert b.in_force_a() == 24.0, "it was that car's limit"
 
 
+def takes_six(payload: Any) -> bool:
+    """A station that refuses limits below 6 A."""
+    return not any(f"'limit': {amps}" in str(payload) for amps in ("0.0", "5.0"))
+
+
+@ALL
+@pytest.mark.requirement("LC-041", "LC-106")
+@pytest.mark.parametrize("by_csms", [True, False])
+def test_a_paused_car_leaves_no_station_without_a_floor_after_a_boot(
+    bench: Any, version: OcppVersion, by_csms: bool
+) -> None:
+    b = bench(version, fallback_a=6.0)
+    b.boot()
+    b.start()
+    if by_csms:
+        assert csms_caps(b, 0.0) == "Accepted"
+    b.accepts = takes_six
+    b.installed = InstalledProfiles()
+    b.boot()
+    for _ in range(10):
+        if not by_csms:
+            b.set_limit(0.0, 300.0)
+        b.wait(60)
+        assert b.in_force_a() == 6.0, "without any profile it would be its maximum"
+
+
+@ALL
+@pytest.mark.requirement("LC-106", "LC-117")
+@pytest.mark.parametrize("verdict", [REFUSES, SILENT])
+def test_a_car_that_the_site_pauses_lowers_nobodys_floor(
+    bench: Any, version: OcppVersion, verdict: bool | None
+) -> None:
+    b = bench(version, fallback_a=16.0, evses=(1, 2), knowledge=SHARED_TX)
+    b.boot()
+    b.start()
+    b.accepts = lambda payload: verdict if is_cap(payload) else True
+    b.set_limit(0.0, 3600.0)
+    b.boot()
+    b.set_limit(0.0, 3600.0)
+    b.wait(600)
+    assert b.in_force_a(evse=2) == 16.0
+
+
 AMPS = st.floats(0.0, 63.0).map(lambda amps: round(amps, 1))
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 @given(floor_a=AMPS, held_a=st.none() | AMPS, caps=st.lists(AMPS, max_size=3))
@@ -147,7 +189,7 @@ def test_it_is_between_the_floor_that_is_held_and_the_lowest_limit_that_is_missi
     floor_a: float, held_a: float | None, caps: list[float]
 ) -> None:
     e = EvseLimits(1, CarriedOver(floor_a), held_fallback_a=held_a)
-    missing = [Target(2, floor_a, Schedule.constant(cap_a, NOW)) for cap_a in caps]
+    missing = [Cap(cap_a, 3) for cap_a in caps]
     found_a = safe_floor(e, Target(1, floor_a), missing).fallback_a
     most_a = max(held_a or 0.0, min(caps, default=floor_a))
     assert found_a == pytest.approx(min(floor_a, most_a)), "and a lower floor never waits"

@@ -22,7 +22,7 @@ class EvseLimits:
     """One EVSE.
 
     floor_rung: how it was given the floor. unanswered: rungs in a row; silences: so many times all of them. repeats: the same limit is to be told once more.
-    is_floor_asked: the site waits for a word on its floor. later_s: when the station may be written to again. look_s: when a setting of the maker must be changed.
+    is_floor_asked: the site waits for a word on its floor. refused_floor_a: a floor that the station does not take. later_s: when the station may be written to again. look_s: when a setting of the maker must be changed.
     """
 
     number: int
@@ -38,6 +38,7 @@ class EvseLimits:
     silences: int = 0
     repeats: bool = False
     is_floor_asked: bool = False
+    refused_floor_a: float | None = None
     later_s: float | None = None
     look_s: float | None = None
     obedience: Obedience = field(default_factory=Obedience)
@@ -84,7 +85,7 @@ class EvseLimits:
         """The station may have lost everything: nothing is known to be held, nothing is on its way; the wish stays."""
         self.held_fallback_a = self.held = self.push = None
         self.retry_s, self.unanswered, self.silences, self.repeats = {}, 0, 0, False
-        self.later_s = self.look_s = None
+        self.later_s = self.look_s = self.refused_floor_a = None
         self.obedience = Obedience()
 
     def held_limit(self) -> Schedule:

@@ -17,11 +17,11 @@ from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.actuator import FORESIGHT, Target
 from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.push import NEVER
-from local_controller.station.blocks.safe_floor import safe_floor
+from local_controller.station.blocks.safe_floor import is_below, safe_floor
 from local_controller.station.blocks.same_target import is_same
 from local_controller.station.blocks.trials import Trials
 from local_controller.station.blocks.vendor_setting import setting_a
-from local_controller.station.blocks.wanted import Allowances, Orders, floor_of, wanted
+from local_controller.station.blocks.wanted import Allowances, Cap, Orders, cap_of, floor_of, wanted
 from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
 from local_controller.station.blocks.write_budget import Budget
 from local_controller.station.capability import Rung
@@ -45,7 +45,7 @@ class NextWrite:
     def due(self, e: EvseLimits, now: Instant) -> Target | None:
         """What should be written next: a reduction first, then the floor, then an increase."""
         at, target = self._state.station_time(now), self.wanted(e, now)
-        safe = safe_floor(e, target, self._missing(e, target, now))
+        safe = safe_floor(e, target, [*self._missing(e, target, now)])
         floor_is_due = e.held_floor != safe.floor and not _waits(e, LimitKind.FALLBACK, now)
         if target.working is None:
             return safe if floor_is_due else None
@@ -59,18 +59,20 @@ class NextWrite:
         if floor_is_due and rung is not None and _is_one_profile(e, at) and not _waits(e, LimitKind.WORKING, now):
             return target  # the floor alone would end the limit that stands in the same profile
         is_pressing = is_due and (self.is_lower(e, target, at) or (e.wish is not None and e.wish.is_urgent))
-        if floor_is_due and not is_pressing:
+        if floor_is_due and not is_pressing and not (is_due and is_below(target, safe)):
             return structs.replace(safe, working=None)
         return target if is_due else None
 
-    def _missing(self, e: EvseLimits, target: Target, now: Instant) -> Iterator[Target]:
-        """The working limits that the station has yet to take, where the floor of this EVSE would hold without them."""
+    def _missing(self, e: EvseLimits, target: Target, now: Instant) -> Iterator[Cap]:
+        """What the CSMS allows where the station has yet to take a working limit, and this floor would hold without it."""
         at, rung = self._state.station_time(now), self.rung(LimitKind.FALLBACK, now)
         if target.working is not None and not self._holds(e, target, at):
-            yield target
+            yield cap_of(self._state, self._allowances, e.number, now)
         if rung is not None and self.is_shared(rung):
             others = ((one, self.wanted(one, now)) for one in self._evses.values() if one is not e)
-            yield from (wanted for one, wanted in others if wanted.working and not self._holds(one, wanted, at))
+            for one, wanted in others:
+                if wanted.working is not None and not self._holds(one, wanted, at):
+                    yield cap_of(self._state, self._allowances, one.number, now)
 
     def is_lower(self, e: EvseLimits, target: Target, at: datetime) -> bool:
         """Whether this reduces what the station obeys now or later; what is unknown counts as unlimited."""

@@ -26,7 +26,7 @@ from local_controller.station.effects import Note, Peer
 LEVEL_OF_MOST = 8
 """A higher stack level is more than many stations take."""
 
-MOST_OUTDATED = 32
+MOST_OUTDATED = 8
 """So many profiles that a station does not clear are remembered."""
 
 PERIODS_OF_MOST = 5
@@ -50,10 +50,14 @@ class ProfileSets:
         self._applying = applying
         self._reclaimed: dict[str, int] = {}
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether the station has yet to clear what is outdated: a newer profile under its id must not overtake that."""
-        return bool(self._desk.clearing)
+    def must_wait(self, frame: Frame) -> bool:
+        """Whether the station has yet to clear what is outdated under this profile's id: it must not overtake that."""
+        if not self._desk.clearing or frame.action != "SetChargingProfile":
+            return False
+        try:
+            return self._desk.dialect.profile_head(frame.payload)[0] in self._desk.clearing
+        except PayloadError:
+            return False
 
     def needs_reading(self, frame: Frame) -> bool:
         """Whether a profile of ours is to be judged by what the station has yet to say of itself (LC-091).
@@ -110,7 +114,11 @@ class ProfileSets:
         self._state.store, replaced = store, before.missing(store)
         if wanted.profile.purpose is Purpose.TX_PROFILE:
             car_schedules.no_longer_owed(self._state.transactions.get(wanted.evse))
-        evses = self._desk.evses if wanted.evse == 0 else (wanted.evse,)
+        places = {
+            wanted.evse,
+            *(entry.evse for entry in replaced.installed),
+        }  # what had this id may have been elsewhere
+        evses = self._desk.evses if 0 in places else tuple(sorted(places))
         then = clearing_in_station(self._desk, wanted.profile.id, replaced)
         return self._applying.begin(Change(frame.message_id, evses, self._undoing(wanted, replaced), then), now)
 
@@ -132,7 +140,8 @@ class ProfileSets:
 
         The maxima go when ours is in force.
         """
-        return self.superseded(sorted(self._state.outdated.difference(self._state.store.maxima())))
+        waiting = self._state.outdated.difference(self._state.store.maxima(), self._desk.clearing)
+        return self.superseded(sorted(waiting))
 
     def cleared_in_station(self, tag: Replaced, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - whenever it comes
         """One that stays may hide a lower one, so that all of the CSMS's count in what we tell; the next connection tries again."""

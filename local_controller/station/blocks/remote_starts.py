@@ -65,15 +65,23 @@ class RemoteStarts:
             self._awaited.remove(awaited)
 
     def profiles_for(self, evse: int, now: Instant, *, is_free: bool) -> list[ChargingProfile]:
-        """Those that the next transaction of this EVSE may have; a start that names none begins on one that `is_free`."""
-        places = {evse, None} if is_free else {evse}
-        waiting = (one for one in self._awaited if one.until_s > now.monotonic_s)
-        return [one.start.profile for one in waiting if one.start.evse in places]
+        """Those that the next transaction of this EVSE may have, if it `is_free`; a start that names none may begin here."""
+        waiting = (one for one in self._awaited if is_free and one.until_s > now.monotonic_s)
+        return [one.start.profile for one in waiting if one.start.evse in {evse, None}]
+
+    @property
+    def ends_s(self) -> float | None:
+        """When the oldest has waited long enough, in monotonic seconds."""
+        return self._awaited[0].until_s if self._awaited else None
+
+    def expire(self, now: Instant) -> None:
+        """Whoever has not come by now does not come."""
+        while self._awaited and self._awaited[0].until_s <= now.monotonic_s:
+            del self._awaited[0]
 
     def taken_by(self, transaction: Transaction, now: Instant) -> ProfileSet | None:
         """The profile of the remote start that began this transaction, now its own; None if there is none (any more)."""
-        while self._awaited and self._awaited[0].until_s <= now.monotonic_s:
-            del self._awaited[0]
+        self.expire(now)
         fitting = next((awaited for awaited in self._awaited if awaited.fits(transaction)), None)
         if fitting is None:
             return None

@@ -291,7 +291,7 @@ class SmartCharging(Block):
         """Profiles of owned purposes are ours; while one request about profiles is at work, further ones wait."""
         if sender is not Peer.CSMS:
             return self._from_station(frame, now)
-        if frame.action in _ABOUT_PROFILES and self._is_busy:
+        if frame.action in _ABOUT_PROFILES and (self._is_busy or self._sets.must_wait(frame)):
             self._waiting.append((frame, now.monotonic_s))
             return []
         if frame.action == "SetChargingProfile" and self._sets.needs_reading(frame):
@@ -303,7 +303,7 @@ class SmartCharging(Block):
     @property
     def _is_busy(self) -> bool:
         is_changing = self._writer.tries_maximum or self._applying.is_busy or self._clears.is_busy
-        return is_changing or self._sets.is_busy or self._reports.is_busy or self._read_until_s is not None
+        return is_changing or self._reports.is_busy or self._read_until_s is not None
 
     def _from_station(self, frame: Frame, now: Instant) -> list[BlockEffect] | None:
         """What the station reports of profiles, where that is for us or shows one of ours."""
@@ -342,7 +342,7 @@ class SmartCharging(Block):
         """Answers the CSMS once the station holds what follows from its change; then what waited has its turn."""
         effects = self._applying.settle(now)
         self._dynamics.follow(now)
-        while self._waiting and not self._is_busy:
+        while self._waiting and not self._is_busy and not self._sets.must_wait(self._waiting[0][0]):
             frame, since_s = self._waiting.pop(0)
             if since_s + PATIENCE_S <= now.monotonic_s:
                 effects.append(Note("warning", "request_discarded", {"message_id": frame.message_id}))
@@ -384,7 +384,8 @@ class SmartCharging(Block):
     def deadline(self) -> float | None:
         """The next of: an answer that is due, a retry, a look at the phases in use, the regular review."""
         answers_s = (self._applying.due_s, self._reports.due_s, self._dynamics.due_s)
-        moments = (*answers_s, self._read_until_s, self._writer.deadline, self.state.phases_learnt_s, self._review_s)
+        ours_s = (self._writer.deadline, self.state.remote_starts.ends_s)
+        moments = (*answers_s, *ours_s, self._read_until_s, self.state.phases_learnt_s, self._review_s)
         return min([moment for moment in moments if moment is not None], default=None)
 
     def expire(self, now: Instant) -> list[BlockEffect]:
@@ -392,6 +393,7 @@ class SmartCharging(Block):
         self.state.look_at_our_clock(now)
         effects = [*self._applying.expire(now), *self._reports.expire(now), *self._dynamics.expire(now)]
         self.state.phases_learnt_s = None
+        self.state.remote_starts.expire(now)
         if self._read_until_s is not None and self._read_until_s <= now.monotonic_s:
             self._read_until_s = None
         if self._review_s is not None and self._review_s <= now.monotonic_s:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
+from math import inf
 from typing import NamedTuple
 
 from local_controller.clock import Instant
@@ -261,6 +262,22 @@ def floor_of(state: StationState, allowances: Allowances, evse: int, fallback_a:
         lowest_a = lowest_a if allowed_a is None else min(lowest_a, allowed_a)
         phases = min(phases, int(obeyed.phases.lowest(*span) or ALL_PHASES))
     return Floor(round_down(lowest_a, LIMIT_STEP), None if phases == ALL_PHASES else phases)
+
+
+class Cap(NamedTuple):
+    """The lowest that the CSMS allows a car: A per phase (infinite: no limit), and the fewest phases."""
+
+    limit_a: float
+    phases: int
+
+
+def cap_of(state: StationState, allowances: Allowances, evse: int, now: Instant) -> Cap:
+    """The lowest that the CSMS allows the running transaction within the next day."""
+    at, transaction = state.station_time(now), state.transactions.get(evse)
+    span, used = (at, at + FORESIGHT), None if transaction is None else transaction.phases_in_use
+    found = _as_obeyed(allowances.allowed(VIRTUAL, evse, *span), state, used or ALL_PHASES)
+    lowest_a = found.limit.lowest(*span)
+    return Cap(inf if lowest_a is None else lowest_a, int(found.phases.lowest(*span) or ALL_PHASES))
 
 
 def _of_defaults(allowances: Allowances, evse: int, span: tuple[datetime, datetime]) -> Iterator[Allowed]:

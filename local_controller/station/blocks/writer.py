@@ -217,7 +217,7 @@ class ProfileWriter:
                     self._outlives(e, e.held)
                 self._floor_trials.give_up(e, now)
                 e.carried.transaction_id, e.wish, e.held, e.possible = current, None, None, ()
-                e.retry_s, e.repeats, e.obedience = {}, False, Obedience()
+                e.retry_s, e.repeats, e.obedience, e.refused_floor_a = {}, False, Obedience(), None
                 e.carried.is_unsure = transaction is not None and transaction.is_found
                 changed.append(e.number)
         return changed
@@ -488,12 +488,20 @@ class ProfileWriter:
         outcome = LimitOutcome.TIMED_OUT if e.unanswered else LimitOutcome.REFUSED
         pause_s = self._after_silence_s(e, push.rung) if e.unanswered else REFUSED_RETRY_S
         e.silences, e.unanswered = e.silences + 1 if e.unanswered else 0, 0
-        if e.wish is None or not e.wish.is_new or kind is LimitKind.FALLBACK:
+        if self._is_floor_too_low(e, push, outcome, now):
+            e.refused_floor_a = push.target.fallback_a
+        elif e.wish is None or not e.wish.is_new or kind is LimitKind.FALLBACK:
             e.retry_s[kind] = now.monotonic_s + pause_s
         working_a = None if push.target.working is None else push.target.working.at(self._state.station_time(now))
         asked_a = max(push.limit_a, working_a or 0.0)  # one period for limit and floor says less than was asked for
         told = [self._tell(one, kind, outcome, asked_a, word) for one in self._concerned(e, push)]
         return [*told, *self._pump(e, now)], word
+
+    def _is_floor_too_low(self, e: EvseLimits, push: Push, outcome: LimitOutcome, now: Instant) -> bool:
+        """Whether a floor that waits for a limit was refused for the first time, so that the real one is tried at once."""
+        is_news = e.refused_floor_a is None and e.held_fallback_a is None and outcome is LimitOutcome.REFUSED
+        is_floor = push.target.kind is LimitKind.FALLBACK
+        return is_news and is_floor and push.target.fallback_a < self._next.floor(e, now)[0]
 
     def _after_silence_s(self, e: EvseLimits, rung: Rung) -> float:
         """Where writes are dear it is told again ever later: it may take each of them, although nobody hears its answer."""
