@@ -369,8 +369,9 @@ class Story:
         self.told.checks += 1
         moment = self.clock.station_s() - self.clock.elapsed_s + t
         for evse in self.orders:
-            if self._outlives and not self._is_up and evse not in self.behind.station.transactions:
-                continue  # nothing can flow, and nobody can be told
+            is_told = self._is_up and not self.behind.is_waiting
+            if self._outlives and not is_told and evse not in self.behind.station.transactions:
+                continue  # nothing can flow, and the station is not told yet
             applied, bound = self.behind.station.allowed(evse, moment), self._bound(evse, t, moment)
             applied_a = math.inf if applied.value is None else applied.value
             if applied_a > bound.limit_a + _EPSILON:
