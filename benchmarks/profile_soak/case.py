@@ -218,6 +218,7 @@ class Story:
         handled = self.behind.handled.get(message_id, Handled(asked_s, self.behind.station))
         with self.clock.set_to(handled.at_s):
             alone = self.alone.ask(action, payload)
+            self.alone.station.follow_pulls()
         self._asked = None
         self._settle()
         found = difference(action, alone, behind, self.alone.station, handled.station)
