@@ -213,7 +213,8 @@ class Story:
         self._asked.try_to_handle(action, payload)
         message_id = self.behind.ask(action, payload)
         behind = self._patiently(message_id)
-        if isinstance(behind, dict) and behind.get("status") == "Accepted" and action in CHANGING:
+        is_ours = message_id not in self.behind.handled  # what passes is the station's to answer
+        if is_ours and isinstance(behind, dict) and behind.get("status") == "Accepted" and action in CHANGING:
             self._check_answered(self._asked)
         handled = self.behind.handled.get(message_id, Handled(asked_s, self.behind.station))
         with self.clock.set_to(handled.at_s):
