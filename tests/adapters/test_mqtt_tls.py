@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from local_controller.adapters.certificates import CertificateFiles
 from local_controller.adapters.examination.machine import own_things
@@ -335,7 +336,7 @@ async def test_a_new_authority_in_the_same_file_counts_without_a_restart(
     other = authority("The next root")
     with broker(trust, other.issue("broker", ["127.0.0.1"])) as running:
         legs = tls_legs(load(_site(trust, running.port)))
-        watcher = CertificateWatcher(tuple(legs.values()), Clock(), _Silent())  # type: ignore[arg-type]
+        watcher = CertificateWatcher(tuple(legs.values()), Clock(), structlog.get_logger())
         async with connected(running.port, tls=legs[broker_leg("ems")].context) as (_, heard):
             await heard.until(lambda: heard.states)
             assert heard.links == [Link.UNTRUSTED]
@@ -344,10 +345,3 @@ async def test_a_new_authority_in_the_same_file_counts_without_a_restart(
             await watcher.check()  # and is complete
             await heard.until(lambda: Link.CONNECTED in heard.links)
         await watcher.stop()
-
-
-class _Silent:
-    """A log that nobody reads."""
-
-    def __getattr__(self, _: str) -> Callable[..., None]:
-        return lambda *_, **__: None

@@ -197,9 +197,9 @@ def _site(rnd: random.Random, *, moves: bool) -> VirtualSite:
     return site
 
 
-def soak(hours: float, first_seed: int, say: Callable[[str], None]) -> Counter[str]:
+def soak(hours: float, first_seed: int, say: Callable[[str], None]) -> dict[str, float]:
     """Tells stories until so many station-hours are over."""
-    totals: Counter[str] = Counter()
+    totals = Counter({"violations": 0})
     station_hours, said_s, seed = 0.0, time.monotonic(), first_seed
     worst: dict[str, float] = dict.fromkeys(("worst_excess_a", "worst_integral_s"), 0.0)
     while station_hours < hours:
@@ -219,9 +219,8 @@ def soak(hours: float, first_seed: int, say: Callable[[str], None]) -> Counter[s
             said_s = time.monotonic()
             say(f"{station_hours:.0f} station-hours, {totals['stories']} sites, {totals['violations']} violations")
         seed += 1
-    totals["station_hours"] = round(station_hours)
-    totals.update({name: round(value, 2) for name, value in worst.items()})  # type: ignore[arg-type]
-    return totals
+    rounded = {name: round(value, 2) for name, value in worst.items()}
+    return {**totals, "station_hours": round(station_hours), **rounded}
 
 
 def _shown(story: Story) -> str:
@@ -247,8 +246,9 @@ def main() -> int:
 
     if options.seed is not None:
         found = Story.of(options.seed)
-        say(_shown(found.shortened()) if found.told().fault is not None else "no violation")
-        return 0
+        is_sound = found.told().fault is None
+        say("no violation" if is_sound else _shown(found.shortened()))
+        return 0 if is_sound else 1
     totals = soak(options.hours, options.first_seed, say)
     print(json.dumps(totals))
     print(json.dumps({"station_hours": totals["station_hours"], "violations": totals["violations"]}))

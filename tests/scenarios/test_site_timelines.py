@@ -219,9 +219,7 @@ def test_cars_a_little_above_their_limit_are_known_by_their_latest_sample() -> N
     site = settled(VirtualSite(topology(60.0, 4)))
     for name, station in site.stations.items():
         station.sample_s = 5.0
-        told = station.draw_a
-        station.draw_a = lambda told=told: {phase: 1.02 * amps for phase, amps in told().items()}  # type: ignore[method-assign,misc]
-        site.plug(name)
+        site.plug(name, Car(overdraw=1.02))
     site.run(300)
     assert max(site.worst["grid"]) <= 60.0
 

@@ -64,12 +64,16 @@ def topology(
 
 @dataclass
 class Car:
-    """phases: how many it uses; max_a: its own limit; obey_s: until a new limit reaches its draw; paused: it rests."""
+    """phases: how many it uses; max_a: its own limit; obey_s: until a new limit reaches its draw; paused: it rests.
+
+    overdraw: so many times its limit it really draws.
+    """
 
     phases: int = 3
     max_a: float = 32.0
     obey_s: float = 3.0
     paused: bool = False
+    overdraw: float = 1.0
 
 
 class Manner(Enum):
@@ -139,7 +143,7 @@ class VirtualStation:
     def draw_a(self) -> dict[Phase, float]:
         if self.car is None or self.transaction is None or self.pwm_a < 6.0 or self.car.paused:
             return dict.fromkeys(self.evse.station_phases, 0.0)
-        amps = min(self.pwm_a, self.car.max_a)
+        amps = min(self.pwm_a, self.car.max_a) * self.car.overdraw
         return {p: amps if i < self.car.phases else 0.0 for i, p in enumerate(self.evse.station_phases)}
 
 

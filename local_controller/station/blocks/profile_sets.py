@@ -114,10 +114,9 @@ class ProfileSets:
         self._state.store, replaced = store, before.missing(store)
         if wanted.profile.purpose is Purpose.TX_PROFILE:
             car_schedules.no_longer_owed(self._state.transactions.get(wanted.evse))
-        places = {
-            wanted.evse,
-            *(entry.evse for entry in replaced.installed),
-        }  # what had this id may have been elsewhere
+        places = {wanted.evse} | {
+            entry.evse for entry in replaced.installed
+        }  # where its id was before, others lead now
         evses = self._desk.evses if 0 in places else tuple(sorted(places))
         then = clearing_in_station(self._desk, wanted.profile.id, replaced)
         return self._applying.begin(Change(frame.message_id, evses, self._undoing(wanted, replaced), then), now)
@@ -184,7 +183,7 @@ def clearing_in_station(desk: ProfileDesk, profile_id: int, replaced: VirtualSto
 
 
 def clearing(desk: ProfileDesk, profile_id: int) -> OwnCall:
-    """What the station no longer has to hold is cleared, on this connection or the next; of one that never does, the latest."""
+    """What the station no longer has to hold is cleared, on this connection or the next; this one is remembered in any case."""
     while len(desk.state.outdated) >= MOST_OUTDATED:
         desk.state.outdated.pop()
     desk.state.outdated.add(profile_id)
