@@ -81,6 +81,11 @@ def _of_circuits(problem: Problem, allocation: Allocation) -> Iterator[str]:
                 available = max(circuit.available_a[block][phase], 0.0)
                 if drawn > available + TOLERANCE_A:
                     yield f"{circuit.label}, {name}, block {block}: {drawn} A drawn, {available} A available"
+        for block, sum_a in enumerate(circuit.together_a or ()):
+            cars = [need for need in problem.needs if circuit.id in need.circuits]
+            drawn = math.fsum(len(need.phases) * allocation.currents_a[need.id][block] for need in cars)
+            if drawn > max(sum_a, 0.0) + TOLERANCE_A * len(PHASES):
+                yield f"{circuit.label}, all phases, block {block}: {drawn} A drawn, {sum_a} A available"
 
 
 def _of_wires(problem: Problem, allocation: Allocation) -> Iterator[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from optimizer.problem import PHASES, ChargingNeed, CircuitLimit, Problem, Reason, WireLimit
+from optimizer.problem import PHASES, TOGETHER, ChargingNeed, CircuitLimit, Problem, Reason, WireLimit
 
 NOISE_A = 1e-6
 
@@ -15,7 +15,7 @@ NOISE_A = 1e-6
 class _Row:
     """One phase of one circuit in block 0, or a wire: what it has, what is left, how many cars run on it, who gets most.
 
-    phase: None for a wire. left_a: of a wire, as much as this car could have there.
+    phase: None for a wire, TOGETHER for the sum over the phases. left_a: of a wire, as much as this car could have there.
     """
 
     id: str
@@ -53,6 +53,8 @@ class Explainer:
     def reasons(self, need: ChargingNeed) -> tuple[Reason, ...]:
         """Why this need of the problem gets no more, the decisive reason first."""
         rows = [self._by_row[circuit, phase] for circuit in need.circuits for phase in need.phases]
+        sums = [self._by_row[circuit, TOGETHER] for circuit in need.circuits if (circuit, TOGETHER) in self._by_row]
+        rows += [replace(row, left_a=row.left_a / len(need.phases)) for row in sums]
         rows += [self._by_wire[wire].for_(weight) for wire, weight in need.wires]
         return _reasons(need, self._now_a, rows)
 
@@ -64,7 +66,20 @@ def _rows(problem: Problem, now: Mapping[str, float]) -> dict[tuple[str, int], _
             for phase in need.phases:
                 loading.setdefault((circuit, phase), []).append(need)
     circuits = {circuit.id: circuit for circuit in problem.circuits}
-    return {(name, phase): _row(circuits[name], phase, needs, now) for (name, phase), needs in loading.items()}
+    rows = {(name, phase): _row(circuits[name], phase, needs, now) for (name, phase), needs in loading.items()}
+    limited = [circuit for circuit in problem.circuits if circuit.together_a is not None]
+    return rows | {(circuit.id, TOGETHER): _sum_row(circuit, problem, now) for circuit in limited}
+
+
+def _sum_row(circuit: CircuitLimit, problem: Problem, now: Mapping[str, float]) -> _Row:
+    """The sum over all phases, where the power is limited."""
+    needs = [need for need in problem.needs if circuit.id in need.circuits]
+    running = [need for need in needs if now[need.id] > 0]
+    available = 0.0 if circuit.together_a is None else max(circuit.together_a[0], 0.0)
+    left_a = available - sum(len(need.phases) * now[need.id] for need in running)
+    first = max(running, key=lambda need: now[need.id], default=None)
+    label = f"{circuit.label}, all phases together"
+    return _Row(circuit.id, label, circuit.together_source, TOGETHER, available, left_a, len(running), first)
 
 
 def _row(circuit: CircuitLimit, phase: int, needs: list[ChargingNeed], now: Mapping[str, float]) -> _Row:

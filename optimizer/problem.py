@@ -13,6 +13,9 @@ from typing import Literal
 PHASES = ("L1", "L2", "L3")
 """The phases of the grid; a phase is given as its index 0..2."""
 
+TOGETHER = len(PHASES)
+"""Stands in the place of a phase for the sum over all phases."""
+
 DEFAULT_ENERGY_WH = 13_000.0
 """What a car is assumed to want when nobody said: the prior with which the method was measured on real sessions."""
 
@@ -70,14 +73,20 @@ class CircuitLimit:
         may be negative, which means that the cars below must not draw anything there.
     label: as the facility manager knows it ("Garage"). sources: for each phase, who set the limit and how what is
         available came about ("63.0 A fuse - 41.2 A other loads"), for explanations.
+    together_a: [block] amperes left for cars in the sum over the phases, where their power is limited; None: no such
+        limit. together_source: as `sources`.
     """
 
     id: str
     label: str
     available_a: tuple[tuple[float, float, float], ...]
     sources: tuple[str, str, str] = ("", "", "")
+    together_a: tuple[float, ...] | None = None
+    together_source: str = ""
 
     def __post_init__(self) -> None:
+        for sum_a in self.together_a or ():
+            _demand(math.isfinite(sum_a), f"CircuitLimit {self.id!r}", "together_a", "None or finite numbers", sum_a)
         for block in self.available_a:
             sound = len(block) == len(PHASES) and all(map(math.isfinite, block))
             _demand(sound, f"CircuitLimit {self.id!r}", "available_a", "three finite numbers per block", block)
@@ -172,6 +181,9 @@ class Problem:
         for circuit in self.circuits:
             fits = len(circuit.available_a) == blocks
             _demand(fits, f"CircuitLimit {circuit.id!r}", "available_a", f"{blocks} blocks", len(circuit.available_a))
+            if circuit.together_a is not None:
+                fits = len(circuit.together_a) == blocks
+                _demand(fits, f"CircuitLimit {circuit.id!r}", "together_a", f"{blocks} blocks", len(circuit.together_a))
         _demand_unique("wires", (wire.id for wire in self.wires))
         for wire in self.wires:
             _demand(

@@ -5,7 +5,7 @@ Maximise worth @ x where row_low <= A @ x <= row_high and 0 <= x <= upper.
 Columns: current[need, block] in A (in block 0 one per segment of worth), group[circuits, phases, block] in A,
 beyond[need] in Wh beyond the prior of a car whose wish is unknown, and rung[need, number] in Wh of the need that is
 served by departure, if fractions of needs count. A group is all cars on the same circuits, phases and wires.
-Rows: link[circuits, phases, block] (currents add up to the group), limit[circuit, phase, block] (of groups only),
+Rows: link[circuits, phases, block] (currents add up to the group), limit[circuit, phase or sum, block] (of groups only),
 wire[wire, degrees, block] (a tangent, of groups only), energy[need] and fraction[need] (rungs up to what was and will
 be delivered). So the number of cars shows in link, energy and fraction rows only, however deep the tree of circuits is.
 Rows that cannot bind, because the cars' own maxima are less, are left out.
@@ -21,7 +21,7 @@ import numpy as np
 
 from optimizer.manners import Indexes
 from optimizer.objectives import Weights, first_block
-from optimizer.problem import DEFAULT_ENERGY_WH, PHASES, ChargingNeed, Problem
+from optimizer.problem import DEFAULT_ENERGY_WH, PHASES, TOGETHER, ChargingNeed, Problem
 from optimizer.rows import Array, Rows, wh_per_ampere
 from optimizer.tangents import directions, tangent
 
@@ -80,7 +80,8 @@ class Program:
         if index < links + limits:
             row, block = self.limits[index - links]
             circuit, phase = self.rows.names[row]
-            return f"limit[{self.problem.circuits[circuit].id}, {PHASES[phase]}, {block}]"
+            name = "sum" if phase == TOGETHER else PHASES[phase]
+            return f"limit[{self.problem.circuits[circuit].id}, {name}, {block}]"
         if index < links + limits + tangents:
             wire, block = self.tangents[index - links - limits]
             degrees = math.degrees(self.angles[index - links - limits])
@@ -116,7 +117,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     open_ = capped[np.array([n.energy_wh is None for n in problem.needs])[capped]]
     climbing = np.flatnonzero(caps_a.any(axis=1)) if weights.ladder else np.zeros(0, dtype=np.intp)
     served = np.array([n.served_wh for n in problem.needs])
-    limits, limit_row, limit_group = _limits(rows, caps_a, group)
+    limits, limit_row, limit_group, times = _limits(rows, caps_a, group)
     wires = _tangents(rows, caps_a, group)
 
     columns = _Columns()
@@ -130,7 +131,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     matrix.enter(link[group[need] * blocks + block], current, 1.0)
     matrix.enter(link, total, -1.0)
     limit = matrix.add(rows.available_a[limits[:, 0], limits[:, 1]])
-    matrix.enter(limit[limit_row], total[limit_group * blocks + limits[limit_row, 1]], 1.0)
+    matrix.enter(limit[limit_row], total[limit_group * blocks + limits[limit_row, 1]], times)
     wire = matrix.add(rows.wire_a[wires.of[:, 0], wires.of[:, 1]])
     matrix.enter(wire[wires.row], total[wires.group * blocks + wires.of[wires.row, 1]], wires.value)
     energy = matrix.add(wanted[capped])
@@ -242,12 +243,13 @@ def _groups(needs: tuple[ChargingNeed, ...]) -> tuple[tuple[Group, ...], Indexes
     return groups, np.array([number[key] for key in keys], dtype=np.intp)
 
 
-def _limits(rows: Rows, caps_a: Array, group: Indexes) -> tuple[Indexes, Indexes, Indexes]:
-    """(L, 2) row and block of each limit that can bind, and the coordinates (limit, group) of what loads it."""
+def _limits(rows: Rows, caps_a: Array, group: Indexes) -> tuple[Indexes, Indexes, Indexes, Array]:
+    """(L, 2) row and block of each limit that can bind, and the entries of what loads it: limit, group, how often."""
     limits = np.argwhere(rows.loads @ caps_a > rows.available_a)
     _, example = np.unique(group, return_index=True)
-    limit_row, limit_group = np.nonzero(rows.loads[np.ix_(limits[:, 0], example)])
-    return limits, limit_row, limit_group
+    loads = rows.loads[np.ix_(limits[:, 0], example)]
+    limit_row, limit_group = np.nonzero(loads)
+    return limits, limit_row, limit_group, loads[limit_row, limit_group]
 
 
 class _Tangents(NamedTuple):

@@ -65,10 +65,11 @@ def admit(rows: Rows, room_a: Array, minimum_a: Array, candidates: Indexes) -> F
 def _take(room_a: list[float], rows: tuple[int, ...], current_a: float) -> bool:
     """Whether this current fits into all rows; if so, it is taken from their room."""
     least_a = current_a - TINY_A
-    for row in rows:
+    for loaded, row in enumerate(rows):  # a row may stand there several times
         if room_a[row] < least_a:
+            for taken in rows[:loaded]:
+                room_a[taken] += current_a
             return False
-    for row in rows:
         room_a[row] -= current_a
     return True
 

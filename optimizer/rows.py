@@ -5,12 +5,13 @@ Shapes: N needs, R rows that some car loads, K blocks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.problem import Problem
+from optimizer.problem import TOGETHER, ChargingNeed, Problem
 
 Array = npt.NDArray[np.float64]
 
@@ -24,8 +25,8 @@ TINY_A = 1e-9
 class Rows:
     """The rows that cars load.
 
-    names: (circuit index, phase) of each row. of_need: the rows that each need loads. loads: the same as (R, N), 1
-    where the need loads the row. available_a: (R, K), never negative: a circuit without room allows its cars 0 A.
+    names: (circuit index, phase or TOGETHER) of each row. of_need: the rows that each need loads, the sum over the phases
+    once for each of its phases. loads: the same as (R, N), how often the need loads the row. available_a: (R, K), never negative: a circuit without room allows its cars 0 A.
     weights: (W, N) phasors that an ampere of each need adds to each wire. wire_a: (W, K) what the wires can carry.
     """
 
@@ -46,16 +47,39 @@ def rows_of(problem: Problem) -> Rows:
     """The rows of a problem, in the order in which its needs mention them."""
     index = {circuit.id: c for c, circuit in enumerate(problem.circuits)}
     number: dict[tuple[int, int], int] = {}
+    limited = {circuit.id for circuit in problem.circuits if circuit.together_a is not None}
     of_need = tuple(
-        tuple(number.setdefault((index[name], phase), len(number)) for name in need.circuits for phase in need.phases)
+        tuple(number.setdefault((index[name], row), len(number)) for name, row in _loaded(need, limited))
         for need in problem.needs
     )
-    loads = np.zeros((len(number), len(of_need)))
-    for n, rows in enumerate(of_need):
-        loads[rows, n] = 1.0
-    available = [np.array([block[phase] for block in problem.circuits[c].available_a]) for c, phase in number]
+    loads = loads_of(of_need, len(number))
+    available = [_available(problem, c, phase) for c, phase in number]
     available_a = np.array(available).reshape(len(number), problem.horizon.blocks).clip(min=0.0)
     return Rows(tuple(number), of_need, loads, available_a, *_wires_of(problem))
+
+
+def _loaded(need: ChargingNeed, limited: set[str]) -> Iterator[tuple[str, int]]:
+    """Circuit and phase of each row that a need loads; limited: the circuits with a limit on the sum over the phases."""
+    for name in need.circuits:
+        yield from ((name, phase) for phase in need.phases)
+        if name in limited:
+            yield from ((name, TOGETHER) for _ in need.phases)
+
+
+def _available(problem: Problem, circuit: int, phase: int) -> Array:
+    limit = problem.circuits[circuit]
+    if phase == TOGETHER:
+        return np.array(limit.together_a)
+    return np.array([block[phase] for block in limit.available_a])
+
+
+def loads_of(of_need: Sequence[tuple[int, ...]], rows: int) -> Array:
+    """`Rows.loads` of `Rows.of_need`."""
+    loads = np.zeros((rows, len(of_need)))
+    for n, loaded in enumerate(of_need):
+        for row in loaded:
+            loads[row, n] += 1.0
+    return loads
 
 
 def _wires_of(problem: Problem) -> tuple[Phasors, Array]:

@@ -30,7 +30,7 @@ class Load:
     def change(self, car: int, by_a: float) -> bool:
         """Gives the car so much more if that fits everywhere."""
         rows, wires = self._rows.of_need[car], self._of_need[car]
-        if any(self._room[row] < by_a - TINY_A for row in rows):
+        if any(self._room[row] < rows.count(row) * by_a - TINY_A for row in rows):
             return False
         if any(abs(self._sums[wire] + weight * by_a) > self._wire_a[wire] + TINY_A for wire, weight in wires):
             return False

@@ -44,7 +44,9 @@ def limits(draw: st.DrawFn, name: str, blocks: int) -> CircuitLimit:
     """Any circuit: two sets of amperes that alternate anyhow."""
     triple = st.tuples(*[amperes(-20, 70)] * 3)
     pair = (draw(triple), draw(triple))
-    return CircuitLimit(name, name.title(), tuple(pair[draw(st.integers(0, 1))] for _ in range(blocks)))
+    available = tuple(pair[draw(st.integers(0, 1))] for _ in range(blocks))
+    together = draw(st.none() | st.lists(amperes(-20, 160), min_size=blocks, max_size=blocks).map(tuple))
+    return CircuitLimit(name, name.title(), available, together_a=together)
 
 
 @st.composite
