@@ -28,7 +28,7 @@ from local_controller.adapters.tls_watch import CertificateWatcher
 from local_controller.adapters.trace_store import TraceStore
 from local_controller.adapters.web.server import UnknownStationError, WebServer
 from local_controller.clock import Clock, Instant
-from local_controller.config.build import topology
+from local_controller.config.build import scheduled_limits, topology
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
 from local_controller.profiles.units import RateUnit
@@ -301,12 +301,13 @@ def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[B
 
 def _site(config: SiteConfig, tree: Topology) -> SiteController:
     fixed = tuple(limit for node in tree.nodes for limit in _fixed_limits(node))
-    sources = {section.id: SourceState(limit_source(section)) for section in config.limits}
+    sources = {section.id: SourceState(limit_source(section)) for section in config.mqtt_limits}
     settings = ControlSettings(
         pace=Pace(valid_s=config.control.working_limit_valid_s),
         plan=PlanPace(interval_s=config.control.planning_interval_s, objective=config.control.objective),
     )
-    return SiteController(tree, LimitBook(fixed, sources), settings, {m.id: m.poll_s for m in config.meters})
+    poll_s = {meter.id: meter.poll_s for meter in config.meters}
+    return SiteController(tree, LimitBook(fixed, sources, scheduled_limits(config)), settings, poll_s)
 
 
 def _guards(config: SiteConfig) -> GuardPolicy:

@@ -19,7 +19,7 @@ from local_controller.adapters.settings import broker_leg
 from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock, Instant
 from local_controller.config.brokers import BrokerSection
-from local_controller.config.limits import LimitSection, PayloadSection
+from local_controller.config.limits import MqttLimitSection, PayloadSection
 from local_controller.config.meters import MeterSection
 from local_controller.config.models import SiteConfig
 from local_controller.errors import SourceError, UnexpectedValueError
@@ -89,7 +89,7 @@ class Inputs:
         self._client_name = client_name
         self._tls = tls
         self._wall_clock = WallClock(clock.now())
-        self._senders = {section.id: SenderClock(self._wall_clock) for section in config.limits}
+        self._senders = {section.id: SenderClock(self._wall_clock) for section in config.mqtt_limits}
         self._failures: dict[str, tuple[str, str]] = {}
         self.meters = [self._meter(section) for section in config.meters]
         self.brokers = [self._broker(section) for section in config.brokers]
@@ -108,7 +108,7 @@ class Inputs:
         return ModbusMeter(settings, device, self._clock, self._listener.meter_read, self._listener.meter_failed, log)
 
     def _broker(self, section: BrokerSection) -> MqttBroker:
-        heard = _Topics([limit for limit in self._config.limits if limit.broker == section.id])
+        heard = _Topics([limit for limit in self._config.mqtt_limits if limit.broker == section.id])
         settings = BrokerSettings(
             id=section.id,
             host=section.host,
@@ -128,7 +128,7 @@ class Inputs:
         for section in heard.limits.get(topic, ()):
             self._limit(section, payload, retained, received)
 
-    def _availability(self, section: LimitSection, topic: str, payload: bytes) -> None:
+    def _availability(self, section: MqttLimitSection, topic: str, payload: bytes) -> None:
         """What cannot be understood is no yes."""
         about = f"availability of {section.id}"
         try:
@@ -140,7 +140,7 @@ class Inputs:
             text = "" if there else f"{section.id} on topic {topic}: it says that it is not there"
             self._listener.limit_source_available(section.id, there, text)
 
-    def _limit(self, section: LimitSection, payload: bytes, retained: bool, received: Instant) -> None:
+    def _limit(self, section: MqttLimitSection, payload: bytes, retained: bool, received: Instant) -> None:
         topic = section.topic
         try:
             limit = parse_limit(payload, retained, received, _message_settings(section), self._senders[section.id])
@@ -152,7 +152,7 @@ class Inputs:
             self._failures.pop(section.id, None)
             self._listener.limit_received(section.id, limit)
 
-    def _told_once(self, about: str, section: LimitSection, topic: str, error: SourceError) -> str:
+    def _told_once(self, about: str, section: MqttLimitSection, topic: str, error: SourceError) -> str:
         """What goes on being wrong in one way is told in the words of the first message, which are no news then."""
         way = error.expected if isinstance(error, UnexpectedValueError) else str(error)
         if self._failures.get(about, ("", ""))[0] != way:
@@ -170,9 +170,9 @@ class Inputs:
 class _Topics:
     """What one broker's topics are for."""
 
-    def __init__(self, sections: Sequence[LimitSection]) -> None:
-        self.limits: dict[str, list[LimitSection]] = defaultdict(list)
-        self.availability: dict[str, list[LimitSection]] = defaultdict(list)
+    def __init__(self, sections: Sequence[MqttLimitSection]) -> None:
+        self.limits: dict[str, list[MqttLimitSection]] = defaultdict(list)
+        self.availability: dict[str, list[MqttLimitSection]] = defaultdict(list)
         for section in sections:
             self.limits[section.topic].append(section)
             if section.availability is not None:
@@ -184,12 +184,12 @@ class _Topics:
         return tuple(dict.fromkeys([*self.availability, *self.limits]))
 
 
-def _availability_settings(section: LimitSection) -> AvailabilitySettings:
+def _availability_settings(section: MqttLimitSection) -> AvailabilitySettings:
     told = section.availability
     return AvailabilitySettings() if told is None else AvailabilitySettings(told.online, told.offline, told.path)
 
 
-def limit_source(section: LimitSection) -> LimitSource:
+def limit_source(section: MqttLimitSection) -> LimitSource:
     """A section in the words of the site."""
     return LimitSource(
         id=section.id,
@@ -202,7 +202,7 @@ def limit_source(section: LimitSection) -> LimitSource:
     )
 
 
-def _message_settings(section: LimitSection) -> LimitMessageSettings:
+def _message_settings(section: MqttLimitSection) -> LimitMessageSettings:
     if section.payload is None:
         return LimitMessageSettings(max_age_s=section.max_age_s)
     payload = section.payload

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import time
+from zoneinfo import ZoneInfo
+
 from local_controller.config.electrical import CircuitSection, GridSection
+from local_controller.config.limits import EVERY_DAY, ScheduledLimitSection, WindowSection
 from local_controller.config.models import ControlSection, SiteConfig
 from local_controller.config.stations import EvseSection, StationSection
+from local_controller.site.limits import ScheduledLimit
 from local_controller.site.per_phase import PerPhase, equal, upper
+from local_controller.site.timetable import Timetable, Window
 from local_controller.site.topology import GRID, Evse, Node, Station, Topology, grid_phases
 from local_controller.station.words import EvseId
 
@@ -64,3 +70,24 @@ def _station(section: StationSection) -> Station:
     )
     unit = None if section.unit == "auto" else section.unit.value
     return Station(section.id, section.name or section.id, evses, unit)
+
+
+def scheduled_limits(config: SiteConfig) -> tuple[ScheduledLimit, ...]:
+    """The limits at certain times of the week."""
+    zone = ZoneInfo(config.site.time_zone)
+    return tuple(
+        ScheduledLimit(
+            section.id,
+            f"limit {section.id!r}",
+            section.node,
+            section.applies_to,
+            Timetable([_window(window) for window in section.windows], zone),
+        )
+        for section in config.limits
+        if isinstance(section, ScheduledLimitSection)
+    )
+
+
+def _window(section: WindowSection) -> Window:
+    days = frozenset(EVERY_DAY.index(day) for day in section.days)
+    return Window(days, time.fromisoformat(section.start), time.fromisoformat(section.end), section.max_a)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import time
+from typing import Annotated, Any, Final, Literal
 
 import jmespath
 from jmespath.exceptions import JMESPathError
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from local_controller.config.electrical import LoadPerPhase
@@ -72,20 +73,25 @@ class AvailabilitySection(Section):
 
 
 class LimitSection(Section):
-    """A limit that something else sends while the site runs: an EMS, a grid operator, a schedule."""
+    """What all limits from outside have in common, whatever brings them."""
 
     id: Id = Field(examples=["ems"])
     """Short name; it appears in explanations."""
-    source: Literal["mqtt"] = "mqtt"
-    """How the limit arrives."""
-    broker: Id = Field(examples=["site"])
-    """Id of the broker."""
-    topic: Topic = Field(examples=["ems/limit"])
-    """Topic of the messages, without wildcards."""
     applies_to: AppliesTo = AppliesTo.TOTAL
     """total: everything that flows through the node; charging: the stations only."""
     node: Id = GRID
     """The circuit that is limited; "grid" is the grid connection."""
+
+
+class MqttLimitSection(LimitSection):
+    """A limit that an EMS, a grid operator or a home automation sends over MQTT."""
+
+    source: Literal["mqtt"] = "mqtt"
+    """How the limit arrives: in MQTT messages (mqtt, which may be left out)."""
+    broker: Id = Field(examples=["site"])
+    """Id of the broker."""
+    topic: Topic = Field(examples=["ems/limit"])
+    """Topic of the messages, without wildcards."""
     max_age_s: float = Field(default=60.0, ge=1, le=3600)
     """A message counts for this many seconds at most; then fallback_a counts."""
     fallback_a: LoadPerPhase = Field(examples=[16])
@@ -95,3 +101,59 @@ class LimitSection(Section):
     availability: AvailabilitySection | None = None
     """Where its sender says whether it is there. When it says no, at most fallback_a counts at once; until it has said yes,
     its messages may only lower."""
+
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+EVERY_DAY: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _on_the_clock(text: str) -> str:
+    try:
+        if len(text) == len("07:00"):
+            time.fromisoformat(text)
+            return text
+    except ValueError:
+        pass
+    raise PydanticCustomError("clock", 'must be a time of day from "00:00" to "23:59"')
+
+
+TimeOfDay = Annotated[str, AfterValidator(_on_the_clock)]
+
+
+class WindowSection(Section):
+    """A time of some days of the week, by the clock of `site.time_zone`."""
+
+    days: tuple[Weekday, ...] = Field(default=EVERY_DAY, min_length=1)
+    """The days on which it begins: mon, tue, wed, thu, fri, sat, sun. Left out: every day."""
+    start: TimeOfDay = Field(examples=['"17:00"'])
+    """When it begins, as "17:00"."""
+    end: TimeOfDay = Field(examples=['"21:00"'])
+    """When it ends, as "21:00"; on the next day if that is not after its start."""
+    max_a: LoadPerPhase = Field(examples=[16])
+    """What counts meanwhile, in amperes per phase."""
+
+
+class ScheduledLimitSection(LimitSection):
+    """A limit at certain times of the week, kept from the first second on. Where several windows hold, the lowest counts."""
+
+    source: Literal["schedule"]
+    """How the limit arrives: it stands in this file (schedule)."""
+    windows: tuple[WindowSection, ...] = Field(min_length=1)
+    """When it holds. Outside of them there is no such limit."""
+
+
+LIMIT_KINDS: Final[dict[str, type[LimitSection]]] = {"mqtt": MqttLimitSection, "schedule": ScheduledLimitSection}
+"""The sections by the word in their `source`."""
+
+
+def _source_of(section: Any) -> str:
+    """The kind of a limit; one without `source` comes over MQTT."""
+    return str(section.get("source", "mqtt")) if isinstance(section, dict) else "mqtt"
+
+
+AnyLimit = Annotated[
+    Annotated[MqttLimitSection, Tag("mqtt")] | Annotated[ScheduledLimitSection, Tag("schedule")],
+    Discriminator(_source_of),
+]
+"""A limit that something else sets while the site runs: an EMS, a grid operator, the time of day."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from local_controller.config.document import Document, Mistake, Path
 from local_controller.config.electrical import MAX_RATING_A
+from local_controller.config.limits import LIMIT_KINDS
 from local_controller.config.models import SiteConfig
 from local_controller.config.references import did_you_mean
 from local_controller.config.section import PATTERNS
@@ -36,23 +37,44 @@ def located(document: Document, path: Path, message: str, *, of_key: bool = Fals
 
 def _is_told(detail: ErrorDetails, document: Document) -> bool:
     """A list whose items are all wrong counts as too short as well: that is no news."""
-    return not (detail["type"] == "too_short" and document.exists((*_as_written(detail["loc"], document), 0)))
+    where, _ = _untagged(detail["loc"])
+    return not (detail["type"] == "too_short" and document.exists((*_as_written(where, document), 0)))
 
 
 def _mistake(detail: ErrorDetails, document: Document) -> Mistake:
-    where, kind = detail["loc"], detail["type"]
+    kind = detail["type"]
+    where, model = _untagged(detail["loc"])
     path = _as_written(where, document)
     context = detail.get("ctx", {})
+    if kind == "union_tag_invalid":
+        return located(document, (*path, "source"), _unknown_kind(context["tag"]))
     if kind == "wrong":
         parts = (int(part) if part.isdigit() else part for part in context["key"].split("."))
         return located(document, _as_written((*path, *parts), document), context["message"])
     if kind == "extra_forbidden":
-        return located(document, path, _unknown_key(path), of_key=True)
+        return located(document, path, _unknown_key(path, model), of_key=True)
     if kind == "missing" and isinstance(where[-1], str):
-        return located(document, path, f"is missing{_example(path)}")
+        return located(document, path, f"is missing{_example(path, model)}")
     is_key = where[-1:] == (_KEY,)
     text = str(path[-1]) if is_key else document.texts.get(path)
     return located(document, path, _message(detail, text, path), of_key=is_key)
+
+
+def _untagged(where: Path) -> tuple[Path, type[BaseModel]]:
+    """Pydantic's path without the kind of a limit, which the file says in `source`; and the model of what holds its end."""
+    if len(where) > 2 and where[0] == "limits" and where[2] in LIMIT_KINDS:
+        return (*where[:2], *where[3:]), _model_at(where[3:-1], LIMIT_KINDS[str(where[2])])
+    return where, _model_at(where[:-1], SiteConfig)
+
+
+def _unknown_kind(written: str) -> str:
+    return f"must be one of {', '.join(LIMIT_KINDS)}{_near(written, LIMIT_KINDS)}"
+
+
+def _near(text: str, known: Collection[str]) -> str:
+    """A hint if a known word is near."""
+    hint = did_you_mean(text, known)
+    return hint if " - known" not in hint else ""
 
 
 _KEY: Final = "[key]"
@@ -121,12 +143,9 @@ def _too_much(detail: ErrorDetails, text: str, key: str) -> str:
 
 def _not_allowed(detail: ErrorDetails, text: str, _key: str) -> str:
     expected = re.findall(r"'([^']*)'", detail["ctx"]["expected"]) or [detail["ctx"]["expected"]]
-    hint = (
-        " - kW? write W, and in a payload factor: 1000 as well"
-        if text.lower() == "kw"
-        else did_you_mean(text, expected)
-    )
-    return f"must be one of {', '.join(expected)}{hint if ' - known' not in hint else ''}"
+    is_kw = text.lower() == "kw"
+    hint = " - kW? write W, and in a payload factor: 1000 as well" if is_kw else _near(text, expected)
+    return f"must be one of {', '.join(expected)}{hint}"
 
 
 def _pattern(detail: ErrorDetails, text: str, _key: str) -> str:
@@ -189,24 +208,22 @@ def _number_hint(text: str, key: str) -> str:
     return f" - write {value:g}"
 
 
-def _unknown_key(path: Path) -> str:
-    model = _model_at(path[:-1])
+def _unknown_key(path: Path, model: type[BaseModel]) -> str:
     hint = did_you_mean(str(path[-1]), model.model_fields)
     foreign = str(path[-1]).rsplit("_", 1)[-1] in {"kw", "w", "ma", "ka", "min", "ms"}
     return f"unknown key{hint}{' Mind the unit.' if foreign and 'mean' in hint else ''}"
 
 
-def _example(path: Path) -> str:
+def _example(path: Path, model: type[BaseModel]) -> str:
     """An example line for a key that must be there."""
-    examples = _model_at(path[:-1]).model_fields[str(path[-1])].examples
+    examples = model.model_fields[str(path[-1])].examples
     return f" - for example `{path[-1]}: {examples[0]}`" if examples else f": the file needs a section `{path[-1]}:`"
 
 
-def _model_at(path: Path) -> type[BaseModel]:
-    """The model that describes the section at a path."""
-    model: type[BaseModel] = SiteConfig
+def _model_at(path: Path, model: type[BaseModel]) -> type[BaseModel]:
+    """The model that describes the section at a path within a section."""
     for part in path:
-        if isinstance(part, str):
+        if isinstance(part, str) and part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation) or model
     return model
 

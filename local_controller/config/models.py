@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from local_controller.config.brokers import BrokerSection
 from local_controller.config.electrical import CircuitSection, GridSection
 from local_controller.config.legs import ListenSection, Upstreams
-from local_controller.config.limits import LimitSection
+from local_controller.config.limits import AnyLimit, MqttLimitSection
 from local_controller.config.meters import MeterSection
 from local_controller.config.section import Host, Port, Section, Text, known_zone, wrong
 from local_controller.config.stations import StationSection
@@ -117,7 +117,7 @@ class SiteConfig(Section):
     circuits: tuple[CircuitSection, ...] = ()
     stations: tuple[StationSection, ...] = Field(min_length=1)
     meters: tuple[MeterSection, ...] = ()
-    limits: tuple[LimitSection, ...] = ()
+    limits: tuple[AnyLimit, ...] = ()
     brokers: tuple[BrokerSection, ...] = ()
 
     @model_validator(mode="after")
@@ -149,3 +149,8 @@ class SiteConfig(Section):
         """The stations that may come in without password and certificate (LC-008)."""
         common = self.listen.allow_unsecured
         return tuple(s.id for s in self.stations if (common if s.allow_unsecured is None else s.allow_unsecured))
+
+    @property
+    def mqtt_limits(self) -> tuple[MqttLimitSection, ...]:
+        """The limits that arrive over a broker."""
+        return tuple(limit for limit in self.limits if isinstance(limit, MqttLimitSection))

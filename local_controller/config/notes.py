@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from itertools import accumulate
 
 from local_controller.config.assignment import Assignment, is_pattern
+from local_controller.config.limits import LimitSection, MqttLimitSection
 from local_controller.config.models import SiteConfig
 from local_controller.site.limits import AppliesTo
-from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, plus
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, plus
 from local_controller.site.topology import Evse, Node, Topology
 from local_controller.station.knowledge import Actuator
 from local_controller.station.words import OcppVersion
@@ -53,16 +55,25 @@ def _fitting(evses: Sequence[Evse], room_a: float) -> int:
 
 def _below_fallback(config: SiteConfig, topology: Topology) -> Iterator[str]:
     """Stations that nobody controls take their fallback even where a limit asks for less."""
-    for limit in config.limits:
+    for limit, words, least_a in _least(config):
         node = topology.node(limit.node)
         base_a = node.base_a if limit.applies_to is AppliesTo.TOTAL else ZERO
         taken_a = plus(topology.fallback_a(node.id), base_a)
         for phase in PHASES:
-            if limit.fallback_a[phase] < taken_a[phase]:
+            if least_a[phase] < taken_a[phase]:
                 yield (
-                    f"limit {limit.id} {PHASE_NAMES[phase]}: its fallback_a of {limit.fallback_a[phase]:g} A holds while"
+                    f"limit {limit.id} {PHASE_NAMES[phase]}: its {words} of {least_a[phase]:g} A holds while"
                     f" the gateway runs; without it {node.label} takes up to {taken_a[phase]:g} A"
                 )
+
+
+def _least(config: SiteConfig) -> Iterator[tuple[LimitSection, str, PerPhase]]:
+    """What this file says itself about each limit from outside, and the key that says it."""
+    for limit in config.limits:
+        if isinstance(limit, MqttLimitSection):
+            yield limit, "fallback_a", limit.fallback_a
+        else:
+            yield limit, "max_a", reduce(lower, (window.max_a for window in limit.windows))
 
 
 def _unmeasured(config: SiteConfig) -> Iterator[str]:
@@ -73,13 +84,13 @@ def _unmeasured(config: SiteConfig) -> Iterator[str]:
 def _unused(config: SiteConfig) -> Iterator[str]:
     metered = {section.meter for section in (config.grid_connection, *config.circuits)}
     yield from (f"meter {meter.id} measures no circuit" for meter in config.meters if meter.id not in metered)
-    asked = {limit.broker for limit in config.limits}
+    asked = {limit.broker for limit in config.mqtt_limits}
     yield from (f"broker {broker.id} sends no limit" for broker in config.brokers if broker.id not in asked)
 
 
 def _ageless(config: SiteConfig) -> Iterator[str]:
     """Messages that count as new however old they are."""
-    for limit in config.limits:
+    for limit in config.mqtt_limits:
         if limit.payload is not None and limit.payload.time_path is None:
             yield (
                 f"limit {limit.id}: its payload names no time stamp (payload.time_path), so each message counts as new"

@@ -15,6 +15,7 @@ from local_controller.profiles.units import safe_amps_from_watts
 from local_controller.site.freshness import Freshness
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.per_phase import PHASES, PerPhase, equal, lower
+from local_controller.site.timetable import Timetable
 
 
 class AppliesTo(StrEnum):
@@ -170,6 +171,25 @@ class SourceState:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduledLimit:
+    """A limit at certain times of the week."""
+
+    id: str
+    label: str
+    node: str
+    applies_to: AppliesTo
+    timetable: Timetable
+
+    def limit(self, now: Instant) -> Limit | None:
+        """The limit in force with its source in words; None outside of its windows."""
+        piece = self.timetable.at(now.utc)
+        if piece.limit_a is None:
+            return None
+        until = now.after((piece.end - now.utc).total_seconds())
+        return Limit(self.node, piece.limit_a, self.applies_to, self.label, until)
+
+
+@dataclass(frozen=True, slots=True)
 class Ceiling:
     """The lowest limit of a kind at a node, per phase, and the source that set it on each phase."""
 
@@ -191,19 +211,24 @@ def lowest(limits: Iterable[Limit]) -> Ceiling | None:
 
 @dataclass(slots=True)
 class LimitBook:
-    """All limits of the site: the fixed ones of the tree and those that sources send."""
+    """All limits of the site: the fixed ones of the tree, those that sources send, and those of timetables."""
 
     fixed: tuple[Limit, ...]
     sources: Mapping[str, SourceState] = field(default_factory=dict)
-    _sources_at: dict[tuple[str, AppliesTo], list[SourceState]] = field(init=False, repr=False, compare=False)
+    scheduled: tuple[ScheduledLimit, ...] = ()
+    _changing_at: dict[tuple[str, AppliesTo], list[SourceState | ScheduledLimit]] = field(
+        init=False, repr=False, compare=False
+    )
     _fixed_at: dict[tuple[str, AppliesTo], list[Limit]] = field(init=False, repr=False, compare=False)
     _ceilings: dict[tuple[str, AppliesTo], Ceiling | None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Sorted by node once: every reaction asks for every node."""
-        self._sources_at, self._fixed_at = {}, {}
+        self._changing_at, self._fixed_at = {}, {}
         for state in self.sources.values():
-            self._sources_at.setdefault((state.source.node, state.source.applies_to), []).append(state)
+            self._changing_at.setdefault((state.source.node, state.source.applies_to), []).append(state)
+        for scheduled in self.scheduled:
+            self._changing_at.setdefault((scheduled.node, scheduled.applies_to), []).append(scheduled)
         for limit in self.fixed:
             self._fixed_at.setdefault((limit.node, limit.applies_to), []).append(limit)
         self._ceilings = {place: lowest(limits) for place, limits in self._fixed_at.items()}
@@ -211,16 +236,16 @@ class LimitBook:
     def in_force(self, node: str, applies_to: AppliesTo, now: Instant) -> list[Limit]:
         """Every limit of this kind at the node."""
         place = node, applies_to
-        sent = [limit for state in self._sources_at.get(place, ()) if (limit := state.limit(now)) is not None]
-        return [*self._fixed_at.get(place, ()), *sent]
+        now_set = [limit for one in self._changing_at.get(place, ()) if (limit := one.limit(now)) is not None]
+        return [*self._fixed_at.get(place, ()), *now_set]
 
     def ceiling(self, node: str, applies_to: AppliesTo, now: Instant) -> Ceiling | None:
         """The lowest limit of this kind at the node."""
-        if (node, applies_to) not in self._sources_at:
+        if (node, applies_to) not in self._changing_at:
             return self._ceilings.get((node, applies_to))
         return lowest(self.in_force(node, applies_to, now))
 
     def may_raise(self, node: str, now: Instant) -> bool:
         """No increases below a node while one of its limit sources is ageing or silent."""
-        at_node = (state for kind in AppliesTo for state in self._sources_at.get((node, kind), ()))
-        return all(state.state(now) is not Freshness.SUSPECT for state in at_node)
+        at_node = (one for kind in AppliesTo for one in self._changing_at.get((node, kind), ()))
+        return all(one.state(now) is not Freshness.SUSPECT for one in at_node if isinstance(one, SourceState))

@@ -16,7 +16,7 @@ from local_controller.clock import Instant
 from local_controller.site.capacity import MeterState, NodeState, capacity
 from local_controller.site.controller import SiteController
 from local_controller.site.evse import EvseState
-from local_controller.site.limits import SourceState
+from local_controller.site.limits import ScheduledLimit, SourceState
 from local_controller.site.overload import STOP_S
 from local_controller.site.per_phase import PHASES, PerPhase, total
 from local_controller.site.reasons import Decision
@@ -153,7 +153,10 @@ def pieces(site: SiteController, now: Instant) -> Iterator[SiteSnapshot | None]:
         nodes=tuple(nodes),
         evses=tuple(evses),
         meters=tuple(_meter(state, now) for state in site.meters.values()),
-        limits=tuple(_limit(state, now) for state in site.book.sources.values()),
+        limits=(
+            *(_limit(state, now) for state in site.book.sources.values()),
+            *(_scheduled(one, now) for one in site.book.scheduled),
+        ),
         plan=_plan(site, now),
     )
 
@@ -237,6 +240,20 @@ def _limit(state: SourceState, now: Instant) -> LimitSourceView:
         limit_a=state.limit_a(now),
         ends_in_s=ends_in_s,
         trouble=state.trouble,
+    )
+
+
+def _scheduled(one: ScheduledLimit, now: Instant) -> LimitSourceView:
+    limit = one.limit(now)
+    return LimitSourceView(
+        id=one.id,
+        label=one.label,
+        node=one.node,
+        applies_to=one.applies_to,
+        state="outside its hours" if limit is None else "in force",
+        limit_a=None if limit is None else limit.limit_a,
+        ends_in_s=None if limit is None or limit.valid_until is None else round(limit.valid_until.since(now), 1),
+        trouble="",
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from local_controller.config.brokers import BrokerSection
+from local_controller.config.build import scheduled_limits
 from local_controller.config.limits import PayloadSection
 from tests.config.test_connections import mistakes, sound, told
 
@@ -43,7 +46,8 @@ def test_mistakes_about_time_stamps_are_told_with_a_remedy(payload: str, message
 
 def test_a_payload_may_say_where_its_time_stamp_is() -> None:
     config = sound(limits("{path: a, time_path: head.t, time_format: unix_ms}"))
-    payload = config.limits[0].payload
+    (limit,) = config.mqtt_limits
+    payload = limit.payload
     assert isinstance(payload, PayloadSection)
     assert (payload.time_path, payload.time_format, payload.time_zone) == ("head.t", "unix_ms", None)
 
@@ -69,6 +73,45 @@ def test_a_payload_without_time_stamp_is_remarked() -> None:
 def test_mistakes_about_availability_are_told_with_a_remedy(availability: str, message: str) -> None:
     (found,) = mistakes(limits(f"{{path: a}}, availability: {availability}"))
     assert message in found
+
+
+# --- limits by the clock ----------------------------------------------------------------------------------------------
+
+
+def evening(more: str = "", window: str = 'start: "17:00", end: "21:00", max_a: 10') -> str:
+    return f"{CSMS}limits:\n  - {{id: evening, source: schedule, windows: [{{{window}}}]{more}}}"
+
+
+def test_a_limit_of_the_timetable_counts_at_its_node() -> None:
+    (limit,) = scheduled_limits(sound(evening(", applies_to: charging")))
+    assert (limit.id, limit.node, limit.applies_to) == ("evening", "grid", "charging")
+    assert limit.timetable.at(datetime(2026, 3, 6, 18, tzinfo=UTC)).limit_a == (10.0, 10.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (evening(", topic: t"), "limits[evening].topic: unknown key"),
+        (evening(", nod: grid"), "limits[evening].nod: unknown key - did you mean node?"),
+        (evening(", node: attic"), 'limits[evening].node: no circuit has the id "attic"'),
+        (evening(window="start: 5, end: '21:00', max_a: 10"), 'start: must be a text: put it in quotes, "5"'),
+        (evening(window="start: '7:00', end: '21:00', max_a: 1"), 'must be a time of day from "00:00" to "23:59"'),
+        (evening(window="start: '17:00', end: '24:00', max_a: 1"), 'end: must be a time of day from "00:00"'),
+        (evening(window="start: '17:00', max_a: 10"), 'end: is missing - for example `end: "21:00"`'),
+        (evening(window="start: '17:00', end: '21:00', days: [monday], max_a: 1"), "must be one of mon, tue, wed"),
+        (evening(window="start: '17:00', end: '21:00', days: [], max_a: 10"), "days: must have at least one entry"),
+        (evening(window="start: '17:00', end: '21:00', max_kw: 10"), "max_kw: unknown key"),
+        (evening().replace("schedule", "scedule"), "source: must be one of mqtt, schedule - did you mean schedule?"),
+        (evening().replace("schedule", "dice"), "limits[evening].source: must be one of mqtt, schedule"),
+    ],
+)
+def test_mistakes_about_the_timetable_are_told_with_a_remedy(text: str, message: str) -> None:
+    assert [found for found in mistakes(text) if message in found], mistakes(text)
+
+
+def test_fallbacks_above_a_limit_of_the_timetable_are_remarked() -> None:
+    remark = "limit evening L1: its max_a of 1 A holds while the gateway runs; without it"
+    assert [note for note in told(evening(window="start: '17:00', end: '21:00', max_a: 1")) if note.startswith(remark)]
 
 
 # --- brokers ----------------------------------------------------------------------------------------------------------

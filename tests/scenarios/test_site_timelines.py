@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import UTC, time, timedelta
 
 import pytest
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.limits import AppliesTo, LimitSource, ScheduledLimit
 from local_controller.site.overload import ALARM_S, STOP_S
 from local_controller.site.per_phase import ZERO, equal
+from local_controller.site.timetable import Timetable, Window
 from local_controller.site.topology import FuseType
 from local_controller.station.effects import CsmsLimitChanged
 from local_controller.station.words import EvseId
@@ -274,3 +275,23 @@ def test_calm_cars_are_not_ordered_around() -> None:
     site.run(600)
     renewals = 3 * 600 / (90 * 0.45)
     assert len(site.orders) - before <= renewals * 1.3
+
+
+def test_a_limit_of_the_timetable_is_kept_from_its_first_second_to_its_last() -> None:
+    """START is 08:00; from 08:05 to 08:10 the cars may have 20 A together."""
+    table = Timetable([Window(frozenset({0}), time(8, 5), time(8, 10), equal(20.0))], UTC)
+    evening = ScheduledLimit("evening", "limit 'evening'", "grid", AppliesTo.CHARGING, table)
+    site = settled(VirtualSite(topology(40.0, 2), scheduled=(evening,)))
+    for id_ in ("CP-1", "CP-2"):
+        site.plug(id_, Car(obey_s=8.0))
+    site.run(265)
+    assert site.flow("grid")[0] > 35.0
+    site.run(300 - site.elapsed_s)
+    before = [site.flow("grid")[0]]
+    site.on_step.append(lambda at: before.append(at.flow("grid")[0]))
+    site.run(299)
+    assert max(before) <= 20.0
+    assert min(before[60:]) > 19.0
+    site.on_step.clear()
+    site.run(120)
+    assert site.flow("grid")[0] > 35.0

@@ -14,7 +14,7 @@ from local_controller.adapters.modbus.meter import Trouble
 from local_controller.adapters.mqtt import BrokerState, Link
 from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock
-from local_controller.config.limits import LimitSection
+from local_controller.config.limits import MqttLimitSection
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
 from local_controller.site.limit_message import ReceivedLimit
@@ -105,10 +105,10 @@ async def examine_inputs(
     return [
         *(_meter(section.id, heard) for section in config.meters),
         *(_broker(section.id, heard.links.get(section.id)) for section in config.brokers),
-        *(_limit(section.id, section.topic, heard, patience_s) for section in config.limits),
+        *(_limit(section.id, section.topic, heard, patience_s) for section in config.mqtt_limits),
         *(
             found
-            for one in config.limits
+            for one in config.mqtt_limits
             if one.availability is not None
             for found in _presence(one, heard, patience_s)
         ),
@@ -129,8 +129,8 @@ def _complete(config: SiteConfig, heard: _Heard) -> bool:
     links = [heard.links.get(one.id) for one in config.brokers]
     return (
         all(one.id in heard.readings for one in config.meters)
-        and all(one.id in heard.limits or one.id in heard.misunderstood for one in config.limits)
-        and all(one.id in heard.presences for one in config.limits if one.availability is not None)
+        and all(one.id in heard.limits or one.id in heard.misunderstood for one in config.mqtt_limits)
+        and all(one.id in heard.presences for one in config.mqtt_limits if one.availability is not None)
         and all(link is not None and link.link is not Link.CONNECTING for link in links)
     )
 
@@ -185,7 +185,7 @@ def _limit(limit: str, topic: str, heard: _Heard, patience_s: float) -> Finding:
     return Finding(subject, State.OK, f"{_amount(received)}{age}")
 
 
-def _presence(section: LimitSection, heard: _Heard, patience_s: float) -> Iterator[Finding]:
+def _presence(section: MqttLimitSection, heard: _Heard, patience_s: float) -> Iterator[Finding]:
     """What its sender says of itself, if that is not simply that it is there."""
     subject, absence = f"limit {section.id}", heard.presences.get(section.id)
     if absence:
