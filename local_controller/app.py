@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -19,8 +20,9 @@ import structlog
 from local_controller.adapters.capability_file import CapabilityMemory
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
-from local_controller.adapters.inputs import Inputs, limit_source
+from local_controller.adapters.inputs import Client, Inputs, limit_source
 from local_controller.adapters.planner import Planner
+from local_controller.adapters.publishing.publisher import Publisher
 from local_controller.adapters.settings import door_settings, guarded_doors, residents, tls_legs
 from local_controller.adapters.site_driver import SiteDriver, in_turns
 from local_controller.adapters.station_server import StationServer
@@ -110,11 +112,16 @@ class LocalController:
         self._reckon_with_earlier_run()
         self.driver.start(self)
         self._open.push_async_callback(self.driver.stop)
-        inputs = Inputs(self._config, self.driver, self._clock, self._tls)
+        publisher = None
+        if self._config.publish is not None:
+            publisher = Publisher(self._config, self._config.publish, self.driver, self._clock)
+        inputs = Inputs(self._config, self.driver, self._clock, self._tls, Client(teller=publisher))
         for meter in inputs.meters:
             await self._started(meter.start, meter.stop)
         for broker in inputs.brokers:
             await self._started(broker.start, broker.stop)
+            if publisher is not None and broker.id == publisher.broker_id:
+                await self._started(partial(publisher.start, broker), publisher.stop)
         if self._config.web is not None:
             self.web = WebServer(self._config.web.host, self._config.web.port, self.picture, self.profiles)
             await self._started(self.web.start, self.web.stop)

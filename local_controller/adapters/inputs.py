@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -69,10 +70,32 @@ class Listener(Protocol):
         """The link to a broker, each change once."""
 
 
+class Teller(Protocol):
+    """Who tells the site's state to a broker, over the same connection."""
+
+    broker_id: str
+    availability_topic: str
+    topics: tuple[str, ...]
+
+    def heard(self, topic: str, payload: bytes, retained: bool) -> None:
+        """A message on one of its topics, or on any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who we are to the brokers: of two clients with one name each throws the other out. teller: who publishes as well."""
+
+    name: str = CLIENT_NAME
+    teller: Teller | None = None
+
+
+_JUST_LISTENING: Final = Client()
+
+
 class Inputs:
     """All meters and brokers of a site, not yet started; LocalControllerError where a password cannot be read.
 
-    tls: as of `tls_legs`. client_name: how the brokers know us; of two clients with one name each throws the other out.
+    tls: as of `tls_legs`. client: as whom the brokers know us.
     """
 
     def __init__(
@@ -81,12 +104,12 @@ class Inputs:
         listener: Listener,
         clock: Clock,
         tls: Mapping[str, TlsLeg],
-        client_name: str = CLIENT_NAME,
+        client: Client = _JUST_LISTENING,
     ) -> None:
         self._config = config
         self._listener = listener
         self._clock = clock
-        self._client_name = client_name
+        self._client = client
         self._tls = tls
         self._wall_clock = WallClock(clock.now())
         self._senders = {section.id: SenderClock(self._wall_clock) for section in config.mqtt_limits}
@@ -108,21 +131,28 @@ class Inputs:
         return ModbusMeter(settings, device, self._clock, self._listener.meter_read, self._listener.meter_failed, log)
 
     def _broker(self, section: BrokerSection) -> MqttBroker:
-        heard = _Topics([limit for limit in self._config.mqtt_limits if limit.broker == section.id])
+        teller = self._client.teller
+        if teller is not None and teller.broker_id != section.id:
+            teller = None
+        heard = _Topics([limit for limit in self._config.mqtt_limits if limit.broker == section.id], teller)
         settings = BrokerSettings(
             id=section.id,
             host=section.host,
             port=section.tcp_port,
-            client_id=f"{self._client_name}-{self._config.site.name}"[:60],
+            client_id=f"{self._client.name}-{self._config.site.name}"[:60],
             username=section.username,
             password=_password(section),
             topics=heard.topics,
+            also=heard.also,
+            availability_topic=None if teller is None else teller.availability_topic,
             tls=None if section.tls is None else self._tls[broker_leg(section.id)].context,
         )
         return MqttBroker(settings, partial(self._message, heard), self._listener.broker_changed, self._clock, log)
 
     def _message(self, heard: _Topics, topic: str, payload: bytes, retained: bool, received: Instant) -> None:
         self._look_at_clock(received)
+        if heard.teller is not None:
+            heard.teller.heard(topic, payload, retained)
         for section in heard.availability.get(topic, ()):
             self._availability(section, topic, payload)
         for section in heard.limits.get(topic, ()):
@@ -170,7 +200,8 @@ class Inputs:
 class _Topics:
     """What one broker's topics are for."""
 
-    def __init__(self, sections: Sequence[MqttLimitSection]) -> None:
+    def __init__(self, sections: Sequence[MqttLimitSection], teller: Teller | None) -> None:
+        self.teller = teller
         self.limits: dict[str, list[MqttLimitSection]] = defaultdict(list)
         self.availability: dict[str, list[MqttLimitSection]] = defaultdict(list)
         for section in sections:
@@ -182,6 +213,11 @@ class _Topics:
     def topics(self) -> tuple[str, ...]:
         """Each once. Whether somebody is there is subscribed to first: brokers send what is retained in that order."""
         return tuple(dict.fromkeys([*self.availability, *self.limits]))
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """What the teller wants to hear of this broker beside that."""
+        return () if self.teller is None else tuple(topic for topic in self.teller.topics if topic not in self.topics)
 
 
 def _availability_settings(section: MqttLimitSection) -> AvailabilitySettings:

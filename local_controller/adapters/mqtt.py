@@ -39,6 +39,12 @@ STOP_S = 2.0
 
 QOS = 1
 
+WINDOW = 1000
+"""So many of our states may be on their way to a broker that has not confirmed them: a whole site of 500 EVSEs at once."""
+
+IN_FLIGHT = 100
+"""So many of them without waiting for a confirmation: a line of 50 ms still carries 2000 a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
@@ -46,6 +52,7 @@ class BrokerSettings:
 
     client_id: must differ from that of every other client, or the two throw each other out.
     tls: how the line is encrypted and the broker recognised; None for a plain one.
+    also: further topics or wildcards, which the broker may refuse: they are missed, and the link counts as sound.
     availability_topic: shows `online` or `offline` (the broker's last will), retained; None for no such topic.
     """
 
@@ -56,6 +63,7 @@ class BrokerSettings:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     topics: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     tls: ssl.SSLContext | None = None
     availability_topic: str | None = None
 
@@ -111,6 +119,8 @@ class MqttBroker:
         self._link, self._detail = Link.CONNECTING, ""
         self._loop: asyncio.AbstractEventLoop | None = None  # None: not started, or stopped
         self._last_error = ""  # in paho's words; its thread alone reads and writes it
+        self._sent, self._confirmed = 0, 0  # the first is the event loop's, the second is paho's thread's
+        self.connections = 0
         self._client = self._new_client()
 
     async def start(self) -> None:
@@ -130,10 +140,27 @@ class MqttBroker:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
+    @property
+    def id(self) -> str:
+        """Its id in the site file."""
+        return self._settings.id
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the link stands just now; `connections` counts how often it came to stand."""
+        return self._link is Link.CONNECTED
+
     def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> bool:
-        """Send at QoS 1; False while the link is down: states are published anew when it is back, not queued."""
-        if self._link is not Link.CONNECTED:
+        """Send at QoS 1. False while the link is down or too much is unconfirmed: nothing is queued for later.
+
+        States are published anew when there is room, as they are then.
+        """
+        if self._link is not Link.CONNECTED or self._sent - self._confirmed >= WINDOW:
             return False
+        return self._send(topic, payload, retain)
+
+    def _send(self, topic: str, payload: str | bytes, retain: bool) -> bool:
+        self._sent += 1  # paho keeps it until it is confirmed, over a reconnection too
         return self._client.publish(topic, payload, QOS, retain).rc is MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _farewell(self) -> None:
@@ -149,6 +176,8 @@ class MqttBroker:
         """A paho client that reports to us."""
         client = Client(CallbackAPIVersion.VERSION2, client_id=self._settings.client_id)
         client.reconnect_delay_set(*RECONNECT_S)
+        client.max_inflight_messages_set(IN_FLIGHT)
+        client.on_publish = self._paho_published
         if self._settings.username is not None:
             client.username_pw_set(self._settings.username, self._settings.password)
         if self._settings.tls is not None:
@@ -176,16 +205,19 @@ class MqttBroker:
     ) -> None:
         if code.is_failure:
             self._hop(self._change, Link.REFUSED, f"{code}: check username and password")
-        elif self._settings.topics:  # a clean session remembers no subscription
-            client.subscribe([(topic, QOS) for topic in self._settings.topics])
+        elif topics := (*self._settings.topics, *self._settings.also):  # a clean session remembers no subscription
+            client.subscribe([(topic, QOS) for topic in topics])
         else:
             self._hop(self._change, Link.CONNECTED, "")
 
     def _paho_subscribed(
         self, _client: Client, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Properties | None
     ) -> None:
-        refused = [topic for topic, code in zip(self._settings.topics, codes, strict=False) if code.is_failure]
-        if refused:
+        topics = (*self._settings.topics, *self._settings.also)
+        refused = [topic for topic, code in zip(topics, codes, strict=False) if code.is_failure]
+        if missed := [topic for topic in refused if topic in self._settings.also]:
+            self._hop(self._missed, missed)
+        if refused := [topic for topic in refused if topic in self._settings.topics]:
             self._hop(self._change, Link.REFUSED, f"may not subscribe to {', '.join(refused)}: check access rights")
         else:
             self._hop(self._change, Link.CONNECTED, "")
@@ -208,6 +240,11 @@ class MqttBroker:
         else:
             self._hop(self._disconnected, str(code))
 
+    def _paho_published(
+        self, _client: Client, _data: Any, _mid: int, _code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._confirmed += 1
+
     def _paho_log(self, _client: Client, _data: Any, level: int, text: str) -> None:
         """Why a connection broke; paho tells it nowhere else. With TLS 1.3 the broker refuses our certificate so late."""
         if level == LogLevel.MQTT_LOG_ERR:
@@ -228,6 +265,9 @@ class MqttBroker:
             hint = "is it a TLS port (tls: {})?" if self._settings.tls is None else "does it want tls.certificate?"
             self._change(Link.UNREACHABLE, f"no MQTT broker answers: {reason}", f"check host and port; {hint}")
 
+    def _missed(self, topics: list[str]) -> None:
+        self._log.warning("broker_subscription_refused", topics=topics, remedy="check access rights at the broker")
+
     def _untrusted(self, failure: TlsFailure) -> None:
         self._change(Link.UNTRUSTED, failure.text, failure.remedy)
 
@@ -238,6 +278,8 @@ class MqttBroker:
         self._link, self._detail = link, detail
         log = self._log.info if link is Link.CONNECTED else self._log.warning
         log("broker_link", link=str(link), detail=detail, remedy=remedy)
-        if link is Link.CONNECTED and self._settings.availability_topic is not None:
-            self.publish(self._settings.availability_topic, "online", retain=True)
+        if link is Link.CONNECTED:
+            self.connections += 1
+            if self._settings.availability_topic is not None:
+                self._send(self._settings.availability_topic, "online", retain=True)
         self._on_state(BrokerState(self._settings.id, link, detail, remedy))

@@ -11,6 +11,7 @@ from local_controller.config.electrical import CircuitSection, GridSection
 from local_controller.config.legs import ListenSection, Upstreams
 from local_controller.config.limits import AnyLimit, MqttLimitSection
 from local_controller.config.meters import MeterSection
+from local_controller.config.publish import PublishSection
 from local_controller.config.section import Host, Port, Section, Text, known_zone, wrong
 from local_controller.config.stations import StationSection
 
@@ -119,12 +120,24 @@ class SiteConfig(Section):
     meters: tuple[MeterSection, ...] = ()
     limits: tuple[AnyLimit, ...] = ()
     brokers: tuple[BrokerSection, ...] = ()
+    publish: PublishSection | None = None
 
     @model_validator(mode="after")
     def _address_to_rewrite_to(self) -> SiteConfig:
         if self.guards.network == "rewrite" and self.listen.public_url is None:
             remedy = "say in listen.public_url how stations reach the gateway, e.g. ws://192.168.1.10:9310"
             raise wrong("guards.network", f"rewrite needs an address to write: {remedy}")
+        return self
+
+    @model_validator(mode="after")
+    def _hears_others_only(self) -> SiteConfig:
+        if self.publish is not None:
+            for index, limit in enumerate(self.limits):
+                if not isinstance(limit, MqttLimitSection) or limit.broker != self.publish.broker:
+                    continue
+                if self.publish.is_own(limit.topic):
+                    reason = f"the gateway itself writes to it (publish.prefix: {self.publish.prefix})"
+                    raise wrong(f"limits.{index}.topic", f"{reason}: choose another topic, or another prefix")
         return self
 
     @model_validator(mode="after")

@@ -84,8 +84,8 @@ def _unmeasured(config: SiteConfig) -> Iterator[str]:
 def _unused(config: SiteConfig) -> Iterator[str]:
     metered = {section.meter for section in (config.grid_connection, *config.circuits)}
     yield from (f"meter {meter.id} measures no circuit" for meter in config.meters if meter.id not in metered)
-    asked = {limit.broker for limit in config.mqtt_limits}
-    yield from (f"broker {broker.id} sends no limit" for broker in config.brokers if broker.id not in asked)
+    used = {limit.broker for limit in config.mqtt_limits} | ({config.publish.broker} if config.publish else set())
+    yield from (f"broker {broker.id} sends no limit" for broker in config.brokers if broker.id not in used)
 
 
 def _ageless(config: SiteConfig) -> Iterator[str]:

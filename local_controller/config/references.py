@@ -30,9 +30,11 @@ def findings(data: Mapping[str, Any], devices: Collection[str]) -> Iterator[Find
     for section, key, target in _REFERENCES:
         for path, name in named(data, section, key):
             yield from _dangling(path, name, target, data)
-    grid_meter = _grid_meter(data)
+    grid_meter = _named_in_section("grid_connection", "meter", data)
     for path, name in grid_meter:
         yield from _dangling(path, name, "meters", data)
+    for path, name in _named_in_section("publish", "broker", data):
+        yield from _dangling(path, name, "brokers", data)
     yield from _circles(data)
     yield from _shared([*grid_meter, *named(data, "circuits", "meter")])
     for path, name in named(data, "meters", "device"):
@@ -61,10 +63,11 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _grid_meter(data: Mapping[str, Any]) -> list[tuple[Path, str]]:
-    grid = data.get("grid_connection")
-    meter = grid.get("meter") if isinstance(grid, dict) else None
-    return [(("grid_connection", "meter"), meter)] if isinstance(meter, str) else []
+def _named_in_section(section: str, key: str, data: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    """The text under `key` in a section that is no list, with its path."""
+    found = data.get(section)
+    name = found.get(key) if isinstance(found, dict) else None
+    return [((section, key), name)] if isinstance(name, str) else []
 
 
 def _duplicates(section: str, data: Mapping[str, Any]) -> Iterator[Finding]:

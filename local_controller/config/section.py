@@ -45,10 +45,12 @@ def _can_be_looked_up(host: str) -> str:
 _ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 _HOST: Final = r"^[^\s/]+$"
 _TOPIC: Final = r"^[^#+\s]+$"
+_PREFIX: Final = r"^[^#+\s/$][^#+\s/]*(/[^#+\s/]+)*$"
 PATTERNS: Final = {
     _ID: "letters, digits and _ . - only",
     _HOST: "a name or an address of a machine, without http:// and path",
     _TOPIC: "one topic, without blanks and wildcards (+ #)",
+    _PREFIX: "words with a slash between each two and none at either end, without blanks, wildcards (+ #) and a $ in front",
 }
 """What the patterns below ask for, in words."""
 
@@ -57,6 +59,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, Field(pattern=_HOST), AfterValidator(_can_be_looked_up)]
 Text = Annotated[str, Field(min_length=1)]
 Topic = Annotated[str, Field(pattern=_TOPIC)]
+TopicPrefix = Annotated[str, Field(pattern=_PREFIX, max_length=200)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 

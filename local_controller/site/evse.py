@@ -277,7 +277,7 @@ class EvseState:
         if not sample.current_a:
             return
         session.shown_a = sample.current_a
-        session.drawn = Drawn(self.evse.on_grid(sample.current_a), now)
+        session.drawn = Drawn(self.evse.on_grid(sample.current_a), now, sample.power_w)
         if session.is_found and session.asked_a is None and max(session.drawn.current_a) >= self.evse.min_a:
             session.found_a = math.floor(max(session.drawn.current_a) * 10 + 1e-6) / 10
         self._learn_phases(session)
@@ -312,7 +312,7 @@ class EvseState:
             if left_wh is not None and left_wh != standing.wanted_wh:
                 standing = standing._replace(wanted_wh=left_wh)
             self._standing = standing
-        session.drawn = None if drawn is None else Drawn(drawn.current_a, now)
+        session.drawn = None if drawn is None else Drawn(drawn.current_a, now, drawn.power_w)
 
     @staticmethod
     def _learn_phases(session: Session) -> None:

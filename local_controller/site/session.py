@@ -36,10 +36,11 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What the station measured, on the phases of the grid."""
+    """What the station measured, on the phases of the grid. power_w: of all phases, None where it does not tell."""
 
     current_a: PerPhase
     at: Instant
+    power_w: float | None = None
 
 
 @dataclass(slots=True)

@@ -34,6 +34,7 @@ class NodeView:
     id: str
     label: str
     parent: str | None
+    meter: str | None
     rating_a: PerPhase
     limit_a: PerPhase
     limit_source: tuple[str, str, str]
@@ -68,6 +69,7 @@ class EvseView:
     worst_case_a: float
     csms_limit_a: float | None
     measured_a: PerPhase | None
+    measured_w: float | None
     measured_age_s: float | None
     energy_kwh: float | None
     fallback_a: float | None
@@ -82,12 +84,16 @@ class MeterView:
     state: str
     age_s: float | None
     current_a: PerPhase | None
+    power_w: float | None
     failure: str
 
 
 @dataclass(frozen=True, slots=True)
 class LimitSourceView:
-    """An external limit and whether its source still speaks."""
+    """An external limit and whether its source still speaks.
+
+    limit_a: what counts now, its fallback_a if it is silent; age_s, until (UTC), reason: of the last message that counted.
+    """
 
     id: str
     label: str
@@ -95,7 +101,11 @@ class LimitSourceView:
     applies_to: str
     state: str
     limit_a: PerPhase | None
+    fallback_a: PerPhase | None
+    age_s: float | None
     ends_in_s: float | None
+    until: str | None
+    reason: str
     trouble: str
 
 
@@ -169,6 +179,7 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
         id=state.node.id,
         label=state.node.label,
         parent=state.node.parent,
+        meter=state.node.meter,
         rating_a=state.node.rating_a,
         limit_a=room.ceiling.limit_a,
         limit_source=room.ceiling.sources,
@@ -205,6 +216,7 @@ def _evse(state: EvseState, decided: Decision | None, now: Instant) -> EvseView:
         worst_case_a=round(state.stand(now).worst_a, 2),
         csms_limit_a=state.csms.at(now.utc),
         measured_a=_rounded(drawn.current_a) if drawn else None,
+        measured_w=drawn.power_w if drawn else None,
         measured_age_s=round(now.since(drawn.at), 1) if drawn else None,
         energy_kwh=None if energy_wh is None else round(energy_wh / 1000, 3),
         fallback_a=state.fallback_a,
@@ -222,15 +234,19 @@ def _charging(state: EvseState) -> str:
 
 def _meter(state: MeterState, now: Instant) -> MeterView:
     age_s = state.watch.age_s(now)
-    current_a = None if state.reading is None else _rounded(state.reading.current_a)
+    reading = state.reading
     return MeterView(
-        state.id, state.watch.state(now), None if age_s is None else round(age_s, 2), current_a, state.failure
+        id=state.id,
+        state=state.watch.state(now),
+        age_s=None if age_s is None else round(age_s, 2),
+        current_a=None if reading is None else _rounded(reading.current_a),
+        power_w=None if reading is None else reading.power_w,
+        failure=state.failure,
     )
 
 
 def _limit(state: SourceState, now: Instant) -> LimitSourceView:
-    source = state.source
-    ends_in_s = None if state.value is None else round(state.value.valid_until.since(now), 1)
+    source, value = state.source, state.value
     return LimitSourceView(
         id=source.id,
         label=source.label,
@@ -238,13 +254,18 @@ def _limit(state: SourceState, now: Instant) -> LimitSourceView:
         applies_to=source.applies_to,
         state=state.state(now),
         limit_a=state.limit_a(now),
-        ends_in_s=ends_in_s,
+        fallback_a=source.fallback_a,
+        age_s=None if value is None else round(now.since(value.received_at), 1),
+        ends_in_s=None if value is None else round(value.valid_until.since(now), 1),
+        until=None if value is None else _second(value.valid_until),
+        reason="" if value is None else value.reason,
         trouble=state.trouble,
     )
 
 
 def _scheduled(one: ScheduledLimit, now: Instant) -> LimitSourceView:
     limit = one.limit(now)
+    end = None if limit is None else limit.valid_until
     return LimitSourceView(
         id=one.id,
         label=one.label,
@@ -252,7 +273,11 @@ def _scheduled(one: ScheduledLimit, now: Instant) -> LimitSourceView:
         applies_to=one.applies_to,
         state="outside its hours" if limit is None else "in force",
         limit_a=None if limit is None else limit.limit_a,
-        ends_in_s=None if limit is None or limit.valid_until is None else round(limit.valid_until.since(now), 1),
+        fallback_a=None,
+        age_s=None,
+        ends_in_s=None if end is None else round(end.since(now), 1),
+        until=_second(end),
+        reason="",
         trouble="",
     )
 
@@ -262,6 +287,10 @@ def _plan(site: SiteController, now: Instant) -> PlanView | None:
     if allocation is None or answered_at is None:
         return None
     return PlanView(allocation.status, round(now.since(answered_at), 1), round(allocation.solve_s * 1000, 1))
+
+
+def _second(at: Instant | None) -> str | None:
+    return None if at is None else at.utc.isoformat(timespec="seconds")
 
 
 def _tenths(value_a: float | None) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from local_controller.adapters.examination.finding import Finding, State
-from local_controller.adapters.inputs import Inputs
+from local_controller.adapters.inputs import Client, Inputs
 from local_controller.adapters.modbus.meter import Trouble
 from local_controller.adapters.mqtt import BrokerState, Link
 from local_controller.adapters.tls import TlsLeg
@@ -91,7 +91,7 @@ async def examine_inputs(
     """Listens until everything has spoken, at most for `patience_s`."""
     heard = _Heard()
     try:
-        inputs = Inputs(config, heard, clock, tls, client_name="local-controller-doctor")
+        inputs = Inputs(config, heard, clock, tls, Client("local-controller-doctor"))
     except LocalControllerError as error:
         return [Finding("brokers", State.ERROR, str(error))]  # which says what helps
     async with AsyncExitStack() as started:
