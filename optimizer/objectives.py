@@ -13,11 +13,13 @@
    where nothing else decides, equal cars get equal currents exactly, also across circuits; slopes with fixed corners
    would stop at the corners. What remains unequal inside a group of like cars is evened out by `optimizer.level`.
 6. Calm (block 0): each ampere that the car has already earns `calm` on top, less than `fair`: ties stay as they are.
+7. Keep (block 0): the first `min_a` of a car that charges now earn `keep` on top: it is stopped only where that is worth
+   more than `keep` of what its minimum brings in the block. Where nobody would be stopped, `keep` takes no energy.
 
 The tiers 2 and 5 pay nothing beyond the fair share, so the plan delivers as much as `share` would, save at most
 `early` of it and `calm` of block 0. All are steps of one concave function of a car's current, so they cost columns but no rows.
 
-Three objectives weigh them: `even` as above; `throughput` has only 3, 4 and 6; `fair` has the `ladder` instead of 2 and 5:
+Three objectives weigh them: `even` as above, without 7; `throughput` has only 3, 4, 6 and 7; `fair` has the `ladder` instead of 2 and 5:
 each Wh earns the more, the smaller the fraction of the need that its car will have been served by its departure, what it
 got since it came included. That is concave too and costs a row for each car.
 
@@ -66,6 +68,7 @@ class Weights:
     early: float = 0.02
     fair: float = 0.10
     calm: float = 0.05
+    keep: float = 0.0
     beyond_prior: float = 0.5
     ladder: Ladder = ()
     levels: bool = True
@@ -74,8 +77,8 @@ class Weights:
 DEFAULT_WEIGHTS = Weights()
 
 # `early` 1 makes a Wh now worth twice one at the horizon. `calm`: in the first case above cars stop 6.1 times each without
-# it and 0.12 times with 0.05, at the same energy (69.4 %).
-THROUGHPUT = Weights(minimum=0.0, early=1.0, fair=0.0, calm=0.05, levels=False)
+# it and 0.12 times with 0.05, at the same energy (69.4 %); docs/optimizer.md has what chose `keep` and 0.02.
+THROUGHPUT = Weights(minimum=0.0, early=1.0, fair=0.0, calm=0.02, keep=0.5, levels=False)
 # `fair` in the table above had `early` 0.1; docs/optimizer.md has the figures that chose 0.3.
 FAIR = Weights(minimum=0.0, early=0.3, fair=0.0, calm=0.1, ladder=LADDER, levels=False)
 OBJECTIVES = {"even": DEFAULT_WEIGHTS, "throughput": THROUGHPUT, "fair": FAIR}
@@ -101,6 +104,7 @@ def first_block(
         (min(fair_a, need.min_a), (parity + weights.minimum) * per_ampere_wh),
         (fair_a, weights.fair * per_ampere_wh),
         (need.present_a, weights.calm * per_ampere_wh),
+        (min(need.present_a, need.min_a), weights.keep * per_ampere_wh),
     )
     corners = sorted({0.0, cap_a, *(min(upto, cap_a) for upto, bonus in bonuses if bonus)})
     energy_wh = per_ampere_wh * (1 + weights.early)
