@@ -46,6 +46,8 @@ def _node(
         base_a=section.assumed_base_load_a,
         margin_a=margin_a(section.fuse_a, control),
         meter=section.meter,
+        asymmetry_a=section.asymmetry_a,
+        asymmetry_margin_a=margin_a(equal(section.asymmetry_a or 0.0), control)[0],
     )
 
 

@@ -42,6 +42,10 @@ class FusedSection(Section):
     If unknown leave it out: the type that bears the least overload is assumed."""
     meter: Id | None = None
     """Id of the meter that measures everything behind this fuse."""
+    asymmetry_a: Annotated[float, Field(gt=0, le=MAX_RATING_A)] | None = Field(default=None, examples=[20])
+    """By how many amperes one phase may carry more than another because of cars that do not load three phases alike. Grid
+    operators ask for this at the grid connection: 20 in Germany (4.6 kVA), 16 in Austria and Switzerland. Left out: there
+    is no such limit."""
 
 
 class GridSection(FusedSection):

@@ -20,7 +20,8 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
     """One sentence each: what cannot happen at the same time, what counts for nothing."""
     crowded = (note for node in topology.nodes for note in _crowding(topology, node))
     electrical = (*crowded, *_below_fallback(config, topology), *_unmeasured(config), *_unused(config))
-    electrical = (*electrical, *_uncontrolled(config), *_ageless(config))
+    uneven = (note for node in topology.nodes for note in _uneven(node, topology))
+    electrical = (*electrical, *uneven, *_uncontrolled(config), *_ageless(config))
     return (
         *electrical,
         *_unsecured(config),
@@ -41,6 +42,21 @@ def _crowding(topology: Topology, node: Node) -> Iterator[str]:
         yield (
             f"{node.label} {PHASE_NAMES[phase]}: only {fitting} of {len(evses)} EVSEs can charge at once under the"
             f" assumed base load ({_room_a(node, phase):g} A left below the margin); the others wait their turn"
+        )
+
+
+def _uneven(node: Node, topology: Topology) -> Iterator[str]:
+    """What an asymmetry limit does not promise (goal G13)."""
+    if node.asymmetry_a is None:
+        return
+    limit = f"{node.label}: asymmetry_a of {node.asymmetry_a:g} A"
+    if node.meter is None:
+        yield f"{limit} counts charging alone, because no meter shows how uneven other loads are"
+    if not topology.reserves_fallbacks(node):
+        yield (
+            f"{limit} holds while the gateway runs, and a car that comes may exceed it until others were lowered: the"
+            f" fallbacks of all EVSEs together are {max(topology.fallback_a(node.id)):g} A on one phase. With a fallback_a"
+            " of 0 A it always holds"
         )
 
 

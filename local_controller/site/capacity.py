@@ -59,6 +59,17 @@ class NodeState:
         """The node has a meter, and that meter is silent (or was never heard)."""
         return self.meter is not None and not self.meter.watch.state(now).usable
 
+    def measured_a(self, now: Instant) -> PerPhase | None:
+        """What its meter shows; None where nothing (or nothing fresh) measures it."""
+        if self.meter is None or self.meter.reading is None or self.blind(now):
+            return None
+        return self.meter.reading.current_a
+
+    @property
+    def is_metered(self) -> bool:
+        """Whether a meter should measure it."""
+        return self.meter is not None
+
     def base_a(self, now: Instant) -> PerPhase:
         """Other loads: estimated, or assumed when nothing (or nothing fresh) measures them (G5).
 
@@ -79,7 +90,7 @@ class Capacity:
     """What cars below a node may draw together, A per phase.
 
     ceiling_a, sources: the lowest limit of the whole node and who set it, per phase; base_a: other loads counted
-    against it; margin_a: kept free. charging: a limit on the cars alone, if there is one.
+    against it (`others`: what they are called); margin_a: kept free. charging: a limit on the cars alone, if there is one.
     available_a: what is left for all cars, also for those that cannot be controlled just now.
     """
 
@@ -90,6 +101,7 @@ class Capacity:
     margin_a: PerPhase
     charging: Ceiling | None
     available_a: PerPhase
+    others: str = "other loads"
 
     def sentence(self, phase: int) -> str:
         """The arithmetic as people read it."""
@@ -97,7 +109,7 @@ class Capacity:
             return f"{self.charging.sources[phase]} {self.charging.limit_a[phase]:.1f} A for charging"
         return (
             f"{self.ceiling.sources[phase]} {self.ceiling.limit_a[phase]:.1f} A"
-            f" - {self.base_a[phase]:.1f} A other loads - {self.margin_a[phase]:.1f} A margin"
+            f" - {self.base_a[phase]:.1f} A {self.others} - {self.margin_a[phase]:.1f} A margin"
         )
 
 

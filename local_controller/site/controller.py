@@ -16,10 +16,11 @@ from typing import Final
 import numpy as np
 
 from local_controller.clock import Instant
+from local_controller.site.asymmetry import Balance, balance_id, balances_of
 from local_controller.site.capacity import Capacity, MeterState, NodeState, capacity
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, SiteEffect, Solve
 from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
-from local_controller.site.evse import EvseState
+from local_controller.site.evse import EvseState, together
 from local_controller.site.foreign import foreign_notices
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.hold import Hold
@@ -27,7 +28,7 @@ from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
 from local_controller.site.notices import fed_in_notice, overload_notice
-from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, total, upper
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, upper
 from local_controller.site.places import Columns, Place, Table
 from local_controller.site.plan import Plan, PlanPace
 from local_controller.site.planning import Question, asking, horizon_at
@@ -100,6 +101,7 @@ class SiteController:
         self.settings = settings
         self.meters = {m: MeterState(m, Watch(scaled_to(METER_LADDER, poll_s))) for m, poll_s in meter_poll_s.items()}
         self.nodes = {n.id: NodeState(n, self.meters[n.meter] if n.meter else None) for n in topology.nodes}
+        self.balances = {balance.node.id: balance for balance in balances_of(topology, self.nodes)}
         self.evses = {evse.id: EvseState(evse) for evse in topology.evses}
         self.plan = Plan(settings.plan)
         self.deadline: float | None = None
@@ -111,7 +113,8 @@ class SiteController:
         self._below = {n.id: [p.state for p in self._places if n.id in p.path] for n in topology.nodes}
         self._of_station = {s.id: {e.id.evse: self.evses[e.id] for e in s.evses} for s in topology.stations}
         self._table = Table(topology, self._places)
-        self._sharing = Sharing(tuple(self.nodes), self._table)
+        self._limited: Mapping[str, NodeState] = self.nodes | self.balances
+        self._sharing = Sharing(tuple(self._limited), self._table)
         self._turns = Turns(settings.turns)
         self._planned_a: tuple[int, Array] = -1, np.zeros(0)
         self._reaction: Reaction | None = None
@@ -330,9 +333,9 @@ class SiteController:
 
     def _measured(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
         """A sample may show other phases in use, which the plan should know, and a car above its limit (LC-115)."""
-        phases, was_defiant = state.phases(), state.ignores_its_limit
+        loads, was_defiant = self._loads(state, now), state.ignores_its_limit
         state.measured(sample, now)
-        if state.phases() != phases:
+        if self._loads(state, now) != loads:
             self.plan.want()
         if not state.ignores_its_limit:
             return []
@@ -341,6 +344,10 @@ class SiteController:
             return [disobeyed]
         text = f"{state.evse.id} draws {state.drawn_a(now):.1f} A although it may draw {state.ordered_a:.1f} A only"
         return [disobeyed, Notice("error", "limit_ignored", f"{text}: check the station", {"evse": str(state.evse.id)})]
+
+    def _loads(self, state: EvseState, now: Instant) -> tuple[tuple[int, ...], bool]:
+        """The phases that a car may use, and whether it counts at asymmetry limits."""
+        return state.phases(), bool(self.balances) and state.is_uneven(now)
 
     def _valid_until(self, state: EvseState, fact: words.LimitAnswered, now: Instant) -> Instant | None:
         """A limit ends with its order; a station that is told again because the CSMS changed a profile keeps that end.
@@ -365,22 +372,18 @@ class SiteController:
         return told
 
     def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
-        bounds = [evse.stand(now).bounds for evse in self._below[state.node.id]]
-        proofs = [bound.measured_at for bound in bounds if bound.measured_at is not None]
-        state.base.update(
-            reading.current_a,
-            total(bound.least_a for bound in bounds),
-            total(bound.most_a for bound in bounds),
-            now,
-            min(proofs, key=lambda at: at.monotonic_s, default=None),
-        )
+        drawn = together([evse.stand(now).bounds for evse in self._below[state.node.id]])
+        state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
         ceiling = self.book.ceiling(state.node.id, AppliesTo.TOTAL, now)
         if ceiling is None:
             return
         over_a = minus(reading.current_a, ceiling.limit_a)
-        explained_a = plus(total(bound.followed_a for bound in bounds), state.base.current_a or ZERO)
+        explained_a = plus(drawn.followed_a, state.base.current_a or ZERO)
         too_much_a = lower(minus(reading.current_a, explained_a), plus(over_a, state.node.margin_a))
         state.unexplained_a = upper(ZERO, too_much_a)
+        if (balance := self.balances.get(balance_id(state.node.id))) is not None:
+            pace = self.settings.pace
+            balance.measured(reading.current_a, self._below[state.node.id], pace.tolerance_a, self.settings.calm_s, now)
         state.over_limit.measured(max(over_a), now)
         state.over_fuse.measured(max(minus(reading.current_a, state.node.rating_a)), now)
         for phase in PHASES:
@@ -410,6 +413,7 @@ class SiteController:
         followers = np.flatnonzero(follows)
         worst, reserved = self._table.exposures(), self._table.exposures(~follows)
         capacities = [capacity(state, self.book, now) for state in self.nodes.values()]
+        capacities += [balance.capacity(now) for balance in self.balances.values()]
         others = [self._places[number] for number in np.flatnonzero(~follows).tolist()]
         return _Moment(
             capacities=capacities,
@@ -421,7 +425,7 @@ class SiteController:
         )
 
     def _watch_room(self, left: Mapping[str, PerPhase], now: Instant) -> None:
-        for node, state in self.nodes.items():
+        for node, state in self._limited.items():
             for phase in PHASES:
                 if left[node][phase] < -self.settings.pace.tolerance_a:
                     text = f"{state.node.label} {PHASE_NAMES[phase]} had no room a moment ago"
@@ -440,17 +444,17 @@ class SiteController:
         caps_a = self._in_turns(moment, planned_a, most_a, available_a, now)
         places = [self._places[number] for number in moment.followers.tolist()]
         shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available_a).tolist()
-        shares_a = self._kept(places, shares_a, most_a, moment, now)
-        return Grants(places, [place.state.session for place in places], caps_a, blind, shares_a)
+        shares_a = self._kept(moment, shares_a, most_a, now)
+        ways = [self._table.ways[number] for number in moment.followers.tolist()]
+        return Grants(places, ways, [place.state.session for place in places], caps_a, blind, shares_a)
 
-    def _kept(
-        self, places: Sequence[Place], shares_a: Sequence[float], most_a: Array, moment: _Moment, now: Instant
-    ) -> Sequence[float]:
+    def _kept(self, moment: _Moment, shares_a: Sequence[float], most_a: Array, now: Instant) -> Sequence[float]:
         """The shares; soon after the start no less than what cars may keep that went on without us."""
         if now.since(self._started_at or now) > 2 * KEPT_S:
             return shares_a
         at, tolerance_a = {c.node: c for c in moment.capacities}, self.settings.pace.tolerance_a
-        kept = (kept_a(place, self.nodes, at, moment.left, tolerance_a, now) for place in places)
+        who = ((self._places[number].state, self._table.ways[number]) for number in moment.followers.tolist())
+        kept = (kept_a(state, way, self._limited, at, moment.left, tolerance_a, now) for state, way in who)
         return [max(share, min(one, cap)) for share, one, cap in zip(shares_a, kept, most_a.tolist(), strict=True)]
 
     def _in_turns(
@@ -489,7 +493,7 @@ class SiteController:
         return planned_a
 
     def _decide(self, grants: Grants, moment: _Moment, now: Instant) -> tuple[list[SiteEffect], Mapping[EvseId, Wait]]:
-        room = Room(moment.left, {node: state.node.label for node, state in self.nodes.items()})
+        room = Room(moment.left, {node: state.node.label for node, state in self._limited.items()})
         pace = self.settings.pace
         candidates = list(self._candidates(grants, moment, room, now))
         candidates += [
@@ -506,14 +510,15 @@ class SiteController:
     def _candidates(self, grants: Grants, moment: _Moment, room: Room, now: Instant) -> Iterator[Candidate]:
         """Those that follow and for which there is something to decide."""
         pace = self.settings.pace
-        hold = Hold(self.nodes, self.book, room, lambda node: self._may_hold_old_limits(node, now), now)
+        hold = Hold(self._limited, self.book, room, lambda node: self._may_hold_old_limits(node, now), now)
         columns, shares_a = moment.columns, np.array(grants.shares_a)
         noise = is_noise(columns, shares_a, pace, now)
         for number in np.flatnonzero(~is_quiet(columns, shares_a, pace, now)).tolist():
             place, standing = grants.places[number], self._table.standing(int(moment.followers[number]))
-            if not noise[number] or hold.presses(place.path, standing.phases, pace.tolerance_a):
-                held = hold.why(place.path, standing.phases)
-                yield Candidate(place.state, grants.shares_a[number], place.path, held, standing.worst_a)
+            way = grants.ways[number]
+            if not noise[number] or hold.presses(way, standing.phases, pace.tolerance_a):
+                held = hold.why(way, standing.phases)
+                yield Candidate(place.state, grants.shares_a[number], way, held, standing.worst_a)
 
     def _may_hold_old_limits(self, node: str, now: Instant) -> bool:
         """Before the working limits of an earlier run have ended, unless every station has booted or shown its session.
@@ -524,10 +529,8 @@ class SiteController:
         runs_s = now.since(self._started_at or now)
         if runs_s >= self._longest_s:
             return False
-        is_metered = self.nodes[node].meter is not None
-        unknown = (
-            evse for evse in self._below[node] if not evse.known and (evse.session is not None or not is_metered)
-        )
+        is_metered = self._limited[node].is_metered
+        unknown = (evse for evse in self.below(node) if not evse.known and (evse.session is not None or not is_metered))
         return any(runs_s < self._outlasts_s(evse) for evse in unknown)
 
     def _outlasts_s(self, evse: EvseState) -> float:
@@ -561,9 +564,14 @@ class SiteController:
         objective, capacities = self.settings.plan.objective, tuple(reaction.capacities)
         yield Question(at.utc.timestamp(), horizon_at(at), capacities, reaction.reserved_a, tuple(who), objective)
 
+    def uneven_a(self, balance: Balance) -> PerPhase:
+        """What those that may be uneven may draw at worst below an asymmetry limit, as the last reaction saw it."""
+        return self._table.exposures()[balance.node.id]
+
     def below(self, node: str) -> Sequence[EvseState]:
         """The EVSEs that a node carries, directly or through its circuits."""
-        return self._below[node]
+        balance = self.balances.get(node)
+        return self._below[node if balance is None else str(balance.node.parent)]
 
     # --- why -----------------------------------------------------------------------------------------------------
 

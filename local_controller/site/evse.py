@@ -9,7 +9,7 @@ with its maximum (LC-107, LC-108, LC-111, house rule 5).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import wraps
@@ -17,7 +17,7 @@ from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
-from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, upper
+from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, total, upper
 from local_controller.site.session import Drawn, Promise, Session
 from local_controller.site.topology import Evse
 from local_controller.station.words import BehaviourLearnt, ChargingState, ForeignLimit, LimitKind, MeterSample
@@ -75,12 +75,23 @@ class DrawBounds(NamedTuple):
     measured_at: Instant | None = None
 
 
+def together(bounds: Sequence[DrawBounds]) -> DrawBounds:
+    """The bounds of the sum of many draws, measured when the first of them was."""
+    proofs = [bound.measured_at for bound in bounds if bound.measured_at is not None]
+    return DrawBounds(
+        total(bound.least_a for bound in bounds),
+        total(bound.most_a for bound in bounds),
+        total(bound.followed_a for bound in bounds),
+        min(proofs, key=lambda at: at.monotonic_s, default=None),
+    )
+
+
 class Standing(NamedTuple):
     """What the state of an EVSE means: true until a fact changes it, at the latest until `until_s` (monotonic).
 
     follows: it has a session that can be controlled just now. phases, worst_a, exposure: what may flow where at worst.
     bounds: between which currents it draws. cap_a: the most that EVSE and CSMS allow now; is_modest: and no more than
-    its fallback (`modest_a`), because it does not measure. wanted_wh: the energy still wanted, infinite where unknown.
+    its fallback (`modest_a`), because it does not measure. is_uneven: it may load one phase more than another. wanted_wh: the energy still wanted, infinite where unknown.
     ends_s: when what is in force ends (monotonic); is_settled: nothing speaks for sending its limit again but that.
     """
 
@@ -95,6 +106,7 @@ class Standing(NamedTuple):
     cap_a: float
     modest_a: float
     is_modest: bool
+    is_uneven: bool
     wanted_wh: float
     ends_s: float
     is_settled: bool
@@ -281,6 +293,7 @@ class EvseState:
         if session.is_found and session.asked_a is None and max(session.drawn.current_a) >= self.evse.min_a:
             session.found_a = math.floor(max(session.drawn.current_a) * 10 + 1e-6) / 10
         self._learn_phases(session)
+        self._learn_evenness(session)
         self._prove(session, now)
         self._judge(session, now)
 
@@ -324,6 +337,13 @@ class EvseState:
                 session.idle_phases.pop(phase, None)
             elif charging and drawn[phase] < PHASE_OFF_A:
                 session.idle_phases[phase] = session.idle_phases.get(phase, 0) + 1
+
+    @staticmethod
+    def _learn_evenness(session: Session) -> None:
+        """A car that draws enough to tell loads three phases alike, as nearly as stations keep a limit, or it does not."""
+        drawn = session.drawn.current_a if session.drawn else ZERO
+        if max(drawn) >= PHASE_PROOF_A:
+            session.is_even = _tolerated_a(min(drawn)) >= max(drawn)
 
     def _prove(self, session: Session, now: Instant) -> None:
         """A limit that a sample keeps, taken after the station had time to follow, proves that older ones are gone."""
@@ -475,6 +495,7 @@ class EvseState:
             cap_a=self._allowed_a(now),
             modest_a=self.modest_a,
             is_modest=self.mute(now),
+            is_uneven=self.is_uneven(now),
             wanted_wh=math.inf if left_wh is None else left_wh,
             ends_s=math.inf if end is None else end.monotonic_s,
             is_settled=session is not None and session.unconfirmed_at is None and not session.may_have_fallen_back,
@@ -655,6 +676,10 @@ class EvseState:
             return self.evse.grid_phases
         used = tuple(p for p in self.evse.grid_phases if idle.get(p, 0) < PHASE_PROOF_SAMPLES)
         return used or self.evse.grid_phases
+
+    def is_uneven(self, now: Instant) -> bool:
+        """Whether it may load one phase more than another: whatever was not just measured to load three alike (goal G13)."""
+        return self.session is None or not (self.session.is_even and self.sampled(now))
 
     def exposure(self, now: Instant) -> PerPhase:
         """The worst case on each phase of the grid; a measured current counts wherever it flows."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from local_controller.clock import Instant
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V
+from local_controller.site.asymmetry import balance_id, balances
 from local_controller.site.evse import PRESENT_S, EvseState, Standing
 from local_controller.site.per_phase import PHASES, PerPhase
 from local_controller.site.topology import Topology
@@ -34,15 +35,23 @@ class Place(NamedTuple):
 class Table:
     """All places of a site, in the order of its topology, and the rows (a phase of a node) that each may load.
 
-    revision: rises whenever some EVSE uses other phases.
+    revision: rises whenever some EVSE loads other rows. ways: the nodes that carry each of them just now, and the asymmetry
+    limits above it where it may be uneven.
     """
 
     def __init__(self, topology: Topology, places: Sequence[Place]) -> None:
         self.places = places
         self.revision = 0
         self.phases: list[tuple[int, ...]] = [()] * len(places)
-        self._nodes = [node.id for node in topology.nodes]
-        self._carries = np.array([[float(node in place.path) for place in places] for node in self._nodes])
+        self._even_ways = [place.path for place in places]
+        self._uneven_ways = [(*path, *_balances_on(path, topology)) for path in self._even_ways]
+        self.ways = list(self._even_ways)
+        self._nodes = [node.id for node in (*topology.nodes, *balances(topology))]
+        self._carries = np.array([[float(node in way) for way in self._uneven_ways] for node in self._nodes])
+        self._reserves = {
+            row: topology.reserves_fallbacks(topology.node(str(node.parent)))
+            for row, node in enumerate(balances(topology), start=len(topology.nodes))
+        }
         self._seen: list[Standing | None] = [None] * len(places)
         self._values = np.zeros((len(places), _EXPOSURE + len(PHASES)))
 
@@ -73,6 +82,8 @@ class Table:
         if self.phases[number] != standing.phases:
             self.phases[number] = standing.phases
             self.revision += 1
+        if self._reserves:
+            self._balance(number, standing)
         self._values[number] = (
             standing.follows,
             standing.min_a,
@@ -86,6 +97,16 @@ class Table:
             standing.is_settled,
             *standing.exposure,
         )
+
+    def _balance(self, number: int, standing: Standing) -> None:
+        """Who may be uneven counts at the asymmetry limits; without a session only where there is room for all fallbacks."""
+        uneven_way, is_idle = self._uneven_ways[number], self.places[number].state.session is None
+        way = uneven_way if standing.is_uneven else self._even_ways[number]
+        if self.ways[number] != way:
+            self.ways[number] = way
+            self.revision += 1
+        for row, reserves in self._reserves.items():
+            self._carries[row, number] = self._nodes[row] in way and (reserves or not is_idle)
 
     def exposures(self, among: Flags | None = None) -> dict[str, PerPhase]:
         """What may flow below each node at worst, of all or of some."""
@@ -112,6 +133,10 @@ class Table:
             values[:, _ENDS],
             values[:, _IS_SETTLED] > 0,
         )
+
+
+def _balances_on(path: Sequence[str], topology: Topology) -> Sequence[str]:
+    return [balance_id(node) for node in path if topology.node(node).asymmetry_a is not None]
 
 
 class Columns(NamedTuple):

@@ -58,6 +58,7 @@ class Grants(NamedTuple):
     """The same of all sessions in columns: the reaction itself needs no more."""
 
     places: Sequence[Place]
+    ways: Sequence[tuple[str, ...]]
     sessions: Sequence[Session | None]
     caps_a: Array
     blind: Flags
@@ -65,10 +66,12 @@ class Grants(NamedTuple):
 
     def running(self) -> Iterator[Granted]:
         """Those that have not ended since."""
-        columns = zip(self.places, self.sessions, self.caps_a.tolist(), self.blind.tolist(), self.shares_a, strict=True)
-        for place, session, cap_a, blind, share_a in columns:
+        columns = zip(
+            self.places, self.ways, self.sessions, self.caps_a.tolist(), self.blind.tolist(), self.shares_a, strict=True
+        )
+        for place, way, session, cap_a, blind, share_a in columns:
             if session is not None and place.state.session is session:
-                yield Granted(place.state, place.key, place.path, cap_a, blind, share_a)
+                yield Granted(place.state, place.key, way, cap_a, blind, share_a)
 
 
 @dataclass(frozen=True, slots=True)

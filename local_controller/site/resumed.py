@@ -15,26 +15,25 @@ from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity, NodeState
 from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
 from local_controller.site.per_phase import PerPhase, lower, minus
-from local_controller.site.places import Place
 
 KEPT_S: Final = SAMPLE_MAX_AGE_S
 """By then every station has measured its car again after all were found, so that all of it has a name."""
 
 
 def kept_a(  # noqa: PLR0913, PLR0917  # the site as one reaction sees it
-    place: Place,
+    state: EvseState,
+    way: Iterable[str],
     nodes: Mapping[str, NodeState],
     capacities: Mapping[str, Capacity],
     left: Mapping[str, PerPhase],
     tolerance_a: float,
     now: Instant,
 ) -> float:
-    """Amperes per phase below which this car is not lowered just now; 0 if it is a car like any other."""
-    state = place.state
+    """Amperes per phase below which this car is not lowered just now; 0 if it is a car like any other. way: as `Table.ways`."""
     found_a = _found_a(state, now)
     if found_a == 0.0:
         return 0.0
-    spare = (_spare_a(nodes[node], capacities[node], left[node], state.phases(), now) for node in place.path)
+    spare = (_spare_a(nodes[node], capacities[node], left[node], state.phases(), now) for node in way)
     return found_a if all(spare_a >= -tolerance_a for spare_a in spare) else 0.0
 
 
@@ -51,10 +50,11 @@ def _spare_a(node: NodeState, capacity: Capacity, left: PerPhase, phases: Iterab
 
     A limit on the cars alone knows no other loads: there nothing is counted twice.
     """
-    if node.meter is None or node.meter.reading is None or node.blind(now):
+    measured_a = node.measured_a(now)
+    if measured_a is None:
         spare = left
     else:
-        spare = minus(minus(capacity.ceiling.limit_a, node.node.margin_a), node.meter.reading.current_a)
+        spare = minus(minus(capacity.ceiling.limit_a, node.node.margin_a), measured_a)
         if capacity.charging is not None:
             worst_a = minus(capacity.available_a, left)
             spare = lower(spare, minus(capacity.charging.limit_a, worst_a))

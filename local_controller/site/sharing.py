@@ -54,9 +54,9 @@ class Sharing:
         loading = self._table.revision, sharers.tobytes()
         if loading != self._loading:
             first = self._first_row
-            places, phases_of = self._table.places, self._table.phases
+            ways, phases_of = self._table.ways, self._table.phases
             of_need = tuple(
-                tuple(first[node] + phase for node in places[number].path for phase in phases_of[number])
+                tuple(first[node] + phase for node in ways[number] for phase in phases_of[number])
                 for number in sharers.tolist()
             )
             loads = np.zeros((len(PHASES) * len(first), len(of_need)))

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from local_controller.clock import Instant
+from local_controller.site.asymmetry import balance_id, leads_a
 from local_controller.site.capacity import MeterState, NodeState, capacity
 from local_controller.site.controller import SiteController
 from local_controller.site.evse import EvseState
@@ -28,6 +29,8 @@ class NodeView:
     """A node of the tree: what flows, what may flow, what the limit is.
 
     worst_excess_a and its companions are over the fuse, limit_... over the lowest limit in force, since the start.
+    asymmetry_a: by how much the most loaded phase carries more than the least; asymmetry_cars_a: what cars that may be uneven
+    may draw at worst; asymmetry_worst_excess_a: over asymmetry_limit_a. None where nothing limits or measures that.
     overload_s: how far the fuse is heated by overload, on its worst phase; from overload_stop_s on cars are lowered for it.
     """
 
@@ -51,6 +54,10 @@ class NodeView:
     limit_worst_excess_a: float
     limit_longest_excess_s: float
     limit_excess_integral_as: float
+    asymmetry_limit_a: float | None
+    asymmetry_a: float | None
+    asymmetry_cars_a: PerPhase | None
+    asymmetry_worst_excess_a: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,7 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
     room = capacity(state, site.book, now)
     below = site.below(state.node.id)
     reading = state.meter.reading if state.meter else None
+    balance = site.balances.get(balance_id(state.node.id))
     return NodeView(
         id=state.node.id,
         label=state.node.label,
@@ -196,6 +204,10 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
         limit_worst_excess_a=round(state.over_limit.worst_a, 2),
         limit_longest_excess_s=round(state.over_limit.longest_s, 1),
         limit_excess_integral_as=round(state.over_limit.integral_as, 1),
+        asymmetry_limit_a=state.node.asymmetry_a,
+        asymmetry_a=None if reading is None else round(max(leads_a(reading.current_a)), 2),
+        asymmetry_cars_a=None if balance is None else _rounded(site.uneven_a(balance)),
+        asymmetry_worst_excess_a=None if balance is None else round(balance.over_limit.worst_a, 2),
     )
 
 

@@ -48,6 +48,7 @@ class Node:
     base_a: assumed load of everything behind this fuse that is no station, counted while nothing measures it.
     margin_a: what is left unused because meters and cars are not exact (goal G16).
     meter: id of the meter that measures this node, None if none does.
+    asymmetry_a: how much more one phase may carry than another (`site.asymmetry`), None: any; asymmetry_margin_a: its margin.
     """
 
     id: str
@@ -59,6 +60,8 @@ class Node:
     base_a: PerPhase = ZERO
     margin_a: PerPhase = ZERO
     meter: str | None = None
+    asymmetry_a: float | None = None
+    asymmetry_margin_a: float = 1.0
 
     @property
     def limit_a(self) -> PerPhase:
@@ -171,6 +174,13 @@ class Topology:
     def fallback_a(self, node_id: str) -> PerPhase:
         """What the stations behind a node take at worst when nobody controls them."""
         return total(evse.worst_a(evse.fallback_a) for evse in self.evses_below(node_id))
+
+    def reserves_fallbacks(self, node: Node) -> bool:
+        """Whether all fallbacks below fit into its asymmetry limit: then nobody who comes, and no end of the gateway, exceeds it.
+
+        Where they do not, no reserve would help: EVSEs count from the beginning of a session on.
+        """
+        return node.asymmetry_a is None or max(self.fallback_a(node.id)) <= node.asymmetry_a
 
     def on_phase(self, node_id: str, phase: int) -> tuple[Evse, ...]:
         """The EVSEs behind a node that may load this grid phase (0..2)."""

@@ -98,6 +98,26 @@ def test_notes_tell_where_a_limit_asks_for_less_than_uncontrolled_stations_take(
     )
 
 
+def test_notes_tell_what_an_asymmetry_limit_does_not_promise() -> None:
+    text = """
+    site: {name: Shop}
+    csms: {url: ws://csms}
+    grid_connection: {fuse_a: 63, assumed_base_load_a: 4, asymmetry_a: 20}
+    stations: [{id: CP-1, evses: 4, fallback_a: 6}]
+    """
+    config = sound(text)
+    tree = topology(config)
+    assert (tree.root.asymmetry_a, tree.root.asymmetry_margin_a) == (20.0, 1.0)
+    assert notes(config, tree)[1:3] == (
+        "Grid connection: asymmetry_a of 20 A counts charging alone, because no meter shows how uneven other loads are",
+        (
+            "Grid connection: asymmetry_a of 20 A holds while the gateway runs, and a car that comes may exceed it until"
+            " others were lowered: the fallbacks of all EVSEs together are 24 A on one phase. With a fallback_a of 0 A it"
+            " always holds"
+        ),
+    )
+
+
 def test_the_shipped_meters_are_known() -> None:
     assert "eastron_sdm630" in known_devices()
 

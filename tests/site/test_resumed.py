@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from local_controller.station import words
@@ -11,9 +13,10 @@ from tests.site.virtual_site import Car, VirtualSite, topology
 FUSE_A, BASE_A, HELD_A = 70.0, 10.0, 12.0
 
 
-def taken_over(sample_s: float = 10.0, held_a: float = HELD_A) -> VirtualSite:
+def taken_over(sample_s: float = 10.0, held_a: float = HELD_A, asymmetry_a: float | None = None) -> VirtualSite:
     """Four cars charge on under limits of an earlier run; each station tells of its own with its next sample."""
-    site = VirtualSite(topology(FUSE_A, 4, base_a=BASE_A, margin_a=1.4))
+    tree = topology(FUSE_A, 4, base_a=BASE_A, margin_a=1.4)
+    site = VirtualSite(replace(tree, nodes=(replace(tree.root, asymmetry_a=asymmetry_a),)))
     site.base = lambda _s: (BASE_A,) * 3
     for number, (id_, station) in enumerate(site.stations.items()):
         station.car, station.transaction, station.fallback_a = Car(), f"tx-{id_}", 6.0
@@ -43,6 +46,14 @@ def test_no_car_is_lowered_because_the_meter_shows_it_before_its_station_does(sa
     assert min(lowest_a) == HELD_A
     assert site.drawn() == pytest.approx([14.6] * 4, abs=0.3), "what is free is given once all is known"
     assert max(site.worst["grid"]) <= FUSE_A
+
+
+def test_no_car_is_lowered_while_the_meter_shows_that_the_phases_are_even_enough() -> None:
+    site, lowest_a = taken_over(asymmetry_a=20.0), [HELD_A]
+    site.stations["CP-1"].car = Car(phases=1)
+    site.on_step.append(lambda site: lowest_a.append(min(site.drawn())))
+    site.run(150)
+    assert min(lowest_a) == HELD_A
 
 
 @pytest.mark.requirement("LC-107", "LC-108")

@@ -33,7 +33,8 @@ function nodeRows(node) {
       cell(amps(node.limit_a[i]), { number: true }), cell(node.limit_source[i])];
     if (i === 0) {
       const age = node.measured_a ? `, measured ${seconds(node.measured_age_s)} ago` : ", not measured";
-      cells.unshift(cell(`${node.label}${age}`, { span: 3 }));
+      const uneven = node.asymmetry_limit_a === null ? "" : `; phases differ by ${amps(node.asymmetry_a)} of ${amps(node.asymmetry_limit_a)}`;
+      cells.unshift(cell(`${node.label}${age}${uneven}`, { span: 3 }));
       const fuse = `fuse: ${amps(node.worst_excess_a)} for ${seconds(node.longest_excess_s)}`;
       const heat = node.overload_s > 0 ? `; heated ${seconds(node.overload_s)} of ${seconds(node.overload_stop_s)}` : "";
       const limit = `limits: ${amps(node.limit_worst_excess_a)} for ${seconds(node.limit_longest_excess_s)}`;
