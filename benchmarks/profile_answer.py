@@ -155,7 +155,7 @@ async def gateway(folder: Path, csms_port: int) -> AsyncIterator[str]:
         port = _port(probe)
     site = folder / "site.yaml"
     site.write_text(
-        f"site: {{name: Benchmark}}\ncsms: {{url: 'ws://{HOST}:{csms_port}'}}\n"
+        f"site: {{name: Benchmark, mode: control}}\ncsms: {{url: 'ws://{HOST}:{csms_port}'}}\n"
         f"listen: {{host: {HOST}, port: {port}, allow_unsecured: true}}\n"
         "grid_connection: {name: Main, fuse_a: 100, fuse_type: gg, assumed_base_load_a: 10}\n"
         "stations:\n  - {id: CP-1, max_a: 32, fallback_a: 6}\n",

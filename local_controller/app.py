@@ -38,6 +38,7 @@ from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, Disobeyed, ForStation, Notice
 from local_controller.site.enforcement import Pace
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, SourceState
+from local_controller.site.observing import Observation
 from local_controller.site.plan import PlanPace
 from local_controller.site.topology import Node, Topology
 from local_controller.station.announcements import (
@@ -50,7 +51,7 @@ from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.composite_answers import Shown
 from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
-from local_controller.station.build import StationSettings, lasted_s, station_proxy
+from local_controller.station.build import StationSettings, lasted_s, observing_proxy, station_proxy
 from local_controller.station.capability_view import capability_view
 from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import Fact
@@ -58,6 +59,7 @@ from local_controller.station.guard_policy import Doors, GuardPolicy, Policy
 from local_controller.station.knowledge import Knowledge
 from local_controller.station.proxy import StationProxy
 from local_controller.station.stacks import stacks
+from local_controller.station.state import StationState
 from local_controller.station.turns import turns_after_boot
 from local_controller.station.words import BehaviourLearnt, EvseId, LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
@@ -74,8 +76,9 @@ class LocalController:
         self.topology = topology(config)
         self.site = _site(config, self.topology)
         self._planner = Planner(clock)
-        self.driver = SiteDriver(self.site, self._planner, clock)
+        self.driver = SiteDriver(self.site, self._planner, clock, _observation(config, self.site, clock))
         self._charging: dict[str, SmartCharging] = {}
+        self._observed: dict[str, StationState] = {}
         self._memory = CapabilityMemory(None if config.state_directory is None else Path(config.state_directory), log)
         self._trace = _trace(config)
         self._tls = tls_legs(config)
@@ -160,6 +163,9 @@ class LocalController:
         settings = self._settings[identity] if before is not None else self._with_memory(identity)
         if certificate is not None:
             settings = replace(settings, certificate=certificate)
+        if self.driver.observation is not None:
+            proxy, self._observed[identity] = observing_proxy(identity, version, settings, self._observed.get(identity))
+            return proxy
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
         self._charging[identity] = charging
         return proxy
@@ -173,6 +179,8 @@ class LocalController:
 
     def _reckon_with_earlier_run(self) -> None:
         """Some stations obey for long what it has told them, also those that do not come back."""
+        if self.driver.observation is not None:
+            return  # of which there was none, or nobody would merely look on
         now = self._clock.now()
         for identity in self._settings:
             if (seconds := lasted_s(self._with_memory(identity))) > 0.0:
@@ -231,6 +239,7 @@ class LocalController:
         stations = await in_turns(_capability_views(dict(self._charging)))
         return {
             "name": self._config.site.name,
+            "mode": self._config.site.mode,
             **seen,
             "stations": stations,
             "warnings": warnings,
@@ -252,10 +261,11 @@ class LocalController:
         names = [str(EvseId(identity, evse)) for evse in evses]
         return {
             "site": self._config.site.name,
+            "mode": self._config.site.mode,
             "at": now.utc.isoformat(timespec="milliseconds"),
             "station": identity,
             "is_connected": identity in self.stations.drivers,
-            "was_connected": charging is not None,
+            "was_connected": charging is not None or identity in self._observed,
             "gone_for_s": None if closed_at is None else round(now.since(closed_at), 1),
             "evses": [view for view in seen.as_json()["evses"] if view["id"] in names],
             "stacks": None if charging is None else msgspec.to_builtins(stacks(charging.state, evses, now)),
@@ -317,15 +327,20 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
     return SiteController(tree, LimitBook(fixed, sources, scheduled_limits(config)), settings, poll_s)
 
 
+def _observation(config: SiteConfig, site: SiteController, clock: Clock) -> Observation | None:
+    return Observation(site.topology, site.book, clock.now()) if config.site.mode == "observe" else None
+
+
 def _guards(config: SiteConfig) -> GuardPolicy:
-    guards = config.guards
+    """What the site file says; who merely looks on refuses where it would write something of its own."""
+    guards, is_observing = config.guards, config.site.mode == "observe"
     return GuardPolicy(
-        network=Policy(guards.network),
+        network=Policy.REFUSE if is_observing and guards.network == "rewrite" else Policy(guards.network),
         security_profile=Policy(guards.security_profile),
         credentials=Policy(guards.credentials),
         identity=Policy(guards.identity),
         root_certificates=Policy(guards.root_certificates),
-        sample_interval_s=guards.sample_interval_s,
+        sample_interval_s=None if is_observing else guards.sample_interval_s,
         public_url=config.listen.public_url,
     )
 

@@ -29,7 +29,7 @@ from local_controller.station.words import EvseId
 from tests.certificates import authority
 
 SITE = """
-site: {{name: Test}}
+site: {{name: Test, mode: control}}
 csms: {{url: "ws://127.0.0.1:9/ocpp"}}
 listen: {{host: 127.0.0.1, port: {port}}}
 grid_connection: {{fuse_a: 50, contract_a: 40, assumed_base_load_a: 10, meter: main}}

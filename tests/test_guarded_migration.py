@@ -24,7 +24,7 @@ from local_controller.config.load import load
 
 V2X = pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
 SITE = """
-site: {{name: Test}}
+site: {{name: Test, mode: control}}
 csms: {{url: "ws://127.0.0.1:{csms}/ocpp"}}
 listen: {{host: 127.0.0.1, port: {gateway}, public_url: "ws://127.0.0.1:{gateway}"}}
 guards: {{network: {policy}}}

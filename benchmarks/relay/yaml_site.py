@@ -34,7 +34,7 @@ class Site:
         fallback_a = 6 if self.stations <= _FED_AT_FALLBACK else 0
         panels = range(-(-self.stations // _PER_PANEL))
         lines = [
-            "site: {name: Benchmark}",
+            "site: {name: Benchmark, mode: control}",
             f"csms: {{url: 'ws://127.0.0.1:{self.csms_port}'}}",
             f"listen: {{host: 127.0.0.1, port: {self.port}, limits: {{{_LIMITS}}}{self._tls()}}}",
             f"grid_connection: {{fuse_a: {FUSE_A}, assumed_base_load_a: 10}}",

@@ -19,6 +19,7 @@ from local_controller.clock import Clock, Instant
 from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, ForStation, Notice, SiteEffect, Solve
 from local_controller.site.limit_message import ReceivedLimit
+from local_controller.site.observing import Observation
 from local_controller.site.planning import Question
 from local_controller.site.readings import MeterReading
 from local_controller.site.snapshot import SiteSnapshot, pieces
@@ -66,8 +67,12 @@ class Solver(Protocol):
 class SiteDriver:
     """Feeds the core, arms its one timer, carries out its effects in order."""
 
-    def __init__(self, site: SiteController, planner: Solver, clock: Clock) -> None:
+    def __init__(
+        self, site: SiteController, planner: Solver, clock: Clock, observation: Observation | None = None
+    ) -> None:
+        """observation: only looks on; no station is told anything then."""
         self.site = site
+        self.observation = observation
         self.notices: deque[tuple[Instant, Notice]] = deque(maxlen=KEPT_NOTICES)
         self._planner = planner
         self._clock = clock
@@ -102,6 +107,10 @@ class SiteDriver:
 
     def meter_read(self, reading: MeterReading) -> None:
         """A reading of a meter."""
+        if self.observation is not None:
+            now = self._clock.now()
+            reading, notices = self.observation.read(reading, now)
+            self._take(notices, now)
         self._do(self.site.meter_read, reading)
 
     def meter_failed(self, meter: str, text: str) -> None:
@@ -131,13 +140,17 @@ class SiteDriver:
 
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant | None = None) -> None:
         """A fact about a station, and when it was told, if the teller has looked at the clock anyway."""
-        self._do_at(now or self._clock.now(), self.site.station_changed, station, fact)
+        now = now or self._clock.now()
+        if self.observation is not None:
+            fact = self.observation.told(station, fact, now)
+        self._do_at(now, self.site.station_changed, station, fact)
         if self._catching_up is None:
             self._catching_up = asyncio.get_running_loop().call_later(CATCH_UP_EVERY_S, self._catch_up)
 
     async def picture(self) -> SiteSnapshot:
         """The site as it is now; made in slices, because of hundreds of stations that takes a while."""
-        return await in_turns(pieces(self.site, self._clock.now()))
+        seen = await in_turns(pieces(self.site, self._clock.now()))
+        return seen if self.observation is None else self.observation.corrected(seen, self._clock.now())
 
     # --- effects -------------------------------------------------------------------------------------------------
 
@@ -201,8 +214,13 @@ class SiteDriver:
 
     def _tell(self, effect: ForStation) -> None:
         """An order that was replaced, or whose session has ended while it waited, is none any more."""
-        if self._stations is not None and (not isinstance(effect, ApplyLimit) or self.site.wants(effect)):
+        if self._stations is None or (isinstance(effect, ApplyLimit) and not self.site.wants(effect)):
+            return
+        if self.observation is None:
             self._stations.apply(effect)
+            return
+        for answer in self.observation.obeyed(effect):
+            self.station_changed(effect.evse.station, answer)
 
     async def _solve(self, ask: Solve) -> None:
         question = await in_turns(self.site.question_in_steps())

@@ -42,6 +42,7 @@ class Options:
     speed: float
     web_port: int
     as_json: bool
+    is_observing: bool
 
 
 def demo(
@@ -51,13 +52,16 @@ def demo(
     as_json: Annotated[
         bool, typer.Option("--json", help="No picture: progress on standard error, then one line.")
     ] = False,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="The gateway limits nobody: see what it would do.")
+    ] = False,
 ) -> None:
     """Shows a site being balanced: twelve stations of three OCPP versions, a CSMS, meters, a broker, a gateway.
 
     All of them are real processes and sockets on this machine; time is compressed for all alike. The picture is also
     served as a page. Ends by itself, with one line of JSON that says what the simulated fuses saw.
     """
-    options = Options(duration, speed, web_port, as_json)
+    options = Options(duration, speed, web_port, as_json, observe)
     clock = scaled_clock(speed)
     try:
         with tempfile.TemporaryDirectory(prefix="local-controller-demo-") as folder:
@@ -94,6 +98,7 @@ async def _demo(options: Options, clock: Clock, folder: Path) -> dict[str, Any]:
                 mqtt_port=mqtt_port,
                 gateway_port=gateway_port,
                 web_port=web_port,
+                mode="observe" if options.is_observing else "control",
             ),
             encoding="utf-8",
         )

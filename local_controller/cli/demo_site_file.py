@@ -14,14 +14,21 @@ BASE_A = {"grid": 40, "garage": 4, "yard": 4}
 
 
 def site_file(  # noqa: PLR0913 - five ports are five ports
-    spec: SiteSpec, *, csms_url: str, meter_ports: Mapping[str, int], mqtt_port: int, gateway_port: int, web_port: int
+    spec: SiteSpec,
+    *,
+    csms_url: str,
+    meter_ports: Mapping[str, int],
+    mqtt_port: int,
+    gateway_port: int,
+    web_port: int,
+    mode: str,
 ) -> str:
     """The text of a site file for the simulated site."""
     grid, *circuits = spec.nodes
     return "\n".join(
         [
             "# The demonstration site: twelve simulated stations that want more than the fuses give.",
-            "site: {name: Demonstration site}",
+            f"site: {{name: Demonstration site, mode: {mode}}}",
             f"csms: {{url: {csms_url}}}",
             f"listen: {{host: {HOST}, port: {gateway_port}, allow_unsecured: true}}  # its stations have no passwords",
             f"web: {{host: {HOST}, port: {web_port}}}",

@@ -33,6 +33,9 @@ def _head(found: dict[str, Any]) -> list[Text]:
     stacks = found["stacks"]
     version = "" if stacks is None else f", {stacks['version']}"
     lines = [Text(f"{found['station']}{version} at {found['site']}, {found['at'][:19]}Z", style="bold")]
+    if found["mode"] == "observe":
+        text = "The gateway merely observes: it writes no profiles, and those of the CSMS pass to the station unread."
+        lines.append(Text(text, style="yellow"))
     if not found["was_connected"]:
         text = "It has not connected since the gateway was started, so nothing is known of its profiles."
         lines.append(Text(text, style="red"))

@@ -21,6 +21,9 @@ class SiteSection(Section):
 
     name: Text = Field(examples=["Town hall car park"])
     """Name for people: page, logs, notices."""
+    mode: Literal["observe", "control"] = Field(examples=["observe"])
+    """control: the stations are limited. observe: everything is computed and nothing is sent to any station; the page says
+    what they would be told, and what really flows. There is no default, so that nobody takes the one for the other."""
     nominal_voltage_v: float = Field(default=230.0, ge=100, le=277)
     """Voltage between a phase and neutral, in volts."""
     time_zone: Annotated[str, AfterValidator(known_zone)] = "UTC"

@@ -25,6 +25,23 @@ from local_controller.station.words import EvseId
 
 
 @dataclass(frozen=True, slots=True)
+class IfControlled:
+    """In observe mode: what would flow at a node if every car followed, and by how much that has exceeded the fuse at most."""
+
+    measured_a: PerPhase | None
+    worst_excess_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class AboveLimit:
+    """In observe mode: how much more cars drew at an EVSE since the start than they would have been allowed."""
+
+    seconds: float
+    worst_a: float
+    kwh: float
+
+
+@dataclass(frozen=True, slots=True)
 class NodeView:
     """A node of the tree: what flows, what may flow, what the limit is.
 
@@ -32,6 +49,7 @@ class NodeView:
     asymmetry_a: by how much the most loaded phase carries more than the least; asymmetry_cars_a: what cars that may be uneven
     may draw at worst; asymmetry_worst_excess_a: over asymmetry_limit_a. None where nothing limits or measures that.
     overload_s: how far the fuse is heated by overload, on its worst phase; from overload_stop_s on cars are lowered for it.
+    if_controlled: None but in observe mode.
     """
 
     id: str
@@ -58,11 +76,15 @@ class NodeView:
     asymmetry_a: float | None
     asymmetry_cars_a: PerPhase | None
     asymmetry_worst_excess_a: float | None
+    if_controlled: IfControlled | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EvseView:
-    """An EVSE: limit_a ordered, acknowledged_a the station said yes to, worst_case_a it might draw, measured_a."""
+    """An EVSE: limit_a ordered, acknowledged_a the station said yes to, worst_case_a it might draw, measured_a.
+
+    above_limit: None but in observe mode, where limit_a is what would be ordered.
+    """
 
     id: str
     node: str
@@ -81,6 +103,7 @@ class EvseView:
     energy_kwh: float | None
     fallback_a: float | None
     reasons: tuple[str, ...]
+    above_limit: AboveLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +150,7 @@ class PlanView:
 
 @dataclass(frozen=True, slots=True)
 class SiteSnapshot:
-    """The whole site at `at` (UTC, RFC 3339)."""
+    """The whole site at `at` (UTC, RFC 3339). observed_since: since when nothing is sent to any station; None in control mode."""
 
     at: str
     nodes: tuple[NodeView, ...]
@@ -135,6 +158,7 @@ class SiteSnapshot:
     meters: tuple[MeterView, ...]
     limits: tuple[LimitSourceView, ...]
     plan: PlanView | None
+    observed_since: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a JSON encoder."""

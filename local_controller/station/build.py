@@ -26,6 +26,7 @@ from local_controller.station.blocks.write_budget import lasting_s
 from local_controller.station.capability import How, Origin
 from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.dialects import dialect
+from local_controller.station.dialects.base import Dialect
 from local_controller.station.guard_policy import Doors, GuardPolicy
 from local_controller.station.knowledge import Knowledge
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
@@ -108,30 +109,53 @@ def station_proxy(
     known: the state of the station's previous connection (`SmartCharging.state`), which carries its transactions, its
     CSMS's profiles and what was learnt over to this one; without effect if the station now speaks another version.
     """
-    state = known if known is not None and known.version is version else station_state(identity, version, settings)
-    spoken = dialect(version)
+    state, spoken = _begun(identity, version, settings, known), dialect(version)
     smart_charging = SmartCharging(state, spoken, settings.evses, settings.fallback_a, settings.turns)
     maxima_a = {evse: settings.maxima_a.get(evse) for evse in settings.evses}
-    metering = Metering(state, spoken)
-    certified: tuple[Block, ...] = (
-        () if settings.certificate is None else (CertifiedBoot(settings.certificate, spoken),)
-    )
     truth: tuple[Block, ...] = ()
     if settings.is_asked_what_it_holds:
         truth = (StationTruth(state, spoken, settings.evses, settings.questions, smart_charging),)
     blocks = (
-        SchemaWatch(version),
-        *certified,
-        Guards(state, spoken, settings.guards, settings.doors or settings.guards.doors),
-        Provisioning(state, spoken, settings.quirks),
+        *_guarding(state, spoken, settings),
         Configuration(state, spoken, settings.guards, ProfilePlaces(state, settings.evses)),
-        Availability(state, spoken, metering),
-        Transactions(state, spoken, settings.evses, metering),
-        metering,
-        CustomerData(state),
+        *_looking_on(state, spoken, settings),
         OwnQuestions(state, spoken, settings.evses, settings.questions),
         *truth,
         smart_charging,
         CompositeAnswers(state, spoken, maxima_a, smart_charging.standing, settings.composite),
     )
     return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), smart_charging
+
+
+def observing_proxy(
+    identity: str,
+    version: OcppVersion,
+    settings: StationSettings,
+    known: StationState | None = None,
+    ids: Callable[[], str] = own_id,
+) -> tuple[StationProxy, StationState]:
+    """The proxy of a new connection that is only looked at: nothing of ours is sent on it, all that `guards` let pass is relayed.
+
+    known: as of `station_proxy`; the state of this connection is returned for the next one.
+    """
+    state, spoken = _begun(identity, version, settings, known), dialect(version)
+    blocks = (*_guarding(state, spoken, settings), *_looking_on(state, spoken, settings))
+    return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), state
+
+
+def _begun(identity: str, version: OcppVersion, settings: StationSettings, known: StationState | None) -> StationState:
+    return known if known is not None and known.version is version else station_state(identity, version, settings)
+
+
+def _guarding(state: StationState, spoken: Dialect, settings: StationSettings) -> Sequence[Block]:
+    """Who judges messages before anybody else, and who says whether a station may be called."""
+    certified = () if settings.certificate is None else (CertifiedBoot(settings.certificate, spoken),)
+    guards = Guards(state, spoken, settings.guards, settings.doors or settings.guards.doors)
+    return SchemaWatch(state.version), *certified, guards, Provisioning(state, spoken, settings.quirks)
+
+
+def _looking_on(state: StationState, spoken: Dialect, settings: StationSettings) -> Sequence[Block]:
+    """Who tells the site what happens at the station."""
+    metering = Metering(state, spoken)
+    transactions = Transactions(state, spoken, settings.evses, metering)
+    return Availability(state, spoken, metering), transactions, metering, CustomerData(state)

@@ -23,7 +23,7 @@ __all__ = ["mosquitto"]
 pytestmark = pytest.mark.e2e
 
 SITE = """
-site: {{name: payloads}}
+site: {{name: payloads, mode: control}}
 csms: {{url: "ws://127.0.0.1:9/ocpp"}}
 grid_connection: {{fuse_a: 63, assumed_base_load_a: 20}}
 brokers: [{{id: ems, host: 127.0.0.1, port: {port}}}]

@@ -328,7 +328,7 @@ async def test_while_the_clock_is_set_back_the_source_goes_on_and_its_old_limit_
 
 
 SITE = """
-site: {{name: clock}}
+site: {{name: clock, mode: control}}
 csms: {{url: "ws://127.0.0.1:9/ocpp"}}
 grid_connection: {{fuse_a: 63, assumed_base_load_a: 20}}
 brokers: [{{id: ems, host: 127.0.0.1, port: {port}}}]

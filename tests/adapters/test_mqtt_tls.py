@@ -226,7 +226,7 @@ async def test_a_certificate_of_ours_that_is_not_trusted_is_told_as_ours(trust: 
 # --- from the site file on --------------------------------------------------------------------------------------------
 
 SITE = """
-site: {{name: TLS}}
+site: {{name: TLS, mode: control}}
 csms: {{url: "ws://127.0.0.1:9/ocpp"}}
 grid_connection: {{fuse_a: 63, assumed_base_load_a: 20}}
 brokers:

@@ -74,7 +74,7 @@ def test_while_the_files_cannot_be_read_nothing_is_known(tmp_path: Path) -> None
 
 
 SITE = """
-site: {{name: Test}}
+site: {{name: Test, mode: control}}
 csms: {{url: "ws://127.0.0.1:9/ocpp"}}
 listen: {{host: 127.0.0.1, port: {port}{tls}}}
 grid_connection: {{fuse_a: 50, assumed_base_load_a: 10}}

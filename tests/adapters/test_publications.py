@@ -15,7 +15,7 @@ from local_controller.adapters.publishing.topics import level
 from local_controller.adapters.publishing.tree import Publication, alarm, publications
 from local_controller.config.load import examined
 from local_controller.site.effects import Notice
-from local_controller.site.snapshot import SiteSnapshot, snapshot
+from local_controller.site.snapshot import AboveLimit, SiteSnapshot, snapshot
 from tests.site.test_snapshot import lively
 from tests.site.virtual_site import START
 
@@ -85,6 +85,15 @@ def test_an_evse_tells_what_it_is_offered_what_it_draws_and_why(picture: SiteSna
     assert (evse["drawn_w"], evse["drawn_w_is_measured"]) == (round(sum(view.measured_a) * 230), False)
     assert evse["reason"] == "; ".join(view.reasons)
     assert evse["reason"]
+
+
+def test_in_observe_mode_nothing_is_offered_but_would_be(picture: SiteSnapshot) -> None:
+    first, *others = picture.evses
+    observed = replace(picture, evses=(replace(first, above_limit=AboveLimit(60.0, 8.0, 0.2)), *others))
+    topic = next(name for name in told(picture) if name.endswith("/evse/1"))
+    before, now = told(picture)[topic], told(observed)[topic]
+    assert before["offered_a"] is not None
+    assert (now["offered_a"], now["acknowledged_a"], now["would_offer_a"]) == (None, None, before["offered_a"])
 
 
 def test_power_is_the_stations_own_where_it_tells_one(picture: SiteSnapshot) -> None:
@@ -184,7 +193,7 @@ def test_what_was_not_taken_stays_due_with_its_newest_state() -> None:
 # --- Home Assistant ---------------------------------------------------------------------------------------------------
 
 SITE = """
-site: {name: Garage}
+site: {name: Garage, mode: control}
 csms: {url: "ws://csms/ocpp"}
 grid_connection: {name: Main board, fuse_a: 100, assumed_base_load_a: 10, meter: main}
 circuits: [{id: car.park, name: Car park, fuse_a: 63}]

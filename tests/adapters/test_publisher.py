@@ -27,7 +27,7 @@ __all__ = ["mosquitto"]
 pytestmark = pytest.mark.e2e
 
 SITE = """
-site: {{name: Garage}}
+site: {{name: Garage, mode: control}}
 csms: {{url: "ws://127.0.0.1:9/ocpp"}}
 listen: {{host: 127.0.0.1, port: {door}}}
 grid_connection: {{name: Main board, fuse_a: 100, assumed_base_load_a: 10}}

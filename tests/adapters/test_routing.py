@@ -116,7 +116,7 @@ def test_law_every_version_with_address_is_offered_once_there_and_in_order(
 
 def test_a_site_file_becomes_upstreams() -> None:
     text = """
-    site: {name: Depot}
+    site: {name: Depot, mode: control}
     grid_connection: {fuse_a: 63, assumed_base_load_a: 10}
     stations: [{id: HALL-1}, {id: YARD-1}]
     csms:

@@ -22,7 +22,7 @@ from local_controller.station.effects import Fate
 
 OCPP = Subprotocol("ocpp1.6")
 SITE = """
-site: {{name: Shop}}
+site: {{name: Shop, mode: control}}
 csms: {{url: "ws://127.0.0.1:{port}"}}
 listen: {{port: {listen}, allow_unsecured: true}}
 trace: {{file: {file}}}

@@ -55,7 +55,7 @@ def site(folder: Path, *, csms_port: int, meter_port: int, more: str = "") -> Pa
     """A site file with all kinds of things to ask."""
     file = folder / "site.yaml"
     file.write_text(f"""
-site: {{name: Test}}
+site: {{name: Test, mode: control}}
 csms: {{url: "ws://127.0.0.1:{csms_port}/ocpp"}}
 listen: {{port: {free_port()}}}
 state_directory: {folder}

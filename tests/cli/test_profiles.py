@@ -29,7 +29,7 @@ from tests.station.truthful import Truthful
 FIRST_S = 60.0
 """After a boot, until the station was asked what it holds."""
 
-SITE = "site: {{name: Test}}\ncsms: {{url: ws://csms}}\nstations: [{{id: CP-1}}]\ngrid_connection: {{fuse_a: 50, assumed_base_load_a: 10}}\n{web}"
+SITE = "site: {{name: Test, mode: control}}\ncsms: {{url: ws://csms}}\nstations: [{{id: CP-1}}]\ngrid_connection: {{fuse_a: 50, assumed_base_load_a: 10}}\n{web}"
 
 
 async def run(*arguments: str) -> tuple[int, str, str]:
@@ -50,6 +50,7 @@ def answer(truthful: Truthful | None, **more: Any) -> dict[str, Any]:
     seen = None if truthful is None else stacks(truthful.bench.smart.state, (1,), truthful.bench.now)
     return {
         "site": "Test",
+        "mode": "control",
         "at": NOON.isoformat(timespec="milliseconds"),
         "station": "CP",
         "is_connected": True,
@@ -179,6 +180,12 @@ def test_a_station_that_is_away_is_shown_as_it_was_known_last(truthful: Any) -> 
     shown = printed(answer(t, is_connected=False, gone_for_s=t.bench.now.since(closed_at)))
     assert "It has not been connected for 10 min: this is the last that is known of it." in shown
     assert "confirmed 11 min ago" in shown
+
+
+def test_who_merely_observes_knows_no_profiles_and_says_so() -> None:
+    text = printed(answer(None, mode="observe", was_connected=True))
+    assert "The gateway merely observes: it writes no profiles" in text
+    assert "It has not connected" not in text
 
 
 def test_a_station_that_never_came_is_said_so() -> None:

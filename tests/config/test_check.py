@@ -32,7 +32,7 @@ def run(*arguments: str) -> tuple[int, str]:
 def test_check_prints_the_proof_with_its_headroom(tmp_path: Path) -> None:
     file = tmp_path / "site.yaml"
     file.write_text(
-        "site: {name: Shop}\ncsms: {url: ws://csms}\nstations: [{id: A}, {id: B, phases: 1, rotation: L3}]\n"
+        "site: {name: Shop, mode: control}\ncsms: {url: ws://csms}\nstations: [{id: A}, {id: B, phases: 1, rotation: L3}]\n"
         "grid_connection: {name: Main, fuse_a: [40, 40, 35], assumed_base_load_a: 12.5}\n",
         encoding="utf-8",
     )
@@ -50,7 +50,7 @@ def test_check_prints_the_proof_with_its_headroom(tmp_path: Path) -> None:
 
 def test_check_prints_each_mistake_on_a_line_and_fails(tmp_path: Path) -> None:
     file = tmp_path / "site.yaml"
-    file.write_text("site: {nam: Shop}\n", encoding="utf-8")
+    file.write_text("site: {nam: Shop, mode: observe}\n", encoding="utf-8")
     status, printed = run("check", str(file))
     assert status == 1
     assert printed.splitlines() == [

@@ -19,7 +19,7 @@ from local_controller.config.notes import notes
 from local_controller.station.words import OcppVersion
 
 SITE = """\
-site: {name: Depot}
+site: {name: Depot, mode: control}
 grid_connection: {fuse_a: 63, assumed_base_load_a: 10}
 stations: [{id: HALL-1}, {id: YARD-1}]
 """

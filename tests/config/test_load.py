@@ -26,7 +26,7 @@ def sound(text: str) -> SiteConfig:
 
 
 SITE = """
-site: {name: Shop}
+site: {name: Shop, mode: control}
 csms: {url: ws://csms/ocpp/}
 control: {margin_a: 1.5, margin_percent: 3}
 grid_connection: {fuse_a: [63, 63, 50], contract_a: 55, assumed_base_load_a: 4, meter: main}
@@ -69,7 +69,7 @@ def test_the_margin_is_the_larger_one_of_amperes_and_per_cent() -> None:
 
 def test_notes_tell_what_cannot_happen_at_the_same_time() -> None:
     text = """
-    site: {name: Shop}
+    site: {name: Shop, mode: control}
     csms: {url: ws://csms}
     grid_connection: {fuse_a: [25, 63, 63], assumed_base_load_a: 4}
     stations: [{id: CP-1, evses: 5, fallback_a: 0}]
@@ -100,7 +100,7 @@ def test_notes_tell_where_a_limit_asks_for_less_than_uncontrolled_stations_take(
 
 def test_notes_tell_what_an_asymmetry_limit_does_not_promise() -> None:
     text = """
-    site: {name: Shop}
+    site: {name: Shop, mode: control}
     csms: {url: ws://csms}
     grid_connection: {fuse_a: 63, assumed_base_load_a: 4, asymmetry_a: 20}
     stations: [{id: CP-1, evses: 4, fallback_a: 6}]
@@ -198,7 +198,7 @@ def test_law_any_value_in_any_section_is_either_sound_or_told(data: st.DataObjec
 
 def test_a_station_that_cannot_be_told_counts_with_its_maximum_and_one_with_a_setting_is_noted() -> None:
     text = """
-    site: {name: Shop}
+    site: {name: Shop, mode: control}
     csms: {url: ws://csms}
     grid_connection: {fuse_a: 63, assumed_base_load_a: 4}
     stations:

@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parent / "golden"
 DEVICES = ("eastron_sdm630", "shelly_pro_3em")
 
 SOUND = """\
-site: {name: Shop}
+site: {name: Shop, mode: control}
 csms: {url: "ws://csms/ocpp"}
 grid_connection:
   fuse_a: 63
@@ -144,10 +144,10 @@ def test_the_sound_file_is_sound() -> None:
         ("- {id: CP-1, circuit: garage}", "- CP-1", "10:5: stations[#1]: must be a section with keys of its own, indented below"),
         ("stations:\n  - {id: CP-1, circuit: garage}", "stations: {id: CP-1}", "9:11: stations: must be a list: each entry begins with a dash, as in `- id: ...`"),
         ("stations:\n  - {id: CP-1, circuit: garage}", "stations: []", "9:11: stations: must have at least one entry"),
-        ("site: {name: Shop}", "site: {name: ''}", "1:14: site.name: is empty: write a value, or delete the key"),
-        ("site: {name: Shop}\n", "", "1:1: site: is missing: the file needs a section `site:`"),
-        ("{name: Shop}", "{name: Shop, name: Inn}", "1:20: name is here twice, first in line 1: keep one of them"),
-        ("{name: Shop}", "{name: !secret x}", "1:14: the tag !secret means nothing here: leave it out"),
+        ("site: {name: Shop, mode: control}", "site: {name: '', mode: control}", "1:14: site.name: is empty: write a value, or delete the key"),
+        ("site: {name: Shop, mode: control}\n", "", "1:1: site: is missing: the file needs a section `site:`"),
+        ("{name: Shop, mode: control}", "{name: Shop, mode: control, name: Inn}", "1:35: name is here twice, first in line 1: keep one of them"),
+        ("{name: Shop, mode: control}", "{name: !secret x, mode: control}", "1:14: the tag !secret means nothing here: leave it out"),
         # the electrical proof points at the node
         ("fuse_a: 50", "fuse_a: 5", "8:5: garage L1, L2, L3: 1 × 6 A fallback + 0 A base = 6 A > 5 A: lower fallback_a, or set it to 0 for CP-1"),  # noqa: RUF001  (as it is printed)
     ],

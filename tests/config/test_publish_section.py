@@ -10,7 +10,7 @@ from local_controller.config.models import SiteConfig
 from local_controller.config.notes import notes
 
 SITE = """
-site: {name: Garage}
+site: {name: Garage, mode: control}
 csms: {url: "ws://csms/ocpp"}
 grid_connection: {fuse_a: 100, assumed_base_load_a: 10}
 stations: [{id: CP-1}]

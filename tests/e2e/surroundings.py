@@ -58,12 +58,13 @@ def site_text(
     fuse_a: float = 100,
     fuse_type: str = "gg",
     base_a: float = 10,
+    mode: str = "control",
     more: str = "",
 ) -> str:
     """A site file with one fuse. stations: what stands between the braces of each; more: further sections."""
     rows = "".join(f"  - {{{station}}}\n" for station in stations)
     return (
-        f"site: {{name: Test site}}\n"
+        f"site: {{name: Test site, mode: {mode}}}\n"
         f"csms: {{url: '{csms_url}'}}\n"
         f"listen: {{host: {HOST}, port: {port}, allow_unsecured: true}}\n"
         f"grid_connection: {{name: Main, fuse_a: {fuse_a:g}, fuse_type: {fuse_type}, assumed_base_load_a: {base_a:g}"

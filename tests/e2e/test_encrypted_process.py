@@ -31,7 +31,7 @@ def site_file(folder: Path, port: int, csms_port: int) -> Path:
     gateway = OURS.issue("gateway", [HOST]).save(folder, "gateway")
     (folder / "csms-root.pem").write_bytes(THEIRS.pem)
     (folder / "site.yaml").write_text(
-        f"site: {{name: Encrypted}}\n"
+        f"site: {{name: Encrypted, mode: control}}\n"
         f"csms: {{url: 'wss://{HOST}:{csms_port}/ocpp', tls: {{authorities: '{folder}/csms-root.pem'}}}}\n"
         f"listen:\n  host: {HOST}\n  port: {port}\n  public_url: wss://{HOST}:{port}\n"
         f"  tls: {{certificates: [{{certificate: '{gateway.certificate}', key: '{gateway.key}'}}]}}\n"

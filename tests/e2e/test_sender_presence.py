@@ -26,7 +26,7 @@ __all__ = ["mosquitto"]
 pytestmark = pytest.mark.e2e
 
 SITE = """
-site: {{name: Presence}}
+site: {{name: Presence, mode: control}}
 csms: {{url: "ws://127.0.0.1:9/ocpp"}}
 listen: {{port: {door}}}
 grid_connection: {{fuse_a: 63, assumed_base_load_a: 10}}

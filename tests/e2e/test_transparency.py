@@ -175,6 +175,27 @@ async def test_a_csms_sees_no_difference(version: str, tmp_path: Path) -> None:
     show_the_stations_side(version, plain, relayed)
 
 
+@pytest.mark.parametrize("version", ["ocpp1.6", "ocpp2.1"])
+async def test_who_merely_observes_is_a_cable_to_both_sides(version: str, tmp_path: Path) -> None:
+    """Profiles of the CSMS, remote starts and reports of what the station holds included; nothing of ours is sent."""
+    steps = script(version, datetime.now(UTC))
+    async with recording_csms() as csms:
+        plain = await play(steps, version, csms.url, csms, direct=True)
+        without, csms.seen = csms.seen, []
+        (port,) = free_ports(1)
+        site = tmp_path / "site.yaml"
+        text = site_text(["id: CP-1, max_a: 32"], csms_url=csms.url, port=port, mode="observe")
+        site.write_text(text, encoding="utf-8")
+        async with LocalController(load(site), Clock()) as gateway:
+            relayed = await play(steps, version, f"ws://{HOST}:{port}", csms, direct=True)
+            picture, profiles = await gateway.picture(), await gateway.profiles("CP-1")
+    assert csms.seen == without
+    assert relayed.seen == plain.seen
+    assert relayed.ours == []
+    assert picture["mode"] == "observe"
+    assert (profiles["mode"], profiles["was_connected"], profiles["stacks"]) == ("observe", True, None)
+
+
 def show_the_stations_side(version: str, plain: ScriptedStation, relayed: ScriptedStation) -> None:
     """What the station sees besides our own calls: the same text, but for the profiles that we keep for the CSMS."""
     kept = [text for text in plain.seen if text not in relayed.seen]

@@ -51,7 +51,7 @@ SURE_A: Final = 1.13 * FUSE_A
 V16, V201, V21 = "ocpp1.6", "ocpp2.0.1", "ocpp2.1"
 
 SITE_FILE = """
-site: {name: Quirky corner}
+site: {name: Quirky corner, mode: control}
 csms: {url: "ws://127.0.0.1:1/ocpp"}
 grid_connection: {fuse_a: 50, assumed_base_load_a: 0, meter: main}
 circuits: [{id: bay, fuse_a: 63}, {id: rest, fuse_a: 63}]

@@ -941,7 +941,7 @@ def test_while_a_station_is_pending_what_its_csms_configures_still_reaches_it(be
 
 # --- the site file ----------------------------------------------------------------------------------------------------
 
-SITE = "site: {name: S}\ncsms: {url: ws://csms}\nstations: [{id: CP}]\n"
+SITE = "site: {name: S, mode: control}\ncsms: {url: ws://csms}\nstations: [{id: CP}]\n"
 SITE += "grid_connection: {fuse_a: 50, assumed_base_load_a: 10}\n"
 
 

@@ -128,8 +128,7 @@ def _evse(evse: EvseView, topic: str, nominal_voltage_v: float) -> Publication:
         {
             "connected": evse.connected,
             "state": evse.charging,
-            "offered_a": evse.limit_a,
-            "acknowledged_a": evse.acknowledged_a,
+            **_offer(evse),
             "csms_limit_a": evse.csms_limit_a,
             "fallback_a": evse.fallback_a,
             "drawn_a": _tenths(drawn_a),
@@ -139,6 +138,13 @@ def _evse(evse: EvseView, topic: str, nominal_voltage_v: float) -> Publication:
         {"reason": reason, "drawn_age_s": None if drawn_a is None else age_s},
         _NUMBER.sub("", reason),
     )
+
+
+def _offer(evse: EvseView) -> Mapping[str, Any]:
+    """In observe mode nothing is offered, but would be."""
+    if evse.above_limit is None:
+        return {"offered_a": evse.limit_a, "acknowledged_a": evse.acknowledged_a}
+    return {"offered_a": None, "acknowledged_a": None, "would_offer_a": evse.limit_a}
 
 
 def _power(evse: EvseView, drawn_a: tuple[float, float, float] | None, nominal_voltage_v: float) -> Mapping[str, Any]:

@@ -38,10 +38,17 @@ function nodeRows(node) {
       const fuse = `fuse: ${amps(node.worst_excess_a)} for ${seconds(node.longest_excess_s)}`;
       const heat = node.overload_s > 0 ? `; heated ${seconds(node.overload_s)} of ${seconds(node.overload_stop_s)}` : "";
       const limit = `limits: ${amps(node.limit_worst_excess_a)} for ${seconds(node.limit_longest_excess_s)}`;
-      cells.push(cell(node.measured_a ? `${fuse}${heat}; ${limit}` : "–", { span: 3, bad: node.worst_excess_a > 0.05 }));
+      const controlled = node.if_controlled ? `; if controlled, fuse: ${amps(node.if_controlled.worst_excess_a)}` : "";
+      cells.push(cell(node.measured_a ? `${fuse}${heat}; ${limit}${controlled}` : "–", { span: 3, bad: node.worst_excess_a > 0.05 }));
     }
     return row(...cells);
   });
+}
+
+// In observe mode: how much more than they would be told cars drew since the start.
+function above(evse) {
+  if (!evse.above_limit?.seconds) return "";
+  return `, ${evse.above_limit.kwh.toFixed(2)} kWh above the limit in ${seconds(evse.above_limit.seconds)}`;
 }
 
 function evseRow(evse) {
@@ -50,7 +57,7 @@ function evseRow(evse) {
   const acknowledged = evse.acknowledged_a !== null && evse.acknowledged_a !== evse.limit_a ? ` (said yes to ${amps(evse.acknowledged_a)})` : "";
   return row(cell(evse.id), cell(evse.charging), cell(measured, { number: true, stale }),
     cell(`${amps(evse.limit_a)}${acknowledged}`, { number: true }),
-    cell(evse.energy_kwh === null ? "–" : `${evse.energy_kwh.toFixed(2)} kWh`, { number: true }), cell(evse.reasons[0] ?? ""));
+    cell((evse.energy_kwh === null ? "–" : `${evse.energy_kwh.toFixed(2)} kWh`) + above(evse), { number: !above(evse) }), cell(evse.reasons[0] ?? ""));
 }
 
 function inputRows(site) {
@@ -79,9 +86,19 @@ function warningItems(site) {
   return [...all.slice(0, SHOWN), ...more].map((text) => listItem(text));
 }
 
+function showMode(site) {
+  const observing = site.mode === "observe";
+  const note = document.getElementById("observing");
+  note.hidden = !observing;
+  document.getElementById("limit").textContent = observing ? "Limit it would have" : "Limit";
+  if (observing) note.textContent = "Observe mode: nothing is sent to any station, and nobody keeps these fuses. Below stands what flows, "
+    + `and what the stations would be told, since ${new Date(site.observed_since).toLocaleString()}.`;
+}
+
 function show(site) {
   document.getElementById("name").textContent = site.name;
   document.getElementById("age").textContent = `as of ${new Date(site.at).toLocaleTimeString()}`;
+  showMode(site);
   document.getElementById("nodes").replaceChildren(...site.nodes.flatMap(nodeRows));
   document.getElementById("evses").replaceChildren(...site.evses.map(evseRow));
   document.getElementById("inputs").replaceChildren(...inputRows(site));
