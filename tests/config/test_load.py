@@ -145,8 +145,9 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
         station["rotation"] = draw(st.sampled_from(["R", "L2", "T"] if station["phases"] == 1 else ["RST", "TRS"]))
         station["evses"] = draw(st.one_of(st.integers(1, 3), st.lists(st.just({"max_a": 6.0}), min_size=1, max_size=2)))
         stations.append(station)
+    name = draw(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))
     return {
-        "site": {"name": draw(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))},
+        "site": {"name": name, "mode": draw(st.sampled_from(["observe", "control"]))},
         "csms": {"url": "wss://csms.example.com/ocpp"},
         "grid_connection": {"fuse_a": draw(amps), "assumed_base_load_a": draw(st.sampled_from([0, 2.5, [1, 2, 3]]))},
         "circuits": circuits,
