@@ -61,6 +61,16 @@ def safe_watts_from_amps(
     return watts_from_amps(limit_a, phases, _credible_v(measured_v, nominal_v) or lowest_voltage_v(nominal_v))
 
 
+def voltage_for_watts_v(measured_v: float | None, nominal_v: float = NOMINAL_VOLTAGE_V) -> float:
+    """The voltage by which a limit in watts, divided by it, becomes amperes that never exceed it.
+
+    As measured, also above the permitted band; what is below it is no evidence, and the grid's highest voltage counts.
+    """
+    if measured_v is None or measured_v < lowest_voltage_v(nominal_v):
+        return highest_voltage_v(nominal_v)
+    return measured_v
+
+
 def lowest_voltage_v(nominal_v: float = NOMINAL_VOLTAGE_V) -> float:
     """Lower edge of the permitted band: 207 V for 230 V."""
     return nominal_v * 9 / 10

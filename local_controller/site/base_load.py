@@ -34,13 +34,14 @@ SAMPLE_MAX_AGE_S: Final = 150.0
 
 @dataclass(slots=True)
 class BaseLoad:
-    """The estimate for one metered node, in amperes per phase; never negative.
+    """The estimate for one metered node, in amperes per phase; never below `lowest_a`, so never negative.
 
     Generation behind the meter lowers the reading below the charging; it is not counted as headroom because a cloud
     takes it away faster than cars react. What draws beside it is hidden by it (`fed_in`).
     """
 
     current_a: PerPhase | None = None
+    lowest_a: PerPhase = ZERO
     _fed_in_at: dict[int, Instant] = field(default_factory=dict)
     _highs: deque[tuple[Instant, PerPhase]] = field(default_factory=deque)
     _peaks: deque[tuple[float, PerPhase]] = field(default_factory=deque)
@@ -55,7 +56,7 @@ class BaseLoad:
         high = self._highest_since(proven_at or now, minus(measured_a, least_a), now)
         low = minus(measured_a, most_a)
         before = high if self.current_a is None else self.current_a
-        self.current_a = upper(lower(upper(before, low), high), ZERO)
+        self.current_a = upper(lower(upper(before, low), high), self.lowest_a)
         self._fed_in_at |= {phase: now for phase in PHASES if high[phase] < -FED_IN_A}
         self._remember(self.current_a, now)
         return self.current_a

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from local_controller.clock import Instant
+from local_controller.profiles.units import voltage_for_watts_v
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.excess import Excess
 from local_controller.site.freshness import Watch
@@ -13,6 +15,7 @@ from local_controller.site.limits import AppliesTo, Ceiling, LimitBook
 from local_controller.site.overload import Overload
 from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, only, plus, upper
 from local_controller.site.readings import MeterReading
+from local_controller.site.together import TOGETHER, AllPhases, Together
 from local_controller.site.topology import Node
 
 
@@ -32,7 +35,8 @@ class NodeState:
 
     over_fuse, over_limit: what its meter saw above the rating, and above the lowest limit in force. overload: its heat.
     unexplained_a: what it saw beyond base load and cars that follow, as far as that is too much.
-    told_fed_in: people know that something feeds in here. held: for each phase in trouble, the monotonic time before which nothing on it is raised, and why.
+    all_phases: the same of all phases together. told_fed_in: people know that something feeds in here.
+    held: for each phase in trouble (or TOGETHER), the monotonic time before which nothing on it is raised, and why.
     """
 
     node: Node
@@ -42,6 +46,7 @@ class NodeState:
     over_limit: Excess = field(default_factory=Excess)
     overload: Overload = field(default_factory=Overload)
     unexplained_a: PerPhase = ZERO
+    all_phases: AllPhases = field(default_factory=AllPhases)
     told_fed_in: bool = False
     held: dict[int, tuple[float, str]] = field(default_factory=dict)
 
@@ -52,7 +57,7 @@ class NodeState:
 
     def held_because(self, phases: Iterable[int], now: Instant) -> str:
         """Why nothing may be raised on these phases just now; empty if nothing speaks against it."""
-        waits = [self.held[phase] for phase in phases if phase in self.held]
+        waits = [self.held[phase] for phase in (*phases, TOGETHER) if phase in self.held]
         return max(((until_s, why) for until_s, why in waits if now.monotonic_s < until_s), default=(0.0, ""))[1]
 
     def blind(self, now: Instant) -> bool:
@@ -84,6 +89,16 @@ class NodeState:
             return plus(upper(self.base.current_a, hidden_a), upper(self.overload.shed_a, self.unexplained_a))
         return upper(self.node.base_a, self.base.peak())
 
+    def base_together_a(self, now: Instant) -> float:
+        """Other loads on all phases together, less what feeds in; where nothing (fresh) measures them, as assumed."""
+        if self.meter is None or self.base.current_a is None or self.blind(now):
+            return sum(self.base_a(now))
+        return self.all_phases.base_a + self.all_phases.unexplained_a
+
+    def volts_v(self, now: Instant) -> float:
+        """The highest measured voltage, or that of the grid where nothing (fresh) measures it."""
+        return voltage_for_watts_v(None) if self.meter is None or self.blind(now) else self.all_phases.volts_v
+
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
@@ -92,6 +107,7 @@ class Capacity:
     ceiling_a, sources: the lowest limit of the whole node and who set it, per phase; base_a: other loads counted
     against it (`others`: what they are called); margin_a: kept free. charging: a limit on the cars alone, if there is one.
     available_a: what is left for all cars, also for those that cannot be controlled just now.
+    watts: what limits in watts leave to them on all phases together.
     """
 
     node: str
@@ -102,6 +118,12 @@ class Capacity:
     charging: Ceiling | None
     available_a: PerPhase
     others: str = "other loads"
+    watts: tuple[Together, ...] = ()
+
+    @property
+    def together(self) -> Together | None:
+        """The scarcest of `watts`."""
+        return min(self.watts, key=lambda one: one.available_a, default=None)
 
     def sentence(self, phase: int) -> str:
         """The arithmetic as people read it."""
@@ -124,4 +146,31 @@ def capacity(state: NodeState, book: LimitBook, now: Instant) -> Capacity:
     charging = book.ceiling(node.id, AppliesTo.CHARGING, now)
     if charging is not None:
         available_a = lower(available_a, charging.limit_a)
-    return Capacity(node.id, node.label, ceiling, base_a, node.margin_a, charging, available_a)
+    watts = tuple(_watts(state, book, now))
+    return Capacity(node.id, node.label, ceiling, base_a, node.margin_a, charging, available_a, watts=watts)
+
+
+def _watts(state: NodeState, book: LimitBook, now: Instant) -> Iterator[Together]:
+    total, cars = (book.power(state.node.id, kind, now) for kind in (AppliesTo.TOTAL, AppliesTo.CHARGING))
+    if total is not None:
+        others_a, margin_a = state.base_together_a(now), sum(state.node.margin_a)
+        yield Together(AppliesTo.TOTAL, total, state.volts_v(now), others_a, margin_a)
+    if cars is not None:
+        yield Together(AppliesTo.CHARGING, cars, state.volts_v(now))
+
+
+class Left(NamedTuple):
+    """What nodes leave, in amperes: on each phase, and on all phases together where watts are limited."""
+
+    per_phase: Mapping[str, PerPhase]
+    together: Mapping[str, float]
+
+
+def left(capacities: Iterable[Capacity], drawn_a: Mapping[str, PerPhase]) -> Left:
+    """What is left of capacities by those who draw."""
+    per_phase, together = {}, {}
+    for one in capacities:
+        per_phase[one.node] = minus(one.available_a, drawn_a[one.node])
+        if (watts := one.together) is not None:
+            together[one.node] = watts.available_a - sum(drawn_a[one.node])
+    return Left(per_phase, together)

@@ -16,11 +16,12 @@ from typing import Final
 import numpy as np
 
 from local_controller.clock import Instant
+from local_controller.profiles.units import watts_from_amps
 from local_controller.site.asymmetry import Balance, balance_id, balances_of
-from local_controller.site.capacity import Capacity, MeterState, NodeState, capacity
+from local_controller.site.capacity import Capacity, Left, MeterState, NodeState, capacity, left
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, SiteEffect, Solve
 from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
-from local_controller.site.evse import EvseState, together
+from local_controller.site.evse import DrawBounds, EvseState, together
 from local_controller.site.foreign import foreign_notices
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.hold import Hold
@@ -36,6 +37,7 @@ from local_controller.site.readings import MeterReading
 from local_controller.site.reasons import Decision, Grants, Reaction, explained
 from local_controller.site.resumed import KEPT_S, kept_a
 from local_controller.site.sharing import Sharing
+from local_controller.site.together import TOGETHER
 from local_controller.site.topology import Topology
 from local_controller.site.turns import Asker, TurnPace, Turns
 from local_controller.station import words
@@ -77,14 +79,14 @@ class _Moment:
 
     capacities: Sequence[Capacity]
     reserved: Mapping[str, PerPhase]
-    left: Mapping[str, PerPhase]
+    left: Left
     followers: Indexes
     columns: Columns
     set_aside: Sequence[Place]
 
-    def for_followers_a(self) -> dict[str, PerPhase]:
+    def for_followers(self) -> Left:
         """What each node has for those that follow."""
-        return {c.node: minus(c.available_a, self.reserved[c.node]) for c in self.capacities}
+        return left(self.capacities, self.reserved)
 
 
 class SiteController:
@@ -144,10 +146,10 @@ class SiteController:
     def limit_received(self, source: str, limit: ReceivedLimit, now: Instant) -> list[SiteEffect]:
         """A limit of an external source: EMS, grid operator, a person."""
         state = self.book.sources[source]
-        before = state.limit_a(now)
+        before = state.bound(now)
         state.received(ReceivedValue.of(limit, now), now)
         notices: list[SiteEffect] = []
-        if state.limit_a(now) != before:
+        if state.bound(now) != before:
             self.plan.want()
             notices.append(
                 Notice("info", "limit_changed", state.sentence(now), {"source": source, "reason": limit.reason})
@@ -374,6 +376,8 @@ class SiteController:
     def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
         drawn = together([evse.stand(now).bounds for evse in self._below[state.node.id]])
         state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
+        if any(self.book.may_bound_power(state.node.id, kind) for kind in AppliesTo):
+            self._measure_all_phases(state, reading, drawn, now)
         ceiling = self.book.ceiling(state.node.id, AppliesTo.TOTAL, now)
         if ceiling is None:
             return
@@ -391,6 +395,15 @@ class SiteController:
                 where = f"{state.node.label} {PHASE_NAMES[phase]}"
                 text = f"{where} was {over_a[phase]:.1f} A over its limit"
                 state.hold(phase, now.monotonic_s + self.settings.calm_s, text)
+
+    def _measure_all_phases(self, state: NodeState, reading: MeterReading, drawn: DrawBounds, now: Instant) -> None:
+        """The same for a limit in watts."""
+        limit = self.book.power(state.node.id, AppliesTo.TOTAL, now)
+        over_a = state.all_phases.measured(reading, drawn, limit, sum(state.node.margin_a), now)
+        if over_a > self.settings.pace.tolerance_a:
+            over_w = watts_from_amps(over_a, 1, state.all_phases.volts_v)
+            text = f"{state.node.label} drew {over_w:.0f} W more than its limit"
+            state.hold(TOGETHER, now.monotonic_s + self.settings.calm_s, text)
 
     # --- reacting ------------------------------------------------------------------------------------------------
 
@@ -418,18 +431,22 @@ class SiteController:
         return _Moment(
             capacities=capacities,
             reserved=reserved,
-            left={c.node: minus(c.available_a, worst[c.node]) for c in capacities},
+            left=left(capacities, worst),
             followers=followers,
             columns=self._table.of(followers),
             set_aside=[place for place in others if place.state.session is not None],
         )
 
-    def _watch_room(self, left: Mapping[str, PerPhase], now: Instant) -> None:
+    def _watch_room(self, room: Left, now: Instant) -> None:
+        least_a, until_s = -self.settings.pace.tolerance_a, now.monotonic_s + self.settings.stable_s
         for node, state in self._limited.items():
             for phase in PHASES:
-                if left[node][phase] < -self.settings.pace.tolerance_a:
-                    text = f"{state.node.label} {PHASE_NAMES[phase]} had no room a moment ago"
-                    state.hold(phase, now.monotonic_s + self.settings.stable_s, text)
+                if room.per_phase[node][phase] < least_a:
+                    state.hold(phase, until_s, f"{state.node.label} {PHASE_NAMES[phase]} had no room a moment ago")
+        for node, left_a in room.together.items():
+            if left_a < least_a:
+                state = self.nodes[node]
+                state.hold(TOGETHER, until_s, f"{state.node.label} had no power left a moment ago")
 
     def _grant(self, moment: _Moment, now: Instant) -> Grants:
         """What every session that can be controlled gets if all of it could be had at once.
@@ -439,11 +456,11 @@ class SiteController:
         columns = moment.columns
         blind = self._table.below({n for n, state in self.nodes.items() if state.blind(now)})[moment.followers]
         most_a = np.where(blind | columns.is_modest, np.minimum(columns.cap_a, columns.modest_a), columns.cap_a)
-        available_a = moment.for_followers_a()
+        available = moment.for_followers()
         planned_a = np.minimum(self._planned()[moment.followers], most_a)
-        caps_a = self._in_turns(moment, planned_a, most_a, available_a, now)
+        caps_a = self._in_turns(moment, planned_a, most_a, available, now)
         places = [self._places[number] for number in moment.followers.tolist()]
-        shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available_a).tolist()
+        shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available).tolist()
         shares_a = self._kept(moment, shares_a, most_a, now)
         ways = [self._table.ways[number] for number in moment.followers.tolist()]
         return Grants(places, ways, [place.state.session for place in places], caps_a, blind, shares_a)
@@ -457,20 +474,18 @@ class SiteController:
         kept = (kept_a(state, way, self._limited, at, moment.left, tolerance_a, now) for state, way in who)
         return [max(share, min(one, cap)) for share, one, cap in zip(shares_a, kept, most_a.tolist(), strict=True)]
 
-    def _in_turns(
-        self, moment: _Moment, caps_a: Array, most_a: Array, available_a: Mapping[str, PerPhase], now: Instant
-    ) -> Array:
+    def _in_turns(self, moment: _Moment, caps_a: Array, most_a: Array, available: Left, now: Instant) -> Array:
         """The caps, where not all minimums fit: those whose turn it is may have theirs whatever the plan says, others wait."""
         min_a, now_s = moment.columns.min_a, now.monotonic_s
         can = np.flatnonzero((most_a >= min_a) & (moment.columns.wanted_wh > 0))
-        fits = self._sharing.seated(moment.followers, min_a, can, available_a)
+        fits = self._sharing.seated(moment.followers, min_a, can, available)
         if fits[can].all():
             self._turns.all_seated(now_s)
             return caps_a
         position = {int(moment.followers[number]): number for number in can.tolist()}
         order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)
         in_order = np.array([position[place] for place in order], dtype=np.intp)
-        seats = self._sharing.seated(moment.followers, min_a, in_order, available_a)
+        seats = self._sharing.seated(moment.followers, min_a, in_order, available)
         if self._turns.seated({int(moment.followers[number]) for number in np.flatnonzero(seats).tolist()}, now_s):
             self.plan.want()
         return np.where(seats, np.maximum(caps_a, np.minimum(min_a, most_a)), 0.0)
@@ -539,7 +554,7 @@ class SiteController:
         return valid_s if evse.connected else max(valid_s, min(evse.lasts_s, MOST_LASTING_S))
 
     def _replan(self, moment: _Moment, now: Instant) -> list[SiteEffect]:
-        room = moment.for_followers_a()
+        room = moment.for_followers()
         if not len(moment.followers) or not self.plan.due(room, now):
             return []
         return [Solve(self.plan.asked(room, now))]

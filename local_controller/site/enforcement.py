@@ -1,6 +1,7 @@
 """Which limits are sent now, and which must wait? Lower first, raise only into room that is proven.
 
-Room at a node is what its limit leaves after the base load and the worst case of every EVSE below. A decrease is
+Room at a node is what its limit leaves after the base load and the worst case of every EVSE below, on each phase and, where
+watts are limited, on all phases together. A decrease is
 ordered at once; an increase takes room, so it waits until decreases elsewhere are accepted *and* measured (LC-107).
 The measured constants are those of grid-and-safety §6.5 and goal G15.
 """
@@ -14,8 +15,9 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
+from local_controller.site.capacity import Left
 from local_controller.site.evse import EvseState
-from local_controller.site.per_phase import PHASE_NAMES, PerPhase, minus, on
+from local_controller.site.per_phase import PHASE_NAMES, minus, on
 from local_controller.site.places import Columns
 from local_controller.site.session import Session
 from local_controller.station.words import EvseId
@@ -71,30 +73,39 @@ class Wait(NamedTuple):
 
 
 class Room:
-    """What is left at each node on each phase; negative where worst cases exceed the limit."""
+    """What is left at each node; negative where worst cases exceed the limit."""
 
-    def __init__(self, left_a: Mapping[str, PerPhase], labels: Mapping[str, str]) -> None:
-        self._left_a = dict(left_a)
+    def __init__(self, left: Left, labels: Mapping[str, str]) -> None:
+        self._left_a = dict(left.per_phase)
+        self._together_a = dict(left.together)
         self._labels = labels
 
     def scarcest(self, path: Sequence[str], phases: Sequence[int]) -> tuple[float, str]:
-        """The least room on the way to the grid, in A, and the place in words."""
+        """The least room on the way to the grid, in A per phase, and the place in words."""
         least_a, at, on_phase = math.inf, path[0], phases[0]
         for node in path:
             left_a = self._left_a[node]
             for phase in phases:
                 if left_a[phase] < least_a:
                     least_a, at, on_phase = left_a[phase], node, phase
+        together = [(self._together_a[node] / len(phases), node) for node in path if node in self._together_a]
+        if together and min(together)[0] < least_a:
+            least_a, at = min(together)
+            return least_a, f"{self._labels[at]}, all phases together"
         return least_a, f"{self._labels[at]}, {PHASE_NAMES[on_phase]}"
 
     def short(self, path: Sequence[str], phases: Sequence[int], tolerance_a: float) -> bool:
         """Whether a worst case on the way exceeds its limit by more than noise."""
-        return any(self._left_a[node][phase] < -tolerance_a for node in path for phase in phases)
+        return any(self._left_a[node][phase] < -tolerance_a for node in path for phase in phases) or any(
+            self._together_a[node] < -tolerance_a for node in path if node in self._together_a
+        )
 
     def take(self, path: Sequence[str], phases: Sequence[int], amount_a: float) -> None:
         """Promise this much to an EVSE."""
         for node in path:
             self._left_a[node] = minus(self._left_a[node], on(phases, amount_a))
+            if node in self._together_a:
+                self._together_a[node] -= amount_a * len(phases)
 
 
 class Candidate(NamedTuple):

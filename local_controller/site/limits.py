@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from local_controller.clock import Instant
-from local_controller.profiles.units import safe_amps_from_watts
 from local_controller.site.freshness import Freshness
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.per_phase import PHASES, PerPhase, equal, lower
+from local_controller.site.per_phase import PHASES, PerPhase, lower
 from local_controller.site.timetable import Timetable
 
 
@@ -26,21 +25,50 @@ class AppliesTo(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """What may flow: amperes per grid phase, and watts over all phases. Both hold; None: not bounded in this way."""
+
+    limit_a: PerPhase | None = None
+    power_w: float | None = None
+
+    @property
+    def is_none(self) -> bool:
+        """Nothing is bounded."""
+        return self.limit_a is None and self.power_w is None
+
+    def and_(self, other: Bound) -> Bound:
+        """Both hold."""
+        mine_a, other_a, mine_w, other_w = self.limit_a, other.limit_a, self.power_w, other.power_w
+        return Bound(
+            other_a if mine_a is None else mine_a if other_a is None else lower(mine_a, other_a),
+            other_w if mine_w is None else mine_w if other_w is None else min(mine_w, other_w),
+        )
+
+    def __str__(self) -> str:
+        """As people read it."""
+        amperes = [] if self.limit_a is None else [f"{' / '.join(f'{a:.1f}' for a in self.limit_a)} A"]
+        watts = [] if self.power_w is None else [f"{self.power_w:.0f} W"]
+        return " and ".join([*amperes, *watts]) or "no limit"
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
-    """A bound in amperes per grid phase at a node, with its source in words and its end (None: for ever)."""
+    """A bound at a node (see `Bound`), with its source in words and its end (None: for ever)."""
 
     node: str
-    limit_a: PerPhase
+    limit_a: PerPhase | None
     applies_to: AppliesTo
     source: str
     valid_until: Instant | None = None
+    power_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LimitSource:
     """An input that sends limits while the site runs.
 
-    fallback_a: what counts when it is silent, per phase; a source without a sound fallback cannot be configured.
+    fallback_a, fallback_w: what counts when it is silent, per phase, over all phases, or both; a source without a fallback
+    cannot be configured (ValueError).
     max_age_s: how long a message without its own validity counts. tells_availability: it says itself whether it is there;
     until it has, and after it has said no, its messages may lower but not raise.
     """
@@ -49,14 +77,24 @@ class LimitSource:
     label: str
     node: str
     applies_to: AppliesTo
-    fallback_a: PerPhase
+    fallback_a: PerPhase | None
     max_age_s: float = 60.0
     tells_availability: bool = False
+    fallback_w: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.fallback.is_none:
+            raise ValueError(f"the limit source {self.id} needs a fallback, in amperes or watts")
+
+    @property
+    def fallback(self) -> Bound:
+        """What counts when it is silent."""
+        return Bound(self.fallback_a, self.fallback_w)
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedValue:
-    """What a source said: amperes per phase (None: explicitly unlimited), until when.
+    """What a source said (see `Bound`; neither amperes nor watts: explicitly unlimited), until when.
 
     may_raise is False for a retained message without a time stamp: it may lower the limit in force, never raise it.
     """
@@ -66,15 +104,22 @@ class ReceivedValue:
     valid_until: Instant
     may_raise: bool = True
     reason: str = ""
+    power_w: float | None = None
 
     @classmethod
     def of(cls, received: ReceivedLimit, now: Instant) -> ReceivedValue:
-        """A message as amperes: watts become equal currents at the highest voltage, so that they are never exceeded."""
-        limit_a = received.limit_a
-        if received.power_w is not None:
-            from_power = equal(safe_amps_from_watts(max(0.0, received.power_w), len(PHASES)))
-            limit_a = from_power if limit_a is None else lower(limit_a, from_power)
-        return cls(limit_a, now, received.valid_until, received.may_raise, received.reason)
+        """A message that came just now."""
+        return cls(received.limit_a, now, received.valid_until, received.may_raise, received.reason, received.power_w)
+
+    @property
+    def bound(self) -> Bound:
+        """What it allows."""
+        return Bound(self.limit_a, self.power_w)
+
+    def within(self, bound: Bound) -> ReceivedValue:
+        """The same, but no more than that."""
+        both = self.bound.and_(bound)
+        return replace(self, limit_a=both.limit_a, power_w=both.power_w, may_raise=False)
 
 
 @dataclass(slots=True)
@@ -107,7 +152,7 @@ class SourceState:
     def received(self, value: ReceivedValue, now: Instant) -> None:
         """Take over what the source said; see `ReceivedValue.may_raise`."""
         if not (value.may_raise and self.may_raise):
-            value = self._lowered_to(value, now)
+            value = value.within(self.bound(now))
         self.value, self.failure, self.outdated = value, "", ""
 
     def available(self, is_there: bool, absence: str, now: Instant) -> None:
@@ -117,27 +162,21 @@ class SourceState:
         """
         self.is_there, self.absence = is_there, "" if is_there else absence
         if not is_there and self.value is not None and self.state(now).usable:
-            limit_a, fallback_a = self.value.limit_a, self.source.fallback_a
-            self.value = replace(
-                self.value, limit_a=fallback_a if limit_a is None else lower(limit_a, fallback_a), may_raise=False
-            )
-
-    def _lowered_to(self, value: ReceivedValue, now: Instant) -> ReceivedValue:
-        in_force = self.limit_a(now)
-        if in_force is None:
-            return value
-        lowest = in_force if value.limit_a is None else lower(in_force, value.limit_a)
-        return ReceivedValue(lowest, value.received_at, value.valid_until, may_raise=False, reason=value.reason)
+            self.value = self.value.within(self.source.fallback)
 
     def lost(self, failure: str) -> None:
         """The source said something unreadable: it counts as silent at once (grid-and-safety §3.3)."""
         self.value, self.failure, self.outdated = None, failure, ""
 
-    def limit_a(self, now: Instant) -> PerPhase | None:
-        """What counts now; None only where the source explicitly lifted the limit."""
+    def bound(self, now: Instant) -> Bound:
+        """What counts now; nothing is bounded only where the source explicitly lifted the limit."""
         if self.value is None or self.state(now) is Freshness.STALE:
-            return self.source.fallback_a
-        return self.value.limit_a
+            return self.source.fallback
+        return self.value.bound
+
+    def limit_a(self, now: Instant) -> PerPhase | None:
+        """The amperes that count now; None: it bounds none."""
+        return self.bound(now).limit_a
 
     def state(self, now: Instant) -> Freshness:
         """FRESH for the first half of the validity, then SUSPECT (no increases), then STALE (fallback)."""
@@ -153,12 +192,12 @@ class SourceState:
         limit = self.limit(now)
         if limit is None:
             return f"{self.source.label}: no limit"
-        return f"{limit.source}: {' / '.join(f'{a:.1f}' for a in limit.limit_a)} A ({limit.applies_to}) at {limit.node}"
+        return f"{limit.source}: {self.bound(now)} ({limit.applies_to}) at {limit.node}"
 
     def limit(self, now: Instant) -> Limit | None:
         """The limit in force with its source in words."""
-        limit_a = self.limit_a(now)
-        if limit_a is None:
+        bound = self.bound(now)
+        if bound.is_none:
             return None
         silent = not self.state(now).usable
         label = self.source.label
@@ -167,7 +206,7 @@ class SourceState:
         elif not self.may_raise:
             label = f"{label} (not there: at most its fallback)"
         until = None if silent or self.value is None else self.value.valid_until
-        return Limit(self.source.node, limit_a, self.source.applies_to, label, until)
+        return Limit(self.source.node, bound.limit_a, self.source.applies_to, label, until, bound.power_w)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,16 +236,27 @@ class Ceiling:
     sources: tuple[str, str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class PowerCeiling:
+    """The lowest limit of a kind at a node in watts over all phases, and the source that set it."""
+
+    power_w: float
+    source: str
+
+
 def lowest(limits: Iterable[Limit]) -> Ceiling | None:
-    """The lowest of several limits, phase by phase; None without any."""
-    chosen = list(limits)
+    """The lowest of several limits in amperes, phase by phase; None without any."""
+    chosen = [(limit.limit_a, limit.source) for limit in limits if limit.limit_a is not None]
     if not chosen:
         return None
-    winners = [min(chosen, key=lambda limit: limit.limit_a[phase]) for phase in PHASES]
-    return Ceiling(
-        (winners[0].limit_a[0], winners[1].limit_a[1], winners[2].limit_a[2]),
-        (winners[0].source, winners[1].source, winners[2].source),
-    )
+    (l1, s1), (l2, s2), (l3, s3) = (min(chosen, key=lambda one: one[0][phase]) for phase in PHASES)
+    return Ceiling((l1[0], l2[1], l3[2]), (s1, s2, s3))
+
+
+def lowest_power(limits: Iterable[Limit]) -> PowerCeiling | None:
+    """The lowest of several limits in watts; None without any."""
+    chosen = [PowerCeiling(limit.power_w, limit.source) for limit in limits if limit.power_w is not None]
+    return min(chosen, key=lambda one: one.power_w, default=None)
 
 
 @dataclass(slots=True)
@@ -221,6 +271,7 @@ class LimitBook:
     )
     _fixed_at: dict[tuple[str, AppliesTo], list[Limit]] = field(init=False, repr=False, compare=False)
     _ceilings: dict[tuple[str, AppliesTo], Ceiling | None] = field(init=False, repr=False, compare=False)
+    _powered: set[tuple[str, AppliesTo]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Sorted by node once: every reaction asks for every node."""
@@ -232,6 +283,8 @@ class LimitBook:
         for limit in self.fixed:
             self._fixed_at.setdefault((limit.node, limit.applies_to), []).append(limit)
         self._ceilings = {place: lowest(limits) for place, limits in self._fixed_at.items()}
+        self._powered = {(state.source.node, state.source.applies_to) for state in self.sources.values()}
+        self._powered |= {place for place, limits in self._fixed_at.items() if lowest_power(limits) is not None}
 
     def in_force(self, node: str, applies_to: AppliesTo, now: Instant) -> list[Limit]:
         """Every limit of this kind at the node."""
@@ -240,10 +293,20 @@ class LimitBook:
         return [*self._fixed_at.get(place, ()), *now_set]
 
     def ceiling(self, node: str, applies_to: AppliesTo, now: Instant) -> Ceiling | None:
-        """The lowest limit of this kind at the node."""
+        """The lowest limit of this kind at the node, in amperes."""
         if (node, applies_to) not in self._changing_at:
             return self._ceilings.get((node, applies_to))
         return lowest(self.in_force(node, applies_to, now))
+
+    def power(self, node: str, applies_to: AppliesTo, now: Instant) -> PowerCeiling | None:
+        """The lowest limit of this kind at the node, in watts."""
+        if not self.may_bound_power(node, applies_to):
+            return None
+        return lowest_power(self.in_force(node, applies_to, now))
+
+    def may_bound_power(self, node: str, applies_to: AppliesTo) -> bool:
+        """Whether there is a limit in watts of this kind at the node, or one may come."""
+        return (node, applies_to) in self._powered
 
     def may_raise(self, node: str, now: Instant) -> bool:
         """No increases below a node while one of its limit sources is ageing or silent."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from local_controller.clock import Instant
-from local_controller.site.per_phase import PHASES, PerPhase
+from local_controller.site.capacity import Left
+from local_controller.site.per_phase import PHASES
 from optimizer.problem import Allocation
-
-RoomByNode = Mapping[str, PerPhase]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Plan:
     _asked_at: Instant | None = None
     _pending: bool = False
     _wanted: bool = True
-    _room: RoomByNode = field(default_factory=dict)
+    _room: Left = field(default_factory=lambda: Left({}, {}))
     _gone: set[str] = field(default_factory=set)
     _gone_since_asked: set[str] = field(default_factory=set)
 
@@ -56,7 +55,7 @@ class Plan:
         self.revision += 1
         self._wanted = True
 
-    def due(self, room: RoomByNode, now: Instant) -> bool:
+    def due(self, room: Left, now: Instant) -> bool:
         """Whether to ask now, given what is left for cars at each node."""
         if self._asked_at is None:
             return True
@@ -65,7 +64,7 @@ class Plan:
             return False
         return self._pending or self._wanted or age_s >= self.pace.interval_s or self._moved(room)
 
-    def asked(self, room: RoomByNode, now: Instant) -> int:
+    def asked(self, room: Left, now: Instant) -> int:
         """A question is put; returns its number."""
         self._number += 1
         self._pending, self._wanted, self._asked_at, self._room = True, False, now, room
@@ -99,9 +98,14 @@ class Plan:
             return ()
         return tuple(reason.text for reason in self.allocation.reasons.get(evse, ()))
 
-    def _moved(self, room: RoomByNode) -> bool:
+    def _moved(self, room: Left) -> bool:
+        if room.together.keys() != self._room.together.keys():
+            return True
         return any(
-            abs(room[node][phase] - before[phase]) > self.pace.change_a
-            for node, before in self._room.items()
+            abs(room.per_phase[node][phase] - before[phase]) > self.pace.change_a
+            for node, before in self._room.per_phase.items()
             for phase in PHASES
+        ) or any(
+            abs(room.together[node] - before_a) > self.pace.change_a * len(PHASES)
+            for node, before_a in self._room.together.items()
         )

@@ -95,14 +95,20 @@ def horizon_at(now: Instant) -> Horizon:
 def circuit(capacity: Capacity, reserved_a: PerPhase, blocks: int) -> CircuitLimit:
     """What a node leaves for the cars that ask."""
     available_a = minus(capacity.available_a, reserved_a)
-    l1, l2, l3 = (_source(capacity, reserved_a, phase) for phase in PHASES)
-    return CircuitLimit(capacity.node, capacity.label, (available_a,) * blocks, (l1, l2, l3))
+    l1, l2, l3 = (_less_reserved(capacity.sentence(phase), reserved_a[phase]) for phase in PHASES)
+    sources = l1, l2, l3
+    if (watts := capacity.together) is None:
+        return CircuitLimit(capacity.node, capacity.label, (available_a,) * blocks, sources)
+    reserved_together_a = sum(reserved_a)
+    together_a = watts.available_a - reserved_together_a
+    source = _less_reserved(watts.sentence(), reserved_together_a)
+    return CircuitLimit(capacity.node, capacity.label, (available_a,) * blocks, sources, (together_a,) * blocks, source)
 
 
-def _source(capacity: Capacity, reserved_a: PerPhase, phase: int) -> str:
-    if reserved_a[phase] <= 0:
-        return capacity.sentence(phase)
-    return f"{capacity.sentence(phase)} - {reserved_a[phase]:.1f} A reserved for EVSEs without a controlled session"
+def _less_reserved(sentence: str, reserved_a: float) -> str:
+    if reserved_a <= 0:
+        return sentence
+    return f"{sentence} - {reserved_a:.1f} A reserved for EVSEs without a controlled session"
 
 
 def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:

@@ -8,13 +8,15 @@ when it was found.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from local_controller.clock import Instant
-from local_controller.site.capacity import Capacity, NodeState
+from local_controller.site.capacity import Capacity, Left, NodeState
 from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
-from local_controller.site.per_phase import PerPhase, lower, minus
+from local_controller.site.limits import AppliesTo
+from local_controller.site.per_phase import lower, minus
 
 KEPT_S: Final = SAMPLE_MAX_AGE_S
 """By then every station has measured its car again after all were found, so that all of it has a name."""
@@ -25,7 +27,7 @@ def kept_a(  # noqa: PLR0913, PLR0917  # the site as one reaction sees it
     way: Iterable[str],
     nodes: Mapping[str, NodeState],
     capacities: Mapping[str, Capacity],
-    left: Mapping[str, PerPhase],
+    left: Left,
     tolerance_a: float,
     now: Instant,
 ) -> float:
@@ -33,7 +35,7 @@ def kept_a(  # noqa: PLR0913, PLR0917  # the site as one reaction sees it
     found_a = _found_a(state, now)
     if found_a == 0.0:
         return 0.0
-    spare = (_spare_a(nodes[node], capacities[node], left[node], state.phases(), now) for node in way)
+    spare = (_spare_a(nodes[node], capacities[node], left, state.phases(), now) for node in way)
     return found_a if all(spare_a >= -tolerance_a for spare_a in spare) else 0.0
 
 
@@ -45,17 +47,29 @@ def _found_a(state: EvseState, now: Instant) -> float:
     return min(state.ordered_a, state.modest_a if session.found_a is None else session.found_a)
 
 
-def _spare_a(node: NodeState, capacity: Capacity, left: PerPhase, phases: Iterable[int], now: Instant) -> float:
+def _spare_a(node: NodeState, capacity: Capacity, left: Left, phases: Iterable[int], now: Instant) -> float:
     """What is left at a node, on the worst of these phases: as its meter shows it, else with all at their worst.
 
     A limit on the cars alone knows no other loads: there nothing is counted twice.
     """
-    measured_a = node.measured_a(now)
+    left_a, measured_a = left.per_phase[capacity.node], node.measured_a(now)
     if measured_a is None:
-        spare = left
+        spare, together_a = left_a, left.together.get(capacity.node, math.inf)
     else:
+        together_a = _spare_together_a(node, capacity, left)
         spare = minus(minus(capacity.ceiling.limit_a, node.node.margin_a), measured_a)
         if capacity.charging is not None:
-            worst_a = minus(capacity.available_a, left)
+            worst_a = minus(capacity.available_a, left_a)
             spare = lower(spare, minus(capacity.charging.limit_a, worst_a))
-    return min(spare[phase] for phase in phases)
+    return min(together_a, *(spare[phase] for phase in phases))
+
+
+def _spare_together_a(node: NodeState, capacity: Capacity, left: Left) -> float:
+    """The same of all phases together, where watts are limited."""
+    if (scarcest := capacity.together) is None:
+        return math.inf
+    worst_a, measured_a = scarcest.available_a - left.together[capacity.node], node.all_phases.measured_a
+    return min(
+        one.available_a - worst_a if one.applies_to is AppliesTo.CHARGING else one.limit_a - one.margin_a - measured_a
+        for one in capacity.watts
+    )

@@ -6,16 +6,17 @@ remembered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from local_controller.site.per_phase import PHASES, PerPhase
+from local_controller.site.capacity import Left
+from local_controller.site.per_phase import PHASES
 from local_controller.site.places import Columns, Table
 from local_controller.site.planning import STEP_A
 from optimizer.manners import Indexes, Manners
 from optimizer.realize import Flags, admit, realized
-from optimizer.rows import Array, Rows, on_step_above, useful_caps
+from optimizer.rows import Array, Rows, loads_of, on_step_above, useful_caps
 
 
 class Sharing:
@@ -24,43 +25,49 @@ class Sharing:
     def __init__(self, nodes: Sequence[str], table: Table) -> None:
         self._table = table
         self._first_row = {node: len(PHASES) * number for number, node in enumerate(nodes)}
-        self._loading: tuple[int, bytes] | None = None
+        self._loading: tuple[int, bytes, tuple[str, ...]] | None = None
         self._rows = Rows((), (), np.zeros((0, 0)), np.zeros((0, 0)))
 
-    def shares_a(self, sharers: Indexes, columns: Columns, caps_a: Array, available_a: Mapping[str, PerPhase]) -> Array:
-        """What each may draw, A per phase, on steps; `available_a` is what each node has left for all of them.
+    def shares_a(self, sharers: Indexes, columns: Columns, caps_a: Array, available: Left) -> Array:
+        """What each may draw, A per phase, on steps; `available` is what each node has left for all of them.
 
         sharers: the numbers of their places. columns: their standings. caps_a: what caps each just now.
         """
         if not len(sharers):
             return caps_a
-        rows = self._rows_for(sharers)
+        rows = self._rows_for(sharers, available)
         step = np.full(len(sharers), STEP_A)
         minimum = on_step_above(columns.min_a, step)
         caps = useful_caps(caps_a.clip(min=0.0), columns.wanted_wh, columns.per_ampere_wh, minimum, step)
         manners = Manners(minimum, step, np.zeros(len(sharers)), columns.ordered_a)
-        return realized(rows, self._available(available_a), manners, caps, caps)
+        return realized(rows, self._available(available), manners, caps, caps)
 
-    def seated(self, sharers: Indexes, min_a: Array, in_order: Indexes, available_a: Mapping[str, PerPhase]) -> Flags:
+    def seated(self, sharers: Indexes, min_a: Array, in_order: Indexes, available: Left) -> Flags:
         """Whose minimums fit if those in the list have it one after the other: positions among `sharers`."""
-        rows = self._rows_for(sharers)
-        return admit(rows, self._available(available_a), on_step_above(min_a, np.full(len(min_a), STEP_A)), in_order)
+        rows = self._rows_for(sharers, available)
+        return admit(rows, self._available(available), on_step_above(min_a, np.full(len(min_a), STEP_A)), in_order)
 
-    def _available(self, available_a: Mapping[str, PerPhase]) -> Array:
-        return np.array([available_a[node] for node in self._first_row]).ravel().clip(min=0.0)
+    def _available(self, available: Left) -> Array:
+        """The phases of all nodes, then all phases together of those whose watts are limited."""
+        phases = np.array([available.per_phase[node] for node in self._first_row]).ravel()
+        if available.together:
+            phases = np.concatenate([phases, [*available.together.values()]])
+        return phases.clip(min=0.0)
 
-    def _rows_for(self, sharers: Indexes) -> Rows:
-        """Who loads which phase of which node; that changes only when sessions do."""
-        loading = self._table.revision, sharers.tobytes()
+    def _rows_for(self, sharers: Indexes, available: Left) -> Rows:
+        """Who loads which phase of which node; that changes only when sessions do, or limits in watts come and go."""
+        loading = self._table.revision, sharers.tobytes(), tuple(available.together)
         if loading != self._loading:
             first = self._first_row
+            together = {node: len(PHASES) * len(first) + number for number, node in enumerate(available.together)}
             ways, phases_of = self._table.ways, self._table.phases
             of_need = tuple(
-                tuple(first[node] + phase for node in ways[number] for phase in phases_of[number])
+                (
+                    *(first[node] + phase for node in ways[number] for phase in phases_of[number]),
+                    *(together[node] for node in ways[number] if node in together for _ in phases_of[number]),
+                )
                 for number in sharers.tolist()
             )
-            loads = np.zeros((len(PHASES) * len(first), len(of_need)))
-            for number, rows in enumerate(of_need):
-                loads[rows, number] = 1.0
+            loads = loads_of(of_need, len(PHASES) * len(first) + len(together))
             self._loading, self._rows = loading, Rows((), of_need, loads, np.zeros((len(loads), 1)))
         return self._rows

@@ -17,7 +17,7 @@ from local_controller.site.asymmetry import balance_id, leads_a
 from local_controller.site.capacity import MeterState, NodeState, capacity
 from local_controller.site.controller import SiteController
 from local_controller.site.evse import EvseState
-from local_controller.site.limits import ScheduledLimit, SourceState
+from local_controller.site.limits import AppliesTo, ScheduledLimit, SourceState
 from local_controller.site.overload import STOP_S
 from local_controller.site.per_phase import PHASES, PerPhase, total
 from local_controller.site.reasons import Decision
@@ -45,6 +45,7 @@ class AboveLimit:
 class NodeView:
     """A node of the tree: what flows, what may flow, what the limit is.
 
+    power_limit_w, charging_power_limit_w: over all phases; power_for_cars: what the scarcer one leaves to cars, in words.
     worst_excess_a and its companions are over the fuse, limit_... over the lowest limit in force, since the start.
     asymmetry_a: by how much the most loaded phase carries more than the least; asymmetry_cars_a: what cars that may be uneven
     may draw at worst; asymmetry_worst_excess_a: over asymmetry_limit_a. None where nothing limits or measures that.
@@ -60,7 +61,11 @@ class NodeView:
     limit_a: PerPhase
     limit_source: tuple[str, str, str]
     charging_limit_a: PerPhase | None
+    power_limit_w: float | None
+    charging_power_limit_w: float | None
+    power_for_cars: str
     measured_a: PerPhase | None
+    measured_w: float | None
     measured_age_s: float | None
     other_loads_a: PerPhase
     allowed_to_cars_a: PerPhase
@@ -122,7 +127,7 @@ class MeterView:
 class LimitSourceView:
     """An external limit and whether its source still speaks.
 
-    limit_a: what counts now, its fallback_a if it is silent; age_s, until (UTC), reason: of the last message that counted.
+    limit_a, power_w: what counts now (both, where both are given), its fallback if it is silent; age_s, until (UTC), reason: of the last message that counted.
     """
 
     id: str
@@ -131,7 +136,9 @@ class LimitSourceView:
     applies_to: str
     state: str
     limit_a: PerPhase | None
+    power_w: float | None
     fallback_a: PerPhase | None
+    fallback_w: float | None
     age_s: float | None
     ends_in_s: float | None
     until: str | None
@@ -206,6 +213,7 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
     room = capacity(state, site.book, now)
     below = site.below(state.node.id)
     reading = state.meter.reading if state.meter else None
+    power_w = {one.applies_to: one.ceiling.power_w for one in room.watts}
     balance = site.balances.get(balance_id(state.node.id))
     return NodeView(
         id=state.node.id,
@@ -216,7 +224,11 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
         limit_a=room.ceiling.limit_a,
         limit_source=room.ceiling.sources,
         charging_limit_a=None if room.charging is None else room.charging.limit_a,
+        power_limit_w=power_w.get(AppliesTo.TOTAL),
+        charging_power_limit_w=power_w.get(AppliesTo.CHARGING),
+        power_for_cars="" if room.together is None else room.together.sentence(),
         measured_a=None if reading is None else _rounded(reading.current_a),
+        measured_w=None if reading is None else reading.power_w,
         measured_age_s=None if reading is None else round(now.since(reading.asked_at), 2),
         other_loads_a=_rounded(room.base_a),
         allowed_to_cars_a=_rounded(total(evse.stand(now).exposure for evse in below)),
@@ -282,15 +294,17 @@ def _meter(state: MeterState, now: Instant) -> MeterView:
 
 
 def _limit(state: SourceState, now: Instant) -> LimitSourceView:
-    source, value = state.source, state.value
+    source, value, bound = state.source, state.value, state.bound(now)
     return LimitSourceView(
         id=source.id,
         label=source.label,
         node=source.node,
         applies_to=source.applies_to,
         state=state.state(now),
-        limit_a=state.limit_a(now),
+        limit_a=bound.limit_a,
+        power_w=bound.power_w,
         fallback_a=source.fallback_a,
+        fallback_w=source.fallback_w,
         age_s=None if value is None else round(now.since(value.received_at), 1),
         ends_in_s=None if value is None else round(value.valid_until.since(now), 1),
         until=None if value is None else _second(value.valid_until),
@@ -309,7 +323,9 @@ def _scheduled(one: ScheduledLimit, now: Instant) -> LimitSourceView:
         applies_to=one.applies_to,
         state="outside its hours" if limit is None else "in force",
         limit_a=None if limit is None else limit.limit_a,
+        power_w=None if limit is None else limit.power_w,
         fallback_a=None,
+        fallback_w=None,
         age_s=None,
         ends_in_s=None if end is None else round(end.since(now), 1),
         until=_second(end),

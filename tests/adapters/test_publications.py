@@ -124,6 +124,8 @@ def test_a_limit_tells_its_value_state_age_and_end(picture: SiteSnapshot) -> Non
     assert not limit["is_fallback"]
     lifted = told(replace(picture, limits=(replace(fresh, limit_a=None),)))["limit/ems/state"]
     assert (lifted["limit_a"], lifted["unlimited"]) == (None, True)
+    watts = told(replace(picture, limits=(replace(fresh, limit_a=None, power_w=4200.0),)))["limit/ems/state"]
+    assert (watts["limit_a"], watts["limit_w"], watts["unlimited"]) == (None, 4200.0, False)
 
 
 def test_an_alarm_has_words_and_its_own_time_and_no_fields() -> None:

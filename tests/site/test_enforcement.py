@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from local_controller.site.capacity import Left
 from local_controller.site.enforcement import Candidate, Order, Pace, Room, Wait, decide
 from local_controller.site.evse import EvseState
 from local_controller.site.per_phase import equal
@@ -33,7 +34,9 @@ def decided(
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Limits that are ordered and reasons of those that wait, by station."""
     candidates = [Candidate(state, target_a, ("grid",), held) for state, target_a in wants]
-    orders, waits = decide(candidates, Room({"grid": equal(left_a)}, {"grid": "Grid"}), PACE, START.after(seconds))
+    orders, waits = decide(
+        candidates, Room(Left({"grid": equal(left_a)}, {}), {"grid": "Grid"}), PACE, START.after(seconds)
+    )
     assert all(isinstance(o, Order) for o in orders)
     assert all(isinstance(w, Wait) for w in waits)
     assert len({o.evse for o in orders}) == len(orders)
@@ -119,7 +122,7 @@ def test_a_car_is_started_with_its_minimum_or_not_at_all() -> None:
 
 @pytest.mark.requirement("LC-112")
 def test_only_the_phases_in_use_need_room() -> None:
-    room = Room({"grid": (0.0, 50.0, 0.0)}, {"grid": "Grid"})
+    room = Room(Left({"grid": (0.0, 50.0, 0.0)}, {}), {"grid": "Grid"})
     candidates = [Candidate(charging("A", 6.0, (1,)), 12.0, ("grid",)), Candidate(charging("B", 6.0), 12.0, ("grid",))]
     orders, waits = decide(candidates, room, PACE, LATER)
     assert [o.evse.station for o in orders] == ["A"]

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from local_controller.site.freshness import Freshness
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, ReceivedValue, SourceState, lowest
+from local_controller.site.limits import (
+    AppliesTo,
+    Bound,
+    Limit,
+    LimitBook,
+    LimitSource,
+    PowerCeiling,
+    ReceivedValue,
+    SourceState,
+    lowest,
+)
 from local_controller.site.per_phase import equal
 from tests.site.virtual_site import START
 
@@ -69,9 +79,44 @@ def test_nonsense_makes_a_source_silent_until_it_is_understood_again() -> None:
     assert (state.limit_a(START), state.failure) == (equal(40.0), "")
 
 
-def test_watts_become_the_amperes_that_exceed_them_at_no_voltage() -> None:
-    received = ReceivedLimit((20.0, 9.0, 20.0), 3 * 253.0 * 10.0, START.after(60))
-    assert ReceivedValue.of(received, START).limit_a == pytest.approx((10.0, 9.0, 10.0))
+def test_amperes_and_watts_of_one_message_hold_both() -> None:
+    state = ems()
+    state.received(ReceivedValue.of(ReceivedLimit((20.0, 9.0, 20.0), 4200.0, START.after(60)), START), START)
+    assert state.bound(START) == Bound((20.0, 9.0, 20.0), 4200.0)
+    assert state.sentence(START) == "EMS: 20.0 / 9.0 / 20.0 A and 4200 W (total) at grid"
+    state.received(ReceivedValue.of(ReceivedLimit(None, 4200.0, START.after(60)), START), START)
+    assert state.sentence(START) == "EMS: 4200 W (total) at grid"
+
+
+@pytest.mark.requirement("LC-116")
+def test_a_message_of_unknown_age_holds_beside_the_limit_in_force_in_the_other_unit() -> None:
+    state = ems()
+    state.received(said(40.0), START)
+    late = ReceivedLimit(None, 4200.0, START.after(60), may_raise=False)
+    state.received(ReceivedValue.of(late, START), START)
+    assert state.bound(START) == Bound(equal(40.0), 4200.0)
+
+
+@pytest.mark.requirement("LC-116")
+def test_a_source_may_fall_back_to_watts_to_amperes_or_to_both_but_not_to_nothing() -> None:
+    for fallback_a, fallback_w in ((equal(16.0), None), (None, 4200.0), (equal(16.0), 4200.0)):
+        source = LimitSource("ems", "EMS", "grid", AppliesTo.CHARGING, fallback_a, fallback_w=fallback_w)
+        assert SourceState(source).bound(START) == Bound(fallback_a, fallback_w)
+    with pytest.raises(ValueError, match="ems needs a fallback"):
+        LimitSource("ems", "EMS", "grid", AppliesTo.CHARGING, None)
+
+
+def test_the_lowest_limit_in_watts_stands_beside_the_lowest_one_in_amperes() -> None:
+    state = ems()
+    state.received(ReceivedValue.of(ReceivedLimit(None, 4200.0, START.after(60)), START), START)
+    contract = Limit("grid", None, AppliesTo.TOTAL, "contract", power_w=5000.0)
+    book = LimitBook((FUSE, contract), {"ems": state})
+    assert book.power("grid", AppliesTo.TOTAL, START) == PowerCeiling(4200.0, "EMS")
+    assert book.power("grid", AppliesTo.TOTAL, START.after(60)) == PowerCeiling(5000.0, "contract")
+    assert book.power("grid", AppliesTo.CHARGING, START) is None
+    ceiling = book.ceiling("grid", AppliesTo.TOTAL, START)
+    assert ceiling is not None
+    assert ceiling.limit_a == equal(63.0)
 
 
 def test_the_lowest_source_wins_on_each_phase() -> None:

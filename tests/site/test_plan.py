@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 import pytest
 
 from local_controller.clock import Instant
+from local_controller.site.capacity import Left
 from local_controller.site.plan import Plan, PlanPace
 from local_controller.site.planning import horizon_at
 from optimizer.problem import Allocation
 from tests.site.virtual_site import START
 
-ROOM = {"grid": (30.0, 30.0, 30.0)}
+ROOM = Left({"grid": (30.0, 30.0, 30.0)}, {"grid": 60.0})
 
 
 def answer(**currents: float) -> Allocation:
@@ -61,7 +62,14 @@ def test_a_lost_answer_is_not_awaited_for_ever() -> None:
 def test_room_that_moved_asks_for_a_new_plan(moved_a: float, due: bool) -> None:
     plan = Plan(PlanPace())
     plan.answered(plan.asked(ROOM, START), answer(), START)
-    assert plan.due({"grid": (30.0, 30.0, 30.0 + moved_a)}, START.after(20)) is due
+    assert plan.due(Left({"grid": (30.0, 30.0, 30.0 + moved_a)}, ROOM.together), START.after(20)) is due
+
+
+@pytest.mark.parametrize(("together", "due"), [({"grid": 65.9}, False), ({"grid": 53.9}, True), ({}, True)])
+def test_a_limit_in_watts_that_moved_or_ended_asks_for_a_new_plan(together: dict[str, float], due: bool) -> None:
+    plan = Plan(PlanPace())
+    plan.answered(plan.asked(ROOM, START), answer(), START)
+    assert plan.due(Left(ROOM.per_phase, together), START.after(20)) is due
 
 
 @pytest.mark.parametrize("second", [0, 1, 86_399])

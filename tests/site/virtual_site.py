@@ -148,7 +148,9 @@ class VirtualStation:
 
 
 class VirtualSite:
-    """The site, its controller, and a record of what really flowed.
+    """The site, its controller, and a record of what really flowed: per node, and in watts at the grid connection.
+
+    volts_v: on each phase; shows_volts: its meters tell it, and the power. said: what a source said last, watts and until when.
 
     `stations` are the EVSEs by the name of their station; further EVSEs of a station are "CP-1/2" and so on.
     """
@@ -173,12 +175,16 @@ class VirtualSite:
         self.now = START
         self.base: Callable[[float], PerPhase] = lambda _s: (0.0, 0.0, 0.0)
         self.circuit_base: dict[str, PerPhase] = {}
+        self.volts_v = 230.0
+        self.shows_volts = False
         self.meter_alive = True
         self.unchanged_s: Callable[[], float] = lambda: 0.0
         self.shown: Callable[[PerPhase], PerPhase] = lambda flow: flow
         self.notices: list[Notice] = []
         self.events: list[tuple[float, Callable[[], object]]] = []
         self.worst: dict[str, PerPhase] = {n.id: (0.0, 0.0, 0.0) for n in topo.nodes}
+        self.worst_w = 0.0
+        self.said: dict[str, tuple[float | None, float]] = {}
         self.on_step: list[Callable[[VirtualSite], None]] = []
         self.orders: list[tuple[float, EvseId, float]] = []
         self.disobeyed: list[tuple[float, EvseId, float]] = []
@@ -265,9 +271,12 @@ class VirtualSite:
         assert transaction
         self.tell(station.evse.id.station, words.TransactionEnded(station.evse.id.evse, transaction))
 
-    def announce(self, source: str, limit_a: float | None, valid_s: float = 60.0) -> None:
+    def announce(
+        self, source: str, limit_a: float | None, valid_s: float = 60.0, *, power_w: float | None = None
+    ) -> None:
         limit = None if limit_a is None else (limit_a,) * 3
-        received = ReceivedLimit(limit, None, self.now.after(valid_s))
+        self.said[source] = power_w, self.now.monotonic_s + valid_s
+        received = ReceivedLimit(limit, power_w, self.now.after(valid_s))
         self.carry_out(self.controller.limit_received(source, received, self.now))
 
     def _outlets(self, id_: str) -> list[VirtualStation]:
@@ -297,6 +306,8 @@ class VirtualSite:
             station.step(now_s)
         for node, flow in ((n.id, self.flow(n.id)) for n in self.topology.nodes):
             self.worst[node] = tuple(max(a, b) for a, b in zip(self.worst[node], flow, strict=True))
+            if node == "grid":
+                self.worst_w = max(self.worst_w, sum(flow) * self.volts_v)
         for hook in self.on_step:
             hook(self)
         self._look_at_what_is_remembered()
@@ -310,7 +321,11 @@ class VirtualSite:
             self.carry_out(told)
 
     def _reading(self, meter: str, node: str) -> MeterReading:
-        return MeterReading(meter, self.now, self.shown(self.flow(node)), unchanged_s=self.unchanged_s())
+        shown = self.shown(self.flow(node))
+        if not self.shows_volts:
+            return MeterReading(meter, self.now, shown, unchanged_s=self.unchanged_s())
+        volts, power_w = (self.volts_v,) * 3, sum(shown) * self.volts_v
+        return MeterReading(meter, self.now, shown, volts, power_w, unchanged_s=self.unchanged_s())
 
     def _look_at_what_is_remembered(self) -> None:
         """What the site has derived earlier and still goes by is what it would derive now."""

@@ -167,6 +167,7 @@ _METER: Final[Mapping[str, Sensor]] = {
 }
 _LIMIT: Final[Mapping[str, Sensor]] = {
     **_triple("Limit", "limit_a"),
+    "power": _measured("Limit over all phases", "limit_w", "W", "power", 0),
     "state": _text("State", "state", "mdi:car-speed-limiter"),
     "trouble": {**_text("Trouble", "trouble", "mdi:alert-outline"), "entity_category": "diagnostic"},
 }

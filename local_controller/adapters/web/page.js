@@ -34,7 +34,8 @@ function nodeRows(node) {
     if (i === 0) {
       const age = node.measured_a ? `, measured ${seconds(node.measured_age_s)} ago` : ", not measured";
       const uneven = node.asymmetry_limit_a === null ? "" : `; phases differ by ${amps(node.asymmetry_a)} of ${amps(node.asymmetry_limit_a)}`;
-      cells.unshift(cell(`${node.label}${age}${uneven}`, { span: 3 }));
+      const power = node.power_for_cars ? `; ${node.power_for_cars}` : "";
+      cells.unshift(cell(`${node.label}${age}${power}${uneven}`, { span: 3 }));
       const fuse = `fuse: ${amps(node.worst_excess_a)} for ${seconds(node.longest_excess_s)}`;
       const heat = node.overload_s > 0 ? `; heated ${seconds(node.overload_s)} of ${seconds(node.overload_stop_s)}` : "";
       const limit = `limits: ${amps(node.limit_worst_excess_a)} for ${seconds(node.limit_longest_excess_s)}`;
@@ -60,11 +61,17 @@ function evseRow(evse) {
     cell((evse.energy_kwh === null ? "–" : `${evse.energy_kwh.toFixed(2)} kWh`) + above(evse), { number: !above(evse) }), cell(evse.reasons[0] ?? ""));
 }
 
+function bound(limit) {
+  const amperes = limit.limit_a ? [`${limit.limit_a.map((a) => a.toFixed(1)).join(" / ")} A`] : [];
+  const watts = limit.power_w === null ? [] : [`${Math.round(limit.power_w)} W`];
+  return [...amperes, ...watts].join(" and ") || "no limit";
+}
+
 function inputRows(site) {
   const meters = site.meters.map((m) => row(cell(`Meter ${m.id}`), cell(m.failure || m.state, { bad: Boolean(m.failure) }),
     cell(m.current_a ? `${m.current_a.map((a) => a.toFixed(1)).join(" / ")} A` : "–"), cell(seconds(m.age_s))));
   const limits = site.limits.map((l) => row(cell(l.label), cell(l.trouble || l.state, { bad: Boolean(l.trouble) }),
-    cell(l.limit_a ? `${l.limit_a.map((a) => a.toFixed(1)).join(" / ")} A` : "no limit"),
+    cell(bound(l)),
     cell(l.ends_in_s === null ? "never heard" : `ends in ${seconds(l.ends_in_s)}`)));
   return [...meters, ...limits];
 }
