@@ -25,6 +25,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     f"{LC}site": (*ALL_READ, f"{LC}profiles", "optimizer", f"{LC}station.words", f"{LC}station.effects"),
     f"{LC}config": (
         *ALL_READ,
+        f"{LC}profiles.units",
         *(f"{LC}site.{one}" for one in ("topology", "limits", "per_phase", "timetable")),
         *(f"{LC}station.{one}" for one in ("words", "knowledge")),
     ),

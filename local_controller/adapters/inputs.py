@@ -235,6 +235,7 @@ def limit_source(section: MqttLimitSection) -> LimitSource:
         fallback_a=section.fallback_a,
         max_age_s=section.max_age_s,
         tells_availability=section.availability is not None,
+        fallback_w=section.fallback_w,
     )
 
 

@@ -93,14 +93,25 @@ class MqttLimitSection(LimitSection):
     topic: Topic = Field(examples=["ems/limit"])
     """Topic of the messages, without wildcards."""
     max_age_s: float = Field(default=60.0, ge=1, le=3600)
-    """A message counts for this many seconds at most; then fallback_a counts."""
-    fallback_a: LoadPerPhase = Field(examples=[16])
-    """What counts while no valid message is there, in amperes per phase. A silent source is never "unlimited"."""
+    """A message counts for this many seconds at most; then the fallback counts."""
+    fallback_a: LoadPerPhase | None = Field(default=None, examples=[16])
+    """What counts while no valid message is there, in amperes per phase. A silent source is never "unlimited": this or
+    fallback_w is required."""
+    fallback_w: float | None = Field(default=None, ge=0, le=1e8, examples=[4200])
+    """The same in watts over all phases; with fallback_a, both hold."""
     payload: PayloadSection | None = None
     """How to read messages in a format of somebody else."""
     availability: AvailabilitySection | None = None
-    """Where its sender says whether it is there. When it says no, at most fallback_a counts at once; until it has said yes,
+    """Where its sender says whether it is there. When it says no, at most the fallback counts at once; until it has said yes,
     its messages may only lower."""
+
+    @model_validator(mode="after")
+    def _falls_back(self) -> MqttLimitSection:
+        if self.fallback_a is None and self.fallback_w is None:
+            raise wrong(
+                "fallback_a", "is missing: what counts while nobody speaks? fallback_a: 16, or fallback_w: 4200"
+            )
+        return self
 
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

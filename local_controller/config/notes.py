@@ -9,6 +9,7 @@ from itertools import accumulate
 from local_controller.config.assignment import Assignment, is_pattern
 from local_controller.config.limits import LimitSection, MqttLimitSection
 from local_controller.config.models import SiteConfig
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V, watts_from_amps
 from local_controller.site.limits import AppliesTo
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, plus
 from local_controller.site.topology import Evse, Node, Topology
@@ -72,9 +73,7 @@ def _fitting(evses: Sequence[Evse], room_a: float) -> int:
 def _below_fallback(config: SiteConfig, topology: Topology) -> Iterator[str]:
     """Stations that nobody controls take their fallback even where a limit asks for less."""
     for limit, words, least_a in _least(config):
-        node = topology.node(limit.node)
-        base_a = node.base_a if limit.applies_to is AppliesTo.TOTAL else ZERO
-        taken_a = plus(topology.fallback_a(node.id), base_a)
+        node, taken_a = topology.node(limit.node), _taken_a(topology, limit)
         for phase in PHASES:
             if least_a[phase] < taken_a[phase]:
                 yield (
@@ -82,12 +81,27 @@ def _below_fallback(config: SiteConfig, topology: Topology) -> Iterator[str]:
                     f" the gateway runs; without it {node.label} takes up to {taken_a[phase]:g} A"
                 )
 
+    for limit in config.mqtt_limits:
+        taken_w = watts_from_amps(sum(_taken_a(topology, limit)), 1, NOMINAL_VOLTAGE_V)
+        if limit.fallback_w is not None and limit.fallback_w < taken_w:
+            yield (
+                f"limit {limit.id}: its fallback_w of {limit.fallback_w:g} W holds while the gateway runs; without it"
+                f" {topology.node(limit.node).label} takes up to {taken_w:.0f} W"
+            )
+
+
+def _taken_a(topology: Topology, limit: LimitSection) -> PerPhase:
+    """What flows of what is limited when nobody controls it."""
+    node = topology.node(limit.node)
+    return plus(topology.fallback_a(node.id), node.base_a if limit.applies_to is AppliesTo.TOTAL else ZERO)
+
 
 def _least(config: SiteConfig) -> Iterator[tuple[LimitSection, str, PerPhase]]:
-    """What this file says itself about each limit from outside, and the key that says it."""
+    """What this file says itself in amperes about each limit from outside, and the key that says it."""
     for limit in config.limits:
         if isinstance(limit, MqttLimitSection):
-            yield limit, "fallback_a", limit.fallback_a
+            if limit.fallback_a is not None:
+                yield limit, "fallback_a", limit.fallback_a
         else:
             yield limit, "max_a", reduce(lower, (window.max_a for window in limit.windows))
 

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from local_controller.adapters.inputs import limit_source
 from local_controller.config.brokers import BrokerSection
 from local_controller.config.build import scheduled_limits
 from local_controller.config.limits import PayloadSection
+from local_controller.site.limits import Bound
 from tests.config.test_connections import mistakes, sound, told
 
 CSMS = "csms: {url: ws://csms.example.com}\n"
@@ -73,6 +75,33 @@ def test_a_payload_without_time_stamp_is_remarked() -> None:
 def test_mistakes_about_availability_are_told_with_a_remedy(availability: str, message: str) -> None:
     (found,) = mistakes(limits(f"{{path: a}}, availability: {availability}"))
     assert message in found
+
+
+# --- fallbacks ---------------------------------------------------------------------------------------------------------
+
+
+def fallback(keys: str) -> str:
+    return limits("{path: a, time_path: t}").replace("fallback_a: 20, ", keys)
+
+
+def test_a_limit_may_fall_back_to_amperes_to_watts_or_to_both_but_not_to_nothing() -> None:
+    for keys, bound in (
+        ("fallback_w: 4200, ", Bound(None, 4200.0)),
+        ("fallback_a: 20, fallback_w: 4200, ", Bound((20.0,) * 3, 4200.0)),
+    ):
+        (limit,) = sound(fallback(keys)).mqtt_limits
+        assert limit_source(limit).fallback == bound
+    (found,) = mistakes(fallback(""))
+    assert (
+        "limits[ems].fallback_a: is missing: what counts while nobody speaks? fallback_a: 16, or fallback_w: 4200"
+        in found
+    )
+
+
+def test_a_fallback_in_watts_below_what_stations_take_by_themselves_is_remarked() -> None:
+    remark = "limit ems: its fallback_w of 4100 W holds while the gateway runs; without it Grid connection takes up to"
+    assert [note for note in told(fallback("fallback_w: 4100, ")) if note.startswith(remark)]
+    assert not [note for note in told(fallback("fallback_w: 90000, ")) if "fallback_w" in note]
 
 
 # --- limits by the clock ----------------------------------------------------------------------------------------------

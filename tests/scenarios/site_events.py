@@ -42,6 +42,7 @@ def _actions(
     while_online = {"lose": lambda: site.disconnect(id_), "reboot": lambda: site.reboot(id_)}
     result: dict[str, Callable[[], object]] = {
         "limit": lambda: site.announce("ems", float(seconds), 30.0),
+        "power": lambda: site.announce("ems", None, 30.0, power_w=700.0 * seconds),
         "lift": lambda: site.announce("ems", None, 60.0),
         "pause": lambda: csms_allows(site, station, 0.0),
         "free": lambda: csms_allows(site, station, None),
@@ -65,10 +66,15 @@ def csms_allows(site: VirtualSite, station: VirtualStation, limit_a: float | Non
 
 
 class Room:
-    """How much more than the room of the last `reaction_s` the cars took, apart from sessions that have just begun."""
+    """How much more than the room of the last `reaction_s` the cars took, apart from sessions that have just begun.
+
+    worst_w: the same of limits in watts, as they were announced; infinite room where there is none.
+    """
 
     def __init__(self, site: VirtualSite, reaction_s: float = REACTION_S) -> None:
         self.worst_a = 0.0
+        self.worst_w = 0.0
+        self._watts: deque[float] = deque(maxlen=round(reaction_s / STEP_S))
         self._reaction_s = reaction_s
         self._rooms: deque[tuple[float, float, float]] = deque(maxlen=round(reaction_s / STEP_S))
         self._begun: dict[str, float] = {}
@@ -83,6 +89,14 @@ class Room:
         cars = minus(site.flow(self._node), self._others(site))
         over = (c - max(0.0, *(r[p] for r in self._rooms)) for p, c in enumerate(cars))
         self.worst_a = max(self.worst_a, max(over) - young_a)
+        self._watts.append(self._room_w(site))
+        over_w = sum(cars) * site.volts_v - max(0.0, *self._watts)
+        self.worst_w = max(self.worst_w, over_w - 3 * young_a * site.volts_v)
+
+    def _room_w(self, site: VirtualSite) -> float:
+        limit_w = site.said_w("ems")
+        total_limited = site.source("ems").applies_to is AppliesTo.TOTAL
+        return limit_w - (sum(self._others(site)) * site.volts_v if total_limited else 0.0)
 
     def _others(self, site: VirtualSite) -> tuple[float, float, float]:
         return total([site.base(site.now.since(START)), *site.circuit_base.values()])

@@ -21,9 +21,10 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from local_controller.site.capacity import capacity
-from local_controller.site.limits import AppliesTo, LimitSource
-from local_controller.site.per_phase import minus, total
+from local_controller.site.capacity import capacity, left
+from local_controller.site.enforcement import Room as Enforced
+from local_controller.site.limits import AppliesTo, Limit, LimitSource
+from local_controller.site.per_phase import total
 from tests.effort import EFFORT
 from tests.scenarios.site_events import TROUBLES, Room, csms_allows, perform
 from tests.site.virtual_site import Car, Manner, VirtualSite, topology
@@ -44,7 +45,8 @@ def sites(draw: st.DrawFn) -> VirtualSite:
     circuit_base_a = draw(st.sampled_from([0.0, 6.0])) if circuits else 0.0
     fuse_a = base_a + 2 * circuit_base_a + 6.0 * stations * evses + draw(st.floats(0.0, 60.0))
     rotations = tuple(draw(st.lists(st.sampled_from(ROTATIONS), min_size=1, max_size=6)))
-    source = LimitSource("ems", "EMS limit", "grid", draw(st.sampled_from(AppliesTo)), (fuse_a,) * 3)
+    kind, fallback_w = draw(st.sampled_from(AppliesTo)), draw(st.none() | st.floats(0.0, 30_000.0))
+    source = LimitSource("ems", "EMS limit", "grid", kind, (fuse_a,) * 3, fallback_w=fallback_w)
     site = VirtualSite(
         topology(
             fuse_a,
@@ -56,7 +58,9 @@ def sites(draw: st.DrawFn) -> VirtualSite:
             circuit_meters=bool(circuit_base_a) or draw(st.booleans()),
         ),
         (source,),
+        fixed=draw(st.just(()) | st.tuples(contracts(base_a + 2 * circuit_base_a, rotations, stations, evses))),
     )
+    site.volts_v, site.shows_volts = draw(st.sampled_from([225.0, 237.5, 253.0])), draw(st.booleans())
     site.base = lambda _s: (base_a,) * 3
     site.circuit_base = dict.fromkeys(circuits or (), (circuit_base_a,) * 3)
     for station in site.stations.values():
@@ -64,6 +68,14 @@ def sites(draw: st.DrawFn) -> VirtualSite:
         station.sample_s = draw(st.sampled_from([5.0, 10.0, 60.0]))
         station.forgetful = draw(st.booleans())
     return site
+
+
+@st.composite
+def contracts(draw: st.DrawFn, base_a: float, rotations: tuple[str, ...], stations: int, evses: int) -> Limit:
+    """A limit in watts that holds at all times: base load, fallbacks and something more fit into it, at 253 V."""
+    phases = sum(evses * len(rotations[n % len(rotations)]) for n in range(stations))
+    most_a = 3 * base_a + 6.0 * phases + draw(st.floats(0.0, 90.0))
+    return Limit("grid", None, AppliesTo.TOTAL, "contract", power_w=most_a * 253.0)
 
 
 CARS = st.builds(
@@ -85,6 +97,7 @@ ACTIONS = (
     "resume",
     "run",
     "limit",
+    "power",
     "lift",
     "pause",
     "pause",
@@ -100,6 +113,12 @@ def steps(*actions: str) -> st.SearchStrategy[list[Any]]:
 def excess(site: VirtualSite) -> dict[str, float]:
     ratings = {node.id: node.rating_a for node in site.topology.nodes}
     return {id_: max(f - r for f, r in zip(flow, ratings[id_], strict=True)) for id_, flow in site.worst.items()}
+
+
+def excess_w(site: VirtualSite) -> float:
+    """Above what is fixed for all phases together."""
+    fixed_w = [limit.power_w for limit in site.controller.book.fixed if limit.power_w is not None]
+    return site.worst_w - min(fixed_w, default=float("inf"))
 
 
 def most_orders_a_minute(site: VirtualSite) -> int:
@@ -119,6 +138,7 @@ def test_no_node_ever_exceeds_its_fuse_while_the_building_load_is_steady(
         note(f"{site.now.monotonic_s}: {step}")
         perform(site, step)
         assert max(excess(site).values()) <= 1e-6, excess(site)
+        assert excess_w(site) <= 1e-6
     assert most_orders_a_minute(site) <= 20
 
 
@@ -146,15 +166,14 @@ def recover(site: VirtualSite) -> None:
 def unused_room(site: VirtualSite) -> dict[str, float]:
     """For every session that could take more: the room that the controller itself sees on its way, in A."""
     core = site.controller
-    left = {
-        id_: minus(
-            capacity(state, core.book, site.now).available_a,
-            total(core.evses[e.id].exposure(site.now) for e in site.topology.evses_below(id_)),
-        )
-        for id_, state in core.nodes.items()
+    drawn = {
+        id_: total(core.evses[e.id].exposure(site.now) for e in site.topology.evses_below(id_)) for id_ in core.nodes
     }
+    room = left((capacity(state, core.book, site.now) for state in core.nodes.values()), drawn)
     return {
-        str(evse_id): min(left[node][phase] for node in site.topology.path(evse_id) for phase in state.phases())
+        str(evse_id): Enforced(room, dict.fromkeys(core.nodes, "")).scarcest(
+            site.topology.path(evse_id), state.phases()
+        )[0]
         for evse_id, state in core.evses.items()
         if state.session is not None and state.ordered_a < state.evse.max_a - 0.5
     }
@@ -189,7 +208,7 @@ def _evse(site: VirtualSite, text: str) -> Any:
 @given(
     site=sites(),
     crowd=st.none() | CARS,
-    timeline=steps("plug", "plug", "plug", "unplug", "rest", "resume", "limit", "lift", "base", "base"),
+    timeline=steps("plug", "plug", "plug", "unplug", "rest", "resume", "limit", "power", "lift", "base", "base"),
 )
 def test_cars_never_take_more_than_there_was_room_for_when_they_last_could_react(
     site: VirtualSite, crowd: Car | None, timeline: list[Any]
@@ -204,3 +223,4 @@ def test_cars_never_take_more_than_there_was_room_for_when_they_last_could_react
             site.base = lambda _s, now_a=tuple(base_a): now_a
         perform(site, step)
     assert room.worst_a <= 1e-6
+    assert room.worst_w <= 1e-6

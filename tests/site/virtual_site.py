@@ -279,6 +279,16 @@ class VirtualSite:
         received = ReceivedLimit(limit, power_w, self.now.after(valid_s))
         self.carry_out(self.controller.limit_received(source, received, self.now))
 
+    def source(self, id_: str) -> LimitSource:
+        return next(source for source in self._sources if source.id == id_)
+
+    def said_w(self, source: str) -> float:
+        """The watts that a source allows just now: what it said until that ends, then its fallback."""
+        power_w, until_s = self.said.get(source, (None, -1.0))
+        if self.now.monotonic_s >= until_s:
+            power_w = self.source(source).fallback_w
+        return float("inf") if power_w is None else power_w
+
     def _outlets(self, id_: str) -> list[VirtualStation]:
         return [s for s in self.stations.values() if s.evse.id.station == id_]
 
