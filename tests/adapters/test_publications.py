@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import jinja2
 import pytest
 
 from local_controller.adapters.publishing.home_assistant import Discovery, discovery, slug
@@ -161,13 +162,22 @@ def rounds(*contents: tuple[float, Publication]) -> Iterator[bool]:
 def test_only_what_changed_is_due_and_all_of_it_after_a_while() -> None:
     one = Publication("t", {"a": 1}, {"age_s": 1.0})
     older, other = replace(one, beside={"age_s": 2.0}), replace(one, facts={"a": 2})
-    assert list(rounds((0, one), (1, older), (2, other), (11.9, other), (12, other))) == [
-        True,
-        False,
-        True,
-        False,
-        True,
-    ]
+    told = list(rounds((0, one), (0.1, older), (2, other), (11.9, other), (12, other)))
+    assert told == [True, False, True, False, True]
+
+
+def test_the_repetitions_of_a_large_site_are_spread_evenly() -> None:
+    """All of it in the first round, and then never more than twice the mean."""
+    box, every = Outbox(every_s=10.0), [Publication(f"lc/station/CP-{n}", {}, {}) for n in range(500)]
+    sent = []
+    for now_s in range(31):
+        due = [one for one in box.due(every, float(now_s)) if one is not None]
+        sent.append(len(due))
+        for one in due:
+            box.told(one, float(now_s))
+    assert sent[0] == 500
+    assert max(sent[1:]) <= 100
+    assert sum(sent[11:]) == 2 * 500
 
 
 def test_a_reason_that_counts_other_amperes_is_no_news_and_another_reason_is() -> None:
@@ -279,6 +289,39 @@ def test_the_evses_of_a_station_are_one_device_with_names_of_their_own() -> None
     assert station["components"]["connected"]["device_class"] == "connectivity"
     assert first["components"]["power"]["name"] == "EVSE 1 Power"
     assert messages()["station-CP-1-evse-1"]["components"]["power"]["name"] == "Power"
+
+
+def rendered(messages: dict[str, dict[str, Any]], payloads: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """What Home Assistant would show, by device and component; a key that a payload has not is an error."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701  (no page)
+    return {
+        device: {
+            key: environment.from_string(one["value_template"]).render(
+                value_json=payloads[message["state_topic"].removeprefix("lc/garage/")]
+            )
+            for key, one in message["components"].items()
+        }
+        for device, message in messages.items()
+    }
+
+
+def test_every_sensor_reads_its_payload(picture: SiteSnapshot) -> None:
+    """With the very templates: of a charging car, of a station that was never seen, of a circuit without a meter."""
+    text = SITE.replace("car.park", "west").replace("main", "m").replace("CP+2", "CP-3").replace("evses: 2", "evses: 1")
+    first = replace(picture.evses[0], reasons=("why " * 100,))
+    payloads = told(replace(picture, evses=(first, *picture.evses[1:])))
+    payloads["alarm"] = json.loads(alarm(START, Notice("error", "x", "the text")))
+    shown = rendered(messages(text), payloads)
+    assert shown["site"] == {"notice": "the text"}
+    assert float(shown["circuit-grid"]["load_l1"]) > 0
+    assert {shown["circuit-west"][key] for key in ("load_l2", "drawn_a_l3", "headroom_a_l1")} == {"None"}
+    assert shown["circuit-west"]["limit_a_l1"] == "30.0"
+    assert float(shown["station-CP-1-evse-1"]["power"]) > 0
+    assert len(shown["station-CP-1-evse-1"]["reason"]) == 255
+    assert shown["station-CP-1"] == {"connected": "ON"}
+    assert shown["station-CP-3"] == {"connected": "OFF"}
+    assert shown["station-CP-3-evse-1"]["drawn_a_l1"] == "None"
+    assert shown["limit-ems"]["trouble"] == "-"
 
 
 @pytest.mark.parametrize(("one", "other"), [("a/b", "a_b"), ("a.b", "a_2eb"), ("ä", "_c3_a4"), ("a_", "a_5f")])
