@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from local_controller.adapters.modbus.device import load_device
-from tests.adapters.test_modbus_meter import image, modbus_server
+from tests.adapters.register_image import image, modbus_server
 from tests.adapters.test_mqtt import Mosquitto, free_port, mosquitto_or_skip
 
 SDM630 = load_device("eastron_sdm630")

@@ -59,25 +59,28 @@ def site_text(
     fuse_type: str = "gg",
     base_a: float = 10,
     mode: str = "control",
+    of_grid: str = "",
     more: str = "",
 ) -> str:
-    """A site file with one fuse. stations: what stands between the braces of each; more: further sections."""
+    """A site file with one fuse. stations: what stands between the braces of each; of_grid: further keys of the grid
+    connection; more: further sections.
+    """
     rows = "".join(f"  - {{{station}}}\n" for station in stations)
     return (
         f"site: {{name: Test site, mode: {mode}}}\n"
         f"csms: {{url: '{csms_url}'}}\n"
         f"listen: {{host: {HOST}, port: {port}, allow_unsecured: true}}\n"
         f"grid_connection: {{name: Main, fuse_a: {fuse_a:g}, fuse_type: {fuse_type}, assumed_base_load_a: {base_a:g}"
-        f"{', meter: grid' if 'meters:' in more else ''}}}\n"
+        f"{', meter: grid' if 'meters:' in more else ''}{of_grid}}}\n"
         f"stations:\n{rows}{more}"
     )
 
 
-def station_row(station: StationSpec) -> str:
+def station_row(station: StationSpec, fallback_a: float = 6.0) -> str:
     """A simulated station as the site file knows it."""
     return (
         f"id: {station.identity}, circuit: {station.circuit}, phases: {station.phases}, rotation: {station.rotation}, "
-        f"max_a: {station.max_a:g}, fallback_a: 6"
+        f"max_a: {station.max_a:g}, fallback_a: {fallback_a:g}"
     )
 
 

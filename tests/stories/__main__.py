@@ -7,9 +7,18 @@ import tempfile
 from pathlib import Path
 
 from site_simulator.clock import SimClock, run
-from tests.stories import kill, limits, meter, stations, step
+from tests.stories import fallbacks, kill, limits, meter, phases, registers, stations, step
 
-STORIES = {1: kill.story, 2: meter.story, 3: limits.story, 4: stations.story, 5: step.story}
+STORIES = {
+    1: kill.story,
+    2: meter.story,
+    3: limits.story,
+    4: stations.story,
+    5: step.story,
+    8: phases.story,
+    9: fallbacks.story,
+    10: registers.story,
+}
 
 
 def main() -> int:

@@ -56,10 +56,10 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a story brought. bound: the most that is allowed, by figure; told: further figures of this story."""
+    """What a story brought. judge: of what flowed, None where nothing did. bound: the most that is allowed, by figure; told: further figures of this story."""
 
     story: int
-    judge: Judge
+    judge: Judge | None
     bound: dict[str, float]
     told: dict[str, float]
 
@@ -72,7 +72,8 @@ class Verdict:
     @property
     def figures(self) -> dict[str, float]:
         """All that was measured, by name."""
-        measured = {name: getattr(self.judge, name) for name in ("worst_excess_a", "excess_s", "integral_s")}
+        names = () if self.judge is None else ("worst_excess_a", "excess_s", "integral_s")
+        measured = {name: getattr(self.judge, name) for name in names}
         return {name: round(value, 2) for name, value in (measured | self.told).items()}
 
     def as_json(self) -> str:

@@ -61,6 +61,7 @@ class Setting:
     """The site of a story. base_a, assumed_a: what the building takes at first, and at most by the site file.
 
     valid_s: of a working limit; 60 is the shortest that a site file may ask for. more: further sections of that file.
+    fallback_a: of every station. of_grid: further keys of the grid connection. loads: of the building instead of `base_a`.
     make_meter: of the main fuse, and what the site file says about it besides its address. module: what is run.
     """
 
@@ -71,6 +72,9 @@ class Setting:
     valid_s: float = 60.0
     stations: tuple[StationSpec, ...] = STATIONS
     more: str = ""
+    fallback_a: float = 6.0
+    of_grid: str = ""
+    loads: tuple[float, float, float] | None = None
     make_meter: Callable[[Gauge], SimulatedMeter] = SimulatedMeter
     of_meter: str = ""
     module: str = "local_controller"
@@ -85,8 +89,8 @@ class Stage:
         self.setting, self.folder = setting, folder
         folder.mkdir(exist_ok=True)
         self.building, self.line, self.judge = Switched(), Line(), Judge(setting.fuse_a)
-        load = BaseLoad(setting.base_a, (self.building,))
-        spec = SiteSpec((Node(GRID, setting.fuse_a, None, (load, load, load)),), setting.stations, metered=())
+        l1, l2, l3 = (BaseLoad(a, (self.building,)) for a in setting.loads or (setting.base_a,) * 3)
+        spec = SiteSpec((Node(GRID, setting.fuse_a, None, (l1, l2, l3)),), setting.stations, metered=())
         self.site = RunningSite(spec, f"ws://{HOST}:{self.port}", clock)
         self._open = AsyncExitStack()
         self._tasks: list[asyncio.Task[Any]] = []
@@ -162,7 +166,7 @@ class Stage:
         setting = self.setting
         meter = meters({GRID: self.line.port}).rstrip("}\n") + f"{setting.of_meter}}}\n"
         more = f"{meter}control: {{working_limit_valid_s: {setting.valid_s:g}}}\n{setting.more}"
-        rows = map(station_row, setting.stations)
+        rows = (station_row(station, setting.fallback_a) for station in setting.stations)
         where = {"csms_url": self.site.csms.url, "port": self.port}
         fuse = {"fuse_a": setting.fuse_a, "fuse_type": setting.fuse_type}
-        return site_text(rows, **where, **fuse, base_a=setting.assumed_a, more=more)
+        return site_text(rows, **where, **fuse, base_a=setting.assumed_a, of_grid=setting.of_grid, more=more)
