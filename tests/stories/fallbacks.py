@@ -33,8 +33,8 @@ async def story(_: SimClock, folder: Path) -> Verdict:
     counts = dict.fromkeys(BOUND, 0.0)
     for number, name in enumerate(CASES):
         wrong, sound = folder / f"{number}-wrong.yaml", folder / f"{number}-sound.yaml"
-        wrong.write_text(_text(name, TOO_MUCH_A), encoding="utf-8")
-        sound.write_text(_text(name, FITS_A), encoding="utf-8")
+        wrong.write_text(site_file(name, TOO_MUCH_A), encoding="utf-8")
+        sound.write_text(site_file(name, FITS_A), encoding="utf-8")
         code, told = await _ends("check", wrong)
         counts["checked_sound"] += code == 0
         counts["not_named"] += f"{name}" not in told or "fallback" not in told
@@ -46,14 +46,14 @@ async def story(_: SimClock, folder: Path) -> Verdict:
     return Verdict(9, None, BOUND, {"files": float(2 * len(CASES))} | counts)
 
 
-def _text(name: str, fallback_a: float) -> str:
+def site_file(name: str, fallback_a: float) -> str:
     fuse_a, circuits, where, stations = CASES[name]
     of_all = f"fallback_a: {fallback_a:g}{', ' if where else ''}{where}"
     rows = "".join(f"  - {{id: CP-{number}, {of_all}}}\n" for number in range(1, stations + 1))
     listen = f"listen: {{host: {HOST}, port: {free_ports(1)[0]}, allow_unsecured: true}}\n"
     tree = f"grid_connection: {{fuse_a: {fuse_a}, assumed_base_load_a: 10}}\n"
     tree += f"circuits:\n{circuits}" if circuits else ""
-    return f"site: {{name: Too much}}\ncsms: {{url: 'ws://{HOST}:9'}}\n{listen}{tree}stations:\n{rows}"
+    return f"site: {{name: Too much, mode: control}}\ncsms: {{url: 'ws://{HOST}:9'}}\n{listen}{tree}stations:\n{rows}"
 
 
 async def _ends(what: str, path: Path) -> tuple[int, str]:

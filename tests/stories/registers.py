@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ async def story(_: SimClock, folder: Path) -> Verdict:
     devices = [load_device(name) for name in known_devices()]
     ports = free_ports(len(devices) + 1)
     path = folder / "site.yaml"
-    path.write_text(_text(devices, ports), encoding="utf-8")
+    path.write_text(site_file(devices, ports), encoding="utf-8")
     async with AsyncExitStack() as stack:
         for device, port in zip(devices, ports, strict=False):
             await stack.enter_async_context(modbus_server(device, port, image(device)))
@@ -41,13 +42,13 @@ async def story(_: SimClock, folder: Path) -> Verdict:
     return Verdict(10, None, BOUND, {"devices": float(len(devices)), "silent": float(told.count(None))} | figures)
 
 
-def _text(devices: list[Device], ports: list[int]) -> str:
+def site_file(devices: list[Device], ports: Sequence[int]) -> str:
     rows = "".join(
         f"  - {{id: {device.id}, device: {device.id}, host: {HOST}, port: {port}, unit_id: 1}}\n"
         for device, port in zip(devices, ports, strict=False)
     )
     return (
-        f"site: {{name: All meters}}\ncsms: {{url: 'ws://{HOST}:9'}}\n"
+        f"site: {{name: All meters, mode: control}}\ncsms: {{url: 'ws://{HOST}:9'}}\n"
         f"listen: {{host: {HOST}, port: {ports[-1]}, allow_unsecured: true}}\n"
         f"grid_connection: {{fuse_a: 63, assumed_base_load_a: 10}}\nstations: [{{id: CP-1}}]\nmeters:\n{rows}"
     )
