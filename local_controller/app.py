@@ -30,7 +30,7 @@ from local_controller.adapters.tls_watch import CertificateWatcher
 from local_controller.adapters.trace_store import TraceStore
 from local_controller.adapters.web.server import UnknownStationError, WebServer
 from local_controller.clock import Clock, Instant
-from local_controller.config.build import scheduled_limits, topology
+from local_controller.config.build import own_limits, topology
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
 from local_controller.profiles.units import RateUnit
@@ -324,7 +324,7 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
         plan=PlanPace(interval_s=config.control.planning_interval_s, objective=config.control.objective),
     )
     poll_s = {meter.id: meter.poll_s for meter in config.meters}
-    return SiteController(tree, LimitBook(fixed, sources, scheduled_limits(config)), settings, poll_s)
+    return SiteController(tree, LimitBook(fixed, sources, own_limits(config)), settings, poll_s)
 
 
 def _observation(config: SiteConfig, site: SiteController, clock: Clock) -> Observation | None:

@@ -6,11 +6,19 @@ from datetime import time
 from zoneinfo import ZoneInfo
 
 from local_controller.config.electrical import CircuitSection, GridSection
-from local_controller.config.limits import EVERY_DAY, ScheduledLimitSection, WindowSection
+from local_controller.config.limits import (
+    EVERY_DAY,
+    AnyLimit,
+    QuarterHourLimitSection,
+    ScheduledLimitSection,
+    WindowSection,
+)
 from local_controller.config.models import ControlSection, SiteConfig
 from local_controller.config.stations import EvseSection, StationSection
-from local_controller.site.limits import ScheduledLimit
+from local_controller.site.limits import Bound, OwnLimit
+from local_controller.site.own_limits import QuarterHourLimit, ScheduledLimit
 from local_controller.site.per_phase import PerPhase, equal, upper
+from local_controller.site.quarter_hour import QuarterHour
 from local_controller.site.timetable import Timetable, Window
 from local_controller.site.topology import GRID, Evse, Node, Station, Topology, grid_phases
 from local_controller.station.words import EvseId
@@ -74,22 +82,23 @@ def _station(section: StationSection) -> Station:
     return Station(section.id, section.name or section.id, evses, unit)
 
 
-def scheduled_limits(config: SiteConfig) -> tuple[ScheduledLimit, ...]:
-    """The limits at certain times of the week."""
-    zone = ZoneInfo(config.site.time_zone)
-    return tuple(
-        ScheduledLimit(
-            section.id,
-            f"limit {section.id!r}",
-            section.node,
-            section.applies_to,
-            Timetable([_window(window) for window in section.windows], zone),
-        )
-        for section in config.limits
-        if isinstance(section, ScheduledLimitSection)
-    )
+def own_limits(config: SiteConfig) -> tuple[OwnLimit, ...]:
+    """The limits of which the site file says everything."""
+    return tuple(limit for section in config.limits if (limit := _own_limit(section, config)) is not None)
+
+
+def _own_limit(section: AnyLimit, config: SiteConfig) -> OwnLimit | None:
+    label = f"limit {section.id!r}"
+    match section:
+        case ScheduledLimitSection():
+            table = Timetable([_window(window) for window in section.windows], ZoneInfo(config.site.time_zone))
+            return ScheduledLimit(section.id, label, section.node, section.applies_to, table)
+        case QuarterHourLimitSection():
+            return QuarterHourLimit(section.id, label, section.node, QuarterHour(section.mean_w))
+        case _:
+            return None
 
 
 def _window(section: WindowSection) -> Window:
-    days = frozenset(EVERY_DAY.index(day) for day in section.days)
-    return Window(days, time.fromisoformat(section.start), time.fromisoformat(section.end), section.max_a)
+    days, clock = frozenset(EVERY_DAY.index(day) for day in section.days), time.fromisoformat
+    return Window(days, clock(section.start), clock(section.end), Bound(section.max_a, section.max_w))

@@ -72,6 +72,9 @@ class AvailabilitySection(Section):
         return self
 
 
+Watts = Annotated[float, Field(ge=0, le=1e8)]
+
+
 class LimitSection(Section):
     """What all limits from outside have in common, whatever brings them."""
 
@@ -97,7 +100,7 @@ class MqttLimitSection(LimitSection):
     fallback_a: LoadPerPhase | None = Field(default=None, examples=[16])
     """What counts while no valid message is there, in amperes per phase. A silent source is never "unlimited": this or
     fallback_w is required."""
-    fallback_w: float | None = Field(default=None, ge=0, le=1e8, examples=[4200])
+    fallback_w: Watts | None = Field(default=None, examples=[4200])
     """The same in watts over all phases; with fallback_a, both hold."""
     payload: PayloadSection | None = None
     """How to read messages in a format of somebody else."""
@@ -141,8 +144,16 @@ class WindowSection(Section):
     """When it begins, as "17:00"."""
     end: TimeOfDay = Field(examples=['"21:00"'])
     """When it ends, as "21:00"; on the next day if that is not after its start."""
-    max_a: LoadPerPhase = Field(examples=[16])
-    """What counts meanwhile, in amperes per phase."""
+    max_a: LoadPerPhase | None = Field(default=None, examples=[16])
+    """What counts meanwhile, in amperes per phase: this or max_w is required."""
+    max_w: Watts | None = None
+    """The same in watts over all phases; with max_a, both hold."""
+
+    @model_validator(mode="after")
+    def _limits(self) -> WindowSection:
+        if self.max_a is None and self.max_w is None:
+            raise wrong("max_a", "is missing: what counts meanwhile? max_a: 16, or max_w: 11000")
+        return self
 
 
 class ScheduledLimitSection(LimitSection):
@@ -154,7 +165,22 @@ class ScheduledLimitSection(LimitSection):
     """When it holds. Outside of them there is no such limit."""
 
 
-LIMIT_KINDS: Final[dict[str, type[LimitSection]]] = {"mqtt": MqttLimitSection, "schedule": ScheduledLimitSection}
+class QuarterHourLimitSection(LimitSection):
+    """A limit on the mean power of each quarter of an hour by the clock, as capacity tariffs bill it."""
+
+    source: Literal["quarter_hour"]
+    """How the limit arrives: from what the meter of its node counts (quarter_hour)."""
+    applies_to: Literal[AppliesTo.TOTAL] = AppliesTo.TOTAL
+    """total: everything that flows through the node, since that is what is billed."""
+    mean_w: Watts = Field(gt=0, examples=[17250])
+    """What the mean may be, in watts over all phases; what feeds in is not taken off."""
+
+
+LIMIT_KINDS: Final[dict[str, type[LimitSection]]] = {
+    "mqtt": MqttLimitSection,
+    "schedule": ScheduledLimitSection,
+    "quarter_hour": QuarterHourLimitSection,
+}
 """The sections by the word in their `source`."""
 
 
@@ -164,7 +190,9 @@ def _source_of(section: Any) -> str:
 
 
 AnyLimit = Annotated[
-    Annotated[MqttLimitSection, Tag("mqtt")] | Annotated[ScheduledLimitSection, Tag("schedule")],
+    Annotated[MqttLimitSection, Tag("mqtt")]
+    | Annotated[ScheduledLimitSection, Tag("schedule")]
+    | Annotated[QuarterHourLimitSection, Tag("quarter_hour")],
     Discriminator(_source_of),
 ]
 """A limit that something else sets while the site runs: an EMS, a grid operator, the time of day."""

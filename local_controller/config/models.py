@@ -9,11 +9,12 @@ from pydantic import AfterValidator, Field, model_validator
 from local_controller.config.brokers import BrokerSection
 from local_controller.config.electrical import CircuitSection, GridSection
 from local_controller.config.legs import ListenSection, Upstreams
-from local_controller.config.limits import AnyLimit, MqttLimitSection
+from local_controller.config.limits import AnyLimit, MqttLimitSection, QuarterHourLimitSection
 from local_controller.config.meters import MeterSection
 from local_controller.config.publish import PublishSection
 from local_controller.config.section import Host, Port, Section, Text, known_zone, wrong
 from local_controller.config.stations import StationSection
+from local_controller.site.topology import GRID
 
 
 class SiteSection(Section):
@@ -158,6 +159,16 @@ class SiteConfig(Section):
                 if station.serial is None:
                     reason = "listen.tls.require_certificate compares it with the station's certificate"
                     raise wrong(f"stations.{index}.serial", f"is missing: {reason}")
+        return self
+
+    @model_validator(mode="after")
+    def _counted_by_a_meter(self) -> SiteConfig:
+        nodes = {circuit.id: circuit.meter for circuit in self.circuits} | {GRID: self.grid_connection.meter}
+        for index, limit in enumerate(self.limits):
+            if isinstance(limit, QuarterHourLimitSection) and nodes.get(limit.node, "?") is None:
+                raise wrong(
+                    f"limits.{index}.node", f"{limit.node} has no meter that counts a quarter-hour: give it one"
+                )
         return self
 
     @property

@@ -7,11 +7,16 @@ from functools import reduce
 from itertools import accumulate
 
 from local_controller.config.assignment import Assignment, is_pattern
-from local_controller.config.limits import LimitSection, MqttLimitSection
+from local_controller.config.limits import (
+    LimitSection,
+    MqttLimitSection,
+    QuarterHourLimitSection,
+    ScheduledLimitSection,
+)
 from local_controller.config.models import SiteConfig
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, watts_from_amps
-from local_controller.site.limits import AppliesTo
-from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, plus
+from local_controller.site.limits import AppliesTo, Bound
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, plus
 from local_controller.site.topology import Evse, Node, Topology
 from local_controller.station.knowledge import Actuator
 from local_controller.station.words import OcppVersion
@@ -72,21 +77,19 @@ def _fitting(evses: Sequence[Evse], room_a: float) -> int:
 
 def _below_fallback(config: SiteConfig, topology: Topology) -> Iterator[str]:
     """Stations that nobody controls take their fallback even where a limit asks for less."""
-    for limit, words, least_a in _least(config):
+    for limit, key, least in _least(config):
         node, taken_a = topology.node(limit.node), _taken_a(topology, limit)
         for phase in PHASES:
-            if least_a[phase] < taken_a[phase]:
+            if least.limit_a is not None and least.limit_a[phase] < taken_a[phase]:
                 yield (
-                    f"limit {limit.id} {PHASE_NAMES[phase]}: its {words} of {least_a[phase]:g} A holds while"
+                    f"limit {limit.id} {PHASE_NAMES[phase]}: its {key}_a of {least.limit_a[phase]:g} A holds while"
                     f" the gateway runs; without it {node.label} takes up to {taken_a[phase]:g} A"
                 )
-
-    for limit in config.mqtt_limits:
-        taken_w = watts_from_amps(sum(_taken_a(topology, limit)), 1, NOMINAL_VOLTAGE_V)
-        if limit.fallback_w is not None and limit.fallback_w < taken_w:
+        taken_w = watts_from_amps(sum(taken_a), 1, NOMINAL_VOLTAGE_V)
+        if least.power_w is not None and least.power_w < taken_w:
             yield (
-                f"limit {limit.id}: its fallback_w of {limit.fallback_w:g} W holds while the gateway runs; without it"
-                f" {topology.node(limit.node).label} takes up to {taken_w:.0f} W"
+                f"limit {limit.id}: its {key}_w of {least.power_w:g} W holds while the gateway runs; without it"
+                f" {node.label} takes up to {taken_w:.0f} W"
             )
 
 
@@ -96,14 +99,16 @@ def _taken_a(topology: Topology, limit: LimitSection) -> PerPhase:
     return plus(topology.fallback_a(node.id), node.base_a if limit.applies_to is AppliesTo.TOTAL else ZERO)
 
 
-def _least(config: SiteConfig) -> Iterator[tuple[LimitSection, str, PerPhase]]:
-    """What this file says itself in amperes about each limit from outside, and the key that says it."""
+def _least(config: SiteConfig) -> Iterator[tuple[LimitSection, str, Bound]]:
+    """The least that this file says itself about each limit from outside, and how the keys begin that say it."""
     for limit in config.limits:
-        if isinstance(limit, MqttLimitSection):
-            if limit.fallback_a is not None:
-                yield limit, "fallback_a", limit.fallback_a
-        else:
-            yield limit, "max_a", reduce(lower, (window.max_a for window in limit.windows))
+        match limit:
+            case MqttLimitSection():
+                yield limit, "fallback", Bound(limit.fallback_a, limit.fallback_w)
+            case ScheduledLimitSection():
+                yield limit, "max", reduce(Bound.and_, (Bound(one.max_a, one.max_w) for one in limit.windows))
+            case QuarterHourLimitSection():
+                yield limit, "mean", Bound(power_w=limit.mean_w)
 
 
 def _unmeasured(config: SiteConfig) -> Iterator[str]:

@@ -372,6 +372,8 @@ class SiteController:
 
     def _measure(self, state: NodeState, reading: MeterReading, now: Instant) -> list[SiteEffect]:
         """What a meter means for its node; the notices of a fuse that is overheating, and of a feed-in."""
+        for limit in self.book.own:
+            limit.look(state.node.id, reading)
         hot = state.overload.measured(reading.current_a, state.node.rating_a, state.node.fuse_type, reading.asked_at)
         self._measure_load(state, reading, now)
         told: list[SiteEffect] = [overload_notice(state, phase, reading.current_a) for phase in hot]

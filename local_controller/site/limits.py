@@ -6,15 +6,16 @@ The lowest of all sources counts: fuse, contract, EMS, grid operator. Every numb
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Protocol
 
 from local_controller.clock import Instant
 from local_controller.site.freshness import Freshness
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.per_phase import PHASES, PerPhase, lower
-from local_controller.site.timetable import Timetable
+from local_controller.site.readings import MeterReading
 
 
 class AppliesTo(StrEnum):
@@ -209,23 +210,34 @@ class SourceState:
         return Limit(self.source.node, bound.limit_a, self.source.applies_to, label, until, bound.power_w)
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledLimit:
-    """A limit at certain times of the week."""
+class OwnLimit(Protocol):
+    """A limit that needs no message, because the site file says all about it; see `site.own_limits`."""
 
-    id: str
-    label: str
-    node: str
-    applies_to: AppliesTo
-    timetable: Timetable
+    @property
+    def id(self) -> str:
+        """Its name in the site file."""
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+
+    @property
+    def node(self) -> str:
+        """Where it counts."""
+
+    @property
+    def applies_to(self) -> AppliesTo:
+        """For what."""
+
+    @property
+    def bounds_power(self) -> bool:
+        """Whether it ever bounds watts."""
 
     def limit(self, now: Instant) -> Limit | None:
-        """The limit in force with its source in words; None outside of its windows."""
-        piece = self.timetable.at(now.utc)
-        if piece.limit_a is None:
-            return None
-        until = now.after((piece.end - now.utc).total_seconds())
-        return Limit(self.node, piece.limit_a, self.applies_to, self.label, until)
+        """The limit in force with its source in words; None while there is none."""
+
+    def look(self, node: str, reading: MeterReading) -> None:
+        """The meter of a node says something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +273,12 @@ def lowest_power(limits: Iterable[Limit]) -> PowerCeiling | None:
 
 @dataclass(slots=True)
 class LimitBook:
-    """All limits of the site: the fixed ones of the tree, those that sources send, and those of timetables."""
+    """All limits of the site: the fixed ones of the tree, those that sources send, and what the site file says besides."""
 
     fixed: tuple[Limit, ...]
     sources: Mapping[str, SourceState] = field(default_factory=dict)
-    scheduled: tuple[ScheduledLimit, ...] = ()
-    _changing_at: dict[tuple[str, AppliesTo], list[SourceState | ScheduledLimit]] = field(
+    own: Sequence[OwnLimit] = ()
+    _changing_at: dict[tuple[str, AppliesTo], list[SourceState | OwnLimit]] = field(
         init=False, repr=False, compare=False
     )
     _fixed_at: dict[tuple[str, AppliesTo], list[Limit]] = field(init=False, repr=False, compare=False)
@@ -278,12 +290,13 @@ class LimitBook:
         self._changing_at, self._fixed_at = {}, {}
         for state in self.sources.values():
             self._changing_at.setdefault((state.source.node, state.source.applies_to), []).append(state)
-        for scheduled in self.scheduled:
-            self._changing_at.setdefault((scheduled.node, scheduled.applies_to), []).append(scheduled)
+        for one in self.own:
+            self._changing_at.setdefault((one.node, one.applies_to), []).append(one)
         for limit in self.fixed:
             self._fixed_at.setdefault((limit.node, limit.applies_to), []).append(limit)
         self._ceilings = {place: lowest(limits) for place, limits in self._fixed_at.items()}
         self._powered = {(state.source.node, state.source.applies_to) for state in self.sources.values()}
+        self._powered |= {(one.node, one.applies_to) for one in self.own if one.bounds_power}
         self._powered |= {place for place, limits in self._fixed_at.items() if lowest_power(limits) is not None}
 
     def in_force(self, node: str, applies_to: AppliesTo, now: Instant) -> list[Limit]:

@@ -17,7 +17,7 @@ from local_controller.site.asymmetry import balance_id, leads_a
 from local_controller.site.capacity import MeterState, NodeState, capacity
 from local_controller.site.controller import SiteController
 from local_controller.site.evse import EvseState
-from local_controller.site.limits import AppliesTo, ScheduledLimit, SourceState
+from local_controller.site.limits import AppliesTo, OwnLimit, SourceState
 from local_controller.site.overload import STOP_S
 from local_controller.site.per_phase import PHASES, PerPhase, total
 from local_controller.site.reasons import Decision
@@ -203,7 +203,7 @@ def pieces(site: SiteController, now: Instant) -> Iterator[SiteSnapshot | None]:
         meters=tuple(_meter(state, now) for state in site.meters.values()),
         limits=(
             *(_limit(state, now) for state in site.book.sources.values()),
-            *(_scheduled(one, now) for one in site.book.scheduled),
+            *(_own(one, now) for one in site.book.own),
         ),
         plan=_plan(site, now),
     )
@@ -313,12 +313,12 @@ def _limit(state: SourceState, now: Instant) -> LimitSourceView:
     )
 
 
-def _scheduled(one: ScheduledLimit, now: Instant) -> LimitSourceView:
+def _own(one: OwnLimit, now: Instant) -> LimitSourceView:
     limit = one.limit(now)
     end = None if limit is None else limit.valid_until
     return LimitSourceView(
         id=one.id,
-        label=one.label,
+        label=one.label if limit is None else limit.source,
         node=one.node,
         applies_to=one.applies_to,
         state="outside its hours" if limit is None else "in force",

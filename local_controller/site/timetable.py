@@ -12,7 +12,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import reduce
 from typing import Final, NamedTuple
 
-from local_controller.site.per_phase import PerPhase, lower
+from local_controller.site.limits import Bound
 
 LEAD_S: Final = 20.0
 """A window counts so long before it begins: firmware and car take 10 s to follow, and a meter tells of it later (G3)."""
@@ -25,7 +25,7 @@ LOOK_AHEAD: Final = timedelta(hours=30)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A time of some days of the week and the amperes per phase that count meanwhile.
+    """A time of some days of the week and what counts meanwhile.
 
     days: 0 for Monday to 6 for Sunday, on which it begins; end: on the next day if it is not after the start.
     """
@@ -33,7 +33,7 @@ class Window:
     days: frozenset[int]
     start: time
     end: time
-    limit_a: PerPhase
+    bound: Bound
 
     def on(self, day: datetime) -> tuple[datetime, datetime] | None:
         """When it begins and ends, if it begins on this day; day: its midnight in the site's time zone."""
@@ -44,9 +44,9 @@ class Window:
 
 
 class Piece(NamedTuple):
-    """What counts from one moment to another, in UTC; limit_a: None where nothing does."""
+    """What counts from one moment to another, in UTC."""
 
-    limit_a: PerPhase | None
+    bound: Bound
     start: datetime
     end: datetime
 
@@ -68,9 +68,9 @@ class Timetable:
     def _found(self, moment: datetime) -> Piece:
         near = list(self._near(moment))
         edges = [edge for _, *span in near for edge in span]
-        holding = [window.limit_a for window, start, end in near if start <= moment < end]
+        holding = [window.bound for window, start, end in near if start <= moment < end]
         return Piece(
-            reduce(lower, holding) if holding else None,
+            reduce(Bound.and_, holding, Bound()),
             max((edge for edge in edges if edge <= moment), default=moment),
             min((*(edge for edge in edges if edge > moment), moment + LOOK_AHEAD)),
         )

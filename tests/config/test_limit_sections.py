@@ -8,9 +8,10 @@ import pytest
 
 from local_controller.adapters.inputs import limit_source
 from local_controller.config.brokers import BrokerSection
-from local_controller.config.build import scheduled_limits
+from local_controller.config.build import own_limits
 from local_controller.config.limits import PayloadSection
 from local_controller.site.limits import Bound
+from local_controller.site.own_limits import ScheduledLimit
 from tests.config.test_connections import mistakes, sound, told
 
 CSMS = "csms: {url: ws://csms.example.com}\n"
@@ -112,9 +113,10 @@ def evening(more: str = "", window: str = 'start: "17:00", end: "21:00", max_a: 
 
 
 def test_a_limit_of_the_timetable_counts_at_its_node() -> None:
-    (limit,) = scheduled_limits(sound(evening(", applies_to: charging")))
+    (limit,) = own_limits(sound(evening(", applies_to: charging")))
     assert (limit.id, limit.node, limit.applies_to) == ("evening", "grid", "charging")
-    assert limit.timetable.at(datetime(2026, 3, 6, 18, tzinfo=UTC)).limit_a == (10.0, 10.0, 10.0)
+    assert isinstance(limit, ScheduledLimit)
+    assert limit.timetable.at(datetime(2026, 3, 6, 18, tzinfo=UTC)).bound == Bound((10.0, 10.0, 10.0), None)
 
 
 @pytest.mark.parametrize(
@@ -130,12 +132,46 @@ def test_a_limit_of_the_timetable_counts_at_its_node() -> None:
         (evening(window="start: '17:00', end: '21:00', days: [monday], max_a: 1"), "must be one of mon, tue, wed"),
         (evening(window="start: '17:00', end: '21:00', days: [], max_a: 10"), "days: must have at least one entry"),
         (evening(window="start: '17:00', end: '21:00', max_kw: 10"), "max_kw: unknown key"),
-        (evening().replace("schedule", "scedule"), "source: must be one of mqtt, schedule - did you mean schedule?"),
-        (evening().replace("schedule", "dice"), "limits[evening].source: must be one of mqtt, schedule"),
+        (evening(window="start: '17:00', end: '21:00'"), "max_a: is missing: what counts meanwhile? max_a: 16"),
+        (
+            evening().replace("schedule", "scedule"),
+            "source: must be one of mqtt, schedule, quarter_hour - did you mean schedule?",
+        ),
+        (evening().replace("schedule", "dice"), "limits[evening].source: must be one of mqtt, schedule, quarter_hour"),
     ],
 )
 def test_mistakes_about_the_timetable_are_told_with_a_remedy(text: str, message: str) -> None:
     assert [found for found in mistakes(text) if message in found], mistakes(text)
+
+
+def test_a_window_may_be_in_watts() -> None:
+    (limit,) = own_limits(sound(evening(window='start: "17:00", end: "21:00", max_w: 9000')))
+    assert isinstance(limit, ScheduledLimit)
+    assert limit.bounds_power
+    assert limit.timetable.at(datetime(2026, 3, 6, 18, tzinfo=UTC)).bound == Bound(None, 9000.0)
+
+
+def quarter(more: str = "mean_w: 17000", meter: str = "") -> str:
+    return f"{CSMS}limits:\n  - {{id: peak, source: quarter_hour, {more}}}\n{meter}"
+
+
+def test_a_quarter_hour_needs_a_meter_that_counts_it() -> None:
+    (found,) = mistakes(quarter())
+    assert "limits[peak].node: grid has no meter that counts a quarter-hour: give it one" in found
+    (found,) = mistakes(quarter("mean_w: 17000, node: attic"))
+    assert 'no circuit has the id "attic"' in found
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("mean_w: 0", "mean_w: must be"),
+        ("mean_kw: 17", "mean_kw: unknown key - did you mean mean_w? Mind the unit."),
+        ("mean_w: 17000, applies_to: charging", "applies_to: must be"),
+    ],
+)
+def test_mistakes_about_a_quarter_hour_are_told_with_a_remedy(more: str, message: str) -> None:
+    assert [found for found in mistakes(quarter(more)) if message in found], mistakes(quarter(more))
 
 
 def test_fallbacks_above_a_limit_of_the_timetable_are_remarked() -> None:

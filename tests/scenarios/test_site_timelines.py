@@ -9,8 +9,9 @@ import pytest
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, LimitSource, ScheduledLimit
+from local_controller.site.limits import AppliesTo, Bound, LimitSource
 from local_controller.site.overload import ALARM_S, STOP_S
+from local_controller.site.own_limits import ScheduledLimit
 from local_controller.site.per_phase import ZERO, equal
 from local_controller.site.timetable import Timetable, Window
 from local_controller.site.topology import FuseType
@@ -279,9 +280,9 @@ def test_calm_cars_are_not_ordered_around() -> None:
 
 def test_a_limit_of_the_timetable_is_kept_from_its_first_second_to_its_last() -> None:
     """START is 08:00; from 08:05 to 08:10 the cars may have 20 A together."""
-    table = Timetable([Window(frozenset({0}), time(8, 5), time(8, 10), equal(20.0))], UTC)
+    table = Timetable([Window(frozenset({0}), time(8, 5), time(8, 10), Bound(equal(20.0)))], UTC)
     evening = ScheduledLimit("evening", "limit 'evening'", "grid", AppliesTo.CHARGING, table)
-    site = settled(VirtualSite(topology(40.0, 2), scheduled=(evening,)))
+    site = settled(VirtualSite(topology(40.0, 2), own=(evening,)))
     for id_ in ("CP-1", "CP-2"):
         site.plug(id_, Car(obey_s=8.0))
     site.run(265)

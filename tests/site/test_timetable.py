@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local_controller.site.limits import Bound
 from local_controller.site.per_phase import equal, lower
 from local_controller.site.timetable import LEAD_S, Timetable, Window
 
@@ -18,12 +19,12 @@ WEEKDAYS = frozenset(range(5))
 
 
 def window(start: str, end: str, amperes: float = 16.0, days: frozenset[int] = EVERY_DAY) -> Window:
-    return Window(days, time.fromisoformat(start), time.fromisoformat(end), equal(amperes))
+    return Window(days, time.fromisoformat(start), time.fromisoformat(end), Bound(equal(amperes)))
 
 
 def at(table: Timetable, clock: str) -> float | None:
     """The amperes on L1 at a time of the wall."""
-    limit_a = table.at(datetime.fromisoformat(clock).replace(tzinfo=BERLIN).astimezone(UTC)).limit_a
+    limit_a = table.at(datetime.fromisoformat(clock).replace(tzinfo=BERLIN).astimezone(UTC)).bound.limit_a
     return None if limit_a is None else limit_a[0]
 
 
@@ -39,8 +40,8 @@ def test_a_window_holds_from_its_start_to_its_end_on_its_days() -> None:
 def test_what_is_lowered_is_lowered_in_time_for_the_cars_to_follow() -> None:
     table = Timetable([window("17:00", "21:00")], BERLIN)
     start = datetime(2026, 3, 6, 17, tzinfo=BERLIN).astimezone(UTC)
-    assert table.at(start - timedelta(seconds=LEAD_S)).limit_a == equal(16.0)
-    assert table.at(start - timedelta(seconds=LEAD_S + 1)).limit_a is None
+    assert table.at(start - timedelta(seconds=LEAD_S)).bound.limit_a == equal(16.0)
+    assert table.at(start - timedelta(seconds=LEAD_S + 1)).bound.is_none
 
 
 def test_a_window_over_midnight_belongs_to_the_day_on_which_it_begins() -> None:
@@ -49,10 +50,10 @@ def test_a_window_over_midnight_belongs_to_the_day_on_which_it_begins() -> None:
 
 
 def test_where_windows_overlap_the_lowest_counts_on_each_phase() -> None:
-    uneven = Window(EVERY_DAY, time(18), time(19), (10.0, 30.0, 30.0))
+    uneven = Window(EVERY_DAY, time(18), time(19), Bound((10.0, 30.0, 30.0)))
     table = Timetable([window("17:00", "21:00", 20.0), uneven], BERLIN)
     piece = table.at(datetime(2026, 3, 6, 18, 30, tzinfo=BERLIN).astimezone(UTC))
-    assert piece.limit_a == (10.0, 20.0, 20.0)
+    assert piece.bound.limit_a == (10.0, 20.0, 20.0)
     assert piece.end == datetime(2026, 3, 6, 19, tzinfo=BERLIN)
 
 
@@ -62,7 +63,7 @@ def test_a_day_is_as_long_as_the_wall_says(day: str, hours: int) -> None:
     midnight = datetime.fromisoformat(day).replace(tzinfo=BERLIN).astimezone(UTC)
     once = Timetable([window("00:00", "00:00", days=frozenset({midnight.astimezone(BERLIN).weekday()}))], BERLIN)
     assert once.at(midnight).end == midnight + timedelta(hours=hours)
-    assert table.at(midnight).limit_a == equal(16.0)
+    assert table.at(midnight).bound.limit_a == equal(16.0)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +78,17 @@ def test_where_the_clock_is_set_a_window_is_longer_rather_than_shorter(start: st
     table = Timetable([window(start[-5:], end[-5:])], BERLIN)
     noon = datetime.fromisoformat(start[:10]).replace(tzinfo=BERLIN).astimezone(UTC)
     minutes = [noon + timedelta(minutes=number) for number in range(6 * 60)]
-    assert sum(table.at(one + timedelta(seconds=1)).limit_a is not None for one in minutes) >= held
+    assert sum(table.at(one + timedelta(seconds=1)).bound.is_none is False for one in minutes) >= held
 
 
 clocks = st.times().map(lambda one: one.replace(second=0, microsecond=0))
-windows = st.builds(Window, st.frozensets(st.integers(0, 6), min_size=1), clocks, clocks, st.floats(0, 100).map(equal))
+windows = st.builds(
+    Window,
+    st.frozensets(st.integers(0, 6), min_size=1),
+    clocks,
+    clocks,
+    st.floats(0, 100).map(lambda one: Bound(equal(one))),
+)
 
 
 @given(
@@ -98,13 +105,13 @@ def test_what_holds_is_what_the_wall_shows_and_what_is_kept_is_what_would_be_fou
     table.at(first)
     for moment_utc in (first, first + timedelta(seconds=later_s)):
         kept, found = table.at(moment_utc), Timetable(each, zone).at(moment_utc)
-        assert kept.limit_a == found.limit_a
+        assert kept.bound == found.bound
         assert kept.start <= moment_utc < kept.end
         wall = moment_utc.astimezone(zone)
-        holding = [one.limit_a for one in each if _shows(one, wall)]
+        holding = [one.bound.limit_a for one in each if _shows(one, wall)]
         for limit_a in holding:  # seen apart from everything above: what the wall shows counts
-            assert kept.limit_a is not None
-            assert lower(limit_a, kept.limit_a) == kept.limit_a
+            assert kept.bound.limit_a is not None
+            assert lower(limit_a, kept.bound.limit_a) == kept.bound.limit_a
 
 
 def _shows(one: Window, wall: datetime) -> bool:

@@ -17,7 +17,7 @@ from local_controller.clock import Instant
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, Solve
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, ScheduledLimit, SourceState
+from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, OwnLimit, SourceState
 from local_controller.site.readings import MeterReading
 from local_controller.site.topology import Evse, FuseType, Node, Station, Topology
 from local_controller.station import words
@@ -161,10 +161,10 @@ class VirtualSite:
         sources: tuple[LimitSource, ...] = (),
         settings: ControlSettings | None = None,
         fixed: Sequence[Limit] = (),
-        scheduled: tuple[ScheduledLimit, ...] = (),
+        own: tuple[OwnLimit, ...] = (),
     ) -> None:
         fuses = tuple(Limit(n.id, n.limit_a, AppliesTo.TOTAL, f"{n.label} fuse") for n in topo.nodes)
-        self._limits, self._sources, self._scheduled = (*fuses, *fixed), sources, scheduled
+        self._limits, self._sources, self._own = (*fuses, *fixed), sources, own
         self._settings = settings or ControlSettings()
         self.topology = topo
         self.meters = {n.meter: n.id for n in topo.nodes if n.meter is not None}
@@ -192,7 +192,7 @@ class VirtualSite:
 
     def _begun(self) -> SiteController:
         """A gateway that knows nothing but its site file."""
-        book = LimitBook(self._limits, {s.id: SourceState(s) for s in self._sources}, self._scheduled)
+        book = LimitBook(self._limits, {s.id: SourceState(s) for s in self._sources}, self._own)
         return SiteController(self.topology, book, self._settings, dict.fromkeys(self.meters, 1.0))
 
     @property

@@ -1,0 +1,102 @@
+"""How much may still be drawn, so that this quarter of an hour keeps its mean? (goal G19)
+
+Capacity tariffs (Flanders and others) bill the highest mean of a quarter of an hour by the clock: 00, 15, 30, 45. With E used
+since its start and t left, (P * 0.25 h - E) / t is allowed (grid-and-safety §4.5). What feeds in is not taken off: import is
+billed.
+
+The energy is kept on the monotonic clock, and cut at the quarter's start by the clock on the wall as it is now: a clock that
+is set moves that cut, and no energy is lost or counted twice. What nobody measured, before the start or while the
+meter was silent, counts at the mean that is allowed, or what was drawn last if that is more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from local_controller.clock import Instant
+
+QUARTER_S: Final = 900.0
+
+LEAD_S: Final = 20.0
+"""So long before its end no more than the mean is allowed, so that the next quarter does not begin above it."""
+
+LEFT_AT_LEAST_S: Final = 60.0
+"""What is left of the energy is never spread over less: cars take 10 s to follow, and meters have errors."""
+
+MOST: Final = 2.0
+"""Never more than this many times the mean, however little was used: cars would have to come down again in seconds."""
+
+KEPT_EVERY_S: Final = 5.0
+"""The energy is remembered so often; in between it is as if evenly drawn."""
+
+SILENT_S: Final = 10.0
+"""A pause between two readings that is longer was not measured (G5)."""
+
+
+class Allowed(NamedTuple):
+    """power_w may be drawn now. used_wh of quota_wh are used; the quarter has left_s."""
+
+    power_w: float
+    used_wh: float
+    quota_wh: float
+    left_s: float
+
+
+@dataclass(slots=True)
+class QuarterHour:
+    """The mean of a quarter-hour may be `mean_w`."""
+
+    mean_w: float
+    _total_wh: float = field(default=0.0, init=False)
+    _last: tuple[float, float] | None = field(default=None, init=False)  # monotonic seconds and watts
+    _past: deque[tuple[float, float]] = field(
+        default_factory=deque, init=False
+    )  # monotonic seconds and total, in order
+
+    def measured(self, power_w: float, at: Instant) -> None:
+        """The power of all phases together at a moment, + is drawn."""
+        drawn_w, now_s = max(0.0, power_w), at.monotonic_s
+        if self._last is not None:
+            last_s, last_w = self._last
+            if now_s <= last_s:
+                return
+            silent = now_s - last_s > SILENT_S
+            mean_w = max(self.mean_w, last_w) if silent else (last_w + drawn_w) / 2
+            self._total_wh += mean_w * (now_s - last_s) / 3600
+        self._last = now_s, drawn_w
+        if not self._past or now_s - self._past[-1][0] >= KEPT_EVERY_S:
+            self._past.append((now_s, self._total_wh))
+            while len(self._past) > 1 and self._past[1][0] < now_s - QUARTER_S - KEPT_EVERY_S:
+                self._past.popleft()
+
+    def allowed(self, now: Instant) -> Allowed:
+        """What may be drawn from now on."""
+        since_s = now.utc.timestamp() % QUARTER_S
+        left_s, quota_wh = QUARTER_S - since_s, self.mean_w * QUARTER_S / 3600
+        used_wh = self._used_wh(now.monotonic_s - since_s, now.monotonic_s)
+        power_w = max(0.0, quota_wh - used_wh) * 3600 / max(left_s, LEFT_AT_LEAST_S)
+        most_w = self.mean_w * (MOST if left_s > LEAD_S else 1.0)
+        return Allowed(min(power_w, most_w), used_wh, quota_wh, left_s)
+
+    def _used_wh(self, start_s: float, now_s: float) -> float:
+        if self._last is None:
+            return self.mean_w * (now_s - start_s) / 3600
+        last_s, last_w = self._last
+        silent_s = now_s - max(last_s, start_s)
+        since_last_wh = max(self.mean_w, last_w) * silent_s / 3600
+        return since_last_wh + (self._total_wh - self._total_at(start_s) if start_s < last_s else 0.0)
+
+    def _total_at(self, moment_s: float) -> float:
+        """The total at a moment up to the last reading; before the first one the mean was drawn."""
+        first_s, first_wh = self._past[0]
+        if moment_s <= first_s:
+            return first_wh - self.mean_w * (first_s - moment_s) / 3600
+        assert self._last is not None  # noqa: S101 - there is no past without
+        marks = [*self._past, (self._last[0], self._total_wh)]
+        for (from_s, from_wh), (to_s, to_wh) in pairwise(marks):
+            if moment_s <= to_s:
+                return from_wh + (to_wh - from_wh) * (moment_s - from_s) / max(to_s - from_s, 1e-9)
+        return self._total_wh

@@ -1,0 +1,129 @@
+"""Does the mean of every quarter of an hour by the clock stay below what the tariff should see?"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from local_controller.clock import Instant
+from local_controller.site.own_limits import QuarterHourLimit
+from local_controller.site.per_phase import equal
+from local_controller.site.quarter_hour import LEAD_S, MOST, QuarterHour
+from tests.site.virtual_site import START, Car, VirtualSite, topology
+
+NOON = Instant(5000.0, datetime(2026, 3, 6, 12, tzinfo=UTC))
+MEAN_W = 12_000.0
+QUOTA_WH = MEAN_W / 4
+
+
+def at(seconds: float) -> Instant:
+    return NOON.after(seconds)
+
+
+def used(power_w: float, seconds: int, quarter: QuarterHour | None = None, start_s: int = 0) -> QuarterHour:
+    quarter = quarter or QuarterHour(MEAN_W)
+    for second in range(start_s, start_s + seconds + 1):
+        quarter.measured(power_w, at(second))
+    return quarter
+
+
+def test_what_was_not_used_yet_may_be_used_until_the_quarter_ends() -> None:
+    quarter = used(6_000.0, 300)
+    allowed = quarter.allowed(at(300))
+    assert (allowed.left_s, allowed.quota_wh) == (600.0, QUOTA_WH)
+    assert allowed.used_wh == pytest.approx(500.0)
+    assert allowed.power_w == pytest.approx((QUOTA_WH - 500.0) * 3600 / 600)
+
+
+def test_a_quarter_that_is_used_up_allows_nothing_and_the_next_one_begins_anew() -> None:
+    quarter = used(40_000.0, 300)
+    assert quarter.allowed(at(300)).power_w == 0.0
+    used(0.0, 599, quarter, 301)
+    assert quarter.allowed(at(901)).power_w == pytest.approx(MEAN_W, rel=0.01)
+
+
+def test_the_end_of_a_quarter_is_no_reason_to_begin_the_next_one_above_its_mean() -> None:
+    quarter = used(0.0, 895)
+    assert quarter.allowed(at(900 - LEAD_S - 1)).power_w == MOST * MEAN_W
+    assert quarter.allowed(at(900 - LEAD_S)).power_w == MEAN_W
+
+
+def test_what_is_fed_in_is_not_taken_off() -> None:
+    quarter = used(-30_000.0, 600)
+    assert quarter.allowed(at(600)).used_wh == 0.0
+
+
+def test_what_nobody_measured_counts_at_the_mean_or_at_what_was_drawn_last() -> None:
+    assert QuarterHour(MEAN_W).allowed(at(300)).used_wh == pytest.approx(MEAN_W * 300 / 3600)
+    late = used(6_000.0, 300, start_s=300)
+    assert late.allowed(at(600)).used_wh == pytest.approx(MEAN_W * 300 / 3600 + 500.0)
+    silent = used(24_000.0, 100)
+    assert silent.allowed(at(200)).used_wh == pytest.approx(24_000.0 * 200 / 3600)
+    silent.measured(0.0, at(400))
+    assert silent.allowed(at(400)).used_wh == pytest.approx(24_000.0 * 400 / 3600)
+
+
+@pytest.mark.parametrize("set_s", [-3600.0, -900.0, 900.0, 3600.0])
+def test_a_clock_that_is_set_by_whole_quarters_changes_nothing(set_s: float) -> None:
+    quarter = used(9_000.0, 300)
+    before, moved = quarter.allowed(at(300)), Instant(at(300).monotonic_s, at(300).utc + timedelta(seconds=set_s))
+    assert quarter.allowed(moved) == before
+
+
+def test_a_clock_that_is_set_moves_the_cut_and_no_energy_is_lost() -> None:
+    quarter = used(9_000.0, 800)
+    moved = Instant(at(800).monotonic_s, at(800).utc - timedelta(seconds=300))
+    allowed = quarter.allowed(moved)
+    assert (allowed.left_s, round(allowed.used_wh)) == (400.0, round(9_000.0 * 500 / 3600))
+
+
+powers = st.floats(0, 60_000)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(powers, st.integers(1, 200)), min_size=5, max_size=30), st.floats(1000, 30_000))
+def test_who_draws_what_is_allowed_keeps_the_mean_of_every_quarter(
+    steps: list[tuple[float, int]], mean_w: float
+) -> None:
+    """A consumer that wants this and that, and takes the lower one of that and what is allowed, at once."""
+    quarter, second, total_ws = QuarterHour(mean_w), 0, [0.0]
+    quarter.measured(0.0, at(0))
+    for wanted_w, seconds in steps:
+        for _ in range(seconds):
+            drawn_w = min(wanted_w, quarter.allowed(at(second)).power_w)
+            quarter.measured(drawn_w, at(second + 1e-6))
+            second += 1
+            quarter.measured(drawn_w, at(second))
+            total_ws.append(total_ws[-1] + drawn_w)
+    for start in range(0, second, 900):
+        used_ws = total_ws[min(start + 900, second)] - total_ws[start]
+        assert used_ws / 3600 <= mean_w / 4 * 1.005 + 1e-6
+
+
+def test_a_site_keeps_the_mean_while_its_building_moves_and_its_cars_follow_slowly() -> None:
+    """17 kW of mean, two cars that want 44 kW, a building between 3 and 9 kW. START is 08:00, so is a quarter."""
+    limit = QuarterHourLimit("peak", "limit 'peak'", "grid", QuarterHour(17_000.0))
+    site = VirtualSite(topology(63.0, 2), own=(limit,))
+    site.base = lambda second: equal(4.3 + 4.3 * (1 + math.sin(second / 90)))
+    site.connect()
+    site.run(15)
+    for id_ in ("CP-1", "CP-2"):
+        site.plug(id_, Car(obey_s=8.0))
+    drawn_w: list[float] = []
+    site.on_step.append(lambda one: drawn_w.append(sum(one.flow("grid")) * 253.0))
+    site.run(900 - site.elapsed_s)
+    means = []
+    for _ in range(3):
+        drawn_w.clear()
+        site.run(900)
+        means.append(sum(drawn_w) / len(drawn_w))
+    assert max(means) <= 17_000.0
+    assert min(means) >= 0.93 * 17_000.0
+    view = site.controller.book.in_force("grid", limit.applies_to, site.now)[-1]
+    assert START.utc.minute == 0
+    assert "limit 'peak' (" in view.source
+    assert "kWh used" in view.source
