@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from local_controller.adapters.capability_file import CapabilityMemory
+from local_controller.adapters.contact_inputs import contact_sources
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.inputs import Client, Inputs, limit_source
@@ -121,6 +122,8 @@ class LocalController:
         inputs = Inputs(self._config, self.driver, self._clock, self._tls, Client(teller=publisher))
         for meter in inputs.meters:
             await self._started(meter.start, meter.stop)
+        for module in inputs.io_modules:
+            await self._started(module.start, module.stop)
         for broker in inputs.brokers:
             await self._started(broker.start, broker.stop)
             if publisher is not None and broker.id == publisher.broker_id:
@@ -318,7 +321,8 @@ def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[B
 
 def _site(config: SiteConfig, tree: Topology) -> SiteController:
     fixed = tuple(limit for node in tree.nodes for limit in _fixed_limits(node))
-    sources = {section.id: SourceState(limit_source(section)) for section in config.mqtt_limits}
+    told = [*map(limit_source, config.mqtt_limits), *contact_sources(config)]
+    sources = {source.id: SourceState(source) for source in told}
     settings = ControlSettings(
         pace=Pace(valid_s=config.control.working_limit_valid_s),
         plan=PlanPace(interval_s=config.control.planning_interval_s, objective=config.control.objective),

@@ -26,7 +26,13 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     f"{LC}config": (
         *ALL_READ,
         f"{LC}profiles.units",
-        *(f"{LC}site.{one}" for one in ("topology", "limits", "per_phase", "timetable", "own_limits", "quarter_hour")),
+        *(
+            f"{LC}site.{one}"
+            for one in (
+                *("topology", "limits", "per_phase", "timetable", "own_limits", "quarter_hour"),
+                *("contacts", "section_14a"),
+            )
+        ),
         *(f"{LC}station.{one}" for one in ("words", "knowledge")),
     ),
     f"{LC}adapters": (

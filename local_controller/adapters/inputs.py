@@ -1,4 +1,4 @@
-"""Which meters and brokers does a site file name, and what becomes of what they say? It ends as a fact for the site."""
+"""Which meters, I/O modules and brokers does a site file name, and what becomes of what they say? It ends as a fact for the site."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from local_controller.adapters.contact_inputs import io_modules
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, MqttBroker
@@ -93,7 +94,7 @@ _JUST_LISTENING: Final = Client()
 
 
 class Inputs:
-    """All meters and brokers of a site, not yet started; LocalControllerError where a password cannot be read.
+    """All meters, I/O modules and brokers of a site, not yet started; LocalControllerError where a password cannot be read.
 
     tls: as of `tls_legs`. client: as whom the brokers know us.
     """
@@ -115,6 +116,7 @@ class Inputs:
         self._senders = {section.id: SenderClock(self._wall_clock) for section in config.mqtt_limits}
         self._failures: dict[str, tuple[str, str]] = {}
         self.meters = [self._meter(section) for section in config.meters]
+        self.io_modules = io_modules(config, listener, clock, log)
         self.brokers = [self._broker(section) for section in config.brokers]
 
     def _meter(self, section: MeterSection) -> ModbusMeter:

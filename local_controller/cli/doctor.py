@@ -51,7 +51,7 @@ def doctor(
 async def _found(config: SiteConfig, patience_s: float, *, silent: bool) -> list[Finding]:
     """All findings; each is printed as it comes, unless silent."""
     if not silent:
-        count = len(config.meters) + len(config.mqtt_limits)
+        count = len(config.meters) + len(config.mqtt_limits) + len(config.contact_limits)
         print(f"Waiting up to {patience_s:g} s for {count} meters and limits ...", file=sys.stderr)
     findings = []
     async for finding in examine(config, Clock(), patience_s):

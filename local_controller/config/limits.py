@@ -10,6 +10,7 @@ from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from local_controller.config.contacts import ContactSection, PatternSection
 from local_controller.config.electrical import LoadPerPhase
 from local_controller.config.section import Id, Section, Text, Topic, known_zone, wrong
 from local_controller.site.limits import AppliesTo
@@ -176,10 +177,62 @@ class QuarterHourLimitSection(LimitSection):
     """What the mean may be, in watts over all phases; what feeds in is not taken off."""
 
 
+class ContactLimitSection(LimitSection):
+    """A limit by contacts of the grid operator: relays of a control box, ripple control. What cannot be read limits."""
+
+    source: Literal["contact"]
+    """How the limit arrives: by contacts on an I/O module (contact)."""
+    io_module: Id = Field(examples=["io"])
+    """Id of the I/O module."""
+    contacts: tuple[ContactSection, ...] = Field(min_length=1)
+    """The wires."""
+    patterns: tuple[PatternSection, ...] = Field(min_length=1)
+    """What counts when which of them are given. Where none of these fits, and where the module cannot be read for 5 s, the
+    lowest of them counts."""
+    rated_w: float | None = Field(default=None, gt=0, le=1e8, examples=[22000])
+    """What 100 per cent are, in watts over all phases."""
+    devices: int | None = Field(default=None, ge=1, le=10_000)
+    """How many controllable devices of §14a EnWG there are. Left out: the EVSEs behind the node that can be told a limit."""
+    add_surplus: bool = False
+    """Whether what the building feeds in by itself comes on top of the watts, as §14a EnWG allows: true only for `node: grid`
+    with a meter and `applies_to: charging`."""
+
+    @model_validator(mode="after")
+    def _table(self) -> ContactLimitSection:
+        ids, channels = [one.id for one in self.contacts], [one.channel for one in self.contacts]
+        for index, one in enumerate(self.contacts):
+            if one.id in ids[:index]:
+                raise wrong(f"contacts.{index}.id", f"{one.id} is the id of another contact: ids are unique")
+            if one.channel in channels[:index]:
+                raise wrong(f"contacts.{index}.channel", f"{one.channel} is the channel of another contact")
+        patterns = [frozenset(row.given) for row in self.patterns]
+        for index, row in enumerate(self.patterns):
+            if unknown := [name for name in row.given if name not in ids]:
+                raise wrong(f"patterns.{index}.given", f"{unknown[0]} is no contact of this limit: {', '.join(ids)}")
+            if patterns[index] in patterns[:index]:
+                raise wrong(
+                    f"patterns.{index}.given", "another row has the same contacts: each pattern means one thing"
+                )
+            if row.percent is not None and self.rated_w is None:
+                raise wrong("rated_w", "is missing: what are 100 per cent? For example rated_w: 22000")
+        if all(row.unlimited for row in self.patterns):
+            raise wrong("patterns", "no row limits anything: write what counts when the grid operator dims")
+        return self
+
+    @model_validator(mode="after")
+    def _surplus_can_be_measured(self) -> ContactLimitSection:
+        if self.add_surplus and self.applies_to is not AppliesTo.CHARGING:
+            raise wrong("add_surplus", "for `applies_to: charging` only: what flows in total has it deducted already")
+        if self.add_surplus and self.node != GRID:
+            raise wrong("add_surplus", f"for `node: {GRID}` only: that is where the building feeds in")
+        return self
+
+
 LIMIT_KINDS: Final[dict[str, type[LimitSection]]] = {
     "mqtt": MqttLimitSection,
     "schedule": ScheduledLimitSection,
     "quarter_hour": QuarterHourLimitSection,
+    "contact": ContactLimitSection,
 }
 """The sections by the word in their `source`."""
 
@@ -192,7 +245,8 @@ def _source_of(section: Any) -> str:
 AnyLimit = Annotated[
     Annotated[MqttLimitSection, Tag("mqtt")]
     | Annotated[ScheduledLimitSection, Tag("schedule")]
-    | Annotated[QuarterHourLimitSection, Tag("quarter_hour")],
+    | Annotated[QuarterHourLimitSection, Tag("quarter_hour")]
+    | Annotated[ContactLimitSection, Tag("contact")],
     Discriminator(_source_of),
 ]
 """A limit that something else sets while the site runs: an EMS, a grid operator, the time of day."""

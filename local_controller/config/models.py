@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from local_controller.config.brokers import BrokerSection
+from local_controller.config.contacts import CHANNELS, IoModuleSection
 from local_controller.config.electrical import CircuitSection, GridSection
 from local_controller.config.legs import ListenSection, Upstreams
-from local_controller.config.limits import AnyLimit, MqttLimitSection, QuarterHourLimitSection
+from local_controller.config.limits import AnyLimit, ContactLimitSection, MqttLimitSection, QuarterHourLimitSection
 from local_controller.config.meters import MeterSection
 from local_controller.config.publish import PublishSection
 from local_controller.config.section import Host, Port, Section, Text, known_zone, wrong
@@ -122,6 +123,7 @@ class SiteConfig(Section):
     circuits: tuple[CircuitSection, ...] = ()
     stations: tuple[StationSection, ...] = Field(min_length=1)
     meters: tuple[MeterSection, ...] = ()
+    io_modules: tuple[IoModuleSection, ...] = ()
     limits: tuple[AnyLimit, ...] = ()
     brokers: tuple[BrokerSection, ...] = ()
     publish: PublishSection | None = None
@@ -142,6 +144,21 @@ class SiteConfig(Section):
                 if self.publish.is_own(limit.topic):
                     reason = f"the gateway itself writes to it (publish.prefix: {self.publish.prefix})"
                     raise wrong(f"limits.{index}.topic", f"{reason}: choose another topic, or another prefix")
+        return self
+
+    @model_validator(mode="after")
+    def _contacts_can_be_read(self) -> SiteConfig:
+        kinds = {module.id: module.device for module in self.io_modules}
+        for index, limit in enumerate(self.limits):
+            if not isinstance(limit, ContactLimitSection) or limit.io_module not in kinds:
+                continue
+            channels = CHANNELS[kinds[limit.io_module]]
+            for number, contact in enumerate(limit.contacts):
+                if contact.channel not in channels:
+                    reason = f"{limit.io_module} has channels {channels[0]} to {channels[-1]}"
+                    raise wrong(f"limits.{index}.contacts.{number}.channel", f"{reason}, not {contact.channel}")
+            if limit.add_surplus and self.grid_connection.meter is None:
+                raise wrong(f"limits.{index}.add_surplus", "needs grid_connection.meter, which measures the surplus")
         return self
 
     @model_validator(mode="after")
@@ -181,3 +198,8 @@ class SiteConfig(Section):
     def mqtt_limits(self) -> tuple[MqttLimitSection, ...]:
         """The limits that arrive over a broker."""
         return tuple(limit for limit in self.limits if isinstance(limit, MqttLimitSection))
+
+    @property
+    def contact_limits(self) -> tuple[ContactLimitSection, ...]:
+        """The limits by contacts."""
+        return tuple(limit for limit in self.limits if isinstance(limit, ContactLimitSection))

@@ -7,7 +7,9 @@ from functools import reduce
 from itertools import accumulate
 
 from local_controller.config.assignment import Assignment, is_pattern
+from local_controller.config.contact_tables import contact_tables
 from local_controller.config.limits import (
+    ContactLimitSection,
     LimitSection,
     MqttLimitSection,
     QuarterHourLimitSection,
@@ -109,6 +111,8 @@ def _least(config: SiteConfig) -> Iterator[tuple[LimitSection, str, Bound]]:
                 yield limit, "max", reduce(Bound.and_, (Bound(one.max_a, one.max_w) for one in limit.windows))
             case QuarterHourLimitSection():
                 yield limit, "mean", Bound(power_w=limit.mean_w)
+            case ContactLimitSection():
+                yield limit, "max", contact_tables(config)[limit.id].lowest
 
 
 def _unmeasured(config: SiteConfig) -> Iterator[str]:
@@ -119,6 +123,10 @@ def _unmeasured(config: SiteConfig) -> Iterator[str]:
 def _unused(config: SiteConfig) -> Iterator[str]:
     metered = {section.meter for section in (config.grid_connection, *config.circuits)}
     yield from (f"meter {meter.id} measures no circuit" for meter in config.meters if meter.id not in metered)
+    wired = {limit.io_module for limit in config.contact_limits}
+    yield from (
+        f"I/O module {one.id} has no contact that limits anything" for one in config.io_modules if one.id not in wired
+    )
     used = {limit.broker for limit in config.mqtt_limits} | ({config.publish.broker} if config.publish else set())
     yield from (f"broker {broker.id} sends no limit" for broker in config.brokers if broker.id not in used)
 

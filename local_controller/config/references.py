@@ -12,13 +12,14 @@ from local_controller.site.topology import GRID
 Finding = tuple[Path, str]
 """The path of a value, and what is wrong with it."""
 
-_LISTS: Final = ("circuits", "stations", "meters", "limits", "brokers")
+_LISTS: Final = ("circuits", "stations", "meters", "io_modules", "limits", "brokers")
 _REFERENCES: Final = (
     ("circuits", "parent", "circuits"),
     ("circuits", "meter", "meters"),
     ("stations", "circuit", "circuits"),
     ("limits", "node", "circuits"),
     ("limits", "broker", "brokers"),
+    ("limits", "io_module", "io_modules"),
 )
 """Where a name is used, and the list that must have it."""
 

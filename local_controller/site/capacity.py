@@ -157,6 +157,8 @@ def _watts(state: NodeState, book: LimitBook, now: Instant) -> Iterator[Together
         yield Together(AppliesTo.TOTAL, total, state.volts_v(now), others_a, margin_a)
     if cars is not None:
         yield Together(AppliesTo.CHARGING, cars, state.volts_v(now))
+    if (drawn := book.power(state.node.id, AppliesTo.CHARGING, now, adds_surplus=True)) is not None:
+        yield Together(AppliesTo.CHARGING, drawn, state.volts_v(now), min(0.0, state.base_together_a(now)))
 
 
 class Left(NamedTuple):

@@ -54,7 +54,10 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A bound at a node (see `Bound`), with its source in words and its end (None: for ever)."""
+    """A bound at a node (see `Bound`), with its source in words and its end (None: for ever).
+
+    adds_surplus: the watts are what cars draw from the grid; what is fed in behind the node comes on top (§14a EnWG).
+    """
 
     node: str
     limit_a: PerPhase | None
@@ -62,6 +65,7 @@ class Limit:
     source: str
     valid_until: Instant | None = None
     power_w: float | None = None
+    adds_surplus: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class LimitSource:
     fallback_a, fallback_w: what counts when it is silent, per phase, over all phases, or both; a source without a fallback
     cannot be configured (ValueError).
     max_age_s: how long a message without its own validity counts. tells_availability: it says itself whether it is there;
-    until it has, and after it has said no, its messages may lower but not raise.
+    until it has, and after it has said no, its messages may lower but not raise. adds_surplus: as in `Limit`.
     """
 
     id: str
@@ -82,6 +86,7 @@ class LimitSource:
     max_age_s: float = 60.0
     tells_availability: bool = False
     fallback_w: float | None = None
+    adds_surplus: bool = False
 
     def __post_init__(self) -> None:
         if self.fallback.is_none:
@@ -207,7 +212,8 @@ class SourceState:
         elif not self.may_raise:
             label = f"{label} (not there: at most its fallback)"
         until = None if silent or self.value is None else self.value.valid_until
-        return Limit(self.source.node, bound.limit_a, self.source.applies_to, label, until, bound.power_w)
+        source = self.source
+        return Limit(source.node, bound.limit_a, source.applies_to, label, until, bound.power_w, source.adds_surplus)
 
 
 class OwnLimit(Protocol):
@@ -311,11 +317,13 @@ class LimitBook:
             return self._ceilings.get((node, applies_to))
         return lowest(self.in_force(node, applies_to, now))
 
-    def power(self, node: str, applies_to: AppliesTo, now: Instant) -> PowerCeiling | None:
-        """The lowest limit of this kind at the node, in watts."""
+    def power(
+        self, node: str, applies_to: AppliesTo, now: Instant, *, adds_surplus: bool = False
+    ) -> PowerCeiling | None:
+        """The lowest limit of this kind at the node, in watts: of those to which a surplus is added, or of the others."""
         if not self.may_bound_power(node, applies_to):
             return None
-        return lowest_power(self.in_force(node, applies_to, now))
+        return lowest_power(one for one in self.in_force(node, applies_to, now) if one.adds_surplus is adds_surplus)
 
     def may_bound_power(self, node: str, applies_to: AppliesTo) -> bool:
         """Whether there is a limit in watts of this kind at the node, or one may come."""

@@ -213,7 +213,8 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
     room = capacity(state, site.book, now)
     below = site.below(state.node.id)
     reading = state.meter.reading if state.meter else None
-    power_w = {one.applies_to: one.ceiling.power_w for one in room.watts}
+    highest_first = sorted(room.watts, key=lambda one: -one.ceiling.power_w)
+    power_w = {one.applies_to: one.ceiling.power_w for one in highest_first}
     balance = site.balances.get(balance_id(state.node.id))
     return NodeView(
         id=state.node.id,

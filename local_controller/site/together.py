@@ -32,7 +32,7 @@ class Together:
     """What a limit in watts leaves to all cars below a node, in amperes added up over the phases.
 
     volts_v: at which a watt is as few amperes as it may be. base_a, margin_a: other loads, and what is kept free; 0 where
-    only the cars are limited.
+    only the cars are limited, but for a surplus (negative base_a) that a limit lets them have.
     """
 
     applies_to: AppliesTo
@@ -55,7 +55,7 @@ class Together:
         """The arithmetic as people read it."""
         limit = f"{self.ceiling.source} {self.ceiling.power_w:.0f} W / {self.volts_v:.0f} V: {self.limit_a:.1f} A over all phases"
         if self.applies_to is AppliesTo.CHARGING:
-            return limit
+            return f"{limit} + {-self.base_a:.1f} A surplus" if self.base_a < 0 else limit
         return f"{limit} - {self.base_a:.1f} A other loads - {self.margin_a:.1f} A margin"
 
 

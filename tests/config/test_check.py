@@ -97,7 +97,13 @@ def test_check_tells_which_csms_has_which_stations() -> None:
 
 
 def test_there_are_four_examples() -> None:
-    assert [file.stem for file in EXAMPLES] == ["depot_with_tariff", "minimal", "office_pv_ems", "parking_garage"]
+    assert [file.stem for file in EXAMPLES] == [
+        "apartment_house_14a",
+        "depot_with_tariff",
+        "minimal",
+        "office_pv_ems",
+        "parking_garage",
+    ]
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)

@@ -135,7 +135,7 @@ def test_a_limit_of_the_timetable_counts_at_its_node() -> None:
         (evening(window="start: '17:00', end: '21:00'"), "max_a: is missing: what counts meanwhile? max_a: 16"),
         (
             evening().replace("schedule", "scedule"),
-            "source: must be one of mqtt, schedule, quarter_hour - did you mean schedule?",
+            "source: must be one of mqtt, schedule, quarter_hour, contact - did you mean schedule?",
         ),
         (evening().replace("schedule", "dice"), "limits[evening].source: must be one of mqtt, schedule, quarter_hour"),
     ],

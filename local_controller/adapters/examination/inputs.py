@@ -1,4 +1,4 @@
-"""Does each meter give a reading, each broker a connection, each limit a message?"""
+"""Does each meter give a reading, each contact a state, each broker a connection, each limit a message?"""
 
 from __future__ import annotations
 
@@ -98,12 +98,16 @@ async def examine_inputs(
         for meter in inputs.meters:
             await meter.start()
             started.push_async_callback(meter.stop)
+        for module in inputs.io_modules:
+            await module.start()
+            started.push_async_callback(module.stop)
         for broker in inputs.brokers:
             await broker.start()
             started.push_async_callback(broker.stop)
         await _until(heard.news, lambda: _complete(config, heard), patience_s)
     return [
         *(_meter(section.id, heard) for section in config.meters),
+        *(_contacts(section.id, heard) for section in config.contact_limits),
         *(_broker(section.id, heard.links.get(section.id)) for section in config.brokers),
         *(_limit(section.id, section.topic, heard, patience_s) for section in config.mqtt_limits),
         *(
@@ -129,7 +133,10 @@ def _complete(config: SiteConfig, heard: _Heard) -> bool:
     links = [heard.links.get(one.id) for one in config.brokers]
     return (
         all(one.id in heard.readings for one in config.meters)
-        and all(one.id in heard.limits or one.id in heard.misunderstood for one in config.mqtt_limits)
+        and all(
+            one.id in heard.limits or one.id in heard.misunderstood
+            for one in (*config.mqtt_limits, *config.contact_limits)
+        )
         and all(one.id in heard.presences for one in config.mqtt_limits if one.availability is not None)
         and all(link is not None and link.link is not Link.CONNECTING for link in links)
     )
@@ -143,6 +150,18 @@ def _meter(meter: str, heard: _Heard) -> Finding:
     text = heard.failures.get(meter, "gave no reading")
     remedy = next((what for trouble, what in _TROUBLES.items() if text.startswith(trouble)), "")
     return Finding(subject, State.ERROR, text, remedy)
+
+
+def _contacts(limit: str, heard: _Heard) -> Finding:
+    """What each of them is, and what that means now."""
+    subject = f"limit {limit}"
+    received = heard.limits.get(limit)
+    if received is None:
+        text = heard.misunderstood.get(limit, "its contacts do not stand still, or were not read")
+        remedy = next((what for trouble, what in _TROUBLES.items() if trouble in text), "check the wires")
+        return Finding(subject, State.ERROR, f"{text}; the lowest of its patterns counts", remedy)
+    remedy = "compare with the grid operator's relays: switch each of them once"
+    return Finding(subject, State.OK, f"{received.reason} -> {_amount(received)}", remedy)
 
 
 def _values(reading: MeterReading) -> str:

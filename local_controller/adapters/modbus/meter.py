@@ -119,7 +119,7 @@ class ModbusMeter:
         while True:
             started_s = loop.time()
             await self._poll()
-            _heed_cancellation()
+            heed_cancellation()
             await asyncio.sleep(max(0.0, started_s + self._pause_s() - loop.time()))
 
     def _pause_s(self) -> float:
@@ -202,8 +202,7 @@ class ModbusMeter:
             waited = f"registers {first} to {first + count - 1} within {self._settings.timeout_s:g} s"
             raise MeterError(Trouble.SILENT, waited) from error
         if answer.isError():
-            code = answer.exception_code
-            raise MeterError(Trouble.REFUSING, f"register {first}: {_EXCEPTIONS.get(code, f'exception {code}')}")
+            raise MeterError(Trouble.REFUSING, f"register {first}: {refused(answer.exception_code)}")
         if len(answer.registers) != count:
             raise MeterError(Trouble.NONSENSE, f"asked for {count} registers, got {len(answer.registers)}")
         return dict(enumerate(answer.registers, start=first))
@@ -239,7 +238,12 @@ class ModbusMeter:
             self._client = None
 
 
-def _heed_cancellation() -> None:
+def refused(code: int) -> str:
+    """What an exception of a Modbus device means."""
+    return _EXCEPTIONS.get(code, f"exception {code}")
+
+
+def heed_cancellation() -> None:
     """Raise the CancelledError that pymodbus lost: before Python 3.12 `wait_for` swallows it when an answer arrives."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
