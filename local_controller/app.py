@@ -19,6 +19,7 @@ import structlog
 
 from local_controller.adapters.capability_file import CapabilityMemory
 from local_controller.adapters.contact_inputs import contact_sources
+from local_controller.adapters.dimming_recorder import DimmingRecorder
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.inputs import Client, Inputs, limit_source
@@ -82,6 +83,7 @@ class LocalController:
         self._observed: dict[str, StationState] = {}
         self._memory = CapabilityMemory(None if config.state_directory is None else Path(config.state_directory), log)
         self._trace = _trace(config)
+        self._recorder = self._record_of_dimmings()
         self._tls = tls_legs(config)
         self._certificates = CertificateWatcher(tuple(self._tls.values()), clock, log)
         self._residents = residents(config, self._tls)
@@ -128,6 +130,8 @@ class LocalController:
             await self._started(broker.start, broker.stop)
             if publisher is not None and broker.id == publisher.broker_id:
                 await self._started(partial(publisher.start, broker), publisher.stop)
+        if self._recorder is not None:
+            await self._started(self._recorder.start, self._recorder.stop)
         if self._config.web is not None:
             self.web = WebServer(self._config.web.host, self._config.web.port, self.picture, self.profiles)
             await self._started(self.web.start, self.web.stop)
@@ -145,6 +149,12 @@ class LocalController:
     async def _started(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
         await start()
         self._open.push_async_callback(stop)
+
+    def _record_of_dimmings(self) -> DimmingRecorder | None:
+        kinds, folder = self._config.recorded_limits, self._config.state_directory
+        if not kinds or folder is None:
+            return None
+        return DimmingRecorder(self.site, kinds, Path(folder), self._clock, log)
 
     async def _open_the_door(self) -> None:
         try:

@@ -108,6 +108,9 @@ class MqttLimitSection(LimitSection):
     availability: AvailabilitySection | None = None
     """Where its sender says whether it is there. When it says no, at most the fallback counts at once; until it has said yes,
     its messages may only lower."""
+    record: bool = False
+    """Whether it is recorded in state_directory when it holds and what is drawn then, for two years, as §14a EnWG wants it.
+    Contacts always are."""
 
     @model_validator(mode="after")
     def _falls_back(self) -> MqttLimitSection:

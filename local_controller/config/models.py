@@ -116,8 +116,8 @@ class SiteConfig(Section):
     security_log: SecurityLogSection | None = None
     credentials: CredentialsSection | None = None
     state_directory: Text | None = None
-    """Folder in which the gateway remembers over a restart what it has learnt about stations; it must exist. Left out: it
-    learns that anew."""
+    """Folder in which the gateway remembers over a restart what it has learnt about stations, and where it records limits of
+    the grid operator; it must exist. Left out: it learns that anew, and records nothing."""
     control: ControlSection = ControlSection()
     grid_connection: GridSection
     circuits: tuple[CircuitSection, ...] = ()
@@ -203,3 +203,9 @@ class SiteConfig(Section):
     def contact_limits(self) -> tuple[ContactLimitSection, ...]:
         """The limits by contacts."""
         return tuple(limit for limit in self.limits if isinstance(limit, ContactLimitSection))
+
+    @property
+    def recorded_limits(self) -> dict[str, str]:
+        """The limits of which it is recorded when they hold: how each arrives, by its id."""
+        sent = {limit.id: limit.source for limit in self.mqtt_limits if limit.record}
+        return sent | {limit.id: limit.source for limit in self.contact_limits}

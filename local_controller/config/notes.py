@@ -29,7 +29,7 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
     crowded = (note for node in topology.nodes for note in _crowding(topology, node))
     electrical = (*crowded, *_below_fallback(config, topology), *_unmeasured(config), *_unused(config))
     uneven = (note for node in topology.nodes for note in _uneven(node, topology))
-    electrical = (*electrical, *uneven, *_uncontrolled(config), *_ageless(config))
+    electrical = (*electrical, *uneven, *_uncontrolled(config), *_unrecorded(config), *_ageless(config))
     return (
         *electrical,
         *_unsecured(config),
@@ -139,6 +139,13 @@ def _ageless(config: SiteConfig) -> Iterator[str]:
                 f"limit {limit.id}: its payload names no time stamp (payload.time_path), so each message counts as new"
                 " when it arrives, even one that something repeats"
             )
+
+
+def _unrecorded(config: SiteConfig) -> Iterator[str]:
+    """Goal G8: whoever is dimmed under §14a EnWG keeps a record of it."""
+    if config.recorded_limits and config.state_directory is None:
+        names = ", ".join(config.recorded_limits)
+        yield f"nothing is recorded of when limit {names} holds: name a folder in state_directory"
 
 
 def _uncontrolled(config: SiteConfig) -> Iterator[str]:

@@ -82,5 +82,6 @@ def test_mistakes_are_told_with_place_and_remedy(text: str, message: str) -> Non
 def test_what_the_stations_take_by_themselves_above_a_limit_is_remarked() -> None:
     remark = "limit dso: its max_w of 7560 W holds while the gateway runs; without it Grid connection takes up to"
     assert [note for note in told(limit(W4, DIM, "applies_to: charging")) if note.startswith(remark)]
+    assert "nothing is recorded of when limit dso holds: name a folder in state_directory" in told(limit(W4, DIM))
     unused = f"{CSMS}io_modules: [{MODULE}]\n"
     assert "I/O module io has no contact that limits anything" in told(unused)
