@@ -21,7 +21,7 @@ LAZY: Final = {
     "doctor": "Asks every meter, broker and CSMS: what is wrong?",
     "demo": "A simulated site around a real gateway.",
     "composite": "What charging profiles allow together, as a station would answer.",
-    "record": "When limits of the grid operator held, and what was drawn meanwhile.",
+    "record": "When limits of the grid operator held.",
     "trace": "What went over the wires, and what the gateway did to it.",
 }
 """Commands and their help; "run" is `run` of local_controller.cli.run: a function, or a Typer app of several commands."""
