@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from local_controller.adapters.capability_file import CapabilityMemory
+from local_controller.adapters.commissioner import Commissioner
 from local_controller.adapters.contact_inputs import contact_sources
 from local_controller.adapters.dimming_recorder import DimmingRecorder
 from local_controller.adapters.driver import Outlets
@@ -81,7 +82,8 @@ class LocalController:
         self.driver = SiteDriver(self.site, self._planner, clock, _observation(config, self.site, clock))
         self._charging: dict[str, SmartCharging] = {}
         self._observed: dict[str, StationState] = {}
-        self._memory = CapabilityMemory(None if config.state_directory is None else Path(config.state_directory), log)
+        self._state_directory = None if config.state_directory is None else Path(config.state_directory)
+        self._memory = CapabilityMemory(self._state_directory, log)
         self._trace = _trace(config)
         self._recorder = self._record_of_dimmings()
         self._tls = tls_legs(config)
@@ -133,8 +135,11 @@ class LocalController:
         if self._recorder is not None:
             await self._started(self._recorder.start, self._recorder.stop)
         if self._config.web is not None:
-            self.web = WebServer(self._config.web.host, self._config.web.port, self.picture, self.profiles)
+            tests = Commissioner(self.driver, self._clock, self._product, self._state_directory)
+            web = self._config.web
+            self.web = WebServer(web.host, web.port, self.picture, self.profiles, tests)
             await self._started(self.web.start, self.web.stop)
+            self._open.push_async_callback(tests.stop)  # before the page ends, which waits for open answers
         if self._trace is not None:
             await self._started(self._trace.start, self._trace.stop)
         if self._tls:
@@ -189,6 +194,11 @@ class LocalController:
         if remembered is None:
             return settings
         return replace(settings, remembered=remembered, writes_due_s=remembered.due_s(self._clock.now()))
+
+    def _product(self, identity: str) -> str:
+        """Vendor, model and firmware, as the station introduced itself."""
+        charging = self._charging.get(identity)
+        return "" if charging is None else capability_view(charging.state)["product"] or ""
 
     def _reckon_with_earlier_run(self) -> None:
         """Some stations obey for long what it has told them, also those that do not come back."""

@@ -6,7 +6,6 @@ A file that cannot be read or understood is put aside with a warning: what was i
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from local_controller.adapters.background import background
+from local_controller.adapters.whole_file import write_whole
 from local_controller.errors import LocalControllerError
 from local_controller.station.remembered import Remembered
 
@@ -99,15 +99,9 @@ class CapabilityMemory:
     def _write(self, path: Path) -> None:
         """Replaces the file as a whole, so that a power cut leaves the old or the new."""
         self._is_due = False
-        fresh = path.with_name(f"{path.name}.new")
         try:
             written = _Written(_FORMAT, dict(_each_written(dict(self._stations))))
-            text = msgspec.json.format(msgspec.json.encode(written, order="sorted"))
-            with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
+            write_whole(path, msgspec.json.format(msgspec.json.encode(written, order="sorted")))
         except OSError as error:
             remedy = "let the gateway write there, or correct state_directory"
             self._log.error("capabilities_not_written", file=str(path), reason=str(error), remedy=remedy)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local_controller.adapters.whole_file import write_whole
 from local_controller.errors import LocalControllerError
 from local_controller.station.credentials import Credentials, PasswordHash
 
@@ -32,13 +32,8 @@ def read_credentials(path: Path) -> dict[str, Credentials]:
 
 def write_credentials(path: Path, known: Mapping[str, Credentials]) -> None:
     """Replaces the file as a whole, for the owner's eyes only, so that a power cut leaves the old or the new. Raises OSError."""
-    fresh = path.with_name(f"{path.name}.new")
-    with open(fresh, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        os.fchmod(file.fileno(), 0o600)  # also if a file of that name was there
-        file.writelines(f"{json.dumps(_line(identity, one))}\n" for identity, one in sorted(known.items()))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    lines = (f"{json.dumps(_line(identity, one))}\n" for identity, one in sorted(known.items()))
+    write_whole(path, "".join(lines).encode())
 
 
 def _line(identity: str, credentials: Credentials) -> dict[str, Any]:

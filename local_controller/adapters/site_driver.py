@@ -147,6 +147,10 @@ class SiteDriver:
         if self._catching_up is None:
             self._catching_up = asyncio.get_running_loop().call_later(CATCH_UP_EVERY_S, self._catch_up)
 
+    def tested(self, look: Callable[[Instant], list[SiteEffect]]) -> None:
+        """One look of a step test at the site, and what it wants of it."""
+        self._do(look)
+
     async def picture(self) -> SiteSnapshot:
         """The site as it is now; made in slices, because of hundreds of stations that takes a while."""
         seen = await in_turns(pieces(self.site, self._clock.now()))

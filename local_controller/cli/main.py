@@ -19,8 +19,9 @@ LAZY: Final = {
     "run": "Controls a site, between its stations and the CSMS.",
     "profiles": "The charging profiles of a station, as each side sees them.",
     "doctor": "Asks every meter, broker and CSMS: what is wrong?",
+    "commission": "Moves a car and looks for it at the meter.",
     "demo": "A simulated site around a real gateway.",
-    "composite": "What charging profiles allow together, as a station would answer.",
+    "composite": "What charging profiles allow together, as a station answers.",
     "record": "When limits of the grid operator held.",
     "trace": "What went over the wires, and what the gateway did to it.",
 }

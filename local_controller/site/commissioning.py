@@ -31,7 +31,10 @@ def metered_node(site: SiteController, evse: EvseId) -> NodeState | None:
 
 
 class SiteStepTest:
-    """A step test of one EVSE of a site. While it runs, nobody else behind the same meter is raised."""
+    """A step test of one EVSE of a site. While it runs, nobody else behind the same meter is raised.
+
+    node, meter: what measures the EVSE. state: the EVSE itself.
+    """
 
     def __init__(self, site: SiteController, evse: EvseId, now: Instant, *, may_pause: bool = False) -> None:
         """Raises UntestableError."""
@@ -44,7 +47,7 @@ class SiteStepTest:
             remedy = "plug a car in that charges" if state.connected else "the station must be connected first"
             raise UntestableError(f"{evse} has no car", remedy)
         self.node = node.node.id
-        self._site, self._state, self._meter = site, state, node.meter
+        self._site, self.state, self.meter = site, state, node.meter
         self._transaction = state.session.transaction_id
         self._others_a = {one.evse.id: one.ordered_a for one in site.below(self.node) if one is not state}
         self.test = StepTest(state.evse, node.meter.id, Manner(state.settle_s - SETTLE_S, may_pause))
@@ -63,28 +66,28 @@ class SiteStepTest:
     def _hold(self, now: Instant) -> list[SiteEffect]:
         caps_a = dict(self._others_a)
         if self.test.cap_a is not None:
-            caps_a[self._state.evse.id] = self.test.cap_a
+            caps_a[self.state.evse.id] = self.test.cap_a
         return self._site.hold_down(caps_a, now.after(LEASE_S), now)
 
     def _seen(self, now: Instant) -> Seen:
-        session = self._state.session
+        session = self.state.session
         trouble = self._trouble(now)
         if session is None or trouble:
             return Seen(trouble, None, 0.0, None, None)
         commands_s = [at.monotonic_s for at in (session.raised_at, session.lowered_at) if at is not None]
         drawn = None if session.drawn is None else Drawn(session.shown_a, session.drawn.at.monotonic_s)
-        return Seen("", self._meter.reading, self._state.ordered_a, max(commands_s, default=None), drawn)
+        return Seen("", self.meter.reading, self.state.ordered_a, max(commands_s, default=None), drawn)
 
     def _trouble(self, now: Instant) -> str:
-        state, evse = self._state, self._state.evse.id
+        state, evse = self.state, self.state.evse.id
         if not state.connected:
             return f"the connection of {evse.station} is lost"
         if state.session is None or state.session.transaction_id != self._transaction:
             return f"the car at {evse} has gone"
         if state.defiant(now):
             return f"{evse} does not follow its limit"
-        if not self._meter.watch.state(now).usable:
-            return f"meter {self._meter.id} is silent"
+        if not self.meter.watch.state(now).usable:
+            return f"meter {self.meter.id} is silent"
         return ""
 
 

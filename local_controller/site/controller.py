@@ -121,7 +121,7 @@ class SiteController:
         self._turns = Turns(settings.turns)
         self._planned_a: tuple[int, Array] = -1, np.zeros(0)
         self._reaction: Reaction | None = None
-        self._step_caps = StepCaps()
+        self.step_caps = StepCaps()
         self._lasting_is_new = False
         self._longest_s = settings.pace.valid_s
 
@@ -212,7 +212,7 @@ class SiteController:
 
     def hold_down(self, caps_a: Mapping[EvseId, float], until: Instant, now: Instant) -> list[SiteEffect]:
         """For a step test: these EVSEs get no more than that before `until`, and nobody gets more because of it."""
-        self._step_caps = StepCaps(caps_a, until)
+        self.step_caps = StepCaps(caps_a, until)
         return self._react(now)
 
     def expire(self, now: Instant) -> list[SiteEffect]:
@@ -427,7 +427,7 @@ class SiteController:
         grants = self._grant(moment, now)
         orders, waits = self._decide(grants, moment, now)
         set_aside = [place.state for place in moment.set_aside]
-        waits = {**waits, **self._step_caps.reasons(now)}
+        waits = {**waits, **self.step_caps.reasons(now)}
         self._reaction = Reaction(now, moment.capacities, moment.reserved, grants, set_aside, waits, self._turns_s(now))
         return [*told, *orders, *self._replan(moment, now)]
 
@@ -472,7 +472,7 @@ class SiteController:
         places = [self._places[number] for number in moment.followers.tolist()]
         shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available).tolist()
         shares_a = self._kept(moment, shares_a, most_a, now)
-        shares_a = self._step_caps.lowered(places, shares_a, now)
+        shares_a = self.step_caps.lowered(places, shares_a, now)
         ways = [self._table.ways[number] for number in moment.followers.tolist()]
         return Grants(places, ways, [place.state.session for place in places], caps_a, blind, shares_a)
 

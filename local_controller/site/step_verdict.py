@@ -38,6 +38,9 @@ SEEN: Final = 0.4
 SIZE: Final = 0.25
 """By so much the step at the meter may differ from the station's own: both meters, and a car that rounds its limit."""
 
+WRONG_SIZE: Final = 0.4
+"""From here on it is another ratio: of two common transformers one is at least 1.5 times the other. Between both: not clear."""
+
 STRAYS: Final = 0.05
 """So many of the readings may be off: meters and motors have spikes."""
 
@@ -74,7 +77,8 @@ class Conclusion(StrEnum):
     NOT_CLEAR = "not clear"
 
 
-class Fault(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Fault:
     """What the step shows to be wrong, and what helps. about: sign, rotation, size, latency or meter."""
 
     about: str
@@ -375,9 +379,12 @@ def _unproven(watched: Watched, candidates: Sequence[str]) -> list[str]:
 
 def _size(watched: Watched, found: _Found) -> list[Fault]:
     size_a = median(abs(found.sizes_a[phase]) for phase in found.phases)
-    if abs(size_a - watched.step_a) <= SIZE * watched.step_a:
+    off = abs(size_a / watched.step_a - 1.0)
+    if off <= SIZE:
         return []
     text = f"the meter saw a step of {size_a:.1f} A, the station went down by {watched.step_a:.1f} A"
+    if off < WRONG_SIZE:
+        raise NotClearError(text)
     if watched.lowered_a is None:
         raise NotClearError(text, "let the station measure more often (guards.sample_interval_s: 10), then repeat")
     return [Fault("size", text, f"correct the ratio of the current transformers in meter {watched.meter}")]

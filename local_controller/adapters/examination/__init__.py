@@ -13,6 +13,7 @@ from local_controller.adapters.examination.csms import addresses, examine_csms
 from local_controller.adapters.examination.finding import Finding, State
 from local_controller.adapters.examination.inputs import examine_inputs
 from local_controller.adapters.examination.machine import certificates, own_things
+from local_controller.adapters.examination.step_tests import step_tests
 from local_controller.adapters.settings import tls_legs
 from local_controller.clock import Clock
 from local_controller.config.models import SiteConfig
@@ -21,7 +22,7 @@ from local_controller.errors import LocalControllerError
 
 async def examine(config: SiteConfig, clock: Clock, patience_s: float) -> AsyncIterator[Finding]:
     """Findings as they come; the whole takes about `patience_s`: that long meters and limits are waited for."""
-    for finding in own_things(config):
+    for finding in (*own_things(config), *step_tests(config)):
         yield finding
     try:
         legs = tls_legs(config)

@@ -1,4 +1,7 @@
-"""What can a browser or a script see of the site? A JSON picture, the profiles of a station, a plain page, a health check."""
+"""What can a browser or a script see of the site? A JSON picture, the profiles of a station, a plain page, a health check.
+
+One thing can be done, by whoever is on this machine: a step test.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from local_controller.adapters.web.commissioning import Starts, commissioning
 from local_controller.errors import LocalControllerError
 
 PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
@@ -59,11 +63,22 @@ async def _no_profiles(station: str) -> dict[str, Any]:
 
 
 class WebServer:
-    """Serves `picture()` as JSON at /api/v1/site, `profiles(station)` below /api/v1/stations, and a page for the former."""
+    """Serves `picture()` as JSON at /api/v1/site, `profiles(station)` below /api/v1/stations, and a page for the former.
 
-    def __init__(self, host: str, port: int, picture: Picture, profiles: Profiles = _no_profiles) -> None:
+    commissioner: who carries out step tests for whoever is on this machine.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        picture: Picture,
+        profiles: Profiles = _no_profiles,
+        commissioner: Starts | None = None,
+    ) -> None:
         self._socket = _listening(host, port)
-        config = uvicorn.Config(_app(picture, profiles), log_config=None, lifespan="off", access_log=False, ws="none")
+        app = _app(picture, profiles, commissioner)
+        config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none")
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
@@ -102,7 +117,7 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _app(picture: Picture, profiles: Profiles) -> Starlette:
+def _app(picture: Picture, profiles: Profiles, commissioner: Starts | None) -> Starlette:
     async def site(_request: Request) -> Response:
         found = picture()
         return _fresh(await found if isinstance(found, Awaitable) else found)
@@ -116,7 +131,7 @@ def _app(picture: Picture, profiles: Profiles) -> Starlette:
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "running"})
 
-    routes: Sequence[Route] = [
+    routes: list[Route] = [
         Route("/", _static("page.html", "text/html")),
         Route("/page.css", _static("page.css", "text/css")),
         Route("/page.js", _static("page.js", "text/javascript")),
@@ -124,6 +139,8 @@ def _app(picture: Picture, profiles: Profiles) -> Starlette:
         Route("/api/v1/stations/{station:path}/profiles", station_profiles),
         Route("/healthz", health),
     ]
+    if commissioner is not None:
+        routes.append(Route("/api/v1/commissioning", commissioning(commissioner), methods=["POST"]))
     return Starlette(routes=routes)
 
 

@@ -1,0 +1,49 @@
+"""Does a request that changes something come from this machine, and from no page of somebody else?
+
+The page has no login, so whoever reaches it may look, and only who is on the machine may act. A browser on that machine
+shows pages of anybody: what those send names another origin, or another host where a name was made to lead here.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Final
+
+from starlette.requests import Request
+
+REMEDY: Final = "run the command on the gateway's machine"
+
+
+def objection(request: Request) -> str:
+    """Why this request may change nothing, with the remedy; "" if it may."""
+    here = str((request.scope.get("server") or ("", 0))[0])
+    peer = "" if request.client is None else request.client.host
+    host = request.headers.get("host", "")
+    if not _is_here(peer, here):
+        return f"{peer or 'somebody unknown'} is another machine: {REMEDY}"
+    if not _is_here(_name(host), here):
+        return f"the request is for {host or 'nobody'}, which is no address of this machine: {REMEDY}"
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
+    if (origin is not None and origin != f"http://{host}") or site not in {"none", "same-origin"}:
+        return f"the request comes from a page of {origin or 'somebody else'}: {REMEDY}"
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        return "the request is no application/json"
+    return ""
+
+
+def _is_here(name: str, here: str) -> bool:
+    """A loopback address, or the very address that was dialled: only this machine sends from there."""
+    if name == "localhost":
+        return True
+    try:
+        address = ip_address(name)
+        return address.is_loopback or address == ip_address(here)
+    except ValueError:
+        return False
+
+
+def _name(host: str) -> str:
+    """The host without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] or host

@@ -1,0 +1,113 @@
+"""`local-controller commission`: which EVSEs it tests, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from local_controller.adapters.web.server import WebServer
+from local_controller.cli.main import app
+from local_controller.site.commissioning import UntestableError
+from local_controller.station.words import EvseId
+from tests.adapters.test_mqtt import free_port
+
+SITE = (
+    "site: {{name: Test, mode: control}}\ncsms: {{url: ws://csms}}\ngrid_connection: {{fuse_a: 50, assumed_base_load_a: 10}}\n"
+    "stations: [{{id: CP-1}}, {{id: CP-2, evses: 2}}]\n{web}"
+)
+RESULT: dict[str, Any] = {
+    "at": "2026-03-02T08:00:00+00:00",
+    "meter": "main",
+    "conclusion": "proven",
+    "text": "the meter saw 6.0 A on L1",
+    "remedy": "",
+    "faults": [],
+    "notes": ["the order of the other phases is not proven"],
+    "step_a": [6.0, 0.0, 0.0],
+    "expected_a": 6.0,
+    "expected_phases": [0],
+    "found_phases": [0],
+    "latency_s": 4.2,
+}
+WRONG = {"about": "rotation", "text": "the meter saw the step on L2", "remedy": "set rotation: STR"}
+STEP = {"elapsed_s": 2.0, "doing": "lowered", "limit_a": 10.0, "meter": "main", "meter_a": [9.0, 1.0, 1.0]}
+
+
+class Told:
+    """CP-1 is proven, CP-2/1 is wired otherwise, CP-2/2 has no car."""
+
+    def begin(self, evse: EvseId, *, may_pause: bool) -> AsyncIterator[dict[str, Any]]:
+        if evse.evse == 2:
+            raise UntestableError(f"{evse} has no car", "plug a car in that charges")
+        return self._told(evse, may_pause)
+
+    async def _told(self, evse: EvseId, may_pause: bool) -> AsyncIterator[dict[str, Any]]:
+        yield {"evse": str(evse), **STEP, "doing": f"lowered, pause={may_pause}"}
+        wrong = {"conclusion": "wrong", "faults": [WRONG], "found_phases": [1]} if evse.station == "CP-2" else {}
+        yield {"result": {**RESULT, "evse": str(evse), **wrong}, "kept": None if wrong else "state"}
+
+
+def site(folder: Path, web: str) -> str:
+    (folder / "site.yaml").write_text(SITE.format(web=web))
+    return str(folder / "site.yaml")
+
+
+async def run(folder: Path, *options: str) -> tuple[int, str, str]:
+    """The command beside a gateway."""
+    port = free_port()
+    server = WebServer("127.0.0.1", port, dict, commissioner=Told())
+    await server.start()
+    arguments = ["commission", site(folder, f"web: {{port: {port}}}\n"), *options]
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env={"COLUMNS": "100"})
+    await server.stop()
+    return result.exit_code, result.stdout, result.stderr
+
+
+async def test_a_proven_station_ends_with_0(tmp_path: Path) -> None:
+    status, out, err = await run(tmp_path, "--station", "CP-1", "--pause")
+    assert status == 0
+    assert "proven" in out
+    assert "Kept in state" in out
+    assert err == "CP-1/1     2 s  limit 10.0 A  meter main 9.0/1.0/1.0 A  lowered, pause=True\n"
+
+
+async def test_all_are_tested_one_after_the_other_and_each_fault_has_its_remedy(tmp_path: Path) -> None:
+    status, out, _ = await run(tmp_path, "--all")
+    assert status == 1
+    assert all(word in out for word in ("CP-1/1", "CP-2/1", "CP-2/2", "rotation:", "-> set rotation: STR"))
+    assert max(map(len, out.splitlines())) <= 100
+
+
+async def test_json_has_every_result_also_of_what_could_not_be_tested(tmp_path: Path) -> None:
+    status, out, _ = await run(tmp_path, "--station", "CP-2", "--json")
+    assert status == 1
+    first, second = json.loads(out)
+    assert (first["evse"], first["faults"], first["kept"]) == ("CP-2/1", [WRONG], None)
+    assert (second["evse"], second["conclusion"]) == ("CP-2/2", "not clear")
+    assert (second["text"], second["remedy"]) == ("CP-2/2 has no car", "plug a car in that charges")
+
+
+@pytest.mark.parametrize(
+    ("web", "options", "text"),
+    [
+        ("", ("--all",), "has no `web` section, so its gateway cannot be asked; add `web: {}`"),
+        ("web: {}\n", (), "which one? Name a --station, or test --all of CP-1/1, CP-2/1, CP-2/2"),
+        ("web: {}\n", ("--station", "CP-7"), "there is no such EVSE; the site file knows CP-1/1, CP-2/1, CP-2/2"),
+    ],
+)
+def test_what_it_needs_to_know_is_said(tmp_path: Path, web: str, options: tuple[str, ...], text: str) -> None:
+    result = CliRunner().invoke(app, ["commission", site(tmp_path, web), *options])
+    assert (result.exit_code, text in result.stderr) == (1, True), result.stderr
+
+
+def test_without_a_gateway_it_says_so(tmp_path: Path) -> None:
+    path = site(tmp_path, f"web: {{port: {free_port()}}}\n")
+    result = CliRunner().invoke(app, ["commission", path, "--station", "CP-1", "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)[0]["text"].startswith("no gateway answers at http")
