@@ -38,7 +38,7 @@ from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
 from local_controller.profiles.units import RateUnit
 from local_controller.site.controller import ControlSettings, SiteController
-from local_controller.site.effects import ApplyFallback, Disobeyed, ForStation, Notice
+from local_controller.site.effects import ApplyFallback, Disobeyed, ForStation, Notice, StopSession
 from local_controller.site.enforcement import Pace
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, SourceState
 from local_controller.site.observing import Observation
@@ -229,7 +229,7 @@ class LocalController:
         station = effect.evse.station
         driver = self.stations.drivers.get(station)
         if driver is None:
-            if isinstance(effect, Disobeyed):
+            if isinstance(effect, Disobeyed | StopSession):
                 return
             kind = LimitKind.FALLBACK if isinstance(effect, ApplyFallback) else LimitKind.WORKING
             fact = LimitAnswered(effect.evse.evse, kind, LimitOutcome.DROPPED, effect.limit_a, "not connected")
@@ -336,6 +336,8 @@ def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[B
         return charging.set_fallback(effect.evse.evse, effect.limit_a, now)
     if isinstance(effect, Disobeyed):
         return charging.disobeyed(effect.evse.evse, effect.drawn_a, now)
+    if isinstance(effect, StopSession):
+        return charging.stop(effect.transaction_id)
     return charging.set_limit(effect.evse.evse, effect.limit_a, effect.valid_s, effect.urgent, now)
 
 
@@ -345,6 +347,7 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
     sources = {source.id: SourceState(source) for source in told}
     settings = ControlSettings(
         pace=Pace(valid_s=config.control.working_limit_valid_s),
+        stops_sessions=config.control.last_resort == "stop",
         plan=PlanPace(interval_s=config.control.planning_interval_s, objective=config.control.objective),
     )
     poll_s = {meter.id: meter.poll_s for meter in config.meters}

@@ -17,7 +17,16 @@ import structlog
 from local_controller.adapters.mqtt import BrokerState, Link
 from local_controller.clock import Clock, Instant
 from local_controller.site.controller import SiteController
-from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, ForStation, Notice, SiteEffect, Solve
+from local_controller.site.effects import (
+    ApplyFallback,
+    ApplyLimit,
+    Disobeyed,
+    ForStation,
+    Notice,
+    SiteEffect,
+    Solve,
+    StopSession,
+)
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.observing import Observation
 from local_controller.site.planning import Question
@@ -80,7 +89,7 @@ class SiteDriver:
         self._timer: asyncio.Handle | None = None
         self._catching_up: asyncio.Handle | None = None
         self._plans: set[asyncio.Task[None]] = set()
-        self._first: deque[ApplyFallback | ApplyLimit] = deque()
+        self._first: deque[ApplyFallback | ApplyLimit | StopSession] = deque()
         self._then: deque[ApplyLimit | Disobeyed] = deque()
         self._is_busy = False
         self._armed_s: float | None = None
@@ -190,7 +199,7 @@ class SiteDriver:
             match effect:
                 case ApplyLimit(urgent=False) | Disobeyed():
                     self._then.append(effect)
-                case ApplyFallback() | ApplyLimit():
+                case ApplyFallback() | ApplyLimit() | StopSession():
                     self._first.append(effect)
                 case Solve():
                     task = asyncio.get_running_loop().create_task(self._solve(effect))

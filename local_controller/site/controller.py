@@ -25,6 +25,7 @@ from local_controller.site.evse import DrawBounds, EvseState, together
 from local_controller.site.foreign import foreign_notices
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.hold import Hold
+from local_controller.site.last_resort import Exceeded, LastResort
 from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
@@ -61,6 +62,7 @@ class ControlSettings:
 
     stable_s / calm_s: no increase so long after missing room / after a measured overload (goal G15).
     turns: how cars take turns where not all can have their minimum (goal G9).
+    stops_sessions: whether one that ignores its limit may be ended where a limit is exceeded (LC-115).
     """
 
     pace: Pace = field(default_factory=Pace)
@@ -68,6 +70,7 @@ class ControlSettings:
     stable_s: float = 10.0
     calm_s: float = 60.0
     turns: TurnPace = field(default_factory=TurnPace)
+    stops_sessions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class SiteController:
         self._limited: Mapping[str, NodeState] = self.nodes | self.balances
         self._sharing = Sharing(tuple(self._limited), self._table)
         self._turns = Turns(settings.turns)
+        self._last_resort = LastResort(settings.stops_sessions)
         self._planned_a: tuple[int, Array] = -1, np.zeros(0)
         self._reaction: Reaction | None = None
         self.step_caps = StepCaps()
@@ -424,6 +428,7 @@ class SiteController:
             self._cap_lasting()
         moment = self._moment(now)
         self._watch_room(moment.left, now)
+        self._last_resort.look([place.state for place in moment.set_aside], now)
         grants = self._grant(moment, now)
         orders, waits = self._decide(grants, moment, now)
         set_aside = [place.state for place in moment.set_aside]
@@ -523,7 +528,7 @@ class SiteController:
         pace = self.settings.pace
         candidates = list(self._candidates(grants, moment, room, now))
         candidates += [
-            Candidate(p.state, min(p.state.ordered_a, p.state.modest_a), p.path, "it does not follow its limit")
+            Candidate(p.state, self._set_aside_a(p, room, now), p.path, "it does not follow its limit")
             for p in moment.set_aside
             if p.state.connected
         ]
@@ -531,7 +536,22 @@ class SiteController:
         for order in orders:
             self.evses[order.evse].ordered(order.limit_a, now)
         effects: list[SiteEffect] = [ApplyLimit(o.evse, o.limit_a, pace.valid_s, o.urgent) for o in orders]
+        effects += self._stops(moment, now)
         return effects, {wait.evse: wait for wait in waits}
+
+    def _set_aside_a(self, place: Place, room: Room, now: Instant) -> float:
+        """What a session is told that does not follow: its fallback, or nothing where that is not room enough."""
+        is_short = room.short(place.path, place.state.phases(), self.settings.pace.tolerance_a)
+        if is_short and self._last_resort.pauses(place.state.evse.id, now):
+            return 0.0
+        return min(place.state.ordered_a, place.state.modest_a)
+
+    def _stops(self, moment: _Moment, now: Instant) -> Iterator[SiteEffect]:
+        """The ends of sessions that ignore their limits where one of the site is exceeded."""
+        exceeded = Exceeded(self.nodes, self.book, moment.left.per_phase, self.settings.pace.tolerance_a)
+        for place in moment.set_aside:
+            if where := exceeded.where(place.path, place.state.phases(), now):
+                yield from self._last_resort.stop(place.state, where, now)
 
     def _candidates(self, grants: Grants, moment: _Moment, room: Room, now: Instant) -> Iterator[Candidate]:
         """Those that follow and for which there is something to decide."""

@@ -41,6 +41,14 @@ class Disobeyed:
 
 
 @dataclass(frozen=True, slots=True)
+class StopSession:
+    """End this transaction at its station (RequestStopTransaction): it ignores its limit, and a fuse bears no more."""
+
+    evse: EvseId
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Solve:
     """Solve `SiteController.question()` outside the event loop and answer with `planned(number, ...)`."""
 
@@ -57,7 +65,7 @@ class Notice:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-ForStation = ApplyFallback | ApplyLimit | Disobeyed
+ForStation = ApplyFallback | ApplyLimit | Disobeyed | StopSession
 """What a station's proxy is told."""
 
-SiteEffect = ApplyFallback | ApplyLimit | Disobeyed | Solve | Notice
+SiteEffect = ApplyFallback | ApplyLimit | Disobeyed | StopSession | Solve | Notice

@@ -15,7 +15,7 @@ from itertools import islice
 
 from local_controller.clock import Instant
 from local_controller.site.controller import ControlSettings, SiteController
-from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, Solve
+from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, Solve, StopSession
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, OwnLimit, SourceState
 from local_controller.site.readings import MeterReading
@@ -88,7 +88,7 @@ class Manner(Enum):
 
 @dataclass
 class VirtualStation:
-    """One EVSE of a station; `manner`, `liar` and `silent_meter` make it misbehave.
+    """One EVSE of a station; `manner`, `liar` and `silent_meter` make it misbehave. stops: it ends a session when asked to.
 
     highest_a: it refuses limits above this. foreign_a: what somebody else's profile makes of its fallback. wish: the order that waits until the CALL in flight is answered.
     """
@@ -100,6 +100,7 @@ class VirtualStation:
     manner: Manner = Manner.HONEST
     highest_a: float = 1000.0
     liar: bool = False
+    stops: bool = True
     silent_meter: bool = False
     forgetful: bool = False
     foreign_a: float | None = None
@@ -187,6 +188,7 @@ class VirtualSite:
         self.said: dict[str, tuple[float | None, float]] = {}
         self.on_step: list[Callable[[VirtualSite], None]] = []
         self.orders: list[tuple[float, EvseId, float]] = []
+        self.stopped: list[tuple[float, EvseId, str]] = []
         self.disobeyed: list[tuple[float, EvseId, float]] = []
         self._by_id = {station.evse.id: station for station in self.stations.values()}
 
@@ -391,8 +393,20 @@ class VirtualSite:
                     )
                 case Notice():
                     self.notices.append(effect)
+                case StopSession():
+                    self.stopped.append((self.now.since(START), effect.evse, effect.transaction_id))
+                    self._stop(effect)
                 case Disobeyed():
                     self.disobeyed.append((self.now.since(START), effect.evse, effect.drawn_a))
+
+    def _stop(self, effect: StopSession) -> None:
+        """Whoever obeys nothing else may obey this: it is another part of the firmware."""
+        station = self._by_id[effect.evse]
+        if station.connected and station.stops and station.transaction == effect.transaction_id:
+            self.after(station.answer_s, lambda: self.unplug(self._name_of(station)))
+
+    def _name_of(self, station: VirtualStation) -> str:
+        return next(name for name, one in self.stations.items() if one is station)
 
     def _fallback(self, effect: ApplyFallback) -> None:
         station = self._by_id[effect.evse]

@@ -8,7 +8,7 @@ would answer, and never meets a profile of ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from local_controller.clock import Instant
@@ -21,7 +21,9 @@ from local_controller.station.block import (
     Block,
     BlockEffect,
     Forward,
+    OwnCall,
     Unreadable,
+    Urgency,
     Wanted,
 )
 from local_controller.station.blocks import car_schedules, priority_charging
@@ -73,6 +75,13 @@ _ABOUT_PROFILES = frozenset(
     }
 )
 _OF_STATION = frozenset({REPORT, dynamic_update.PULL}) | TELL_OF_SCHEDULES
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """Tag of our request to end a transaction."""
+
+    transaction_id: str
 
 
 _Asked = Callable[[Frame, Instant], list[BlockEffect] | None]
@@ -154,6 +163,13 @@ class SmartCharging(Block):
     def disobeyed(self, evse: int, drawn_a: float, now: Instant) -> list[BlockEffect]:
         """The car was measured above its limit (A on its fullest phase); more than one sample leads to the next rung."""
         return [*self._writer.disobeyed(self._known(evse), drawn_a, now), *self._news.latest(now), *self._settle(now)]
+
+    def stop(self, transaction_id: str) -> list[BlockEffect]:
+        """End this transaction at the station, which ignores its limit (LC-115). Asked while it may be called at all."""
+        if not self.state.may_call:
+            return []
+        action, payload = self._dialect.stop_request(transaction_id)
+        return [OwnCall(Peer.STATION, action, payload, Urgency.SAFETY, _Stop(transaction_id))]
 
     def write_again(self, evse: int, now: Instant) -> list[BlockEffect]:
         """The station shows that it no longer holds what it said yes to: so it gets that once more (LC-042)."""
@@ -370,6 +386,8 @@ class SmartCharging(Block):
             effects += self._sets.superseded(self._writer.maximum.superseded())
             settled = [] if is_silent and self._applying.is_busy else self._settle(now)
             return _answers_first([*effects, *self._news.latest(now), *settled])
+        if isinstance(tag, _Stop):
+            return _stop_answered(tag, answer)
         for kind, answered in self._hears:
             if isinstance(tag, kind):
                 return [*answered(tag, answer, now), *self._settle(now)]
@@ -414,6 +432,14 @@ class SmartCharging(Block):
         for one in (self._applying, self._sets, self._clears, self._reports, self._dynamics):
             one.forget()
         return []
+
+
+def _stop_answered(tag: _Stop, answer: Frame | None) -> list[BlockEffect]:
+    """What is accepted shows by itself: the transaction ends."""
+    if answer is not None and not answer.is_error and answer.payload.get("status") == "Accepted":
+        return []
+    said = "no answer" if answer is None else "an error" if answer.is_error else str(answer.payload.get("status"))
+    return [Note("error", "stop_not_accepted", {"transaction": tag.transaction_id, "answer": said})]
 
 
 def _answers_first(effects: list[BlockEffect]) -> list[BlockEffect]:

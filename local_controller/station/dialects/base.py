@@ -328,6 +328,9 @@ class Dialect(Protocol):
     def clear_id(self, profile_id: int) -> Payload:
         """ClearChargingProfile of this profile alone."""
 
+    def stop_request(self, transaction_id: str) -> tuple[str, Payload]:
+        """Action and payload that ask a station to end a transaction."""
+
     setting_action: str
     """The action that changes a setting."""
 

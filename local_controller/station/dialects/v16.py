@@ -236,6 +236,10 @@ class V16:
             profile["transactionId"] = int(own.transaction_id)
         return {"connectorId": evse, "csChargingProfiles": profile}
 
+    def stop_request(self, transaction_id: str) -> tuple[str, Payload]:
+        """RemoteStopTransaction.req."""
+        return "RemoteStopTransaction", {"transactionId": int(transaction_id)}
+
     def clear_purpose(self, criteria: Criteria, purpose: Purpose) -> Payload:
         """ClearChargingProfile.req."""
         fields = {

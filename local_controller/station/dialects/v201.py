@@ -246,6 +246,10 @@ class V201:
             profile["transactionId"] = own.transaction_id
         return {"evseId": evse, "chargingProfile": profile}
 
+    def stop_request(self, transaction_id: str) -> tuple[str, Payload]:
+        """RequestStopTransactionRequest."""
+        return "RequestStopTransaction", {"transactionId": transaction_id}
+
     def clear_purpose(self, criteria: Criteria, purpose: Purpose) -> Payload:
         """ClearChargingProfileRequest."""
         fields = {
