@@ -68,7 +68,7 @@ def average_twins(plan_a: Array, needs: tuple[ChargingNeed, ...]) -> Array:
     for n, need in enumerate(needs):
         twins.setdefault(_CHARACTER(need), []).append(n)
     plan = plan_a.copy()
-    for cars in twins.values():
+    for cars in (cars for cars in twins.values() if len(cars) > 1):
         plan[cars] = plan[cars].mean(axis=0)
     return plan
 
@@ -82,11 +82,8 @@ def _with_gifts(plan_a: Array, caps_a: Array, per_ampere_wh: Array, wanted_wh: A
 
 def _even(currents_a: Array, least_a: Array, most_a: Array, group: Indexes) -> Array:
     """(N,) max-min fair currents with the same total in each group, between least_a and most_a."""
-    even = currents_a.copy()
-    for number in np.unique(group):
-        cars = np.flatnonzero(group == number)
-        even[cars] = fill(np.ones((1, len(cars))), even[cars].sum(keepdims=True), least_a[cars], most_a[cars])
-    return even
+    member = (group == np.unique(group)[:, None]).astype(np.float64)
+    return fill(member, member @ currents_a, least_a, most_a)
 
 
 def _swap(plan_a: Array, caps_a: Array, later: Array, pair: tuple[int, int], most_a: float) -> float:

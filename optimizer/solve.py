@@ -49,6 +49,8 @@ def _planned(
 
     `milp` without integer columns is HiGHS's simplex. Presolve costs more than it saves: 10 to 15 % up to 200 cars.
     """
+    if not len(program.worth):
+        return program.currents(program.worth), "optimal"
     matrix = csc_array((program.value, (program.row, program.column)), shape=(len(program.row_low), len(program.worth)))
     answer = milp(
         -program.worth,

@@ -31,13 +31,21 @@ def names(program: Program) -> tuple[list[str], list[str]]:
 
 def test_rows_and_columns_can_be_read() -> None:
     columns, rows = names(
-        program_of(garage(car("CP-1", energy_wh=9_000.0), car("CP-2"), available_a=(40.0, 90, 90, 90)))
+        program_of(garage(car("CP-1", energy_wh=9_000.0), car("CP-2"), car("CP-3"), available_a=(70.0, 99, 99, 99)))
     )
     assert columns[:3] == ["current[CP-1, 1]", "current[CP-1, 2]", "current[CP-1, 3]"]
     assert {"current[CP-1, 0]", "group[garage, L1+L2+L3, 0]", "beyond[CP-2]"} <= set(columns)
-    links = [f"link[garage, L1+L2+L3, {block}]" for block in range(4)]
     limits = [f"limit[garage, {phase}, 0]" for phase in ("L1", "L2", "L3")]
-    assert rows == [*links, *limits, "energy[CP-1]", "energy[CP-2]"]
+    assert rows == ["link[garage, L1+L2+L3, 0]", *limits, "energy[CP-1]", "energy[CP-2]", "energy[CP-3]"]
+
+
+def test_a_group_of_few_cars_or_in_few_rows_is_not_summed_up() -> None:
+    three_phases = {count: program_of(garage(*(car(f"CP-{n}") for n in range(count)))) for count in (2, 3, 9)}
+    assert [len(program.summed) for program in three_phases.values()] == [1, 4, 4], (
+        "with two, only block 0 and its steps"
+    )
+    one_phase = program_of(garage(*(car(f"CP-{n}", (0,)) for n in range(9))))
+    assert (len(one_phase.summed), len(one_phase.limits)) == (0, 4)
 
 
 def test_fractions_and_wires_can_be_read_too() -> None:
@@ -49,7 +57,6 @@ def test_fractions_and_wires_can_be_read_too() -> None:
     program = build(problem, rows, caps, shared_plan(problem, rows, caps)[:, 0], FAIR)
     columns, named = names(program)
     assert columns[-len(LADDER) :] == [f"rung[CP-1, {number}]" for number in range(len(LADDER))]
-    assert "group[L1/L2, L1, 0]" in columns
     assert {"wire[L1, 30.0, 0]", "wire[L2, -150.0, 3]"} <= set(named)
     assert named[-2:] == ["energy[CP-1]", "fraction[CP-1]"]
 
@@ -79,9 +86,9 @@ def _point(program: Program, plan: np.ndarray) -> np.ndarray:
     blocks = program.problem.horizon.blocks
     currents = np.where(program.block > 0, plan[program.need, program.block], 0.0)
     totals = np.zeros((len(program.groups), blocks))
-    np.add.at(totals, program.group, plan)
+    np.add.at(totals, program.group, np.where(np.arange(blocks) > 0, plan, 0.0))
     beyond = np.array([(plan * wh_per_ampere(program.problem)).sum(axis=1)[need] for need in program.open])
-    return np.concatenate((currents, totals.ravel(), beyond))
+    return np.concatenate((currents, totals.ravel()[program.summed], beyond))
 
 
 def test_the_worth_of_a_current_falls_and_its_pieces_add_up() -> None:
