@@ -20,6 +20,7 @@ import uvloop
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from local_controller.adapters.modbus.connection import ConnectionSettings, ModbusConnections
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.cli.demo_peers import HOST, free_ports
@@ -64,31 +65,31 @@ async def read(ports: Sequence[int], seconds: float) -> dict[str, object]:
     readings: list[MeterReading] = []
     failures: list[str] = []
     log = structlog.get_logger()
-    meters = [
-        ModbusMeter(
-            MeterSettings(f"m{port}", HOST, port),
+    connections = ModbusConnections(log)
+    for port in ports:
+        meter = ModbusMeter(
+            MeterSettings(f"m{port}"),
             DEVICE,
             Clock(),
             readings.append,
             lambda meter, text: failures.append(f"{meter} {text}"),
             log,
         )
-        for port in ports
-    ]
-    for meter in meters:
-        await meter.start()
+        connections.to(ConnectionSettings(HOST, port)).add(meter)
+    for connection in connections.all():
+        await connection.start()
     await asyncio.sleep(1.5)
     readings.clear()
     cpu_s, start_s = time.process_time(), time.perf_counter()
     await asyncio.sleep(seconds)
     cpu_s, taken_s = time.process_time() - cpu_s, time.perf_counter() - start_s
     points_per_s = len(readings) * POINTS / taken_s
-    for meter in meters:
-        await meter.stop()
+    for connection in connections.all():
+        await connection.stop()
     percent = 100 * cpu_s / taken_s
     return {
         "benchmark": "modbus",
-        "meters": len(meters),
+        "meters": len(ports),
         "points_per_s": round(points_per_s, 1),
         "cpu_percent": round(percent, 2),
         "failures": failures,

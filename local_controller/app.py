@@ -124,10 +124,8 @@ class LocalController:
         if self._config.publish is not None:
             publisher = Publisher(self._config, self._config.publish, self.driver, self._clock)
         inputs = Inputs(self._config, self.driver, self._clock, self._tls, Client(teller=publisher))
-        for meter in inputs.meters:
-            await self._started(meter.start, meter.stop)
-        for module in inputs.io_modules:
-            await self._started(module.start, module.stop)
+        for connection in inputs.connections:
+            await self._started(connection.start, connection.stop)
         for broker in inputs.brokers:
             await self._started(broker.start, broker.stop)
             if publisher is not None and broker.id == publisher.broker_id:

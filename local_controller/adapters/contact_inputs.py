@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from local_controller.adapters.modbus.connection import ConnectionSettings, ModbusConnections
 from local_controller.adapters.modbus.io_module import IoModule, IoModuleSettings
 from local_controller.adapters.modbus.module import load_module
 from local_controller.clock import Clock, Instant
@@ -68,32 +69,28 @@ class _ModuleLimits:
             self._listener.limit_source_failed(limit, f"I/O module {self._module} {text}")
 
 
-def io_modules(
-    config: SiteConfig, listener: ContactListener, clock: Clock, log: FilteringBoundLogger
-) -> list[IoModule]:
-    """All I/O modules of a site that limits depend on, not yet started."""
+def add_io_modules(
+    config: SiteConfig,
+    listener: ContactListener,
+    clock: Clock,
+    connections: ModbusConnections,
+    log: FilteringBoundLogger,
+) -> None:
+    """All I/O modules of a site that limits depend on, each on its connection."""
     tables = contact_tables(config)
-    found = []
     for section in config.io_modules:
         own = {limit.id: tables[limit.id] for limit in config.contact_limits if limit.io_module == section.id}
         if own:
             told = _ModuleLimits(section.id, own, listener)
             module = load_module(section.device)
-            settings = _settings(section, module.port, max(table.channels for table in own.values()))
-            found.append(IoModule(settings, module, clock, told.read, told.failed, log))
-    return found
+            channels = max(table.channels for table in own.values())
+            settings = IoModuleSettings(section.id, channels, section.unit_id, section.poll_s)
+            connection = connections.to(_connection(section, module.port))
+            connection.add(IoModule(settings, module, clock, told.read, told.failed, log))
 
 
-def _settings(section: IoModuleSection, port: int, channels: int) -> IoModuleSettings:
-    return IoModuleSettings(
-        id=section.id,
-        host=section.host,
-        port=port if section.port is None else section.port,
-        channels=channels,
-        unit_id=section.unit_id,
-        framing=section.framing,
-        poll_s=section.poll_s,
-    )
+def _connection(section: IoModuleSection, usual_port: int) -> ConnectionSettings:
+    return ConnectionSettings(section.host, usual_port if section.port is None else section.port, section.framing)
 
 
 def contact_sources(config: SiteConfig) -> list[LimitSource]:

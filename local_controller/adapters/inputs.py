@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from local_controller.adapters.contact_inputs import io_modules
+from local_controller.adapters.contact_inputs import add_io_modules
+from local_controller.adapters.modbus.connection import ConnectionSettings, ModbusConnections
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, MqttBroker
@@ -115,20 +116,15 @@ class Inputs:
         self._wall_clock = WallClock(clock.now())
         self._senders = {section.id: SenderClock(self._wall_clock) for section in config.mqtt_limits}
         self._failures: dict[str, tuple[str, str]] = {}
-        self.meters = [self._meter(section) for section in config.meters]
-        self.io_modules = io_modules(config, listener, clock, log)
+        connections = ModbusConnections(log)
+        for section in config.meters:
+            connections.to(_connection(section)).add(self._meter(section))
+        add_io_modules(config, listener, clock, connections, log)
+        self.connections = connections.all()
         self.brokers = [self._broker(section) for section in config.brokers]
 
     def _meter(self, section: MeterSection) -> ModbusMeter:
-        settings = MeterSettings(
-            id=section.id,
-            host=section.host,
-            port=section.port,
-            unit_id=section.unit_id,
-            framing=section.framing,
-            invert=section.invert,
-            poll_s=section.poll_s,
-        )
+        settings = MeterSettings(section.id, section.unit_id, section.invert, section.poll_s)
         device = load_device(section.device)
         return ModbusMeter(settings, device, self._clock, self._listener.meter_read, self._listener.meter_failed, log)
 
@@ -220,6 +216,10 @@ class _Topics:
     def also(self) -> tuple[str, ...]:
         """What the teller wants to hear of this broker beside that."""
         return () if self.teller is None else tuple(topic for topic in self.teller.topics if topic not in self.topics)
+
+
+def _connection(section: MeterSection) -> ConnectionSettings:
+    return ConnectionSettings(section.host, section.port, section.framing)
 
 
 def _availability_settings(section: MqttLimitSection) -> AvailabilitySettings:

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from local_controller.config.build import topology
+from local_controller.config.connections import connection_findings
 from local_controller.config.document import START, Document, Mistake, parsed
 from local_controller.config.files import file_findings
 from local_controller.config.mistakes import located, model_mistakes
@@ -47,7 +48,8 @@ def examined(text: str, devices: Collection[str]) -> tuple[SiteConfig | None, li
         return None, document.mistakes or [Mistake(START, _no_sections(document))]
     config, mistakes = model_mistakes(document)
     mistakes += document.mistakes
-    found = (*findings(document.data, devices), *upstream_findings(document.data), *file_findings(document.data))
+    raw = document.data
+    found = (*findings(raw, devices), *upstream_findings(raw), *file_findings(raw), *connection_findings(raw))
     mistakes += [located(document, at, message) for at, message in found]
     if config is not None and not mistakes:
         mistakes = list(_unsafe(config, document))

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 import structlog
 
-from local_controller.adapters.contact_inputs import contact_sources, io_modules
+from local_controller.adapters.contact_inputs import add_io_modules, contact_sources
 from local_controller.adapters.examination.finding import State
 from local_controller.adapters.examination.inputs import examine_inputs
+from local_controller.adapters.modbus.connection import ConnectionSettings, ModbusConnection, ModbusConnections
 from local_controller.adapters.modbus.io_module import IoModule, IoModuleSettings
 from local_controller.adapters.modbus.module import Module, known_modules, load_module
 from local_controller.clock import Clock, Instant
 from local_controller.config.contacts import CHANNELS
+from local_controller.config.models import SiteConfig
 from local_controller.errors import SourceError
 from local_controller.site.limit_message import ReceivedLimit
 from site_simulator.io_module import SimulatedIoModule
@@ -56,14 +58,22 @@ async def until(news: list[Any], count: int) -> None:
 
 
 @asynccontextmanager
-async def polled(module: Module, port: int, channels: int, heard: Heard) -> AsyncIterator[IoModule]:
-    settings = IoModuleSettings("io", "127.0.0.1", port, channels, poll_s=0.2, timeout_s=0.3)
-    one = IoModule(settings, module, Clock(), heard.read, heard.failed, LOG)
-    await one.start()
+async def polled(module: Module, port: int, channels: int, heard: Heard) -> AsyncIterator[None]:
+    connection = ModbusConnection(ConnectionSettings("127.0.0.1", port, timeout_s=0.3), LOG)
+    settings = IoModuleSettings("io", channels, poll_s=0.2)
+    connection.add(IoModule(settings, module, Clock(), heard.read, heard.failed, LOG))
+    await connection.start()
     try:
-        yield one
+        yield
     finally:
-        await one.stop()
+        await connection.stop()
+
+
+def connection_of(config: SiteConfig, heard: Heard) -> ModbusConnection:
+    connections = ModbusConnections(LOG)
+    add_io_modules(config, heard, Clock(), connections, LOG)
+    (connection,) = connections.all()
+    return connection
 
 
 def of_function_code(code: int) -> Module:
@@ -116,7 +126,7 @@ async def test_a_module_that_has_too_few_channels_says_so() -> None:
     heard = Heard()
     async with SimulatedIoModule() as simulated, polled(load_module("moxa_iologik_e1200"), simulated.port, 40, heard):
         await until(heard.failures, 1)
-    assert heard.failures[0].startswith("answers with an exception: 40 channels: illegal address")
+    assert heard.failures[0].startswith("answers with an exception: inputs 0 to 39: illegal address")
 
 
 async def test_a_module_that_is_away_is_found_again() -> None:
@@ -153,7 +163,7 @@ async def test_contacts_become_limits_at_once_and_again_every_second() -> None:
         config = sound(site_with_contact(simulated.port))
         (source,) = contact_sources(config)
         assert (source.id, source.fallback_a, source.fallback_w, source.max_age_s) == ("dso", None, 7560.0, 5.0)
-        (module,) = io_modules(config, heard, Clock(), LOG)
+        module = connection_of(config, heard)
         await module.start()
         await until(heard.limits, 2)
         await simulated.close()
@@ -170,7 +180,7 @@ async def test_a_module_that_was_never_read_is_told_at_once() -> None:
     heard = Heard()
     async with SimulatedIoModule() as simulated:
         port = simulated.port
-    (module,) = io_modules(sound(site_with_contact(port)), heard, Clock(), LOG)
+    module = connection_of(sound(site_with_contact(port)), heard)
     await module.start()
     await until(heard.failures, 1)
     await module.stop()

@@ -7,15 +7,15 @@ import contextlib
 import random
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
 import structlog
-from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.framer.rtu import FramerRTU
 
+from local_controller.adapters.modbus.connection import ConnectionSettings, ModbusConnection
 from local_controller.adapters.modbus.device import Device, Point, known_devices, load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.clock import Clock, scaled_clock
@@ -82,22 +82,26 @@ class Observed:
                 await self.news.wait()
 
 
-def settings(port: int) -> MeterSettings:
-    return MeterSettings("grid", "127.0.0.1", port, poll_s=0.05, timeout_s=0.2)
+def settings(port: int) -> ConnectionSettings:
+    return ConnectionSettings("127.0.0.1", port, timeout_s=0.2)
+
+
+GRID = MeterSettings("grid", poll_s=0.05)
 
 
 @asynccontextmanager
 async def watching(
-    settings: MeterSettings, device: Device = SDM630, clock: Clock | None = None
+    settings: ConnectionSettings, device: Device = SDM630, clock: Clock | None = None, meter: MeterSettings = GRID
 ) -> AsyncIterator[Observed]:
     observed = Observed()
     log = structlog.get_logger()
-    meter = ModbusMeter(settings, device, clock or Clock(), observed.read, observed.failed, log)
-    await meter.start()
+    connection = ModbusConnection(settings, log)
+    connection.add(ModbusMeter(meter, device, clock or Clock(), observed.read, observed.failed, log))
+    await connection.start()
     try:
         yield observed
     finally:
-        await meter.stop()
+        await connection.stop()
 
 
 @pytest.mark.parametrize("name", known_devices())
@@ -168,8 +172,8 @@ async def test_a_black_hole_does_not_answer_and_a_meter_in_its_place_does() -> N
 )
 async def test_an_exception_answer_names_what_to_check(unit_id: int, device: Device, text: str) -> None:
     port = free_port()
-    wrong = replace(settings(port), unit_id=unit_id)
-    async with modbus_server(SDM630, port, image(SDM630)), watching(wrong, device) as observed:
+    asked = replace(GRID, unit_id=unit_id)
+    async with modbus_server(SDM630, port, image(SDM630)), watching(settings(port), device, meter=asked) as observed:
         await observed.until(failures=1)
     assert observed.failures[0].startswith("answers with an exception: ")
     assert text in observed.failures[0]
@@ -218,10 +222,10 @@ async def test_garbage_is_survived() -> None:
             writer.write(noise.choice((head, b"")) + noise.randbytes(noise.randrange(40)))
 
     port = free_port()
-    hasty = replace(settings(port), poll_s=0.01, timeout_s=0.03)
+    hasty = replace(settings(port), timeout_s=0.03)
     async with contextlib.AsyncExitStack() as nonsense:
         await nonsense.enter_async_context(scripted_server(port, babble))
-        async with watching(hasty) as observed:
+        async with watching(hasty, meter=replace(GRID, poll_s=0.01)) as observed:
             await asyncio.sleep(1)
             assert observed.readings == []
             assert observed.failures
@@ -234,7 +238,7 @@ async def test_a_meter_that_repeats_old_data_has_failed_until_something_changes(
     port = free_port()
     async with (
         modbus_server(SDM630, port, image(SDM630)) as server,
-        watching(replace(settings(port), poll_s=0.02), clock=scaled_clock(100.0)) as observed,
+        watching(settings(port), clock=scaled_clock(100.0), meter=replace(GRID, poll_s=0.02)) as observed,
     ):
         await observed.until(failures=1)
         assert observed.failures[0].startswith("repeats old data: no register has changed for 3")
@@ -322,12 +326,12 @@ async def test_an_answer_of_another_length_belongs_to_another_question() -> None
 async def test_a_meter_stops_although_its_client_swallows_the_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
     polling = asyncio.Event()
 
-    async def swallow(_: ModbusMeter) -> None:  # as wait_for does before Python 3.12 when the answer arrives just then
+    async def swallow(*_: object) -> None:  # as wait_for does before Python 3.12 when the answer arrives just then
         polling.set()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(3600)
 
-    monkeypatch.setattr(ModbusMeter, "_poll", swallow)
+    monkeypatch.setattr(ModbusConnection, "_connect", swallow)
     async with watching(settings(free_port())), asyncio.timeout(5):
         await polling.wait()
 
@@ -337,14 +341,14 @@ async def test_a_load_that_steps_between_two_reads_is_no_failure(monkeypatch: py
     total = SDM630.points.nets()[3][0]
     stepped = image(SDM630) | encoded(SDM630, total, sum(WATTS) + 5_000.0)
     torn = iter([True, False, True, False])
-    read_block = ModbusMeter._read_block
+    ask = ModbusConnection.registers
 
-    async def read(meter: ModbusMeter, client: AsyncModbusTcpClient, first: int, count: int) -> dict[int, int]:
-        registers = await read_block(meter, client, first, count)
+    async def read(line: ModbusConnection, function_code: int, first: int, count: int, unit_id: int) -> Sequence[int]:
+        words = await ask(line, function_code, first, count, unit_id)
         is_torn = first == second_block[0] and next(torn, False)
-        return {address: stepped[address] for address in registers} if is_torn else registers
+        return [stepped[first + offset] for offset in range(count)] if is_torn else words
 
-    monkeypatch.setattr(ModbusMeter, "_read_block", read)
+    monkeypatch.setattr(ModbusConnection, "registers", read)
     port = free_port()
     async with modbus_server(SDM630, port, image(SDM630)), watching(settings(port)) as observed:
         await observed.until(readings=3)

@@ -10,7 +10,7 @@ from typing import Final
 
 from local_controller.adapters.examination.finding import Finding, State
 from local_controller.adapters.inputs import Client, Inputs
-from local_controller.adapters.modbus.meter import Trouble
+from local_controller.adapters.modbus.connection import Trouble
 from local_controller.adapters.mqtt import BrokerState, Link
 from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock
@@ -95,12 +95,9 @@ async def examine_inputs(
     except LocalControllerError as error:
         return [Finding("brokers", State.ERROR, str(error))]  # which says what helps
     async with AsyncExitStack() as started:
-        for meter in inputs.meters:
-            await meter.start()
-            started.push_async_callback(meter.stop)
-        for module in inputs.io_modules:
-            await module.start()
-            started.push_async_callback(module.stop)
+        for connection in inputs.connections:
+            await connection.start()
+            started.push_async_callback(connection.stop)
         for broker in inputs.brokers:
             await broker.start()
             started.push_async_callback(broker.stop)

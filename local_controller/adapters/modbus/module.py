@@ -44,10 +44,6 @@ class Module(pydantic.BaseModel):
         """How many bits or words a read of so many channels asks for."""
         return channels if self.function_code in {1, 2} else -(-channels // WORD_BITS)
 
-    def answered(self, channels: int) -> int:
-        """How many bits or words the answer to that has: bits come in whole bytes."""
-        return -(-channels // 8) * 8 if self.function_code in {1, 2} else self.asked_for(channels)
-
     def closed(self, answer: Sequence[int | bool], channels: int) -> tuple[bool, ...]:
         """The channels in an answer: what conducts is closed."""
         bits = answer if self.function_code in {1, 2} else list(_bits(answer))
