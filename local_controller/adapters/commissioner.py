@@ -10,12 +10,13 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from local_controller.adapters.commissioning_file import keep_record, record, rotation_of
+from local_controller.adapters.commissioning_file import Record, keep_record, record, rotation_of
 from local_controller.adapters.site_driver import SiteDriver
 from local_controller.clock import Clock
 from local_controller.errors import LocalControllerError
 from local_controller.site.commissioning import SiteStepTest, UntestableError
-from local_controller.site.step_verdict import Verdict
+from local_controller.site.effects import Notice
+from local_controller.site.step_verdict import Conclusion, Verdict
 from local_controller.station.words import EvseId
 
 LOOK_S: Final = 0.5
@@ -57,7 +58,8 @@ class Commissioner:
             yield {"error": f"a step test of {self._running} is running: wait until it has ended"}
             return
         self._running = evse
-        log.info("step_test_begins", evse=str(evse), meter=test.test.meter)
+        text = f"a step test of {evse} begins, at meter {test.test.meter}"
+        self._driver.tell(Notice("info", "step_test_begins", text, {"evse": str(evse)}))
         begun = self._clock.now()
         try:
             while test.test.verdict is None:
@@ -90,7 +92,7 @@ class Commissioner:
         at = self._clock.now().utc.isoformat(timespec="seconds")
         where = test.meter.id, test.node, rotation_of(site.topology, evse)
         one = record(evse, at, self._product(evse.station), where, verdict)
-        log.info("step_test_ended", evse=one.evse, conclusion=one.conclusion, text=one.text, remedy=one.remedy)
+        self._driver.tell(Notice(*_word(one), {"evse": one.evse, "conclusion": one.conclusion}))
         told: dict[str, Any] = {"result": msgspec.to_builtins(one), "kept": None}
         if self._directory is not None:
             try:
@@ -100,3 +102,10 @@ class Commissioner:
                 log.warning("step_test_not_kept", reason=str(error))
                 told["not_kept"] = str(error)
         return told
+
+
+def _word(one: Record) -> tuple[str, str, str]:
+    """Level, code and text of the event that people see on the page."""
+    remedy = f": {one.remedy}" if one.remedy else ""
+    level = "info" if one.conclusion is Conclusion.PROVEN else "warning"
+    return level, "step_test_ended", f"step test of {one.evse}: {one.conclusion}; {one.text}{remedy}"

@@ -156,6 +156,10 @@ class SiteDriver:
         if self._catching_up is None:
             self._catching_up = asyncio.get_running_loop().call_later(CATCH_UP_EVERY_S, self._catch_up)
 
+    def tell(self, notice: Notice) -> None:
+        """What people must know of something that is done to the site."""
+        self._take([notice], self._clock.now())
+
     def tested(self, look: Callable[[Instant], list[SiteEffect]]) -> None:
         """One look of a step test at the site, and what it wants of it."""
         self._do(look)

@@ -168,7 +168,7 @@ class StepTest:
         seen = yield from self._held(at_s, number, told_a)
         if seen.drawn is not None and seen.drawn.at_s >= at_s + SETTLED_S + self._manner.settle_s:
             self._lowered_a = seen.drawn.most_a
-        self._moves.append(Move(-1, at_s, self._now_s))
+        self._moves.append(Move(-1, at_s, at_s, self._now_s))
 
     def _back(self, number: int, back_a: float, needed_a: float) -> Generator[None, tuple[Seen, Instant], None]:
         lowered_a, asked_s, at_s = self.cap_a or 0.0, self._now_s, None
@@ -184,9 +184,10 @@ class StepTest:
                 remedy = "the page says which limit or other load is in the way; repeat the test when there is room"
                 raise NotClearError(text, remedy)
             seen = yield from self._look()
+        last_s = max(at_s, seen.commanded_s or 0.0)
         resume_s = RESUME_S if lowered_a < self.evse.min_a else 0.0
         yield from self._held(self._now_s + resume_s, number, needed_a)
-        self._moves.append(Move(+1, at_s, self._now_s))
+        self._moves.append(Move(+1, at_s, last_s, self._now_s))
 
     def _held(self, from_s: float, number: int, least_a: float) -> _Wait:
         until_s = from_s + HOLD_S + self._manner.settle_s + UNEVEN_S[number]

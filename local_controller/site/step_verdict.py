@@ -62,10 +62,14 @@ class Shown(NamedTuple):
 
 
 class Move(NamedTuple):
-    """The car was lowered (sign -1) or given back (+1) by an order at `at_s`, and left alone until `until_s` (monotonic)."""
+    """The car was lowered (sign -1) or given back (+1) by an order at `at_s`, and left alone until `until_s` (monotonic).
+
+    last_s: when the last order of the move was given, as a raise may take several.
+    """
 
     sign: int
     at_s: float
+    last_s: float
     until_s: float
 
 
@@ -255,6 +259,7 @@ def _check_calm(
     before_a, after_a = levels_a
     around = [one for one in watched.readings if move.at_s - WINDOW_S < one.at_s <= move.until_s]
     alike_a = ALIKE * max(watched.step_a, abs(after_a - before_a))
+    between_until_s = move.last_s + LATEST_S if move.last_s > move.at_s else move.at_s
     is_off = 0
     for one in around:
         early = middle_s is None or one.at_s < middle_s + RAMP_S
@@ -262,7 +267,9 @@ def _check_calm(
         near = (early and abs(one.current_a[phase] - before_a) <= alike_a) or (
             late and abs(one.current_a[phase] - after_a) <= alike_a
         )
-        on_the_way = middle_s is not None and abs(one.at_s - middle_s) < RAMP_S
+        on_the_way = middle_s is not None and (
+            abs(one.at_s - middle_s) < RAMP_S or move.at_s < one.at_s <= between_until_s
+        )
         is_off += not near and not on_the_way
     if is_off > STRAYS * len(around):
         raise NotClearError(f"{PHASE_NAMES[phase]} moves by itself, by more than {alike_a:.1f} A")
@@ -371,10 +378,10 @@ def _rotation(watched: Watched, found: _Found, candidates: Sequence[str]) -> lis
 def _unproven(watched: Watched, candidates: Sequence[str]) -> list[str]:
     if len(candidates) == 1:
         return []
-    fits = ", ".join(candidates)
+    fits = " or ".join(candidates)
     if len(watched.station_phases) == len(PHASES):
         return ["the car uses all three phases: which is which is not proven; repeat the test with a one-phase car"]
-    return [f"the rotation fits, as would any of {fits}: the order of the other phases is not proven"]
+    return [f"the phases that moved are right; whether it is {fits}, this car cannot tell"]
 
 
 def _size(watched: Watched, found: _Found) -> list[Fault]:

@@ -14,17 +14,22 @@ import pytest
 import pytest_asyncio
 from starlette.requests import Request
 
+from local_controller.adapters import commissioner as commissioner_module
 from local_controller.adapters.commissioner import Commissioner
 from local_controller.adapters.commissioning_file import NAME, Record, keep_record, read_records, record, unproven
+from local_controller.adapters.examination.finding import State
+from local_controller.adapters.examination.step_tests import step_tests
 from local_controller.adapters.site_driver import SiteDriver
 from local_controller.adapters.web.own_machine import objection
 from local_controller.adapters.web.server import WebServer
 from local_controller.clock import Clock
+from local_controller.config.load import load
 from local_controller.errors import LocalControllerError
 from local_controller.site.commissioning import UntestableError
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook
+from local_controller.site.observing import Observation
 from local_controller.site.readings import MeterReading
 from local_controller.site.step_verdict import Conclusion, Fault, Verdict
 from local_controller.station import words
@@ -189,8 +194,14 @@ class NoPlans:
         await asyncio.sleep(3600)
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look follows the other without half a second between them."""
+    monkeypatch.setattr(commissioner_module, "LOOK_S", 0.01)
+
+
 @pytest_asyncio.fixture
-async def driver() -> AsyncIterator[SiteDriver]:
+async def driver(quick: None) -> AsyncIterator[SiteDriver]:
     """A site of one station whose car charges with 16 A."""
     topo = topology(63.0, 1)
     book = LimitBook((Limit("grid", (63.0,) * 3, AppliesTo.TOTAL, "fuse"),), {})
@@ -230,6 +241,13 @@ async def test_a_test_holds_the_car_only_as_long_as_somebody_listens(driver: Sit
     assert [one async for one in again] == [{"error": "the gateway has ended the test: repeat it"}]
 
 
+async def test_where_the_gateway_only_looks_on_nothing_is_tested(driver: SiteDriver) -> None:
+    site = driver.site
+    driver.observation = Observation(site.topology, site.book, Clock().now())
+    with pytest.raises(UntestableError, match="so no station is told anything: commission it in mode: control"):
+        commissioner(driver).begin(CP1, may_pause=False)
+
+
 async def test_two_that_begin_at_once_do_not_share_a_car(driver: SiteDriver) -> None:
     tests = commissioner(driver)
     first, second = tests.begin(CP1, may_pause=False), tests.begin(CP1, may_pause=False)
@@ -246,6 +264,10 @@ async def test_the_end_is_told_and_kept(driver: SiteDriver, tmp_path: Path) -> N
     assert last["result"]["text"] == "the car at CP-1/1 has gone"
     assert (last["result"]["product"], last["kept"]) == ("product of CP-1", str(tmp_path))
     assert read_records(tmp_path)["CP-1/1"].conclusion is Conclusion.NOT_CLEAR
+    assert [(notice.level, notice.text) for _, notice in driver.notices if notice.code.startswith("step_test")] == [
+        ("info", "a step test of CP-1/1 begins, at meter m"),
+        ("warning", "step test of CP-1/1: not clear; the car at CP-1/1 has gone: repeat the test"),
+    ]
 
 
 # --- what is kept -------------------------------------------------------------------------------------------------
@@ -283,3 +305,26 @@ def test_what_is_proven_by_now() -> None:
         "CP-3/1": kept("CP-3", WRONG),
     }
     assert list(unproven(topo, records)) == ["CP-2/1", "CP-3/1", "CP-4/1"]
+
+
+def test_the_doctor_names_what_no_step_test_has_proven(tmp_path: Path) -> None:
+    stations = ", ".join(f"{{id: CP-{number}}}" for number in range(1, 8))
+    (tmp_path / "site.yaml").write_text(
+        f"site: {{name: Test, mode: control}}\ncsms: {{url: ws://csms}}\nstate_directory: {tmp_path}\n"
+        f"grid_connection: {{fuse_a: 63, assumed_base_load_a: 10, meter: m}}\nstations: [{stations}]\n"
+        "meters: [{id: m, device: eastron_sdm630, host: meter}]\n"
+    )
+    config = load(tmp_path / "site.yaml")
+    (before,) = step_tests(config)
+    assert (before.state, before.text) == (
+        State.WARNING,
+        "nothing has proven yet that its meter sees CP-1/1, CP-2/1, CP-3/1, CP-4/1, CP-5/1 and 2 more as this file says",
+    )
+    for number in range(1, 8):
+        keep_record(tmp_path, kept(f"CP-{number}"))
+    (after,) = step_tests(config)
+    assert after.state is State.OK
+    (tmp_path / NAME).write_text("{")
+    (broken,) = step_tests(config)
+    assert (broken.state, broken.remedy) == (State.WARNING, "remove it, and repeat the step tests")
+    assert list(step_tests(config.model_copy(update={"state_directory": None}))) == []

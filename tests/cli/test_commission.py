@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +54,21 @@ class Told:
         yield {"evse": str(evse), **STEP, "doing": f"lowered, pause={may_pause}"}
         wrong = {"conclusion": "wrong", "faults": [WRONG], "found_phases": [1]} if evse.station == "CP-2" else {}
         yield {"result": {**RESULT, "evse": str(evse), **wrong}, "kept": None if wrong else "state"}
+
+
+class Endless:
+    """A test that goes on until nobody listens."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+
+    async def begin(self, evse: EvseId, *, may_pause: bool) -> AsyncIterator[dict[str, Any]]:
+        try:
+            for number in range(1000):
+                yield {"evse": str(evse), **STEP, "elapsed_s": number + 1.0, "pause": may_pause}
+                await asyncio.sleep(0.05)
+        finally:
+            self.ended.set()
 
 
 def site(folder: Path, web: str) -> str:
@@ -111,3 +129,28 @@ def test_without_a_gateway_it_says_so(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["commission", path, "--station", "CP-1", "--json"])
     assert result.exit_code == 1
     assert json.loads(result.stdout)[0]["text"].startswith("no gateway answers at http")
+
+
+async def test_ctrl_c_ends_the_test_without_a_word_about_the_program(tmp_path: Path) -> None:
+    told, port = Endless(), free_port()
+    server = WebServer("127.0.0.1", port, dict, commissioner=told)
+    await server.start()
+    arguments = [
+        "-m",
+        "local_controller",
+        "commission",
+        site(tmp_path, f"web: {{port: {port}}}\n"),
+        "--station",
+        "CP-1",
+    ]
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=PIPE, stderr=PIPE)
+    assert process.stderr is not None
+    async with asyncio.timeout(30):
+        assert b"lowered" in await process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        await told.ended.wait()
+    await server.stop()
+    assert process.returncode == 1
+    assert b"interrupted: the car gets back what it had" in err
+    assert b"Traceback" not in err

@@ -25,7 +25,7 @@ from site_simulator.vehicle import VehicleSpec
 from tests.e2e.surroundings import HOST, command, gateway_process, site_text, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
-SPEED = 25.0
+SPEED = 40.0
 LOAD = BaseLoad(8.0, jitter_a=0.2)
 CAR = VehicleSpec(phases=1, max_a=16, need_wh=60_000, arrives_s=1)
 STATION = StationSpec("CP-1", V16, rotation="STR", vehicles=(CAR,), meter_interval_s=10.0)

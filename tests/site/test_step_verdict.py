@@ -26,7 +26,10 @@ LOOK_S = 0.5
 
 @dataclass
 class Wiring:
-    """What is really there. phases: that the car uses; ways: what the meter makes of 1 A on L1, L2, L3 of the grid."""
+    """What is really there. phases: that the car uses; ways: what the meter makes of 1 A on L1, L2, L3 of the grid.
+
+    takes: of its limit, as a station does that takes watts.
+    """
 
     rotation: str = "RST"
     phases: int = 1
@@ -34,6 +37,7 @@ class Wiring:
     delay_s: float = 4.0
     ramp_a_per_s: float = 4.0
     car_a: float = 16.0
+    takes: float = 1.0
     poll_s: float = 1.0
     sample_s: float = 10.0
     building: Callable[[float, int], float] = lambda _s, _phase: 5.0
@@ -60,7 +64,11 @@ class Bench:
     def __post_init__(self) -> None:
         self.evse = Evse(EvseId("CP-1", 1), "grid", grid_phases(self.believed))
         self.test = StepTest(self.evse, "main", self.manner)
-        self.ordered_a, self.told, self.drawn_a = self.limit_a, [(0.0, self.limit_a)], self.wiring.car_a
+        self.ordered_a, self.told, self.drawn_a = (
+            self.limit_a,
+            [(0.0, self.limit_a)],
+            min(self.wiring.car_a, self.limit_a * self.wiring.takes),
+        )
         self.sample: Drawn | None = None
         self.reading: MeterReading | None = None
         self.most_a = 0.0
@@ -87,7 +95,7 @@ class Bench:
 
     def _physics(self, elapsed_s: float) -> None:
         wiring = self.wiring
-        target_a = min(self.obeys_a(), wiring.car_a) if self.follows else wiring.car_a
+        target_a = min(self.obeys_a() * wiring.takes, wiring.car_a) if self.follows else wiring.car_a
         target_a = target_a if target_a >= 6.0 else 0.0
         step_a = wiring.ramp_a_per_s * LOOK_S
         self.drawn_a = max(self.drawn_a - step_a, min(self.drawn_a + step_a, target_a))
@@ -166,6 +174,7 @@ def wirings(draw: st.DrawFn) -> Wiring:
         delay_s=draw(st.floats(1.0, 13.0)),
         ramp_a_per_s=draw(st.sampled_from((2.0, 4.0, 50.0))),
         car_a=draw(st.floats(12.5, 32.0)),
+        takes=draw(st.sampled_from((1.0, 1.0, 0.9))),
         poll_s=draw(st.sampled_from((0.5, 1.0, 2.0))),
     )
 
