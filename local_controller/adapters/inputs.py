@@ -125,7 +125,8 @@ class Inputs:
 
     def _meter(self, section: MeterSection) -> ModbusMeter:
         settings = MeterSettings(section.id, section.unit_id, section.invert, section.poll_s)
-        device = load_device(section.device)
+        own = {device.id: device for device in self._config.devices}
+        device = own.get(section.device) or load_device(section.device)
         return ModbusMeter(settings, device, self._clock, self._listener.meter_read, self._listener.meter_failed, log)
 
     def _broker(self, section: BrokerSection) -> MqttBroker:

@@ -15,7 +15,7 @@ class MeterSection(Section):
     id: Id = Field(examples=["main"])
     """Short name that other parts of the file refer to."""
     device: str = Field(examples=["eastron_sdm630"])
-    """Kind of meter."""
+    """Kind of meter: one that the gateway knows, or one of the section `devices`."""
     host: Host = Field(examples=["192.168.1.20"])
     """Address of the meter, or of the gateway in front of it."""
     port: Port = 502

@@ -11,6 +11,7 @@ from local_controller.config.contacts import CHANNELS, IoModuleSection
 from local_controller.config.electrical import CircuitSection, GridSection
 from local_controller.config.legs import ListenSection, Upstreams
 from local_controller.config.limits import AnyLimit, ContactLimitSection, MqttLimitSection, QuarterHourLimitSection
+from local_controller.config.meter_devices import Device
 from local_controller.config.meters import MeterSection
 from local_controller.config.publish import PublishSection
 from local_controller.config.section import Host, Port, Section, Text, known_zone, wrong
@@ -125,6 +126,7 @@ class SiteConfig(Section):
     circuits: tuple[CircuitSection, ...] = ()
     stations: tuple[StationSection, ...] = Field(min_length=1)
     meters: tuple[MeterSection, ...] = ()
+    devices: tuple[Device, ...] = ()
     io_modules: tuple[IoModuleSection, ...] = ()
     limits: tuple[AnyLimit, ...] = ()
     brokers: tuple[BrokerSection, ...] = ()

@@ -12,7 +12,7 @@ from local_controller.site.topology import GRID
 Finding = tuple[Path, str]
 """The path of a value, and what is wrong with it."""
 
-_LISTS: Final = ("circuits", "stations", "meters", "io_modules", "limits", "brokers")
+_LISTS: Final = ("circuits", "stations", "meters", "devices", "io_modules", "limits", "brokers")
 _REFERENCES: Final = (
     ("circuits", "parent", "circuits"),
     ("circuits", "meter", "meters"),
@@ -38,9 +38,14 @@ def findings(data: Mapping[str, Any], devices: Collection[str]) -> Iterator[Find
         yield from _dangling(path, name, "brokers", data)
     yield from _circles(data)
     yield from _shared([*grid_meter, *named(data, "circuits", "meter")])
+    own = named(data, "devices", "id")
+    for path, name in own:
+        if name in devices:
+            yield path, f"the gateway brings {name} itself: choose another id"
+    known = {*devices, *(name for _, name in own)}
     for path, name in named(data, "meters", "device"):
-        if name not in devices:
-            yield path, f'no known kind of meter: "{name}"{did_you_mean(name, devices)}'
+        if name not in known:
+            yield path, f'no known kind of meter: "{name}"{did_you_mean(name, known)}'
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from local_controller.adapters.modbus.device import Device, Point
+from local_controller.config.meter_devices import Device, Point
 
 PACKED = {"u16": "H", "i16": "h", "u32": "I", "i32": "i", "u64": "Q", "i64": "q", "f32": "f", "f64": "d"}
 VOLTS, AMPERES = (229.5, 230.5, 231.5), (10.5, 21.25, 32.75)

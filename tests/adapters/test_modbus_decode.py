@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_controller.adapters.modbus.decode import decode_reading, decode_value
-from local_controller.adapters.modbus.device import Device, Point, known_devices, load_device, parse_device
+from local_controller.adapters.modbus.device import known_devices, load_device, parse_device
 from local_controller.clock import Instant
+from local_controller.config.meter_devices import Device, Point
 from local_controller.errors import SourceError
 from local_controller.site.readings import Doubt, implausible
 
@@ -47,6 +48,7 @@ def sdm630(**changes: float) -> dict[int, int]:
 def test_at_least_eight_meters_are_known_and_every_file_loads() -> None:
     devices = [load_device(name) for name in known_devices()]
     assert len(devices) >= 8
+    assert all(device.sources for device in devices)  # where its addresses were read
     assert {"eastron_sdm630", "shelly_pro_3em", "siemens_pac"} <= {device.id for device in devices}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import socket
 import struct
@@ -15,12 +16,16 @@ import pytest
 import structlog
 from pymodbus.framer.rtu import FramerRTU
 
+from local_controller.adapters.examination.finding import State
+from local_controller.adapters.examination.inputs import examine_inputs
 from local_controller.adapters.modbus.connection import ConnectionSettings, ModbusConnection
-from local_controller.adapters.modbus.device import Device, Point, known_devices, load_device
+from local_controller.adapters.modbus.device import known_devices, load_device
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.clock import Clock, scaled_clock
+from local_controller.config.meter_devices import Device, Point
 from local_controller.site.readings import MeterReading
 from tests.adapters.register_image import VOLTS, WATTS, encoded, image, modbus_server
+from tests.config.test_connections import sound
 
 SDM630 = load_device("eastron_sdm630")
 
@@ -354,3 +359,18 @@ async def test_a_load_that_steps_between_two_reads_is_no_failure(monkeypatch: py
         await observed.until(readings=3)
     assert next(torn, None) is None
     assert observed.failures == []
+
+
+async def test_a_meter_of_a_kind_that_the_site_file_describes_is_read_as_it_says() -> None:
+    port = free_port()
+    own = {**SDM630.model_dump(mode="json", exclude_unset=True), "id": "basement", "function_code": 3}
+    config = sound(
+        "csms: {url: ws://csms.example.com}\n"
+        f"meters: [{{id: grid, device: basement, host: 127.0.0.1, port: {port}}}]\n"
+        f"devices: {json.dumps([own])}\n"
+    )
+    (device,) = config.devices
+    async with modbus_server(device, port, image(device)):
+        (found,) = await examine_inputs(config, Clock(), 5.0, {})
+    assert (found.subject, found.state) == ("meter grid", State.OK)
+    assert found.text == "10.5 / -21.2 / 32.8 A, 230 / 230 / 232 V, 5.10 kW"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import textwrap
 
+import pytest
+
 from local_controller.config.load import examined, known_devices
+from local_controller.config.meter_devices import Point
 from local_controller.config.models import SiteConfig
 
 SITE = """\
@@ -35,3 +38,109 @@ def test_devices_behind_one_address_agree_on_how_it_is_spoken_to() -> None:
     assert config is None
     reason = "main says rtu_over_tcp of gateway:502 and this says tcp: both share one connection"
     assert told == [f"3: meters[wing].framing: {reason}, so one of the two is wrong"]
+
+
+OWN = """\
+meters:
+  - {id: main, device: basement, host: meter}
+devices:
+  - id: basement
+    function_code: 4
+    word_order: big
+    not_a_value: {i32: [0x7FFFFFFF], u16: [65535]}
+    blocks: [[0, 36], [52, 22]]
+    points:
+      voltage_v: {type: f32, at: [0, 2, 4]}
+      current_a: {type: f32, at: [6, 8, 10]}
+      phase_power_w: {type: f32, at: [12, 14, 16], factor: 1000}
+      power_w: {type: f32, at: 0x34, factor: 1000}
+      energy_import_wh: {type: f32, at: 72}
+"""
+
+
+def test_a_meter_may_be_of_a_kind_that_the_site_file_describes() -> None:
+    config, told = examine(OWN)
+    assert told == []
+    assert config is not None
+    (device,) = config.devices
+    assert (device.id, device.points.power_w) == ("basement", Point(type="f32", at=52, factor=1000.0))
+    assert device.not_a_value == {"i32": {0x7FFFFFFF}, "u16": {0xFFFF}}
+    assert config.meters[0].device == "basement"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "basement, host",
+            "basment, host",
+            '2: meters[main].device: no known kind of meter: "basment" - did you mean basement?',
+        ),
+        (
+            "basement",
+            "eastron_sdm630",
+            "4: devices[eastron_sdm630].id: the gateway brings eastron_sdm630 itself: choose another id",
+        ),
+        ("word_order: big", "word_order: middle", "6: devices[basement].word_order: must be one of big, little"),
+        (
+            "    word_order: big",
+            "    word_order: big\n    wordorder: big",
+            "7: devices[basement].wordorder: unknown key - did you mean word_order?",
+        ),
+        (
+            "    function_code: 4\n",
+            "",
+            "4: devices[basement].function_code: is missing - for example `function_code: 4`",
+        ),
+        ("function_code: 4", "function_code: 1", "5: devices[basement].function_code: must be one of 3 or 4"),
+        (
+            "[0, 36], [52",
+            "[0, 136], [52",
+            "8: devices[basement].blocks[#1]: [0, 136]: a read carries 1 to 125 registers: split it into several blocks",
+        ),
+        (
+            "[52, 22]",
+            "[52, 21]",
+            "8: devices[basement].blocks: register 72 (f32) lies in no block: a block has to reach from 72 to 73 at least",
+        ),
+        (
+            "at: [0, 2, 4]",
+            "at: [0, 2]",
+            "10: devices[basement].points.voltage_v.at: must be a list of three addresses, for L1, L2, L3",
+        ),
+        (
+            "at: [0, 2, 4]",
+            "at: 0",
+            "10: devices[basement].points.voltage_v.at: must be a list of three addresses, for L1, L2, L3",
+        ),
+        (
+            "at: [0, 2, 4]",
+            "at: [0, 2, 70000]",
+            "10: devices[basement].points.voltage_v.at[#3]: must be at most 65535, not 70000",
+        ),
+        (
+            "type: f32, at: [6",
+            "type: float, at: [6",
+            "11: devices[basement].points.current_a.type: must be one of u16, i16, u32, i32, u64, i64, f32, f64",
+        ),
+        ("at: 0x34", "at: [52]", "13: devices[basement].points.power_w.at: must be a number"),
+        (
+            "factor: 1000}\n      energy",
+            "factor: 0}\n      energy",
+            "13: devices[basement].points.power_w.factor: must not be 0",
+        ),
+        (
+            "      current_a: {type: f32, at: [6, 8, 10]}\n",
+            "",
+            "10: devices[basement].points.current_a: is missing - for example `current_a: {type: f32, at: [6, 8, 10]}`",
+        ),
+        (
+            "i32: [",
+            "int32: [",
+            "7: devices[basement].not_a_value.int32: must be one of u16, i16, u32, i32, u64, i64, f32, f64 - did you mean i32?",
+        ),
+    ],
+)
+def test_a_mistake_in_a_kind_of_meter_is_told_with_line_and_remedy(old: str, new: str, told: str) -> None:
+    assert old in OWN
+    assert examine(OWN.replace(old, new)) == (None, [told])

@@ -10,8 +10,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from local_controller.adapters.modbus.device import Device, known_devices, load_device
+from local_controller.adapters.modbus.device import known_devices, load_device
 from local_controller.cli.demo_peers import free_ports
+from local_controller.config.meter_devices import Device
 from site_simulator.clock import SimClock
 from tests.adapters.register_image import VOLTS, WATTS, image, modbus_server
 from tests.e2e.surroundings import HOST, command

@@ -6,8 +6,8 @@ import math
 import struct
 from collections.abc import Mapping
 
-from local_controller.adapters.modbus.device import Device, Point, WireType, registers_of
 from local_controller.clock import Instant
+from local_controller.config.meter_devices import Device, Point, WireType, registers_of
 from local_controller.errors import SourceError
 from local_controller.site.per_phase import PerPhase
 from local_controller.site.readings import MeterReading

@@ -9,8 +9,8 @@ from structlog.typing import FilteringBoundLogger
 
 from local_controller.adapters.modbus.connection import PollError, Questions, Trouble, lasting_pause_s
 from local_controller.adapters.modbus.decode import Registers, decode_reading
-from local_controller.adapters.modbus.device import Device
 from local_controller.clock import Clock, Instant
+from local_controller.config.meter_devices import Device
 from local_controller.errors import SourceError
 from local_controller.site.readings import MeterReading, implausible
 
