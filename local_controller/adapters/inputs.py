@@ -76,10 +76,13 @@ class Teller(Protocol):
     """Who tells the site's state to a broker, over the same connection."""
 
     broker_id: str
-    availability_topic: str
     topics: tuple[str, ...]
 
-    def heard(self, topic: str, payload: bytes, retained: bool) -> None:
+    @property
+    def availability_topic(self) -> str | None:
+        """Where it is seen whether we are there, if that is to be seen."""
+
+    def heard(self, topic: str, payload: bytes, retained: bool, /) -> None:
         """A message on one of its topics, or on any other."""
 
 

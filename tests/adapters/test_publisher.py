@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from local_controller.adapters import mqtt
+from local_controller.adapters.examination.inputs import examine_inputs
 from local_controller.adapters.mqtt import BrokerSettings, Link, MqttBroker
 from local_controller.adapters.publishing import publisher
 from local_controller.adapters.publishing.home_assistant import discovery
@@ -204,3 +205,17 @@ async def test_a_refused_extra_subscription_costs_no_limit() -> None:
             assert heard.links == [Link.CONNECTED]
         finally:
             await client.stop()
+
+
+@pytest.mark.parametrize(("rights", "state"), [("topic readwrite #", "ok"), ("topic read #", "warning")])
+async def test_the_doctor_says_whether_the_gateway_may_write(
+    mosquitto: Mosquitto, tmp_path: Path, rights: str, state: str
+) -> None:
+    mosquitto.kill()
+    (tmp_path / "rights").write_text(f"{rights}\n")
+    mosquitto.options = f"allow_anonymous true\nacl_file {tmp_path / 'rights'}"
+    mosquitto.start()
+    config = load(site_file(tmp_path, mosquitto.port))
+    findings = {one.subject: one for one in await examine_inputs(config, Clock(), 0.5, {})}
+    assert findings["publish"].state == state
+    assert ("let this user write to lc/garage/#" in findings["publish"].remedy) is (state == "warning")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from local_controller.adapters.examination.finding import Finding, State
+from local_controller.adapters.examination.publishing import Probe
 from local_controller.adapters.inputs import Client, Inputs
 from local_controller.adapters.modbus.connection import Trouble
 from local_controller.adapters.mqtt import BrokerState, Link
@@ -90,8 +91,9 @@ async def examine_inputs(
 ) -> list[Finding]:
     """Listens until everything has spoken, at most for `patience_s`."""
     heard = _Heard()
+    probe = None if config.publish is None else Probe(config.publish, heard.news)
     try:
-        inputs = Inputs(config, heard, clock, tls, Client("local-controller-doctor"))
+        inputs = Inputs(config, heard, clock, tls, Client("local-controller-doctor", probe))
     except LocalControllerError as error:
         return [Finding("brokers", State.ERROR, str(error))]  # which says what helps
     async with AsyncExitStack() as started:
@@ -101,7 +103,7 @@ async def examine_inputs(
         for broker in inputs.brokers:
             await broker.start()
             started.push_async_callback(broker.stop)
-        await _until(heard.news, lambda: _complete(config, heard), patience_s)
+        await _until(heard.news, lambda: _complete(config, heard, inputs, probe), patience_s)
     return [
         *(_meter(section.id, heard) for section in config.meters),
         *(_contacts(section.id, heard) for section in config.contact_limits),
@@ -113,6 +115,7 @@ async def examine_inputs(
             if one.availability is not None
             for found in _presence(one, heard, patience_s)
         ),
+        *([] if probe is None else probe.findings()),
     ]
 
 
@@ -126,10 +129,12 @@ async def _until(news: asyncio.Event, complete: Callable[[], bool], patience_s: 
         pass  # what is missing is told by what is not there
 
 
-def _complete(config: SiteConfig, heard: _Heard) -> bool:
+def _complete(config: SiteConfig, heard: _Heard, inputs: Inputs, probe: Probe | None) -> bool:
     links = [heard.links.get(one.id) for one in config.brokers]
+    is_published = probe is None or probe.is_over(inputs.brokers)
     return (
-        all(one.id in heard.readings for one in config.meters)
+        is_published
+        and all(one.id in heard.readings for one in config.meters)
         and all(
             one.id in heard.limits or one.id in heard.misunderstood
             for one in (*config.mqtt_limits, *config.contact_limits)
