@@ -134,19 +134,9 @@ async def test_the_broker_says_that_a_killed_gateway_is_gone(mosquitto: Mosquitt
             await seen.until(lambda: seen.last(f"{HERE}/availability") == b"offline")
 
 
-async def test_home_assistant_finds_everything_again_after_its_own_start(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    async with gateway(tmp_path, mosquitto.port), watcher(mosquitto.port) as (seen, client):
-        await seen.until(is_complete(seen))
-        announced = json.loads(seen.last(CONFIG.format("station-CP-1-evse-1")) or b"{}")
-        assert announced["state_topic"] == f"{HERE}/station/CP-1/evse/1"
-        assert set(announced["components"]) >= {"power", "offered", "reason", "drawn_a_l1"}
-        seen.messages.clear()
-        assert client.publish("homeassistant/status", "online")
-        await seen.until(is_complete(seen))
-        assert seen.last(CONFIG.format("station-CP-1-evse-1"))
-
-
-async def test_what_vanished_from_the_site_file_vanishes_from_the_broker(mosquitto: Mosquitto, tmp_path: Path) -> None:
+async def test_home_assistant_loses_what_vanished_and_finds_the_rest_again_after_its_own_start(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
     gone, kept = CONFIG.format("station-CP-2-evse-2"), CONFIG.format("station-CP-2-evse-1")
     before = discovery(load(site_file(tmp_path, mosquitto.port, evses=2)))
     assert before is not None
@@ -155,8 +145,15 @@ async def test_what_vanished_from_the_site_file_vanishes_from_the_broker(mosquit
         for topic, payload in ((gone, before.messages[gone]), (vanished, b"{}"), (foreign, b"{}")):
             assert client.publish(topic, payload, retain=True)
         await seen.until(lambda: seen.last(foreign))
-    async with watcher(mosquitto.port) as (seen, _), gateway(tmp_path, mosquitto.port):
+    async with watcher(mosquitto.port) as (seen, client), gateway(tmp_path, mosquitto.port):
         await seen.until(lambda: seen.last(gone) == seen.last(vanished) == b"" and seen.last(kept))
+        announced = json.loads(seen.last(kept) or b"{}")
+        assert announced["state_topic"] == f"{HERE}/station/CP-2/evse/1"
+        assert set(announced["components"]) >= {"power", "offered", "reason", "drawn_a_l1"}
+        await seen.until(is_complete(seen))
+        seen.messages.clear()
+        assert client.publish("homeassistant/status", "online")
+        await seen.until(lambda: seen.last(kept) and is_complete(seen)())
     async with watcher(mosquitto.port) as (seen, _):
         await seen.until(lambda: seen.last(kept) and seen.last(foreign) and is_complete(seen)())
         assert seen.last(gone) is seen.last(vanished) is None
@@ -216,6 +213,6 @@ async def test_the_doctor_says_whether_the_gateway_may_write(
     mosquitto.options = f"allow_anonymous true\nacl_file {tmp_path / 'rights'}"
     mosquitto.start()
     config = load(site_file(tmp_path, mosquitto.port))
-    findings = {one.subject: one for one in await examine_inputs(config, Clock(), 0.5, {})}
+    findings = {one.subject: one for one in await examine_inputs(config, Clock(), 0.3, {})}
     assert findings["publish"].state == state
     assert ("let this user write to lc/garage/#" in findings["publish"].remedy) is (state == "warning")

@@ -62,6 +62,22 @@ def test_the_csms_notices_nothing(main_job: MainRun) -> None:
     assert min(main_job.results.energy_kwh_by_station.values()) > 0
 
 
+def test_what_is_told_over_mqtt_is_what_really_flows(main_job: MainRun) -> None:
+    """Of the grid connection in each quiet second; of each station at the end, when nearly all cars charge."""
+    changes_s = [0.0, *(at_s for at_s, _ in STEPS), *_seen_limit_changes_s(main_job)]
+    settled = [s for s in calm(main_job.seconds, changes_s, SETTLED_S) if s.at_s >= START_S]
+    wrong_a = [abs(a - b) for s in settled for a, b in zip(s.current_a, s.told_a or (0.0, 0.0, 0.0), strict=True)]
+    assert sorted(wrong_a)[len(wrong_a) * 9 // 10] <= 1.0
+    evses = [told for topic, told in main_job.told.items() if "/evse/" in topic]
+    assert len(evses) == len(STATIONS)
+    assert sum(one["drawn_w"] or 0 for one in evses) > 1000
+    for one in evses:
+        assert one["connected"]
+        assert one["reason"] or one["offered_a"] is None
+        assert one["offered_a"] is None or max(one["drawn_a"] or [0]) <= one["offered_a"] + 1.0 or one["offered_a"] == 0
+    assert main_job.told["limit/grid-operator/state"]["state"] == "fresh"
+
+
 def _seen_limit_changes_s(run: MainRun) -> list[float]:
     """When the limit changed, on the clock of the record."""
     pairs = zip(run.seconds, run.seconds[1:], strict=False)
