@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.e2e.main_run import MainRun, calm
@@ -76,6 +78,9 @@ def test_what_is_told_over_mqtt_is_what_really_flows(main_job: MainRun) -> None:
         assert one["reason"] or one["offered_a"] is None
         assert one["offered_a"] is None or max(one["drawn_a"] or [0]) <= one["offered_a"] + 1.0 or one["offered_a"] == 0
     assert main_job.told["limit/grid-operator/state"]["state"] == "fresh"
+    cards = {vehicle.card for station in STATIONS for vehicle in station.vehicles}
+    assert cards
+    assert not [card for card in cards if card in json.dumps(main_job.told)]
 
 
 def _seen_limit_changes_s(run: MainRun) -> list[float]:
