@@ -15,6 +15,10 @@ LEASE_S = 10.0
 """So long a step test holds the car down without being gone on with; then the site shares as always."""
 
 
+SELDOM_S = 40.0
+"""A station that may be raised less often would not give the car its current back within `step_test.GIVEN_BACK_S`."""
+
+
 class UntestableError(LocalControllerError):
     """This EVSE cannot be tested just now: what is missing, and what helps. is_known: the site file has it."""
 
@@ -46,6 +50,11 @@ class SiteStepTest:
         if state.session is None:
             remedy = "plug a car in that charges" if state.connected else "the station must be connected first"
             raise UntestableError(f"{evse} has no car", remedy)
+        if state.every_s > SELDOM_S:
+            text = f"{evse.station} may be written to for a raise only every {state.every_s / 60:.0f} min"
+            raise UntestableError(
+                f"{text}, so long the car would wait for its current", "prove this meter with another station behind it"
+            )
         self.node = node.node.id
         self._site, self.state, self.meter = site, state, node.meter
         self._transaction = state.session.transaction_id

@@ -10,6 +10,7 @@ from local_controller.site.commissioning import LEASE_S, SiteStepTest, Untestabl
 from local_controller.site.limits import AppliesTo, LimitSource
 from local_controller.site.step_verdict import Conclusion, Verdict
 from local_controller.site.topology import Node, Station, Topology
+from local_controller.station import words
 from local_controller.station.words import EvseId
 from tests.scenarios.test_site_timelines import settled
 from tests.site.virtual_site import Car, VirtualSite, topology
@@ -189,6 +190,13 @@ def test_a_station_that_does_not_obey_proves_nothing_about_its_meter() -> None:
     found = verdict(site, begin(site))
     assert found.conclusion is Conclusion.NOT_CLEAR
     assert found.text == "CP-1/1 does not follow its limit"
+
+
+def test_a_station_that_is_seldom_raised_is_left_alone() -> None:
+    site = charging(topology(63.0, 1), Car(max_a=16.0))
+    site.tell("CP-1", words.BehaviourLearnt(every_s=3456.0))
+    with pytest.raises(UntestableError, match="CP-1 may be written to for a raise only every 58 min, so long the car"):
+        SiteStepTest(site.controller, CP1, site.now)
 
 
 def test_a_meter_that_falls_silent_ends_the_test() -> None:
