@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import permutations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,8 @@ LOOK_S = 0.5
 class Wiring:
     """What is really there. phases: that the car uses; ways: what the meter makes of 1 A on L1, L2, L3 of the grid.
 
-    takes: of its limit, as a station does that takes watts.
+    takes: of its limit, as a station does that takes watts. says: on how many phases its station measures the car, if
+    otherwise. unsigned: the meter shows magnitudes.
     """
 
     rotation: str = "RST"
@@ -40,6 +42,8 @@ class Wiring:
     takes: float = 1.0
     poll_s: float = 1.0
     sample_s: float = 10.0
+    says: int | None = None
+    unsigned: bool = False
     building: Callable[[float, int], float] = lambda _s, _phase: 5.0
 
     def loads(self) -> set[int]:
@@ -105,9 +109,10 @@ class Bench:
             cars_a = [self.drawn_a if phase in loads else 0.0 for phase in PHASES]
             signs = [-1.0 if way < 0 else 1.0 for way in wiring.ways]
             l1, l2, l3 = (s * o + w * c for s, o, w, c in zip(signs, other_a, wiring.ways, cars_a, strict=True))
-            self.reading = MeterReading("main", self.now, (l1, l2, l3))
+            shown: PerPhase = (abs(l1), abs(l2), abs(l3)) if wiring.unsigned else (l1, l2, l3)
+            self.reading = MeterReading("main", self.now, shown)
         if elapsed_s % wiring.sample_s == 0:
-            used = list(Phase)[: wiring.phases]
+            used = list(Phase)[: wiring.says or wiring.phases]
             self.sample = Drawn(dict.fromkeys(used, self.drawn_a), self.now.monotonic_s)
 
     def _site(self) -> None:
@@ -206,7 +211,7 @@ def test_in_a_quiet_building_every_wiring_is_found_out(wiring: Wiring, believed:
     assert_so(verdict, bench)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True)  # a heater may keep step by chance, in one of some 20 000
 @given(wirings(), st.sampled_from(ROTATIONS), st.integers(0, 1_000_000))
 def test_in_a_restless_building_a_verdict_is_right_or_not_given(wiring: Wiring, believed: str, seed: int) -> None:
     wiring.building = restless(seed)
@@ -215,3 +220,55 @@ def test_in_a_restless_building_a_verdict_is_right_or_not_given(wiring: Wiring, 
     if verdict.conclusion is not Conclusion.NOT_CLEAR:
         assert_so(verdict, bench)
     assert verdict.remedy or verdict.conclusion is Conclusion.PROVEN
+
+
+# --- what a step shows, and what it cannot -----------------------------------------------------------------------
+
+
+def test_a_meter_that_is_too_slow_for_the_site_is_named() -> None:
+    verdict = Bench(Wiring(delay_s=17.0)).play()
+    assert about(verdict) == {"latency"}
+    assert verdict.latency_s == pytest.approx(18.0, abs=1.5)
+
+
+def test_a_single_phase_station_on_another_phase_has_one_remedy() -> None:
+    verdict = Bench(Wiring(rotation="TRS"), believed="S").play()
+    assert about(verdict) == {"rotation"}
+    assert (verdict.remedy, verdict.rotations) == ("set rotation: L3 of CP-1/1", ("L3",))
+
+
+def test_a_car_that_takes_watts_gets_its_current_back_in_two_raises() -> None:
+    verdict = Bench(Wiring(takes=0.9, car_a=32.0)).play()
+    assert verdict.conclusion is Conclusion.PROVEN
+    assert verdict.step_a == pytest.approx((9.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("wiring", "text"),
+    [
+        (Wiring(says=3), "the station measures its car on L1, L2, L3, meter main saw the step on L1"),
+        (Wiring(phases=3, says=1), "the station measures its car on L1, meter main saw the step on L1, L2, L3"),
+        (Wiring(ways=(1.33, 1.33, 1.33)), "the meter saw a step of 8.0 A, the station went down by 6.0 A"),
+        (
+            Wiring(ways=(2.0, 2.0, 2.0), sample_s=400.0),
+            "the meter saw a step of 12.0 A, the station went down by 6.0 A",
+        ),
+        (Wiring(ways=(0.0, 0.0, 0.0), sample_s=400.0), "saw no step, and the station did not measure meanwhile"),
+        (
+            Wiring(unsigned=True, building=lambda _s, _p: -40.0),
+            "rose on L1 when the car was lowered, but shows no sign",
+        ),
+        (Wiring(phases=2, building=lambda s, p: 5.0 + 4.0 * (p == 1 and s > 60)), "L2 moved by"),
+    ],
+)
+def test_what_a_step_cannot_tell_is_not_clear_and_has_a_remedy(wiring: Wiring, text: str) -> None:
+    verdict = Bench(wiring).play()
+    assert verdict.conclusion is Conclusion.NOT_CLEAR
+    assert text in verdict.text
+    assert verdict.remedy
+
+
+def test_a_station_that_ignores_its_limit_says_nothing_about_the_meter() -> None:
+    verdict = Bench(Wiring(), follows=False).play()
+    assert verdict.conclusion is Conclusion.NOT_CLEAR
+    assert "the station measured 16.0 A after its limit was lowered to 10.0 A" in verdict.text
