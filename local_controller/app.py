@@ -24,6 +24,7 @@ from local_controller.adapters.dimming_recorder import DimmingRecorder
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.inputs import Client, Inputs, limit_source
+from local_controller.adapters.person_limits import PersonLimits
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.publishing.publisher import Publisher
 from local_controller.adapters.settings import door_settings, guarded_doors, residents, tls_legs
@@ -31,7 +32,7 @@ from local_controller.adapters.site_driver import SiteDriver, in_turns
 from local_controller.adapters.station_server import StationServer
 from local_controller.adapters.tls_watch import CertificateWatcher
 from local_controller.adapters.trace_store import TraceStore
-from local_controller.adapters.web.server import UnknownStationError, WebServer
+from local_controller.adapters.web.server import Actions, UnknownStationError, WebServer
 from local_controller.clock import Clock, Instant
 from local_controller.config.build import own_limits, topology
 from local_controller.config.models import SiteConfig
@@ -42,6 +43,7 @@ from local_controller.site.effects import ApplyFallback, Disobeyed, ForStation, 
 from local_controller.site.enforcement import Pace
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, SourceState
 from local_controller.site.observing import Observation
+from local_controller.site.person_limit import PersonLimit
 from local_controller.site.plan import PlanPace
 from local_controller.site.topology import Node, Topology
 from local_controller.station.announcements import (
@@ -84,6 +86,8 @@ class LocalController:
         self._observed: dict[str, StationState] = {}
         self._state_directory = None if config.state_directory is None else Path(config.state_directory)
         self._memory = CapabilityMemory(self._state_directory, log)
+        persons = {limit.id: limit for limit in self.site.book.own if isinstance(limit, PersonLimit)}
+        self._person_limits = PersonLimits(persons, self.driver, clock, self._state_directory)
         self._trace = _trace(config)
         self._recorder = self._record_of_dimmings()
         self._tls = tls_legs(config)
@@ -120,6 +124,7 @@ class LocalController:
         self._reckon_with_earlier_run()
         self.driver.start(self)
         self._open.push_async_callback(self.driver.stop)
+        self._person_limits.restore()
         publisher = None
         if self._config.publish is not None:
             publisher = Publisher(self._config, self._config.publish, self.driver, self._clock)
@@ -135,7 +140,7 @@ class LocalController:
         if self._config.web is not None:
             tests = Commissioner(self.driver, self._clock, self._product, self._state_directory)
             web = self._config.web
-            self.web = WebServer(web.host, web.port, self.picture, self.profiles, tests)
+            self.web = WebServer(web.host, web.port, self.picture, self.profiles, Actions(tests, self._person_limits))
             await self._started(self.web.start, self.web.stop)
             self._open.push_async_callback(tests.stop)  # before the page ends, which waits for open answers
         if self._trace is not None:

@@ -29,6 +29,7 @@ from local_controller.site.effects import (
 )
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.observing import Observation
+from local_controller.site.person_limit import Told
 from local_controller.site.planning import Question
 from local_controller.site.readings import MeterReading
 from local_controller.site.snapshot import SiteSnapshot, pieces
@@ -129,6 +130,10 @@ class SiteDriver:
     def limit_received(self, source: str, limit: ReceivedLimit) -> None:
         """A limit of an external source."""
         self._do(self.site.limit_received, source, limit)
+
+    def limit_told(self, limit: str, told: Told | None) -> None:
+        """A person sets a limit for a while, or ends it (None)."""
+        self._do(self.site.limit_told, limit, told)
 
     def limit_source_failed(self, source: str, text: str) -> None:
         """A source that cannot be understood."""

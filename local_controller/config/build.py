@@ -9,6 +9,7 @@ from local_controller.config.electrical import CircuitSection, GridSection
 from local_controller.config.limits import (
     EVERY_DAY,
     AnyLimit,
+    PersonLimitSection,
     QuarterHourLimitSection,
     ScheduledLimitSection,
     WindowSection,
@@ -18,6 +19,7 @@ from local_controller.config.stations import EvseSection, StationSection
 from local_controller.site.limits import Bound, OwnLimit
 from local_controller.site.own_limits import QuarterHourLimit, ScheduledLimit
 from local_controller.site.per_phase import PerPhase, equal, upper
+from local_controller.site.person_limit import PersonLimit
 from local_controller.site.quarter_hour import QuarterHour
 from local_controller.site.timetable import Timetable, Window
 from local_controller.site.topology import GRID, Evse, Node, Station, Topology, grid_phases
@@ -95,6 +97,8 @@ def _own_limit(section: AnyLimit, config: SiteConfig) -> OwnLimit | None:
             return ScheduledLimit(section.id, label, section.node, section.applies_to, table)
         case QuarterHourLimitSection():
             return QuarterHourLimit(section.id, label, section.node, QuarterHour(section.mean_w))
+        case PersonLimitSection():
+            return PersonLimit(section.id, label, section.node, section.applies_to, frozenset(section.replaces))
         case _:
             return None
 

@@ -231,11 +231,22 @@ class ContactLimitSection(LimitSection):
         return self
 
 
+class PersonLimitSection(LimitSection):
+    """A limit that a person sets for a while, with `local-controller limit`. Until then, and after its end, there is none."""
+
+    source: Literal["person"]
+    """How the limit arrives: a person sets it (person)."""
+    replaces: tuple[Id, ...] = Field(default=(), examples=[["ems"]])
+    """Ids of limits that arrive over MQTT and do not count while this one holds, for example because their sender is out of
+    order. Fuses, contract and contacts of the grid operator always count."""
+
+
 LIMIT_KINDS: Final[dict[str, type[LimitSection]]] = {
     "mqtt": MqttLimitSection,
     "schedule": ScheduledLimitSection,
     "quarter_hour": QuarterHourLimitSection,
     "contact": ContactLimitSection,
+    "person": PersonLimitSection,
 }
 """The sections by the word in their `source`."""
 
@@ -249,7 +260,8 @@ AnyLimit = Annotated[
     Annotated[MqttLimitSection, Tag("mqtt")]
     | Annotated[ScheduledLimitSection, Tag("schedule")]
     | Annotated[QuarterHourLimitSection, Tag("quarter_hour")]
-    | Annotated[ContactLimitSection, Tag("contact")],
+    | Annotated[ContactLimitSection, Tag("contact")]
+    | Annotated[PersonLimitSection, Tag("person")],
     Discriminator(_source_of),
 ]
 """A limit that something else sets while the site runs: an EMS, a grid operator, the time of day."""

@@ -10,7 +10,13 @@ from local_controller.config.brokers import BrokerSection
 from local_controller.config.contacts import CHANNELS, IoModuleSection
 from local_controller.config.electrical import CircuitSection, GridSection
 from local_controller.config.legs import ListenSection, Upstreams
-from local_controller.config.limits import AnyLimit, ContactLimitSection, MqttLimitSection, QuarterHourLimitSection
+from local_controller.config.limits import (
+    AnyLimit,
+    ContactLimitSection,
+    MqttLimitSection,
+    PersonLimitSection,
+    QuarterHourLimitSection,
+)
 from local_controller.config.meter_devices import Device
 from local_controller.config.meters import MeterSection
 from local_controller.config.publish import PublishSection
@@ -180,6 +186,16 @@ class SiteConfig(Section):
                 if station.serial is None:
                     reason = "listen.tls.require_certificate compares it with the station's certificate"
                     raise wrong(f"stations.{index}.serial", f"is missing: {reason}")
+        return self
+
+    @model_validator(mode="after")
+    def _replaces_what_may_be_replaced(self) -> SiteConfig:
+        known = [limit.id for limit in self.mqtt_limits]
+        for index, limit in enumerate(self.limits):
+            for position, name in enumerate(limit.replaces if isinstance(limit, PersonLimitSection) else ()):
+                if name not in known:
+                    text = f"{name} is no limit over MQTT: {', '.join(known) or 'there is none'}"
+                    raise wrong(f"limits.{index}.replaces.{position}", text)
         return self
 
     @model_validator(mode="after")

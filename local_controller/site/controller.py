@@ -31,6 +31,7 @@ from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
 from local_controller.site.notices import fed_in_notice, overload_notice
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, upper
+from local_controller.site.person_limit import PersonLimit, Told
 from local_controller.site.places import Columns, Place, Table
 from local_controller.site.plan import Plan, PlanPace
 from local_controller.site.planning import Question, asking, horizon_at
@@ -161,6 +162,14 @@ class SiteController:
                 Notice("info", "limit_changed", state.sentence(now), {"source": source, "reason": limit.reason})
             )
         return [*notices, *self._react(now)]
+
+    def limit_told(self, limit: str, told: Told | None, now: Instant) -> list[SiteEffect]:
+        """A person sets a limit for a while, or ends it."""
+        found = next(one for one in self.book.own if isinstance(one, PersonLimit) and one.id == limit)
+        found.told = told
+        self.plan.want()
+        notice = Notice("info", "limit_changed", found.sentence(now), {"source": limit})
+        return [notice, *self._react(now)]
 
     def limit_source_failed(self, source: str, text: str, now: Instant) -> list[SiteEffect]:
         """A source said something that cannot be understood: it counts as silent at once."""

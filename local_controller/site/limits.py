@@ -144,6 +144,11 @@ class SourceState:
     outdated: str = ""
 
     @property
+    def id(self) -> str:
+        """Its name in the site file."""
+        return self.source.id
+
+    @property
     def may_raise(self) -> bool:
         """Whether its messages may raise the limit in force: not those of a source that seems not to be there."""
         return self.is_there is True or not self.source.tells_availability
@@ -239,6 +244,10 @@ class OwnLimit(Protocol):
     def bounds_power(self) -> bool:
         """Whether it ever bounds watts."""
 
+    @property
+    def replaces(self) -> frozenset[str]:
+        """The ids of limit sources that do not count while this limit is in force."""
+
     def limit(self, now: Instant) -> Limit | None:
         """The limit in force with its source in words; None while there is none."""
 
@@ -290,10 +299,12 @@ class LimitBook:
     _fixed_at: dict[tuple[str, AppliesTo], list[Limit]] = field(init=False, repr=False, compare=False)
     _ceilings: dict[tuple[str, AppliesTo], Ceiling | None] = field(init=False, repr=False, compare=False)
     _powered: set[tuple[str, AppliesTo]] = field(init=False, repr=False, compare=False)
+    _replacing: list[OwnLimit] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Sorted by node once: every reaction asks for every node."""
         self._changing_at, self._fixed_at = {}, {}
+        self._replacing = [one for one in self.own if one.replaces]
         for state in self.sources.values():
             self._changing_at.setdefault((state.source.node, state.source.applies_to), []).append(state)
         for one in self.own:
@@ -307,9 +318,14 @@ class LimitBook:
 
     def in_force(self, node: str, applies_to: AppliesTo, now: Instant) -> list[Limit]:
         """Every limit of this kind at the node."""
-        place = node, applies_to
-        now_set = [limit for one in self._changing_at.get(place, ()) if (limit := one.limit(now)) is not None]
+        place, replaced = (node, applies_to), self.replaced(now)
+        changing = (one for one in self._changing_at.get(place, ()) if one.id not in replaced)
+        now_set = [limit for one in changing if (limit := one.limit(now)) is not None]
         return [*self._fixed_at.get(place, ()), *now_set]
+
+    def replaced(self, now: Instant) -> frozenset[str]:
+        """The ids of sources in whose place another limit holds for a while."""
+        return frozenset().union(*(one.replaces for one in self._replacing if one.limit(now) is not None))
 
     def ceiling(self, node: str, applies_to: AppliesTo, now: Instant) -> Ceiling | None:
         """The lowest limit of this kind at the node, in amperes."""
@@ -332,4 +348,5 @@ class LimitBook:
     def may_raise(self, node: str, now: Instant) -> bool:
         """No increases below a node while one of its limit sources is ageing or silent."""
         at_node = (one for kind in AppliesTo for one in self._changing_at.get((node, kind), ()))
-        return all(one.state(now) is not Freshness.SUSPECT for one in at_node if isinstance(one, SourceState))
+        ageing = [one for one in at_node if isinstance(one, SourceState) and one.state(now) is Freshness.SUSPECT]
+        return not ageing or self.replaced(now).issuperset(one.id for one in ageing)

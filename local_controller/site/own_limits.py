@@ -28,6 +28,11 @@ class ScheduledLimit:
         """Whether one of its windows is in watts."""
         return any(window.bound.power_w is not None for window in self.timetable.windows)
 
+    @property
+    def replaces(self) -> frozenset[str]:
+        """It holds beside all others."""
+        return frozenset()
+
     def limit(self, now: Instant) -> Limit | None:
         """The limit in force with its source in words; None outside of its windows."""
         piece = self.timetable.at(now.utc)
@@ -58,6 +63,11 @@ class QuarterHourLimit:
     def bounds_power(self) -> bool:
         """In watts only."""
         return True
+
+    @property
+    def replaces(self) -> frozenset[str]:
+        """It holds beside all others."""
+        return frozenset()
 
     def limit(self, now: Instant) -> Limit:
         """What may be drawn just now, so that the quarter ends at its mean."""

@@ -21,7 +21,7 @@ from local_controller.adapters.examination.finding import State
 from local_controller.adapters.examination.step_tests import step_tests
 from local_controller.adapters.site_driver import SiteDriver
 from local_controller.adapters.web.own_machine import objection
-from local_controller.adapters.web.server import WebServer
+from local_controller.adapters.web.server import Actions, WebServer
 from local_controller.clock import Clock
 from local_controller.config.load import load
 from local_controller.errors import LocalControllerError
@@ -119,7 +119,7 @@ async def told() -> Told:
 
 @pytest_asyncio.fixture
 async def port(told: Told) -> AsyncIterator[int]:
-    server = WebServer("127.0.0.1", 0, dict, commissioner=told)
+    server = WebServer("127.0.0.1", 0, dict, actions=Actions(told))
     await server.start()
     yield server.port
     await server.stop()

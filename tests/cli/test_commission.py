@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from local_controller.adapters.web.server import WebServer
+from local_controller.adapters.web.server import Actions, WebServer
 from local_controller.cli.main import app
 from local_controller.site.commissioning import UntestableError
 from local_controller.station.words import EvseId
@@ -79,7 +79,7 @@ def site(folder: Path, web: str) -> str:
 async def run(folder: Path, *options: str) -> tuple[int, str, str]:
     """The command beside a gateway."""
     port = free_port()
-    server = WebServer("127.0.0.1", port, dict, commissioner=Told())
+    server = WebServer("127.0.0.1", port, dict, actions=Actions(Told()))
     await server.start()
     arguments = ["commission", site(folder, f"web: {{port: {port}}}\n"), *options]
     result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env={"COLUMNS": "100"})
@@ -133,7 +133,7 @@ def test_without_a_gateway_it_says_so(tmp_path: Path) -> None:
 
 async def test_ctrl_c_ends_the_test_without_a_word_about_the_program(tmp_path: Path) -> None:
     told, port = Endless(), free_port()
-    server = WebServer("127.0.0.1", port, dict, commissioner=told)
+    server = WebServer("127.0.0.1", port, dict, actions=Actions(told))
     await server.start()
     arguments = [
         "-m",

@@ -135,7 +135,7 @@ def test_a_limit_of_the_timetable_counts_at_its_node() -> None:
         (evening(window="start: '17:00', end: '21:00'"), "max_a: is missing: what counts meanwhile? max_a: 16"),
         (
             evening().replace("schedule", "scedule"),
-            "source: must be one of mqtt, schedule, quarter_hour, contact - did you mean schedule?",
+            "source: must be one of mqtt, schedule, quarter_hour, contact, person - did you mean schedule?",
         ),
         (evening().replace("schedule", "dice"), "limits[evening].source: must be one of mqtt, schedule, quarter_hour"),
     ],
@@ -172,6 +172,14 @@ def test_a_quarter_hour_needs_a_meter_that_counts_it() -> None:
 )
 def test_mistakes_about_a_quarter_hour_are_told_with_a_remedy(more: str, message: str) -> None:
     assert [found for found in mistakes(quarter(more)) if message in found], mistakes(quarter(more))
+
+
+def test_what_a_person_may_replace_arrives_over_mqtt() -> None:
+    person = "limits: [{id: manual, source: person, replaces: [ems]}, {id: ems, broker: mq, topic: t, fallback_a: 20}]"
+    (limit,) = own_limits(sound(f"{CSMS}brokers: [{{id: mq, host: 127.0.0.1}}]\n{person}"))
+    assert limit.replaces == {"ems"}
+    (found,) = mistakes(f"{CSMS}limits: [{{id: manual, source: person, replaces: [fuse]}}]")
+    assert "limits[manual].replaces[#1]: fuse is no limit over MQTT: there is none" in found
 
 
 def test_fallbacks_above_a_limit_of_the_timetable_are_remarked() -> None:

@@ -9,11 +9,9 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from local_controller.adapters.web.own_machine import objection
+from local_controller.adapters.web.own_machine import body, objection, refused
 from local_controller.site.commissioning import UntestableError
 from local_controller.station.words import EvseId
-
-LARGEST_BYTES = 1000
 
 
 class Starts(Protocol):
@@ -34,34 +32,20 @@ def commissioning(starts: Starts) -> Callable[[Request], Awaitable[Response]]:
 
     async def begin(request: Request) -> Response:
         if why := objection(request):
-            return _refused(403, why)
+            return refused(403, why)
         try:
-            asked = msgspec.json.decode(await _body(request), type=_Asked)
+            asked = msgspec.json.decode(await body(request), type=_Asked)
         except (msgspec.DecodeError, UnicodeDecodeError, ClientDisconnect) as error:
-            return _refused(400, f'{error}: send {{"station": "CP-1", "evse": 1, "pause": false}}')
+            return refused(400, f'{error}: send {{"station": "CP-1", "evse": 1, "pause": false}}')
         try:
             told = starts.begin(EvseId(asked.station, asked.evse), may_pause=asked.pause)
         except UntestableError as error:
-            return _refused(409 if error.is_known else 404, str(error))
+            return refused(409 if error.is_known else 404, str(error))
         return StreamingResponse(_lines(told), media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
     return begin
 
 
-async def _body(request: Request) -> bytes:
-    """The first bytes; what is longer is no question of ours, and cannot be read then."""
-    text = b""
-    async for part in request.stream():
-        text += part
-        if len(text) > LARGEST_BYTES:
-            break
-    return text[:LARGEST_BYTES]
-
-
 async def _lines(told: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
     async for one in told:
         yield msgspec.json.encode(one) + b"\n"
-
-
-def _refused(status: int, why: str) -> Response:
-    return Response(msgspec.json.encode({"error": why}), status, media_type="application/json")

@@ -9,7 +9,12 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Final
 
+import msgspec
 from starlette.requests import Request
+from starlette.responses import Response
+
+LARGEST_BYTES: Final = 1000
+"""No request of ours is longer."""
 
 REMEDY: Final = "run the command on the gateway's machine"
 
@@ -47,3 +52,18 @@ def _name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0] or host
+
+
+async def body(request: Request) -> bytes:
+    """The first bytes; what is longer is no question of ours, and cannot be read then."""
+    text = b""
+    async for part in request.stream():
+        text += part
+        if len(text) > LARGEST_BYTES:
+            break
+    return text[:LARGEST_BYTES]
+
+
+def refused(status: int, why: str) -> Response:
+    """An answer that says why not, with the remedy."""
+    return Response(msgspec.json.encode({"error": why}), status, media_type="application/json")

@@ -10,6 +10,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -21,6 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from local_controller.adapters.web.commissioning import Starts, commissioning
+from local_controller.adapters.web.person_limits import Tells, person_limits
 from local_controller.errors import LocalControllerError
 
 PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
@@ -62,10 +64,18 @@ async def _no_profiles(station: str) -> dict[str, Any]:
     raise UnknownStationError(station, ())
 
 
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """Who carries out step tests, and who takes limits from a person; None: nobody."""
+
+    commissioner: Starts | None = None
+    limits: Tells | None = None
+
+
 class WebServer:
     """Serves `picture()` as JSON at /api/v1/site, `profiles(station)` below /api/v1/stations, and a page for the former.
 
-    commissioner: who carries out step tests for whoever is on this machine.
+    actions: who does what whoever is on this machine asks for.
     """
 
     def __init__(
@@ -74,10 +84,10 @@ class WebServer:
         port: int,
         picture: Picture,
         profiles: Profiles = _no_profiles,
-        commissioner: Starts | None = None,
+        actions: Actions | None = None,
     ) -> None:
         self._socket = _listening(host, port)
-        app = _app(picture, profiles, commissioner)
+        app = _app(picture, profiles, actions or Actions())
         config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none")
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
@@ -117,7 +127,7 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _app(picture: Picture, profiles: Profiles, commissioner: Starts | None) -> Starlette:
+def _app(picture: Picture, profiles: Profiles, actions: Actions) -> Starlette:
     async def site(_request: Request) -> Response:
         found = picture()
         return _fresh(await found if isinstance(found, Awaitable) else found)
@@ -139,8 +149,10 @@ def _app(picture: Picture, profiles: Profiles, commissioner: Starts | None) -> S
         Route("/api/v1/stations/{station:path}/profiles", station_profiles),
         Route("/healthz", health),
     ]
-    if commissioner is not None:
-        routes.append(Route("/api/v1/commissioning", commissioning(commissioner), methods=["POST"]))
+    if actions.commissioner is not None:
+        routes.append(Route("/api/v1/commissioning", commissioning(actions.commissioner), methods=["POST"]))
+    if actions.limits is not None:
+        routes.append(Route("/api/v1/limits/{limit}", person_limits(actions.limits), methods=["POST"]))
     return Starlette(routes=routes)
 
 
