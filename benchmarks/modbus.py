@@ -20,8 +20,9 @@ import uvloop
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from local_controller.adapters.modbus.connection import ConnectionSettings, ModbusConnections
+from local_controller.adapters.modbus.connection import ModbusConnections
 from local_controller.adapters.modbus.device import load_device
+from local_controller.adapters.modbus.lines import ConnectionSettings
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.cli.demo_peers import HOST, free_ports
 from local_controller.clock import Clock

@@ -9,8 +9,9 @@ from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from local_controller.adapters.modbus.connection import ConnectionSettings, ModbusConnections
+from local_controller.adapters.modbus.connection import ModbusConnections
 from local_controller.adapters.modbus.io_module import IoModule, IoModuleSettings
+from local_controller.adapters.modbus.lines import ConnectionSettings
 from local_controller.adapters.modbus.module import load_module
 from local_controller.clock import Clock, Instant
 from local_controller.config.contact_tables import contact_tables

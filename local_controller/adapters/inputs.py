@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from local_controller.adapters.contact_inputs import add_io_modules
-from local_controller.adapters.modbus.connection import ConnectionSettings, ModbusConnections
+from local_controller.adapters.modbus.connection import ModbusConnections
 from local_controller.adapters.modbus.device import load_device
+from local_controller.adapters.modbus.lines import line_of
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, MqttBroker
 from local_controller.adapters.secret_source import read_secret, readable_by_others
@@ -121,7 +122,7 @@ class Inputs:
         self._failures: dict[str, tuple[str, str]] = {}
         connections = ModbusConnections(log)
         for section in config.meters:
-            connections.to(_connection(section)).add(self._meter(section))
+            connections.to(line_of(section)).add(self._meter(section))
         add_io_modules(config, listener, clock, connections, log)
         self.connections = connections.all()
         self.brokers = [self._broker(section) for section in config.brokers]
@@ -220,10 +221,6 @@ class _Topics:
     def also(self) -> tuple[str, ...]:
         """What the teller wants to hear of this broker beside that."""
         return () if self.teller is None else tuple(topic for topic in self.teller.topics if topic not in self.topics)
-
-
-def _connection(section: MeterSection) -> ConnectionSettings:
-    return ConnectionSettings(section.host, section.port, section.framing)
 
 
 def _availability_settings(section: MqttLimitSection) -> AvailabilitySettings:

@@ -1,4 +1,4 @@
-"""Do devices behind one address agree on how it is spoken to? They share one connection."""
+"""Do devices behind one address or on one bus agree on how they are spoken to? They share one connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,30 @@ from local_controller.config.references import Finding
 _LISTS: Final = ("meters", "io_modules")
 
 
+_SERIAL: Final = {"baud": 9600, "parity": "none", "stop_bits": 1}
+
+
 def connection_findings(data: Mapping[str, Any]) -> Iterator[Finding]:
+    """Settings of a connection that are not those of the section that names it first."""
+    yield from _of_addresses(data)
+    yield from _of_buses(data)
+
+
+def _of_buses(data: Mapping[str, Any]) -> Iterator[Finding]:
+    """The settings of a serial line."""
+    first: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for path, row in _rows(data):
+        bus = row.get("serial")
+        if isinstance(bus, str):
+            who, agreed = first.setdefault(bus, (str(row.get("id")), row))
+            for key, usual in _SERIAL.items():
+                mine, theirs = row.get(key, usual), agreed.get(key, usual)
+                if mine != theirs:
+                    reason = f"{who} says {theirs} of {bus} and this says {mine}"
+                    yield (*path, key), f"{reason}: all devices of a bus are set alike, so one of the two is wrong"
+
+
+def _of_addresses(data: Mapping[str, Any]) -> Iterator[Finding]:
     """The framing of a later section that is not that of the first one with its host and port."""
     first: dict[tuple[str, int], tuple[str, str]] = {}
     for path, row in _rows(data):

@@ -14,8 +14,9 @@ import structlog
 from local_controller.adapters.contact_inputs import add_io_modules, contact_sources
 from local_controller.adapters.examination.finding import State
 from local_controller.adapters.examination.inputs import examine_inputs
-from local_controller.adapters.modbus.connection import ConnectionSettings, ModbusConnection, ModbusConnections
+from local_controller.adapters.modbus.connection import ModbusConnection, ModbusConnections
 from local_controller.adapters.modbus.io_module import IoModule, IoModuleSettings
+from local_controller.adapters.modbus.lines import ConnectionSettings
 from local_controller.adapters.modbus.module import Module, known_modules, load_module
 from local_controller.clock import Clock, Instant
 from local_controller.config.contacts import CHANNELS

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Protocol
 
 import pytest
 import structlog
 from pymodbus.framer.rtu import FramerRTU
 
 from local_controller.adapters.modbus.connection import (
-    ConnectionSettings,
     ModbusConnection,
     ModbusConnections,
     PollError,
@@ -23,6 +23,7 @@ from local_controller.adapters.modbus.connection import (
     Trouble,
 )
 from local_controller.adapters.modbus.device import load_device
+from local_controller.adapters.modbus.lines import ConnectionSettings
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.clock import Clock
 from local_controller.site.readings import MeterReading
@@ -31,6 +32,13 @@ from tests.adapters.test_modbus_meter import free_port, scripted_server
 
 SDM630 = load_device("eastron_sdm630").model_copy(update={"blocks": ((0, 74),)})
 TIMEOUT_S, LATE_S = 0.2, 0.25
+
+
+class Writer(Protocol):
+    """Where answers go."""
+
+    def write(self, data: bytes) -> object:
+        """Some bytes of one."""
 
 
 @dataclass
@@ -58,7 +66,7 @@ class Gateway:
             self.news.clear()
             await self.news.wait()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: Writer) -> None:
         """One client."""
         if self.busy:
             self.turned_away += 1
@@ -72,7 +80,7 @@ class Gateway:
         finally:
             self.busy = False
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: Writer) -> None:
         head = await reader.readexactly(6) if self.framing == "tcp" else b""
         unit, code, first, count = struct.unpack(">BBHH", await reader.readexactly(6))
         if not head:
@@ -90,7 +98,7 @@ class Gateway:
         self.most_waiting = max(self.waiting, self.most_waiting)
         asyncio.get_running_loop().call_later(LATE_S if unit in self.late else 0.01, self._send, writer, frame)
 
-    def _send(self, writer: asyncio.StreamWriter, frame: bytes) -> None:
+    def _send(self, writer: Writer, frame: bytes) -> None:
         self.waiting -= 1
         writer.write(frame)
 
@@ -213,7 +221,7 @@ async def test_all_learn_at_once_that_nobody_is_there() -> None:
 
 
 async def test_inputs_come_in_whole_bytes_and_only_those_that_were_asked_for_are_told() -> None:
-    async def inputs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def inputs(reader: asyncio.StreamReader, writer: Writer) -> None:
         while request := await reader.read(100):
             assert request[6:] == struct.pack(">BBHH", 1, 2, 16, 10)
             writer.write(request[:4] + struct.pack(">HBBBBB", 5, 1, 2, 2, 0b00000101, 0b11111110))

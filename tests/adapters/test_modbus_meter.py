@@ -18,8 +18,9 @@ from pymodbus.framer.rtu import FramerRTU
 
 from local_controller.adapters.examination.finding import State
 from local_controller.adapters.examination.inputs import examine_inputs
-from local_controller.adapters.modbus.connection import ConnectionSettings, ModbusConnection
+from local_controller.adapters.modbus.connection import ModbusConnection
 from local_controller.adapters.modbus.device import known_devices, load_device
+from local_controller.adapters.modbus.lines import ConnectionSettings
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.clock import Clock, scaled_clock
 from local_controller.config.meter_devices import Device, Point
@@ -314,7 +315,7 @@ async def test_what_contradicts_physics_is_dropped_and_named(
 async def test_a_host_that_is_no_host_is_a_named_state() -> None:
     async with watching(replace(settings(1), host="no..host")) as observed:
         await observed.until(failures=1)
-    assert observed.failures[0].startswith("cannot be reached: host 'no..host'")
+    assert observed.failures[0].startswith("cannot be reached: no..host:1: ")
 
 
 async def test_an_answer_of_another_length_belongs_to_another_question() -> None:

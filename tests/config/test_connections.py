@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from local_controller.config.build import topology
-from local_controller.config.load import examined
+from local_controller.config.load import examined, known_devices
 from local_controller.config.models import SiteConfig
 from local_controller.config.notes import notes
 from local_controller.station.words import OcppVersion
@@ -33,7 +33,7 @@ def mistakes(more: str) -> list[str]:
 
 
 def sound(more: str, site: str = SITE) -> SiteConfig:
-    config, found = examined(site + more, ())
+    config, found = examined(site + more, known_devices())
     assert found == []
     assert config is not None
     return config

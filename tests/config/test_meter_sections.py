@@ -144,3 +144,40 @@ def test_a_meter_may_be_of_a_kind_that_the_site_file_describes() -> None:
 def test_a_mistake_in_a_kind_of_meter_is_told_with_line_and_remedy(old: str, new: str, told: str) -> None:
     assert old in OWN
     assert examine(OWN.replace(old, new)) == (None, [told])
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("unit_id: 1", "host: is missing - for example `host: 192.168.1.20`, or `serial: /dev/ttyUSB0`"),
+        (
+            "host: meter, serial: /dev/ttyUSB0",
+            "serial: a meter is reached by its host or over a serial line: delete one of the two",
+        ),
+        ("host: meter, baud: 9600", "baud: means nothing without `serial`: delete it"),
+        ("serial: /dev/ttyUSB0, port: 502", "port: means nothing beside `serial`: delete it"),
+        ("serial: /dev/ttyUSB0, parity: E", "parity: must be one of none, even, odd - did you mean even?"),
+        ("serial: /dev/ttyUSB0, stop_bits: 3", "stop_bits: must be one of 1 or 2"),
+    ],
+)
+def test_a_meter_is_in_the_network_or_on_a_serial_line(keys: str, told: str) -> None:
+    _, mistakes = examine(f"meters:\n  - {{id: main, device: eastron_sdm630, {keys}}}\n")
+    assert len(mistakes) == 1
+    assert mistakes[0].startswith(f"2: meters[main].{told.split(' - did', maxsplit=1)[0]}")
+
+
+def test_devices_on_one_bus_are_set_alike() -> None:
+    _, told = examine(
+        """\
+        meters:
+          - {id: main, device: eastron_sdm630, serial: /dev/ttyUSB0, baud: 19200}
+          - {id: wing, device: eastron_sdm630, serial: /dev/ttyUSB0, unit_id: 2, parity: even}
+          - {id: shop, device: eastron_sdm630, serial: /dev/ttyUSB1}
+        """
+    )
+    reason = "of /dev/ttyUSB0 and this says"
+    remedy = "all devices of a bus are set alike, so one of the two is wrong"
+    assert told == [
+        f"3: meters[wing].baud: main says 19200 {reason} 9600: {remedy}",
+        f"3: meters[wing].parity: main says none {reason} even: {remedy}",
+    ]

@@ -30,7 +30,7 @@ _LINKS: Final = {
 }
 _TROUBLES: Final = {
     Trouble.UNREACHABLE: "check host and port, the cable, and whether the device takes one client only",
-    Trouble.SILENT: "check framing, unit_id, and the bus behind the gateway",
+    Trouble.SILENT: "check framing, unit_id, and the bus behind the gateway: its wires, baud and parity",
     Trouble.REFUSING: "check device and unit_id",
     Trouble.NONSENSE: "check device, framing, and the wiring of the current transformers",
     Trouble.FROZEN: "check the bus behind the gateway, and the meter itself",

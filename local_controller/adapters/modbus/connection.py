@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, Protocol
 
-from pymodbus import FramerType, ModbusException
-from pymodbus.client import AsyncModbusTcpClient
+from pymodbus import ModbusException
 from pymodbus.pdu import ModbusPDU
 from structlog.typing import FilteringBoundLogger
 
+from local_controller.adapters.modbus.lines import WRONG_SETTINGS, Client, Line
 from local_controller.errors import SourceError
 
 RETRY_MAX_S: Final = 5.0
@@ -24,8 +23,6 @@ RETRY_MAX_S: Final = 5.0
 
 SILENT_IN_A_ROW: Final = 2
 """After so many time-outs without an answer in between a connection with transaction numbers is opened anew."""
-
-_FRAMERS: Final = {"tcp": FramerType.SOCKET, "rtu_over_tcp": FramerType.RTU}
 
 _EXCEPTIONS: Final = {
     1: "illegal function: is `device` the right model?",
@@ -36,21 +33,6 @@ _EXCEPTIONS: Final = {
     10: "gateway has no path: is `unit_id` right?",
     11: "gateway hears nothing from the device: check `unit_id`, wiring and bus settings",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionSettings:
-    """Where the devices are. `timeout_s` bounds connecting and each question; there are no retries inside of a poll."""
-
-    host: str
-    port: int = 502
-    framing: Literal["tcp", "rtu_over_tcp"] = "tcp"
-    timeout_s: float = 1.0
-
-    @property
-    def address(self) -> str:
-        """What tells connections apart."""
-        return f"{self.host}:{self.port}"
 
 
 class Trouble(StrEnum):
@@ -105,11 +87,11 @@ class ModbusConnection:
     A device that is silent costs the others one time-out, each time that its reader tries.
     """
 
-    def __init__(self, settings: ConnectionSettings, log: FilteringBoundLogger) -> None:
+    def __init__(self, settings: Line, log: FilteringBoundLogger) -> None:
         self.settings = settings
         self._log = log.bind(address=settings.address)
         self._due_s: dict[Reader, float] = {}
-        self._client: AsyncModbusTcpClient | None = None
+        self._client: Client | None = None
         self._task: asyncio.Task[None] | None = None
         self._silent = 0
 
@@ -158,29 +140,36 @@ class ModbusConnection:
             except PollError as error:
                 self._nobody_there(error, started_s)
             else:
-                await self._turn(reader)
-                self._due_s[reader] = started_s + reader.pause_s()
+                quiet_s = await self._turn(reader)
+                self._due_s[reader] = max(started_s + reader.pause_s(), loop.time() + quiet_s)
             _heed_cancellation()
 
-    async def _turn(self, reader: Reader) -> None:
-        """The poll of one reader, and what its failure means for all."""
+    async def _turn(self, reader: Reader) -> float:
+        """The poll of one reader, and what its failure means for all; for how long it is not asked again, in seconds.
+
+        A bus outlives a connection, and a late answer without a number would be taken for the next one of this device,
+        whose place it knows, but not its registers: so it has another time-out to fall out.
+        """
         try:
             await reader.poll(self)
         except PollError as error:
             if not self._keeps(error):
                 self._disconnect()
             reader.failed(error)
+            if error.trouble is Trouble.SILENT and not self.settings.has_numbers:
+                return self.settings.timeout_s
+        return 0.0
 
     def _keeps(self, error: PollError) -> bool:
         """Whether the connection is still good.
 
-        RTU over TCP has no transaction number: a late answer would be taken for the next one (goal G24), so nothing
-        but a clean answer keeps it. With numbers a late answer falls out, and one silent device is no reason to drop
+        RTU has no transaction number: a late answer would be taken for the next one (goal G24), so nothing but a clean
+        answer keeps it. With numbers a late answer falls out, and one silent device is no reason to drop
         the others; a half-open connection, on which nobody answers, would never recover.
         """
         if error.trouble is Trouble.REFUSING:
             return True
-        if self.settings.framing != "tcp":
+        if not self.settings.has_numbers:
             return False
         return self._silent < SILENT_IN_A_ROW
 
@@ -195,23 +184,16 @@ class ModbusConnection:
         if self._client is not None and self._client.connected:
             return
         self._disconnect()
-        self._client = client = AsyncModbusTcpClient(
-            self.settings.host,
-            port=self.settings.port,
-            framer=_FRAMERS[self.settings.framing],
-            timeout=self.settings.timeout_s,
-            retries=0,
-            reconnect_delay=0,  # its own reconnecting waits up to 300 s
-        )
+        self._client = client = self.settings.client()
         try:
             connected = await client.connect()
-        except ValueError as error:  # a host name that no resolver accepts
-            raise PollError(Trouble.UNREACHABLE, f"host {self.settings.host!r}: {error}") from error
+        except WRONG_SETTINGS as error:
+            raise PollError(Trouble.UNREACHABLE, f"{self.settings.address}: {error}") from error
         if not connected:
-            raise PollError(Trouble.UNREACHABLE, f"no connection to {self.settings.address}")
+            raise PollError(Trouble.UNREACHABLE, self.settings.unreachable())
         await asyncio.sleep(max(reader.connect_delay_s for reader in self._due_s))
 
-    def _opened(self) -> AsyncModbusTcpClient:
+    def _opened(self) -> Client:
         """The connection in the middle of a poll: it may have been lost after the question before."""
         if self._client is None or not self._client.connected:
             raise PollError(Trouble.SILENT, "the connection was closed")
@@ -243,13 +225,13 @@ class ModbusConnection:
 
 
 class ModbusConnections:
-    """All connections of a site: one for each address."""
+    """All connections of a site: one for each address or serial line."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
         self._by_address: dict[str, ModbusConnection] = {}
 
-    def to(self, settings: ConnectionSettings) -> ModbusConnection:
+    def to(self, settings: Line) -> ModbusConnection:
         """The connection with this address; what else is set about it comes from who asks first."""
         if settings.address not in self._by_address:
             self._by_address[settings.address] = ModbusConnection(settings, self._log)
