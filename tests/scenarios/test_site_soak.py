@@ -13,6 +13,9 @@ from tests.effort import EFFORT
 from tests.scenarios import site_soak
 from tests.scenarios.site_soak import Story
 
+UNEVEN = 28
+"""A site with an asymmetry limit."""
+
 STEADY = next(seed for seed in range(100) if not Story.of(seed).moves)
 
 
@@ -36,6 +39,13 @@ def test_a_car_that_has_followed_long_ago_explains_no_overload(monkeypatch: pyte
 def test_a_controller_that_overlooks_the_building_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BaseLoad, "update", lambda self, *_: setattr(self, "current_a", ZERO))
     assert any(Story.of(seed).told().fault for seed in range(20))
+
+
+@pytest.mark.requirement("LC-112")
+def test_a_controller_that_takes_cars_for_even_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Story.of(UNEVEN).told().fault is None
+    monkeypatch.setattr(EvseState, "is_uneven", lambda self, _now: self.session is None)
+    assert "phases differ by 12.0 A too much" in (Story.of(UNEVEN).told().fault or "")
 
 
 def test_a_violation_is_shown_by_its_shortest_timeline(monkeypatch: pytest.MonkeyPatch) -> None:
