@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles soak-site bench-control fuzz stories \
-    oracle oracle-mutants bench-composite bench-optimizer bench-optimizer-full quirks
+    oracle oracle-mutants bench-composite bench-optimizer bench-optimizer-full quirks ladder
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -64,6 +64,9 @@ schema: $(VENV)/run  ## regenerates site_configs/schema.json
 
 ocpp-coverage: $(VENV)/dev  ## regenerates docs/ocpp-coverage.md from the tests' markers
 	$(BIN)/python docs/make_ocpp_coverage.py
+
+ladder: $(VENV)/dev  ## redraws the states of a meter in docs/failsafe.md
+	$(BIN)/python docs/make_ladder.py
 
 quirks: $(VENV)/dev  ## plays a station of every record and regenerates docs/quirks.md (some minutes)
 	$(BIN)/python docs/make_quirks.py --play
