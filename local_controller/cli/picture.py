@@ -52,7 +52,14 @@ def _excess(node: dict[str, Any]) -> tuple[str, str, str]:
     if not node["measured_a"]:
         return ("not measured", "", "")
     over_fuse = f"fuse {node['worst_excess_a']:.1f} A, {node['longest_excess_s']:.0f} s"
-    return (over_fuse, f"limit {node['limit_worst_excess_a']:.1f} A, {node['limit_longest_excess_s']:.0f} s", "")
+    over_limit = f"limit {node['limit_worst_excess_a']:.1f} A, {node['limit_longest_excess_s']:.0f} s"
+    return (over_fuse, over_limit, _asymmetry(node))
+
+
+def _asymmetry(node: dict[str, Any]) -> str:
+    if node["asymmetry_limit_a"] is None:
+        return ""
+    return f"asymmetry {node['asymmetry_worst_excess_a']:.1f} A (now {node['asymmetry_a']:.1f} A)"
 
 
 def _bar(value_a: float | None, limit_a: float) -> Text:

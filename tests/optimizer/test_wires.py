@@ -67,6 +67,21 @@ def test_loads_to_neutral_add_up_like_numbers() -> None:
     assert abs(3 * to_neutral(1)[1] + 5 * to_neutral(0, 1, 2)[1]) == pytest.approx(8)
 
 
+@pytest.mark.parametrize(
+    ("currents_a", "neutral_a"),
+    [((16.0, 16.0, 16.0), 0.0), ((16.0, 16.0, 0.0), 16.0), ((32.0, 32.0, 10.0), 22.0), ((32.0, 10.0, 10.0), 22.0)],
+)
+def test_the_judge_adds_up_the_neutral_conductor_exactly(
+    currents_a: tuple[float, float, float], neutral_a: float
+) -> None:
+    cars = [ChargingNeed(f"CP-{p}", (), (p,), wires=(("N", sum(to_neutral(p))),)) for p in range(3)]
+    given_a = Allocation({n.id: (a, 0.0) for n, a in zip(cars, currents_a, strict=True)}, "share", 0.0, {})
+    for limit_a, faults in ((neutral_a + 0.001, 0), (neutral_a - 0.001, 1)):
+        if limit_a >= 0:
+            problem = Problem(HOUR, (), tuple(cars), (WireLimit("N", "Neutral", (limit_a, limit_a)),))
+            assert len(violations(problem, given_a)) == faults
+
+
 # --- tangents --------------------------------------------------------------------------------------------------------
 
 
