@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from local_controller.config.section import Id, Section, Text, wrong
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.topology import GRID, FuseType
 
 MAX_RATING_A: Final = 6300.0
 """The largest standard rating of a low-voltage breaker; more is a mistake of the unit."""
+
+LEAST_A: Final = 6.0
+"""Below this no car charges (IEC 61851-1)."""
 
 
 def _spread(value: Any) -> Any:
@@ -46,6 +50,15 @@ class FusedSection(Section):
     """By how many amperes one phase may carry more than another because of cars that do not load three phases alike. Grid
     operators ask for this at the grid connection: 20 in Germany (4.6 kVA), 16 in Austria and Switzerland. Left out: there
     is no such limit."""
+
+    @model_validator(mode="after")
+    def _room_for_one_car(self) -> Self:
+        """Nobody knows before a car has charged whether it is an even one."""
+        if self.asymmetry_a is not None and self.asymmetry_a < LEAST_A:
+            amperes = self.asymmetry_a * 1000 / NOMINAL_VOLTAGE_V
+            hint = f" - kVA? write {amperes:.0f}" if amperes >= LEAST_A else ""
+            raise wrong("asymmetry_a", f"{self.asymmetry_a:g} A is less than the {LEAST_A:g} A that a car needs{hint}")
+        return self
 
 
 class GridSection(FusedSection):

@@ -58,6 +58,9 @@ def _uneven(node: Node, topology: Topology) -> Iterator[str]:
     if node.asymmetry_a is None:
         return
     limit = f"{node.label}: asymmetry_a of {node.asymmetry_a:g} A"
+    room_a, evses = node.asymmetry_a - node.asymmetry_margin_a, topology.evses_below(node.id)
+    if evses and room_a < (least_a := min(evse.min_a for evse in evses)):
+        yield f"{limit} leaves {room_a:g} A below the margin, and a car needs {least_a:g} A: nobody can charge"
     if node.meter is None:
         yield f"{limit} counts charging alone, because no meter shows how uneven other loads are"
     if not topology.reserves_fallbacks(node):

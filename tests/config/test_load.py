@@ -118,6 +118,19 @@ def test_notes_tell_what_an_asymmetry_limit_does_not_promise() -> None:
     )
 
 
+def test_a_note_tells_that_the_margin_leaves_nothing_of_an_asymmetry_limit() -> None:
+    text = """
+    site: {name: Shop, mode: control}
+    csms: {url: ws://csms}
+    control: {margin_a: 3}
+    grid_connection: {fuse_a: 63, assumed_base_load_a: 4, asymmetry_a: 8}
+    stations: [{id: CP-1, fallback_a: 6}]
+    """
+    config = sound(text)
+    told = "Grid connection: asymmetry_a of 8 A leaves 5 A below the margin, and a car needs 6 A: nobody can charge"
+    assert told in notes(config, topology(config))
+
+
 def test_the_shipped_meters_are_known() -> None:
     assert "eastron_sdm630" in known_devices()
 

@@ -131,6 +131,8 @@ def test_the_sound_file_is_sound() -> None:
         ("circuit: garage", "rotation: RRT", "10:26: stations[CP-1].rotation: RRT is not one of RST, RTS, SRT, STR, TRS, TSR, as a 3-phase station needs"),
         ("circuit: garage", "phases: 1", "10:5: stations[CP-1].rotation: a single-phase station must say where it is connected, e.g. rotation: L1"),
         ("circuit: garage", "evses: [{rotation: L1}]", "10:35: stations[CP-1].evses[#1].rotation: L1 is not one of RST, RTS, SRT, STR, TRS, TSR, as a 3-phase station needs"),
+        ("fuse_a: 63", "fuse_a: 63\n  asymmetry_a: 4.6", "5:16: grid_connection.asymmetry_a: 4.6 A is less than the 6 A that a car needs - kVA? write 20"),
+        ("fuse_a: 63", "fuse_a: 63\n  asymmetry_a: 0.5", "5:16: grid_connection.asymmetry_a: 0.5 A is less than the 6 A that a car needs"),
         ("circuit: garage", "evses: 0", "10:23: stations[CP-1].evses: a station has 1 to 100 EVSEs"),
         ("circuit: garage", "fallback_a: 4", "10:28: stations[CP-1].fallback_a: 0 or from min_a (6 A) to max_a (32 A), not 4 A"),
         ("circuit: garage", "evses: [{fallback_a: 40}]", "10:37: stations[CP-1].evses[#1].fallback_a: 0 or from min_a (6 A) to max_a (32 A), not 40 A"),
