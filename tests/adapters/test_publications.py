@@ -324,6 +324,17 @@ def test_every_sensor_reads_its_payload(picture: SiteSnapshot) -> None:
     assert shown["limit-ems"]["trouble"] == "-"
 
 
+def test_in_observe_mode_a_sensor_shows_what_would_be_offered(picture: SiteSnapshot) -> None:
+    observed = SITE.replace("mode: control", "mode: observe")
+    before, now = (messages(text)["station-CP-1-evse-1"]["components"]["offered"] for text in (SITE, observed))
+    assert now["unique_id"] == before["unique_id"]
+    assert (before["name"], now["name"]) == ("Offered current", "Current that would be offered")
+    first = replace(picture.evses[0], above_limit=AboveLimit(60.0, 8.0, 0.2))
+    payload = told(replace(picture, evses=(first,)))["station/CP-1/evse/1"]
+    message = {"state_topic": "lc/garage/x", "components": {"offered": now}}
+    assert float(rendered({"it": message}, {"x": payload})["it"]["offered"]) == first.limit_a
+
+
 @pytest.mark.parametrize(("one", "other"), [("a/b", "a_b"), ("a.b", "a_2eb"), ("ä", "_c3_a4"), ("a_", "a_5f")])
 def test_two_names_never_share_a_topic(one: str, other: str) -> None:
     assert slug(one) != slug(other)

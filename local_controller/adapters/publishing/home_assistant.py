@@ -147,6 +147,12 @@ _EVSE: Final[Mapping[str, Sensor]] = {
         "state_class": "total_increasing",
     },
 }
+_OBSERVED_EVSE: Final[Mapping[str, Sensor]] = {
+    **_EVSE,
+    "offered": _amps("Current that would be offered", "would_offer_a"),
+}
+"""The same in observe mode, where nothing is offered."""
+
 _SAID_BY_US: Final = frozenset({"state", "reason"})
 """These are there also while the station is not; all others are unavailable then."""
 
@@ -158,6 +164,8 @@ _CIRCUIT: Final[Mapping[str, Sensor]] = {
     **_triple("Current", "drawn_a"),
     **_triple("Limit", "limit_a"),
     **_triple("Headroom", "headroom_a"),
+    "power": _measured("Power", "drawn_w", "W", "power", 0),
+    "limit_w": _measured("Limit over all phases", "limit_w", "W", "power", 0),
     "worst_excess": {**_amps("Worst excess over the fuse", "worst_excess_a"), "entity_category": "diagnostic"},
 }
 _METER: Final[Mapping[str, Sensor]] = {
@@ -217,7 +225,7 @@ class _Devices:
             "value_template": "{{ 'online' if value_json.connected else 'offline' }}",
         }
         components = {}
-        for key, sensor in _EVSE.items():
+        for key, sensor in (_OBSERVED_EVSE if self._config.site.mode == "observe" else _EVSE).items():
             named = {**sensor, "name": f"EVSE {number} {sensor['name']}"} if several else sensor
             component = self._component(message, key, named)
             components[key] = {**component, "availability": [self._gateway]} if key in _SAID_BY_US else component
