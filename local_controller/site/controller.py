@@ -22,10 +22,11 @@ from local_controller.site.capacity import Capacity, Left, MeterState, NodeState
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, SiteEffect, Solve
 from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
 from local_controller.site.evse import DrawBounds, EvseState, together
+from local_controller.site.exceeded import Exceeded
 from local_controller.site.foreign import foreign_notices
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.hold import Hold
-from local_controller.site.last_resort import Exceeded, LastResort
+from local_controller.site.last_resort import LastResort
 from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
@@ -557,10 +558,9 @@ class SiteController:
 
     def _stops(self, moment: _Moment, now: Instant) -> Iterator[SiteEffect]:
         """The ends of sessions that ignore their limits where one of the site is exceeded."""
-        exceeded = Exceeded(self.nodes, self.book, moment.left.per_phase, self.settings.pace.tolerance_a)
-        for place in moment.set_aside:
-            if where := exceeded.where(place.path, place.state.phases(), now):
-                yield from self._last_resort.stop(place.state, where, now)
+        at = {one.node: one for one in moment.capacities}
+        exceeded = Exceeded(self.nodes, at, moment.left, self.below, self.settings.pace.tolerance_a)
+        yield from self._last_resort.stops(moment.set_aside, exceeded, now)
 
     def _candidates(self, grants: Grants, moment: _Moment, room: Room, now: Instant) -> Iterator[Candidate]:
         """Those that follow and for which there is something to decide."""

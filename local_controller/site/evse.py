@@ -356,17 +356,15 @@ class EvseState:
     def _judge(self, session: Session, now: Instant) -> None:
         """A car above its limit long after that was lowered does not follow, until it is measured at its limit again.
 
-        Nor does one above all that it may obey, as soon as the highest of that has held for long.
+        Nor does one above all that it may obey by now, be it told less and less all the time.
         """
         drawn_a = self.drawn_a(now)
         if drawn_a <= _tolerated_a(self.ordered_a):
             session.is_defiant = False
         elif now.since(session.lowered_at or session.started_at) >= DEFIANCE_S + self.settle_s - SETTLE_S:
             session.is_defiant = True
-        else:
-            highest = max(session.may_apply, key=lambda promise: promise.limit_a)
-            most_a = _tolerated_a(max(highest.limit_a, session.unsent_a or 0.0, self.foreign_limit_a))
-            session.is_defiant |= drawn_a > most_a and highest.has_settled(now, self._followed_s)
+        elif session.settled(now, self._followed_s)[0].has_settled(now, self._followed_s):
+            session.is_defiant |= drawn_a > _tolerated_a(self._followed_a(session, now))
 
     # --- limits on their way -------------------------------------------------------------------------------------
 
@@ -616,12 +614,21 @@ class EvseState:
 
     def drawn_a(self, now: Instant) -> float:
         """The largest phase current of a fresh sample, else 0."""
-        return max(self.session.drawn.current_a) if self.sampled(now) and self.session and self.session.drawn else 0.0
+        return max(self.measured_a(now))
+
+    def measured_a(self, now: Instant) -> PerPhase:
+        """A fresh sample on the phases of the grid, else 0."""
+        return self.session.drawn.current_a if self.sampled(now) and self.session and self.session.drawn else ZERO
 
     def sampled(self, now: Instant) -> bool:
         """Whether the station measured lately."""
         drawn = self.session.drawn if self.session else None
         return drawn is not None and now.since(drawn.at) <= SAMPLE_MAX_AGE_S
+
+    def measured_since(self, moment: Instant) -> bool:
+        """Whether the station has measured at that moment or later."""
+        drawn = self.session.drawn if self.session else None
+        return drawn is not None and drawn.at.since(moment) >= 0
 
     def mute(self, now: Instant) -> bool:
         """A session whose station should have measured by now but did not: nothing above its fallback is granted."""

@@ -7,7 +7,9 @@ from itertools import pairwise
 import pytest
 
 from local_controller.site.controller import ControlSettings
+from local_controller.site.limits import AppliesTo, LimitSource
 from local_controller.site.per_phase import ZERO, equal
+from local_controller.station import words
 from local_controller.station.words import EvseId
 from tests.site.virtual_site import Car, VirtualSite, topology
 
@@ -74,3 +76,126 @@ def test_a_car_that_follows_late_is_stopped_by_nobody() -> None:
     site.run(200)
     assert site.stopped == []
     assert site.flow("grid")[0] <= 40.0
+
+
+def overdrawing(sources: tuple[LimitSource, ...] = ()) -> VirtualSite:
+    """A car that draws a quarter more than it is told, known for long, which does no harm; it would obey 0 A."""
+    site = VirtualSite(topology(60.0, 3), sources)
+    site.base = lambda second: equal(25.0) if 200 <= second < 240 else ZERO
+    site.connect()
+    site.run(15)
+    for number in (1, 2, 3):
+        site.plug(f"CP-{number}", Car(max_a=32.0 if number == 1 else 16.0))
+    site.run(100)
+    site.stations["CP-1"].car.overdraw = 1.25  # type: ignore[union-attr]  # it has one
+    return site
+
+
+def test_a_moment_above_the_fuse_ends_no_session_that_was_never_told_to_pause() -> None:
+    site = overdrawing()
+    site.base = lambda second: equal(25.0) if 200 <= second < 240 else equal(40.0) if 600 <= second < 601.5 else ZERO
+    site.run(600 - site.elapsed_s)
+    site.run(100)
+    assert site.stopped == []
+
+
+def test_a_limit_that_drops_ends_no_session_that_was_never_told_to_pause() -> None:
+    ems = LimitSource("ems", "EMS", "grid", AppliesTo.TOTAL, equal(20.0))
+    site = overdrawing((ems,))
+
+    def tell(one: VirtualSite) -> None:
+        if one.elapsed_s % 20 == 0:
+            one.announce("ems", 24.0 if one.elapsed_s >= 600 else 60.0)
+
+    site.on_step.append(tell)
+    site.run(900 - site.elapsed_s)
+    assert site.stopped == []
+    assert max(site.flow("grid")) <= 24.0
+
+
+@pytest.mark.requirement("LC-115")
+@pytest.mark.parametrize("applies_to", list(AppliesTo))
+@pytest.mark.parametrize(("limit_a", "power_w"), [(12.0, None), (None, 8000.0)], ids=["amperes", "watts"])
+def test_whatever_limit_is_exceeded_the_session_is_stopped(
+    applies_to: AppliesTo, limit_a: float | None, power_w: float | None
+) -> None:
+    ems = LimitSource("ems", "EMS", "grid", applies_to, equal(6.0))
+    site = VirtualSite(topology(100.0, 2), (ems,))
+
+    def tell(one: VirtualSite) -> None:
+        if one.elapsed_s % 20 == 0:
+            one.announce("ems", None) if one.elapsed_s < 200 else one.announce("ems", limit_a, power_w=power_w)
+
+    site.on_step.append(tell)
+    site.connect()
+    site.run(15)
+    site.plug("CP-1", Car(max_a=32.0))
+    site.after(180.0, lambda: setattr(site.stations["CP-1"], "liar", True))
+    site.run(260)
+    ((stopped_s, evse, _),) = site.stopped
+    assert evse == LIAR
+    assert 225 <= stopped_s <= 250
+
+
+def test_of_several_no_more_are_stopped_than_it_takes_and_those_who_draw_most() -> None:
+    site = VirtualSite(topology(40.0, 3))
+    site.base = lambda second: equal(33.4) if second >= 200 else ZERO
+    site.connect()
+    site.run(15)
+    for number, most_a in enumerate((12.0, 6.5, 14.0), start=1):
+        site.plug(f"CP-{number}", Car(max_a=most_a))
+    site.run(180 - site.elapsed_s)
+    for station in site.stations.values():
+        station.liar = True
+    site.run(120)
+    assert [str(evse) for _, evse, _ in site.stopped] == ["CP-3/1", "CP-1/1"]
+    assert max(site.flow("grid")) <= 40.0
+
+
+def test_a_moment_above_the_fuse_ends_no_session_for_which_the_others_make_room() -> None:
+    site = lied_to(fuse_a=47.2)
+    site.base = lambda second: equal(25.0) if 200 <= second < 203 or 300 <= second < 306 else equal(15.0)
+    site.run(95)
+    assert site.orders[-1][2] == 0.0
+    site.run(100)
+    assert site.stopped == []
+
+
+def test_a_slow_station_has_the_time_that_it_takes() -> None:
+    site = lied_to()
+    site.base = lambda second: equal(15.0) if second < 300 else equal(40.0)
+    site.tell("CP-1", words.BehaviourLearnt(settle_s=60.0))
+    site.run(300)
+    ((stopped_s, _, _),) = site.stopped
+    (paused_s, *_) = [at_s for at_s, _, limit_a in site.orders if limit_a == 0.0]
+    assert paused_s + 60 <= stopped_s <= paused_s + 61
+
+
+@pytest.mark.requirement("LC-115")
+def test_a_car_that_is_told_less_and_less_is_found_out_all_the_same() -> None:
+    site = lied_to()
+    site.base = lambda second: equal(8.0 + 0.08 * max(0.0, second - 200))
+    site.run(120)
+    ((stopped_s, _, _),) = site.stopped
+    assert stopped_s <= 265
+
+
+@pytest.mark.parametrize("sample_s", [10.0, 60.0])
+def test_where_no_meter_tells_the_station_must_have_measured_since(sample_s: float) -> None:
+    ems = LimitSource("ems", "EMS", "grid", AppliesTo.CHARGING, equal(6.0))
+    site = VirtualSite(topology(100.0, 1), (ems,))
+    site.on_step.append(
+        lambda one: one.announce("ems", 32.0 if one.elapsed_s < 200 else 6.0) if one.elapsed_s % 20 == 0 else None
+    )
+    site.connect()
+    site.run(15)
+    site.plug("CP-1", Car(max_a=32.0))
+    site.stations["CP-1"].sample_s = sample_s
+    site.after(180.0, lambda: setattr(site.stations["CP-1"], "liar", True))
+    paused: list[float] = []
+    site.on_step.append(
+        lambda one: paused.append(one.elapsed_s) if one.orders[-1:] and one.orders[-1][2] == 0.0 else None
+    )
+    site.run(400)
+    ((stopped_s, _, _),) = site.stopped
+    assert sample_s <= 10 or stopped_s - paused[0] > 20
