@@ -24,6 +24,7 @@ from local_controller.adapters.modbus.connection import ModbusConnections
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.lines import ConnectionSettings
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
+from local_controller.adapters.modbus.register_map import FixedMap
 from local_controller.cli.demo_peers import HOST, free_ports
 from local_controller.clock import Clock
 from local_controller.site.readings import MeterReading
@@ -70,7 +71,7 @@ async def read(ports: Sequence[int], seconds: float) -> dict[str, object]:
     for port in ports:
         meter = ModbusMeter(
             MeterSettings(f"m{port}"),
-            DEVICE,
+            FixedMap(DEVICE),
             Clock(),
             readings.append,
             lambda meter, text: failures.append(f"{meter} {text}"),

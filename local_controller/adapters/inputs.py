@@ -17,6 +17,8 @@ from local_controller.adapters.modbus.connection import ModbusConnections
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.lines import line_of
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
+from local_controller.adapters.modbus.register_map import FixedMap, RegisterMap
+from local_controller.adapters.modbus.sunspec import SunSpecMap
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, MqttBroker
 from local_controller.adapters.secret_source import read_secret, readable_by_others
 from local_controller.adapters.settings import broker_leg
@@ -24,7 +26,7 @@ from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock, Instant
 from local_controller.config.brokers import BrokerSection
 from local_controller.config.limits import MqttLimitSection, PayloadSection
-from local_controller.config.meters import MeterSection
+from local_controller.config.meters import SUNSPEC, MeterSection
 from local_controller.config.models import SiteConfig
 from local_controller.errors import SourceError, UnexpectedValueError
 from local_controller.site.availability import AvailabilitySettings, is_there
@@ -129,9 +131,20 @@ class Inputs:
 
     def _meter(self, section: MeterSection) -> ModbusMeter:
         settings = MeterSettings(section.id, section.unit_id, section.invert, section.poll_s)
-        own = {device.id: device for device in self._config.devices}
-        device = own.get(section.device) or load_device(section.device)
-        return ModbusMeter(settings, device, self._clock, self._listener.meter_read, self._listener.meter_failed, log)
+        return ModbusMeter(
+            settings,
+            self._registers(section.device),
+            self._clock,
+            self._listener.meter_read,
+            self._listener.meter_failed,
+            log,
+        )
+
+    def _registers(self, device: str) -> RegisterMap:
+        if device == SUNSPEC:
+            return SunSpecMap()
+        own = {one.id: one for one in self._config.devices}
+        return FixedMap(own.get(device) or load_device(device))
 
     def _broker(self, section: BrokerSection) -> MqttBroker:
         teller = self._client.teller

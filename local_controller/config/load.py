@@ -10,6 +10,7 @@ from local_controller.config.build import topology
 from local_controller.config.connections import connection_findings
 from local_controller.config.document import START, Document, Mistake, parsed
 from local_controller.config.files import file_findings
+from local_controller.config.meters import SUNSPEC
 from local_controller.config.mistakes import located, model_mistakes
 from local_controller.config.models import SiteConfig
 from local_controller.config.proof import violations
@@ -35,10 +36,10 @@ def load(path: Path, devices: Collection[str] | None = None) -> SiteConfig:
 
 
 def known_devices() -> tuple[str, ...]:
-    """The kinds of meters whose registers are shipped."""
+    """The kinds of meters whose registers are shipped, and the one that tells where they are."""
     folder = resources.files("local_controller") / "adapters" / "modbus" / "devices"
     names = (entry.name for entry in folder.iterdir()) if folder.is_dir() else ()
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+    return tuple(sorted([SUNSPEC, *(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))]))
 
 
 def examined(text: str, devices: Collection[str]) -> tuple[SiteConfig | None, list[Mistake]]:

@@ -32,6 +32,8 @@ class Point(Section):
     """The first register, as on the wire: manuals that count from 1 need 1 subtracted."""
     factor: float = 1.0
     """What the content is multiplied with to be in the unit of the key: 1000 for a power in kW."""
+    scale_at: Register | None = None
+    """The register with a signed power of ten that the content is multiplied with as well, as SunSpec has them."""
 
     @model_validator(mode="after")
     def _a_value_is_more_than_nothing(self) -> Self:
@@ -49,6 +51,8 @@ class PhasePoints(Section):
     """The first registers for L1, L2 and L3, as on the wire: manuals that count from 1 need 1 subtracted."""
     factor: float = 1.0
     """What the content is multiplied with to be in the unit of the key: 1000 for a power in kW."""
+    scale_at: Register | None = None
+    """The register with a signed power of ten that the content is multiplied with as well, as SunSpec has them."""
 
     @model_validator(mode="after")
     def _a_value_is_more_than_nothing(self) -> Self:
@@ -58,7 +62,8 @@ class PhasePoints(Section):
 
     def phases(self) -> tuple[Point, Point, Point]:
         """The three values apart."""
-        l1, l2, l3 = (Point(type=self.type, at=at, factor=self.factor) for at in self.at)
+        type_, factor, scale_at = self.type, self.factor, self.scale_at
+        l1, l2, l3 = (Point(type=type_, at=at, factor=factor, scale_at=scale_at) for at in self.at)
         return l1, l2, l3
 
 
@@ -134,6 +139,9 @@ class Device(Section):
                 end = point.at + registers_of(point.type) - 1
                 remedy = f"a block has to reach from {point.at} to {end} at least"
                 raise wrong("blocks", f"register {point.at} ({point.type}) lies in no block: {remedy}")
+            if point.scale_at is not None and not self._share_a_block(point, Point(type="i16", at=point.scale_at)):
+                reason = f"the scale factor of register {point.at} ({point.scale_at}) must share its block"
+                raise wrong("blocks", f"{reason}, or it may be that of another moment")
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,9 @@ from local_controller.config.section import Host, Id, Port, Section, Text, wrong
 Baud = Literal[2400, 4800, 9600, 19200, 38400, 57600, 115200]
 Parity = Literal["none", "even", "odd"]
 
+SUNSPEC: Final = "sunspec"
+"""The `device` that looks for its registers by itself."""
+
 _SERIAL_ONLY: Final = ("baud", "parity", "stop_bits")
 _NETWORK_ONLY: Final = ("port", "framing")
 
@@ -21,7 +24,7 @@ class MeterSection(Section):
     id: Id = Field(examples=["main"])
     """Short name that other parts of the file refer to."""
     device: str = Field(examples=["eastron_sdm630"])
-    """Kind of meter: one that the gateway knows, or one of the section `devices`."""
+    """Kind of meter: one that the gateway knows, one of the section `devices`, or sunspec."""
     host: Host | None = Field(default=None, examples=["192.168.1.20"])
     """Address of the meter, or of the gateway in front of it; needed unless `serial` is there."""
     port: Port = 502

@@ -25,6 +25,7 @@ from local_controller.adapters.modbus.connection import (
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.lines import ConnectionSettings
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
+from local_controller.adapters.modbus.register_map import FixedMap
 from local_controller.clock import Clock
 from local_controller.site.readings import MeterReading
 from tests.adapters.register_image import image
@@ -134,7 +135,7 @@ async def sharing(gateway: Gateway, *units: int) -> AsyncIterator[Told]:
     for unit in units:
         settings = ConnectionSettings("127.0.0.1", gateway.port, gateway.framing, TIMEOUT_S)
         meter = MeterSettings(f"unit {unit}", unit_id=unit, poll_s=0.05)
-        connections.to(settings).add(ModbusMeter(meter, SDM630, Clock(), told.read, told.failed, log))
+        connections.to(settings).add(ModbusMeter(meter, FixedMap(SDM630), Clock(), told.read, told.failed, log))
     (connection,) = connections.all()
     async with scripted_server(gateway.port, gateway.serve):
         await connection.start()

@@ -22,6 +22,7 @@ from local_controller.adapters.modbus.connection import ModbusConnection
 from local_controller.adapters.modbus.device import known_devices, load_device
 from local_controller.adapters.modbus.lines import ConnectionSettings
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
+from local_controller.adapters.modbus.register_map import FixedMap
 from local_controller.clock import Clock, scaled_clock
 from local_controller.config.meter_devices import Device, Point
 from local_controller.site.readings import MeterReading
@@ -102,7 +103,7 @@ async def watching(
     observed = Observed()
     log = structlog.get_logger()
     connection = ModbusConnection(settings, log)
-    connection.add(ModbusMeter(meter, device, clock or Clock(), observed.read, observed.failed, log))
+    connection.add(ModbusMeter(meter, FixedMap(device), clock or Clock(), observed.read, observed.failed, log))
     await connection.start()
     try:
         yield observed

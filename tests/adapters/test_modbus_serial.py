@@ -20,6 +20,7 @@ from local_controller.adapters.modbus.connection import ModbusConnection
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.lines import SerialSettings
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
+from local_controller.adapters.modbus.register_map import FixedMap
 from local_controller.clock import Clock
 from tests.adapters.register_image import image
 from tests.adapters.test_modbus_connection import SDM630 as ONE_BLOCK
@@ -98,7 +99,9 @@ async def test_an_adapter_that_is_not_plugged_in_is_told_and_read_once_it_is(tmp
     told, log = Told(), structlog.get_logger()
     adapter = tmp_path / "ttyUSB0"
     connection = ModbusConnection(SerialSettings(str(adapter)), log)
-    connection.add(ModbusMeter(MeterSettings("main", poll_s=0.05), SDM630, Clock(), told.read, told.failed, log))
+    connection.add(
+        ModbusMeter(MeterSettings("main", poll_s=0.05), FixedMap(SDM630), Clock(), told.read, told.failed, log)
+    )
     with cable() as (ours, theirs):
         async with rtu_server(theirs, 1):
             await connection.start()
@@ -121,7 +124,7 @@ async def test_what_a_line_cannot_be_set_to_is_told() -> None:
     told, log = Told(), structlog.get_logger()
     with pseudo_terminal() as (_, line):
         connection = ModbusConnection(SerialSettings(line, parity="even", stop_bits=2), log)  # no pseudo-terminal can
-        connection.add(ModbusMeter(MeterSettings("main"), SDM630, Clock(), told.read, told.failed, log))
+        connection.add(ModbusMeter(MeterSettings("main"), FixedMap(SDM630), Clock(), told.read, told.failed, log))
         await connection.start()
         async with asyncio.timeout(5):
             await told.news.wait()
@@ -149,7 +152,7 @@ async def test_a_silent_unit_on_a_bus_costs_one_time_out_and_its_late_answers_ar
         connection = ModbusConnection(SerialSettings(line, timeout_s=TIMEOUT_S), log)
         for unit in (1, 2, 3):
             meter = MeterSettings(f"unit {unit}", unit_id=unit, poll_s=0.05)
-            connection.add(ModbusMeter(meter, ONE_BLOCK, Clock(), told.read, told.failed, log))
+            connection.add(ModbusMeter(meter, FixedMap(ONE_BLOCK), Clock(), told.read, told.failed, log))
         answering = asyncio.create_task(bus.serve(asked, _Plug(plug)))
         await connection.start()
         async with asyncio.timeout(6):

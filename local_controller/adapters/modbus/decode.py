@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
+from typing import Final
 
 from local_controller.clock import Instant
 from local_controller.config.meter_devices import Device, Point, WireType, registers_of
@@ -14,6 +15,9 @@ from local_controller.site.readings import MeterReading
 
 Registers = Mapping[int, int]
 """Address on the wire -> 16 bit content."""
+
+MOST_SCALE: Final = 10
+"""SunSpec's scale factors reach from -10 to 10."""
 
 _STRUCT: Mapping[WireType, str] = {
     "u16": ">H",
@@ -36,7 +40,14 @@ def decode_value(device: Device, point: Point, registers: Registers) -> float | 
     if int.from_bytes(raw, "big") in device.not_a_value.get(point.type, ()):
         return None
     (number,) = struct.unpack(_STRUCT[point.type], raw)
-    return number * point.factor if math.isfinite(number) else None
+    scale = 1.0 if point.scale_at is None else _scale(registers[point.scale_at])
+    return number * point.factor * scale if scale is not None and math.isfinite(number) else None
+
+
+def _scale(register: int) -> float | None:
+    """Ten to the power of a signed register; None for what no scale factor is, as 0x8000 of SunSpec."""
+    exponent = register - 0x10000 if register & 0x8000 else register
+    return 10.0**exponent if abs(exponent) <= MOST_SCALE else None
 
 
 def decode_reading(

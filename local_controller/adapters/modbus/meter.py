@@ -9,8 +9,8 @@ from structlog.typing import FilteringBoundLogger
 
 from local_controller.adapters.modbus.connection import PollError, Questions, Trouble, lasting_pause_s
 from local_controller.adapters.modbus.decode import Registers, decode_reading
+from local_controller.adapters.modbus.register_map import RegisterMap
 from local_controller.clock import Clock, Instant
-from local_controller.config.meter_devices import Device
 from local_controller.errors import SourceError
 from local_controller.site.readings import MeterReading, implausible
 
@@ -42,19 +42,19 @@ class ModbusMeter:
     def __init__(  # noqa: PLR0913, PLR0917 the collaborators of a shell, all required, named by the caller
         self,
         settings: MeterSettings,
-        device: Device,
+        registers: RegisterMap,
         clock: Clock,
         on_reading: Callable[[MeterReading], None],
         on_failure: Callable[[str, str], None],
         log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
-        self._device = device
+        self._map = registers
         self._clock = clock
         self._on_reading = on_reading
         self._on_failure = on_failure
         self._log = log.bind(meter=settings.id, unit_id=settings.unit_id)
-        self.connect_delay_s = device.connect_delay_s
+        self.connect_delay_s = registers.device.connect_delay_s
         self._trouble: Trouble | None = None
         self._failures = 0
         self._last: tuple[Registers, Instant] | None = None
@@ -97,14 +97,11 @@ class ModbusMeter:
     async def _look(self, line: Questions) -> MeterReading:
         """What the registers say, its age counted from before the first question; PollError if that is no reading."""
         asked_at = self._clock.now()
-        registers: dict[int, int] = {}
-        for first, count in self._device.blocks:
-            words = await line.registers(self._device.function_code, first, count, self._settings.unit_id)
-            registers |= enumerate(words, start=first)
+        registers = await self._map.ask(line, self._settings.unit_id)
         unchanged_s = self._unchanged_s(registers, asked_at)
         try:
             reading = decode_reading(
-                self._device, registers, meter=self._settings.id, asked_at=asked_at, invert=self._settings.invert
+                self._map.device, registers, meter=self._settings.id, asked_at=asked_at, invert=self._settings.invert
             )
         except SourceError as error:
             raise PollError(Trouble.NONSENSE, str(error)) from error
