@@ -162,7 +162,8 @@ class LocalController:
         kinds, folder = self._config.recorded_limits, self._config.state_directory
         if not kinds or folder is None:
             return None
-        return DimmingRecorder(self.site, kinds, Path(folder), self._clock, log)
+        seen = self.driver.observation
+        return DimmingRecorder(self.site, kinds, Path(folder), self._clock, None if seen is None else seen.power)
 
     async def _open_the_door(self) -> None:
         try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from structlog.typing import FilteringBoundLogger
+import structlog
 
 from local_controller.adapters.background import background
 from local_controller.adapters.dimming_file import DimmingFile
@@ -18,9 +18,14 @@ from local_controller.site.topology import GRID
 
 LOOK_S: Final = 1.0
 
+log = structlog.get_logger(__name__)
+
 
 class DimmingRecorder:
-    """Runs beside the site; kinds: how each limit that is recorded arrives, by its id."""
+    """Runs beside the site; kinds: how each limit that is recorded arrives, by its id.
+
+    really: what is drawn, of what the site believes; that differs where it merely looks on.
+    """
 
     def __init__(
         self,
@@ -28,9 +33,10 @@ class DimmingRecorder:
         kinds: Mapping[str, str],
         folder: Path,
         clock: Clock,
-        log: FilteringBoundLogger,
+        really: Callable[[Power], Power] | None = None,
     ) -> None:
-        self._site, self._kinds, self._clock, self._log = site, kinds, clock, log
+        self._really = really
+        self._site, self._kinds, self._clock = site, kinds, clock
         self._file, self._watch = DimmingFile(folder), DimmingWatch()
         self._thread = background("dimmings")
         self._task: asyncio.Task[None] | None = None
@@ -59,7 +65,8 @@ class DimmingRecorder:
 
     def _power(self) -> Power:
         now = self._clock.now()
-        return drawn_power(self._site.evses.values(), self._site.nodes[GRID], now)
+        power = drawn_power(self._site.evses.values(), self._site.nodes[GRID], now)
+        return power if self._really is None else self._really(power)
 
     def _write(self, rows: list[Row]) -> None:
         if rows:
@@ -71,7 +78,7 @@ class DimmingRecorder:
         except OSError as error:
             if not self._is_broken:
                 remedy = "let the gateway write there, or correct state_directory"
-                self._log.error("dimming_not_recorded", reason=str(error), remedy=remedy)
+                log.error("dimming_not_recorded", reason=str(error), remedy=remedy)  # noqa: TRY400 - the reason says it all
             self._is_broken = True
         else:
             self._is_broken = False

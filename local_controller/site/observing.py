@@ -19,6 +19,7 @@ import msgspec
 
 from local_controller.clock import Instant
 from local_controller.site.asymmetry import leads_a
+from local_controller.site.dimming import Power
 from local_controller.site.effects import ApplyFallback, ApplyLimit, ForStation, Notice
 from local_controller.site.evse import OVERDRAW_A, SAMPLE_MAX_AGE_S
 from local_controller.site.excess import Excess
@@ -27,7 +28,7 @@ from local_controller.site.overload import Overload
 from local_controller.site.per_phase import PHASE_NAMES, ZERO, PerPhase, minus, total
 from local_controller.site.readings import MeterReading
 from local_controller.site.snapshot import AboveLimit, EvseView, IfControlled, MeterView, NodeView, SiteSnapshot
-from local_controller.site.topology import Evse, Node, Topology
+from local_controller.site.topology import GRID, Evse, Node, Topology
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged, StationFact
 from local_controller.station.words import EvseId, LimitAnswered, LimitKind, LimitOutcome, MeterSample
@@ -179,6 +180,13 @@ class Observation:
             observed_since=self._since.utc.isoformat(timespec="milliseconds"),
         )
 
+    def power(self, power: Power) -> Power:
+        """The same, but as the cars and the grid connection really draw."""
+        cars = [car for car in self._cars.values() if car.measured_at is not None]
+        charging_w = sum(sum(one.drawn_a) * NOMINAL_V if one.power_w is None else one.power_w for one in cars)
+        read_w = [fuse.reading.power_w for fuse in self._fuses.values() if fuse.node.id == GRID and fuse.reading]
+        return replace(power, charging_w=charging_w, grid_w=read_w[0] if read_w and power.grid_w is not None else None)
+
     def _evse(self, view: EvseView, now: Instant) -> EvseView:
         evse = self._named[view.id]
         car = self._cars.get(evse)
@@ -205,6 +213,7 @@ def _node(view: NodeView, fuse: Fuse | None, now: Instant) -> NodeView:
     return replace(
         view,
         measured_a=_rounded(fuse.reading.current_a),
+        measured_w=fuse.reading.power_w,
         measured_age_s=round(now.since(fuse.reading.asked_at), 2),
         worst_excess_a=round(fuse.over_fuse.worst_a, 2),
         longest_excess_s=round(fuse.over_fuse.longest_s, 1),

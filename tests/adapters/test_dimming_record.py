@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from local_controller.adapters.dimming_file import DimmingFile
@@ -159,11 +159,11 @@ def test_an_export_of_nothing_says_why(tmp_path: Path) -> None:
 async def test_the_recorder_writes_while_the_site_runs(tmp_path: Path) -> None:
     clock, site = Clock(), dimmed_site().controller
     site.limit_received("dso", ReceivedLimit(None, 4200.0, clock.now().after(60.0), reason="W4"), clock.now())
-    recorder = DimmingRecorder(site, {"dso": "contact"}, tmp_path, clock, structlog.get_logger())
+    recorder = DimmingRecorder(site, {"dso": "contact"}, tmp_path, clock, lambda power: replace(power, charging_w=99.0))
     await recorder.start()
     await asyncio.sleep(0.05)
     await recorder.stop()
-    assert [(one["event"], one["limit_w"]) for one in DimmingFile(tmp_path).rows()] == [
-        ("start", "4200"),
-        ("stop", "4200"),
+    assert [(one["event"], one["limit_w"], one["charging_w"]) for one in DimmingFile(tmp_path).rows()] == [
+        ("start", "4200", "99"),
+        ("stop", "4200", "99"),
     ]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local_controller.site.dimming import Power, drawn_power
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed
 from local_controller.site.limits import LimitBook
 from local_controller.site.observing import Observation
@@ -63,11 +64,13 @@ def crowded(site: VirtualSite) -> VirtualSite:
 
 def test_nobody_is_lowered_and_the_page_says_what_that_costs() -> None:
     site = ObservedSite(topology(40.0, 2))
+    site.shows_volts = True
     crowded(site)
     assert site.flow("grid") == equal(64.0)
     picture = site.picture()
     (grid,) = picture["nodes"]
     assert (grid["measured_a"], grid["worst_excess_a"]) == (equal(64.0), 24.0)
+    assert grid["measured_w"] == 3 * 64 * 230
     assert grid["longest_excess_s"] > 100
     assert (grid["asymmetry_a"], grid["asymmetry_worst_excess_a"]) == (0.0, None)
     assert (grid["limit_worst_excess_a"], grid["limit_longest_excess_s"]) == (24.0, grid["longest_excess_s"])
@@ -82,6 +85,17 @@ def test_nobody_is_lowered_and_the_page_says_what_that_costs() -> None:
     assert picture["observed_since"] == START.utc.isoformat(timespec="milliseconds")
     assert [n for n in site.notices if n.code == "overload" and "nobody lowers the cars in observe mode" in n.text]
     assert not [n for n in site.notices if n.code in {"limit_ignored", "meter_shows_feed_in"}]
+
+
+def test_what_is_recorded_of_a_dimming_is_what_really_flows() -> None:
+    site = ObservedSite(topology(40.0, 2))
+    site.shows_volts = True
+    crowded(site)
+    believed = drawn_power(site.controller.evses.values(), site.controller.nodes["grid"], site.now)
+    assert believed.charging_w < 30_000
+    recorded = site.observation.power(believed)
+    assert (recorded.charging_w, recorded.grid_w) == (3 * 64 * 230, 3 * 64 * 230)
+    assert site.observation.power(Power(0.0)).grid_w is None  # the meter is silent
 
 
 def test_what_the_cars_would_be_told_is_what_they_are_told_where_the_site_controls() -> None:
