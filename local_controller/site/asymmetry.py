@@ -20,11 +20,17 @@ from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase,
 from local_controller.site.topology import Node, Topology
 
 _SOURCE = "asymmetry limit"
+_SUFFIX = ":asymmetry"  # no id of a site file has a colon
 
 
 def balance_id(node: str) -> str:
     """The id of what stands for the asymmetry limit of a node."""
-    return f"{node}:asymmetry"
+    return f"{node}{_SUFFIX}"
+
+
+def is_balance(node: str | None) -> bool:
+    """Whether this is such an id."""
+    return node is not None and node.endswith(_SUFFIX)
 
 
 def balances(topology: Topology) -> tuple[Node, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from local_controller.clock import Instant
 from local_controller.site.capacity import Left
 from local_controller.site.per_phase import PHASES
-from optimizer.problem import Allocation
+from optimizer.problem import Allocation, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,11 @@ class Plan:
         gone = self._gone
         return [planned[evse][0] if evse in planned and evse not in gone else math.inf for evse in evses]
 
-    def reasons(self, evse: str) -> tuple[str, ...]:
+    def reasons(self, evse: str) -> tuple[Reason, ...]:
         """Why the plan gives no more."""
         if self.first_block_a(evse) is None or self.allocation is None:
             return ()
-        return tuple(reason.text for reason in self.allocation.reasons.get(evse, ()))
+        return self.allocation.reasons.get(evse, ())
 
     def _moved(self, room: Left) -> bool:
         if room.together.keys() != self._room.together.keys():

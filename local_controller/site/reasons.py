@@ -6,23 +6,24 @@ Nobody waits for it: what a reaction decided is remembered, and put into words w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from local_controller.clock import Instant
+from local_controller.site.asymmetry import is_balance
 from local_controller.site.capacity import Capacity
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
 from local_controller.site.foreign import foreign_reasons
-from local_controller.site.per_phase import PerPhase
+from local_controller.site.per_phase import PHASES, PerPhase
 from local_controller.site.places import Place
 from local_controller.site.plan import Plan
 from local_controller.site.planning import PRESENT, asking, circuit, need
 from local_controller.site.session import Session
 from local_controller.station.words import EvseId
 from optimizer.explain import Explainer
-from optimizer.problem import Problem
+from optimizer.problem import Problem, Reason
 from optimizer.realize import Flags
 from optimizer.rows import Array
 
@@ -101,26 +102,25 @@ def explained(reaction: Reaction, plan: Plan) -> Iterator[Decision | None]:
     yield None
     explainer = Explainer(problem, {one.key: one.share_a for one in running})
     for one, asked in zip(running, needs, strict=True):
-        shared = [
-            r.text for r in explainer.reasons(asked) if one.cap_a >= one.state.evse.max_a or r.code != "vehicle_max"
-        ]
-        yield _decision(one, shared, plan, reaction)
+        found = [r for r in explainer.reasons(asked) if one.cap_a >= one.state.evse.max_a or r.code != "vehicle_max"]
+        yield _decision(one, found, plan, reaction)
     for state in reaction.set_aside:
         if state.session is not None:
             yield _set_aside(state, reaction.at)
 
 
-def _decision(one: Granted, shared: Sequence[str], plan: Plan, reaction: Reaction) -> Decision:
+def _decision(one: Granted, shared: Sequence[Reason], plan: Plan, reaction: Reaction) -> Decision:
     """The record of one session. Where the plan or a doubt capped it, that is the reason, not its maximum."""
     capped, evse = one.cap_a < one.state.evse.max_a, one.state.evse.id
     wait = reaction.waits.get(evse)
+    found = [*(plan.reasons(one.key) if capped else ()), *shared]
     reasons = [
         *foreign_reasons(one.state, reaction.at, one.share_a),
         *([] if wait is None else [wait.reason]),
         *_turn(reaction.turns_s.get(evse)),
         *_distrust(one, reaction.at),
-        *(plan.reasons(one.key) if capped else ()),
-        *shared,
+        *(reason.text for reason in found),
+        *_unknown_phases(one, found),
     ]
     return Decision(evse, one.state.ordered_a, one.share_a, tuple(dict.fromkeys(reasons)), reaction.at)
 
@@ -145,6 +145,13 @@ def _distrust(one: Granted, now: Instant) -> list[str]:
     if one.blind:
         reasons.append("a meter on the way to the grid is silent: only the fallback is granted")
     return reasons
+
+
+def _unknown_phases(one: Granted, found: Iterable[Reason]) -> list[str]:
+    """Why a car on three phases gets no more because of an asymmetry limit."""
+    if len(one.state.phases()) < len(PHASES) or not any(is_balance(reason.circuit) for reason in found):
+        return []
+    return [f"{one.state.evse.id} counts there until it was measured to load its three phases alike"]
 
 
 def _how_long(seconds: float) -> str:

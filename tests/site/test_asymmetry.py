@@ -70,6 +70,7 @@ def test_cars_on_the_same_phase_share_what_it_may_carry_more() -> None:
     told = reasons(site, "CP-1")
     assert "Grid, asymmetry, L1: 19.0 A available for charging (asymmetry limit 20.0 A" in told
     assert "3 cars share it" in told
+    assert "until it was measured" not in told
 
 
 @pytest.mark.requirement("LC-112")
@@ -113,6 +114,7 @@ def test_whoever_measures_no_phases_counts_as_uneven() -> None:
     plug_all(site, 3)
     site.run(120)
     assert site.drawn() == [MOST_A]
+    assert "counts there until it was measured to load its three phases alike" in reasons(site, "CP-1")
 
 
 @pytest.mark.requirement("LC-107", "LC-112")
