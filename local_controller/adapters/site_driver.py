@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +27,7 @@ from local_controller.site.effects import (
     Solve,
     StopSession,
 )
+from local_controller.site.energy_check import EnergyCheck
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.observing import Observation
 from local_controller.site.person_limit import Told
@@ -84,6 +85,7 @@ class SiteDriver:
         self.site = site
         self.observation = observation
         self.notices: deque[tuple[Instant, Notice]] = deque(maxlen=KEPT_NOTICES)
+        self._energy_checks = defaultdict[str, EnergyCheck](EnergyCheck)
         self._planner = planner
         self._clock = clock
         self._stations: Stations | None = None
@@ -117,6 +119,7 @@ class SiteDriver:
 
     def meter_read(self, reading: MeterReading) -> None:
         """A reading of a meter."""
+        self._take(self._energy_checks[reading.meter].look(reading), self._clock.now())
         if self.observation is not None:
             now = self._clock.now()
             reading, notices = self.observation.read(reading, now)

@@ -273,3 +273,13 @@ async def test_the_picture_is_the_same_in_slices(driver: SiteDriver) -> None:
     assert in_slices.evses[0].reasons
     assert [evse.reasons for evse in in_slices.evses] == [evse.reasons for evse in at_once.evses]
     assert [node.allowed_to_cars_a for node in in_slices.nodes] == [node.allowed_to_cars_a for node in at_once.nodes]
+
+
+async def test_a_meter_whose_counter_goes_back_is_told_of_and_its_reading_counts(driver: SiteDriver) -> None:
+    with_a_car(driver)
+    for counter_wh in (5000.0, 4000.0):
+        driver.meter_read(MeterReading("m", Clock().now(), (7.0, 0.0, 0.0), energy_import_wh=counter_wh))
+    assert "meter_counter_went_back" in [notice.code for _, notice in driver.notices]
+    reading = driver.site.meters["m"].reading
+    assert reading is not None
+    assert reading.energy_import_wh == 4000.0
