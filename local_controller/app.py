@@ -24,6 +24,7 @@ from local_controller.adapters.dimming_recorder import DimmingRecorder
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.inputs import Client, Inputs, limit_source
+from local_controller.adapters.lpc_bridge import control_boxes
 from local_controller.adapters.person_limits import PersonLimits
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.publishing.publisher import Publisher
@@ -349,6 +350,7 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
     fixed = tuple(limit for node in tree.nodes for limit in _fixed_limits(node))
     told = [*map(limit_source, config.mqtt_limits), *contact_sources(config)]
     sources = {source.id: SourceState(source) for source in told}
+    sources |= {box.source.id: box for box in control_boxes(config.control_boxes)}
     settings = ControlSettings(
         pace=Pace(valid_s=config.control.working_limit_valid_s),
         stops_sessions=config.control.last_resort == "stop",

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from local_controller.adapters.contact_inputs import add_io_modules
+from local_controller.adapters.lpc_bridge import lpc_words
 from local_controller.adapters.modbus.connection import ModbusConnections
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.lines import line_of
@@ -25,7 +26,7 @@ from local_controller.adapters.settings import broker_leg
 from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock, Instant
 from local_controller.config.brokers import BrokerSection
-from local_controller.config.limits import MqttLimitSection, PayloadSection
+from local_controller.config.limits import LimitSection, LpcLimitSection, MqttLimitSection, PayloadSection
 from local_controller.config.meters import SUNSPEC, MeterSection
 from local_controller.config.models import SiteConfig
 from local_controller.errors import SourceError, UnexpectedValueError
@@ -38,6 +39,7 @@ from local_controller.site.limit_message import (
     parse_limit,
 )
 from local_controller.site.limits import LimitSource
+from local_controller.site.lpc import LpcWord
 from local_controller.site.readings import MeterReading
 from local_controller.site.time_stamp import StampFormat, StampSettings
 from local_controller.site.wall_clock import SenderClock, WallClock
@@ -70,6 +72,9 @@ class Listener(Protocol):
 
     def limit_source_available(self, source: str, is_there: bool, text: str) -> None:
         """A source that says whether it is there; text: what it says if not."""
+
+    def control_box_said(self, source: str, word: LpcWord) -> None:
+        """A grid operator's control box, through its bridge."""
 
     def broker_changed(self, state: BrokerState) -> None:
         """The link to a broker, each change once."""
@@ -150,7 +155,9 @@ class Inputs:
         teller = self._client.teller
         if teller is not None and teller.broker_id != section.id:
             teller = None
-        heard = _Topics([limit for limit in self._config.mqtt_limits if limit.broker == section.id], teller)
+        limits = [limit for limit in self._config.mqtt_limits if limit.broker == section.id]
+        boxes = [box for box in self._config.control_boxes if box.broker == section.id]
+        heard = _Topics(limits, boxes, teller)
         settings = BrokerSettings(
             id=section.id,
             host=section.host,
@@ -173,6 +180,18 @@ class Inputs:
             self._availability(section, topic, payload)
         for section in heard.limits.get(topic, ()):
             self._limit(section, payload, retained, received)
+        for box in heard.boxes.get(topic, ()):
+            self._control_box(box, topic, payload, retained)
+
+    def _control_box(self, section: LpcLimitSection, topic: str, payload: bytes, retained: bool) -> None:
+        try:
+            words = lpc_words(section, topic, payload, retained)
+        except SourceError as error:
+            self._listener.limit_source_failed(section.id, self._told_once(section.id, section, topic, error))
+        else:
+            self._failures.pop(section.id, None)
+            for word in words:
+                self._listener.control_box_said(section.id, word)
 
     def _availability(self, section: MqttLimitSection, topic: str, payload: bytes) -> None:
         """What cannot be understood is no yes."""
@@ -198,7 +217,7 @@ class Inputs:
             self._failures.pop(section.id, None)
             self._listener.limit_received(section.id, limit)
 
-    def _told_once(self, about: str, section: MqttLimitSection, topic: str, error: SourceError) -> str:
+    def _told_once(self, about: str, section: LimitSection, topic: str, error: SourceError) -> str:
         """What goes on being wrong in one way is told in the words of the first message, which are no news then."""
         way = error.expected if isinstance(error, UnexpectedValueError) else str(error)
         if self._failures.get(about, ("", ""))[0] != way:
@@ -216,8 +235,14 @@ class Inputs:
 class _Topics:
     """What one broker's topics are for."""
 
-    def __init__(self, sections: Sequence[MqttLimitSection], teller: Teller | None) -> None:
+    def __init__(
+        self, sections: Sequence[MqttLimitSection], boxes: Sequence[LpcLimitSection], teller: Teller | None
+    ) -> None:
         self.teller = teller
+        self.boxes: dict[str, list[LpcLimitSection]] = defaultdict(list)
+        for box in boxes:
+            for topic in box.topics:
+                self.boxes[topic].append(box)
         self.limits: dict[str, list[MqttLimitSection]] = defaultdict(list)
         self.availability: dict[str, list[MqttLimitSection]] = defaultdict(list)
         for section in sections:
@@ -228,7 +253,7 @@ class _Topics:
     @property
     def topics(self) -> tuple[str, ...]:
         """Each once. Whether somebody is there is subscribed to first: brokers send what is retained in that order."""
-        return tuple(dict.fromkeys([*self.availability, *self.limits]))
+        return tuple(dict.fromkeys([*self.availability, *self.limits, *self.boxes]))
 
     @property
     def also(self) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from local_controller.site.effects import (
 )
 from local_controller.site.energy_check import EnergyCheck
 from local_controller.site.limit_message import ReceivedLimit
+from local_controller.site.lpc import LpcWord
 from local_controller.site.observing import Observation
 from local_controller.site.person_limit import Told
 from local_controller.site.planning import Question
@@ -149,6 +150,10 @@ class SiteDriver:
     def limit_source_available(self, source: str, is_there: bool, text: str) -> None:
         """A source that says whether it is there."""
         self._do(self.site.limit_source_available, source, is_there, text)
+
+    def control_box_said(self, source: str, word: LpcWord) -> None:
+        """A control box of the grid operator."""
+        self._do(self.site.control_box_said, source, word)
 
     def broker_changed(self, state: BrokerState) -> None:
         """The link to a broker, which the broker's client has logged."""

@@ -5,36 +5,27 @@ from __future__ import annotations
 from datetime import time
 from typing import Annotated, Any, Final, Literal
 
-import jmespath
-from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from local_controller.config.contacts import ContactSection, PatternSection
 from local_controller.config.electrical import LoadPerPhase
-from local_controller.config.section import Id, Section, Text, Topic, known_zone, wrong
+from local_controller.config.lpc import LpcFailsafeTopic, LpcHeartbeatTopic, LpcLimitTopic
+from local_controller.config.section import Id, JmesPath, Section, Text, Topic, known_zone, wrong
 from local_controller.site.limits import AppliesTo
 from local_controller.site.topology import GRID
-
-
-def _jmespath(expression: str) -> str:
-    try:
-        jmespath.compile(expression)
-    except JMESPathError as error:
-        raise PydanticCustomError("jmespath", "must be a JMESPath expression, such as power.limit") from error
-    return expression
 
 
 class PayloadSection(Section):
     """Where a foreign MQTT payload keeps its limit. Without this section the message is the one in the documentation."""
 
-    path: Annotated[str, AfterValidator(_jmespath)] = Field(examples=["power.limit"])
+    path: JmesPath = Field(examples=["power.limit"])
     """JMESPath of the number in the JSON payload."""
     unit: Literal["A", "W"] = "A"
     """Amperes per phase, or watts in all; a payload in kW is unit W with factor 1000."""
     factor: float = Field(default=1.0, gt=0)
     """The number times this is the limit in the unit."""
-    time_path: Annotated[str, AfterValidator(_jmespath)] | None = Field(default=None, examples=["timestamp"])
+    time_path: JmesPath | None = Field(default=None, examples=["timestamp"])
     """JMESPath of the time stamp in the payload, by which the message's age counts; one without it is refused. If left out,
     a message counts as stated when it arrives, and a retained one may only lower."""
     time_format: Literal["rfc3339", "unix_s", "unix_ms"] = "rfc3339"
@@ -63,7 +54,7 @@ class AvailabilitySection(Section):
     """What it says while it is there."""
     offline: Text = "offline"
     """What it says, or the broker for it, when it is not."""
-    path: Annotated[str, AfterValidator(_jmespath)] | None = Field(default=None, examples=["state"])
+    path: JmesPath | None = Field(default=None, examples=["state"])
     """JMESPath of that word in a JSON payload. If left out, the whole payload is the word."""
 
     @model_validator(mode="after")
@@ -241,12 +232,42 @@ class PersonLimitSection(LimitSection):
     order. Fuses, contract and contacts of the grid operator always count."""
 
 
+class LpcLimitSection(LimitSection):
+    """The limit of a grid operator's control box by EEBUS LPC, which a bridge hands on over MQTT."""
+
+    source: Literal["lpc"]
+    """How the limit arrives: from a control box, by the rules of EEBUS LPC (lpc)."""
+    applies_to: AppliesTo = AppliesTo.CHARGING
+    """charging: the stations only; total: everything that flows through the node."""
+    broker: Id = Field(examples=["site"])
+    """Id of the broker."""
+    limit: LpcLimitTopic
+    """The limit that the control box has written."""
+    heartbeat: LpcHeartbeatTopic
+    """Its heartbeats, at least one a minute."""
+    failsafe: LpcFailsafeTopic | None = None
+    """The failsafe values that it sets, in place of those below."""
+    failsafe_w: Watts = 4200
+    """What counts at the start, and after 2 min without a heartbeat, in watts over all phases."""
+    failsafe_h: float = Field(default=2.0, ge=2, le=24)
+    """For how many hours the failsafe limit counts at least while no heartbeat comes."""
+    failsafe_ends: bool = True
+    """Whether nothing is limited any more after that time (LPC-922). false: until the control box is there again."""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """All that it is told on, failsafe values and heartbeats before limits."""
+        failsafe = () if self.failsafe is None else (self.failsafe.topic,)
+        return tuple(dict.fromkeys((*failsafe, self.heartbeat.topic, self.limit.topic)))
+
+
 LIMIT_KINDS: Final[dict[str, type[LimitSection]]] = {
     "mqtt": MqttLimitSection,
     "schedule": ScheduledLimitSection,
     "quarter_hour": QuarterHourLimitSection,
     "contact": ContactLimitSection,
     "person": PersonLimitSection,
+    "lpc": LpcLimitSection,
 }
 """The sections by the word in their `source`."""
 
@@ -261,7 +282,8 @@ AnyLimit = Annotated[
     | Annotated[ScheduledLimitSection, Tag("schedule")]
     | Annotated[QuarterHourLimitSection, Tag("quarter_hour")]
     | Annotated[ContactLimitSection, Tag("contact")]
-    | Annotated[PersonLimitSection, Tag("person")],
+    | Annotated[PersonLimitSection, Tag("person")]
+    | Annotated[LpcLimitSection, Tag("lpc")],
     Discriminator(_source_of),
 ]
 """A limit that something else sets while the site runs: an EMS, a grid operator, the time of day."""

@@ -13,6 +13,7 @@ from local_controller.config.legs import ListenSection, Upstreams
 from local_controller.config.limits import (
     AnyLimit,
     ContactLimitSection,
+    LpcLimitSection,
     MqttLimitSection,
     PersonLimitSection,
     QuarterHourLimitSection,
@@ -149,11 +150,16 @@ class SiteConfig(Section):
     def _hears_others_only(self) -> SiteConfig:
         if self.publish is not None:
             for index, limit in enumerate(self.limits):
-                if not isinstance(limit, MqttLimitSection) or limit.broker != self.publish.broker:
+                if isinstance(limit, MqttLimitSection):
+                    topics = {"topic": limit.topic}
+                elif isinstance(limit, LpcLimitSection):
+                    topics = {"limit.topic": limit.limit.topic, "heartbeat.topic": limit.heartbeat.topic}
+                else:
                     continue
-                if self.publish.is_own(limit.topic):
+                own = [key for key, topic in topics.items() if self.publish.is_own(topic)]
+                if own and limit.broker == self.publish.broker:
                     reason = f"the gateway itself writes to it (publish.prefix: {self.publish.prefix})"
-                    raise wrong(f"limits.{index}.topic", f"{reason}: choose another topic, or another prefix")
+                    raise wrong(f"limits.{index}.{own[0]}", f"{reason}: choose another topic, or another prefix")
         return self
 
     @model_validator(mode="after")
@@ -225,7 +231,13 @@ class SiteConfig(Section):
         return tuple(limit for limit in self.limits if isinstance(limit, ContactLimitSection))
 
     @property
+    def control_boxes(self) -> tuple[LpcLimitSection, ...]:
+        """The limits of control boxes."""
+        return tuple(limit for limit in self.limits if isinstance(limit, LpcLimitSection))
+
+    @property
     def recorded_limits(self) -> dict[str, str]:
         """The limits of which it is recorded when they hold: how each arrives, by its id."""
         sent = {limit.id: limit.source for limit in self.mqtt_limits if limit.record}
-        return sent | {limit.id: limit.source for limit in self.contact_limits}
+        by_contacts = {limit.id: limit.source for limit in self.contact_limits}
+        return sent | by_contacts | {limit.id: limit.source for limit in self.control_boxes}

@@ -11,6 +11,7 @@ from local_controller.config.contact_tables import contact_tables
 from local_controller.config.limits import (
     ContactLimitSection,
     LimitSection,
+    LpcLimitSection,
     MqttLimitSection,
     QuarterHourLimitSection,
     ScheduledLimitSection,
@@ -114,6 +115,8 @@ def _least(config: SiteConfig) -> Iterator[tuple[LimitSection, str, Bound]]:
                 yield limit, "max", reduce(Bound.and_, (Bound(one.max_a, one.max_w) for one in limit.windows))
             case QuarterHourLimitSection():
                 yield limit, "mean", Bound(power_w=limit.mean_w)
+            case LpcLimitSection():
+                yield limit, "failsafe", Bound(power_w=limit.failsafe_w)
             case ContactLimitSection():
                 yield limit, "max", contact_tables(config)[limit.id].lowest
 
@@ -130,7 +133,8 @@ def _unused(config: SiteConfig) -> Iterator[str]:
     yield from (
         f"I/O module {one.id} has no contact that limits anything" for one in config.io_modules if one.id not in wired
     )
-    used = {limit.broker for limit in config.mqtt_limits} | ({config.publish.broker} if config.publish else set())
+    used = {limit.broker for limit in config.mqtt_limits} | {box.broker for box in config.control_boxes}
+    used |= {config.publish.broker} if config.publish else set()
     yield from (f"broker {broker.id} sends no limit" for broker in config.brokers if broker.id not in used)
 
 

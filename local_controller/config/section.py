@@ -7,6 +7,8 @@ import zoneinfo
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
+import jmespath
+from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
@@ -61,6 +63,17 @@ Text = Annotated[str, Field(min_length=1)]
 Topic = Annotated[str, Field(pattern=_TOPIC)]
 TopicPrefix = Annotated[str, Field(pattern=_PREFIX, max_length=200)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def _jmespath(expression: str) -> str:
+    try:
+        jmespath.compile(expression)
+    except JMESPathError as error:
+        raise PydanticCustomError("jmespath", "must be a JMESPath expression, such as power.limit") from error
+    return expression
+
+
+JmesPath = Annotated[str, AfterValidator(_jmespath)]
 
 
 def known_zone(name: str) -> str:

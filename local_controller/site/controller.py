@@ -19,6 +19,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.units import watts_from_amps
 from local_controller.site.asymmetry import Balance, balance_id, balances_of
 from local_controller.site.capacity import Capacity, Left, MeterState, NodeState, capacity, left
+from local_controller.site.control_box import ControlBox
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, SiteEffect, Solve
 from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
 from local_controller.site.evse import DrawBounds, EvseState, together
@@ -30,6 +31,7 @@ from local_controller.site.last_resort import LastResort
 from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
+from local_controller.site.lpc import LpcWord
 from local_controller.site.notices import fed_in_notice, overload_notice
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, upper
 from local_controller.site.person_limit import PersonLimit, Told
@@ -130,6 +132,7 @@ class SiteController:
         self.step_caps = StepCaps()
         self._lasting_is_new = False
         self._longest_s = settings.pace.valid_s
+        self._boxes = [one for one in book.sources.values() if isinstance(one, ControlBox)]
 
     # --- inputs --------------------------------------------------------------------------------------------------
 
@@ -204,6 +207,22 @@ class SiteController:
             _presence(there if is_there else f"{text}; at most its fallback counts", is_there, source),
             *self._react(now),
         ]
+
+    def control_box_said(self, source: str, word: LpcWord, now: Instant) -> list[SiteEffect]:
+        """A grid operator's control box spoke."""
+        box = self.book.sources[source]
+        if not isinstance(box, ControlBox):
+            raise TypeError(f"{source} is no control box")
+        before = box.bound(now)
+        box.hear(word, now)
+        if box.bound(now) != before:
+            self.plan.want()
+        return self._react(now)
+
+    def _look_at_boxes(self, now: Instant) -> list[SiteEffect]:
+        """Time alone changes what a control box allows."""
+        news = ((box.source.id, text) for box in self._boxes if (text := box.look(now)))
+        return [Notice("info", "limit_changed", text, {"source": source}) for source, text in news]
 
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
         """A fact about one of the stations, in our words whatever its version. The site reacts at `deadline`: now.
@@ -433,7 +452,7 @@ class SiteController:
     def _react(self, now: Instant) -> list[SiteEffect]:
         self.deadline = now.monotonic_s + TICK_S
         self._started_at = self._started_at or now
-        told = self._take_samples()
+        told = [*self._take_samples(), *self._look_at_boxes(now)]
         if self._lasting_is_new:
             self._cap_lasting()
         moment = self._moment(now)

@@ -99,11 +99,11 @@ def parse_limit(
     sender: knows by which reading of our clock its time stamps are to be judged, where that was set.
     """
     settings = settings or LimitMessageSettings()
-    document = _decoded(payload)
+    document = decoded(payload)
     message = _native(document) if settings.path is None else _foreign(document, settings.path, settings)
     limit_a, power_w = _limits(message)
     stamped = of_native(message) if settings.stamp is None else stated_at(document, settings.stamp)
-    valid_s = min(_number(message.get("valid_s", settings.max_age_s), "valid_s"), settings.max_age_s)
+    valid_s = min(number(message.get("valid_s", settings.max_age_s), "valid_s"), settings.max_age_s)
     age_s = 0.0 if stamped is None else _age_s(stamped, received, retained, sender)
     if age_s > valid_s:
         raise OutdatedLimitError(f"limit is {age_s:.0f} s old and was valid for {valid_s:g} s: check both clocks")
@@ -116,7 +116,7 @@ def parse_limit(
     )
 
 
-def _decoded(payload: bytes) -> Any:
+def decoded(payload: bytes) -> Any:
     """The JSON value of a payload; NaN, an empty text or `unavailable` are no JSON."""
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise SourceError(f"limit message has {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
@@ -140,14 +140,14 @@ def _foreign(document: Any, path: str, settings: LimitMessageSettings) -> Mappin
     except jmespath.exceptions.JMESPathError as error:
         raise SourceError(f"path {path!r} does not fit the limit message: {error}") from error
     if settings.unit is LimitUnit.WATTS:
-        return {"max_w": _number(value, path) * settings.factor}
+        return {"max_w": number(value, path) * settings.factor}
     return {"max_a": [limit_a * settings.factor for limit_a in _per_phase(value, path)]}
 
 
 def _limits(message: Mapping[str, Any]) -> tuple[PerPhase | None, float | None]:
     """A per phase and W in total; both None only if the message lifts the limit in so many words."""
     limit_a = _per_phase(message["max_a"], "max_a") if "max_a" in message else None
-    power_w = _number(message["max_w"], "max_w") if "max_w" in message else None
+    power_w = number(message["max_w"], "max_w") if "max_w" in message else None
     limited = limit_a is not None or power_w is not None
     if limited == (message.get("unlimited", False) is True):
         raise SourceError('limit message needs either "max_a" and/or "max_w", or "unlimited": true')
@@ -157,15 +157,15 @@ def _limits(message: Mapping[str, Any]) -> tuple[PerPhase | None, float | None]:
 def _per_phase(value: Any, name: str) -> PerPhase:
     """One number for all phases, or three."""
     if not isinstance(value, list):
-        limit_a = _number(value, name)
+        limit_a = number(value, name)
         return limit_a, limit_a, limit_a
     if len(value) != 3:
         raise UnexpectedValueError(f"{name} must be one number or three", value)
-    l1, l2, l3 = (_number(each, name) for each in value)
+    l1, l2, l3 = (number(each, name) for each in value)
     return l1, l2, l3
 
 
-def _number(value: Any, name: str) -> float:
+def number(value: Any, name: str) -> float:
     """A number from 0 to the largest of any site; a text such as "16" is none (JMESPath has to_number for it)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
         raise UnexpectedValueError(f"{name} must be a number from 0 to {LARGEST:g}", value)

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 import pytest
 
 from local_controller.adapters.inputs import limit_source
+from local_controller.adapters.lpc_bridge import control_boxes, lpc_words
 from local_controller.config.brokers import BrokerSection
 from local_controller.config.build import own_limits
 from local_controller.config.limits import PayloadSection
 from local_controller.site.limits import Bound
+from local_controller.site.lpc import LpcFailsafe, LpcHeartbeat, LpcLimit, LpcSettings
 from local_controller.site.own_limits import ScheduledLimit
 from tests.config.test_connections import mistakes, sound, told
 
@@ -135,7 +137,7 @@ def test_a_limit_of_the_timetable_counts_at_its_node() -> None:
         (evening(window="start: '17:00', end: '21:00'"), "max_a: is missing: what counts meanwhile? max_a: 16"),
         (
             evening().replace("schedule", "scedule"),
-            "source: must be one of mqtt, schedule, quarter_hour, contact, person - did you mean schedule?",
+            "source: must be one of mqtt, schedule, quarter_hour, contact, person, lpc - did you mean schedule?",
         ),
         (evening().replace("schedule", "dice"), "limits[evening].source: must be one of mqtt, schedule, quarter_hour"),
     ],
@@ -185,6 +187,52 @@ def test_what_a_person_may_replace_arrives_over_mqtt() -> None:
 def test_fallbacks_above_a_limit_of_the_timetable_are_remarked() -> None:
     remark = "limit evening L1: its max_a of 1 A holds while the gateway runs; without it"
     assert [note for note in told(evening(window="start: '17:00', end: '21:00', max_a: 1")) if note.startswith(remark)]
+
+
+# --- control boxes ----------------------------------------------------------------------------------------------------
+
+
+def box(more: str = "", limit: str = "{topic: lpc/limit}") -> str:
+    rest = f"{{id: box, source: lpc, broker: mq, limit: {limit}, heartbeat: {{topic: lpc/beat}}{more}}}"
+    return f"{CSMS}brokers: [{{id: mq, host: 127.0.0.1}}]\nlimits:\n  - {rest}"
+
+
+def test_a_control_box_limits_the_cars_to_what_it_says_and_to_4200_watts_without_it() -> None:
+    config = sound(box())
+    (built,) = control_boxes(config.control_boxes)
+    assert (built.source.node, built.source.applies_to, built.settings) == ("grid", "charging", LpcSettings())
+    other = sound(box(", failsafe_w: 6000, failsafe_h: 24, failsafe_ends: false, applies_to: total"))
+    (built,) = control_boxes(other.control_boxes)
+    assert (built.source.applies_to, built.settings) == ("total", LpcSettings(6000.0, 86_400.0, False))
+    assert config.recorded_limits == {"box": "lpc"}
+
+
+def test_each_topic_of_a_control_box_means_something_and_one_may_mean_several() -> None:
+    (section,) = sound(box(", failsafe: {topic: lpc/failsafe}")).control_boxes
+    assert section.topics == ("lpc/failsafe", "lpc/beat", "lpc/limit")
+    assert lpc_words(section, "lpc/beat", b"anything", False) == (LpcHeartbeat(),)
+    assert lpc_words(section, "lpc/beat", b"anything", True) == ()
+    assert lpc_words(section, "lpc/limit", b'{"active": false}', False) == (LpcLimit(None),)
+    assert lpc_words(section, "lpc/failsafe", b'{"failsafe_w": 5000}', False) == (LpcFailsafe(5000.0),)
+    (section,) = sound(box(limit="{topic: lpc/beat, power: kw, factor: 1000, active: on}")).control_boxes
+    words = lpc_words(section, "lpc/beat", b'{"kw": 4.2, "on": true}', False)
+    assert words == (LpcHeartbeat(), LpcLimit(4200.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (box(", failsafe_h: 1"), "limits[box].failsafe_h: must be greater than or equal to 2"),
+        (box(", failsafe_h: 25"), "limits[box].failsafe_h: must be at most 24, not 25"),
+        (box(", fallback_w: 4200"), "limits[box].fallback_w: unknown key - did you mean failsafe_w?"),
+        (box(limit="{topic: a/#}"), "limits[box].limit.topic: must be one topic"),
+        (box(limit="{topic: a, active: 'x('}"), "limits[box].limit.active: must be a JMESPath expression"),
+        (box().replace("broker: mq", "broker: m"), 'limits[box].broker: no broker has the id "m"'),
+        (box().replace("source: lpc", "source: lcp"), "did you mean lpc?"),
+    ],
+)
+def test_mistakes_about_control_boxes_are_told_with_a_remedy(text: str, message: str) -> None:
+    assert [found for found in mistakes(text) if message in found], mistakes(text)
 
 
 # --- brokers ----------------------------------------------------------------------------------------------------------

@@ -7,17 +7,19 @@ flight and the newest wish behind it. Nothing here is shared with the product bu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from itertools import islice
 
 from local_controller.clock import Instant
+from local_controller.site.control_box import control_box
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, Solve, StopSession
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, OwnLimit, SourceState
+from local_controller.site.lpc import LpcSettings
 from local_controller.site.readings import MeterReading
 from local_controller.site.topology import Evse, FuseType, Node, Station, Topology
 from local_controller.station import words
@@ -163,9 +165,11 @@ class VirtualSite:
         settings: ControlSettings | None = None,
         fixed: Sequence[Limit] = (),
         own: tuple[OwnLimit, ...] = (),
+        boxes: Mapping[str, LpcSettings] | None = None,
     ) -> None:
         fuses = tuple(Limit(n.id, n.limit_a, AppliesTo.TOTAL, f"{n.label} fuse") for n in topo.nodes)
         self._limits, self._sources, self._own = (*fuses, *fixed), sources, own
+        self._boxes = boxes or {}
         self._settings = settings or ControlSettings()
         self.topology = topo
         self.meters = {n.meter: n.id for n in topo.nodes if n.meter is not None}
@@ -194,7 +198,9 @@ class VirtualSite:
 
     def _begun(self) -> SiteController:
         """A gateway that knows nothing but its site file."""
-        book = LimitBook(self._limits, {s.id: SourceState(s) for s in self._sources}, self._own)
+        sources = {s.id: SourceState(s) for s in self._sources}
+        sources |= {id_: control_box(id_, "grid", AppliesTo.CHARGING, lpc) for id_, lpc in self._boxes.items()}
+        book = LimitBook(self._limits, sources, self._own)
         return SiteController(self.topology, book, self._settings, dict.fromkeys(self.meters, 1.0))
 
     @property

@@ -15,10 +15,14 @@ from local_controller.adapters.modbus.connection import Trouble
 from local_controller.adapters.mqtt import BrokerState, Link
 from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock
-from local_controller.config.limits import MqttLimitSection
+from local_controller.config.limits import (
+    LpcLimitSection,
+    MqttLimitSection,
+)
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
 from local_controller.site.limit_message import ReceivedLimit
+from local_controller.site.lpc import LpcHeartbeat, LpcLimit, LpcWord
 from local_controller.site.per_phase import PerPhase
 from local_controller.site.readings import MeterReading
 
@@ -47,6 +51,7 @@ class _Heard:
     misunderstood: dict[str, str] = field(default_factory=dict)
     outdated: dict[str, str] = field(default_factory=dict)
     presences: dict[str, str] = field(default_factory=dict)
+    boxes: dict[str, dict[type[LpcWord], LpcWord]] = field(default_factory=dict)
     links: dict[str, BrokerState] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -78,6 +83,11 @@ class _Heard:
     def limit_source_available(self, source: str, is_there: bool, text: str) -> None:
         """Whether a source says that it is there; what is said last counts."""
         self.presences[source] = "" if is_there else text
+        self.news.set()
+
+    def control_box_said(self, source: str, word: LpcWord) -> None:
+        """Something of a control box, by kind."""
+        self.boxes.setdefault(source, {})[type(word)] = word
         self.news.set()
 
     def broker_changed(self, state: BrokerState) -> None:
@@ -115,6 +125,7 @@ async def examine_inputs(
             if one.availability is not None
             for found in _presence(one, heard, patience_s)
         ),
+        *(_control_box(one, heard, patience_s) for one in config.control_boxes),
         *([] if probe is None else probe.findings()),
     ]
 
@@ -140,6 +151,7 @@ def _complete(config: SiteConfig, heard: _Heard, inputs: Inputs, probe: Probe | 
             for one in (*config.mqtt_limits, *config.contact_limits)
         )
         and all(one.id in heard.presences for one in config.mqtt_limits if one.availability is not None)
+        and all(LpcHeartbeat in heard.boxes.get(one.id, {}) for one in config.control_boxes)
         and all(link is not None and link.link is not Link.CONNECTING for link in links)
     )
 
@@ -204,6 +216,24 @@ def _limit(limit: str, topic: str, heard: _Heard, patience_s: float) -> Finding:
         return Finding(subject, State.WARNING, text, "does its source publish to this topic, at least that often?")
     age = "" if received.may_raise else ", of unknown age: it has no time stamp"
     return Finding(subject, State.OK, f"{_amount(received)}{age}")
+
+
+def _control_box(section: LpcLimitSection, heard: _Heard, patience_s: float) -> Finding:
+    """Whether it is there, and what it wrote; its heartbeat comes once a minute only."""
+    subject, said = f"limit {section.id}", heard.boxes.get(section.id, {})
+    if section.id in heard.misunderstood:
+        text = heard.misunderstood[section.id]
+        return Finding(subject, State.ERROR, text, "compare the payload with what the site file says")
+    wrote = said.get(LpcLimit)
+    amount = "no limit yet" if not isinstance(wrote, LpcLimit) else _written(wrote)
+    if LpcHeartbeat in said:
+        return Finding(subject, State.OK, f"heartbeat, {amount}")
+    text = f"no heartbeat on {section.heartbeat.topic} within {patience_s:g} s ({amount}); it comes once a minute"
+    return Finding(subject, State.WARNING, text, "ask again with more patience; does the bridge run?")
+
+
+def _written(limit: LpcLimit) -> str:
+    return "no limit is active" if limit.power_w is None else f"{limit.power_w:g} W"
 
 
 def _presence(section: MqttLimitSection, heard: _Heard, patience_s: float) -> Iterator[Finding]:
