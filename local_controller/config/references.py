@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from local_controller.config.document import Path
+from local_controller.config.refused_meters import refusal
 from local_controller.site.topology import GRID
 
 Finding = tuple[Path, str]
@@ -45,7 +46,7 @@ def findings(data: Mapping[str, Any], devices: Collection[str]) -> Iterator[Find
     known = {*devices, *(name for _, name in own)}
     for path, name in named(data, "meters", "device"):
         if name not in known:
-            yield path, f'no known kind of meter: "{name}"{did_you_mean(name, known)}'
+            yield path, refusal(name, known) or f'no known kind of meter: "{name}"{did_you_mean(name, known)}'
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

@@ -17,6 +17,7 @@ from local_controller.adapters.modbus.decode import decode_reading, decode_value
 from local_controller.adapters.modbus.device import known_devices, load_device, parse_device
 from local_controller.clock import Instant
 from local_controller.config.meter_devices import Device, Point
+from local_controller.config.refused_meters import REFUSED
 from local_controller.errors import SourceError
 from local_controller.site.readings import Doubt, implausible
 
@@ -57,6 +58,13 @@ def test_the_known_meters_stand_in_the_documentation_with_all_their_models() -> 
     documented = re.findall(r"^\| `(\w+)` \| (.+) \|$", text.split("### Known meters")[1].split("###")[0], re.MULTILINE)
     devices = [load_device(name) for name in known_devices()]
     assert documented[1:] == [(device.id, f"{device.vendor}: {', '.join(device.models)}") for device in devices]
+
+
+def test_what_is_refused_as_a_meter_stands_in_the_documentation_with_its_reason() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
+    section = text.split("### Devices that cannot guard a fuse")[1].split("###")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE)[1:]) == REFUSED
+    assert not set(REFUSED) & set(known_devices())
 
 
 def test_an_unknown_device_is_answered_with_the_known_ones() -> None:

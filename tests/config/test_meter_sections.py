@@ -181,3 +181,30 @@ def test_devices_on_one_bus_are_set_alike() -> None:
         f"3: meters[wing].baud: main says 19200 {reason} 9600: {remedy}",
         f"3: meters[wing].parity: main says none {reason} even: {remedy}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (
+            "sma_home_manager",
+            "sma_home_manager cannot be the meter of a fuse: it tells the power of all phases together",
+        ),
+        (
+            "sma_home_manager_2",
+            "sma_home_manager cannot be the meter of a fuse: it tells the power of all phases together",
+        ),
+        (
+            "eastron_sdm72_v1",
+            "eastron_sdm72v1 cannot be the meter of a fuse: it tells the power of all phases together",
+        ),
+        ("solaredge", "solaredge cannot be the meter of a fuse: its meter speaks SunSpec: write device: sunspec"),
+        ("eastron_sdm63", 'no known kind of meter: "eastron_sdm63" - did you mean eastron_sdm630?'),
+        ("sdm630", 'no known kind of meter: "sdm630" - did you mean eastron_sdm630?'),
+        ("fritzbox", 'no known kind of meter: "fritzbox" - known here: abb_a43_b23'),
+    ],
+)
+def test_what_cannot_guard_a_fuse_is_refused_with_the_reason(name: str, reason: str) -> None:
+    _, told = examine(f"meters:\n  - {{id: main, device: {name}, host: meter}}\n")
+    assert len(told) == 1
+    assert told[0].startswith(f"2: meters[main].device: {reason}")
