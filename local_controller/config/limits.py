@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import time
+import re
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -118,13 +118,10 @@ EVERY_DAY: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat
 
 
 def _on_the_clock(text: str) -> str:
-    try:
-        if len(text) == len("07:00"):
-            time.fromisoformat(text)
-            return text
-    except ValueError:
-        pass
-    raise PydanticCustomError("clock", 'must be a time of day from "00:00" to "23:59"')
+    if re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text) is None:
+        hint = '; midnight is "00:00"' if text == "24:00" else ""
+        raise PydanticCustomError("clock", 'must be a time of day from "00:00" to "23:59"{hint}', {"hint": hint})
+    return text
 
 
 TimeOfDay = Annotated[str, AfterValidator(_on_the_clock)]

@@ -193,6 +193,8 @@ _UNITS: Final[Mapping[tuple[str, str], float]] = {
     ("s", "h"): 3600,
     ("v", "v"): 1,
     ("v", "kv"): 1000,
+    ("w", "w"): 1,
+    ("w", "kw"): 1000,
     ("percent", "%"): 1,
 }
 """What a number with a unit becomes in the unit that ends the key's name; watts on three phases of 230 V."""
@@ -206,11 +208,12 @@ def _number_hint(text: str, key: str) -> str:
     number, unit = match.groups()
     if not unit:
         return f" - write {number.replace(',', '.')}, without quotes"
-    factor = _UNITS.get((key.rsplit("_", 1)[-1], unit.lower()))
+    meant = key.rsplit("_", 1)[-1]
+    factor = _UNITS.get((meant, unit.lower()))
     if factor is None:
         return " - without a unit"
     value = float(number.replace(",", ".")) * factor
-    if unit.lower() in {"w", "kw"}:
+    if meant == "a" and unit.lower() in {"w", "kw"}:
         return f" - write {math.floor(value * 10) / 10:g}, which is that power on three phases at 230 V"
     return f" - write {value:g}"
 
