@@ -41,6 +41,10 @@ class SimulatedIoModule:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop answering."""
+        await self.stop()
+
+    async def stop(self) -> None:
+        """It is gone, connections too."""
         await self._server.shutdown()  # type: ignore[no-untyped-call]  # lacks its annotation
 
     async def close(self, *channels: int) -> None:

@@ -58,16 +58,20 @@ class Movement(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BaseLoad:
-    """The load of one phase besides the stations: a mean, smooth movements and a jitter, in amperes."""
+    """The load of one phase besides the stations: a mean, smooth movements and a jitter, in amperes.
+
+    least_a: it is never below that; negative where something may feed in.
+    """
 
     mean_a: float = 0.0
     movements: tuple[Movement, ...] = ()
     jitter_a: float = 0.0
+    least_a: float = 0.0
 
     def at(self, elapsed_s: float, noise: random.Random) -> float:
-        """Amperes, never negative."""
+        """Amperes."""
         smooth_a = self.mean_a + sum(movement.at(elapsed_s) for movement in self.movements)
-        return max(0.0, smooth_a + noise.uniform(-self.jitter_a, self.jitter_a))
+        return max(self.least_a, smooth_a + noise.uniform(-self.jitter_a, self.jitter_a))
 
 
 @dataclass(frozen=True, slots=True)

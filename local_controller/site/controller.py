@@ -520,7 +520,10 @@ class SiteController:
         return [max(share, min(one, cap)) for share, one, cap in zip(shares_a, kept, most_a.tolist(), strict=True)]
 
     def _in_turns(self, moment: _Moment, caps_a: Array, most_a: Array, available: Left, now: Instant) -> Array:
-        """The caps, where not all minimums fit: those whose turn it is may have theirs whatever the plan says, others wait."""
+        """The caps, where not all minimums fit: those whose turn it is may have theirs whatever the plan says, others wait.
+
+        A plan that gives something to who waits, or rests, binds nobody: else that would be left unused.
+        """
         min_a, now_s = moment.columns.min_a, now.monotonic_s
         can = np.flatnonzero((most_a >= min_a) & (moment.columns.wanted_wh > 0))
         fits = self._sharing.seated(moment.followers, min_a, can, available)
@@ -533,7 +536,10 @@ class SiteController:
         seats = self._sharing.seated(moment.followers, min_a, in_order, available)
         if self._turns.seated({int(moment.followers[number]) for number in np.flatnonzero(seats).tolist()}, now_s):
             self.plan.want()
-        return np.where(seats, np.maximum(caps_a, np.minimum(min_a, most_a)), 0.0)
+        waiting = np.setdiff1d(can, np.flatnonzero(seats))
+        counts_on_who_waits = bool((caps_a[waiting] >= min_a[waiting]).any())
+        wanted_a = most_a if counts_on_who_waits else np.maximum(caps_a, np.minimum(min_a, most_a))
+        return np.where(seats, wanted_a, 0.0)
 
     def _turns_s(self, now: Instant) -> dict[EvseId, float]:
         waits_s = self._turns.waits_s(now.monotonic_s)

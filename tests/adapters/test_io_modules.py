@@ -136,7 +136,7 @@ async def test_a_module_that_is_away_is_found_again() -> None:
         port = first.port
         async with polled(MODULES[0], port, 1, heard):
             await until(heard.reads, 1)
-            await first.__aexit__()
+            await first.stop()
             await until(heard.failures, 2)
             async with SimulatedIoModule(port=port):
                 await until(heard.reads, len(heard.reads) + 1)

@@ -219,3 +219,12 @@ def test_dimmed_cars_draw_nothing_or_their_minimum_and_all_have_their_turn(stati
     assert max(seen_w) <= minimum_power_w(stations)
     assert min(got_as.values()) > 0.0
     assert max(got_as.values()) <= 2.5 * min(got_as.values())
+
+
+def test_cars_whose_turn_it_is_use_the_surplus_while_the_others_rest() -> None:
+    """The plan counts on cars that were stopped a moment ago and rest; what it gives to them is not left unused."""
+    site = dimmed(10)
+    site.run(60)
+    site.base = lambda _: (-15.0, -15.0, -15.0)
+    site.run(60)
+    assert 0.95 * (minimum_power_w(10) + 45.0 * 230.0) < cars_w(site) <= minimum_power_w(10) + 45.0 * 230.0

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from site_simulator.clock import SimClock, run
-from tests.stories import fallbacks, kill, limits, meter, phases, registers, stations, step
+from tests.stories import dimming, fallbacks, kill, limits, meter, phases, registers, stations, step
 
 STORIES = {
     1: kill.story,
@@ -15,6 +15,7 @@ STORIES = {
     3: limits.story,
     4: stations.story,
     5: step.story,
+    6: dimming.story,
     8: phases.story,
     9: fallbacks.story,
     10: registers.story,

@@ -62,6 +62,7 @@ class Setting:
 
     valid_s: of a working limit; 60 is the shortest that a site file may ask for. more: further sections of that file.
     fallback_a: of every station. of_grid: further keys of the grid connection. loads: of the building instead of `base_a`.
+    least_a: of the building on each phase; negative where it may feed in.
     make_meter: of the main fuse, and what the site file says about it besides its address. module: what is run.
     """
 
@@ -75,6 +76,7 @@ class Setting:
     fallback_a: float = 6.0
     of_grid: str = ""
     loads: tuple[float, float, float] | None = None
+    least_a: float = 0.0
     make_meter: Callable[[Gauge], SimulatedMeter] = SimulatedMeter
     of_meter: str = ""
     module: str = "local_controller"
@@ -89,7 +91,9 @@ class Stage:
         self.setting, self.folder = setting, folder
         folder.mkdir(exist_ok=True)
         self.building, self.line, self.judge = Switched(), Line(), Judge(setting.fuse_a)
-        l1, l2, l3 = (BaseLoad(a, (self.building,)) for a in setting.loads or (setting.base_a,) * 3)
+        l1, l2, l3 = (
+            BaseLoad(a, (self.building,), least_a=setting.least_a) for a in setting.loads or (setting.base_a,) * 3
+        )
         spec = SiteSpec((Node(GRID, setting.fuse_a, None, (l1, l2, l3)),), setting.stations, metered=())
         self.site = RunningSite(spec, f"ws://{HOST}:{self.port}", clock)
         self._open = AsyncExitStack()

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from local_controller.adapters.modbus.device import known_devices, load_device
+from local_controller.config.contact_tables import contact_tables
 from local_controller.config.load import load
 from local_controller.errors import SiteFileError
-from tests.stories import fallbacks, registers
+from tests.e2e.surroundings import meters, site_text, station_row
+from tests.stories import dimming, fallbacks, registers
 
 
 def loaded(folder: Path, text: str) -> None:
@@ -28,3 +30,16 @@ def test_only_the_fallbacks_decide_whether_a_file_is_sound(name: str, tmp_path: 
 def test_a_site_may_have_a_meter_of_each_kind(tmp_path: Path) -> None:
     devices = [load_device(name) for name in known_devices()]
     loaded(tmp_path, registers.site_file(devices, range(9000, 9001 + len(devices))))
+
+
+@pytest.mark.parametrize("size", dimming.TABLE_W)
+def test_dimmed_sites_have_the_limit_that_the_story_judges_by(size: int, tmp_path: Path) -> None:
+    setting = dimming.setting(size, tmp_path, 5020)
+    rows = [station_row(station, setting.fallback_a) for station in setting.stations]
+    more = meters({"grid": 5021}) + setting.more
+    text = site_text(
+        rows, csms_url="ws://127.0.0.1:9", port=9310, fuse_a=setting.fuse_a, base_a=setting.assumed_a, more=more
+    )
+    (tmp_path / "site.yaml").write_text(text, encoding="utf-8")
+    config = load(tmp_path / "site.yaml")
+    assert contact_tables(config)["dso"].lowest.power_w == dimming.TABLE_W[size]
