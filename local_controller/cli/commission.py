@@ -37,7 +37,7 @@ def commission(  # noqa: PLR0913  # options of a command
 ) -> None:
     """The step test: lowers a charging car twice by 6 A, gives it back, and looks for these steps at the meter.
 
-    Takes two minutes and a quarter for each EVSE. Nothing is ever raised above what the site gives; when the command is
+    Takes two and a half minutes for each EVSE. Nothing is ever raised above what the site gives; when the command is
     interrupted, the car has what it had. Ends with 0 if everything that was tested is proven, else with 1.
     """
     try:

@@ -38,9 +38,9 @@ HOLD_S: Final = 25.0
 RESUME_S: Final = 60.0
 """So much longer a car that was paused may take."""
 
-UNEVEN_S: Final = (0.0, 15.0, 10.0, 0.0)
+UNEVEN_S: Final = (0.0, 10.0, 30.0, 0.0)
 """So much longer each move is watched, so that no load with a rhythm keeps step with the test: whatever its period and
-the part of it that it runs, one of four edges is 5 s away from a move of the car."""
+the part of it that it runs, one of four edges is 7 s away from a move of the car, as it is lowered for 25 s and for 55 s."""
 
 SETTLED_S: Final = 15.0
 """A sample of the station so long after the last order shows what the car draws for good (goal G3)."""
@@ -83,9 +83,13 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """settle_s: from an accepted limit to a car that follows, beyond the usual. may_pause: the car may be paused for it."""
+    """settle_s: from an accepted limit to a car that follows, beyond the usual. may_pause: the car may be paused for it.
+
+    limit_per_a: so many amperes of a limit it may take to let a car draw one, where the station is told watts.
+    """
 
     settle_s: float = 0.0
+    limit_per_a: float = 1.0
     may_pause: bool = False
 
 
@@ -136,7 +140,7 @@ class StepTest:
             if number % 2 == 0:
                 yield from self._down(number, told_a)
             else:
-                yield from self._back(number, back_a, min(back_a, before.most_a))
+                yield from self._back(number, back_a, min(back_a, before.most_a * self._manner.limit_per_a))
         return judged(
             Watched(self.evse, self.meter, self._readings, self._moves, before.current_a, told_a, self._lowered_a)
         )

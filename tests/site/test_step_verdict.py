@@ -19,6 +19,7 @@ from local_controller.site.step_test import Drawn, Manner, Seen, StepTest
 from local_controller.site.step_verdict import Conclusion, Verdict
 from local_controller.site.topology import Evse, grid_phases
 from local_controller.station.words import EvseId, Phase
+from tests.effort import EFFORT
 
 START = Instant(5000.0, datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
 ROTATIONS = tuple("".join(one) for one in permutations("RST"))
@@ -57,7 +58,6 @@ class Bench:
 
     wiring: Wiring
     believed: str = "RST"
-    manner: Manner = field(default_factory=Manner)
     limit_a: float = 32.0
     trouble: str = ""
     follows: bool = True
@@ -67,7 +67,8 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.evse = Evse(EvseId("CP-1", 1), "grid", grid_phases(self.believed))
-        self.test = StepTest(self.evse, "main", self.manner)
+        manner = Manner(limit_per_a=1.0 if self.wiring.takes == 1.0 else 253.0 / 207.0)
+        self.test = StepTest(self.evse, "main", manner)
         self.ordered_a, self.told, self.drawn_a = (
             self.limit_a,
             [(0.0, self.limit_a)],
@@ -201,7 +202,7 @@ def assert_so(verdict: Verdict, bench: Bench) -> None:
     assert verdict.conclusion is (Conclusion.WRONG if verdict.faults else Conclusion.PROVEN)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40 * EFFORT, deadline=None)
 @given(wirings(), st.sampled_from(ROTATIONS), st.integers(0, 10_000))
 def test_in_a_quiet_building_every_wiring_is_found_out(wiring: Wiring, believed: str, seed: int) -> None:
     wiring.building = quiet(seed)
@@ -211,7 +212,9 @@ def test_in_a_quiet_building_every_wiring_is_found_out(wiring: Wiring, believed:
     assert_so(verdict, bench)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)  # a heater may keep step by chance, in one of some 20 000
+@settings(
+    max_examples=80 * EFFORT, deadline=None, derandomize=True
+)  # a heater may keep step by chance, in one of some 20 000
 @given(wirings(), st.sampled_from(ROTATIONS), st.integers(0, 1_000_000))
 def test_in_a_restless_building_a_verdict_is_right_or_not_given(wiring: Wiring, believed: str, seed: int) -> None:
     wiring.building = restless(seed)
