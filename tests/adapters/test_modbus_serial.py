@@ -113,9 +113,30 @@ async def test_an_adapter_that_is_not_plugged_in_is_told_and_read_once_it_is(tmp
     assert told.failures == [("main", f"cannot be reached: there is no {adapter}: is the adapter plugged in?")]
 
 
+async def test_an_adapter_that_is_pulled_out_is_read_again_once_it_is_back(tmp_path: Path) -> None:
+    told, log = Told(), structlog.get_logger()
+    adapter = tmp_path / "ttyUSB0"
+    connection = ModbusConnection(SerialSettings(str(adapter), timeout_s=TIMEOUT_S), log)
+    meter = ModbusMeter(MeterSettings("main", poll_s=0.02), FixedMap(SDM630), Clock(), told.read, told.failed, log)
+    connection.add(meter)
+    with cable() as (ours, theirs):
+        adapter.symlink_to(ours)
+        async with rtu_server(theirs, 1):
+            await connection.start()
+            await told.until(("main",), readings=2)
+    adapter.unlink()
+    await asyncio.sleep(0.3)
+    with cable() as (ours, theirs):
+        adapter.symlink_to(ours)
+        async with rtu_server(theirs, 1):
+            await told.until(("main",), readings=len(told.readings["main"]) + 2)
+            await connection.stop()
+    assert told.failures[-1] == ("main", f"cannot be reached: there is no {adapter}: is the adapter plugged in?")
+
+
 async def test_what_is_no_serial_line_is_told(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("no line", encoding="utf-8")
-    found = await examine_inputs(sound(site(str(tmp_path / "notes"))), Clock(), 0.5, {})
+    found = await examine_inputs(sound(site(str(tmp_path / "notes"))), Clock(), 0.2, {})
     assert {one.state for one in found} == {State.ERROR}
     assert "cannot be opened: does another program use it, and is it a serial line?" in found[0].text
 

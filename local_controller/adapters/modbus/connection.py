@@ -158,6 +158,10 @@ class ModbusConnection:
             reader.failed(error)
             if error.trouble is Trouble.SILENT and not self.settings.has_numbers:
                 return self.settings.timeout_s
+        except Exception as fault:  # noqa: BLE001 - our fault costs this poll, never what else lies behind the connection
+            self._log.exception("poll_fault")
+            self._disconnect()
+            reader.failed(PollError(Trouble.NONSENSE, f"that the gateway has a fault with: {fault!r}"))
         return 0.0
 
     def _keeps(self, error: PollError) -> bool:
