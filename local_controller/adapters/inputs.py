@@ -21,13 +21,14 @@ from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.modbus.register_map import FixedMap, RegisterMap
 from local_controller.adapters.modbus.sunspec import SunSpecMap
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, MqttBroker
+from local_controller.adapters.mqtt_meter import MqttMeter
 from local_controller.adapters.secret_source import read_secret, readable_by_others
 from local_controller.adapters.settings import broker_leg
 from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock, Instant
 from local_controller.config.brokers import BrokerSection
 from local_controller.config.limits import LimitSection, LpcLimitSection, MqttLimitSection, PayloadSection
-from local_controller.config.meters import SUNSPEC, MeterSection
+from local_controller.config.meters import SUNSPEC, ModbusMeterSection
 from local_controller.config.models import SiteConfig
 from local_controller.errors import SourceError, UnexpectedValueError
 from local_controller.site.availability import AvailabilitySettings, is_there
@@ -128,13 +129,17 @@ class Inputs:
         self._senders = {section.id: SenderClock(self._wall_clock) for section in config.mqtt_limits}
         self._failures: dict[str, tuple[str, str]] = {}
         connections = ModbusConnections(log)
-        for section in config.meters:
+        for section in config.modbus_meters:
             connections.to(line_of(section)).add(self._meter(section))
         add_io_modules(config, listener, clock, connections, log)
         self.connections = connections.all()
+        self._mqtt_meters = {
+            section.id: MqttMeter(section, listener.meter_read, listener.meter_failed, log)
+            for section in config.mqtt_meters
+        }
         self.brokers = [self._broker(section) for section in config.brokers]
 
-    def _meter(self, section: MeterSection) -> ModbusMeter:
+    def _meter(self, section: ModbusMeterSection) -> ModbusMeter:
         settings = MeterSettings(section.id, section.unit_id, section.invert, section.poll_s)
         return ModbusMeter(
             settings,
@@ -157,7 +162,8 @@ class Inputs:
             teller = None
         limits = [limit for limit in self._config.mqtt_limits if limit.broker == section.id]
         boxes = [box for box in self._config.control_boxes if box.broker == section.id]
-        heard = _Topics(limits, boxes, teller)
+        meters = [self._mqtt_meters[meter.id] for meter in self._config.mqtt_meters if meter.broker == section.id]
+        heard = _Topics(limits, boxes, meters, teller)
         settings = BrokerSettings(
             id=section.id,
             host=section.host,
@@ -178,6 +184,8 @@ class Inputs:
             heard.teller.heard(topic, payload, retained)
         for section in heard.availability.get(topic, ()):
             self._availability(section, topic, payload)
+        for meter in heard.meters.get(topic, ()):
+            meter.heard(topic, payload, retained, received)
         for section in heard.limits.get(topic, ()):
             self._limit(section, payload, retained, received)
         for box in heard.boxes.get(topic, ()):
@@ -236,13 +244,21 @@ class _Topics:
     """What one broker's topics are for."""
 
     def __init__(
-        self, sections: Sequence[MqttLimitSection], boxes: Sequence[LpcLimitSection], teller: Teller | None
+        self,
+        sections: Sequence[MqttLimitSection],
+        boxes: Sequence[LpcLimitSection],
+        meters: Sequence[MqttMeter],
+        teller: Teller | None,
     ) -> None:
         self.teller = teller
         self.boxes: dict[str, list[LpcLimitSection]] = defaultdict(list)
         for box in boxes:
             for topic in box.topics:
                 self.boxes[topic].append(box)
+        self.meters: dict[str, list[MqttMeter]] = defaultdict(list)
+        for meter in meters:
+            for topic in meter.topics:
+                self.meters[topic].append(meter)
         self.limits: dict[str, list[MqttLimitSection]] = defaultdict(list)
         self.availability: dict[str, list[MqttLimitSection]] = defaultdict(list)
         for section in sections:
@@ -253,7 +269,7 @@ class _Topics:
     @property
     def topics(self) -> tuple[str, ...]:
         """Each once. Whether somebody is there is subscribed to first: brokers send what is retained in that order."""
-        return tuple(dict.fromkeys([*self.availability, *self.limits, *self.boxes]))
+        return tuple(dict.fromkeys([*self.availability, *self.limits, *self.boxes, *self.meters]))
 
     @property
     def also(self) -> tuple[str, ...]:

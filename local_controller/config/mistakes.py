@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from local_controller.config.document import Document, Mistake, Path
 from local_controller.config.electrical import MAX_RATING_A
 from local_controller.config.limits import LIMIT_KINDS
+from local_controller.config.meters import METER_KINDS
 from local_controller.config.models import SiteConfig
 from local_controller.config.references import did_you_mean
 from local_controller.config.section import PATTERNS
@@ -47,7 +48,7 @@ def _mistake(detail: ErrorDetails, document: Document) -> Mistake:
     path = _as_written(where, document)
     context = detail.get("ctx", {})
     if kind == "union_tag_invalid":
-        return located(document, (*path, "source"), _unknown_kind(context["tag"]))
+        return located(document, (*path, "source"), _unknown_kind(path, context["tag"]))
     if kind == "wrong":
         parts = (int(part) if part.isdigit() else part for part in context["key"].split("."))
         return located(document, _as_written((*path, *parts), document), context["message"])
@@ -61,14 +62,20 @@ def _mistake(detail: ErrorDetails, document: Document) -> Mistake:
 
 
 def _untagged(where: Path) -> tuple[Path, type[BaseModel]]:
-    """Pydantic's path without the kind of a limit, which the file says in `source`; and the model of what holds its end."""
-    if len(where) > 2 and where[0] == "limits" and where[2] in LIMIT_KINDS:
-        return (*where[:2], *where[3:]), _model_at(where[3:-1], LIMIT_KINDS[str(where[2])])
+    """Pydantic's path without the kind of a limit or meter, which the file says in `source`; and the model that holds its end."""
+    kinds = _KINDS.get(where[0], {}) if len(where) > 2 else {}
+    if kinds and where[2] in kinds:
+        return (*where[:2], *where[3:]), _model_at(where[3:-1], kinds[str(where[2])])
     return where, _model_at(where[:-1], SiteConfig)
 
 
-def _unknown_kind(written: str) -> str:
-    return f"must be one of {', '.join(LIMIT_KINDS)}{_near(written, LIMIT_KINDS)}"
+_KINDS: Final[Mapping[str | int, Mapping[str, type[BaseModel]]]] = {"limits": LIMIT_KINDS, "meters": METER_KINDS}
+"""The lists whose entries are of several kinds."""
+
+
+def _unknown_kind(path: Path, written: str) -> str:
+    kinds = _KINDS[path[0]]
+    return f"must be one of {', '.join(kinds)}{_near(written, kinds)}"
 
 
 def _near(text: str, known: Collection[str]) -> str:

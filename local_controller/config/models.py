@@ -19,7 +19,7 @@ from local_controller.config.limits import (
     QuarterHourLimitSection,
 )
 from local_controller.config.meter_devices import Device
-from local_controller.config.meters import MeterSection
+from local_controller.config.meters import AnyMeter, ModbusMeterSection, MqttMeterSection
 from local_controller.config.publish import PublishSection
 from local_controller.config.section import Host, Port, Section, Text, known_zone, wrong
 from local_controller.config.stations import StationSection
@@ -132,7 +132,7 @@ class SiteConfig(Section):
     grid_connection: GridSection
     circuits: tuple[CircuitSection, ...] = ()
     stations: tuple[StationSection, ...] = Field(min_length=1)
-    meters: tuple[MeterSection, ...] = ()
+    meters: tuple[AnyMeter, ...] = ()
     devices: tuple[Device, ...] = ()
     io_modules: tuple[IoModuleSection, ...] = ()
     limits: tuple[AnyLimit, ...] = ()
@@ -219,6 +219,16 @@ class SiteConfig(Section):
         """The stations that may come in without password and certificate (LC-008)."""
         common = self.listen.allow_unsecured
         return tuple(s.id for s in self.stations if (common if s.allow_unsecured is None else s.allow_unsecured))
+
+    @property
+    def modbus_meters(self) -> tuple[ModbusMeterSection, ...]:
+        """The meters that are asked."""
+        return tuple(meter for meter in self.meters if isinstance(meter, ModbusMeterSection))
+
+    @property
+    def mqtt_meters(self) -> tuple[MqttMeterSection, ...]:
+        """The meters that somebody publishes."""
+        return tuple(meter for meter in self.meters if isinstance(meter, MqttMeterSection))
 
     @property
     def mqtt_limits(self) -> tuple[MqttLimitSection, ...]:

@@ -134,8 +134,8 @@ def _unused(config: SiteConfig) -> Iterator[str]:
         f"I/O module {one.id} has no contact that limits anything" for one in config.io_modules if one.id not in wired
     )
     used = {limit.broker for limit in config.mqtt_limits} | {box.broker for box in config.control_boxes}
-    used |= {config.publish.broker} if config.publish else set()
-    yield from (f"broker {broker.id} sends no limit" for broker in config.brokers if broker.id not in used)
+    used |= {meter.broker for meter in config.mqtt_meters} | ({config.publish.broker} if config.publish else set())
+    yield from (f"broker {broker.id} sends no limit and no meter" for broker in config.brokers if broker.id not in used)
 
 
 def _ageless(config: SiteConfig) -> Iterator[str]:

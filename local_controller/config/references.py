@@ -21,6 +21,7 @@ _REFERENCES: Final = (
     ("limits", "node", "circuits"),
     ("limits", "broker", "brokers"),
     ("limits", "io_module", "io_modules"),
+    ("meters", "broker", "brokers"),
 )
 """Where a name is used, and the list that must have it."""
 

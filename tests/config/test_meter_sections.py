@@ -65,7 +65,7 @@ def test_a_meter_may_be_of_a_kind_that_the_site_file_describes() -> None:
     (device,) = config.devices
     assert (device.id, device.points.power_w) == ("basement", Point(type="f32", at=52, factor=1000.0))
     assert device.not_a_value == {"i32": {0x7FFFFFFF}, "u16": {0xFFFF}}
-    assert config.meters[0].device == "basement"
+    assert config.modbus_meters[0].device == "basement"
 
 
 @pytest.mark.parametrize(
@@ -208,3 +208,44 @@ def test_what_cannot_guard_a_fuse_is_refused_with_the_reason(name: str, reason: 
     _, told = examine(f"meters:\n  - {{id: main, device: {name}, host: meter}}\n")
     assert len(told) == 1
     assert told[0].startswith(f"2: meters[main].device: {reason}")
+
+
+PUBLISHED = """\
+brokers: [{{id: house, host: 127.0.0.1}}]
+meters:
+  - {{id: main, source: mqtt, broker: house, {more}}}
+"""
+
+
+def test_a_meter_may_be_published_by_somebody() -> None:
+    config, told = examine(
+        PUBLISHED.format(more="current: {topic: [a, b, c]}, power: {topic: p, path: w, factor: 1000}")
+    )
+    assert told == []
+    assert config is not None
+    (meter,) = config.mqtt_meters
+    assert (meter.current.topic, meter.poll_s, config.modbus_meters) == (("a", "b", "c"), 1.0, ())
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ("power: {topic: p}", "meters[main].current: is missing"),
+        ("current: {topic: [a, b]}", "meters[main].current.topic: must be one topic, or a list of three"),
+        ("current: {topic: 'a/#'}", "meters[main].current.topic: must be one topic, without blanks and wildcards"),
+        ("current: {topic: a, path: 'x('}", "meters[main].current.path: must be a JMESPath expression"),
+        ("current: {topic: a, unit: A}", "meters[main].current.unit: unknown key"),
+        ("current: {topic: a}, host: b", "meters[main].host: unknown key"),
+        ("current: {topic: a}, every_s: 60", "meters[main].every_s: must be at most 10, not 60"),
+    ],
+)
+def test_mistakes_about_published_meters_are_told_with_a_remedy(more: str, reason: str) -> None:
+    _, told = examine(PUBLISHED.format(more=more))
+    assert [one for one in told if one.startswith(f"3: {reason}")], told
+
+
+def test_an_unknown_source_of_a_meter_is_told() -> None:
+    _, told = examine("meters: [{id: main, source: zigbee}]")
+    assert told == ["1: meters[main].source: must be one of modbus, mqtt"]
+    _, told = examine("meters: [{id: main, source: mqtt, broker: attic, current: {topic: a}}]")
+    assert [one for one in told if 'meters[main].broker: no broker has the id "attic"' in one]

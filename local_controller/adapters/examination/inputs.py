@@ -19,6 +19,7 @@ from local_controller.config.limits import (
     LpcLimitSection,
     MqttLimitSection,
 )
+from local_controller.config.meters import MqttMeterSection
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
 from local_controller.site.limit_message import ReceivedLimit
@@ -115,7 +116,8 @@ async def examine_inputs(
             started.push_async_callback(broker.stop)
         await _until(heard.news, lambda: _complete(config, heard, inputs, probe), patience_s)
     return [
-        *(_meter(section.id, heard) for section in config.meters),
+        *(_meter(section.id, heard) for section in config.modbus_meters),
+        *(_published(section, heard, patience_s) for section in config.mqtt_meters),
         *(_contacts(section.id, heard) for section in config.contact_limits),
         *(_broker(section.id, heard.links.get(section.id)) for section in config.brokers),
         *(_limit(section.id, section.topic, heard, patience_s) for section in config.mqtt_limits),
@@ -164,6 +166,19 @@ def _meter(meter: str, heard: _Heard) -> Finding:
     text = heard.failures.get(meter, "gave no reading")
     remedy = next((what for trouble, what in _TROUBLES.items() if text.startswith(trouble)), "")
     return Finding(subject, State.ERROR, text, remedy)
+
+
+def _published(section: MqttMeterSection, heard: _Heard, patience_s: float) -> Finding:
+    """A meter whose values somebody publishes."""
+    if section.id in heard.readings or section.id in heard.failures:
+        found = _meter(section.id, heard)
+        remedy = found.remedy or "compare the payload with what the site file says"
+        return Finding(found.subject, found.state, found.text, remedy)
+    text = f"gave no reading within {patience_s:g} s"
+    remedy = (
+        f"is {', '.join(section.current.topic)} published at least every {section.every_s:g} s, and not only retained?"
+    )
+    return Finding(f"meter {section.id}", State.ERROR, text, remedy)
 
 
 def _contacts(limit: str, heard: _Heard) -> Finding:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
-from local_controller.config.meters import Baud, MeterSection, Parity
+from local_controller.config.meters import Baud, ModbusMeterSection, Parity
 
 if sys.platform == "win32":
     _CANNOT_BE_SET: tuple[type[Exception], ...] = (ValueError,)
@@ -110,7 +110,7 @@ class SerialSettings:
 Line = ConnectionSettings | SerialSettings
 
 
-def line_of(section: MeterSection) -> Line:
+def line_of(section: ModbusMeterSection) -> Line:
     """How a meter of a site file is reached."""
     if section.serial is not None:
         timeout_s = SLOW_TIMEOUT_S if section.baud <= SLOW_BAUD else 1.0
