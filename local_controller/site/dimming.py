@@ -111,7 +111,8 @@ def holding(
 
 def drawn_power(evses: Iterable[EvseState], grid: NodeState, now: Instant) -> Power:
     """What all cars and the grid connection were measured to draw, and what the building had to spare."""
-    samples = [state.session.drawn for state in evses if state.session is not None and state.session.drawn is not None]
+    sessions = [state.session for state in evses if state.session is not None]
+    samples = [one.drawn for one in sessions if one.drawn is not None and not one.rests]
     charging_w = sum(sum(one.current_a) * NOMINAL_VOLTAGE_V if one.power_w is None else one.power_w for one in samples)
     if grid.meter is None or grid.meter.reading is None or grid.blind(now):
         return Power(charging_w)

@@ -717,8 +717,7 @@ class EvseState:
         followed = lower(most, followed) if self._is_from_before(session, drawn.at, now) else most
         lowest_a = min([promise.limit_a for promise in session.may_apply])
         least = drawn.current_a if session.is_defiant else lower(drawn.current_a, on(PHASES, lowest_a))
-        suspended = session.suspended_at is not None and session.suspended_at.since(drawn.at) >= 0
-        if suspended or least == ZERO:
+        if session.rests or least == ZERO:
             return DrawBounds(ZERO, most, followed)
         return DrawBounds(least, most, followed, drawn.at)
 

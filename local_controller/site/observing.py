@@ -31,7 +31,7 @@ from local_controller.site.snapshot import AboveLimit, EvseView, IfControlled, M
 from local_controller.site.topology import GRID, Evse, Node, Topology
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged, StationFact
-from local_controller.station.words import EvseId, LimitAnswered, LimitKind, LimitOutcome, MeterSample
+from local_controller.station.words import ChargingState, EvseId, LimitAnswered, LimitKind, LimitOutcome, MeterSample
 
 _Fact = StationFact | CsmsLimitChanged
 
@@ -41,8 +41,10 @@ NOMINAL_V: Final = 230.0
 
 @dataclass(slots=True)
 class Car:
-    """The session at an EVSE in both worlds. limit_a: what it would be told. drawn_a: what it really draws, A per grid phase; power_w: if its station says that.
+    """The session at an EVSE in both worlds.
 
+    limit_a: what it would be told. drawn_a: what it really drew when it was measured last, A per grid phase; power_w: if its
+    station says that. is_resting: its station has said since that it draws nothing.
     above_s, worst_above_a, withheld_wh: for how long and by how much it drew more than that, and how much energy.
     """
 
@@ -51,6 +53,7 @@ class Car:
     drawn_a: PerPhase = ZERO
     power_w: float | None = None
     measured_at: Instant | None = None
+    is_resting: bool = False
     above_s: float = 0.0
     worst_above_a: float = 0.0
     withheld_wh: float = 0.0
@@ -58,6 +61,8 @@ class Car:
     @property
     def above_a(self) -> PerPhase:
         """How much more it draws on each phase than it would."""
+        if self.is_resting:
+            return ZERO
         l1, l2, l3 = (max(0.0, drawn - self.limit_a) for drawn in self.drawn_a)
         return l1, l2, l3
 
@@ -67,13 +72,20 @@ class Car:
 
     def measured(self, drawn_a: PerPhase, power_w: float | None, now: Instant) -> None:
         """What it drew since its last sample counts until now."""
-        above_a = max(self.above_a)
-        if self.measured_at is not None and self.is_known(now) and above_a > OVERDRAW_A:
+        self._count(now)
+        self.drawn_a, self.power_w, self.measured_at, self.is_resting = drawn_a, power_w, now, False
+        self.worst_above_a = max(self.worst_above_a, *self.above_a)
+
+    def rests(self, now: Instant) -> None:
+        """It draws nothing until it is measured again."""
+        self._count(now)
+        self.is_resting = True
+
+    def _count(self, now: Instant) -> None:
+        if self.measured_at is not None and self.is_known(now) and max(self.above_a) > OVERDRAW_A:
             seconds = now.since(self.measured_at)
             self.above_s += seconds
             self.withheld_wh += sum(self.above_a) * NOMINAL_V * seconds / 3600
-        self.drawn_a, self.power_w, self.measured_at = drawn_a, power_w, now
-        self.worst_above_a = max(self.worst_above_a, *self.above_a)
 
 
 @dataclass(slots=True)
@@ -138,6 +150,11 @@ class Observation:
                 if sample.current_a:
                     car.measured(car.evse.on_grid(sample.current_a), sample.power_w, now)
                 return words.Measured(number, _cut(sample, car.limit_a))
+            case words.TransactionUpdated() | words.ConnectorChanged(charging_state=ChargingState()) if (
+                fact.charging_state is not ChargingState.CHARGING
+                and (car := self._cars.get(EvseId(station, fact.evse))) is not None
+            ):
+                car.rests(now)
             case _:
                 pass
         return fact
@@ -182,7 +199,7 @@ class Observation:
 
     def power(self, power: Power) -> Power:
         """The same, but as the cars and the grid connection really draw."""
-        cars = [car for car in self._cars.values() if car.measured_at is not None]
+        cars = [car for car in self._cars.values() if not car.is_resting]
         charging_w = sum(sum(one.drawn_a) * NOMINAL_V if one.power_w is None else one.power_w for one in cars)
         read_w = [fuse.reading.power_w for fuse in self._fuses.values() if fuse.node.id == GRID and fuse.reading]
         return replace(power, charging_w=charging_w, grid_w=read_w[0] if read_w and power.grid_w is not None else None)

@@ -85,6 +85,12 @@ class Session:
     start_register_wh: float | None = None
     register_wh: float | None = None
 
+    @property
+    def rests(self) -> bool:
+        """The station has said since the last sample that the car draws nothing."""
+        at, drawn = self.suspended_at, self.drawn
+        return at is not None and (drawn is None or at.since(drawn.at) >= 0)
+
     def in_force(self) -> list[Promise]:
         """What the station obeys if it is honest: what it said yes to last, or something that was sent since."""
         for i in range(len(self.may_apply) - 1, 0, -1):

@@ -19,6 +19,7 @@ from local_controller.clock import Clock
 from local_controller.site.dimming import STILL_S, Dimming, DimmingWatch, Event, Power, Row, drawn_power, holding
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Bound, LimitSource
+from local_controller.station import words
 from tests.site.virtual_site import START, VirtualSite, topology
 
 DIM = Dimming("dso", "contact", Bound((16.0, 16.0, 10.0), 7560.0), 'W4 is "open" (given), indeed')
@@ -77,6 +78,9 @@ def test_what_holds_is_what_a_source_says_or_what_counts_without_it() -> None:
     site.run(20)
     blind = drawn_power(site.controller.evses.values(), site.controller.nodes["grid"], site.now)
     assert (blind.grid_w, blind.surplus_w) == (None, None)
+    suspended = words.TransactionUpdated(1, str(site.stations["CP-1"].transaction), words.ChargingState.SUSPENDED_EV)
+    site.tell("CP-1", suspended)
+    assert drawn_power(site.controller.evses.values(), site.controller.nodes["grid"], site.now).charging_w == 0.0
 
 
 def test_law_a_process_that_dies_while_it_writes_costs_that_row_at_most(tmp_path: Path) -> None:

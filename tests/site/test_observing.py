@@ -131,6 +131,25 @@ def test_a_car_that_wants_no_more_than_its_share_costs_nothing() -> None:
     assert next(e for e in site.picture()["evses"] if e["id"] == "CP-1/1")["above_limit"]["kwh"] == withheld_kwh
 
 
+def test_a_car_that_rests_between_two_samples_feeds_nothing_in() -> None:
+    site = ObservedSite(topology(40.0, 2))
+    site.base = lambda _s: equal(5.0)
+    crowded(site)
+    for id_ in ("CP-1", "CP-2"):
+        station = site.stations[id_]
+        assert station.car is not None
+        station.car.paused = station.silent_meter = True
+        site.tell(id_, words.TransactionUpdated(1, str(station.transaction), words.ChargingState.SUSPENDED_EV))
+    withheld_kwh = site.picture()["evses"][0]["above_limit"]["kwh"]
+    site.run(120)
+    picture = site.picture()
+    assert picture["nodes"][0]["if_controlled"]["measured_a"] == picture["nodes"][0]["measured_a"] == equal(5.0)
+    assert picture["evses"][0]["measured_a"] == equal(32.0)  # what was measured last stays that, and ages
+    assert picture["evses"][0]["above_limit"]["kwh"] == withheld_kwh
+    assert not [notice for notice in site.notices if notice.code == "meter_shows_feed_in"]
+    assert site.observation.power(Power(0.0)).charging_w == 0.0
+
+
 def test_the_totals_of_an_evse_go_on_with_its_next_car() -> None:
     site = ObservedSite(topology(20.0, 1))
     site.connect()
