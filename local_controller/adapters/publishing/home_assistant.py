@@ -244,7 +244,6 @@ class _Devices:
             "device": {"identifiers": [f"{self._node}__{device}"], "name": name, "manufacturer": ORIGIN},
             "origin": {"name": ORIGIN, "sw_version": version("local-controller")},
             "state_topic": state,
-            "qos": 1,
             **shared,
             "components": components,
         }
