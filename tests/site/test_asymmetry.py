@@ -171,6 +171,20 @@ def test_a_load_that_goes_from_the_other_phases_lowers_the_car_too() -> None:
     assert late.worst_a <= LIMIT_A
 
 
+@pytest.mark.requirement("LC-108")
+def test_a_lost_car_is_no_load_of_the_building_that_makes_up_for_others() -> None:
+    site, uneven = balanced(2, rotations=("STR", "R"))
+    site.base = lambda _s: (0.0, 9.0, 3.0)
+    site.run(5)
+    plug_all(site, 1, 1)
+    site.run(100)
+    assert site.drawn() == [MOST_A - 9.0, MOST_A]
+    site.disconnect("CP-2")
+    site.run(180)
+    assert site.drawn() == [MOST_A - 9.0, 0.0], "its limit ran out"
+    assert uneven.worst_a <= LIMIT_A
+
+
 def test_fallbacks_are_reserved_where_all_of_them_fit() -> None:
     site, uneven = balanced(3, fallback_a=6.0)
     site.plug("CP-1", Car(phases=1))
