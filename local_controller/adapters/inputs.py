@@ -293,6 +293,7 @@ def limit_source(section: MqttLimitSection) -> LimitSource:
         max_age_s=section.max_age_s,
         tells_availability=section.availability is not None,
         fallback_w=section.fallback_w,
+        adds_surplus=section.add_surplus,
     )
 
 

@@ -25,7 +25,7 @@ def control_boxes(sections: tuple[LpcLimitSection, ...]) -> Iterator[ControlBox]
     """The control boxes in the words of the site."""
     for one in sections:
         settings = LpcSettings(one.failsafe_w, one.failsafe_h * 3600.0, one.failsafe_ends)
-        yield control_box(one.id, one.node, one.applies_to, settings)
+        yield control_box(one.id, one.node, one.applies_to, settings, adds_surplus=one.add_surplus)
 
 
 def _words(section: LpcLimitSection, topic: str, payload: bytes, retained: bool) -> Iterator[LpcWord]:

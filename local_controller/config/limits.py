@@ -78,7 +78,23 @@ class LimitSection(Section):
     """The circuit that is limited; "grid" is the grid connection."""
 
 
-class MqttLimitSection(LimitSection):
+class SentLimitSection(LimitSection):
+    """What limits have in common that somebody sends: an EMS, a grid operator."""
+
+    add_surplus: bool = False
+    """Whether what the building feeds in by itself comes on top of the watts, as §14a EnWG allows: true only for `node: grid`
+    with a meter and `applies_to: charging`."""
+
+    @model_validator(mode="after")
+    def _surplus_can_be_measured(self) -> SentLimitSection:
+        if self.add_surplus and self.applies_to is not AppliesTo.CHARGING:
+            raise wrong("add_surplus", "for `applies_to: charging` only: what flows in total has it deducted already")
+        if self.add_surplus and self.node != GRID:
+            raise wrong("add_surplus", f"for `node: {GRID}` only: that is where the building feeds in")
+        return self
+
+
+class MqttLimitSection(SentLimitSection):
     """A limit that an EMS, a grid operator or a home automation sends over MQTT."""
 
     source: Literal["mqtt"] = "mqtt"
@@ -168,7 +184,7 @@ class QuarterHourLimitSection(LimitSection):
     """What the mean may be, in watts over all phases; what feeds in is not taken off."""
 
 
-class ContactLimitSection(LimitSection):
+class ContactLimitSection(SentLimitSection):
     """A limit by contacts of the grid operator: relays of a control box, ripple control. What cannot be read limits."""
 
     source: Literal["contact"]
@@ -184,9 +200,6 @@ class ContactLimitSection(LimitSection):
     """What 100 per cent are, in watts over all phases."""
     devices: int | None = Field(default=None, ge=1, le=10_000)
     """How many controllable devices of §14a EnWG there are. Left out: the EVSEs behind the node that can be told a limit."""
-    add_surplus: bool = False
-    """Whether what the building feeds in by itself comes on top of the watts, as §14a EnWG allows: true only for `node: grid`
-    with a meter and `applies_to: charging`."""
 
     @model_validator(mode="after")
     def _table(self) -> ContactLimitSection:
@@ -210,14 +223,6 @@ class ContactLimitSection(LimitSection):
             raise wrong("patterns", "no row limits anything: write what counts when the grid operator dims")
         return self
 
-    @model_validator(mode="after")
-    def _surplus_can_be_measured(self) -> ContactLimitSection:
-        if self.add_surplus and self.applies_to is not AppliesTo.CHARGING:
-            raise wrong("add_surplus", "for `applies_to: charging` only: what flows in total has it deducted already")
-        if self.add_surplus and self.node != GRID:
-            raise wrong("add_surplus", f"for `node: {GRID}` only: that is where the building feeds in")
-        return self
-
 
 class PersonLimitSection(LimitSection):
     """A limit that a person sets for a while, with `local-controller limit`. Until then, and after its end, there is none."""
@@ -229,7 +234,7 @@ class PersonLimitSection(LimitSection):
     order. Fuses, contract and contacts of the grid operator always count."""
 
 
-class LpcLimitSection(LimitSection):
+class LpcLimitSection(SentLimitSection):
     """The limit of a grid operator's control box by EEBUS LPC, which a bridge hands on over MQTT."""
 
     source: Literal["lpc"]

@@ -17,6 +17,7 @@ from local_controller.config.limits import (
     MqttLimitSection,
     PersonLimitSection,
     QuarterHourLimitSection,
+    SentLimitSection,
 )
 from local_controller.config.meter_devices import Device
 from local_controller.config.meters import AnyMeter, ModbusMeterSection, MqttMeterSection
@@ -173,7 +174,12 @@ class SiteConfig(Section):
                 if contact.channel not in channels:
                     reason = f"{limit.io_module} has channels {channels[0]} to {channels[-1]}"
                     raise wrong(f"limits.{index}.contacts.{number}.channel", f"{reason}, not {contact.channel}")
-            if limit.add_surplus and self.grid_connection.meter is None:
+        return self
+
+    @model_validator(mode="after")
+    def _surplus_is_measured(self) -> SiteConfig:
+        for index, limit in enumerate(self.limits):
+            if isinstance(limit, SentLimitSection) and limit.add_surplus and self.grid_connection.meter is None:
                 raise wrong(f"limits.{index}.add_surplus", "needs grid_connection.meter, which measures the surplus")
         return self
 

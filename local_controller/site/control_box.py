@@ -10,9 +10,12 @@ from local_controller.site.limits import AppliesTo, Bound, Limit, LimitSource, R
 from local_controller.site.lpc import SILENT_S, Lpc, LpcSettings, LpcState, LpcWord
 
 
-def control_box(id_: str, node: str, applies_to: AppliesTo, settings: LpcSettings) -> ControlBox:
+def control_box(
+    id_: str, node: str, applies_to: AppliesTo, settings: LpcSettings, *, adds_surplus: bool = False
+) -> ControlBox:
     """One that nobody has heard of yet."""
-    source = LimitSource(id_, f"limit {id_!r}", node, applies_to, None, fallback_w=settings.failsafe_w)
+    label, least_w = f"limit {id_!r}", settings.failsafe_w
+    source = LimitSource(id_, label, node, applies_to, None, fallback_w=least_w, adds_surplus=adds_surplus)
     return ControlBox(source, settings=settings)
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from local_controller.adapters.inputs import limit_source
+from local_controller.adapters.lpc_bridge import control_boxes
 from local_controller.config.contact_tables import contact_tables
+from local_controller.config.load import examined
+from local_controller.errors import SourceError
 from local_controller.site.contacts import Contact
+from local_controller.site.limit_message import LimitMessageSettings, LimitUnit, parse_limit
 from local_controller.site.limits import Bound
-from tests.config.test_connections import mistakes, sound, told
+from tests.config.test_connections import SITE, mistakes, sound, told
+from tests.site.virtual_site import START
 
 CSMS = "csms: {url: ws://csms.example.com}\n"
 MODULE = "{id: io, device: openwb_dimm_kit, host: io}"
@@ -77,6 +83,38 @@ def test_stations_that_cannot_be_told_a_limit_are_none_of_them() -> None:
 def test_mistakes_are_told_with_place_and_remedy(text: str, message: str) -> None:
     (found,) = mistakes(text)
     assert message in found
+
+
+def test_a_surplus_may_be_added_to_limits_of_all_senders() -> None:
+    """And a payload that only says whether it dims is read by a path; what says neither is no number."""
+    path = "dimmed == `true` && `15120` || dimmed == `false` && `1000000`"
+    text = f"""\
+csms: {{url: ws://csms.example.com}}
+meters: [{{id: m, device: eastron_sdm630, host: m}}]
+brokers: [{{id: mq, host: 127.0.0.1}}]
+limits:
+  - id: mqtt
+    broker: mq
+    topic: t
+    fallback_w: 15120
+    applies_to: charging
+    add_surplus: true
+    payload: {{path: "{path}", unit: W}}
+  - {{id: box, source: lpc, broker: mq, limit: {{topic: l}}, heartbeat: {{topic: h}}, add_surplus: true}}
+"""
+    site = SITE.replace("assumed", "meter: m, assumed")
+    config, found = examined(site + text, ("eastron_sdm630",))
+    assert config is not None, found
+    (box,) = control_boxes(config.control_boxes)
+    assert limit_source(config.mqtt_limits[0]).adds_surplus
+    assert box.source.adds_surplus
+    settings = LimitMessageSettings(path=path, unit=LimitUnit.WATTS)
+    watts = [
+        parse_limit(payload, False, START, settings).power_w for payload in (b'{"dimmed":true}', b'{"dimmed":false}')
+    ]
+    assert watts == [15_120.0, 1_000_000.0]
+    with pytest.raises(SourceError):
+        parse_limit(b'{"dimmed": null}', False, START, settings)
 
 
 def test_what_the_stations_take_by_themselves_above_a_limit_is_remarked() -> None:
