@@ -11,11 +11,10 @@ from structlog.typing import FilteringBoundLogger
 
 from local_controller.adapters.modbus.connection import ModbusConnections
 from local_controller.adapters.modbus.io_module import IoModule, IoModuleSettings
-from local_controller.adapters.modbus.lines import ConnectionSettings
+from local_controller.adapters.modbus.lines import line_of
 from local_controller.adapters.modbus.module import load_module
 from local_controller.clock import Clock, Instant
 from local_controller.config.contact_tables import contact_tables
-from local_controller.config.contacts import IoModuleSection
 from local_controller.config.limits import ContactLimitSection
 from local_controller.config.models import SiteConfig
 from local_controller.site.contacts import UNREADABLE_S, ContactTable
@@ -86,12 +85,8 @@ def add_io_modules(
             module = load_module(section.device)
             channels = max(table.channels for table in own.values())
             settings = IoModuleSettings(section.id, channels, section.unit_id, section.poll_s)
-            connection = connections.to(_connection(section, module.port))
+            connection = connections.to(line_of(section, module.port))
             connection.add(IoModule(settings, module, clock, told.read, told.failed, log))
-
-
-def _connection(section: IoModuleSection, usual_port: int) -> ConnectionSettings:
-    return ConnectionSettings(section.host, usual_port if section.port is None else section.port, section.framing)
 
 
 def contact_sources(config: SiteConfig) -> list[LimitSource]:

@@ -9,8 +9,6 @@ from local_controller.config.document import Path
 from local_controller.config.references import Finding
 
 _LISTS: Final = ("meters", "io_modules")
-
-
 _SERIAL: Final = {"baud": 9600, "parity": "none", "stop_bits": 1}
 
 
@@ -18,6 +16,21 @@ def connection_findings(data: Mapping[str, Any]) -> Iterator[Finding]:
     """Settings of a connection that are not those of the section that names it first."""
     yield from _of_addresses(data)
     yield from _of_buses(data)
+    yield from _twice(data)
+
+
+def _twice(data: Mapping[str, Any]) -> Iterator[Finding]:
+    """A meter that is read as two, because its unit id was forgotten."""
+    first: dict[tuple[object, ...], str] = {}
+    for path, row in _rows(data):
+        reached, device = (row.get("host"), row.get("port", 502), row.get("serial")), row.get("device")
+        unit_id, name = row.get("unit_id", 1), str(row.get("id"))
+        if path[0] != "meters" or not all(isinstance(one, str | int | None) for one in (*reached, device, unit_id)):
+            continue
+        other = first.setdefault((*reached, device, unit_id), name)
+        if other != name and (reached[0] or reached[2]):
+            reason = f"{other} is unit {unit_id} at the same place already"
+            yield (*path, "unit_id"), f"{reason}, so both would show the same meter: give each its own unit_id"
 
 
 def _of_buses(data: Mapping[str, Any]) -> Iterator[Finding]:

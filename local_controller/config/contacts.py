@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from local_controller.config.electrical import LoadPerPhase
-from local_controller.config.section import Host, Id, Port, Section, wrong
+from local_controller.config.modbus_lines import ModbusSection
+from local_controller.config.section import Id, Section, wrong
 
 CHANNELS: Final[Mapping[str, range]] = {
     "advantech_adam_6000": range(12),
@@ -32,23 +33,13 @@ def _known_kind(name: str) -> str:
     return name
 
 
-class IoModuleSection(Section):
+class IoModuleSection(ModbusSection):
     """An I/O module whose digital inputs are read over Modbus."""
 
-    id: Id = Field(examples=["io"])
-    """Short name that other parts of the file refer to."""
     device: Annotated[str, AfterValidator(_known_kind)] = Field(
         examples=["moxa_iologik_e1200"], json_schema_extra={"enum": [*sorted(CHANNELS)]}
     )
     """Kind of module."""
-    host: Host = Field(examples=["192.168.1.30"])
-    """Address of the module."""
-    port: Port | None = None
-    """TCP port; that of its kind if left out, mostly 502."""
-    unit_id: int = Field(default=1, ge=0, le=255)
-    """Modbus unit id (slave address)."""
-    framing: Literal["tcp", "rtu_over_tcp"] = "tcp"
-    """rtu_over_tcp for converters that pass serial frames through unchanged."""
     poll_s: float = Field(default=0.5, ge=0.2, le=1.0)
     """Seconds between two readings."""
 

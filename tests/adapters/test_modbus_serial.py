@@ -58,9 +58,9 @@ def _pump(here: int, there: int) -> None:
 
 
 @asynccontextmanager
-async def rtu_server(line: str, *units: int) -> AsyncIterator[None]:
-    """A real Modbus RTU server: unit n shows a current of 50 + n A on each phase."""
-    bits, unused = [SimData(0, values=False, datatype=DataType.BITS)], [SimData(0)]
+async def rtu_server(line: str, *units: int, closed: tuple[bool, ...] = (False,)) -> AsyncIterator[None]:
+    """A real Modbus RTU server: unit n shows a current of 50 + n A on each phase, and the same contacts."""
+    bits, unused = [SimData(0, values=list(closed), datatype=DataType.BITS)], [SimData(0)]
     devices = []
     for unit in units:
         registers = image(SDM630, (50.0 + unit,) * 3)
@@ -93,6 +93,29 @@ async def test_two_meters_on_one_bus_are_read_by_their_site_file() -> None:
         ("meter main", State.OK, "51.0 / -51.0 / 51.0"),
         ("meter wing", State.OK, "52.0 / -52.0 / 52.0"),
     ]
+
+
+async def test_contacts_and_a_meter_share_a_bus() -> None:
+    with cable() as (ours, theirs):
+        more = f"""\
+io_modules: [{{id: io, device: moxa_iologik_e1200, serial: {ours}, unit_id: 2, poll_s: 0.2}}]
+limits:
+  - id: dso
+    source: contact
+    applies_to: charging
+    io_module: io
+    contacts: [{{id: W4, channel: 3}}]
+    patterns: [{{given: [W4], section_14a: true}}, {{given: [], unlimited: true}}]
+"""
+        config = sound(site(ours).replace(", unit_id: 2", ", unit_id: 3") + more)
+        async with rtu_server(theirs, 1, 2, 3, closed=(False, False, False, True, *[False] * 28)):
+            found = await examine_inputs(config, Clock(), 5.0, {})
+    assert [(one.subject, one.state) for one in found] == [
+        ("meter main", State.OK),
+        ("meter wing", State.OK),
+        ("limit dso", State.OK),
+    ]
+    assert found[2].text == "W4 is closed (not given) -> lifted: unlimited"
 
 
 async def test_an_adapter_that_is_not_plugged_in_is_told_and_read_once_it_is(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_mistake_in_a_kind_of_meter_is_told_with_line_and_remedy(old: str, new
         ("unit_id: 1", "host: is missing - for example `host: 192.168.1.20`, or `serial: /dev/ttyUSB0`"),
         (
             "host: meter, serial: /dev/ttyUSB0",
-            "serial: a meter is reached by its host or over a serial line: delete one of the two",
+            "serial: a device is reached by its host or over a serial line: delete one of the two",
         ),
         ("host: meter, baud: 9600", "baud: means nothing without `serial`: delete it"),
         ("serial: /dev/ttyUSB0, port: 502", "port: means nothing beside `serial`: delete it"),
@@ -166,6 +166,20 @@ def test_a_meter_is_in_the_network_or_on_a_serial_line(keys: str, told: str) -> 
     assert mistakes[0].startswith(f"2: meters[main].{told.split(' - did', maxsplit=1)[0]}")
 
 
+def test_two_meters_are_not_the_same_one() -> None:
+    _, told = examine(
+        """\
+        meters:
+          - {id: main, device: eastron_sdm630, host: gateway}
+          - {id: wing, device: eastron_sdm630, host: gateway, unit_id: 2}
+          - {id: shop, device: eastron_sdm630, host: gateway}
+          - {id: sun, device: wago_879, host: gateway}
+        """
+    )
+    reason = "main is unit 1 at the same place already, so both would show the same meter"
+    assert told == [f"4: meters[shop].unit_id: {reason}: give each its own unit_id"]
+
+
 def test_devices_on_one_bus_are_set_alike() -> None:
     _, told = examine(
         """\
@@ -173,6 +187,8 @@ def test_devices_on_one_bus_are_set_alike() -> None:
           - {id: main, device: eastron_sdm630, serial: /dev/ttyUSB0, baud: 19200}
           - {id: wing, device: eastron_sdm630, serial: /dev/ttyUSB0, unit_id: 2, parity: even}
           - {id: shop, device: eastron_sdm630, serial: /dev/ttyUSB1}
+        io_modules:
+          - {id: io, device: kmtronic_relay_8, serial: /dev/ttyUSB1, unit_id: 7, stop_bits: 2}
         """
     )
     reason = "of /dev/ttyUSB0 and this says"
@@ -180,6 +196,7 @@ def test_devices_on_one_bus_are_set_alike() -> None:
     assert told == [
         f"3: meters[wing].baud: main says 19200 {reason} 9600: {remedy}",
         f"3: meters[wing].parity: main says none {reason} even: {remedy}",
+        f"6: io_modules[io].stop_bits: shop says 1 of /dev/ttyUSB1 and this says 2: {remedy}",
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
-from local_controller.config.meters import Baud, ModbusMeterSection, Parity
+from local_controller.config.modbus_lines import Baud, ModbusSection, Parity
 
 if sys.platform == "win32":
     _CANNOT_BE_SET: tuple[type[Exception], ...] = (ValueError,)
@@ -110,9 +110,10 @@ class SerialSettings:
 Line = ConnectionSettings | SerialSettings
 
 
-def line_of(section: ModbusMeterSection) -> Line:
-    """How a meter of a site file is reached."""
+def line_of(section: ModbusSection, usual_port: int = 502) -> Line:
+    """How a device of a site file is reached."""
     if section.serial is not None:
         timeout_s = SLOW_TIMEOUT_S if section.baud <= SLOW_BAUD else 1.0
         return SerialSettings(section.serial, section.baud, section.parity, section.stop_bits, timeout_s)
-    return ConnectionSettings(section.host or "", section.port, section.framing)
+    port = usual_port if section.port is None else section.port
+    return ConnectionSettings(section.host or "", port, section.framing)
