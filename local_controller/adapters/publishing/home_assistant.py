@@ -29,18 +29,22 @@ EXPIRY_INTERVALS: Final = 3
 
 ORIGIN: Final = "Local Controller"
 
+_WRITTEN: Final = re.compile(r"[A-Za-z0-9_.~%/ -]+")
+"""The letters of our topics, see `topics.level`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
     """What Home Assistant is told: retained messages by topic. states: the topics that they refer to.
 
-    birth: where it says that it has started. ours: the topics of all announcements that can be ours.
+    birth: where it says that it has started. ours: the topics of all announcements that can be ours. prefix: of our states.
     """
 
     messages: Mapping[str, bytes]
     states: frozenset[str]
     birth: str
     ours: str
+    prefix: str
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -48,12 +52,15 @@ class Discovery:
         return (self.birth, self.ours)
 
     def outlived(self, topic: str, payload: bytes) -> tuple[str, ...]:
-        """Which topics are to be emptied because of an announcement of ours, by an earlier run, of what there is no more."""
+        """Which topics are to be emptied because of an announcement of ours, by an earlier run, of what there is no more.
+
+        Never one outside our prefix: others may write to Home Assistant's topics, and must not make us empty theirs.
+        """
         head, tail = self.ours.split("+")
         if not topic.startswith(head) or not topic.endswith(tail) or not payload or topic in self.messages:
             return ()
-        told = _state_topic(payload)
-        return (topic,) if told is None or told in self.states else (topic, told)
+        state = _state_topic(payload, self.prefix)
+        return (topic,) if state is None or state in self.states else (topic, state)
 
 
 def discovery(config: SiteConfig) -> Discovery | None:
@@ -66,16 +73,19 @@ def discovery(config: SiteConfig) -> Discovery | None:
     devices = list(_Devices(config, publish.prefix, node, _expiry_s(publish.every_s)).all())
     messages = {f"{root}/{node}/{name}/config": _json(message) for name, message in devices}
     states = frozenset(message["state_topic"] for _, message in devices)
-    return Discovery(messages, states, f"{prefix}/status", f"{root}/{node}/+/config")
+    return Discovery(messages, states, f"{prefix}/status", f"{root}/{node}/+/config", publish.prefix)
 
 
-def _state_topic(payload: bytes) -> str | None:
-    """Where the thing of an announcement told its state. It was our own announcement, so the topic is our own."""
+def _state_topic(payload: bytes, prefix: str) -> str | None:
+    """Where the thing of an announcement told its state, if that is a topic that we may have written to."""
     try:
         told = json.loads(payload)["state_topic"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return told if isinstance(told, str) else None
+    head = f"{prefix}/"
+    if not isinstance(told, str) or not told.startswith(head) or not _WRITTEN.fullmatch(told, len(head)):
+        return None
+    return told
 
 
 def slug(name: str) -> str:
