@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from site_simulator.clock import SimClock, run
-from tests.stories import dimming, fallbacks, kill, limits, meter, phases, registers, stations, step
+from tests.stories import dimming, fallbacks, kill, limits, lpc, meter, phases, registers, stations, step
 
 STORIES = {
     1: kill.story,
@@ -16,17 +16,21 @@ STORIES = {
     4: stations.story,
     5: step.story,
     6: dimming.story,
+    7: lpc.story,
     8: phases.story,
     9: fallbacks.story,
     10: registers.story,
 }
+
+SPEEDS = {7: lpc.SPEED}
+"""So many times faster than real time."""
 
 
 def main() -> int:
     numbers = [int(number) for number in sys.argv[1:]] or sorted(STORIES)
     verdicts = []
     for number in numbers:
-        clock = SimClock(1.0)
+        clock = SimClock(SPEEDS.get(number, 1.0))
         with tempfile.TemporaryDirectory() as folder:
             verdict = run(STORIES[number](clock, Path(folder)), clock)
         sys.stdout.write(f"{verdict.as_json()}\n")

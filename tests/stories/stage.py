@@ -33,9 +33,6 @@ STATIONS = tuple(StationSpec(f"CP-{n}", version, vehicles=(CAR,)) for n, version
 PWM_S, EV_S = 5.0, 5.0
 """The slowest that grid-and-safety §7 expects: of a station until the pilot signal follows, of a car after that."""
 
-BOOT_S, MOST_S = 60.0, 900.0
-"""How long stations may take to boot, and the longest story."""
-
 
 def slow(stations: Sequence[StationSpec]) -> tuple[StationSpec, ...]:
     """The same stations and cars, as slow as they may be."""
@@ -63,7 +60,9 @@ class Setting:
     valid_s: of a working limit; 60 is the shortest that a site file may ask for. more: further sections of that file.
     fallback_a: of every station. of_grid: further keys of the grid connection. loads: of the building instead of `base_a`.
     least_a: of the building on each phase; negative where it may feed in.
-    make_meter: of the main fuse, and what the site file says about it besides its address. module: what is run.
+    make_meter: of the main fuse, and what the site file says about it besides its address. module,
+    arguments: what is run, and what it is told beside `run` and the site file. boot_s, most_s: how long stations may take to
+    boot, and the longest story.
     """
 
     fuse_a: float = 70.0
@@ -80,6 +79,9 @@ class Setting:
     make_meter: Callable[[Gauge], SimulatedMeter] = SimulatedMeter
     of_meter: str = ""
     module: str = "local_controller"
+    arguments: tuple[str, ...] = ()
+    boot_s: float = 60.0
+    most_s: float = 900.0
 
 
 class Stage:
@@ -106,7 +108,10 @@ class Stage:
         await self._open.enter_async_context(self.line.to(meter.port))
         self._path.write_text(self._site_file(), encoding="utf-8")
         await self.start()
-        playing, judging = self.site.play(MOST_S, BOOT_S), self.judge.watch(self.site.world, GRID)
+        playing, judging = (
+            self.site.play(self.setting.most_s, self.setting.boot_s),
+            self.judge.watch(self.site.world, GRID),
+        )
         self._tasks = [asyncio.create_task(playing), asyncio.create_task(judging)]
         return self
 
@@ -121,7 +126,9 @@ class Stage:
     async def start(self) -> None:
         """A gateway with this site file, also after the one before was killed."""
         log = self._open.enter_context(self._log.open("ab"))
-        process = command("run", str(self._path), output=log, module=self.setting.module)
+        told = "run", str(self._path), *self.setting.arguments
+        self.started_s = asyncio.get_running_loop().time()
+        process = command(*told, output=log, module=self.setting.module)
         self.gateway = await self._open.enter_async_context(process)
 
     async def full(self, from_a: float, within_s: float = 120.0) -> float:

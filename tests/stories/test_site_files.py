@@ -10,8 +10,9 @@ from local_controller.adapters.modbus.device import known_devices, load_device
 from local_controller.config.contact_tables import contact_tables
 from local_controller.config.load import load
 from local_controller.errors import SiteFileError
+from site_simulator.clock import SimClock
 from tests.e2e.surroundings import meters, site_text, station_row
-from tests.stories import dimming, fallbacks, registers
+from tests.stories import dimming, fallbacks, lpc, registers
 
 
 def loaded(folder: Path, text: str) -> None:
@@ -43,3 +44,10 @@ def test_dimmed_sites_have_the_limit_that_the_story_judges_by(size: int, tmp_pat
     (tmp_path / "site.yaml").write_text(text, encoding="utf-8")
     config = load(tmp_path / "site.yaml")
     assert contact_tables(config)["dso"].lowest.power_w == dimming.TABLE_W[size]
+
+
+def test_a_site_may_hear_of_a_control_box(tmp_path: Path) -> None:
+    setting = lpc.setting(1883, SimClock(lpc.SPEED))
+    rows = [station_row(station, setting.fallback_a) for station in setting.stations]
+    where = {"csms_url": "ws://127.0.0.1:9", "port": 9310}
+    loaded(tmp_path, site_text(rows, **where, fuse_a=setting.fuse_a, base_a=setting.assumed_a, more=setting.more))
