@@ -69,6 +69,7 @@ class Gateway:
 
     async def serve(self, reader: asyncio.StreamReader, writer: Writer) -> None:
         """One client."""
+        await asyncio.sleep(0)  # a connection that was closed before is seen to be closed
         if self.busy:
             self.turned_away += 1
             return
@@ -180,11 +181,14 @@ async def test_a_silent_unit_costs_the_others_one_time_out_and_its_late_answers_
         assert max(gaps_s(readings)) < TIMEOUT_S + 0.05 + 0.15  # one time-out, its own pace, a busy machine
 
 
-async def test_a_connection_on_which_nobody_answers_is_opened_anew() -> None:
+@pytest.mark.parametrize(("units", "asked_before"), [((1, 2), [1, 2]), ((1,), [1])])
+async def test_a_connection_on_which_nobody_answers_is_opened_anew(
+    units: tuple[int, ...], asked_before: list[int]
+) -> None:
     gateway = Gateway("tcp", units=())
-    async with sharing(gateway, 1, 2), asyncio.timeout(5):
-        await gateway.until(lambda: gateway.clients >= 2 and len(gateway.asked) >= 2)
-    assert gateway.asked[:2] == [1, 2]
+    async with sharing(gateway, *units), asyncio.timeout(5):
+        await gateway.until(lambda: gateway.clients >= 2)
+    assert gateway.asked[: len(asked_before)] == asked_before
 
 
 @dataclass(eq=False)

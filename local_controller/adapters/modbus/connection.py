@@ -22,7 +22,10 @@ RETRY_MAX_S: Final = 5.0
 """The longest pause between two attempts (goal G1: a device that is back is seen within 5 s)."""
 
 SILENT_IN_A_ROW: Final = 2
-"""After so many time-outs without an answer in between a connection with transaction numbers is opened anew."""
+"""After so many time-outs without an answer in between a connection with transaction numbers is opened anew.
+
+One that a single device has for itself, after the first: nobody else loses by it, and a half-open one costs less.
+"""
 
 _EXCEPTIONS: Final = {
     1: "illegal function: is `device` the right model?",
@@ -175,7 +178,7 @@ class ModbusConnection:
             return True
         if not self.settings.has_numbers:
             return False
-        return self._silent < SILENT_IN_A_ROW
+        return self._silent < min(SILENT_IN_A_ROW, len(self._due_s))
 
     def _nobody_there(self, error: PollError, started_s: float) -> None:
         """All readers learn it at once, and the one with the shortest pause tries again."""
