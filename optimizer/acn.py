@@ -11,27 +11,35 @@ from typing import Any
 
 import numpy as np
 
+from optimizer.habits import Guess, Habits, Likely, Visit
 from optimizer.objectives import OBJECTIVES
-from optimizer.problem import ChargingNeed, Problem, WireLimit, variable_horizon
+from optimizer.problem import DEFAULT_ENERGY_WH, ChargingNeed, Problem, WireLimit, variable_horizon
 from optimizer.rows import Array
 from optimizer.solve import solve
 
 STEP_S = 300.0
+DAY_S = 86_400.0
 
 
-def make(net: Any, objective: str = "throughput") -> Callable[[Mapping[str, Any]], Array]:
+def make(
+    net: Any, objective: str = "throughput", habits: Habits | None = None, first_weekday: int = 0
+) -> Callable[[Mapping[str, Any]], Array]:
     """A scheduler for this network: `scheduler(obs)` gives the pilots (A) of all stations.
 
     objective: a key of `optimizer.objectives.OBJECTIVES`. obs: `t` step, `st` station of each active car, `dep` steps
-    until it leaves and `rem` kWh that it still wants (-1: unknown), `prev_pilot` (A), `deliv` kWh that it got.
+    until it leaves and `rem` kWh that it still wants (-1: unknown), `prev_pilot` (A), `deliv` kWh that it got, `age`
+    steps that it is there, `sid` its session. habits: what unknown departures and wishes are guessed by, and what learns
+    from those who leave. first_weekday: of step 0.
     """
     weights = OBJECTIVES[objective]
     wires = [[(f"{w}", complex(row[i])) for w, row in enumerate(net.C) if row[i] != 0] for i in range(len(net.max))]
+    diary = None if habits is None else _Diary(habits, first_weekday)
 
     def schedule(obs: Mapping[str, Any]) -> Array:
-        horizon = variable_horizon(obs["t"] * STEP_S % 86_400)
+        horizon = variable_horizon(obs["t"] * STEP_S % DAY_S)
         limits = tuple(WireLimit(f"{w}", f"limit {w}", (float(a),) * horizon.blocks) for w, a in enumerate(net.lim))
-        needs = tuple(_need(net, tuple(wires[i]), obs, n, int(i)) for n, i in enumerate(obs["st"]))
+        guesses = [None] * len(obs["st"]) if diary is None else diary.guesses(obs, horizon.edges_s)
+        needs = tuple(_need(net, tuple(wires[i]), obs, (n, int(i)), guesses[n]) for n, i in enumerate(obs["st"]))
         plan = solve(Problem(horizon, (), needs, limits), weights=weights)
         pilots = np.zeros(len(net.max))
         for need in needs:
@@ -41,7 +49,45 @@ def make(net: Any, objective: str = "throughput") -> Callable[[Mapping[str, Any]
     return schedule
 
 
-def _need(net: Any, wires: tuple[tuple[str, complex], ...], obs: Mapping[str, Any], n: int, i: int) -> ChargingNeed:
+class _Diary:
+    """Who is there, and what is expected of them. Who is not shown any more has left or is full, and that is when it wanted until."""
+
+    def __init__(self, habits: Habits, first_weekday: int) -> None:
+        self._habits = habits
+        self._first_weekday = first_weekday
+        self._likely: dict[str, Likely] = {}
+        self._last: dict[str, Visit] = {}
+
+    def guesses(self, obs: Mapping[str, Any], edges_s: tuple[float, ...]) -> list[Guess]:
+        """Of each active car, what is expected of it from now on."""
+        seen = {str(sid): self._visit(obs, n) for n, sid in enumerate(obs["sid"])}
+        for sid in self._last.keys() - seen.keys():
+            del self._likely[sid]
+            self._habits.learn(self._last[sid])
+        self._last = seen
+        return [self._guess(sid, visit, edges_s) for sid, visit in seen.items()]
+
+    def _guess(self, sid: str, visit: Visit, edges_s: tuple[float, ...]) -> Guess:
+        if sid not in self._likely:
+            self._likely[sid] = self._habits.likely(visit.evse, "", visit.weekday, visit.arrival_h)
+        return self._likely[sid].guess(visit.stay_s - STEP_S, visit.energy_wh, edges_s)
+
+    def _visit(self, obs: Mapping[str, Any], n: int) -> Visit:
+        """Of a car, as if it left after this step."""
+        stays_s = float(obs["age"][n]) * STEP_S
+        days, clock_s = divmod(float(obs["t"]) * STEP_S - stays_s, DAY_S)
+        weekday = (self._first_weekday + int(days)) % 7
+        return Visit(f"{obs['st'][n]}", "", weekday, clock_s / 3600, stays_s + STEP_S, 1000 * float(obs["deliv"][n]))
+
+
+def _need(
+    net: Any,
+    wires: tuple[tuple[str, complex], ...],
+    obs: Mapping[str, Any],
+    which: tuple[int, int],
+    guess: Guess | None,
+) -> ChargingNeed:
+    n, i = which
     allowed = net.allowed[i]
     least, step = (0.0, 0.01) if allowed is None else (float(allowed[1]), float(allowed[2] - allowed[1]))
     remaining, stays = float(obs["rem"][n]), int(obs["dep"][n])
@@ -54,8 +100,10 @@ def _need(net: Any, wires: tuple[tuple[str, complex], ...], obs: Mapping[str, An
         step_a=step,
         energy_wh=None if remaining < 0 else 1000 * remaining,
         departure_s=None if stays < 0 else stays * STEP_S,
+        presence=guess.presence if guess and stays < 0 else None,
         present_a=float(obs["prev_pilot"][n]),
         voltage_v=1000 * float(net.a2k[i]) * 3600 / STEP_S,
         served_wh=1000 * float(obs["deliv"][n]),
         wires=wires,
+        expected_wh=guess.expected_wh if guess else DEFAULT_ENERGY_WH,
     )

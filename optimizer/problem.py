@@ -118,8 +118,11 @@ class ChargingNeed:
         current flows on each of them.
     min_a, max_a, step_a: a running car gets a multiple of step_a between them; otherwise it gets 0 A. A car whose
         maximum is below its minimum cannot run, which is an answer and not an error.
-    energy_wh: still wanted; 0 means served. None means unknown: DEFAULT_ENERGY_WH count as wanted, and more than
+    energy_wh: still wanted; 0 means served. None means unknown: `expected_wh` count as wanted, and more than
         that is given freely but at half the worth, so it yields to cars that are known to want it.
+    expected_wh: what counts as wanted where the wish is unknown; `optimizer.habits` makes better guesses.
+    presence: [block] how likely (0..1) it is still there, where the departure is a guess; energy planned for then is worth so
+        much less. None: it is there until it leaves.
     departure_s: seconds from now; None means it stays over the horizon. A car that overstayed (0 or less) counts as
         present in block 0: it is still there, so it is still served, and it may leave any moment, so it is urgent.
     ceiling_a: [block] amperes that the CSMS's profiles allow; None means no constraint.
@@ -144,13 +147,15 @@ class ChargingNeed:
     voltage_v: float = 230.0
     served_wh: float = 0.0
     wires: tuple[tuple[str, complex], ...] = ()
+    expected_wh: float = DEFAULT_ENERGY_WH
+    presence: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         where = f"ChargingNeed {self.id!r}"
         phases_sound = 0 < len(self.phases) == len(set(self.phases)) and set(self.phases) <= {0, 1, 2}
         _demand(phases_sound, where, "phases", "one to three different indexes of 0, 1, 2", self.phases)
         _demand(len(set(self.circuits)) == len(self.circuits), where, "circuits", "different ids", self.circuits)
-        for field in ("min_a", "max_a", "present_a", "served_wh"):
+        for field in ("min_a", "max_a", "present_a", "served_wh", "expected_wh"):
             _demand(_at_least_zero(getattr(self, field)), where, field, "finite, 0 or more", getattr(self, field))
         for field in ("step_a", "voltage_v"):
             value = getattr(self, field)
@@ -161,6 +166,8 @@ class ChargingNeed:
             _demand(math.isfinite(self.departure_s), where, "departure_s", "None or finite", self.departure_s)
         for wire, weight in self.wires:
             _demand(cmath.isfinite(weight) and weight != 0, where, f"wires[{wire!r}]", "finite, not 0", weight)
+        for likely in self.presence or ():
+            _demand(0 <= likely <= 1, where, "presence", "None or numbers from 0 to 1", likely)
         for ceiling in self.ceiling_a or ():
             _demand(_at_least_zero(ceiling), where, "ceiling_a", "None or finite numbers, 0 or more", ceiling)
 
@@ -196,6 +203,8 @@ class Problem:
             wires = [wire for wire, _ in need.wires]
             sound = known_wires.issuperset(wires) and len(set(wires)) == len(wires)
             _demand(sound, where, "wires", "different ids of Problem.wires", wires)
+            if need.presence is not None:
+                _demand(len(need.presence) == blocks, where, "presence", f"{blocks} blocks", len(need.presence))
             if need.ceiling_a is not None:
                 _demand(len(need.ceiling_a) == blocks, where, "ceiling_a", f"{blocks} blocks", len(need.ceiling_a))
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from optimizer.manners import Indexes
 from optimizer.objectives import Weights, first_block
-from optimizer.problem import DEFAULT_ENERGY_WH, PHASES, TOGETHER, ChargingNeed, Problem
+from optimizer.problem import PHASES, TOGETHER, ChargingNeed, Problem
 from optimizer.rows import Array, Rows, wh_per_ampere
 from optimizer.tangents import directions, tangent
 
@@ -115,7 +115,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     blocks, per_ampere = problem.horizon.blocks, wh_per_ampere(problem)
     need, block, upper, worth = _current_columns(problem, caps_a, fair_a, per_ampere, weights)
     groups, group = _groups(problem.needs)
-    wanted = np.array([DEFAULT_ENERGY_WH if n.energy_wh is None else n.energy_wh for n in problem.needs])
+    wanted = np.array([n.expected_wh if n.energy_wh is None else n.energy_wh for n in problem.needs])
     capped = np.flatnonzero((caps_a * per_ampere).sum(axis=1) > wanted)
     open_ = capped[np.array([n.energy_wh is None for n in problem.needs])[capped]]
     climbing = np.flatnonzero(caps_a.any(axis=1)) if weights.ladder else np.zeros(0, dtype=np.intp)
@@ -259,8 +259,7 @@ def _current_columns(
     """Need, block, upper bound (A) and worth (Wh per A) of each current column: later blocks, then block 0's segments."""
     need, block = np.nonzero(caps_a[:, 1:])
     block += 1
-    edges = np.array(problem.horizon.edges_s)
-    value = per_ampere * (1 + weights.early * (1 - edges[:-1] / edges[-1]))
+    value = per_ampere * _worth_in_time(problem, weights.early)
     segments = [
         (n, segment.width_a, segment.worth_wh)
         for n in np.flatnonzero(caps_a[:, 0])
@@ -272,6 +271,15 @@ def _current_columns(
         np.concatenate((block, np.zeros(len(now), dtype=np.intp))),
         np.concatenate((caps_a[need, block], width)),
         np.concatenate((value[need, block], worth)),
+    )
+
+
+def _worth_in_time(problem: Problem, early: float) -> Array:
+    """(N, K) worth of a Wh to each car in each block: falling from 1 + early to 1, or as it becomes unlikely to be there."""
+    edges = np.array(problem.horizon.edges_s)
+    falling = tuple(1 + early * (1 - edges[:-1] / edges[-1]))
+    return np.array(
+        [falling if n.presence is None else [(1 + early) * likely for likely in n.presence] for n in problem.needs]
     )
 
 

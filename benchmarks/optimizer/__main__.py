@@ -24,10 +24,10 @@ from benchmarks.optimizer.sites import SITES, caltech
 from benchmarks.optimizer.snapshots import snapshots
 from benchmarks.optimizer.speed import curtailments, plans
 
-PARTS = ("G1", "G7", "G8", "G9")
+PARTS = ("G1", "G4", "G5", "G7", "G8", "G9")
 LIMITS_KW = {"caltech": (20.0, 30.0, 40.0, 50.0, 60.0), "jpl": (50.0, 70.0)}
 FAIR_KW = {"caltech": 30.0, "jpl": 50.0}
-"""Where fairness is measured: a limit that delivers two thirds to three quarters of the wishes."""
+"""Where fairness, guesses and real batteries are measured: a limit that delivers two thirds to three quarters of the wishes."""
 
 QUICK_SIZES = {50: 20, 100: 20, 200: 20, 500: 20}
 FULL_SIZES = {50: 40, 100: 40, 200: 40, 500: 40, 1000: 20}
@@ -65,15 +65,25 @@ def _options() -> argparse.Namespace:
 def _lines(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     parts = options.parts.split(",")
     full = options.sessions is not None
-    if "G1" in parts:
+    if not {"G1", "G4", "G5"}.isdisjoint(parts):
         for case, more in _recorded(options) if full else _made_up(options):
-            yield from ({**line, **more} for line in case.lines())
+            yield from ({**line, **more} for line in _of_case(case, parts))
     if "G7" in parts:
         yield from plans(FULL_SIZES if full else QUICK_SIZES)
     if "G8" in parts:
         yield from curtailments(100 if full else 30)
     if "G9" in parts:
         yield from snapshots(10_000 if full else 1_000)
+
+
+def _of_case(case: Case, parts: list[str]) -> Iterator[dict[str, object]]:
+    """G4 and G5 only with the limit at which fairness is measured."""
+    if "G1" in parts:
+        yield from case.lines()
+    if "G4" in parts and case.fair:
+        yield case.unknown_line()
+    if "G5" in parts and case.fair:
+        yield case.tapering_line()
 
 
 def _made_up(options: argparse.Namespace) -> Iterator[tuple[Case, dict[str, object]]]:
@@ -93,7 +103,8 @@ def _recorded(options: argparse.Namespace) -> Iterator[tuple[Case, dict[str, obj
         for limit_kw in _limits(options, window.site):
             network = SITES[window.site](limit_kw)
             sessions = recorded.sessions(options.sessions, window, network)
-            case = Case(str(window), limit_kw, network, sessions, fair=limit_kw == FAIR_KW[window.site])
+            fair = limit_kw == FAIR_KW[window.site]
+            case = Case(str(window), limit_kw, network, sessions, fair, first_weekday=window.first.weekday())
             yield case, {"hold_out": window in held_out}
 
 

@@ -1,4 +1,7 @@
-"""How near to perfect foresight does a site come over days, how calmly and how fairly? Throughput and fair (G1, G2, G3)."""
+"""How near to perfect foresight does a site come over days, how calmly and how fairly? Throughput and fair (G1, G2, G3).
+
+Also where nobody says when he leaves and what he wants (G4), and with batteries that taper (G5).
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,21 @@ from benchmarks.optimizer.optimum import optimum
 from benchmarks.optimizer.rules import RULES
 from benchmarks.optimizer.sessions import Session
 from optimizer import acn
+from optimizer.habits import Habits
 
 SHOWN = ("delivered_pct", "p10", "jain", "stops_per_session")
 
 
 @dataclass(frozen=True)
 class Case:
-    """Days of a site with one limit. fair: whether the objective `fair` is measured too."""
+    """Days of a site with one limit. fair: whether the objective `fair` is measured too. first_weekday: 0 is Monday."""
 
     window: str
     limit_kw: float
     network: Network
     sessions: Sequence[Session]
     fair: bool = False
+    first_weekday: int = 0
 
     def lines(self) -> Iterator[dict[str, object]]:
         """All figures of the case. Calm is worth nothing without the energy, so G2 is reached only where G1 is."""
@@ -48,6 +53,36 @@ class Case:
         if self.fair:
             yield from self._fair_lines(best.delivered_pct, at)
 
+    def unknown_line(self) -> dict[str, object]:
+        """G4: departures and wishes are guessed from the visits that have ended so far; nothing is known on the first day.
+
+        Reached only where round robin, which knows as little, is not better.
+        """
+        best = optimum(self.network, self.sessions)
+        turns = self._figures("round robin, nothing known", RULES["round_robin"](self.network), informed=False)
+        default = self._figures("throughput, nothing known", acn.make(self.network), informed=False)
+        learning = acn.make(self.network, habits=Habits(), first_weekday=self.first_weekday)
+        figures = self._figures("throughput, nothing known, learning", learning, informed=False)
+        sound, common = self._common(figures, best.delivered_pct)
+        more = {
+            "stops_per_session": figures["stops_per_session"],
+            "without_learning": default["delivered_pct"],
+            "round_robin": turns["delivered_pct"],
+        }
+        delivered = figures["delivered_pct"]
+        sound = sound and delivered >= turns["delivered_pct"]
+        return line(f"G4_{self.limit_kw:g}kW", delivered, common | more, optimum=best.delivered_pct, sound=sound)
+
+    def tapering_line(self) -> dict[str, object]:
+        """G5: batteries take less and less when nearly full, which nobody told the optimizer. The optimum's batteries do not."""
+        best = optimum(self.network, self.sessions)
+        rule = self._figures("least laxity, real batteries", RULES["least_laxity"](self.network), two_stage=True)
+        figures = self._figures("throughput, real batteries", acn.make(self.network), two_stage=True)
+        sound, common = self._common(figures, best.delivered_pct)
+        more = {"stops_per_session": figures["stops_per_session"], "least_laxity": rule["delivered_pct"]}
+        delivered = figures["delivered_pct"]
+        return line(f"G5_{self.limit_kw:g}kW", delivered, common | more, optimum=best.delivered_pct, sound=sound)
+
     def _fair_lines(self, optimum_pct: float, at: str) -> Iterator[dict[str, object]]:
         figures = self._figures("fair", acn.make(self.network, "fair"))
         sound, common = self._common(figures, optimum_pct)
@@ -65,8 +100,10 @@ class Case:
             "violation_a": violation_a,
         }
 
-    def _figures(self, name: str, algorithm: Algorithm) -> dict[str, float]:
-        result = run(self.network, self.sessions, algorithm)
+    def _figures(
+        self, name: str, algorithm: Algorithm, *, informed: bool = True, two_stage: bool = False
+    ) -> dict[str, float]:
+        result = run(self.network, self.sessions, algorithm, informed=informed, two_stage=two_stage)
         figures = result.figures()
         told = ", ".join(f"{key} {figures[key]:.3f}" for key in SHOWN)
         _say(f"{self}, {name}: {told}, violation {figures['violation_a']:.2g} A, {sum(result.wall_s):.0f} s")

@@ -26,6 +26,8 @@ GOALS: Mapping[str, Goal] = {
     "G3_p10": Goal("fraction of the wish", 0.24, at_least=True),
     "G3_jain": Goal("index", 0.84, at_least=True),
     "G3_stops": Goal("stops per session", 1.0),
+    "G4": Goal("% delivered", 0.942, at_least=True, of_optimum=True),
+    "G5": Goal("% delivered", 0.962, at_least=True, of_optimum=True),
     "G7_N50": Goal("ms CPU", 12.0),
     "G7_N100": Goal("ms CPU", 25.0),
     "G7_N200": Goal("ms CPU", 50.0),

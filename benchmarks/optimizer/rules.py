@@ -102,10 +102,10 @@ class _Shares:
 
 
 def _useful(network: Network, station: int, left_kwh: float) -> list[float]:
-    """The pilots of an EVSE up to the first that brings all that is left."""
+    """The pilots of an EVSE up to the first that brings all that is left; all where that is unknown (-1)."""
     allowed = network.allowed[station]
     if allowed is None:
         raise ValueError(f"{network.stations[station]}: the rules need a list of pilots, not any current")
-    useful_a = left_kwh / float(network.a2k[station])
+    useful_a = left_kwh / float(network.a2k[station]) if left_kwh >= 0 else np.inf
     pilots: list[float] = allowed[: int(np.searchsorted(allowed, useful_a - 1e-9)) + 1].tolist()
     return pilots

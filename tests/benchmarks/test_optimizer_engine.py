@@ -23,6 +23,7 @@ from benchmarks.optimizer.optimum import optimum
 from benchmarks.optimizer.rules import RULES
 from benchmarks.optimizer.sessions import Session, weekdays
 from optimizer import acn
+from optimizer.habits import Habits
 from optimizer.objectives import OBJECTIVES
 
 KWH_PER_A = 208.0 / 12 / 1000
@@ -294,3 +295,18 @@ def test_a_window_that_is_none_is_refused_with_an_example(text: str) -> None:
 def test_a_folder_without_sessions_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"name the folder that has it"):
         recorded.sessions(tmp_path, recorded.Window.of("caltech:2019-05-01:2019-05-02"), sites.caltech(30.0))
+
+
+def test_an_uninformed_site_learns_from_those_who_are_gone() -> None:
+    habits, day = Habits(), 5
+    wishes = [Session("first", 0, 96, 98, 9.0), Session("second", 0, 99, 101, 9.0)]
+    network = pair_of_evses(32.0)
+    run(network, wishes, acn.make(network, habits=habits, first_weekday=day), informed=False)
+    assert [(v.evse, v.weekday, v.arrival_h, v.stay_s) for v in habits.visits] == [("0", day, 8.0, 600.0)]
+    assert habits.visits[0].energy_wh == pytest.approx(1000 * 32 * KWH_PER_A), "of its last step nobody tells"
+
+
+def test_rules_of_thumb_raise_cars_of_unknown_wish_too() -> None:
+    network = pair_of_evses(32.0)
+    result = run(network, [Session("one", 0, 0, 3, 2.0)], RULES["round_robin"](network), informed=False)
+    assert result.delivered_kwh == pytest.approx(3 * 32 * KWH_PER_A)
