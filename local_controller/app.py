@@ -6,6 +6,7 @@ site already knows what it may give.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -354,6 +355,7 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
     settings = ControlSettings(
         pace=Pace(valid_s=config.control.working_limit_valid_s),
         stops_sessions=config.control.last_resort == "stop",
+        random_delay_s=_random_delay(config.control.random_delay_s),
         plan=PlanPace(interval_s=config.control.planning_interval_s, objective=config.control.objective),
     )
     poll_s = {meter.id: meter.poll_s for meter in config.meters}
@@ -362,6 +364,11 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
 
 def _observation(config: SiteConfig, site: SiteController, clock: Clock) -> Observation | None:
     return Observation(site.topology, site.book, clock.now()) if config.site.mode == "observe" else None
+
+
+def _random_delay(most_s: int) -> Callable[[], int] | None:
+    """Draws whole seconds, each number as likely as any other."""
+    return (lambda: secrets.randbelow(most_s + 1)) if most_s > 0 else None
 
 
 def _guards(config: SiteConfig) -> GuardPolicy:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,6 +38,7 @@ from local_controller.site.person_limit import PersonLimit, Told
 from local_controller.site.places import Columns, Place, Table
 from local_controller.site.plan import Plan, PlanPace
 from local_controller.site.planning import Question, asking, horizon_at
+from local_controller.site.random_delay import RandomDelays
 from local_controller.site.readings import MeterReading
 from local_controller.site.reasons import Decision, Grants, Reaction, explained
 from local_controller.site.resumed import KEPT_S, kept_a
@@ -67,6 +68,7 @@ class ControlSettings:
     stable_s / calm_s: no increase so long after missing room / after a measured overload (goal G15).
     turns: how cars take turns where not all can have their minimum (goal G9).
     stops_sessions: whether one that ignores its limit may be ended where a limit is exceeded (LC-115).
+    random_delay_s: draws by how many seconds a start or an increase is delayed (goal G17); None: by none.
     """
 
     pace: Pace = field(default_factory=Pace)
@@ -75,6 +77,7 @@ class ControlSettings:
     calm_s: float = 60.0
     turns: TurnPace = field(default_factory=TurnPace)
     stops_sessions: bool = True
+    random_delay_s: Callable[[], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ class SiteController:
         self._planned_a: tuple[int, Array] = -1, np.zeros(0)
         self._reaction: Reaction | None = None
         self.step_caps = StepCaps()
+        self._delays = RandomDelays(settings.random_delay_s, settings.pace.dead_band_a)
         self._lasting_is_new = False
         self._longest_s = settings.pace.valid_s
         self._boxes = [one for one in book.sources.values() if isinstance(one, ControlBox)]
@@ -461,7 +465,7 @@ class SiteController:
         grants = self._grant(moment, now)
         orders, waits = self._decide(grants, moment, now)
         set_aside = [place.state for place in moment.set_aside]
-        waits = {**waits, **self.step_caps.reasons(now)}
+        waits = {**waits, **self.step_caps.reasons(now), **self._delays.reasons(now)}
         self._reaction = Reaction(now, moment.capacities, moment.reserved, grants, set_aside, waits, self._turns_s(now))
         return [*told, *orders, *self._replan(moment, now)]
 
@@ -507,6 +511,7 @@ class SiteController:
         shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available).tolist()
         shares_a = self._kept(moment, shares_a, most_a, now)
         shares_a = self.step_caps.lowered(places, shares_a, now)
+        shares_a = self._delays.lowered(places, shares_a, now)
         ways = [self._table.ways[number] for number in moment.followers.tolist()]
         return Grants(places, ways, [place.state.session for place in places], caps_a, blind, shares_a)
 

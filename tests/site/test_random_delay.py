@@ -1,0 +1,83 @@
+"""Does each start and each increase wait a random while, and no decrease ever? Smart Charge Points Regulations, goal G17."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from local_controller.app import _random_delay
+from local_controller.site.controller import ControlSettings
+from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.snapshot import snapshot
+from tests.site.virtual_site import VirtualSite, topology
+
+
+def delayed(draw_s: Callable[[], int] | None, stations: int = 1) -> VirtualSite:
+    """A site with cars that draws its delays so, and whose EMS allows 16 A at first."""
+    ems = LimitSource("ems", "EMS", "grid", AppliesTo.CHARGING, (16.0,) * 3)
+    site = VirtualSite(topology(63.0, stations), (ems,), ControlSettings(random_delay_s=draw_s))
+    site.connect()
+    site.run(15)
+    site.announce("ems", 16.0, 1e6)
+    for name in site.stations:
+        site.plug(name)
+    return site
+
+
+def rises_at(site: VirtualSite, above_a: float, within_s: int = 200) -> float:
+    """After how many seconds the first car draws more."""
+    for second in range(within_s):
+        if max(site.drawn()) > above_a:
+            return second
+        site.run(1)
+    return float("inf")
+
+
+def test_a_start_and_an_increase_wait_and_a_decrease_does_not() -> None:
+    site = delayed(lambda: 100)
+    site.run(10)
+    assert site.drawn() == [0.0]
+    wait = snapshot(site.controller, site.now).evses[0].reasons
+    assert [one for one in wait if one.startswith("rises after a random delay, in 9")], wait
+    assert 85 <= rises_at(site, 0.0) <= 115
+    site.run(40)
+    assert site.drawn() == [16.0], "the steps of one rise follow each other"
+    site.announce("ems", 8.0, 1e6)
+    site.run(10)
+    assert site.drawn() == [8.0]
+    site.announce("ems", 16.0, 1e6)
+    assert 100 <= rises_at(site, 8.0) <= 130
+    site.run(30)
+    assert site.drawn() == [16.0]
+
+
+def test_without_the_setting_nothing_waits() -> None:
+    assert _random_delay(0) is None
+    assert rises_at(delayed(None), 8.0) <= 30
+
+
+def test_delays_are_whole_seconds_up_to_the_most_and_each_is_drawn() -> None:
+    draw = _random_delay(3)
+    assert draw is not None
+    assert {draw() for _ in range(400)} == {0, 1, 2, 3}
+
+
+@given(draws=st.lists(st.integers(0, 30), min_size=1), limits=st.lists(st.floats(6.0, 30.0), min_size=1, max_size=5))
+@settings(deadline=None, max_examples=4)
+def test_law_limits_hold_whatever_is_drawn_and_everybody_rises_at_last(draws: list[int], limits: list[float]) -> None:
+    def numbers() -> Iterator[int]:
+        while True:
+            yield from draws
+
+    draw = numbers()
+    site = delayed(lambda: next(draw), 2)
+    for limit_a in limits:
+        site.announce("ems", limit_a, 1e6)
+        site.run(15)
+        assert sum(site.drawn()) <= limit_a + 0.01
+    site.announce("ems", 40.0, 1e6)
+    site.run(150)
+    assert site.drawn() == pytest.approx([20.0, 20.0], abs=0.5)
