@@ -15,17 +15,8 @@ from typing import Final, NamedTuple
 from local_controller.clock import Instant
 from local_controller.site.per_phase import PHASE_NAMES, PHASES
 from local_controller.site.readings import MeterReading
-from local_controller.site.step_verdict import (
-    LEAST_READINGS,
-    WINDOW_S,
-    Move,
-    NotClearError,
-    Shown,
-    Verdict,
-    Watched,
-    judged,
-    unclear,
-)
+from local_controller.site.step_moves import LEAST_READINGS, WINDOW_S, Move, NotClearError, Shown, Watched
+from local_controller.site.step_verdict import Verdict, judged, unclear
 from local_controller.site.topology import Evse
 from local_controller.station.words import Phase
 
