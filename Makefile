@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles soak-site bench-control fuzz stories \
-    oracle oracle-mutants bench-composite bench-optimizer bench-optimizer-full quirks ladder
+    oracle oracle-mutants bench-composite bench-optimizer bench-optimizer-full bench-reference quirks ladder
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -77,6 +77,10 @@ bench-optimizer: $(VENV)/dev  ## the optimizer beside perfect foresight and rule
 bench-optimizer-full: $(VENV)/dev  ## the same on recorded sessions (SESSIONS=FOLDER ARGS="--windows caltech:2018-09-05:2018-09-07")
 	@$(BIN)/python -m benchmarks.optimizer --sessions $(or $(SESSIONS),$(error name the folder of recorded sessions: SESSIONS=FOLDER)) $(ARGS)
 
+bench-reference: $(VENV)/dev  ## a plan's CPU beside the same one written with cvxpy and solved by Clarabel (installs both)
+	@$(BIN)/pip install -q --require-hashes -r requirements/bench.txt
+	@$(BIN)/python -m benchmarks.optimizer --parts ratio
+
 bench-modbus: $(VENV)/dev  ## what two hundred Modbus points a second cost
 	@$(BIN)/python -m benchmarks.modbus
 
@@ -100,6 +104,8 @@ lock: $(VENV)/dev  ## renews the hash-pinned requirement files (needs uv)
 	    --extra demo --group build pyproject.toml -o requirements/run.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --extra demo --group build --group dev pyproject.toml -o requirements/dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --extra demo --group build --group dev --group bench -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -30,6 +30,7 @@ FAIR_KW = {"caltech": 30.0, "jpl": 50.0}
 """Where fairness, guesses and real batteries are measured: a limit that delivers two thirds to three quarters of the wishes."""
 
 QUICK_SIZES = {50: 20, 100: 20, 200: 20, 500: 20}
+RATIO_SIZES = {50: 3, 200: 3}
 FULL_SIZES = {50: 40, 100: 40, 200: 40, 500: 40, 1000: 20}
 WINDOWS = ("caltech:2018-09-01:2018-10-01", "jpl:2019-10-07:2019-10-12")
 
@@ -48,7 +49,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.optimizer", description=__doc__)
     parser.add_argument(
-        "--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}; G1 brings G2 and G3 along"
+        "--parts",
+        default=",".join(PARTS),
+        help=f"some of {', '.join(PARTS)}; G1 brings G2 and G3 along; ratio: beside cvxpy, see requirements/bench.txt",
     )
     parser.add_argument("--kw", help="limits of the transformer in kW, as 30,40")
     parser.add_argument("--days", type=int, default=5, help="made-up weekdays")
@@ -70,6 +73,10 @@ def _lines(options: argparse.Namespace) -> Iterator[dict[str, object]]:
             yield from ({**line, **more} for line in _of_case(case, parts))
     if "G7" in parts:
         yield from plans(FULL_SIZES if full else QUICK_SIZES)
+    if "ratio" in parts:
+        from benchmarks.optimizer.reference import ratios  # noqa: PLC0415 - needs what nothing else here needs
+
+        yield from ratios(RATIO_SIZES)
     if "G8" in parts:
         yield from curtailments(100 if full else 30)
     if "G9" in parts:

@@ -33,6 +33,8 @@ GOALS: Mapping[str, Goal] = {
     "G7_N200": Goal("ms CPU", 50.0),
     "G7_N500": Goal("ms CPU", 200.0),
     "G7_N1000": Goal("ms CPU", 1000.0),
+    "G7_ratio_N50": Goal("times the CPU", 30.0, at_least=True),
+    "G7_ratio_N200": Goal("times the CPU", 60.0, at_least=True),
     "G8": Goal("ms CPU", 50.0),
     "G9_exceptions": Goal("snapshots", 0.0),
     "G9_violations": Goal("snapshots", 0.0),
