@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from local_controller.adapters.dimming_file import DimmingFile
 from local_controller.adapters.trace_secrets import MASK
 from local_controller.adapters.trace_store import TraceFile
 from local_controller.adapters.web.server import UnknownStationError
@@ -26,6 +27,7 @@ from local_controller.station import words
 from local_controller.station.announcements import CustomerCleared
 from local_controller.station.effects import Fate, Peer, Trace
 from local_controller.station.words import EvseId
+from site_simulator.io_module import SimulatedIoModule
 from tests.certificates import authority
 
 SITE = """
@@ -199,3 +201,41 @@ async def test_so_it_does_of_a_station_of_which_an_earlier_run_has_learnt_the_pr
     (tmp_path / "capabilities.json").write_text(text, encoding="utf-8")
     async with LocalController(config(tmp_path).model_copy(update=state), Clock()) as gateway:
         assert gateway.site.evses[EvseId("CP-1", 1)].lasts_s > 120.0
+
+
+async def test_contacts_of_the_grid_operator_limit_and_are_recorded(tmp_path: Path) -> None:
+    async with SimulatedIoModule((0,)) as module:
+        path = tmp_path / "site.yaml"
+        path.write_text(f"""
+site: {{name: Test, mode: control}}
+csms: {{url: "ws://127.0.0.1:9/ocpp"}}
+listen: {{host: 127.0.0.1, port: {free_port()}}}
+state_directory: {tmp_path}
+grid_connection: {{fuse_a: 50, assumed_base_load_a: 10}}
+io_modules: [{{id: io, device: moxa_iologik_e1200, host: 127.0.0.1, port: {module.port}, poll_s: 0.2}}]
+limits:
+  - id: dso
+    source: contact
+    applies_to: charging
+    io_module: io
+    contacts: [{{id: W4, channel: 0}}]
+    patterns: [{{given: [W4], section_14a: true}}, {{given: [], unlimited: true}}]
+stations: [{{id: CP-1}}, {{id: CP-2, evses: 2}}]
+""")
+        gateway = LocalController(load(path), Clock())
+        seen: list[tuple[str, float | None]] = []
+
+        async def until(power_w: float | None) -> None:
+            async with asyncio.timeout(10):
+                while not seen or seen[-1] != ("fresh", power_w):
+                    (limit,) = (await gateway.picture())["limits"]
+                    seen.append((limit["state"], limit["power_w"]))
+                    await asyncio.sleep(0.05)
+
+        async with gateway:
+            await until(None)
+            await module.close()
+            await until(10_500.0)
+            await asyncio.sleep(1.1)
+    rows = [(row["event"], row["limit_w"], row["reason"]) for row in DimmingFile(tmp_path).rows()]
+    assert rows == [("start", "10500", "W4 is open (given)"), ("stop", "10500", "W4 is open (given)")]
