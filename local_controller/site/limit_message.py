@@ -122,7 +122,7 @@ def decoded(payload: bytes) -> Any:
         raise SourceError(f"limit message has {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
     try:
         return msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"limit message {payload[:60]!r} is no JSON: {error}") from error
 
 

@@ -93,7 +93,7 @@ class MeterMessages:
         powers_w, volts_v = self._three(Quantity.POWER, now), self._three(Quantity.VOLTAGE, now)
         sign = -1.0 if self.invert else 1.0
         phase_power_w = None if powers_w is None else _times(sign, powers_w)
-        current_a = _times(sign, _joined(parts)) if phase_power_w is None else _directed(_joined(parts), phase_power_w)
+        current_a = self._signed(_joined(parts), phase_power_w)
         reading = MeterReading(
             meter=self.meter,
             asked_at=min((part.at for part in parts), key=lambda at: at.monotonic_s),
@@ -106,6 +106,14 @@ class MeterMessages:
             raise SourceError("; ".join(map(str, doubts)))
         self._watch(reading, now)
         return reading
+
+    def _signed(self, current_a: PerPhase, phase_power_w: PerPhase | None) -> PerPhase:
+        """+ is drawn, as is what has its direction from powers that nobody has told just now."""
+        if phase_power_w is not None:
+            return _directed(current_a, phase_power_w)
+        if Quantity.POWER in self.places:
+            return _directed(current_a, (0.0, 0.0, 0.0))
+        return _times(-1.0 if self.invert else 1.0, current_a)
 
     def _parts(self, quantity: Quantity, now: Instant) -> Sequence[_Value] | None:
         """The values of a quantity that belong together; None if one is missing or too old."""
@@ -147,7 +155,7 @@ def _found(payload: bytes, path: str | None) -> Any:
     try:
         document = msgspec.json.decode(payload)
         return document if path is None else jmespath.search(path, document)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"its message {payload[:60]!r} is no JSON: {error}") from error
     except jmespath.exceptions.JMESPathError as error:
         raise SourceError(f"path {path!r} does not fit its message: {error}") from error

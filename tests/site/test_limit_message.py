@@ -119,6 +119,7 @@ def test_a_message_from_the_wrong_time_is_outdated(message: dict[str, Any], text
         b'{"max_a": 40, "ts": "yesterday"}',
         b'{"max_a": 40, "ts": "2026-11-22T12:00:00"}',
         b"\xff\xfe",
+        b'{"max_a": 40, "reason": "K\xfcche"}',
         b'{"max_a": 1' + b"0" * 400 + b"}",
         b'{"max_a": 1' + b"0" * 5_000 + b"}",
         b'{"max_a": ' + b"[" * 900 + b"]" * 900 + b"}",

@@ -40,6 +40,7 @@ def test_a_limit_is_active_or_not_and_may_have_an_end(payload: bytes, fields: Lp
     [
         (b"", "is no JSON"),
         (b"nan", "is no JSON"),
+        (b'{"limit_w": 4200, "active": true, "by": "K\xfcche"}', "is no JSON"),
         (b"null", "active must be true or false"),
         (b'{"limit_w": 4200}', "active must be true or false, found None"),
         (b'{"limit_w": 4200, "active": "yes"}', "active must be true or false"),

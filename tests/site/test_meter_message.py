@@ -83,6 +83,14 @@ def test_a_quantity_that_is_too_old_is_left_out_and_not_guessed() -> None:
     assert (fresh.current_a, later.current_a) == ((-5.0, -5.0, -5.0), (5.0, 5.0, 5.0))
 
 
+@pytest.mark.parametrize("invert", [False, True])
+def test_a_current_whose_direction_nobody_tells_just_now_counts_as_drawn(invert: bool) -> None:
+    places = {Quantity.CURRENT: Place(("i",)), Quantity.POWER: Place(("p",))}
+    reading = told(MeterMessages("main", places, invert=invert), "i", [5, -5, 0])
+    assert reading is not None
+    assert reading.current_a == (5.0, 5.0, 0.0)
+
+
 def test_what_is_retained_has_no_age_and_is_no_reading() -> None:
     assert told(MeterMessages("main", SHELLY), TOPIC, SAID, retained=True) is None
 
@@ -110,6 +118,7 @@ def test_a_value_that_is_none_or_cannot_be_makes_no_reading(changes: Mapping[str
         (b"", "is no JSON"),
         (b"unavailable", "is no JSON"),
         (b"NaN", "is no JSON"),
+        (b'{"room": "K\xfcche"}', "is no JSON"),
         (b"[" * 100_000, "bytes, more than"),
         (b"[1,2]", "current must be 3 numbers"),
         (b"[1,2,3,4]", "current must be 3 numbers"),
