@@ -157,12 +157,11 @@ class Lpc:
                 self.failsafe(word, now)
 
     def lost(self, now: Instant) -> None:
-        """It says what nobody understands: as if it were silent, though what is lower than the failsafe limit stays."""
+        """It says what nobody understands: failsafe begins anew, for that may have been a limit; what is lower stays."""
         self.advance(now)
-        if self.state in {LpcState.UNLIMITED_CONTROLLED, LpcState.LIMITED}:
-            kept, self.written, self.heartbeat_at = self.written, None, None
-            self._enter(LpcState.FAILSAFE, now)
-            self.waiting = None if kept is None else replace(kept, at=now)
+        kept, self.written, self.heartbeat_at = self._lowest(self.written, self.waiting, self.retained), None, None
+        self._enter(LpcState.FAILSAFE, now)
+        self.waiting = None if kept is None else replace(kept, at=now)
 
     # --- time ----------------------------------------------------------------------------------------------------
 
@@ -272,7 +271,12 @@ class Lpc:
 
     def _lowest_of_unknown(self) -> LpcWrite | None:
         """The lowest limit that waits or is retained."""
-        active = [(one.power_w, one) for one in (self.waiting, self.retained) if one and one.power_w is not None]
+        return self._lowest(self.waiting, self.retained)
+
+    @staticmethod
+    def _lowest(*writes: LpcWrite | None) -> LpcWrite | None:
+        """Of those that are active."""
+        active = [(one.power_w, one) for one in writes if one is not None and one.power_w is not None]
         return min(active, key=lambda pair: pair[0])[1] if active else None
 
 

@@ -172,6 +172,24 @@ def test_nonsense_is_silence_but_raises_nothing() -> None:
         assert box.hears(BEAT, LpcLimit(9000.0)).seen == (LpcState.LIMITED, 9000.0)
 
 
+def test_a_limit_that_nobody_understands_is_none_that_was_not_written() -> None:
+    """Two minutes without a limit (LPC-906, LPC-921) are not over while there is one."""
+    for box in (Box(), in_failsafe(), Box().after(500)):
+        for _ in range(20):
+            box.after(30).hears(BEAT)
+            box.lpc.lost(box.now)
+            assert box.seen == (LpcState.FAILSAFE, FAILSAFE_W)
+        assert box.hears(BEAT).after(119.9, beating=True).seen == (LpcState.FAILSAFE, FAILSAFE_W)
+        assert box.after(0.1).seen == (LpcState.UNLIMITED_AUTONOMOUS, None)
+
+
+@pytest.mark.parametrize("low", [LpcLimit(1000.0), LpcLimit(1000.0, is_retained=True)])
+def test_nonsense_raises_nothing_that_only_takes_away(low: LpcLimit) -> None:
+    for box in (Box().hears(low), in_failsafe().hears(low), controlled(LpcLimit(9000.0)).hears(low)):
+        box.lpc.lost(box.now)
+        assert box.seen == (LpcState.FAILSAFE, 1000.0)
+
+
 def test_it_says_when_what_counts_ends_by_itself() -> None:
     assert Box().lpc.changes_at() == START.after(120)
     assert controlled(LpcLimit(1.0, 900.0)).lpc.changes_at() == START.after(900)
@@ -228,6 +246,7 @@ def test_whoever_has_no_limit_was_told_so_or_has_waited_long_enough(story: list[
         else:
             assert now.since(START) >= 120
             assert lpc.state is LpcState.UNLIMITED_AUTONOMOUS
+            assert all(now.since(at) >= 120 for at, said in events if said is None)
 
 
 @given(STORIES, st.lists(st.floats(0.0, 7300.0), max_size=8))
