@@ -87,6 +87,15 @@ def test_nobody_is_lowered_and_the_page_says_what_that_costs() -> None:
     assert not [n for n in site.notices if n.code in {"limit_ignored", "meter_shows_feed_in"}]
 
 
+def test_how_uneven_the_phases_really_are_stands_beside_it() -> None:
+    tree = topology(40.0, 2, rotations=("R",))
+    (grid,) = tree.nodes
+    site = ObservedSite(replace(tree, nodes=(replace(grid, asymmetry_a=20.0),)))
+    crowded(site)
+    (node,) = site.picture()["nodes"]
+    assert (node["asymmetry_a"], node["asymmetry_worst_excess_a"]) == (64.0, 44.0)
+
+
 def test_what_is_recorded_of_a_dimming_is_what_really_flows() -> None:
     site = ObservedSite(topology(40.0, 2))
     site.shows_volts = True
@@ -196,7 +205,10 @@ def test_the_meter_shows_less_by_what_is_above_the_limit_and_nothing_else(
         "CP-1", words.Measured(1, MeterSample(dict(zip(Phase, drawn, strict=True)), power_w=100.0)), START
     )
     assert isinstance(fact, words.Measured)
-    assert list(fact.sample.current_a.values()) == [min(one, limit_a) for one in drawn]
+    left = [min(one, limit_a) for one in drawn]
+    assert list(fact.sample.current_a.values()) == left
+    watts = 100.0 * max(0.0, sum(left)) / sum(drawn) if sum(drawn) > 0 else 100.0
+    assert fact.sample.power_w == pytest.approx(watts)
     real = MeterReading(METER, now, equal(30.0), equal(230.0), 20_700.0, None, equal(6_900.0))
     shown, _ = observation.read(real, now)
     above = [max(0.0, one - limit_a) if age_s <= 150.0 else 0.0 for one in drawn]

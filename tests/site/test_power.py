@@ -124,6 +124,19 @@ def test_a_car_that_ignores_its_limit_takes_the_power_of_the_others() -> None:
     assert sum(site.drawn()) * 230.0 <= 9000.0
 
 
+def test_what_a_liar_takes_others_make_room_for_before_it_is_found_out() -> None:
+    """The building takes 3 kW more; one of two cars ignores what it is told for that, and stations measure once a minute."""
+    site = powered(16_000.0, AppliesTo.TOTAL, tree=topology(63.0, 2))
+    site.base = lambda second: (6.0, 6.0, 6.0) if second >= 200 else (2.0, 2.0, 2.0)
+    for station in site.stations.values():
+        station.sample_s = 60.0
+    plugged(site, 3, 3, seconds=170)
+    site.stations["CP-1"].liar = True
+    site.run(200 + 15 + 12 - site.elapsed_s)
+    assert sum(site.flow("grid")) <= 16_000.0 / 230.0 + site.controller.settings.pace.tolerance_a
+    assert not site.controller.evses[EvseId("CP-1", 1)].ignores_its_limit
+
+
 def test_people_read_how_many_amperes_the_watts_are() -> None:
     site = powered(4200.0)
     plugged(site, 1)

@@ -13,6 +13,7 @@ from local_controller.clock import Instant
 from local_controller.site.own_limits import QuarterHourLimit
 from local_controller.site.per_phase import equal
 from local_controller.site.quarter_hour import LEAD_S, MOST, QuarterHour
+from local_controller.site.readings import MeterReading
 from tests.site.virtual_site import START, Car, VirtualSite, topology
 
 NOON = Instant(5000.0, datetime(2026, 3, 6, 12, tzinfo=UTC))
@@ -65,6 +66,33 @@ def test_what_nobody_measured_counts_at_the_mean_or_at_what_was_drawn_last() -> 
     assert silent.allowed(at(200)).used_wh == pytest.approx(24_000.0 * 200 / 3600)
     silent.measured(0.0, at(400))
     assert silent.allowed(at(400)).used_wh == pytest.approx(24_000.0 * 400 / 3600)
+
+
+def test_a_silent_meter_does_not_count_as_little_because_it_showed_little() -> None:
+    quarter = used(0.0, 100)
+    quarter.measured(0.0, at(400))
+    assert quarter.allowed(at(400)).used_wh == pytest.approx(MEAN_W * 300 / 3600)
+
+
+def test_what_is_left_in_the_last_minute_is_spread_over_a_minute() -> None:
+    quarter = used(11_800.0, 870)
+    allowed = quarter.allowed(at(870))
+    assert allowed.power_w == pytest.approx((QUOTA_WH - allowed.used_wh) * 3600 / 60)
+    assert allowed.power_w < MEAN_W
+
+
+def test_what_the_meter_of_its_node_says_counts_as_power_where_it_says_that() -> None:
+    def used_wh(node: str, power_w: float | None, voltage_v: float | None) -> float:
+        limit = QuarterHourLimit("peak", "limit 'peak'", "grid", QuarterHour(MEAN_W))
+        volts = None if voltage_v is None else equal(voltage_v)
+        for second in range(301):
+            limit.look(node, MeterReading("m", at(second), equal(10.0), volts, power_w))
+        return limit.quarter.allowed(at(300)).used_wh
+
+    assert used_wh("grid", 6_000.0, 230.0) == pytest.approx(500.0)
+    assert used_wh("grid", None, 230.0) == pytest.approx(6_900.0 * 300 / 3600)
+    assert used_wh("grid", None, None) == pytest.approx(7_590.0 * 300 / 3600)
+    assert used_wh("west", 40_000.0, 230.0) == pytest.approx(MEAN_W * 300 / 3600), "as if nobody had measured"
 
 
 @pytest.mark.parametrize("set_s", [-3600.0, -900.0, 900.0, 3600.0])
