@@ -48,8 +48,11 @@ class DimmingFile:
                 os.fsync(file.fileno())
 
     def _forget_before(self, at: datetime) -> None:
-        oldest = at.year * 12 + at.month - KEPT_MONTHS
-        for path, month in _files(self._folder):
+        """Of both the present month and the last that is kept the earlier counts: the clock may be years ahead for a while."""
+        files = _files(self._folder)
+        latest = max((month for _, month in files), default=0)
+        oldest = min(at.year * 12 + at.month, latest + 1) - KEPT_MONTHS
+        for path, month in files:
             if month < oldest:
                 path.unlink()
 

@@ -60,7 +60,7 @@ class PersonLimits:
     def restore(self) -> None:
         """What has not ended since the last run counts again."""
         for name, kept in self._read().items():
-            left_s = min(kept.for_s, kept.until_s - self._clock.now().utc.timestamp())
+            left_s = min(LONGEST_S, kept.for_s, kept.until_s - self._clock.now().utc.timestamp())
             if name in self._limits and left_s > 0:
                 self._kept[name] = kept
                 until = self._clock.now().after(left_s)

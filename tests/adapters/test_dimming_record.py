@@ -110,6 +110,14 @@ def test_two_years_are_kept_and_no_more(tmp_path: Path) -> None:
     assert (tmp_path / "other.csv").exists()
 
 
+def test_a_clock_that_was_wrong_for_a_while_costs_no_record(tmp_path: Path) -> None:
+    record = DimmingFile(tmp_path)
+    for year, month in ((2026, 1), (2026, 2), (2090, 5), (2026, 3), (1970, 1), (2026, 4)):
+        record.append([row(Event.START, month=month, year=year)])
+    kept = {path.name for path in tmp_path.glob("dimmings-*.csv")}
+    assert kept >= {f"dimmings-2026-0{month}.csv" for month in (1, 2, 3, 4)}
+
+
 def exported(*arguments: str) -> list[dict[str, str]]:
     done = CliRunner().invoke(app, ["record", "export", *arguments])
     assert done.exit_code == 0, done.output

@@ -23,7 +23,7 @@ from local_controller.clock import Clock, Instant
 from local_controller.errors import LocalControllerError
 from local_controller.site.limits import AppliesTo, Bound
 from local_controller.site.per_phase import equal
-from local_controller.site.person_limit import PersonLimit, Told
+from local_controller.site.person_limit import LONGEST_S, PersonLimit, Told
 
 NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
 
@@ -98,6 +98,16 @@ def test_a_file_that_is_none_stops_no_start(tmp_path: Path, text: bytes) -> None
     site, after = persons(tmp_path)
     after.restore()
     assert site.limits["manual"].told is None
+
+
+def test_a_file_that_tells_an_end_beyond_all_times_stops_no_start(tmp_path: Path) -> None:
+    entry = b'{"manual": {"limit_a": null, "power_w": 1, "until_s": 9e200, "for_s": 9e200, "reason": ""}}'
+    (tmp_path / NAME).write_bytes(entry)
+    site, after = persons(tmp_path)
+    after.restore()
+    told = site.limits["manual"].told
+    assert told is not None
+    assert told.until.since(SetClock().now()) == LONGEST_S
 
 
 def test_without_a_state_directory_it_is_said_that_a_restart_ends_it() -> None:

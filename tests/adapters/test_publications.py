@@ -348,7 +348,15 @@ def test_an_announcement_of_what_vanished_is_emptied_with_its_state() -> None:
     assert after.outlived(gone[0], before.messages[gone[0]]) == (gone[0], "lc/garage/station/CP%2B2/evse/2")
     assert after.outlived(gone[0], b"") == (), "it is empty already"
     assert after.outlived(gone[0], b"no json") == (gone[0],)
-    for foreign in ("ems/limit", "lc/garage/#", "lc/garage/+/x", "lc/garage/\ud800", 7):
+    for foreign in (
+        "ems/limit",
+        "lc/garage/limit/ems/set",
+        "lc/garage/availability",
+        "lc/garage/#",
+        "lc/garage/+/x",
+        "lc/garage/\ud800",
+        7,
+    ):
         assert after.outlived(gone[0], json.dumps({"state_topic": foreign}).encode()) == (gone[0],), "that is not ours"
     kept = "homeassistant/device/lc_2fgarage/site/config"
     foreign = "homeassistant/device/other/site/config"

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from local_controller.adapters.publishing import topics
 from local_controller.config.models import SiteConfig
+from local_controller.config.publish import PublishSection
 from local_controller.site.topology import GRID
 
 PHASES: Final = ("L1", "L2", "L3")
@@ -37,14 +38,14 @@ _WRITTEN: Final = re.compile(r"[A-Za-z0-9_.~%/ -]+")
 class Discovery:
     """What Home Assistant is told: retained messages by topic. states: the topics that they refer to.
 
-    birth: where it says that it has started. ours: the topics of all announcements that can be ours. prefix: of our states.
+    birth: where it says that it has started. ours: the topics of all announcements that can be ours. section: what is published.
     """
 
     messages: Mapping[str, bytes]
     states: frozenset[str]
     birth: str
     ours: str
-    prefix: str
+    section: PublishSection
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -54,12 +55,12 @@ class Discovery:
     def outlived(self, topic: str, payload: bytes) -> tuple[str, ...]:
         """Which topics are to be emptied because of an announcement of ours, by an earlier run, of what there is no more.
 
-        Never one outside our prefix: others may write to Home Assistant's topics, and must not make us empty theirs.
+        Never one that we do not write to: others may write to Home Assistant's topics, and must not make us empty theirs.
         """
         head, tail = self.ours.split("+")
         if not topic.startswith(head) or not topic.endswith(tail) or not payload or topic in self.messages:
             return ()
-        state = _state_topic(payload, self.prefix)
+        state = _state_topic(payload, self.section)
         return (topic,) if state is None or state in self.states else (topic, state)
 
 
@@ -73,19 +74,18 @@ def discovery(config: SiteConfig) -> Discovery | None:
     devices = list(_Devices(config, publish.prefix, node, _expiry_s(publish.every_s)).all())
     messages = {f"{root}/{node}/{name}/config": _json(message) for name, message in devices}
     states = frozenset(message["state_topic"] for _, message in devices)
-    return Discovery(messages, states, f"{prefix}/status", f"{root}/{node}/+/config", publish.prefix)
+    return Discovery(messages, states, f"{prefix}/status", f"{root}/{node}/+/config", publish)
 
 
-def _state_topic(payload: bytes, prefix: str) -> str | None:
+def _state_topic(payload: bytes, section: PublishSection) -> str | None:
     """Where the thing of an announcement told its state, if that is a topic that we may have written to."""
     try:
         told = json.loads(payload)["state_topic"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    head = f"{prefix}/"
-    if not isinstance(told, str) or not told.startswith(head) or not _WRITTEN.fullmatch(told, len(head)):
+    if not isinstance(told, str) or not _WRITTEN.fullmatch(told.removeprefix(section.prefix)):
         return None
-    return told
+    return told if section.is_own(told) and told != topics.availability(section.prefix) else None
 
 
 def slug(name: str) -> str:
