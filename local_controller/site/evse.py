@@ -137,7 +137,8 @@ class EvseState:
     asserting: it connected and has not answered about its fallback yet.
     left_over: limits of the last transaction that may outlive it (one TxDefaultProfile for both).
     settle_s: from an accepted limit to a car that follows. least_a: it can be set to nothing lower. forgets: it loses its
-    limits with its connection. every_s: it may be raised so often. lasts_s, lasting_cap_a: how long a limit lasts that
+    limits with its connection. said_state: whether a car charges, as the station said it last with or without a transaction
+    (1.6 may say so before the transaction has an id). every_s: it may be raised so often. lasts_s, lasting_cap_a: how long a limit lasts that
     nobody renews, and the most for that. csms_steps: `csms` as POSIX seconds and amperes. foreign: what it obeys besides
     ours and the CSMS's; None: not known of.
     """
@@ -158,6 +159,7 @@ class EvseState:
     every_s: float = 0.0
     lasting_cap_a: float = math.inf
     session: Session | None = None
+    said_state: ChargingState | None = None
     csms: Schedule = field(default_factory=Schedule.unlimited)
     csms_steps: tuple[tuple[float, float | None], ...] = ()
     foreign: ForeignLimit | None = None
@@ -186,7 +188,7 @@ class EvseState:
     @_fact
     def lost(self) -> None:
         """The station has no connection any more; some lose all their limits with it."""
-        self.connected = False
+        self.connected, self.said_state = False, None
         if self.forgets:
             self.fallback_a, self.confirmed = None, False
             if self.session is not None:
@@ -253,17 +255,19 @@ class EvseState:
         left_over = [promise for promise in self.left_over if not promise.is_over(now)]
         self.session = Session(transaction_id, now, [*left_over, Promise(self.floor_a, now)])
         self.session.is_found = self.session.may_have_fallen_back = is_found  # so it is told a limit at once
+        self.session.charging_state = self.said_state
 
     @_fact
     def ended(self, transaction_id: str) -> None:
         """The transaction is over: its TxProfile is gone, the fallback is left (LC-079)."""
         if self.session is not None and self.session.transaction_id == transaction_id:
             self.left_over = [p for p in self.session.may_apply if p.until is not None or p.limit_a > self.floor_a]
-            self.session = None
+            self.session = self.said_state = None
 
     @_fact
     def charging_state_is(self, state: ChargingState, now: Instant) -> None:
-        """The station says whether the car charges; a suspended car draws nothing from now on."""
+        """The station says whether the car charges; a suspended car draws nothing from now on (LC-073)."""
+        self.said_state = state
         if self.session is None:
             return
         self.session.charging_state = state

@@ -107,7 +107,7 @@ class Complaining(json.JSONDecoder):
         raise ValueError(s)
 
 
-@pytest.mark.requirement("LC-132")
+@pytest.mark.requirement("LC-068", "LC-132")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("as_json", [True, False], ids=["json", "text"])
 @given(secret=SECRETS, token=TOKENS)
@@ -161,6 +161,7 @@ def test_numbers_and_other_values_stay() -> None:
     assert MASK(None, "info", dict(event)) == event | {"phases": [1, 2]}
 
 
+@pytest.mark.requirement("LC-068")
 def test_a_driver_can_be_followed_through_the_log_without_being_known() -> None:
     first, again, other = (MASK.pseudonym(token) for token in ("04A2B3C4", "04a2b3c4", "04A2B3C5"))
     assert first[:4] == "04…#"
@@ -168,6 +169,7 @@ def test_a_driver_can_be_followed_through_the_log_without_being_known() -> None:
     assert LogMask().pseudonym("04A2B3C4") != LogMask().pseudonym("04A2B3C4"), "each process has a key of its own"
 
 
+@pytest.mark.requirement("LC-068")
 def test_of_a_short_identifier_nothing_is_shown() -> None:
     assert MASK.pseudonym("DEAD42").startswith("…#")
 

@@ -90,6 +90,27 @@ def test_a_station_that_stops_answering_at_a_low_limit_is_counted_with_its_fallb
     assert max(site.worst["grid"]) <= 30.0
 
 
+@pytest.mark.requirement("LC-079")
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_the_share_of_a_transaction_that_ended_is_given_away_once_nobody_can_draw_it(is_lost: bool) -> None:
+    """A lost station may still hold the limit of its last transaction, and nobody hears of a car that comes to it."""
+    site = settled(VirtualSite(topology(30.0, 2)))
+    site.plug("CP-1")
+    site.run(60)
+    share_a = site.drawn()[0]
+    assert share_a > 20.0
+    site.unplug("CP-1")
+    if is_lost:
+        site.disconnect("CP-1")
+    site.plug("CP-2")
+    drawn: list[float] = []
+    site.on_step.append(lambda at: drawn.append(at.drawn()[1]))
+    site.run(30)
+    assert (max(drawn) <= 30.0 - share_a) is is_lost
+    site.run(120)
+    assert site.drawn()[1] == pytest.approx(share_a, abs=0.3), "by then the limit has ended"
+
+
 # --- nothing is wasted for ever ---------------------------------------------------------------------------------------
 
 

@@ -140,6 +140,7 @@ def test_a_lost_station_counts_with_its_last_limit_until_that_has_ended_then_wit
     assert state.exposure_a(at(103)) == 6.0
 
 
+@pytest.mark.requirement("LC-079")
 def test_what_the_last_transaction_was_promised_counts_for_the_next_one_while_it_could_still_hold() -> None:
     state = charging()
     order(state, 20.0, 1, accepted=2)
@@ -154,6 +155,7 @@ def test_what_the_last_transaction_was_promised_counts_for_the_next_one_while_it
     assert state.exposure_a(at(110)) == 6.0
 
 
+@pytest.mark.requirement("LC-079")
 def test_a_confirmed_fallback_ends_what_the_last_transaction_was_promised() -> None:
     state = charging()
     order(state, 20.0, 1, accepted=2)
@@ -161,6 +163,42 @@ def test_a_confirmed_fallback_ends_what_the_last_transaction_was_promised() -> N
     state.fallback_answered(6.0, at(30))
     state.started("next", at(31))
     assert state.exposure_a(at(31)) == 6.0
+
+
+@pytest.mark.requirement("LC-073")
+def test_that_a_car_charges_is_known_whichever_comes_first_its_state_or_its_transaction() -> None:
+    """1.6: Preparing, Charging, and then the answer to StartTransaction; or the other way round."""
+    states = []
+    for is_first in (True, False):
+        state = EvseState(Evse(EvseId("CP-1", 1), "grid", fallback_a=6.0))
+        state.connected_now(at(-20))
+        told = [ChargingState.EV_CONNECTED, ChargingState.CHARGING]
+        if is_first:
+            for said in told:
+                state.charging_state_is(said, at(0))
+        state.started("tx", at(1))
+        if not is_first:
+            for said in told:
+                state.charging_state_is(said, at(2))
+        assert state.session is not None
+        states.append((state.session.charging_state, state.session.suspended_at))
+        state.ended("tx")
+        state.started("next", at(9))
+        states.append((state.session.charging_state, state.session.suspended_at))
+    assert states == 2 * [(ChargingState.CHARGING, None), (None, None)], "of the next car nothing is known"
+
+
+@pytest.mark.requirement("LC-073")
+@pytest.mark.parametrize("said", ChargingState)
+def test_no_state_from_before_a_transaction_proves_that_its_car_draws_nothing(said: ChargingState) -> None:
+    state = EvseState(Evse(EvseId("CP-1", 1), "grid", fallback_a=6.0))
+    state.connected_now(at(-20))
+    state.charging_state_is(said, at(-1))
+    state.started("tx", at(0))
+    assert state.session is not None
+    assert not state.session.rests
+    state.lost()
+    assert state.said_state is None
 
 
 @pytest.mark.requirement("LC-115")
@@ -293,7 +331,7 @@ def test_one_that_forgets_its_limits_counts_with_its_maximum_as_soon_as_it_is_lo
     assert state.exposure_a(at(80)) == 6.0
 
 
-@pytest.mark.requirement("LC-108")
+@pytest.mark.requirement("LC-079", "LC-108")
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_a_setting_that_holds_for_ever_counts_until_it_is_written_anew(is_lost: bool) -> None:
     """The transaction is over, but nobody has confirmed that the setting is back at the fallback."""
@@ -310,7 +348,7 @@ def test_a_setting_that_holds_for_ever_counts_until_it_is_written_anew(is_lost: 
     assert state.stand(at(4001)).worst_a == 6.0
 
 
-@pytest.mark.requirement("LC-108")
+@pytest.mark.requirement("LC-079", "LC-108")
 def test_a_lost_station_may_obey_the_limit_of_an_ended_transaction_until_that_ends() -> None:
     """Limit and floor may be one TxDefaultProfile, and the next car comes unseen."""
     state = charging()

@@ -281,7 +281,7 @@ def test_answers_pass_byte_for_byte_where_nothing_differs(
 
 
 @ALL
-@pytest.mark.requirement("LC-128")
+@pytest.mark.requirement("LC-077", "LC-128")
 @pytest.mark.parametrize("verdict", ["Accepted", "RebootRequired"])
 def test_a_longer_interval_is_kept_short_and_read_back_as_it_was_set(
     bench: Any, version: OcppVersion, verdict: str
@@ -297,7 +297,7 @@ def test_a_longer_interval_is_kept_short_and_read_back_as_it_was_set(
 
 
 @ALL
-@pytest.mark.requirement("LC-128")
+@pytest.mark.requirement("LC-077", "LC-128")
 def test_a_rejected_interval_stays_what_it_was(bench: Any, version: OcppVersion) -> None:
     b = bench(version, guards=SAMPLING)
     store = Store(b)
@@ -329,7 +329,7 @@ def test_what_is_no_interval_is_the_stations_to_judge(bench: Any, version: OcppV
 
 
 @ALL
-@pytest.mark.requirement("LC-126", "LC-128")
+@pytest.mark.requirement("LC-077", "LC-126", "LC-128")
 def test_a_station_that_measures_seldom_is_set_once_accepted_and_the_csms_sees_no_difference(
     bench: Any, version: OcppVersion
 ) -> None:
