@@ -20,17 +20,20 @@ def connection_findings(data: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _twice(data: Mapping[str, Any]) -> Iterator[Finding]:
-    """A meter that is read as two, because its unit id was forgotten."""
+    """A device that is read as two, because its address or its unit id was forgotten."""
     first: dict[tuple[object, ...], str] = {}
     for path, row in _rows(data):
-        reached, device = (row.get("host"), row.get("port", 502), row.get("serial")), row.get("device")
-        unit_id, name = row.get("unit_id", 1), str(row.get("id"))
-        if path[0] != "meters" or not all(isinstance(one, str | int | None) for one in (*reached, device, unit_id)):
+        is_meter = path[0] == "meters"
+        reached = (row.get("host"), row.get("port", 502 if is_meter else None), row.get("serial"))
+        device, unit_id = row.get("device") if is_meter else None, row.get("unit_id", 1)
+        if not all(isinstance(one, str | int | None) for one in (*reached, device, unit_id)):
             continue
-        other = first.setdefault((*reached, device, unit_id), name)
+        name = str(row.get("id"))
+        other = first.setdefault((path[0], *reached, device, unit_id), name)
         if other != name and (reached[0] or reached[2]):
+            what = "meter" if is_meter else "contacts"
             reason = f"{other} is unit {unit_id} at the same place already"
-            yield (*path, "unit_id"), f"{reason}, so both would show the same meter: give each its own unit_id"
+            yield (*path, "unit_id"), f"{reason}, so both would show the same {what}: give each its own unit_id"
 
 
 def _of_buses(data: Mapping[str, Any]) -> Iterator[Finding]:

@@ -59,6 +59,8 @@ class QuantitySection(Section):
     def _one_or_three(self) -> Self:
         if len(self.topic) not in {1, 3}:
             raise wrong("topic", "must be one topic, or a list of three for L1, L2 and L3")
+        if twice := [one for one in self.topic if self.topic.count(one) > 1]:
+            raise wrong("topic", f"{twice[0]} stands for two phases: each has a topic of its own")
         return self
 
 

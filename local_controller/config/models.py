@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -151,19 +152,29 @@ class SiteConfig(Section):
 
     @model_validator(mode="after")
     def _hears_others_only(self) -> SiteConfig:
-        if self.publish is not None:
-            for index, limit in enumerate(self.limits):
-                if isinstance(limit, MqttLimitSection):
-                    topics = {"topic": limit.topic}
-                elif isinstance(limit, LpcLimitSection):
-                    topics = {"limit.topic": limit.limit.topic, "heartbeat.topic": limit.heartbeat.topic}
-                else:
-                    continue
-                own = [key for key, topic in topics.items() if self.publish.is_own(topic)]
-                if own and limit.broker == self.publish.broker:
-                    reason = f"the gateway itself writes to it (publish.prefix: {self.publish.prefix})"
-                    raise wrong(f"limits.{index}.{own[0]}", f"{reason}: choose another topic, or another prefix")
+        for place, broker, topic in self._heard():
+            if self.publish is not None and broker == self.publish.broker and self.publish.is_own(topic):
+                reason = f"the gateway itself writes to it (publish.prefix: {self.publish.prefix})"
+                raise wrong(place, f"{reason}: choose another topic, or another prefix")
         return self
+
+    def _heard(self) -> Iterator[tuple[str, str, str]]:
+        """Place in the file, broker and topic of all that is heard over MQTT."""
+        for index, limit in enumerate(self.limits):
+            if isinstance(limit, MqttLimitSection):
+                yield f"limits.{index}.topic", limit.broker, limit.topic
+                if limit.availability is not None:
+                    yield f"limits.{index}.availability.topic", limit.broker, limit.availability.topic
+            elif isinstance(limit, LpcLimitSection):
+                yield f"limits.{index}.limit.topic", limit.broker, limit.limit.topic
+                yield f"limits.{index}.heartbeat.topic", limit.broker, limit.heartbeat.topic
+                if limit.failsafe is not None:
+                    yield f"limits.{index}.failsafe.topic", limit.broker, limit.failsafe.topic
+        for index, meter in enumerate(self.meters):
+            if isinstance(meter, MqttMeterSection):
+                for name, told in (("current", meter.current), ("power", meter.power), ("voltage", meter.voltage)):
+                    for topic in () if told is None else told.topic:
+                        yield f"meters.{index}.{name}.topic", meter.broker, topic
 
     @model_validator(mode="after")
     def _contacts_can_be_read(self) -> SiteConfig:

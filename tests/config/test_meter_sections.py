@@ -180,6 +180,20 @@ def test_two_meters_are_not_the_same_one() -> None:
     assert told == [f"4: meters[shop].unit_id: {reason}: give each its own unit_id"]
 
 
+def test_two_modules_do_not_read_the_same_contacts() -> None:
+    _, told = examine(
+        """\
+        io_modules:
+          - {id: dso, device: moxa_iologik_e1200, host: one}
+          - {id: sun, device: wago_750, host: one}
+          - {id: far, device: wago_750, host: two}
+        """
+    )
+    reason = "dso is unit 1 at the same place already, so both would show the same contacts"
+    assert f"3: io_modules[sun].unit_id: {reason}: give each its own unit_id" in told
+    assert not [one for one in told if "io_modules[far].unit_id" in one]
+
+
 def test_devices_on_one_bus_are_set_alike() -> None:
     _, told = examine(
         """\
@@ -249,6 +263,10 @@ def test_a_meter_may_be_published_by_somebody() -> None:
     [
         ("power: {topic: p}", "meters[main].current: is missing"),
         ("current: {topic: [a, b]}", "meters[main].current.topic: must be one topic, or a list of three"),
+        (
+            "current: {topic: [a, b, b]}",
+            "meters[main].current.topic: b stands for two phases: each has a topic of its own",
+        ),
         ("current: {topic: 'a/#'}", "meters[main].current.topic: must be one topic, without blanks and wildcards"),
         ("current: {topic: a, path: 'x('}", "meters[main].current.path: must be a JMESPath expression"),
         ("current: {topic: a, unit: A}", "meters[main].current.unit: unknown key"),

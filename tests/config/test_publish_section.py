@@ -71,6 +71,33 @@ def test_the_gateway_does_not_listen_to_itself(own: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("place", "section"),
+    [
+        (
+            "meters[m].current.topic",
+            "meters: [{id: m, source: mqtt, broker: b, current: {topic: OWN, path: current_a}}]",
+        ),
+        (
+            "meters[m].power.topic",
+            "meters: [{id: m, source: mqtt, broker: b, current: {topic: i}, power: {topic: OWN}}]",
+        ),
+        (
+            "limits[e].availability.topic",
+            "limits: [{id: e, broker: b, topic: t, fallback_a: 6, availability: {topic: OWN}}]",
+        ),
+        (
+            "limits[e].failsafe.topic",
+            "limits: [{id: e, source: lpc, broker: b, limit: {topic: l}, heartbeat: {topic: h}, failsafe: {topic: OWN}}]",
+        ),
+    ],
+)
+def test_nothing_else_that_it_hears_is_its_own_word(place: str, section: str) -> None:
+    text = f"{SITE}{section.replace('OWN', 'lc/meter/m')}\npublish: {{broker: b, prefix: lc}}\n"
+    _, mistakes = examined(text, [])
+    assert [one.message.partition(" (")[0] for one in mistakes] == [f"{place}: the gateway itself writes to it"]
+
+
 @pytest.mark.parametrize("foreign", ["lc/limit/set", "lcd/limit/ems/state", "ems/limit"])
 def test_a_limit_may_come_below_the_prefix(foreign: str) -> None:
     sound(
