@@ -76,6 +76,8 @@ def test_who_is_on_the_machine_may_start_a_test(asked: Request) -> None:
         (request(origin="http://127.0.0.1:9000"), "from a page of http://127.0.0.1:9000"),
         (request(sec_fetch_site="cross-site"), "from a page of somebody else"),
         (request(sec_fetch_site="same-site"), "from a page of somebody else"),
+        (request(x_forwarded_for="127.0.0.1"), "handed on for somebody else (x-forwarded-for)"),
+        (request(forwarded="for=127.0.0.1"), "handed on for somebody else (forwarded)"),
         (request(content_type="text/plain"), "no application/json"),
         (request(content_type="application/x-www-form-urlencoded"), "no application/json"),
         (request(content_type=""), "no application/json"),
@@ -163,6 +165,7 @@ async def test_whoever_stops_listening_ends_the_test(port: int, told: Told) -> N
         (post('{"evse": 1}'), 400, 'send {\\"station\\": \\"CP-1\\"'),
         (post("[" * 5000), 400, "send"),
         (post('{"station": "CP-1"}', "Origin: http://evil.example\r\n"), 403, "from a page of http://evil.example"),
+        (post('{"station": "CP-1"}', "X-Forwarded-For: 127.0.0.1\r\n"), 403, "handed on for somebody else"),
         (b"GET /api/v1/commissioning HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405, "Not Allowed"),
     ],
 )

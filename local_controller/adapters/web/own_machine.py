@@ -16,6 +16,9 @@ from starlette.responses import Response
 LARGEST_BYTES: Final = 1000
 """No request of ours is longer."""
 
+_HANDED_ON: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
+"""What a reverse proxy on this machine adds, behind which anybody may be."""
+
 REMEDY: Final = "run the command on the gateway's machine"
 
 
@@ -26,6 +29,8 @@ def objection(request: Request) -> str:
     host = request.headers.get("host", "")
     if not _is_here(peer, here):
         return f"{peer or 'somebody unknown'} is another machine: {REMEDY}"
+    if handed_on := next((name for name in _HANDED_ON if name in request.headers), ""):
+        return f"the request was handed on for somebody else ({handed_on}): {REMEDY}"
     if not _is_here(_name(host), here):
         return f"the request is for {host or 'nobody'}, which is no address of this machine: {REMEDY}"
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")

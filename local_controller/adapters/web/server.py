@@ -88,7 +88,7 @@ class WebServer:
     ) -> None:
         self._socket = _listening(host, port)
         app = _app(picture, profiles, actions or Actions())
-        config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none")
+        config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none", proxy_headers=False)
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
