@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from local_controller.site.evse import FOLLOWED_S
-from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.limits import AppliesTo, Limit, LimitSource
 from local_controller.site.topology import Topology
 from tests.scenarios.site_events import REACTION_S, TROUBLES, Room, perform
 from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, topology
@@ -37,6 +37,12 @@ LAST_S = REACTION_S + FOLLOWED_S + 7.5
 ASYMMETRY_A, UNEVEN_S, BALANCED = 20.0, 15.0, 0.33
 SEEN = 0.01
 """Of the rating: what a meter of class 1 may be wrong by."""
+
+POWERED: Final = 0.4
+"""Of the sites have limits in watts: one for ever, into which all fallbacks fit, and half of those of the EMS."""
+
+POWER_S: Final = LAST_S
+"""So long the power may be above what is fixed: it is no fuse, but comes down as fast as one that is overloaded."""
 
 ROTATIONS: Final = ("RST", "STR", "TRS", "RTS", "SRT", "TSR", "R", "S", "T")
 SITES: Final = ((2, 1), (3, 1), (5, 1), (6, 1), (2, 2), (3, 2))
@@ -76,7 +82,10 @@ class Judge:
     worst_uneven_a: float = 0.0
     longest_uneven_s: float = 0.0
     uneven_s: float = 0.0
+    worst_w: float = 0.0
+    longest_power_s: float = 0.0
     _running_uneven_s: float = 0.0
+    _running_power_s: float = 0.0
     _integrals: Counter[tuple[str, int]] = field(default_factory=Counter)
     _high_s: Counter[tuple[str, int]] = field(default_factory=Counter)
 
@@ -88,6 +97,7 @@ class Judge:
                 excess_a = max(excess_a, amps - rating)
                 self._heat((node.id, phase), amps / rating)
         self._balance(site)
+        self._power(site)
         self.worst_a = max(self.worst_a, excess_a)
         self.above_s += STEP_S if excess_a > 1e-6 else 0.0
 
@@ -101,6 +111,12 @@ class Judge:
             self._running_uneven_s = self._running_uneven_s + STEP_S if over_a > 1e-6 else 0.0
             self.longest_uneven_s = max(self.longest_uneven_s, self._running_uneven_s)
 
+    def _power(self, site: VirtualSite) -> None:
+        over_w = sum(site.flow(site.topology.root.id)) * site.volts_v - site.fixed_w
+        self.worst_w = max(self.worst_w, over_w)
+        self._running_power_s = self._running_power_s + STEP_S if over_w > 1e-3 else 0.0
+        self.longest_power_s = max(self.longest_power_s, self._running_power_s)
+
     def _heat(self, place: tuple[str, int], load: float) -> None:
         integral_s = max(0.0, self._integrals[place] + (load * load - 1.0) * STEP_S)
         self._integrals[place] = integral_s
@@ -113,6 +129,8 @@ class Judge:
         """What is more than the goal allows."""
         if self.worst_integral_s > INTEGRAL_S:
             return f"S = {self.worst_integral_s:.1f} s"
+        if self.longest_power_s > POWER_S:
+            return f"{self.worst_w:.0f} W too much for {self.longest_power_s} s"
         if self.longest_uneven_s > UNEVEN_S:
             return f"phases differ by {self.worst_uneven_a:.1f} A too much for {self.longest_uneven_s} s"
         return f"{HIGH} times the rating for {self.longest_high_s} s" if self.longest_high_s > HIGH_S else None
@@ -140,12 +158,18 @@ class Story:
             (rnd.choices(names, weights)[0], rnd.randrange(6), _car(rnd), rnd.choice([1, 5, 20, 60, 150]))
             for _ in range(rnd.randint(4, 30))
         ]
+        watts = random.Random(f"{seed}/watts")
+        if watts.random() < POWERED:
+            steps = [("power", *step[1:]) if step[0] == "limit" and watts.random() < 0.5 else step for step in steps]
         return cls(seed, moves, (*crowd, *steps))
 
     def told(self) -> Outcome:
         """Lives through it."""
         is_balanced = not self.moves and random.Random(f"{self.seed}/balance").random() < BALANCED
         site = _site(random.Random(f"{self.seed}/site"), moves=self.moves, is_balanced=is_balanced)
+        watts = random.Random(f"{self.seed}/watts")
+        if watts.random() < POWERED:
+            site = _powered(site, watts, is_fixed=not self.moves)
         judge, room = Judge(site), Room(site, LAST_S)
         site.on_step.append(room.look if self.moves else judge.look)
         site.connect()
@@ -159,6 +183,8 @@ class Story:
         moved = f"{room.worst_a:.2f} A more than there was room for {LAST_S} s before"
         most_a = SEEN * min(site.topology.root.rating_a)
         fault = judge.fault if not self.moves else moved if room.worst_a > most_a else None
+        if self.moves and room.worst_w > 3 * most_a * site.volts_v:
+            fault = f"{room.worst_w:.0f} W more than there was room for {LAST_S} s before"
         return Outcome(site, judge, room, fault)
 
     def shortened(self) -> Story:
@@ -218,6 +244,16 @@ def _site(rnd: random.Random, *, moves: bool, is_balanced: bool) -> VirtualSite:
     return site
 
 
+def _powered(site: VirtualSite, rnd: random.Random, *, is_fixed: bool) -> VirtualSite:
+    """The same site at some voltage, and with a limit in watts into which base load and fallbacks fit at 253 V."""
+    if is_fixed:
+        root, tree = site.topology.root, site.topology
+        most_a = sum(root.base_a) + sum(tree.fallback_a(root.id)) + rnd.uniform(0.0, 90.0)
+        site.fix(Limit(root.id, None, AppliesTo.TOTAL, "contract", power_w=most_a * 253.0))
+    site.volts_v, site.shows_volts = rnd.choice([225.0, 237.5, 253.0]), rnd.random() < 0.7
+    return site
+
+
 def _balanced(tree: Topology) -> Topology:
     """The site limits how uneven it may be, and all fallbacks fit into that limit, if need be because they are 0 A."""
     limited = replace(tree, nodes=(replace(tree.root, asymmetry_a=ASYMMETRY_A), *tree.nodes[1:]))
@@ -231,7 +267,9 @@ def soak(hours: float, first_seed: int, say: Callable[[str], None]) -> dict[str,
     """Tells stories until so many station-hours are over."""
     totals = Counter({"violations": 0})
     station_hours, said_s, seed = 0.0, time.monotonic(), first_seed
-    worst: dict[str, float] = dict.fromkeys(("worst_excess_a", "worst_integral_s"), 0.0)
+    worst: dict[str, float] = dict.fromkeys(
+        ("worst_excess_a", "worst_integral_s", "worst_excess_w", "longest_power_s"), 0.0
+    )
     while station_hours < hours:
         story = Story.of(seed)
         outcome = story.told()
@@ -241,6 +279,9 @@ def soak(hours: float, first_seed: int, say: Callable[[str], None]) -> dict[str,
         totals.update(step[0] for step in story.steps)
         if not story.moves:
             totals["seconds_too_uneven"] += round(outcome.judge.uneven_s)
+            totals["powers_exceeded"] += outcome.judge.worst_w > 1e-3
+            worst["worst_excess_w"] = max(worst["worst_excess_w"], outcome.judge.worst_w)
+            worst["longest_power_s"] = max(worst["longest_power_s"], outcome.judge.longest_power_s)
             worst["worst_excess_a"] = max(worst["worst_excess_a"], outcome.judge.worst_a)
             worst["worst_integral_s"] = max(worst["worst_integral_s"], outcome.judge.worst_integral_s)
         if outcome.fault is not None:

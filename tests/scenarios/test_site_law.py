@@ -117,8 +117,7 @@ def excess(site: VirtualSite) -> dict[str, float]:
 
 def excess_w(site: VirtualSite) -> float:
     """Above what is fixed for all phases together."""
-    fixed_w = [limit.power_w for limit in site.controller.book.fixed if limit.power_w is not None]
-    return site.worst_w - min(fixed_w, default=float("inf"))
+    return site.worst_w - site.fixed_w
 
 
 def most_orders_a_minute(site: VirtualSite) -> int:

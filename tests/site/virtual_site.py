@@ -203,6 +203,16 @@ class VirtualSite:
         book = LimitBook(self._limits, sources, self._own)
         return SiteController(self.topology, book, self._settings, dict.fromkeys(self.meters, 1.0))
 
+    def fix(self, limit: Limit) -> None:
+        """One more limit for ever, before anything happens."""
+        self._limits = (*self._limits, limit)
+        self.controller = self._begun()
+
+    @property
+    def fixed_w(self) -> float:
+        """What is allowed for ever in watts at the grid connection."""
+        return min((one.power_w for one in self._limits if one.power_w is not None), default=float("inf"))
+
     @property
     def elapsed_s(self) -> float:
         """Since the beginning."""
