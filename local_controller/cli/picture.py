@@ -92,9 +92,17 @@ def _measured(evse: dict[str, Any]) -> str:
     return f"{'/'.join(f'{a:.1f}' for a in evse['measured_a'])} A {evse['measured_age_s']:.0f} s ago"
 
 
+def _bound(limit: dict[str, Any]) -> str:
+    """Amperes of each phase, watts of all, or both."""
+    if limit["power_w"] is None:
+        return _triple(limit["limit_a"])
+    watts = f"{limit['power_w']:.0f} W"
+    return watts if limit["limit_a"] is None else f"{_triple(limit['limit_a'])} and {watts}"
+
+
 def _inputs(site: dict[str, Any]) -> Text:
     meters = (f"meter {m['id']}: {m['failure'] or m['state']}" for m in site["meters"])
-    limits = (f"{limit['label']}: {_triple(limit['limit_a'])} ({limit['state']})" for limit in site["limits"])
+    limits = (f"{limit['label']}: {_bound(limit)} ({limit['state']})" for limit in site["limits"])
     plan = site["plan"]
     planned = (
         f"plan: {plan['status']}, {plan['age_s']:.0f} s old, solved in {plan['solve_ms']:.0f} ms"

@@ -8,6 +8,7 @@ import pytest
 
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.evse import EvseState
+from local_controller.site.limits import LimitBook
 from local_controller.site.per_phase import ZERO
 from tests.effort import EFFORT
 from tests.scenarios import site_soak
@@ -15,6 +16,9 @@ from tests.scenarios.site_soak import Story
 
 UNEVEN = 28
 """A site with an asymmetry limit."""
+
+POWERED = 29
+"""A site with a limit in watts."""
 
 STEADY = next(seed for seed in range(100) if not Story.of(seed).moves)
 
@@ -45,7 +49,7 @@ def test_a_controller_that_overlooks_the_building_is_found_out(monkeypatch: pyte
 def test_a_controller_that_takes_cars_for_even_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Story.of(UNEVEN).told().fault is None
     monkeypatch.setattr(EvseState, "is_uneven", lambda self, _now: self.session is None)
-    assert "phases differ by 12.0 A too much" in (Story.of(UNEVEN).told().fault or "")
+    assert "phases differ by 10.8 A too much" in (Story.of(UNEVEN).told().fault or "")
 
 
 def test_a_violation_is_shown_by_its_shortest_timeline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,3 +65,9 @@ def test_the_last_line_tells_station_hours_and_violations(
     monkeypatch.setattr("sys.argv", ["site_soak", "--hours", "0.1", "--first-seed", str(STEADY)])
     assert site_soak.main() == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["violations"] == 0
+
+
+def test_a_controller_that_adds_up_no_phases_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Story.of(POWERED).told().fault is None
+    monkeypatch.setattr(LimitBook, "power", lambda *_, **__: None)
+    assert "W too much" in (Story.of(POWERED).told().fault or "")

@@ -55,6 +55,16 @@ def test_nodes_show_what_flows_and_who_set_the_limit() -> None:
     assert grid.worst_excess_a == 0.0
 
 
+def test_the_terminal_shows_limits_in_watts_and_in_amperes() -> None:
+    site = lively()
+    for limit_a, power_w, text in ((None, 4200.0, "4200 W"), (16.0, 4200.0, "16/16/16 A and 4200 W")):
+        site.announce("ems", limit_a, power_w=power_w)
+        view = json.loads(json.dumps({"notices": [], **snapshot(site.controller, site.now).as_json()}))
+        console = Console(markup=False, width=160, record=True, file=io.StringIO())
+        console.print(picture(view, "Site"))
+        assert f"limit [/ems]: {text} (fresh)" in console.export_text()
+
+
 def test_the_picture_before_anything_happened_and_later_is_json_and_can_be_drawn() -> None:
     new = VirtualSite(topology(40.0, 2, circuits={"a [b]": 30.0}))
     for site in (new, lively()):
