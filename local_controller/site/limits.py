@@ -245,6 +245,10 @@ class OwnLimit(Protocol):
         """Whether it ever bounds watts."""
 
     @property
+    def rests(self) -> str:
+        """Why there is none, while there is none, for people."""
+
+    @property
     def replaces(self) -> frozenset[str]:
         """The ids of limit sources that do not count while this limit is in force."""
 

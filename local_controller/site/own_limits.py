@@ -29,6 +29,11 @@ class ScheduledLimit:
         return any(window.bound.power_w is not None for window in self.timetable.windows)
 
     @property
+    def rests(self) -> str:
+        """The time alone decides."""
+        return "outside its hours"
+
+    @property
     def replaces(self) -> frozenset[str]:
         """It holds beside all others."""
         return frozenset()
@@ -63,6 +68,11 @@ class QuarterHourLimit:
     def bounds_power(self) -> bool:
         """In watts only."""
         return True
+
+    @property
+    def rests(self) -> str:
+        """It never does."""
+        return ""
 
     @property
     def replaces(self) -> frozenset[str]:

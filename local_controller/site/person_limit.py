@@ -42,6 +42,11 @@ class PersonLimit:
         """It may."""
         return True
 
+    @property
+    def rests(self) -> str:
+        """Nobody wants it now."""
+        return "not set"
+
     def limit(self, now: Instant) -> Limit | None:
         """The limit in force with its source in words; None while there is none."""
         told = self.told

@@ -6,7 +6,7 @@ different things and stay apart. Triples are the grid's L1, L2, L3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,6 +128,7 @@ class LimitSourceView:
     """An external limit and whether its source still speaks.
 
     limit_a, power_w: what counts now (both, where both are given), its fallback if it is silent; age_s, until (UTC), reason: of the last message that counted.
+    set_aside: another limit holds in its place for a while.
     """
 
     id: str
@@ -144,6 +145,7 @@ class LimitSourceView:
     until: str | None
     reason: str
     trouble: str
+    set_aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +198,14 @@ def pieces(site: SiteController, now: Instant) -> Iterator[SiteSnapshot | None]:
     for node in site.nodes.values():
         nodes.append(_node(site, node, now))
         yield None
+    replaced = site.book.replaced(now)
     yield SiteSnapshot(
         at=now.utc.isoformat(timespec="milliseconds"),
         nodes=tuple(nodes),
         evses=tuple(evses),
         meters=tuple(_meter(state, now) for state in site.meters.values()),
         limits=(
-            *(_limit(state, now) for state in site.book.sources.values()),
+            *(_limit(state, replaced, now) for state in site.book.sources.values()),
             *(_own(one, now) for one in site.book.own),
         ),
         plan=_plan(site, now),
@@ -294,7 +297,7 @@ def _meter(state: MeterState, now: Instant) -> MeterView:
     )
 
 
-def _limit(state: SourceState, now: Instant) -> LimitSourceView:
+def _limit(state: SourceState, replaced: Container[str], now: Instant) -> LimitSourceView:
     source, value, bound = state.source, state.value, state.bound(now)
     return LimitSourceView(
         id=source.id,
@@ -311,6 +314,7 @@ def _limit(state: SourceState, now: Instant) -> LimitSourceView:
         until=None if value is None else _second(value.valid_until),
         reason="" if value is None else value.reason,
         trouble=state.trouble,
+        set_aside=source.id in replaced,
     )
 
 
@@ -322,7 +326,7 @@ def _own(one: OwnLimit, now: Instant) -> LimitSourceView:
         label=one.label if limit is None else limit.source,
         node=one.node,
         applies_to=one.applies_to,
-        state="outside its hours" if limit is None else "in force",
+        state=one.rests if limit is None else "in force",
         limit_a=None if limit is None else limit.limit_a,
         power_w=None if limit is None else limit.power_w,
         fallback_a=None,

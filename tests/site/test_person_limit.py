@@ -8,6 +8,7 @@ from local_controller.site.freshness import Freshness
 from local_controller.site.limits import AppliesTo, Bound, LimitBook, LimitSource, ReceivedValue, SourceState
 from local_controller.site.per_phase import equal
 from local_controller.site.person_limit import PersonLimit, Told
+from local_controller.site.snapshot import snapshot
 from tests.site.virtual_site import START, VirtualSite, topology
 
 EMS = LimitSource("ems", "EMS", "grid", AppliesTo.TOTAL, equal(16.0))
@@ -82,3 +83,15 @@ def test_cars_follow_it_and_its_end() -> None:
     site.run(20)
     site.carry_out(site.controller.limit_told("manual", None, site.now))
     assert site.notices[-1].text == "limit 'manual': ended"
+
+
+def test_the_page_says_who_is_set_aside_and_that_nothing_is_set() -> None:
+    one = manual(frozenset({"ems"}))
+    site = VirtualSite(topology(63.0, 1), sources=(EMS,), own=(one,))
+    site.connect()
+    site.run(5)
+    states = {view.id: (view.state, view.set_aside) for view in snapshot(site.controller, site.now).limits}
+    assert states == {"ems": ("init", False), "manual": ("not set", False)}
+    site.carry_out(site.controller.limit_told("manual", Told(Bound(equal(30.0)), site.now.after(300)), site.now))
+    states = {view.id: (view.state, view.set_aside) for view in snapshot(site.controller, site.now).limits}
+    assert states == {"ems": ("init", True), "manual": ("in force", False)}

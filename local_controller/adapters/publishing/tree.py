@@ -116,6 +116,7 @@ def _limit(limit: LimitSourceView, prefix: str) -> Publication:
             "limit_w": limit.power_w,
             "unlimited": limit.limit_a is None and limit.power_w is None,
             "is_fallback": is_over,
+            "set_aside": limit.set_aside,
             "fallback_a": limit.fallback_a,
             "fallback_w": limit.fallback_w,
             "until": None if is_over else limit.until,

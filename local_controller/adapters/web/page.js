@@ -1,7 +1,11 @@
 // Shows /api/v1/site once a second. Every number has a unit; old numbers are grey.
 const PHASES = ["L1", "L2", "L3"];
 const amps = (value) => (value === null || value === undefined ? "–" : `${value.toFixed(1)} A`);
-const seconds = (value) => (value === null || value === undefined ? "never" : `${Math.round(value)} s`);
+const seconds = (value) => {
+  if (value === null || value === undefined) return "never";
+  if (value < 120) return `${Math.round(value)} s`;
+  return value < 7200 ? `${Math.round(value / 60)} min` : `${(value / 3600).toFixed(1)} h`;
+};
 
 function cell(text, { number = false, stale = false, bad = false, span = 1 } = {}) {
   const td = document.createElement("td");
@@ -70,9 +74,9 @@ function bound(limit) {
 function inputRows(site) {
   const meters = site.meters.map((m) => row(cell(`Meter ${m.id}`), cell(m.failure || m.state, { bad: Boolean(m.failure) }),
     cell(m.current_a ? `${m.current_a.map((a) => a.toFixed(1)).join(" / ")} A` : "–"), cell(seconds(m.age_s))));
-  const limits = site.limits.map((l) => row(cell(l.label), cell(l.trouble || l.state, { bad: Boolean(l.trouble) }),
-    cell(bound(l)),
-    cell(l.ends_in_s === null ? "never heard" : `ends in ${seconds(l.ends_in_s)}`)));
+  const limits = site.limits.map((l) => row(cell(l.label), cell(l.set_aside ? "set aside for a while" : l.trouble || l.state, { bad: Boolean(l.trouble) }),
+    cell(bound(l), { stale: l.set_aside }),
+    cell(l.ends_in_s !== null ? `ends in ${seconds(l.ends_in_s)}` : l.state === "init" ? "never heard" : "–")));
   return [...meters, ...limits];
 }
 
