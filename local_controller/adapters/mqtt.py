@@ -171,6 +171,8 @@ class MqttBroker:
                 last_word.wait_for_publish(STOP_S)
         self._client.disconnect()
         self._client.loop_stop()
+        if isinstance(left := self._client.socket(), socket.socket):  # paho leaves it to its destructor
+            left.close()
 
     def _new_client(self) -> Client:
         """A paho client that reports to us."""
