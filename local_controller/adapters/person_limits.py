@@ -6,6 +6,7 @@ meant for. Without one a restart ends it; whoever sets it is told.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -51,6 +52,7 @@ class PersonLimits:
         self._clock = clock
         self._path = None if directory is None else directory / NAME
         self._kept: dict[str, _Kept] = {}
+        self._writing = asyncio.Lock()
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -66,7 +68,7 @@ class PersonLimits:
                 until = self._clock.now().after(left_s)
                 self._site.limit_told(name, Told(Bound(kept.limit_a, kept.power_w), until, kept.reason))
 
-    def tell(self, name: str, bound: Bound | None, for_s: float, reason: str) -> dict[str, Any]:
+    async def tell(self, name: str, bound: Bound | None, for_s: float, reason: str) -> dict[str, Any]:
         """A person sets a limit for so long, or ends it (None); what holds now. LocalControllerError where that cannot be."""
         if name not in self._limits:
             known = ", ".join(self._limits) or "it has none: add one with source: person"
@@ -81,7 +83,8 @@ class PersonLimits:
             until = now.after(for_s)
             self._kept[name] = _Kept(bound.limit_a, bound.power_w, until.utc.timestamp(), for_s, reason)
             self._site.limit_told(name, Told(bound, until, reason))
-        return {"holds": self._limits[name].sentence(now), "outlives_restart": self._write()}
+        holds = self._limits[name].sentence(now)
+        return {"holds": holds, "outlives_restart": await self._write()}
 
     def _read(self) -> dict[str, _Kept]:
         if self._path is None:
@@ -95,14 +98,16 @@ class PersonLimits:
             log.warning("person_limits_unreadable", file=str(self._path), reason=str(error), remedy=remedy)
             return {}
 
-    def _write(self) -> bool:
-        """Whether it is kept over a restart."""
+    async def _write(self) -> bool:
+        """Whether it is kept over a restart. Disks may be slow: the site goes on meanwhile."""
         if self._path is None:
             return False
-        try:
-            write_whole(self._path, msgspec.json.format(msgspec.json.encode(self._kept)))
-        except OSError as error:
-            remedy = "let the gateway write there, or correct state_directory"
-            log.warning("person_limits_not_written", file=str(self._path), reason=str(error), remedy=remedy)
-            return False
+        async with self._writing:
+            text = msgspec.json.format(msgspec.json.encode(self._kept))
+            try:
+                await asyncio.to_thread(write_whole, self._path, text)
+            except OSError as error:
+                remedy = "let the gateway write there, or correct state_directory"
+                log.warning("person_limits_not_written", file=str(self._path), reason=str(error), remedy=remedy)
+                return False
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 import pytest_asyncio
 from typer.testing import CliRunner
 
+from local_controller.adapters import person_limits as person_limits_module
 from local_controller.adapters.person_limits import NAME, PersonLimits
 from local_controller.adapters.web.server import Actions, WebServer
+from local_controller.adapters.whole_file import write_whole
 from local_controller.cli.gateway import answered
 from local_controller.cli.limit import seconds
 from local_controller.cli.main import app
@@ -58,11 +61,11 @@ def persons(directory: Path | None, clock: Clock | None = None) -> tuple[Site, P
 @pytest.mark.parametrize(
     ("later_s", "left_s"), [(600.0, 3000.0), (-86400.0, 3600.0), (3600.0, None), (86400.0 * 365, None)]
 )
-def test_it_goes_on_after_a_restart_until_its_end_but_never_for_longer_than_meant(
+async def test_it_goes_on_after_a_restart_until_its_end_but_never_for_longer_than_meant(
     tmp_path: Path, later_s: float, left_s: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, before = persons(tmp_path)
-    assert before.tell("manual", Bound(equal(20.0), 9000.0), 3600.0, "oven")["outlives_restart"] is True
+    assert (await before.tell("manual", Bound(equal(20.0), 9000.0), 3600.0, "oven"))["outlives_restart"] is True
     monkeypatch.setattr(SetClock, "utc", NOON + timedelta(seconds=later_s))
     site, after = persons(tmp_path)
     after.restore()
@@ -75,10 +78,10 @@ def test_it_goes_on_after_a_restart_until_its_end_but_never_for_longer_than_mean
         assert told.until.since(SetClock().now()) == pytest.approx(left_s)
 
 
-def test_what_is_ended_does_not_come_back(tmp_path: Path) -> None:
+async def test_what_is_ended_does_not_come_back(tmp_path: Path) -> None:
     _, before = persons(tmp_path)
-    before.tell("manual", Bound(equal(20.0)), 3600.0, "")
-    before.tell("manual", None, 0.0, "")
+    await before.tell("manual", Bound(equal(20.0)), 3600.0, "")
+    await before.tell("manual", None, 0.0, "")
     site, after = persons(tmp_path)
     after.restore()
     assert site.limits["manual"].told is None
@@ -110,16 +113,43 @@ def test_a_file_that_tells_an_end_beyond_all_times_stops_no_start(tmp_path: Path
     assert told.until.since(SetClock().now()) == LONGEST_S
 
 
-def test_without_a_state_directory_it_is_said_that_a_restart_ends_it() -> None:
+async def test_without_a_state_directory_it_is_said_that_a_restart_ends_it() -> None:
     _, limits = persons(None)
-    assert limits.tell("manual", Bound(equal(20.0)), 60.0, "")["outlives_restart"] is False
+    assert (await limits.tell("manual", Bound(equal(20.0)), 60.0, ""))["outlives_restart"] is False
+
+
+async def test_on_a_disk_that_takes_nothing_it_holds_all_the_same(tmp_path: Path) -> None:
+    site, limits = persons(tmp_path / "gone")
+    assert (await limits.tell("manual", Bound(equal(20.0)), 60.0, ""))["outlives_restart"] is False
+    assert site.limits["manual"].told is not None
+
+
+async def test_a_slow_disk_holds_up_nobody_and_the_last_word_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_write = threading.Event()
+
+    def slowly(path: Path, text: bytes) -> None:
+        assert may_write.wait(5)
+        write_whole(path, text)
+
+    monkeypatch.setattr(person_limits_module, "write_whole", slowly)
+    site, limits = persons(tmp_path)
+    first, second = (asyncio.create_task(limits.tell("manual", Bound(equal(amps)), 60.0, "")) for amps in (20.0, 6.0))
+    await asyncio.sleep(0.02)
+    assert site.limits["manual"].told is not None
+    may_write.set()
+    assert (await first)["outlives_restart"] is (await second)["outlives_restart"] is True
+    again, restarted = persons(tmp_path)
+    restarted.restore()
+    assert again.limits["manual"].limit(SetClock().now()) == site.limits["manual"].limit(SetClock().now())
 
 
 @pytest.mark.parametrize("for_s", [0.0, -1.0, 604801.0, float("nan")])
-def test_it_has_an_end_within_a_week(for_s: float) -> None:
+async def test_it_has_an_end_within_a_week(for_s: float) -> None:
     _, limits = persons(None)
     with pytest.raises(LocalControllerError, match=r"a limit holds for 1 s to 604800 s"):
-        limits.tell("manual", Bound(equal(20.0)), for_s, "")
+        await limits.tell("manual", Bound(equal(20.0)), for_s, "")
 
 
 # --- over HTTP ------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ _EXAMPLE = '{"max_a": 16, "for_s": 7200, "reason": "oven"}, {"max_w": 11000, "fo
 class Tells(Protocol):
     """Whoever passes it on."""
 
-    def tell(self, name: str, bound: Bound | None, for_s: float, reason: str) -> dict[str, Any]:
+    async def tell(self, name: str, bound: Bound | None, for_s: float, reason: str) -> dict[str, Any]:
         """What holds then. Raises LocalControllerError."""
 
 
@@ -61,7 +61,7 @@ def person_limits(tells: Tells) -> Callable[[Request], Awaitable[Response]]:
         except ClientDisconnect:
             return refused(400, f"nothing arrived: send {_EXAMPLE}")
         try:
-            told = tells.tell(request.path_params["limit"], asked.bound, asked.for_s, asked.reason)
+            told = await tells.tell(request.path_params["limit"], asked.bound, asked.for_s, asked.reason)
         except LocalControllerError as error:
             return refused(404 if "has no limit" in str(error) else 400, str(error))
         return Response(msgspec.json.encode(told), media_type="application/json", headers={"Cache-Control": "no-store"})
