@@ -5,7 +5,7 @@ the same time, those at the site around the same time, those on the same kind of
 lasted longer, or took more, than the car has stayed and got already: a car that is still there after nine hours is not
 expected to have left after eight. The energy is a median, so one odd visit changes nothing; the stay is given as how likely
 the car is still there, because a plan that trusts one moment serves nobody beyond it. On a recorded week that brought
-92.7 % of the optimum, the quantile of the stays 92.0 to 92.4 %, and knowing nothing 91.9 %.
+92.5 to 93.1 % of the optimum, the quantile of the stays 92.0 to 92.4 %, and knowing nothing 91.9 %.
 
 What drivers or the CSMS say goes first; nothing here replaces it. Tokens are whatever the caller hands in: hand in hashes.
 """
@@ -24,13 +24,15 @@ from optimizer.rows import Array
 MEMORY = 3000
 """Visits that are remembered, the latest ones: a month of a busy garage."""
 
-ENOUGH = 12
-"""Visits from which on a kind of visits is trusted; fewer, and the next more general kind is asked."""
+ENOUGH = 30
+"""Visits from which on a kind of visits is trusted; fewer, and the next more general kind is asked.
+
+On a recorded week 30, together with `USUAL_S` of 12 h, brought 93.1 % of the optimum, 12 and 6 h 92.5 %, one of the two 92.9 and 92.8 %."""
 
 AROUND_H = 1.0
 """Arrivals so near to each other on the clock are alike."""
 
-USUAL_S = 6 * 3600.0
+USUAL_S = 12 * 3600.0
 """How long a car stays on average where no visits tell."""
 
 DOUBT = 4.0

@@ -19,8 +19,8 @@ TOGETHER = len(PHASES)
 DEFAULT_ENERGY_WH = 13_000.0
 """What a car is assumed to want when nobody said: the prior with which the method was measured on real sessions."""
 
-HORIZON_BLOCKS = ((6, 300.0), (6, 900.0), (8, 1800.0), (6, 3600.0))
-"""Number and width (s) of blocks, near to far. This grid keeps 99.95 % of the value of 144 blocks of 5 min."""
+HORIZON_BLOCKS = ((3, 300.0), (4, 900.0), (4, 1800.0), (9, 3600.0))
+"""Number and width (s) of blocks, near to far. Finer ones deliver no more and cost more: docs/optimizer.md has the figures."""
 
 
 def _demand(condition: bool, where: str, field: str, rule: str, value: object) -> None:
@@ -52,7 +52,7 @@ class Horizon:
 
 
 def variable_horizon(now_s_of_day: float) -> Horizon:
-    """About 12 h in 26 blocks, fine near and coarse far: 6 x 5 min, 6 x 15 min, 8 x 30 min, 6 x 1 h.
+    """About 12 h in 20 blocks, fine near and coarse far: 3 x 5 min, 4 x 15 min, 4 x 30 min, 9 x 1 h.
 
     Each edge lies on a multiple of its block's width on the clock (`now_s_of_day`: seconds since midnight), so that
     plans made minutes apart share their edges and prices change on an edge. Where the width grows, and at the first

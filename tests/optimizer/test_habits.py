@@ -33,20 +33,20 @@ def test_too_few_visits_say_nothing() -> None:
 
 
 def test_the_most_particular_visits_of_which_there_are_enough_are_asked() -> None:
-    habits = Habits(visits(20, hours=8.0) + visits(20, evse="B", at_h=13.0, hours=2.0))
+    habits = Habits(visits(40, hours=8.0) + visits(40, evse="B", at_h=13.0, hours=2.0))
     asked = (("A", 8.2), ("C", 8.2), ("A", 13.0), ("A", 20.0))
     found = [habits.likely(evse, "", 2, hour) for evse, hour in asked]
     assert [(likely.basis, len(likely.stays_s)) for likely in found] == [
-        ("this EVSE around this time", 20),
-        ("this site around this time", 20),
-        ("this site around this time", 20),
-        ("this site on such days", 40),
+        ("this EVSE around this time", 40),
+        ("this site around this time", 40),
+        ("this site around this time", 40),
+        ("this site on such days", 80),
     ]
     assert habits.likely("A", "", 6, 8.0).basis == "this site"
 
 
 def test_a_token_goes_before_a_place_until_it_is_forgotten() -> None:
-    habits = Habits(visits(20, hours=8.0) + visits(ENOUGH, token=SOMEBODY, hours=3.0))
+    habits = Habits(visits(40, hours=8.0) + visits(ENOUGH, token=SOMEBODY, hours=3.0))
     known = habits.likely("A", SOMEBODY, 0, 8.0)
     assert (known.basis, known.guess(0.0, 0.0, HOURS.edges_s).expected_wh) == (
         "this token",
@@ -55,11 +55,11 @@ def test_a_token_goes_before_a_place_until_it_is_forgotten() -> None:
     assert habits.forget(token=SOMEBODY) == ENOUGH
     assert habits.likely("A", SOMEBODY, 0, 8.0).basis == "this EVSE around this time"
     assert all(visit.token == "" for visit in habits.visits)
-    assert (habits.forget(evse="A"), habits.visits) == (20, ())
+    assert (habits.forget(evse="A"), habits.visits) == (40, ())
 
 
 def test_who_stays_longer_than_all_others_is_expected_to_stay_on_and_to_want_more() -> None:
-    likely = Habits(visits(20, hours=8.0)).likely("A", "", 0, 8.0)
+    likely = Habits(visits(40, hours=8.0)).likely("A", "", 0, 8.0)
     at_work, late = likely.guess(3_600.0, 500.0, HOURS.edges_s), likely.guess(36_000.0, 20_000.0, HOURS.edges_s)
     assert at_work.presence[5] > 0.85
     assert at_work.presence[8] < 0.2

@@ -67,9 +67,9 @@ def test_parts_that_do_not_fit_together_are_refused() -> None:
 def test_the_horizon_is_fine_near_coarse_far_and_follows_the_clock(now_s: float) -> None:
     horizon = variable_horizon(now_s)
     edges = horizon.edges_s
-    assert horizon.blocks == 26
+    assert horizon.blocks == 20
     for index, edge in enumerate(edges[1:], 1):
-        width_s = 300 if index <= 6 else 900 if index <= 12 else 1800 if index <= 20 else 3600
+        width_s = 300 if index <= 3 else 900 if index <= 7 else 1800 if index <= 11 else 3600
         assert (edge + now_s) % width_s == pytest.approx(0, abs=1e-6) or (edge + now_s) % width_s > width_s - 1e-6
         assert width_s / 2 - 1e-6 <= edge - edges[index - 1] <= width_s * 1.5 + 1e-6
     assert edges[-1] == pytest.approx(12 * 3600, abs=3600)
