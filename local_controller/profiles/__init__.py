@@ -8,6 +8,7 @@ installed   the profiles that a station holds: install, clear, find
 context     the facts about a station that decide what a profile means
 activity    which period of a profile is active at an instant
 leading     what the profiles of one purpose say when: the line of their leaders
+least       below which current a car is to pause rather than charge, by its CSMS
 bound       what a period allows, and how bounds merge; rates: L1, L2, L3; lines: step functions
 composite   the limit that results from all installed profiles
 """

@@ -687,7 +687,7 @@ def _changes_the_question(state: EvseState, fact: StationFact | CsmsLimitChanged
         case words.NeedsKnown():
             return state.needs(fact.energy_wh, fact.departure)
         case CsmsLimitChanged():
-            return state.csms_allows(fact.schedule)
+            return state.csms_allows(fact.schedule, fact.least_a)
         case words.TransactionUpdated() | words.ConnectorChanged(charging_state=words.ChargingState()):
             if fact.charging_state is not None:
                 state.charging_state_is(fact.charging_state, now)

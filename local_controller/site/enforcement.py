@@ -203,7 +203,7 @@ def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order 
     phases = state.phases()
     exposure_a = state.exposure_a(now) if candidate.worst_a is None else candidate.worst_a
     left_a, place = room.scarcest(candidate.path, phases)
-    least_a = state.min_a()
+    least_a = state.min_a(now)
     steps = max(1.0, state.every_s / pace.raise_interval_s)  # the same pace in fewer steps
     next_step_a = max(state.ordered_a + pace.raise_step_a * steps, least_a)
     grant_a = _whole_tenths(min(candidate.target_a, next_step_a, exposure_a + max(0.0, left_a)))

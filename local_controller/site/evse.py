@@ -137,9 +137,10 @@ class EvseState:
     asserting: it connected and has not answered about its fallback yet.
     left_over: limits of the last transaction that may outlive it (one TxDefaultProfile for both).
     settle_s: from an accepted limit to a car that follows. least_a: it can be set to nothing lower. forgets: it loses its
-    limits with its connection. said_state: whether a car charges, as the station said it last with or without a transaction
-    (1.6 may say so before the transaction has an id). every_s: it may be raised so often. lasts_s, lasting_cap_a: how long a limit lasts that
-    nobody renews, and the most for that. csms_steps: `csms` as POSIX seconds and amperes. foreign: what it obeys besides
+    limits with its connection. every_s: it may be raised so often. lasts_s, lasting_cap_a: how long a limit lasts that
+    nobody renews, and the most for that. said_state: whether a car charges, as the station said last, be it before the
+    transaction has an id (1.6). csms_steps: `csms` as POSIX seconds and amperes. csms_least_a: rather than less the CSMS
+    wants its car to get nothing. foreign: what it obeys besides
     ours and the CSMS's; None: not known of.
     """
 
@@ -162,6 +163,7 @@ class EvseState:
     said_state: ChargingState | None = None
     csms: Schedule = field(default_factory=Schedule.unlimited)
     csms_steps: tuple[tuple[float, float | None], ...] = ()
+    csms_least_a: float = 0.0
     foreign: ForeignLimit | None = None
     _standing: Standing | None = field(default=None, init=False, repr=False)
 
@@ -220,11 +222,11 @@ class EvseState:
         return True
 
     @_fact
-    def csms_allows(self, schedule: Schedule) -> bool:
-        """What the CSMS's profiles allow from now on; whether that is new."""
-        before, self.csms = self.csms, schedule
+    def csms_allows(self, schedule: Schedule, least_a: float = 0.0) -> bool:
+        """What the CSMS's profiles allow from now on, and want at least where they allow anything; whether that is new."""
+        before, self.csms, self.csms_least_a = (self.csms, self.csms_least_a), schedule, least_a
         self.csms_steps = tuple((at.timestamp(), limit_a) for at, limit_a in schedule.steps)
-        return before != schedule
+        return before != (schedule, least_a)
 
     @_fact
     def meets_foreign(self, found: ForeignLimit) -> None:
@@ -493,7 +495,7 @@ class EvseState:
             exposure=exposure,
             bounds=self._bounds(exposure, now),
             ordered_a=self.ordered_a,
-            min_a=self.min_a(),
+            min_a=self.min_a(now),
             cap_a=self._allowed_a(now),
             modest_a=self.modest_a,
             is_modest=self.mute(now),
@@ -639,7 +641,13 @@ class EvseState:
         session = self.session
         return session is not None and not self.sampled(now) and now.since(session.started_at) > SAMPLE_MAX_AGE_S
 
-    def min_a(self) -> float:
+    def min_a(self, now: Instant) -> float:
+        """The least current that lets the car charge, and that its CSMS wants for it, as far as it can be had (LC-110)."""
+        most_a = min(self.modest_a, self._allowed_a(now)) if self.mute(now) else self._allowed_a(now)
+        return max(self._starting_a, min(self.csms_least_a, most_a))
+
+    @property
+    def _starting_a(self) -> float:
         """The least current that lets the car charge.
 
         A station that takes watts only gets them as if all might flow on one phase; until its car was measured, a

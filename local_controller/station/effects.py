@@ -76,10 +76,14 @@ StationFact = (
 
 
 class CsmsLimitChanged(msgspec.Struct, frozen=True):
-    """The CSMS's profiles now allow this much at an EVSE (A per phase; empty schedule = no constraint)."""
+    """The CSMS's profiles now allow this much at an EVSE (A per phase; empty schedule = no constraint).
+
+    least_a: rather than less than this the CSMS wants its car to get nothing (LC-110).
+    """
 
     evse: int
     schedule: Schedule
+    least_a: float = 0.0
 
 
 Fact = StationFact | CsmsLimitChanged | Announcement

@@ -263,10 +263,10 @@ def test_facts_without_a_session_change_nothing() -> None:
 def test_a_watts_only_station_needs_much_to_begin_and_little_once_its_car_was_measured() -> None:
     state = charging()
     state.watts_only = True
-    assert state.min_a() == pytest.approx(20.0)
+    assert state.min_a(at(60)) == pytest.approx(20.0)
     for second, current_a in ((10, 20.0), (20, 0.0)):
         state.measured(MeterSample(dict.fromkeys(Phase, current_a)), at(second))
-        assert state.min_a() == 6.0
+        assert state.min_a(at(60)) == 6.0
 
 
 @pytest.mark.requirement("LC-108")

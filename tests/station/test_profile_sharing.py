@@ -9,7 +9,7 @@ import pytest
 
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.blocks.remote_starts import WAIT_S
-from local_controller.station.effects import Peer
+from local_controller.station.effects import CsmsLimitChanged, Peer
 from local_controller.station.stand_ins import STAND_INS
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
 
@@ -296,6 +296,26 @@ def test_with_the_transaction_its_profiles_end(bench: Any, version: OcppVersion)
     b.start(9)
     b.set_limit(16.0)
     assert b.in_force_a() == 16.0
+
+
+@ALL
+@pytest.mark.requirement("LC-110")
+def test_the_site_learns_the_minimum_rate_of_the_profile_that_leads(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version)
+
+    def least() -> list[float]:
+        return [fact.least_a for fact in b.facts if isinstance(fact, CsmsLimitChanged)]
+
+    b.csms_sets("TxDefaultProfile", 20.0, 1, schedule={"minChargingRate": 8.0})
+    b.csms_sets("TxDefaultProfile", 20.0, 1, schedule={"minChargingRate": 9.0})
+    assert least()[-2:] == [8.0, 9.0], "the same limit, another minimum"
+    b.csms_sets("TxProfile", 20.0, 2, schedule={"minChargingRate": 10.5}, **tx(version))
+    assert least()[-1] == 10.5
+    assert all("minChargingRate" not in str(own) for own in b.own_profiles()[-1:]), "ours are no hints"
+    b.stop(7)
+    assert least()[-1] == 9.0
+    clear(b, id=1)
+    assert least()[-1] == 0.0
 
 
 def test_the_site_learns_the_csms_limit_in_its_own_clock(bench: Any) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from local_controller.clock import Instant
+from local_controller.profiles.least import least_a
 from local_controller.profiles.schedule import Schedule
 from local_controller.station.announcements import CapabilityLearnt
 from local_controller.station.block import BlockEffect
@@ -15,6 +16,7 @@ from local_controller.station.blocks.wanted import ALL, Allowances
 from local_controller.station.blocks.write_budget import lasting_s
 from local_controller.station.capability import Capability
 from local_controller.station.effects import CsmsLimitChanged, Tell
+from local_controller.station.evse_context import context_of
 from local_controller.station.knowledge import Loss
 from local_controller.station.remembered import Remembered
 from local_controller.station.state import StationState
@@ -24,7 +26,7 @@ _NOTHING_LEARNT = BehaviourLearnt()
 
 
 class News:
-    """The unit in use, and what the CSMS allows within the next day; each is told when it changes."""
+    """The unit in use, and what the CSMS allows within the next day, and wants at least; each is told when it changes."""
 
     def __init__(self, state: StationState, allowances: Allowances, evses: Sequence[int]) -> None:
         """Nothing is told yet."""
@@ -59,12 +61,13 @@ class News:
             told = self._told.get(evse)
             if told is not None and told.limit is limit:
                 continue
-            if told is not None and told.is_like(limit, start):
+            wanted_a = least_a(self._state.store.installed, context_of(self._state, evse), start)
+            if told is not None and told.least_a == wanted_a and told.is_like(limit, start):
                 self._told[evse] = told._replace(limit=limit)
                 continue
-            self._told[evse] = _Told(limit, end)
+            self._told[evse] = _Told(limit, end, wanted_a)
             told_limit = limit if limit.is_unlimited else self._in_our_time(limit.clipped(start, end))
-            effects.append(Tell(CsmsLimitChanged(evse, told_limit)))
+            effects.append(Tell(CsmsLimitChanged(evse, told_limit, wanted_a)))
         return effects
 
     def _behaviour(self) -> list[BlockEffect]:
@@ -100,6 +103,7 @@ class _Told(NamedTuple):
 
     limit: Schedule
     until: datetime
+    least_a: float
 
     def is_like(self, limit: Schedule, start: datetime) -> bool:
         """Whether a limit says the same from `start` on."""
