@@ -129,6 +129,14 @@ def test_a_limit_tells_its_value_state_age_and_end(picture: SiteSnapshot) -> Non
     assert (watts["limit_a"], watts["limit_w"], watts["unlimited"]) == (None, 4200.0, False)
 
 
+def test_what_a_station_calls_its_error_silences_nothing(picture: SiteSnapshot) -> None:
+    """A text with half a character, which no UTF-8 can have, stands there as its escape."""
+    odd = "CP-1/1 refuses 6.0 A (half a character: \ud800)"
+    assert json.loads(alarm(START, Notice("warning", "limit_refused", odd)))["text"] == odd
+    evse = told(replace(picture, evses=(replace(picture.evses[0], reasons=(odd,)),)))["station/CP-1/evse/1"]
+    assert evse["reason"] == odd
+
+
 def test_an_alarm_has_words_and_its_own_time_and_no_fields() -> None:
     notice = Notice("error", "meter_failed", "meter main does not answer", {"meter": "main"})
     assert json.loads(alarm(START, notice)) == {

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
+from local_controller.adapters.any_json import any_json
 from local_controller.adapters.publishing import topics
 from local_controller.clock import Instant
 from local_controller.site.effects import Notice
@@ -20,7 +19,6 @@ from local_controller.site.evse import SAMPLE_MAX_AGE_S
 from local_controller.site.freshness import Freshness
 from local_controller.site.snapshot import EvseView, LimitSourceView, MeterView, NodeView, SiteSnapshot
 
-_encode = msgspec.json.Encoder().encode
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -38,7 +36,7 @@ class Publication:
 
     def payload(self, at: str) -> bytes:
         """As JSON; at: when the picture was made, RFC 3339."""
-        return _encode({"ts": at, **self.facts, **self.beside})
+        return any_json({"ts": at, **self.facts, **self.beside})
 
 
 def publications(picture: SiteSnapshot, prefix: str, nominal_voltage_v: float) -> Iterator[Publication]:
@@ -60,7 +58,7 @@ def publications(picture: SiteSnapshot, prefix: str, nominal_voltage_v: float) -
 def alarm(at: Instant, notice: Notice) -> bytes:
     """A notice as JSON, with the time when it was made."""
     told = {"level": notice.level, "code": notice.code, "text": notice.text}
-    return _encode({"ts": at.utc.isoformat(timespec="milliseconds"), **told})
+    return any_json({"ts": at.utc.isoformat(timespec="milliseconds"), **told})
 
 
 def _circuit(node: NodeView, meter: MeterView | None, prefix: str) -> Publication:

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from local_controller.adapters.any_json import any_json
 from local_controller.adapters.web.commissioning import Starts, commissioning
 from local_controller.adapters.web.person_limits import Tells, person_limits
 from local_controller.errors import LocalControllerError
@@ -159,15 +158,7 @@ def _app(picture: Picture, profiles: Profiles, actions: Actions) -> Starlette:
 def _fresh(plain: dict[str, Any], status_code: int = 200) -> Response:
     """JSON that nobody may keep."""
     headers = {"Cache-Control": "no-store"}
-    return Response(_json(plain), status_code, headers=headers, media_type="application/json")
-
-
-def _json(plain: dict[str, Any]) -> bytes:
-    """Whatever stations call themselves: half a character stands there as its escape, and hides no other station."""
-    try:
-        return msgspec.json.encode(plain)
-    except UnicodeEncodeError:
-        return json.dumps(plain).encode()
+    return Response(any_json(plain), status_code, headers=headers, media_type="application/json")
 
 
 def _static(name: str, media_type: str) -> Callable[[Request], Any]:
