@@ -61,7 +61,7 @@ def record(evse: EvseId, at: str, product: str, where: tuple[str, str, str], ver
     return Record(
         evse=str(evse),
         at=at,
-        product=product,
+        product=product.encode("utf-8", "replace").decode(),  # half a character would fit in no file
         meter=meter,
         node=node,
         rotation=rotation,

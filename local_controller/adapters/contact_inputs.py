@@ -64,7 +64,6 @@ class _ModuleLimits:
         """It cannot be read. What it showed last ends by itself; people are told once it has."""
         if now.monotonic_s - self._state.read_s < UNREADABLE_S:
             return
-        self._state.closed = None
         for limit in self._tables:
             self._listener.limit_source_failed(limit, f"I/O module {self._module} {text}")
 

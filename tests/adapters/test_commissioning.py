@@ -292,6 +292,13 @@ def test_the_last_result_of_each_evse_is_kept_for_the_owner_only(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+def test_a_station_that_calls_itself_something_that_no_file_can_hold_is_kept_all_the_same(tmp_path: Path) -> None:
+    keep_record(
+        tmp_path, record(EvseId("CP-1", 1), "2026-03-02T08:00:00+00:00", "\ud800 One", ("m", "grid", "RST"), PROVEN)
+    )
+    assert read_records(tmp_path)["CP-1/1"].product == "? One"
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"format": 2, "evses": {}}', "[]"])
 def test_a_file_that_cannot_be_read_is_named_with_its_remedy_and_left_alone(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
