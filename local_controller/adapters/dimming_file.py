@@ -39,7 +39,7 @@ class DimmingFile:
         """These rows are on the disk when this returns."""
         for row in rows:
             path = self._folder / _NAME.format(row.at)
-            is_new = not path.exists()
+            is_new = not path.exists() or path.stat().st_size == 0  # a full disk takes the name alone
             if is_new:
                 self._forget_before(row.at)
             with open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
@@ -57,10 +57,10 @@ class DimmingFile:
                 path.unlink()
 
     def rows(self) -> Iterator[dict[str, str]]:
-        """All rows, oldest first; a row that a killed process left unfinished is none."""
+        """All rows, oldest first; one that a killed process or a full disk left unfinished is none, as is the head."""
         for path, _ in _files(self._folder):
-            with path.open(encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file, quoting=csv.QUOTE_NONE):
+            with path.open(encoding="utf-8", errors="replace", newline="") as file:
+                for row in csv.DictReader(file, COLUMNS, quoting=csv.QUOTE_NONE):
                     if all(row.get(column) is not None for column in COLUMNS) and _is_time(row["at"]):
                         yield row
 

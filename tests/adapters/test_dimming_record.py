@@ -99,6 +99,18 @@ def test_law_a_process_that_dies_while_it_writes_costs_that_row_at_most(tmp_path
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_law_a_disk_that_was_full_when_the_month_began_costs_that_row_at_most(tmp_path: Path) -> None:
+    """Cut off at every byte of the head and the first row, and gone on with."""
+    record, path = DimmingFile(tmp_path), tmp_path / "dimmings-2026-03.csv"
+    record.append([replace(row(Event.START), dimming=replace(DIM, reason="Küche"))])
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        record.append([row(Event.STILL, 1), row(Event.END, 2)])
+        minutes = [int(one["at"][14:16]) for one in record.rows()]
+        assert minutes in ([1, 2], [0, 1, 2]), whole[:size]
+
+
 def test_two_years_are_kept_and_no_more(tmp_path: Path) -> None:
     record = DimmingFile(tmp_path)
     months = [(year, month) for year in (2024, 2025, 2026) for month in range(1, 13)]
