@@ -15,17 +15,19 @@ from local_controller.adapters.dimming_file import DimmingFile
 from local_controller.adapters.trace_secrets import MASK
 from local_controller.adapters.trace_store import TraceFile
 from local_controller.adapters.web.server import UnknownStationError
-from local_controller.app import LocalController, _capability_views
+from local_controller.app import LocalController, _capability_views, _wanted
 from local_controller.clock import Clock
 from local_controller.config.legs import CertificateSection, ListenTlsSection
 from local_controller.config.load import load
-from local_controller.config.models import SiteConfig, TraceSection
+from local_controller.config.models import GuardsSection, SiteConfig, TraceSection
 from local_controller.errors import LocalControllerError
-from local_controller.site.effects import ApplyFallback, ApplyLimit
+from local_controller.site.effects import ApplyFallback, ApplyLimit, StopSession
 from local_controller.site.limits import AppliesTo
 from local_controller.station import words
 from local_controller.station.announcements import CustomerCleared
+from local_controller.station.block import OwnCall
 from local_controller.station.effects import Fate, Peer, Trace
+from local_controller.station.guard_policy import Policy
 from local_controller.station.words import EvseId
 from site_simulator.io_module import SimulatedIoModule
 from tests.certificates import authority
@@ -104,6 +106,31 @@ async def test_every_station_is_asked_what_it_holds(tmp_path: Path) -> None:
     gateway = LocalController(config(tmp_path), Clock())
     assert all(settings.is_asked_what_it_holds for settings in gateway._settings.values())
     await gateway._planner.stop()
+
+
+async def test_who_observes_writes_nothing_of_its_own_into_what_the_csms_says(tmp_path: Path) -> None:
+    guards = GuardsSection(network="rewrite", sample_interval_s=10)
+    for mode, network, sample_s in (("control", Policy.REWRITE, 10), ("observe", Policy.REFUSE, None)):
+        base = config(tmp_path)
+        site = base.site.model_copy(update={"mode": mode})
+        listen = base.listen.model_copy(update={"public_url": "ws://192.0.2.1:9310"})
+        changed = base.model_copy(update={"site": site, "guards": guards, "listen": listen})
+        gateway = LocalController(changed, Clock())
+        policies = {(one.guards.network, one.guards.sample_interval_s) for one in gateway._settings.values()}
+        assert policies == {(network, sample_s)}
+        await gateway._planner.stop()
+
+
+async def test_the_end_of_a_session_is_asked_of_its_station(tmp_path: Path) -> None:
+    async with LocalController(config(tmp_path), Clock()) as gateway:
+        gateway._make_proxy("CP-1", words.OcppVersion.V201, None)
+        charging = gateway._charging["CP-1"]
+        assert _wanted(charging, StopSession(EvseId("CP-1", 1), "7"), Clock().now()) == []  # it may not be called yet
+        charging.state.answered = True
+        (call,) = _wanted(charging, StopSession(EvseId("CP-1", 1), "7"), Clock().now())
+        assert isinstance(call, OwnCall)
+        assert (call.action, call.payload) == ("RequestStopTransaction", {"transactionId": "7"})
+        gateway.apply(StopSession(EvseId("CP-2", 1), "7"))  # which is not here
 
 
 async def test_fuse_and_contract_are_limits_of_the_tree(tmp_path: Path) -> None:

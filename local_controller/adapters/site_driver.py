@@ -120,12 +120,7 @@ class SiteDriver:
 
     def meter_read(self, reading: MeterReading) -> None:
         """A reading of a meter."""
-        self._take(self._energy_checks[reading.meter].look(reading), self._clock.now())
-        if self.observation is not None:
-            now = self._clock.now()
-            reading, notices = self.observation.read(reading, now)
-            self._take(notices, now)
-        self._do(self.site.meter_read, reading)
+        self._do(self._read, reading)
 
     def meter_failed(self, meter: str, text: str) -> None:
         """A meter that cannot be read."""
@@ -162,10 +157,7 @@ class SiteDriver:
 
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant | None = None) -> None:
         """A fact about a station, and when it was told, if the teller has looked at the clock anyway."""
-        now = now or self._clock.now()
-        if self.observation is not None:
-            fact = self.observation.told(station, fact, now)
-        self._do_at(now, self.site.station_changed, station, fact)
+        self._do_at(now or self._clock.now(), self._heard, station, fact)
         if self._catching_up is None:
             self._catching_up = asyncio.get_running_loop().call_later(CATCH_UP_EVERY_S, self._catch_up)
 
@@ -181,6 +173,18 @@ class SiteDriver:
         """The site as it is now; made in slices, because of hundreds of stations that takes a while."""
         seen = await in_turns(pieces(self.site, self._clock.now()))
         return seen if self.observation is None else self.observation.corrected(seen, self._clock.now())
+
+    def _read(self, reading: MeterReading, now: Instant) -> list[SiteEffect]:
+        told: list[SiteEffect] = [*self._energy_checks[reading.meter].look(reading)]
+        if self.observation is not None:
+            reading, notices = self.observation.read(reading, now)
+            told += notices
+        return [*told, *self.site.meter_read(reading, now)]
+
+    def _heard(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
+        if self.observation is not None:
+            fact = self.observation.told(station, fact, now)
+        return self.site.station_changed(station, fact, now)
 
     # --- effects -------------------------------------------------------------------------------------------------
 

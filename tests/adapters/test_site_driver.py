@@ -19,6 +19,7 @@ from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Solve
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
+from local_controller.site.observing import Observation
 from local_controller.site.planning import Question
 from local_controller.site.readings import MeterReading
 from local_controller.site.snapshot import snapshot
@@ -283,3 +284,43 @@ async def test_a_meter_whose_counter_goes_back_is_told_of_and_its_reading_counts
     reading = driver.site.meters["m"].reading
     assert reading is not None
     assert reading.energy_import_wh == 4000.0
+
+
+@pytest_asyncio.fixture
+async def onlooker() -> AsyncIterator[SiteDriver]:
+    core = site()
+    driver = SiteDriver(core, Worker(), Clock(), Observation(core.topology, core.book, Clock().now()))
+    yield driver
+    await driver.stop()
+
+
+async def test_who_observes_tells_no_station_anything_and_shows_both_worlds(onlooker: SiteDriver) -> None:
+    stations, (first, *_) = with_a_car(onlooker), onlooker.site.evses
+    sample = words.MeterSample(dict.fromkeys(words.Phase, 32.0))
+    onlooker.station_changed("CP-1", words.Measured(1, sample))
+    for second in range(120):
+        onlooker.meter_read(MeterReading("m", Clock().now().after(second), (64.0, 64.0, 64.0)))
+    await asyncio.sleep(0.05)
+    assert stations.applied == []
+    assert onlooker.site.evses[first].confirmed
+    assert onlooker.site.evses[first].drawn_a(Clock().now()) == 6.0
+    picture = await onlooker.picture()
+    assert picture.observed_since is not None
+    assert picture.evses[0].measured_a == (32.0, 32.0, 32.0)
+    assert picture.nodes[0].measured_a == (64.0, 64.0, 64.0)
+    assert any("nobody lowers the cars in observe mode" in notice.text for _, notice in onlooker.notices)
+
+
+async def test_a_fault_of_the_onlooker_costs_that_input_and_not_its_meter_or_station(
+    onlooker: SiteDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_car(onlooker)
+
+    def fails(*_: object) -> None:
+        raise ArithmeticError("our mistake")
+
+    monkeypatch.setattr(Observation, "read", fails)
+    monkeypatch.setattr(Observation, "told", fails)
+    onlooker.meter_read(MeterReading("m", Clock().now(), (1.0, 1.0, 1.0)))
+    onlooker.station_changed("CP-1", words.Disconnected("gone"))
+    assert [notice.code for _, notice in onlooker.notices][-2:] == ["site_fault", "site_fault"]
