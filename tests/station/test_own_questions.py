@@ -397,22 +397,26 @@ def test_a_station_that_does_not_answer_is_left_alone_and_then_asked_again(bench
 
 
 @ALL
+@pytest.mark.parametrize("bound", ["keys", "bytes"])
 @pytest.mark.requirement("LC-127")
-def test_a_station_that_tells_one_value_at_a_time_is_asked_so(bench: Any, version: OcppVersion) -> None:
+def test_a_station_that_tells_one_value_at_a_time_is_asked_so(bench: Any, version: OcppVersion, bound: str) -> None:
+    """It takes so many keys, or so many bytes, at a time (B06)."""
     b = bench(version)
+    too_many = "OccurenceConstraintViolation" if version is OcppVersion.V16 else "OccurrenceConstraintViolation"
+    refusal = too_many if bound == "keys" else dialect(version).format_violation
     told = {"ChargingScheduleAllowedChargingRateUnit": "Power", "ChargingScheduleMaxPeriods": "12"}
     told |= {"RateUnit": "W", "PeriodsPerSchedule": "12"}
 
     def one_key(payload: dict[str, Any]) -> Any:
         if len(payload["key"]) > 1:
-            return "OccurenceConstraintViolation"
+            return refusal
         (key,) = payload["key"]
         known = key in told
         return {"configurationKey": [{"key": key, "readonly": True, "value": told[key]}]} if known else {}
 
     def one_variable(payload: dict[str, Any]) -> Any:
         if len(payload["getVariableData"]) > 1:
-            return "OccurrenceConstraintViolation"
+            return refusal
         (asked_for,) = payload["getVariableData"]
         value = told.get(asked_for["variable"]["name"])
         verdict = {"attributeStatus": "UnknownVariable" if value is None else "Accepted"}
