@@ -14,7 +14,7 @@ import structlog
 from local_controller.adapters.contact_inputs import add_io_modules, contact_sources
 from local_controller.adapters.examination.finding import State
 from local_controller.adapters.examination.inputs import examine_inputs
-from local_controller.adapters.modbus.connection import ModbusConnection, ModbusConnections
+from local_controller.adapters.modbus.connection import ModbusConnection, ModbusConnections, PollError, Trouble
 from local_controller.adapters.modbus.io_module import IoModule, IoModuleSettings
 from local_controller.adapters.modbus.lines import ConnectionSettings
 from local_controller.adapters.modbus.module import Module, known_modules, load_module
@@ -25,6 +25,7 @@ from local_controller.errors import SourceError
 from local_controller.site.limit_message import ReceivedLimit
 from site_simulator.io_module import SimulatedIoModule
 from tests.config.test_connections import sound
+from tests.site.virtual_site import START
 
 LOG = structlog.get_logger()
 
@@ -121,6 +122,52 @@ async def test_a_contact_that_bounces_changes_nothing() -> None:
         await simulated.close()
         await until(heard.reads, len(heard.reads) + 2)
     assert heard.reads[-1] == (False,)
+
+
+class Line:
+    """Answers with one channel, a tenth of a second later by its clock."""
+
+    is_closed = True
+
+    async def bits(self, function_code: int, first: int, count: int, unit_id: int) -> list[bool]:
+        assert (function_code, first, count, unit_id) == (2, 0, 1, 1)
+        SetClock.at_s += 0.1
+        return [self.is_closed]
+
+    async def registers(self, function_code: int, first: int, count: int, unit_id: int) -> list[int]:
+        raise AssertionError("this module has inputs")
+
+
+class SetClock(Clock):
+    """Shows what it is set to."""
+
+    at_s = 0.0
+
+    def now(self) -> Instant:
+        return Instant(SetClock.at_s, START.utc)
+
+
+async def test_a_change_is_as_old_as_its_question_and_before_a_failure_it_proves_nothing() -> None:
+    reads, line = list[tuple[tuple[bool, ...], float]](), Line()
+    module = IoModule(
+        IoModuleSettings("io", 1),
+        load_module("moxa_iologik_e1200"),
+        SetClock(),
+        lambda closed, at: reads.append((closed, at.monotonic_s)),
+        Heard().failed,
+        LOG,
+    )
+
+    async def polled_at(*seconds: float) -> None:
+        for SetClock.at_s in seconds:
+            await module.poll(line)
+
+    await polled_at(0.0, 0.2, 0.7)
+    line.is_closed = False
+    await polled_at(1.2)
+    module.failed(PollError(Trouble.SILENT, "inputs"))
+    await polled_at(3.0, 3.2)
+    assert reads == [((True,), 0.2), ((True,), 0.7), ((False,), 3.2)]
 
 
 async def test_a_module_that_has_too_few_channels_says_so() -> None:

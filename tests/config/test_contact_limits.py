@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from local_controller.adapters.contact_inputs import contact_sources
 from local_controller.adapters.inputs import limit_source
 from local_controller.adapters.lpc_bridge import control_boxes
 from local_controller.config.contact_tables import contact_tables
@@ -92,7 +93,9 @@ def test_a_surplus_may_be_added_to_limits_of_all_senders() -> None:
 csms: {{url: ws://csms.example.com}}
 meters: [{{id: m, device: eastron_sdm630, host: m}}]
 brokers: [{{id: mq, host: 127.0.0.1}}]
+io_modules: [{MODULE}]
 limits:
+  - {{id: dso, source: contact, io_module: io, {W4}, {DIM}, add_surplus: true, applies_to: charging}}
   - id: mqtt
     broker: mq
     topic: t
@@ -107,7 +110,9 @@ limits:
     assert config is not None, found
     (box,) = control_boxes(config.control_boxes)
     assert limit_source(config.mqtt_limits[0]).adds_surplus
+    (dso,) = contact_sources(config)
     assert box.source.adds_surplus
+    assert dso.adds_surplus
     settings = LimitMessageSettings(path=path, unit=LimitUnit.WATTS)
     watts = [
         parse_limit(payload, False, START, settings).power_w for payload in (b'{"dimmed":true}', b'{"dimmed":false}')
