@@ -247,11 +247,16 @@ async def test_all_learn_at_once_that_nobody_is_there() -> None:
     assert {one.seen[0] for one in lookers} == {Trouble.UNREACHABLE}
 
 
-async def test_inputs_come_in_whole_bytes_and_only_those_that_were_asked_for_are_told() -> None:
+@asynccontextmanager
+async def answering(body: bytes) -> AsyncIterator[tuple[Looker, list[int]]]:
+    """A looker whose questions are all answered so, and the number of connections that it took."""
+    connections = list[int]()
+
     async def inputs(reader: asyncio.StreamReader, writer: Writer) -> None:
+        connections.append(1)
         while request := await reader.read(100):
             assert request[6:] == struct.pack(">BBHH", 1, 2, 16, 10)
-            writer.write(request[:4] + struct.pack(">HBBBBB", 5, 1, 2, 2, 0b00000101, 0b11111110))
+            writer.write(request[:4] + struct.pack(">HB", len(body) + 1, 1) + body)
 
     settings = ConnectionSettings("127.0.0.1", free_port())
     connection, looker = ModbusConnection(settings, structlog.get_logger()), Looker()
@@ -259,9 +264,30 @@ async def test_inputs_come_in_whole_bytes_and_only_those_that_were_asked_for_are
     async with scripted_server(settings.port, inputs):
         await connection.start()
         async with asyncio.timeout(5):
-            await looker.enough.wait()
+            while len(looker.seen) < 2:
+                looker.enough.clear()
+                await looker.enough.wait()
         await connection.stop()
-    assert looker.seen[0] == [True, False, True, False, False, False, False, False, False, True]
+    yield looker, connections
+
+
+async def test_inputs_come_in_whole_bytes_and_only_those_that_were_asked_for_are_told() -> None:
+    async with answering(struct.pack("BBBB", 2, 2, 0b00000101, 0b11111110)) as (looker, connections):
+        assert looker.seen[0] == [True, False, True, False, False, False, False, False, False, True]
+        assert len(connections) == 1
+
+
+@pytest.mark.parametrize("inputs", [b"", b"\x05", b"\x05\xfe\x00"])
+async def test_more_or_fewer_inputs_are_the_answer_to_another_question(inputs: bytes) -> None:
+    async with answering(bytes([2, len(inputs)]) + inputs) as (looker, connections):
+        assert set(looker.seen) == {Trouble.NONSENSE}
+        assert len(connections) > 1
+
+
+async def test_an_exception_is_an_answer_and_costs_no_connection() -> None:
+    async with answering(bytes([0x82, 2])) as (looker, connections):
+        assert set(looker.seen) == {Trouble.REFUSING}
+        assert len(connections) == 1
 
 
 def test_one_address_is_one_connection() -> None:
