@@ -8,6 +8,7 @@ import pytest
 
 from local_controller.site.commissioning import LEASE_S, SiteStepTest, UntestableError
 from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.step_test import StepTest
 from local_controller.site.step_verdict import Conclusion, Verdict
 from local_controller.site.topology import Node, Station, Topology
 from local_controller.station import words
@@ -205,6 +206,26 @@ def test_a_meter_that_falls_silent_ends_the_test() -> None:
     lowered(site, test)
     site.go_blind(60)
     assert verdict(site, test).text == "meter m is silent"
+
+
+def test_a_fault_of_our_own_ends_the_test_and_gives_the_car_its_current_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StepTest, "_back", lambda *_: 1 / 0)
+    site = charging(topology(63.0, 1), Car(max_a=16.0))
+    test = SiteStepTest(site.controller, CP1, site.now)
+    faults = 0
+    for _ in range(round(LONGEST_S / 0.5)):
+        site.run(0.5)
+        try:
+            site.carry_out(test.step(site.now))
+        except ZeroDivisionError:
+            faults += 1
+        if test.test.verdict is not None:
+            break
+    assert faults == 1
+    assert test.test.verdict is not None
+    assert test.test.verdict.text == "the gateway has a fault"
+    site.run(30)
+    assert car_a(site) == pytest.approx(16.0)
 
 
 def unmetered() -> Topology:

@@ -161,6 +161,9 @@ def test_what_is_retained_takes_away_and_is_held_when_nothing_else_would_be() ->
     alive = Box().hears(BEAT, replace(old, power_w=9000.0)).after(120, beating=True)
     assert alive.seen == (LpcState.LIMITED, 9000.0), "its sender is there and has said nothing else since"
     assert Box().hears(old).after(120).seen == (LpcState.UNLIMITED_AUTONOMOUS, None), "nobody stands for it"
+    late = Box().after(60).hears(old)
+    assert late.after(60).seen == (LpcState.UNLIMITED_AUTONOMOUS, 3000.0)
+    assert late.after(60).seen == (LpcState.UNLIMITED_AUTONOMOUS, None)
     assert in_failsafe().hears(BEAT, LpcLimit(None, is_retained=True)).seen == (LpcState.FAILSAFE, FAILSAFE_W)
 
 
