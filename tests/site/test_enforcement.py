@@ -56,6 +56,16 @@ def test_raises_share_the_proven_room_smallest_first() -> None:
     assert "Grid, L1" in waits["A"]
 
 
+@pytest.mark.requirement("LC-107")
+def test_raises_share_what_limits_in_watts_leave_on_all_phases_together() -> None:
+    three, one = charging("A", 10.0), charging("B", 6.0, (0,))
+    room = Room(Left({"grid": equal(100.0)}, {"grid": 12.0}), {"grid": "Grid"})
+    orders, waits = decide([Candidate(state, 20.0, ("grid",)) for state in (three, one)], room, PACE, LATER)
+    assert {order.evse.station: order.limit_a for order in orders} == {"B": 12.0, "A": 12.0}  # 6 A on one, 2 A on three
+    assert waits == []
+    assert room.scarcest(("grid",), (0, 1, 2)) == (0.0, "Grid, all phases together")
+
+
 def test_nothing_is_raised_while_held_but_decreases_go_on() -> None:
     orders, waits = decided((charging("A", 20.0), 10.0), (charging("B", 6.0), 20.0), held="the meter is suspect")
     assert orders == {"A": 10.0}
