@@ -44,7 +44,7 @@ from local_controller.site.reasons import Decision, Grants, Reaction, explained
 from local_controller.site.resumed import KEPT_S, kept_a
 from local_controller.site.sharing import Sharing
 from local_controller.site.step_caps import StepCaps
-from local_controller.site.together import TOGETHER
+from local_controller.site.together import TOGETHER, excess_a
 from local_controller.site.topology import Topology
 from local_controller.site.turns import Asker, TurnPace, Turns
 from local_controller.station import words
@@ -434,7 +434,8 @@ class SiteController:
         if (balance := self.balances.get(balance_id(state.node.id))) is not None:
             pace = self.settings.pace
             balance.measured(reading.current_a, self._below[state.node.id], pace.tolerance_a, self.settings.calm_s, now)
-        state.over_limit.measured(max(over_a), now)
+        power = self.book.power(state.node.id, AppliesTo.TOTAL, now)
+        state.over_limit.measured(max(*over_a, excess_a(reading, power)), now)
         state.over_fuse.measured(max(minus(reading.current_a, state.node.rating_a)), now)
         for phase in PHASES:
             if over_a[phase] > self.settings.pace.tolerance_a:

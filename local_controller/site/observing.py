@@ -28,6 +28,7 @@ from local_controller.site.overload import Overload
 from local_controller.site.per_phase import PHASE_NAMES, ZERO, PerPhase, minus, total
 from local_controller.site.readings import MeterReading
 from local_controller.site.snapshot import AboveLimit, EvseView, IfControlled, MeterView, NodeView, SiteSnapshot
+from local_controller.site.together import excess_a
 from local_controller.site.topology import GRID, Evse, Node, Topology
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged, StationFact
@@ -176,7 +177,8 @@ class Observation:
         fuse.reading, node = reading, fuse.node
         fuse.over_fuse.measured(max(minus(reading.current_a, node.rating_a)), now)
         if (ceiling := self._book.ceiling(node.id, AppliesTo.TOTAL, now)) is not None:
-            fuse.over_limit.measured(max(minus(reading.current_a, ceiling.limit_a)), now)
+            over_power_a = excess_a(reading, self._book.power(node.id, AppliesTo.TOTAL, now))
+            fuse.over_limit.measured(max(*minus(reading.current_a, ceiling.limit_a), over_power_a), now)
         if node.asymmetry_a is not None:
             fuse.over_asymmetry.measured(max(leads_a(reading.current_a)) - node.asymmetry_a, now)
         hot = fuse.overload.measured(reading.current_a, node.rating_a, node.fuse_type, reading.asked_at)

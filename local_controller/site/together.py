@@ -59,6 +59,15 @@ class Together:
         return f"{limit} - {self.base_a:.1f} A other loads - {self.margin_a:.1f} A margin"
 
 
+def excess_a(reading: MeterReading, limit: PowerCeiling | None) -> float:
+    """By how much a meter shows more than a limit in watts, in amperes on each of its phases; endless room without one."""
+    if limit is None:
+        return -math.inf
+    volts_v = voltage_for_watts_v(None if reading.voltage_v is None else max(reading.voltage_v))
+    drawn_w = sum(reading.current_a) * volts_v if reading.power_w is None else reading.power_w
+    return amps_from_watts(drawn_w - limit.power_w, len(PHASES), volts_v)
+
+
 @dataclass(slots=True)
 class AllPhases:
     """What a node's meter shows of all phases together: measured_a last; base: other loads, negative where more feeds in.

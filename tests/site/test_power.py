@@ -7,6 +7,8 @@ import pytest
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.capacity import capacity
 from local_controller.site.limits import AppliesTo, Limit, LimitSource, PowerCeiling
+from local_controller.site.observing import Observation
+from local_controller.site.readings import MeterReading
 from local_controller.site.snapshot import snapshot
 from local_controller.site.together import Together
 from local_controller.site.topology import Topology
@@ -135,6 +137,19 @@ def test_what_a_liar_takes_others_make_room_for_before_it_is_found_out() -> None
     site.run(200 + 15 + 12 - site.elapsed_s)
     assert sum(site.flow("grid")) <= 16_000.0 / 230.0 + site.controller.settings.pace.tolerance_a
     assert not site.controller.evses[EvseId("CP-1", 1)].ignores_its_limit
+
+
+@pytest.mark.parametrize("is_observed", [False, True])
+def test_how_much_a_limit_in_watts_was_exceeded_is_told_in_amperes_on_each_phase(is_observed: bool) -> None:
+    site = powered(4140.0, AppliesTo.TOTAL)
+    seen = Observation(site.topology, site.controller.book, site.now)
+    reading = MeterReading("m", site.now, (0.0, 0.0, 30.0), (230.0,) * 3, 6900.0)
+    site.controller.meter_read(reading, site.now)
+    seen.read(reading, site.now)
+    picture = snapshot(site.controller, site.now)
+    (node,) = (seen.corrected(picture, site.now) if is_observed else picture).nodes
+    assert node.limit_worst_excess_a == 4.0
+    assert node.worst_excess_a == 0.0
 
 
 def test_people_read_how_many_amperes_the_watts_are() -> None:
