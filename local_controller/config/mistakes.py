@@ -156,7 +156,9 @@ def _too_much(detail: ErrorDetails, text: str, key: str) -> str:
 
 
 def _not_allowed(detail: ErrorDetails, text: str, _key: str) -> str:
-    expected = re.findall(r"'([^']*)'", detail["ctx"]["expected"]) or [detail["ctx"]["expected"]]
+    expected = re.findall(r"'([^']*)'", detail["ctx"]["expected"]) or [
+        detail["ctx"]["expected"].replace("True", "true")
+    ]
     is_kw = text.lower() == "kw"
     hint = " - kW? write W, and in a payload factor: 1000 as well" if is_kw else _near(text, expected)
     return f"must be one of {', '.join(expected)}{hint}"

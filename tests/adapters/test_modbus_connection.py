@@ -211,6 +211,25 @@ class Looker:
         return 0.05
 
 
+async def test_without_numbers_a_late_answer_has_a_time_out_more_to_fall_out() -> None:
+    asked_s = list[float]()
+
+    async def silence(reader: asyncio.StreamReader, _: Writer) -> None:
+        while await reader.read(100):
+            asked_s.append(asyncio.get_running_loop().time())
+
+    settings = ConnectionSettings("127.0.0.1", free_port(), "rtu_over_tcp", TIMEOUT_S)
+    connection = ModbusConnection(settings, structlog.get_logger())
+    connection.add(Looker())
+    async with scripted_server(settings.port, silence):
+        await connection.start()
+        async with asyncio.timeout(5):
+            while len(asked_s) < 2:  # noqa: ASYNC110 the server tells nobody that it was asked
+                await asyncio.sleep(0.01)
+        await connection.stop()
+    assert asked_s[1] - asked_s[0] >= 2 * TIMEOUT_S - 0.02
+
+
 class Faulty(Looker):
     """A reader with a defect."""
 

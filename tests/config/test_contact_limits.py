@@ -76,6 +76,7 @@ def test_stations_that_cannot_be_told_a_limit_are_none_of_them() -> None:
         ),
         (limit(W4, "patterns: [{given: [W4], unlimited: true}]"), "no row limits anything"),
         (limit(W4, "patterns: [{given: [W4], unlimited: false}]"), "unlimited: must be"),
+        (limit(W4, DIM.replace("true", "false", 1)), "patterns[#1].section_14a: must be one of true"),
         (limit(W4, DIM, "add_surplus: true"), "add_surplus: for `applies_to: charging` only"),
         (limit(W4, DIM, "add_surplus: true, applies_to: charging"), "add_surplus: needs grid_connection.meter"),
         (limit(W4, DIM, "fallback_a: 6"), "fallback_a: unknown key"),

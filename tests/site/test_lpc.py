@@ -138,6 +138,12 @@ def test_a_control_box_may_set_the_failsafe_values_within_bounds(asked_s: float,
     assert box.after(1).seen == (LpcState.UNLIMITED_AUTONOMOUS, None)
 
 
+def test_a_failsafe_time_that_is_retained_shortens_none() -> None:
+    box = controlled().hears(LpcFailsafe(None, 9000.0), LpcFailsafe(None, 7200.0, is_retained=True)).after(120)
+    assert box.after(8999).seen == (LpcState.FAILSAFE, FAILSAFE_W)
+    assert box.after(1).seen == (LpcState.UNLIMITED_AUTONOMOUS, None)
+
+
 def test_people_are_told_what_is_missing() -> None:
     """LPC-911, LPC-913."""
     box = Box()
