@@ -172,7 +172,7 @@ class Lpc:
             state, at = following
             if state in {LpcState.FAILSAFE, LpcState.UNLIMITED_AUTONOMOUS, LpcState.UNLIMITED_CONTROLLED}:
                 self.written = None  # failsafe discards the old limit, too
-            if state is LpcState.UNLIMITED_AUTONOMOUS and (lowest := self._lowest_of_unknown()) and self._is_alive(now):
+            if state is LpcState.UNLIMITED_AUTONOMOUS and (lowest := self._lowest_of_unknown()) and self._is_alive(at):
                 self._take(lowest, at)  # before nothing is limited any more, this is, while the control box is there
             else:
                 self._enter(state, at)
@@ -194,10 +194,15 @@ class Lpc:
                 return None
 
     def _out_of_failsafe(self, now: Instant) -> tuple[LpcState, Instant] | None:
-        ends = [self.since.after(self.failsafe_s)] if self.settings.ends_by_itself else []
-        if self.answers_since is not None and self._is_alive(now):
-            ends.append(self.answers_since.after(AUTONOMOUS_S))
+        ends = [self._failsafe_ends()] if self.settings.ends_by_itself else []
+        if self.answers_since is not None and self._is_alive(at := self.answers_since.after(AUTONOMOUS_S)):
+            ends.append(at)
         return _due(LpcState.UNLIMITED_AUTONOMOUS, min(ends), now) if ends else None
+
+    def _failsafe_ends(self) -> Instant:
+        """Heartbeats that came back and stopped again begin another silence, which lasts as long."""
+        silences = [self.since, *([] if self.heartbeat_at is None else [self.heartbeat_at.after(SILENT_S)])]
+        return max(silences, key=lambda at: at.monotonic_s).after(self.failsafe_s)
 
     def _enter(self, state: LpcState, at: Instant) -> None:
         self.state, self.since = state, at
@@ -243,7 +248,7 @@ class Lpc:
             case LpcState.LIMITED:
                 return None if self.written is None else self.written.ends_at
             case LpcState.FAILSAFE if self.settings.ends_by_itself:
-                return self.since.after(self.failsafe_s)
+                return self._failsafe_ends()
             case _:
                 return None
 

@@ -119,6 +119,12 @@ def test_failsafe_ends_two_minutes_after_heartbeats_came_back_without_a_limit() 
     assert in_failsafe().hears(BEAT).after(121).seen == (LpcState.FAILSAFE, FAILSAFE_W)
 
 
+def test_heartbeats_that_stop_again_begin_another_failsafe_time() -> None:
+    box = in_failsafe().after(7000).hears(BEAT)
+    assert box.after(120 + 7199).seen == (LpcState.FAILSAFE, FAILSAFE_W)
+    assert box.after(1).seen == (LpcState.UNLIMITED_AUTONOMOUS, None)
+
+
 def test_failsafe_ends_after_its_time_unless_it_shall_not() -> None:
     """LPC-922, which is optional."""
     box = in_failsafe()
