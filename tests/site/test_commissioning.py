@@ -138,11 +138,14 @@ def test_a_car_that_charges_little_is_paused_only_if_that_was_said() -> None:
     assert found.step_a == pytest.approx((8.0, 0.0, 0.0))
 
 
-def test_a_car_that_leaves_ends_the_test() -> None:
+@pytest.mark.parametrize("another_comes", [False, True])
+def test_a_car_that_leaves_ends_the_test(another_comes: bool) -> None:
     site = charging(topology(63.0, 1), Car(max_a=16.0))
     test = begin(site)
     lowered(site, test)
     site.unplug("CP-1")
+    if another_comes:
+        site.plug("CP-1", Car(max_a=16.0))
     found = verdict(site, test)
     assert (found.conclusion, found.text) == (Conclusion.NOT_CLEAR, "the car at CP-1/1 has gone")
     site.plug("CP-1", Car(max_a=16.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from local_controller.clock import Instant
 from local_controller.site.freshness import Freshness
 from local_controller.site.limits import AppliesTo, Bound, LimitBook, LimitSource, ReceivedValue, SourceState
 from local_controller.site.per_phase import equal
@@ -28,6 +29,15 @@ def test_it_holds_from_its_word_to_its_end_with_the_reason_in_it() -> None:
     assert one.limit(START.after(60)) is None
     assert one.sentence(START) == "limit 'manual' (oven): 20.0 / 20.0 / 20.0 A (total) at grid for 1 min"
     assert one.sentence(START.after(60)) == "limit 'manual': ended"
+
+
+@pytest.mark.parametrize("set_s", [-3600, 3600])
+def test_a_clock_that_is_set_ends_it_neither_sooner_nor_later(set_s: int) -> None:
+    one = manual()
+    one.told = Told(Bound(equal(20.0)), START.after(60))
+    before, after = (Instant(at.monotonic_s, at.after(set_s).utc) for at in (START.after(59.9), START.after(60)))
+    assert one.limit(before) is not None
+    assert one.limit(after) is None
 
 
 def test_beside_others_the_lowest_counts() -> None:
