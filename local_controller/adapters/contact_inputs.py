@@ -104,4 +104,5 @@ def _source(section: ContactLimitSection, lowest: Bound) -> LimitSource:
         max_age_s=UNREADABLE_S,
         fallback_w=lowest.power_w,
         adds_surplus=section.add_surplus,
+        ends_sessions=True,
     )

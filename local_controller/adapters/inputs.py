@@ -294,6 +294,7 @@ def limit_source(section: MqttLimitSection) -> LimitSource:
         tells_availability=section.availability is not None,
         fallback_w=section.fallback_w,
         adds_surplus=section.add_surplus,
+        ends_sessions=section.record,
     )
 
 

@@ -15,7 +15,9 @@ def control_box(
 ) -> ControlBox:
     """One that nobody has heard of yet."""
     label, least_w = f"limit {id_!r}", settings.failsafe_w
-    source = LimitSource(id_, label, node, applies_to, None, fallback_w=least_w, adds_surplus=adds_surplus)
+    source = LimitSource(
+        id_, label, node, applies_to, None, fallback_w=least_w, adds_surplus=adds_surplus, ends_sessions=True
+    )
     return ControlBox(source, settings=settings)
 
 

@@ -130,6 +130,7 @@ class SiteController:
         self._sharing = Sharing(tuple(self._limited), self._table)
         self._turns = Turns(settings.turns)
         self._last_resort = LastResort(settings.stops_sessions)
+        self._obligations = book.obligations()
         self._planned_a: tuple[int, Array] = -1, np.zeros(0)
         self._reaction: Reaction | None = None
         self.step_caps = StepCaps()
@@ -568,10 +569,11 @@ class SiteController:
         room = Room(moment.left, {node: state.node.label for node, state in self._limited.items()})
         pace = self.settings.pace
         candidates = list(self._candidates(grants, moment, room, now))
+        there = [place for place in moment.set_aside if place.state.connected]
+        obliged = Room(left(self._obliged(now), self._table.exposures()), {}) if there else room
         candidates += [
-            Candidate(p.state, self._set_aside_a(p, room, now), p.path, "it does not follow its limit")
-            for p in moment.set_aside
-            if p.state.connected
+            Candidate(p.state, self._set_aside_a(p, obliged, now), p.path, "it does not follow its limit")
+            for p in there
         ]
         orders, waits = decide(candidates, room, pace, now)
         for order in orders:
@@ -580,17 +582,24 @@ class SiteController:
         effects += self._stops(moment, now)
         return effects, {wait.evse: wait for wait in waits}
 
+    def _obliged(self, now: Instant) -> list[Capacity]:
+        """What each node has as far as fuses, contract and grid operator go."""
+        return [capacity(state, self._obligations, now) for state in self.nodes.values()]
+
     def _set_aside_a(self, place: Place, room: Room, now: Instant) -> float:
-        """What a session is told that does not follow: its fallback, or nothing where that is not room enough."""
+        """What a session is told that does not follow: its fallback, or nothing where an obligation leaves no room for it."""
         is_short = room.short(place.path, place.state.phases(), self.settings.pace.tolerance_a)
         if is_short and self._last_resort.pauses(place.state.evse.id, now):
             return 0.0
         return min(place.state.ordered_a, place.state.modest_a)
 
     def _stops(self, moment: _Moment, now: Instant) -> Iterator[SiteEffect]:
-        """The ends of sessions that ignore their limits where one of the site is exceeded."""
-        at = {one.node: one for one in moment.capacities}
-        exceeded = Exceeded(self.nodes, at, moment.left, self.below, self.settings.pace.tolerance_a)
+        """The ends of sessions that ignore their limits where an obligation of the site is exceeded."""
+        if not moment.set_aside:
+            return
+        rooms = self._obliged(now)
+        at, room = {one.node: one for one in rooms}, left(rooms, self._table.exposures())
+        exceeded = Exceeded(self.nodes, at, room, self.below, self.settings.pace.tolerance_a)
         yield from self._last_resort.stops(moment.set_aside, exceeded, now)
 
     def _candidates(self, grants: Grants, moment: _Moment, room: Room, now: Instant) -> Iterator[Candidate]:

@@ -76,6 +76,7 @@ class LimitSource:
     cannot be configured (ValueError).
     max_age_s: how long a message without its own validity counts. tells_availability: it says itself whether it is there;
     until it has, and after it has said no, its messages may lower but not raise. adds_surplus: as in `Limit`.
+    ends_sessions: it is an obligation, as that of a grid operator: a session that ignores its limit may be ended for it.
     """
 
     id: str
@@ -87,6 +88,7 @@ class LimitSource:
     tells_availability: bool = False
     fallback_w: float | None = None
     adds_surplus: bool = False
+    ends_sessions: bool = False
 
     def __post_init__(self) -> None:
         if self.fallback.is_none:
@@ -319,6 +321,11 @@ class LimitBook:
         self._powered = {(state.source.node, state.source.applies_to) for state in self.sources.values()}
         self._powered |= {(one.node, one.applies_to) for one in self.own if one.bounds_power}
         self._powered |= {place for place, limits in self._fixed_at.items() if lowest_power(limits) is not None}
+
+    def obligations(self) -> LimitBook:
+        """Those alone for which a session may be ended that ignores its limit: fuse, contract, grid operator (LC-115)."""
+        sources = {name: state for name, state in self.sources.items() if state.source.ends_sessions}
+        return LimitBook(self.fixed, sources)
 
     def in_force(self, node: str, applies_to: AppliesTo, now: Instant) -> list[Limit]:
         """Every limit of this kind at the node."""

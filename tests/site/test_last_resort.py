@@ -100,7 +100,7 @@ def test_a_moment_above_the_fuse_ends_no_session_that_was_never_told_to_pause() 
 
 
 def test_a_limit_that_drops_ends_no_session_that_was_never_told_to_pause() -> None:
-    ems = LimitSource("ems", "EMS", "grid", AppliesTo.TOTAL, equal(20.0))
+    ems = LimitSource("ems", "EMS", "grid", AppliesTo.TOTAL, equal(20.0), ends_sessions=True)
     site = overdrawing((ems,))
 
     def tell(one: VirtualSite) -> None:
@@ -116,10 +116,11 @@ def test_a_limit_that_drops_ends_no_session_that_was_never_told_to_pause() -> No
 @pytest.mark.requirement("LC-115")
 @pytest.mark.parametrize("applies_to", list(AppliesTo))
 @pytest.mark.parametrize(("limit_a", "power_w"), [(12.0, None), (None, 8000.0)], ids=["amperes", "watts"])
-def test_whatever_limit_is_exceeded_the_session_is_stopped(
-    applies_to: AppliesTo, limit_a: float | None, power_w: float | None
+@pytest.mark.parametrize("obliges", [True, False], ids=["grid operator", "EMS"])
+def test_whatever_obligation_is_exceeded_the_session_is_stopped_and_for_a_wish_it_is_not(
+    applies_to: AppliesTo, limit_a: float | None, power_w: float | None, obliges: bool
 ) -> None:
-    ems = LimitSource("ems", "EMS", "grid", applies_to, equal(6.0))
+    ems = LimitSource("ems", "EMS", "grid", applies_to, equal(6.0), ends_sessions=obliges)
     site = VirtualSite(topology(100.0, 2), (ems,))
 
     def tell(one: VirtualSite) -> None:
@@ -132,6 +133,9 @@ def test_whatever_limit_is_exceeded_the_session_is_stopped(
     site.plug("CP-1", Car(max_a=32.0))
     site.after(180.0, lambda: setattr(site.stations["CP-1"], "liar", True))
     site.run(260)
+    if not obliges:
+        assert site.stopped == []
+        return
     ((stopped_s, evse, _),) = site.stopped
     assert evse == LIAR
     assert 225 <= stopped_s <= 250
@@ -182,7 +186,7 @@ def test_a_car_that_is_told_less_and_less_is_found_out_all_the_same() -> None:
 
 @pytest.mark.parametrize("sample_s", [10.0, 60.0])
 def test_where_no_meter_tells_the_station_must_have_measured_since(sample_s: float) -> None:
-    ems = LimitSource("ems", "EMS", "grid", AppliesTo.CHARGING, equal(6.0))
+    ems = LimitSource("ems", "EMS", "grid", AppliesTo.CHARGING, equal(6.0), ends_sessions=True)
     site = VirtualSite(topology(100.0, 1), (ems,))
     site.on_step.append(
         lambda one: one.announce("ems", 32.0 if one.elapsed_s < 200 else 6.0) if one.elapsed_s % 20 == 0 else None
