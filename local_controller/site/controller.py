@@ -569,38 +569,32 @@ class SiteController:
         room = Room(moment.left, {node: state.node.label for node, state in self._limited.items()})
         pace = self.settings.pace
         candidates = list(self._candidates(grants, moment, room, now))
-        there = [place for place in moment.set_aside if place.state.connected]
-        obliged = Room(left(self._obliged(now), self._table.exposures()), {}) if there else room
+        exceeded = self._exceeded(now) if moment.set_aside else None
         candidates += [
-            Candidate(p.state, self._set_aside_a(p, obliged, now), p.path, "it does not follow its limit")
-            for p in there
+            Candidate(p.state, self._set_aside_a(p, exceeded, now), p.path, "it does not follow its limit")
+            for p in moment.set_aside
+            if p.state.connected and exceeded is not None
         ]
         orders, waits = decide(candidates, room, pace, now)
         for order in orders:
             self.evses[order.evse].ordered(order.limit_a, now)
         effects: list[SiteEffect] = [ApplyLimit(o.evse, o.limit_a, pace.valid_s, o.urgent) for o in orders]
-        effects += self._stops(moment, now)
+        if exceeded is not None:
+            effects += self._last_resort.stops(moment.set_aside, exceeded, now)
         return effects, {wait.evse: wait for wait in waits}
 
-    def _obliged(self, now: Instant) -> list[Capacity]:
-        """What each node has as far as fuses, contract and grid operator go."""
-        return [capacity(state, self._obligations, now) for state in self.nodes.values()]
-
-    def _set_aside_a(self, place: Place, room: Room, now: Instant) -> float:
-        """What a session is told that does not follow: its fallback, or nothing where an obligation leaves no room for it."""
-        is_short = room.short(place.path, place.state.phases(), self.settings.pace.tolerance_a)
-        if is_short and self._last_resort.pauses(place.state.evse.id, now):
-            return 0.0
-        return min(place.state.ordered_a, place.state.modest_a)
-
-    def _stops(self, moment: _Moment, now: Instant) -> Iterator[SiteEffect]:
-        """The ends of sessions that ignore their limits where an obligation of the site is exceeded."""
-        if not moment.set_aside:
-            return
-        rooms = self._obliged(now)
+    def _exceeded(self, now: Instant) -> Exceeded:
+        """What is exceeded of fuses, contract and limits of the grid operator."""
+        rooms = [capacity(state, self._obligations, now) for state in self.nodes.values()]
         at, room = {one.node: one for one in rooms}, left(rooms, self._table.exposures())
-        exceeded = Exceeded(self.nodes, at, room, self.below, self.settings.pace.tolerance_a)
-        yield from self._last_resort.stops(moment.set_aside, exceeded, now)
+        return Exceeded(self.nodes, at, room, self.below, self.settings.pace.tolerance_a)
+
+    def _set_aside_a(self, place: Place, exceeded: Exceeded, now: Instant) -> float:
+        """What a session is told that does not follow: its fallback, or nothing where an obligation is exceeded."""
+        state = place.state
+        if self._last_resort.pauses(state.evse.id, now) and exceeded.most(place.path, state.phases(), now) is not None:
+            return 0.0
+        return min(state.ordered_a, state.modest_a)
 
     def _candidates(self, grants: Grants, moment: _Moment, room: Room, now: Instant) -> Iterator[Candidate]:
         """Those that follow and for which there is something to decide."""
