@@ -592,7 +592,8 @@ class SiteController:
     def _set_aside_a(self, place: Place, exceeded: Exceeded, now: Instant) -> float:
         """What a session is told that does not follow: its fallback, or nothing where an obligation is exceeded."""
         state = place.state
-        if self._last_resort.pauses(state.evse.id, now) and exceeded.most(place.path, state.phases(), now) is not None:
+        is_over = exceeded.most(place.path, state.phases(), now) is not None
+        if self._last_resort.pauses(state.evse.id, now, is_over=is_over):
             return 0.0
         return min(state.ordered_a, state.modest_a)
 

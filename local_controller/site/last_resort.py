@@ -1,7 +1,7 @@
 """When is a car that ignores its limit paused, and when is its session ended? The last steps of the follow-up (G14, LC-115).
 
-Its worst case is reserved and the others make room for it as soon as it is found out. Where even that is not enough it is
-told to pause. Where it had the time for that, the others had theirs to make room, and a limit is still exceeded, its
+Its worst case is reserved and the others make room for it as soon as it is found out. Where a limit is exceeded all the
+same it is told to pause. Where it had the time for that, the others had theirs to make room, and a limit is still exceeded, its
 transaction is stopped, as its driver could stop it. That is worth more than a fuse: everybody behind that would stand
 still.
 """
@@ -55,6 +55,8 @@ class _Case:
         seconds = 0.0 if self.looked_at is None else now.since(self.looked_at)
         self.over_s = max(0.0, self.over_s + (seconds if is_over else -seconds))
         self.looked_at = now
+        if self.over_s <= 0.0 and not is_over:  # what is exceeded later is another case
+            self.paused_at = None
 
     def may_be_asked(self, now: Instant) -> bool:
         """Whether there is an attempt left, and the last one was long ago."""
@@ -89,13 +91,14 @@ class LastResort:
         self._cases = cases
         self._ends = [end for end in self._ends if now.since(end.at) < STOP_S]
 
-    def pauses(self, evse: EvseId, now: Instant) -> bool:
-        """Asked where room is missing: whether it has ignored its limit for so long that it is told 0 A from now on."""
+    def pauses(self, evse: EvseId, now: Instant, *, is_over: bool) -> bool:
+        """Whether it has ignored its limit for so long that it is told 0 A, where a limit is, or lately was, exceeded."""
         case = self._cases.get(evse)
         if case is None or now.since(case.since) < PAUSE_S:
             return False
-        case.paused_at = case.paused_at or now
-        return True
+        if is_over:
+            case.paused_at = case.paused_at or now
+        return case.paused_at is not None
 
     def stops(self, places: Sequence[Place], exceeded: Exceeded, now: Instant) -> Iterator[StopSession | Notice]:
         """The ends of as many sessions as it takes, those who draw most first."""

@@ -203,3 +203,12 @@ def test_where_no_meter_tells_the_station_must_have_measured_since(sample_s: flo
     site.run(400)
     ((stopped_s, _, _),) = site.stopped
     assert sample_s <= 10 or stopped_s - paused[0] > 20
+
+
+def test_a_slow_station_has_its_time_anew_when_a_limit_is_exceeded_again() -> None:
+    site = lied_to()
+    site.base = lambda second: equal(15.0) if 200 <= second < 290 or second >= 500 else ZERO
+    site.tell("CP-1", words.BehaviourLearnt(settle_s=60.0))
+    site.run(650)
+    ((stopped_s, _, _),) = site.stopped
+    assert 560 <= stopped_s <= 562
