@@ -187,7 +187,9 @@ def _setting(watch: Watch, mqtt_port: int) -> Setting:
         return SimulatedMeter(gauge, was_read=watch.read)
 
     more = mqtt_limit(mqtt_port, TOPIC, FUSE_A).rstrip("}\n") + ", max_age_s: 900}\n"
-    return Setting(FUSE_A, BASE_A, BASE_A, 90.0, stations, more, meter)
+    return Setting(
+        FUSE_A, base_a=BASE_A, assumed_a=BASE_A, valid_s=90.0, stations=stations, more=more, make_meter=meter
+    )
 
 
 async def measure(folder: Path) -> None:
