@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ class Commissioner:
         """A test that runs ends with its next look."""
         self._stopped.set()
 
-    def begin(self, evse: EvseId, *, may_pause: bool) -> AsyncIterator[dict[str, Any]]:
+    def begin(self, evse: EvseId, *, may_pause: bool) -> AsyncGenerator[dict[str, Any], None]:
         """How it goes, twice a second, and last its result. It goes on only while somebody asks for more. Raises UntestableError."""
         if self._driver.observation is not None:
             text = "the site file says mode: observe, so no station is told anything"
@@ -53,7 +53,7 @@ class Commissioner:
         test = SiteStepTest(self._driver.site, evse, self._clock.now(), may_pause=may_pause)
         return self._told(evse, test)
 
-    async def _told(self, evse: EvseId, test: SiteStepTest) -> AsyncIterator[dict[str, Any]]:
+    async def _told(self, evse: EvseId, test: SiteStepTest) -> AsyncGenerator[dict[str, Any], None]:
         if self._running is not None:
             yield {"error": f"a step test of {self._running} is running: wait until it has ended"}
             return

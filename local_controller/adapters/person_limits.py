@@ -54,11 +54,6 @@ class PersonLimits:
         self._kept: dict[str, _Kept] = {}
         self._writing = asyncio.Lock()
 
-    @property
-    def known(self) -> tuple[str, ...]:
-        """The ids."""
-        return tuple(self._limits)
-
     def restore(self) -> None:
         """What has not ended since the last run counts again."""
         for name, kept in self._read().items():

@@ -30,7 +30,7 @@ from local_controller.site.hold import Hold
 from local_controller.site.last_resort import LastResort
 from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, LimitBook, ReceivedValue
+from local_controller.site.limits import AppliesTo, LimitBook, PowerCeiling, ReceivedValue
 from local_controller.site.lpc import LpcWord
 from local_controller.site.notices import fed_in_notice, overload_notice
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, upper
@@ -82,13 +82,14 @@ class ControlSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """The site at one instant, per node: capacity, what those that do not follow may draw, what all leave at worst.
+    """The site at one instant, per node: capacity, what all may draw, what those that do not follow may, what is left.
 
     followers, set_aside: sessions that can be controlled just now (the numbers of their places), and those that are lost
     or defiant. columns: what the standings of the followers say.
     """
 
     capacities: Sequence[Capacity]
+    worst: Mapping[str, PerPhase]
     reserved: Mapping[str, PerPhase]
     left: Left
     followers: Indexes
@@ -423,8 +424,9 @@ class SiteController:
     def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
         drawn = together([evse.stand(now).bounds for evse in self._below[state.node.id]])
         state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
+        power = self.book.power(state.node.id, AppliesTo.TOTAL, now)
         if any(self.book.may_bound_power(state.node.id, kind) for kind in AppliesTo):
-            self._measure_all_phases(state, reading, drawn, now)
+            self._measure_all_phases(state, reading, drawn, power, now)
         ceiling = self.book.ceiling(state.node.id, AppliesTo.TOTAL, now)
         if ceiling is None:
             return
@@ -435,7 +437,6 @@ class SiteController:
         if (balance := self.balances.get(balance_id(state.node.id))) is not None:
             pace = self.settings.pace
             balance.measured(reading.current_a, self._below[state.node.id], pace.tolerance_a, self.settings.calm_s, now)
-        power = self.book.power(state.node.id, AppliesTo.TOTAL, now)
         state.over_limit.measured(max(*over_a, excess_a(reading, power)), now)
         state.over_fuse.measured(max(minus(reading.current_a, state.node.rating_a)), now)
         for phase in PHASES:
@@ -444,9 +445,10 @@ class SiteController:
                 text = f"{where} was {over_a[phase]:.1f} A over its limit"
                 state.hold(phase, now.monotonic_s + self.settings.calm_s, text)
 
-    def _measure_all_phases(self, state: NodeState, reading: MeterReading, drawn: DrawBounds, now: Instant) -> None:
+    def _measure_all_phases(
+        self, state: NodeState, reading: MeterReading, drawn: DrawBounds, limit: PowerCeiling | None, now: Instant
+    ) -> None:
         """The same for a limit in watts."""
-        limit = self.book.power(state.node.id, AppliesTo.TOTAL, now)
         over_a = state.all_phases.measured(reading, drawn, limit, sum(state.node.margin_a), now)
         if over_a > self.settings.pace.tolerance_a:
             over_w = watts_from_amps(over_a, 1, state.all_phases.volts_v)
@@ -480,6 +482,7 @@ class SiteController:
         others = [self._places[number] for number in np.flatnonzero(~follows).tolist()]
         return _Moment(
             capacities=capacities,
+            worst=worst,
             reserved=reserved,
             left=left(capacities, worst),
             followers=followers,
@@ -568,25 +571,26 @@ class SiteController:
     def _decide(self, grants: Grants, moment: _Moment, now: Instant) -> tuple[list[SiteEffect], Mapping[EvseId, Wait]]:
         room = Room(moment.left, {node: state.node.label for node, state in self._limited.items()})
         pace = self.settings.pace
-        candidates = list(self._candidates(grants, moment, room, now))
-        exceeded = self._exceeded(now) if moment.set_aside else None
-        candidates += [
-            Candidate(p.state, self._set_aside_a(p, exceeded, now), p.path, "it does not follow its limit")
-            for p in moment.set_aside
-            if p.state.connected and exceeded is not None
-        ]
-        orders, waits = decide(candidates, room, pace, now)
+        others, stops = self._for_set_aside(moment, now)
+        orders, waits = decide([*self._candidates(grants, moment, room, now), *others], room, pace, now)
         for order in orders:
             self.evses[order.evse].ordered(order.limit_a, now)
-        effects: list[SiteEffect] = [ApplyLimit(o.evse, o.limit_a, pace.valid_s, o.urgent) for o in orders]
-        if exceeded is not None:
-            effects += self._last_resort.stops(moment.set_aside, exceeded, now)
-        return effects, {wait.evse: wait for wait in waits}
+        limits = [ApplyLimit(o.evse, o.limit_a, pace.valid_s, o.urgent) for o in orders]
+        return [*limits, *stops], {wait.evse: wait for wait in waits}
 
-    def _exceeded(self, now: Instant) -> Exceeded:
+    def _for_set_aside(self, moment: _Moment, now: Instant) -> tuple[Sequence[Candidate], Iterable[SiteEffect]]:
+        """What those are told that do not follow, and who of them is ended."""
+        if not moment.set_aside:
+            return [], []
+        exceeded, held = self._exceeded(moment, now), "it does not follow its limit"
+        here = [place for place in moment.set_aside if place.state.connected]
+        told = [Candidate(p.state, self._set_aside_a(p, exceeded, now), p.path, held) for p in here]
+        return told, self._last_resort.stops(moment.set_aside, exceeded, now)
+
+    def _exceeded(self, moment: _Moment, now: Instant) -> Exceeded:
         """What is exceeded of fuses, contract and limits of the grid operator."""
         rooms = [capacity(state, self._obligations, now) for state in self.nodes.values()]
-        at, room = {one.node: one for one in rooms}, left(rooms, self._table.exposures())
+        at, room = {one.node: one for one in rooms}, left(rooms, moment.worst)
         return Exceeded(self.nodes, at, room, self.below, self.settings.pace.tolerance_a)
 
     def _set_aside_a(self, place: Place, exceeded: Exceeded, now: Instant) -> float:

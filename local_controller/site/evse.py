@@ -91,7 +91,8 @@ class Standing(NamedTuple):
 
     follows: it has a session that can be controlled just now. phases, worst_a, exposure: what may flow where at worst.
     bounds: between which currents it draws. cap_a: the most that EVSE and CSMS allow now; is_modest: and no more than
-    its fallback (`modest_a`), because it does not measure. is_uneven: it may load one phase more than another. wanted_wh: the energy still wanted, infinite where unknown.
+    its fallback (`modest_a`), because it does not measure. is_uneven: it may load one phase more than another.
+    wanted_wh: the energy still wanted, infinite where unknown.
     ends_s: when what is in force ends (monotonic); is_settled: nothing speaks for sending its limit again but that.
     """
 

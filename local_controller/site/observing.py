@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import msgspec
 
 from local_controller.clock import Instant
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.asymmetry import leads_a
 from local_controller.site.dimming import Power
 from local_controller.site.effects import ApplyFallback, ApplyLimit, ForStation, Notice
@@ -35,9 +35,6 @@ from local_controller.station.effects import CsmsLimitChanged, StationFact
 from local_controller.station.words import ChargingState, EvseId, LimitAnswered, LimitKind, LimitOutcome, MeterSample
 
 _Fact = StationFact | CsmsLimitChanged
-
-NOMINAL_V: Final = 230.0
-"""For what meters say in watts where they do not say the voltage."""
 
 
 @dataclass(slots=True)
@@ -86,7 +83,7 @@ class Car:
         if self.measured_at is not None and self.is_known(now) and max(self.above_a) > OVERDRAW_A:
             seconds = now.since(self.measured_at)
             self.above_s += seconds
-            self.withheld_wh += sum(self.above_a) * NOMINAL_V * seconds / 3600
+            self.withheld_wh += sum(self.above_a) * NOMINAL_VOLTAGE_V * seconds / 3600
 
 
 @dataclass(slots=True)
@@ -202,7 +199,7 @@ class Observation:
     def power(self, power: Power) -> Power:
         """The same, but as the cars and the grid connection really draw."""
         cars = [car for car in self._cars.values() if not car.is_resting]
-        charging_w = sum(sum(one.drawn_a) * NOMINAL_V if one.power_w is None else one.power_w for one in cars)
+        charging_w = sum(sum(one.drawn_a) * NOMINAL_VOLTAGE_V if one.power_w is None else one.power_w for one in cars)
         read_w = [fuse.reading.power_w for fuse in self._fuses.values() if fuse.node.id == GRID and fuse.reading]
         return replace(power, charging_w=charging_w, grid_w=read_w[0] if read_w and power.grid_w is not None else None)
 
@@ -267,7 +264,7 @@ def _without(reading: MeterReading, above_a: PerPhase) -> MeterReading:
     """The reading without these amperes."""
     if above_a == ZERO:
         return reading
-    voltage_v = reading.voltage_v or (NOMINAL_V, NOMINAL_V, NOMINAL_V)
+    voltage_v = reading.voltage_v or (NOMINAL_VOLTAGE_V,) * 3
     l1_w, l2_w, l3_w = (a * v for a, v in zip(above_a, voltage_v, strict=True))
     return replace(
         reading,

@@ -230,7 +230,7 @@ def commissioner(driver: SiteDriver, directory: Path | None = None) -> Commissio
 
 async def test_a_test_holds_the_car_only_as_long_as_somebody_listens(driver: SiteDriver) -> None:
     tests = commissioner(driver)
-    async with aclosing(tests.begin(CP1, may_pause=False)) as told:  # type: ignore[type-var]  # it is a generator
+    async with aclosing(tests.begin(CP1, may_pause=False)) as told:
         first = await anext(told)
         assert (first["evse"], first["meter"], first["meter_a"]) == ("CP-1/1", "m", [20.0, 20.0, 20.0])
         assert first["doing"].startswith("waits:")
@@ -254,7 +254,7 @@ async def test_where_the_gateway_only_looks_on_nothing_is_tested(driver: SiteDri
 async def test_two_that_begin_at_once_do_not_share_a_car(driver: SiteDriver) -> None:
     tests = commissioner(driver)
     first, second = tests.begin(CP1, may_pause=False), tests.begin(CP1, may_pause=False)
-    async with aclosing(first):  # type: ignore[type-var]  # it is a generator
+    async with aclosing(first):
         await anext(first)
         assert "is running" in (await anext(second))["error"]
 

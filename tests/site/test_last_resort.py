@@ -84,10 +84,11 @@ def overdrawing(sources: tuple[LimitSource, ...] = ()) -> VirtualSite:
     site.base = lambda second: equal(25.0) if 200 <= second < 240 else ZERO
     site.connect()
     site.run(15)
-    for number in (1, 2, 3):
-        site.plug(f"CP-{number}", Car(max_a=32.0 if number == 1 else 16.0))
+    site.plug("CP-1", car := Car(max_a=32.0))
+    for number in (2, 3):
+        site.plug(f"CP-{number}", Car(max_a=16.0))
     site.run(100)
-    site.stations["CP-1"].car.overdraw = 1.25  # type: ignore[union-attr]  # it has one
+    car.overdraw = 1.25
     return site
 
 
