@@ -11,6 +11,7 @@ import structlog
 
 from local_controller.adapters.background import background
 from local_controller.adapters.dimming_file import DimmingFile
+from local_controller.adapters.rounds import rounds
 from local_controller.clock import Clock
 from local_controller.site.controller import SiteController
 from local_controller.site.dimming import DimmingWatch, Power, Row, drawn_power, holding
@@ -41,10 +42,12 @@ class DimmingRecorder:
         self._thread = background("dimmings")
         self._task: asyncio.Task[None] | None = None
         self._is_broken = False
+        self._began_s = clock.now().monotonic_s
 
     async def start(self) -> None:
         """Begin to look."""
-        self._task = asyncio.create_task(self._run(), name="record of dimmings")
+        self._began_s = self._clock.now().monotonic_s
+        self._task = asyncio.create_task(rounds(self._look, LOOK_S, log, "dimming_look_failed"))
 
     async def stop(self) -> None:
         """The last rows are on the disk."""
@@ -55,13 +58,10 @@ class DimmingRecorder:
         self._write(list(self._watch.stop(self._power(), now)))
         await asyncio.to_thread(self._thread.shutdown)
 
-    async def _run(self) -> None:
-        began_s = self._clock.now().monotonic_s
-        while True:
-            now = self._clock.now()
-            held = holding(self._site.book.sources, self._kinds, now.monotonic_s - began_s, now)
-            self._write(list(self._watch.look(held, self._power(), now)))
-            await asyncio.sleep(LOOK_S)
+    async def _look(self) -> None:
+        now = self._clock.now()
+        held = holding(self._site.book.sources, self._kinds, now.monotonic_s - self._began_s, now)
+        self._write(list(self._watch.look(held, self._power(), now)))
 
     def _power(self) -> Power:
         now = self._clock.now()

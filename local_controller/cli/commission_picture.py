@@ -9,8 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from local_controller.site.per_phase import PHASE_NAMES
+
 STYLES: Final[Mapping[str, str]] = {"proven": "green", "wrong": "bold red", "not clear": "yellow"}
-PHASES: Final = ("L1", "L2", "L3")
 
 
 def results_table(results: Iterable[dict[str, Any]]) -> Table:
@@ -28,7 +29,7 @@ def _step(one: dict[str, Any]) -> str:
     """Where the meter saw how much, and how late."""
     if not one.get("step_a"):
         return "-"
-    sizes = [f"{PHASES[phase]} {one['step_a'][phase]:+.1f} A" for phase in one["found_phases"]] or ["none"]
+    sizes = [f"{PHASE_NAMES[phase]} {one['step_a'][phase]:+.1f} A" for phase in one["found_phases"]] or ["none"]
     late = "" if one["latency_s"] is None else f"\nafter {one['latency_s']:.0f} s"
     return f"{', '.join(sizes)}\nexpected {_phases(one['expected_phases'])} {one['expected_a']:+.1f} A{late}"
 
@@ -46,4 +47,4 @@ def _words(one: dict[str, Any]) -> Text:
 
 
 def _phases(phases: Sequence[int]) -> str:
-    return ", ".join(PHASES[phase] for phase in phases) or "-"
+    return ", ".join(PHASE_NAMES[phase] for phase in phases) or "-"

@@ -39,7 +39,7 @@ def limit(  # noqa: PLR0913  # options of a command
     try:
         config = load(site)
         chosen, asked = _chosen(config, name), _asked(max_a, max_w, lasting, reason, end=end)
-        told = _told(f"{address_in(config, site)}/api/v1/limits/{quote(chosen)}", asked)
+        told = _told(address_in(config, site), chosen, asked)
     except LocalControllerError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
@@ -92,8 +92,9 @@ def seconds(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def _told(url: str, asked: dict[str, Any]) -> dict[str, Any]:
+def _told(base: str, name: str, asked: dict[str, Any]) -> dict[str, Any]:
+    url = f"{base}/api/v1/limits/{quote(name)}"
     head = {"Content-Type": "application/json"}
     request = Request(url, json.dumps(asked).encode(), head, method="POST")  # noqa: S310  # it is http://...
-    with answered(request, url) as answer:
-        return read(answer.read(), url, "holds")
+    with answered(request, base) as answer:
+        return read(answer.read(), base, "holds")

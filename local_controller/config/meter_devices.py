@@ -23,42 +23,35 @@ def registers_of(wire_type: WireType) -> int:
     return int(wire_type[1:]) // 16
 
 
-class Point(Section):
+class _Content(Section):
+    """How registers are read."""
+
+    type: WireType = Field(examples=["f32"])
+    """How the registers are read: unsigned (u), signed (i) or floating (f), with so many bits."""
+    factor: float = 1.0
+    """What the content is multiplied with to be in the unit of the key: 1000 for a power in kW."""
+    scale_at: Register | None = None
+    """The register with a signed power of ten that the content is multiplied with as well, as SunSpec has them."""
+
+    @model_validator(mode="after")
+    def _a_value_is_more_than_nothing(self) -> Self:
+        if self.factor == 0:
+            raise wrong("factor", "must not be 0")
+        return self
+
+
+class Point(_Content):
     """One value."""
 
-    type: WireType = Field(examples=["f32"])
-    """How the registers are read: unsigned (u), signed (i) or floating (f), with so many bits."""
     at: Register = Field(examples=[52])
     """The first register, as on the wire: manuals that count from 1 need 1 subtracted."""
-    factor: float = 1.0
-    """What the content is multiplied with to be in the unit of the key: 1000 for a power in kW."""
-    scale_at: Register | None = None
-    """The register with a signed power of ten that the content is multiplied with as well, as SunSpec has them."""
-
-    @model_validator(mode="after")
-    def _a_value_is_more_than_nothing(self) -> Self:
-        if self.factor == 0:
-            raise wrong("factor", "must not be 0")
-        return self
 
 
-class PhasePoints(Section):
+class PhasePoints(_Content):
     """The same value for L1, L2 and L3."""
 
-    type: WireType = Field(examples=["f32"])
-    """How the registers are read: unsigned (u), signed (i) or floating (f), with so many bits."""
     at: tuple[Register, Register, Register] = Field(examples=["[0, 2, 4]"])
     """The first registers for L1, L2 and L3, as on the wire: manuals that count from 1 need 1 subtracted."""
-    factor: float = 1.0
-    """What the content is multiplied with to be in the unit of the key: 1000 for a power in kW."""
-    scale_at: Register | None = None
-    """The register with a signed power of ten that the content is multiplied with as well, as SunSpec has them."""
-
-    @model_validator(mode="after")
-    def _a_value_is_more_than_nothing(self) -> Self:
-        if self.factor == 0:
-            raise wrong("factor", "must not be 0")
-        return self
 
     def phases(self) -> tuple[Point, Point, Point]:
         """The three values apart."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import jmespath
-import jmespath.exceptions
 import msgspec
 
 from local_controller.errors import SourceError, UnexpectedValueError
+from local_controller.site.json_payload import at_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +37,10 @@ def _word(payload: bytes, path: str | None) -> str:
     try:
         if path is None:
             return payload.decode().strip()
-        found = jmespath.search(path, msgspec.json.decode(payload))
+        document = msgspec.json.decode(payload)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise SourceError(f"its availability {payload[:60]!r} cannot be read: {error}") from error
-    except jmespath.exceptions.JMESPathError as error:
-        raise SourceError(f"availability.path {path!r} does not fit: {error}") from error
+    found = at_path(document, path, "its message", "availability.path")
     return found if isinstance(found, str) else _as_json(found)
 
 

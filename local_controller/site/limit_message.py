@@ -8,18 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-import jmespath
-import jmespath.exceptions
-import msgspec
-
 from local_controller.clock import Instant
 from local_controller.errors import SourceError, UnexpectedValueError
+from local_controller.site.json_payload import at_path, decoded
 from local_controller.site.per_phase import PerPhase
 from local_controller.site.time_stamp import StampSettings, of_native, stated_at
 from local_controller.site.wall_clock import SenderClock, WallClock
-
-MAX_PAYLOAD_BYTES = 65_536
-"""A limit fits in 200 bytes; the bound keeps a wrong topic from costing time."""
 
 LARGEST = 1e9
 """More watts, amperes or seconds than any site will see."""
@@ -99,7 +93,7 @@ def parse_limit(
     sender: knows by which reading of our clock its time stamps are to be judged, where that was set.
     """
     settings = settings or LimitMessageSettings()
-    document = decoded(payload)
+    document = decoded(payload, "limit message")
     message = _native(document) if settings.path is None else _foreign(document, settings.path, settings)
     limit_a, power_w = _limits(message)
     stamped = of_native(message) if settings.stamp is None else stated_at(document, settings.stamp)
@@ -116,16 +110,6 @@ def parse_limit(
     )
 
 
-def decoded(payload: bytes) -> Any:
-    """The JSON value of a payload; NaN, an empty text or `unavailable` are no JSON."""
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise SourceError(f"limit message has {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
-    try:
-        return msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SourceError(f"limit message {payload[:60]!r} is no JSON: {error}") from error
-
-
 def _native(document: Any) -> Mapping[str, Any]:
     """A payload in our own words."""
     if not isinstance(document, dict):
@@ -135,10 +119,7 @@ def _native(document: Any) -> Mapping[str, Any]:
 
 def _foreign(document: Any, path: str, settings: LimitMessageSettings) -> Mapping[str, Any]:
     """A foreign payload's number, translated into our own words."""
-    try:
-        value = jmespath.search(path, document)
-    except jmespath.exceptions.JMESPathError as error:
-        raise SourceError(f"path {path!r} does not fit the limit message: {error}") from error
+    value = at_path(document, path, "the limit message")
     if settings.unit is LimitUnit.WATTS:
         return {"max_w": number(value, path) * settings.factor}
     return {"max_a": [limit_a * settings.factor for limit_a in _per_phase(value, path)]}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import jmespath
-import jmespath.exceptions
+from typing import Final
 
 from local_controller.errors import SourceError, UnexpectedValueError
-from local_controller.site.limit_message import decoded, number
+from local_controller.site.json_payload import at_path, decoded
+from local_controller.site.limit_message import number
 from local_controller.site.lpc import LpcFailsafe, LpcHeartbeat, LpcLimit
+
+NAME: Final = "its message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,15 @@ class LpcFailsafeFields:
 
 def parse_limit(payload: bytes, retained: bool, fields: LpcLimitFields) -> LpcLimit:
     """A limit; SourceError if it cannot be read. One that is not active needs no number; no duration: it never expires."""
-    document = decoded(payload)
-    active = _found(document, fields.active)
+    document = decoded(payload, NAME)
+    active = at_path(document, fields.active, NAME)
     if not isinstance(active, bool):
         raise UnexpectedValueError(f"{fields.active} must be true or false", active)
     if not active:
         return LpcLimit(None, is_retained=retained)
-    duration = _found(document, fields.duration)
+    duration = at_path(document, fields.duration, NAME)
     return LpcLimit(
-        number(_found(document, fields.power), fields.power) * fields.factor,
+        number(at_path(document, fields.power, NAME), fields.power) * fields.factor,
         None if duration is None else number(duration, fields.duration),
         retained,
     )
@@ -50,8 +50,8 @@ def parse_limit(payload: bytes, retained: bool, fields: LpcLimitFields) -> LpcLi
 
 def parse_failsafe(payload: bytes, retained: bool, fields: LpcFailsafeFields) -> LpcFailsafe:
     """Failsafe values; SourceError if there is none of them."""
-    document = decoded(payload)
-    power, duration = _found(document, fields.power), _found(document, fields.duration)
+    document = decoded(payload, NAME)
+    power, duration = at_path(document, fields.power, NAME), at_path(document, fields.duration, NAME)
     if power is None and duration is None:
         raise SourceError(f"failsafe values need a number at {fields.power}, at {fields.duration}, or at both")
     return LpcFailsafe(
@@ -64,10 +64,3 @@ def parse_failsafe(payload: bytes, retained: bool, fields: LpcFailsafeFields) ->
 def parse_heartbeat(retained: bool) -> LpcHeartbeat | None:
     """Whatever its message says. None: one that the broker has kept says nothing of now."""
     return None if retained else LpcHeartbeat()
-
-
-def _found(document: Any, path: str) -> Any:
-    try:
-        return jmespath.search(path, document)
-    except jmespath.exceptions.JMESPathError as error:
-        raise SourceError(f"path {path!r} does not fit the message: {error}") from error

@@ -11,17 +11,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-import jmespath
-import jmespath.exceptions
-import msgspec
-
 from local_controller.clock import Instant
 from local_controller.errors import SourceError, UnexpectedValueError
+from local_controller.site.json_payload import at_path, decoded
 from local_controller.site.per_phase import PHASES, PerPhase
 from local_controller.site.readings import MeterReading, implausible
-
-MAX_PAYLOAD_BYTES: Final = 65_536
-"""The bound keeps a wrong topic from costing time."""
 
 LARGEST: Final = 1e7
 """More amperes, volts or watts than any site will see."""
@@ -142,23 +136,12 @@ class MeterMessages:
 def _numbers(payload: bytes, place: Place, quantity: Quantity) -> tuple[float, ...]:
     """The numbers in a payload: three, or one where each phase has a topic of its own."""
     wanted = 1 if len(place.topics) == len(PHASES) else len(PHASES)
-    value = _found(payload, place.path)
+    document = decoded(payload, "its message")
+    value = document if place.path is None else at_path(document, place.path, "its message")
     listed = value if isinstance(value, list) else [value]
     if len(listed) != wanted:
         raise UnexpectedValueError(f"{quantity} must be {wanted} number{'s' if wanted > 1 else ''}", value)
     return tuple(_number(one, quantity) * place.factor for one in listed)
-
-
-def _found(payload: bytes, path: str | None) -> Any:
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise SourceError(f"its message has {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
-    try:
-        document = msgspec.json.decode(payload)
-        return document if path is None else jmespath.search(path, document)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SourceError(f"its message {payload[:60]!r} is no JSON: {error}") from error
-    except jmespath.exceptions.JMESPathError as error:
-        raise SourceError(f"path {path!r} does not fit its message: {error}") from error
 
 
 def _number(value: Any, quantity: Quantity) -> float:

@@ -206,7 +206,7 @@ class _Course(NamedTuple):
         return near_before if at_s < self.middle_s else near_after
 
     def _is_between(self, at_s: float, shown_a: float) -> bool:
-        lowest_a, *_, highest_a = sorted((self.before_a, self.after_a))
+        lowest_a, highest_a = sorted((self.before_a, self.after_a))
         is_raised_twice = self.move.last_s > self.move.at_s
         is_then = self.move.at_s < at_s <= self.move.last_s + LATEST_S
         return is_raised_twice and is_then and lowest_a - self.alike_a <= shown_a <= highest_a + self.alike_a

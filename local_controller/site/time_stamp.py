@@ -11,10 +11,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from typing import Any, Final
 
-import jmespath
-import jmespath.exceptions
-
 from local_controller.errors import SourceError, UnexpectedValueError
+from local_controller.site.json_payload import at_path
 
 _SPLIT: Final = 1e11
 """Seconds since 1970 reach it in the year 5138, milliseconds did in 1973: no time stamp of a running site can be both."""
@@ -46,10 +44,7 @@ class StampSettings:
 def stated_at(document: Any, settings: StampSettings) -> datetime:
     """The time stamp of a foreign payload; SourceError says what is wrong with it, in words that fit each such message."""
     path = settings.path
-    try:
-        value = jmespath.search(path, document)
-    except jmespath.exceptions.JMESPathError as error:
-        raise SourceError(f"time_path {path!r} does not fit the limit message: {error}") from error
+    value = at_path(document, path, "the limit message", "time_path")
     if value is None:
         raise SourceError(f"limit message has no time stamp at {path}: without it nobody knows how old it is")
     if settings.format is StampFormat.RFC3339:

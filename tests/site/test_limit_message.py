@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from local_controller.clock import Instant
 from local_controller.errors import SourceError
+from local_controller.site.json_payload import MAX_PAYLOAD_BYTES
 from local_controller.site.limit_message import (
-    MAX_PAYLOAD_BYTES,
     LimitMessageSettings,
     LimitUnit,
     OutdatedLimitError,

@@ -18,9 +18,9 @@ from typing import Any, Final
 from local_controller.adapters.publishing import topics
 from local_controller.config.models import SiteConfig
 from local_controller.config.publish import PublishSection
+from local_controller.site.per_phase import PHASE_NAMES
 from local_controller.site.topology import GRID
 
-PHASES: Final = ("L1", "L2", "L3")
 MAX_STATE: Final = 255
 """Home Assistant takes no longer text as a state."""
 
@@ -129,7 +129,7 @@ def _amps(name: str, path: str) -> Sensor:
 
 def _triple(name: str, key: str) -> dict[str, Sensor]:
     """A list of three as three sensors; the list may be null as a whole."""
-    return {f"{key}_l{n + 1}": _amps(f"{name} {phase}", f"{key}[{n}]") for n, phase in enumerate(PHASES)}
+    return {f"{key}_l{n + 1}": _amps(f"{name} {phase}", f"{key}[{n}]") for n, phase in enumerate(PHASE_NAMES)}
 
 
 def _text(name: str, key: str, icon: str) -> Sensor:
@@ -169,7 +169,7 @@ _SAID_BY_US: Final = frozenset({"state", "reason"})
 _CIRCUIT: Final[Mapping[str, Sensor]] = {
     **{
         f"load_l{n + 1}": _measured(f"Load {phase}", f"load_percent[{n}]", "%", digits=0)
-        for n, phase in enumerate(PHASES)
+        for n, phase in enumerate(PHASE_NAMES)
     },
     **_triple("Current", "drawn_a"),
     **_triple("Limit", "limit_a"),

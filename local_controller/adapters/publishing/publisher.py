@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -16,6 +17,7 @@ from local_controller.adapters.publishing import topics
 from local_controller.adapters.publishing.home_assistant import discovery
 from local_controller.adapters.publishing.outbox import Outbox
 from local_controller.adapters.publishing.tree import alarm, publications
+from local_controller.adapters.rounds import rounds
 from local_controller.adapters.site_driver import in_turns
 from local_controller.clock import Clock, Instant
 from local_controller.config.models import SiteConfig
@@ -70,7 +72,6 @@ class Publisher:
         self._unannounced: dict[str, bytes] = {}
         self._last_notice: tuple[Instant, Notice] | None = None
         self._connections = 0
-        self._fault = ""
         self._task: asyncio.Task[None] | None = None
         self.broker_id = section.broker
         self.availability_topic = topics.availability(section.prefix)
@@ -78,7 +79,7 @@ class Publisher:
 
     async def start(self, broker: Broker) -> None:
         """Begin; what there is to tell goes out as soon as the link stands."""
-        self._task = asyncio.create_task(self._run(broker))
+        self._task = asyncio.create_task(rounds(partial(self._round, broker), ROUND_S, log, "publish_fault"))
 
     async def stop(self) -> None:
         """No more rounds; that we are gone is told by the connection."""
@@ -96,16 +97,6 @@ class Publisher:
         self._unannounced |= dict.fromkeys(found.outlived(topic, payload), b"")
 
     # --- one round -----------------------------------------------------------------------------------------------
-
-    async def _run(self, broker: Broker) -> None:
-        while True:
-            await asyncio.sleep(ROUND_S)
-            try:
-                await self._round(broker)
-            except Exception as fault:  # our fault costs this round, never the site
-                if self._fault != repr(fault):
-                    self._fault = repr(fault)
-                    log.exception("publish_fault")
 
     async def _round(self, broker: Broker) -> None:
         if not broker.is_connected:
