@@ -33,8 +33,8 @@ class MeterState:
 class NodeState:
     """A node of the tree, its meter, its base load and its history.
 
-    over_fuse, over_limit: what its meter saw above the rating, and above the lowest limit in force (watts in amperes on each phase). overload: its heat.
-    unexplained_a: what it saw beyond base load and cars that follow, as far as that is too much.
+    over_fuse, over_limit: what its meter saw above the rating, and above the lowest limit in force (watts in amperes
+    on each phase). overload: its heat. unexplained_a: what it saw beyond base load and cars that follow, as far as that is too much.
     all_phases: the same of all phases together. told_fed_in: people know that something feeds in here.
     held: for each phase in trouble (or TOGETHER), the monotonic time before which nothing on it is raised, and why.
     """

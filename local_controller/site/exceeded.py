@@ -15,7 +15,10 @@ from local_controller.site.together import TOGETHER
 
 
 class Over(NamedTuple):
-    """A limit that is exceeded: of which node, on which phase (or TOGETHER), by how many amperes. is_metered: a meter shows it."""
+    """A limit that is exceeded: of which node, on which phase (or TOGETHER), by how many amperes.
+
+    is_metered: a meter shows it.
+    """
 
     node: str
     label: str

@@ -52,7 +52,9 @@ class Session:
     unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one failed before it).
     refusals: in a row. raise_refused_at: the station keeps its limit but takes no higher one. postponed_until: before then
     it may be written to for reductions only. has_drawn: a current was measured, so the phases in use are known.
-    is_even: measured last to draw the same on three phases. is_found, found_a: it ran before we did, and drew so much when it was measured first. may_have_fallen_back: it (re)connected since its limit was accepted. is_defiant: measured above its limit.
+    is_even: measured last to draw the same on three phases. is_found, found_a: it ran before we did, and drew so much
+    when it was measured first. may_have_fallen_back: it (re)connected since its limit was accepted. is_defiant: measured
+    above its limit.
     """
 
     transaction_id: str

@@ -127,8 +127,8 @@ class MeterView:
 class LimitSourceView:
     """An external limit and whether its source still speaks.
 
-    limit_a, power_w: what counts now (both, where both are given), its fallback if it is silent; age_s, until (UTC), reason: of the last message that counted.
-    set_aside: another limit holds in its place for a while.
+    limit_a, power_w: what counts now (both, where both are given), its fallback if it is silent; age_s, until (UTC),
+    reason: of the last message that counted. set_aside: another limit holds in its place for a while.
     """
 
     id: str

@@ -21,8 +21,10 @@ _UNLIMITED = Schedule.unlimited()
 class EvseLimits:
     """One EVSE.
 
-    floor_rung: how it was given the floor. unanswered: rungs in a row; silences: so many times all of them. repeats: the same limit is to be told once more.
-    is_floor_asked: the site waits for a word on its floor. refused_floor_a: a floor that the station does not take. later_s: when the station may be written to again. look_s: when a setting of the maker must be changed.
+    floor_rung: how it was given the floor. unanswered: rungs in a row; silences: so many times all of them. repeats: the same
+    limit is to be told once more. is_floor_asked: the site waits for a word on its floor. refused_floor_a: a floor that the
+    station does not take. later_s: when the station may be written to again. look_s: when a setting of the maker must be
+    changed.
     """
 
     number: int
