@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Protocol
 
 import pytest
@@ -32,7 +31,7 @@ from tests.adapters.register_image import image
 from tests.adapters.test_modbus_meter import free_port, scripted_server
 
 SDM630 = load_device("eastron_sdm630").model_copy(update={"blocks": ((0, 74),)})
-TIMEOUT_S, LATE_S = 0.2, 0.25
+TIMEOUT_S, LATE_S = 0.5, 0.6
 
 
 class Writer(Protocol):
@@ -129,12 +128,12 @@ class Told:
 
 
 @asynccontextmanager
-async def sharing(gateway: Gateway, *units: int) -> AsyncIterator[Told]:
+async def sharing(gateway: Gateway, *units: int, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Told]:
     """A meter for each unit, all behind one gateway."""
     told, log = Told(), structlog.get_logger()
     connections = ModbusConnections(log)
     for unit in units:
-        settings = ConnectionSettings("127.0.0.1", gateway.port, gateway.framing, TIMEOUT_S)
+        settings = ConnectionSettings("127.0.0.1", gateway.port, gateway.framing, timeout_s)
         meter = MeterSettings(f"unit {unit}", unit_id=unit, poll_s=0.05)
         connections.to(settings).add(ModbusMeter(meter, FixedMap(SDM630), Clock(), told.read, told.failed, log))
     (connection,) = connections.all()
@@ -146,14 +145,10 @@ async def sharing(gateway: Gateway, *units: int) -> AsyncIterator[Told]:
             await connection.stop()
 
 
-def gaps_s(readings: list[MeterReading]) -> list[float]:
-    return [later.asked_at.since(one.asked_at) for one, later in pairwise(readings)]
-
-
 @pytest.mark.parametrize("framing", ["tcp", "rtu_over_tcp"])
 async def test_a_gateway_for_one_client_is_asked_one_question_at_a_time_for_all_meters_behind_it(framing: str) -> None:
     gateway = Gateway(framing, units=(1, 2, 3))
-    async with sharing(gateway, 1, 2, 3) as told:
+    async with sharing(gateway, 1, 2, 3, timeout_s=5.0) as told:  # nobody is late, however busy this machine is
         await told.until(("unit 1", "unit 2", "unit 3"), readings=4)
     assert (gateway.clients, gateway.turned_away, gateway.most_waiting) == (1, 0, 1)
     assert told.failures == []
@@ -176,9 +171,9 @@ async def test_a_silent_unit_costs_the_others_one_time_out_and_its_late_answers_
     assert gateway.clients >= connections if connections > 1 else gateway.clients == 1
     assert gateway.turned_away == 0
     for unit in (1, 3):
-        readings = told.readings[f"unit {unit}"]
-        assert {abs(one.current_a[0]) for one in readings} == {50.0 + unit}
-        assert max(gaps_s(readings)) < TIMEOUT_S + 0.05 + 0.15  # one time-out, its own pace, a busy machine
+        assert {abs(one.current_a[0]) for one in told.readings[f"unit {unit}"]} == {50.0 + unit}
+    between = "".join(str(unit) for unit in gateway.asked).split("1")[1:-1]
+    assert max(others.count("2") for others in between) == 1  # one question to the silent one, so one time-out
 
 
 @pytest.mark.parametrize(("units", "asked_before"), [((1, 2), [1, 2]), ((1,), [1])])
