@@ -44,7 +44,7 @@ from site_simulator.peer import V16, V21
 from site_simulator.scenario import RunningSite
 from site_simulator.site import BaseLoad, Node
 from site_simulator.vehicle import VehicleSpec
-from tests.e2e.patient_time import PatientTime, run
+from tests.patient_time import PatientTime, run
 from tests.e2e.surroundings import HOST, meters, site_text, station_row, until
 from tests.robust_client import RobustClient
 
