@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from local_controller.clock import Instant
+from local_controller.clock import Clock, Instant
 
 T = TypeVar("T")
 BUSY_STEP_S = 0.02
@@ -73,6 +73,23 @@ class _PatientLoop(asyncio.SelectorEventLoop):
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """For a test in real time: its own process may stand still at any moment, and no time-out runs off."""
     return _PatientLoop(PatientTime(1.0))
+
+
+class LoopClock(Clock):
+    """The product's clock on the time of the loop that runs."""
+
+    def monotonic_s(self) -> float:
+        return self.origin_s + (asyncio.get_running_loop().time() - self.origin_s) * self.speed
+
+    def now(self) -> Instant:
+        monotonic_s = self.monotonic_s()
+        assert self.origin_utc is not None
+        return Instant(monotonic_s, self.origin_utc + timedelta(seconds=monotonic_s - self.origin_s))
+
+
+def loop_clock(speed: float = 1.0) -> LoopClock:
+    """One that starts now, at the present date: what it shows does not run off either while the process stands still."""
+    return LoopClock(speed, asyncio.get_running_loop().time(), datetime.now(UTC))
 
 
 def run(main: Coroutine[Any, Any, T], clock: PatientTime) -> T:

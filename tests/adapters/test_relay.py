@@ -381,8 +381,15 @@ async def test_a_station_that_reads_nothing_holds_up_its_own_csms_and_is_cut_off
 
 
 @pytest.mark.requirement("LC-033", "LC-031")
-async def test_a_station_that_reads_nothing_before_it_has_said_all_is_heard_out() -> None:
-    """Small stations do not read while they write; the CSMS talks to it meanwhile, and both would wait for ever."""
+@pytest.mark.parametrize("overfull_bytes", [driver_module.OVERFULL_BYTES, 64 * 1024])
+async def test_a_station_that_reads_nothing_before_it_has_said_all_is_heard_out(
+    overfull_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small stations do not read while they write; the CSMS talks to it meanwhile, and both would wait for ever.
+
+    Also when the message that filled the way to it is larger than what may pile up of our own answers.
+    """
+    monkeypatch.setattr(driver_module, "OVERFULL_BYTES", overfull_bytes)
     async with site_with() as site, site.raw_station(path=b"/CP-2") as (reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         csms = await site.csms.socket()
