@@ -204,13 +204,15 @@ async def test_what_is_no_websocket_request_never_reaches_the_csms(request_bytes
 
 @pytest.mark.requirement("LC-038")
 async def test_a_station_that_leaves_during_the_handshake_leaves_nothing_upstream() -> None:
-    async with site_with(csms=Csms(delay_s=0.2)) as site:
+    async with site_with(csms=Csms(delay_s=1.0)) as site:
         async with site.raw_station() as (_, writer):
-            await asyncio.sleep(0.05)
+            while not site.csms.requests:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
             writer.transport.abort()
         upstream = await site.csms.socket()
         assert await close_of(upstream) in {1001, 1006}
         assert site.facts == []
+        site.csms.delay_s = 0.0
         async with site.pair() as (station, csms):
             await csms.send("welcome back")
             assert await station.recv() == "welcome back"
