@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -14,6 +15,12 @@ from tests.effort import EFFORT, EXAMPLES, TRIED
 
 settings.register_profile("project", deadline=None, print_blob=True, max_examples=EXAMPLES * EFFORT)
 settings.load_profile("project")
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would every command that a test interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_asyncio_loop_factories(
