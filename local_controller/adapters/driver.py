@@ -23,7 +23,9 @@ from local_controller.station.proxy import StationProxy
 from local_controller.station.words import Disconnected
 
 STALL_S = 60.0  # a peer that reads nothing for so long is as good as lost; twice the longest usual answer time
-OVERFULL_BYTES = 1024 * 1024  # unsent to a peer that talks on without reading: answers must not pile up for ever
+OVERFULL_BYTES = (
+    1024 * 1024
+)  # more unsent to a full peer that talks on without reading: answers must not pile up for ever
 _STATION = Peer.STATION
 _SHORTEST_SLEEP_S = 0.01  # a deadline that does not move must not occupy the loop
 
@@ -49,6 +51,7 @@ class StationDriver:
         "__weakref__",
         "_armed_s",
         "_clock",
+        "_full_bytes",
         "_has_failed",
         "_is_busy",
         "_legs",
@@ -89,6 +92,7 @@ class StationDriver:
         self._armed_s = math.inf  # when it rings
         self._loop = asyncio.get_running_loop()  # whoever asks for it anew asks the kernel, up to Python 3.11
         self._stalls: dict[Peer, asyncio.TimerHandle] = {}
+        self._full_bytes: dict[Peer, int] = {}  # what was unsent when a peer that is in _stalls took no more
 
     def start(self) -> None:
         """Relays from now on, until one leg ends; then the other is closed as well."""
@@ -151,6 +155,7 @@ class StationDriver:
         """A peer takes no more, or again. Not for ever: who reads nothing holds up the other side's messages."""
         if is_full and peer not in self._stalls:
             self._stalls[peer] = self._loop.call_later(STALL_S, self._stalled, peer)
+            self._full_bytes[peer] = self._legs[peer].unsent_bytes
         elif not is_full and (timer := self._stalls.pop(peer, None)) is not None:
             timer.cancel()
         self._balance()
@@ -158,11 +163,12 @@ class StationDriver:
     def _balance(self) -> None:
         """A leg is read while the other one takes what it says.
 
-        Being full itself is no reason: its peer may be one that reads nothing before it has said all. But what we answer
-        to such a one must not pile up.
+        Being full itself is no reason: its peer may be one that reads nothing before it has said all, however large the
+        message was that did not fit any more. But what we answer to such a one must not pile up.
         """
         for peer, leg in self._legs.items():
-            if peer.other in self._stalls or (peer in self._stalls and leg.unsent_bytes > OVERFULL_BYTES):
+            is_overfull = peer in self._stalls and leg.unsent_bytes - self._full_bytes[peer] > OVERFULL_BYTES
+            if peer.other in self._stalls or is_overfull:
                 leg.hold(PRESSURE)
             else:
                 leg.release(PRESSURE)

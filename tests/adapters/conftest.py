@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
+from tests import patient_time
+
 ON_BOTH = frozenset({"test_doors", "test_garbage", "test_hostile", "test_leg", "test_relay", "test_station_tls"})
 
 
@@ -16,5 +18,5 @@ def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     if item.path.stem in ON_BOTH:
-        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-    return {"asyncio": asyncio.new_event_loop}
+        return {"asyncio": patient_time.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": patient_time.new_event_loop}

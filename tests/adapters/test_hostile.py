@@ -96,7 +96,7 @@ async def test_a_message_in_a_great_many_fragments_takes_no_more_memory_than_its
 @pytest.mark.requirement("LC-038")
 async def test_who_is_about_to_come_in_when_we_stop_does_not_stay() -> None:
     async with site_with() as site:
-        site.csms.delay_s = 1.0
+        site.csms.delay_s = 4.0
         async with site.raw_station() as (judged, _):
             while not site.csms.requests:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
@@ -104,7 +104,7 @@ async def test_who_is_about_to_come_in_when_we_stop_does_not_stay() -> None:
             with closing(writer):
                 await asyncio.sleep(0.05)
                 await site.server.stop()
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(2):
                     for reader in (judged, silent):
                         with suppress(ConnectionError):
                             assert b" 101 " not in await reader.read()

@@ -23,11 +23,12 @@ from local_controller.adapters.modbus.device import known_devices, load_device
 from local_controller.adapters.modbus.lines import ConnectionSettings
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.modbus.register_map import FixedMap
-from local_controller.clock import Clock, scaled_clock
+from local_controller.clock import Clock
 from local_controller.config.meter_devices import Device, Point
 from local_controller.site.readings import MeterReading
 from tests.adapters.register_image import VOLTS, WATTS, encoded, image, modbus_server
 from tests.config.test_connections import sound
+from tests.patient_time import loop_clock
 
 SDM630 = load_device("eastron_sdm630")
 
@@ -245,7 +246,7 @@ async def test_a_meter_that_repeats_old_data_has_failed_until_something_changes(
     port = free_port()
     async with (
         modbus_server(SDM630, port, image(SDM630)) as server,
-        watching(settings(port), clock=scaled_clock(100.0), meter=replace(GRID, poll_s=0.02)) as observed,
+        watching(settings(port), clock=loop_clock(50.0), meter=replace(GRID, poll_s=0.02)) as observed,
     ):
         await observed.until(failures=1)
         assert observed.failures[0].startswith("repeats old data: no register has changed for 3")

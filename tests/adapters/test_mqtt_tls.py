@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -171,6 +172,12 @@ async def test_a_plain_broker_is_told_as_one(trust: Trust) -> None:
     assert "8883 is usual for TLS" in state.remedy
 
 
+def listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 async def test_a_broker_with_old_tls_only_is_not_spoken_to(trust: Trust) -> None:
     """Below TLS 1.2 nothing counts, though mosquitto may still offer it; this OpenSSL server surely does."""
     files = trust.root.issue("broker", ["127.0.0.1"]).save(trust.folder, "old")
@@ -179,7 +186,9 @@ async def test_a_broker_with_old_tls_only_is_not_spoken_to(trust: Trust) -> None
     command += [str(files.key), "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", "-quiet"]
     old = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL)
     try:
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(20):
+            while not await asyncio.to_thread(listens, port):  # noqa: ASYNC110 - another program, which tells nobody
+                await asyncio.sleep(0.05)
         state = await first_state(port, CsmsTls(trust.save_root()))
     finally:
         old.kill()

@@ -204,13 +204,15 @@ async def test_what_is_no_websocket_request_never_reaches_the_csms(request_bytes
 
 @pytest.mark.requirement("LC-038")
 async def test_a_station_that_leaves_during_the_handshake_leaves_nothing_upstream() -> None:
-    async with site_with(csms=Csms(delay_s=0.2)) as site:
+    async with site_with(csms=Csms(delay_s=1.0)) as site:
         async with site.raw_station() as (_, writer):
-            await asyncio.sleep(0.05)
+            while not site.csms.requests:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
             writer.transport.abort()
         upstream = await site.csms.socket()
         assert await close_of(upstream) in {1001, 1006}
         assert site.facts == []
+        site.csms.delay_s = 0.0
         async with site.pair() as (station, csms):
             await csms.send("welcome back")
             assert await station.recv() == "welcome back"
@@ -381,8 +383,15 @@ async def test_a_station_that_reads_nothing_holds_up_its_own_csms_and_is_cut_off
 
 
 @pytest.mark.requirement("LC-033", "LC-031")
-async def test_a_station_that_reads_nothing_before_it_has_said_all_is_heard_out() -> None:
-    """Small stations do not read while they write; the CSMS talks to it meanwhile, and both would wait for ever."""
+@pytest.mark.parametrize("overfull_bytes", [driver_module.OVERFULL_BYTES, 64 * 1024])
+async def test_a_station_that_reads_nothing_before_it_has_said_all_is_heard_out(
+    overfull_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small stations do not read while they write; the CSMS talks to it meanwhile, and both would wait for ever.
+
+    Also when the message that filled the way to it is larger than what may pile up of our own answers.
+    """
+    monkeypatch.setattr(driver_module, "OVERFULL_BYTES", overfull_bytes)
     async with site_with() as site, site.raw_station(path=b"/CP-2") as (reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         csms = await site.csms.socket()

@@ -13,7 +13,6 @@ import pytest_asyncio
 
 from local_controller.adapters import site_driver
 from local_controller.adapters.site_driver import KEPT_NOTICES, PAUSE_S, SLICE_S, SiteDriver
-from local_controller.clock import Clock
 from local_controller.site import controller
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Solve
@@ -27,6 +26,7 @@ from local_controller.station import words
 from local_controller.station.words import EvseId, LimitAnswered, LimitKind, LimitOutcome
 from optimizer.problem import Allocation
 from optimizer.share import share
+from tests.patient_time import loop_clock
 from tests.site.virtual_site import topology
 
 
@@ -70,7 +70,7 @@ def site() -> SiteController:
 
 @pytest_asyncio.fixture
 async def driver() -> AsyncIterator[SiteDriver]:
-    driver = SiteDriver(site(), Worker(), Clock())
+    driver = SiteDriver(site(), Worker(), loop_clock())
     yield driver
     await driver.stop()
 
@@ -78,7 +78,7 @@ async def driver() -> AsyncIterator[SiteDriver]:
 def with_a_car(driver: SiteDriver) -> ObedientStations:
     stations = ObedientStations(driver)
     driver.start(stations)
-    driver.meter_read(MeterReading("m", Clock().now(), (0.0, 0.0, 0.0)))
+    driver.meter_read(MeterReading("m", driver._clock.now(), (0.0, 0.0, 0.0)))
     for id_ in ("CP-1", "CP-2", "CP-3"):
         driver.station_changed(id_, words.Connected(words.OcppVersion.V201))
         driver.station_changed(id_, words.TransactionStarted(1, f"tx-{id_}"))
@@ -90,7 +90,7 @@ async def test_answers_within_the_order_do_not_overtake_the_orders_behind_it(dri
     await asyncio.sleep(0)
     depth = []
     stations.then = lambda: depth.append(len(driver._first) + len(driver._then))
-    driver.limit_received("ems", ReceivedLimit((9.0, 9.0, 9.0), None, Clock().now().after(60.0)))
+    driver.limit_received("ems", ReceivedLimit((9.0, 9.0, 9.0), None, driver._clock.now().after(60.0)))
     await asyncio.sleep(0)
     orders = [e.limit_a for e in stations.applied if isinstance(e, ApplyLimit)]
     assert sum(orders[-3:]) <= 9.0
@@ -279,7 +279,7 @@ async def test_the_picture_is_the_same_in_slices(driver: SiteDriver) -> None:
 async def test_a_meter_whose_counter_goes_back_is_told_of_and_its_reading_counts(driver: SiteDriver) -> None:
     with_a_car(driver)
     for counter_wh in (5000.0, 4000.0):
-        driver.meter_read(MeterReading("m", Clock().now(), (7.0, 0.0, 0.0), energy_import_wh=counter_wh))
+        driver.meter_read(MeterReading("m", driver._clock.now(), (7.0, 0.0, 0.0), energy_import_wh=counter_wh))
     assert "meter_counter_went_back" in [notice.code for _, notice in driver.notices]
     reading = driver.site.meters["m"].reading
     assert reading is not None
@@ -288,8 +288,8 @@ async def test_a_meter_whose_counter_goes_back_is_told_of_and_its_reading_counts
 
 @pytest_asyncio.fixture
 async def onlooker() -> AsyncIterator[SiteDriver]:
-    core = site()
-    driver = SiteDriver(core, Worker(), Clock(), Observation(core.topology, core.book, Clock().now()))
+    core, clock = site(), loop_clock()
+    driver = SiteDriver(core, Worker(), clock, Observation(core.topology, core.book, clock.now()))
     yield driver
     await driver.stop()
 
@@ -299,11 +299,11 @@ async def test_who_observes_tells_no_station_anything_and_shows_both_worlds(onlo
     sample = words.MeterSample(dict.fromkeys(words.Phase, 32.0))
     onlooker.station_changed("CP-1", words.Measured(1, sample))
     for second in range(120):
-        onlooker.meter_read(MeterReading("m", Clock().now().after(second), (64.0, 64.0, 64.0)))
+        onlooker.meter_read(MeterReading("m", onlooker._clock.now().after(second), (64.0, 64.0, 64.0)))
     await asyncio.sleep(0.05)
     assert stations.applied == []
     assert onlooker.site.evses[first].confirmed
-    assert onlooker.site.evses[first].drawn_a(Clock().now()) == 6.0
+    assert onlooker.site.evses[first].drawn_a(onlooker._clock.now()) == 6.0
     picture = await onlooker.picture()
     assert picture.observed_since is not None
     assert picture.evses[0].measured_a == (32.0, 32.0, 32.0)
@@ -321,6 +321,6 @@ async def test_a_fault_of_the_onlooker_costs_that_input_and_not_its_meter_or_sta
 
     monkeypatch.setattr(Observation, "read", fails)
     monkeypatch.setattr(Observation, "told", fails)
-    onlooker.meter_read(MeterReading("m", Clock().now(), (1.0, 1.0, 1.0)))
+    onlooker.meter_read(MeterReading("m", onlooker._clock.now(), (1.0, 1.0, 1.0)))
     onlooker.station_changed("CP-1", words.Disconnected("gone"))
     assert [notice.code for _, notice in onlooker.notices][-2:] == ["site_fault", "site_fault"]

@@ -35,6 +35,13 @@ async def store(file: Path, size_mb: float = 10) -> AsyncIterator[Callable[..., 
     await opened.stop()
 
 
+async def written(file: Path, message_id: str) -> None:
+    """Its thread has put that message into the file."""
+    async with asyncio.timeout(20):
+        while message_id not in {record.message_id for record in TraceFile(file).records()}:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+
+
 def call(number: int, size: int = 0) -> Trace:
     return Trace(Peer.STATION, f'[2,"{number}","DataTransfer",{{"vendorId":"v","data":"{"x" * size}"}}]', Fate.PASSED)
 
@@ -109,9 +116,8 @@ async def test_what_cannot_be_kept_is_counted_and_the_rest_is_kept(tmp_path: Pat
     file = tmp_path / "t.db"
     async with store(file, size_mb=1) as keep:
         keep(call(1))
-        await asyncio.sleep(2 * trace_store.FLUSH_S)
-        keep(call(2, 2_000_000))  # larger than the file may be
-        await asyncio.sleep(2 * trace_store.FLUSH_S)
+        await written(file, "1")
+        keep(call(2, 2_000_000))  # larger than the file may be, and a transaction of its own
         keep(call(3))
     assert [record.message_id for record in TraceFile(file).records()][-1] == "3"
     assert TraceFile(file).missing().not_kept == 1
@@ -140,7 +146,7 @@ async def test_the_file_is_for_its_owner_only_and_holds_no_password(tmp_path: Pa
     change = f'[2,"k","ChangeConfiguration",{{"key":"AuthorizationKey","value":"{password}"}}]'
     async with store(file) as keep:
         keep(Trace(Peer.CSMS, change, Fate.PASSED))
-        await asyncio.sleep(2 * trace_store.FLUSH_S)
+        await written(file, "k")
         files = [file, *(tmp_path / f"t.db-{more}" for more in ("wal", "shm"))]
         assert [stat.S_IMODE(one.stat().st_mode) for one in files] == [0o600] * 3
         assert all(password.encode() not in one.read_bytes() for one in files)

@@ -30,27 +30,33 @@ def no_fault() -> Fault:
 
 
 def one_in(mistake: Fault) -> Callable[[], Fault]:
+    """Counted over all lines, however few messages go over each of them."""
+    numbers = count(1)
+
     def relay() -> Fault:
-        numbers = count(1)
         return lambda text: mistake(text) if next(numbers) % ONE_IN == 0 else [text]
 
     return relay
 
 
-def reordering() -> Fault:
+def reordering() -> Callable[[], Fault]:
     """Keeps one message back until after the next one of its type."""
     numbers = count(1)
-    kept: list[str] = []
 
-    def relayed(text: str) -> list[str]:
-        if kept and heard(kept[0]).type == heard(text).type:
-            return [text, kept.pop()]
-        if next(numbers) % ONE_IN == 0 and not kept:
-            kept.append(text)
-            return []
-        return [text]
+    def relay() -> Fault:
+        kept: list[str] = []
 
-    return relayed
+        def relayed(text: str) -> list[str]:
+            if kept and heard(kept[0]).type == heard(text).type:
+                return [text, kept.pop()]
+            if next(numbers) % ONE_IN == 0 and not kept:
+                kept.append(text)
+                return []
+            return [text]
+
+        return relayed
+
+    return relay
 
 
 def respelled(text: str) -> list[str]:
@@ -110,7 +116,7 @@ async def test_a_relay_without_mistakes_is_found_to_have_none() -> None:
         (one_in(lambda _: []), "lost"),
         (one_in(respelled), "altered"),
         (one_in(lambda text: [text, text]), "duplicated"),
-        (reordering, "reordered"),
+        (reordering(), "reordered"),
     ],
 )
 async def test_one_mistake_in_twenty_five_messages_is_found(fault: Callable[[], Fault], name: str) -> None:

@@ -145,12 +145,17 @@ async def test_ctrl_c_ends_the_test_without_a_word_about_the_program(tmp_path: P
     ]
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=PIPE, stderr=PIPE)
     assert process.stderr is not None
-    async with asyncio.timeout(30):
-        assert b"lowered" in await process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        _, err = await process.communicate()
-        await told.ended.wait()
-    await server.stop()
+    try:
+        async with asyncio.timeout(90):
+            assert b"lowered" in await process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            _, err = await process.communicate()
+            await told.ended.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        await server.stop()
     assert process.returncode == 1
     assert b"interrupted: the car gets back what it had" in err
     assert b"Traceback" not in err

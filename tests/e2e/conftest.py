@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e import surroundings
 from tests.e2e.main_run import MainRun, main_run
-from tests.e2e.patient_time import PatientTime, run
+from tests.patient_time import PatientTime, run
 
 SPEED = 20.0
 """Simulated seconds per real second while nobody has anything to do; the work of twenty stations halves it."""

@@ -19,9 +19,9 @@ from local_controller.config.load import load
 from site_simulator.scenario import Results, RunningSite
 from site_simulator.site import Amperes, SiteWorld
 from site_simulator.wire import Record
-from tests.e2e.patient_time import PatientTime
 from tests.e2e.surroundings import HOST, circuits, meters, mqtt_limit, site_text, station_row
 from tests.e2e.twenty_stations import BASE_A, DURATION_S, GRID_A, REDUCED_A, SITE
+from tests.patient_time import PatientTime
 
 PREFIX = "lc/main"
 

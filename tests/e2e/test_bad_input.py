@@ -44,8 +44,8 @@ from site_simulator.peer import V16, V21
 from site_simulator.scenario import RunningSite
 from site_simulator.site import BaseLoad, Node
 from site_simulator.vehicle import VehicleSpec
-from tests.e2e.patient_time import PatientTime, run
 from tests.e2e.surroundings import HOST, meters, site_text, station_row, until
+from tests.patient_time import PatientTime, run
 from tests.robust_client import RobustClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]

@@ -12,6 +12,7 @@ import re
 import signal
 import time
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,10 @@ from site_simulator.site import Node
 from site_simulator.vehicle import VehicleSpec
 from tests.e2e.surroundings import HOST, command, gateway_process, site_text, station_row, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 FALLBACK_A = 6.0
 VALID_S = 60.0
 """The shortest validity that a site file may ask for."""
-
-FOLLOW_S = 5.0
-"""Firmware, car and its way down, once the limit has ended."""
 
 SPEED = 15.0
 CAR = (VehicleSpec(max_a=32, need_wh=60_000, arrives_s=1),)
@@ -55,6 +53,11 @@ def offered_a(site: RunningSite) -> list[float]:
     return [station.outlet.offered_a for station in site.stations.values()]
 
 
+def allowed_a(site: RunningSite, killed: datetime, after_s: float) -> list[float]:
+    """What the profiles that the stations hold let them offer so long after the kill, however late it is looked at."""
+    return [station.outlet._allowed_a(killed + timedelta(seconds=after_s)) for station in site.stations.values()]
+
+
 async def played(site: RunningSite, duration_s: float) -> asyncio.Task[object]:
     return asyncio.create_task(site.play(duration_s, boot_within_s=duration_s))
 
@@ -73,16 +76,20 @@ def test_run_controls_within_ten_seconds_and_sigterm_ends_it_within_five(tmp_pat
             started_s = time.monotonic()
             async with command("run", str(path)) as gateway:
                 assert gateway.stderr is not None
-                while b'"running"' not in (line := await asyncio.wait_for(gateway.stderr.readline(), 25)):
+                while b'"running"' not in (line := await asyncio.wait_for(gateway.stderr.readline(), 60)):
                     assert line, "it ended instead"
-                ready_s = time.monotonic() - started_s
+                ready_s = time.monotonic() - started_s - waited_s(gateway.pid)
                 playing = await played(site, 60)
-                await until(lambda: min(offered_a(site)) > FALLBACK_A, 25)
+                await until(lambda: min(offered_a(site)) > FALLBACK_A, 60)
                 control_s = time.monotonic() - started_s
                 gateway.send_signal(signal.SIGTERM)
-                sent_s = time.monotonic()
-                _, errors = await asyncio.wait_for(gateway.communicate(), 20)
-                ended_s = time.monotonic() - sent_s
+                sent_s, waited_before_s = time.monotonic(), waited_s(gateway.pid)
+                waits_s, ending = waited_before_s, asyncio.create_task(gateway.communicate())
+                while not ending.done():
+                    waits_s = max(waits_s, waited_s(gateway.pid))
+                    await asyncio.wait([ending], timeout=0.05)
+                _, errors = await ending
+                ended_s = time.monotonic() - sent_s - (waits_s - waited_before_s)
             print(  # noqa: T201  # the figures of the process
                 f"\nopen after {ready_s:.1f} s, cars raised after {control_s:.1f} s, ended {ended_s:.1f} s after SIGTERM"
             )
@@ -110,20 +117,20 @@ def test_after_kill_9_all_stations_fall_back_by_themselves_and_a_new_process_tak
                 await until(lambda: min(offered_a(site)) > 2 * FALLBACK_A, 300)
                 children = _children_of(gateway.pid)
                 gateway.kill()
-                killed_s = clock.monotonic_s()
-                await asyncio.wait_for(gateway.wait(), 5 * clock.speed)
-                await asyncio.sleep(1.0)
-                assert min(offered_a(site)) > 2 * FALLBACK_A, "a limit holds on without the gateway"
-                await until(lambda: max(offered_a(site)) <= FALLBACK_A, VALID_S + FOLLOW_S + 60)
+                killed, killed_s = clock.utc(), clock.monotonic_s()
+                await asyncio.wait_for(gateway.wait(), 20 * clock.speed)
+                await asyncio.sleep(1.0)  # what was on its way has arrived
+                assert min(allowed_a(site, killed, 1.0)) > 2 * FALLBACK_A, "a limit holds on without the gateway"
+                assert max(allowed_a(site, killed, VALID_S)) <= FALLBACK_A
+                await until(lambda: max(offered_a(site)) <= FALLBACK_A, VALID_S + 60)
                 fell_back_s = clock.monotonic_s() - killed_s
                 print(f"\nkill -9: the last station was back at {FALLBACK_A:g} A after {fell_back_s:.1f} s")  # noqa: T201
-                assert fell_back_s <= VALID_S + FOLLOW_S
             async with gateway_process(path, clock):
                 resumed = [site.stations[spec.identity].outlet for spec in SPEC.stations if spec.version == V16]
                 await until(lambda: min(outlet.offered_a for outlet in resumed) > FALLBACK_A, 200)
             await _ended(playing)
             assert site.world.gauges["grid"].over_fuse[0].worst_a == 0
-            await until(lambda: not [pid for pid in children if _is_running(pid)], 5 * clock.speed)
+            await until(lambda: not [pid for pid in children if _is_running(pid)], 20 * clock.speed)
 
     clock = SimClock(SPEED)
     run(story(clock), clock)
@@ -151,6 +158,13 @@ def test_a_port_that_is_taken_and_a_site_file_with_ten_mistakes_are_told_and_end
             assert len([line for line in lines if located.match(line)]) == len(lines) == 10
 
     asyncio.run(story())
+
+
+def waited_s(pid: int) -> float:
+    """Seconds in which it could have run but others had the processors; 0 where /proc does not tell."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    return 0.0
 
 
 def _children_of(pid: int) -> list[int]:

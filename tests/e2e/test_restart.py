@@ -21,8 +21,8 @@ from site_simulator.peer import V16, V21, V201
 from site_simulator.scenario import RunningSite
 from site_simulator.site import BaseLoad, Node
 from site_simulator.vehicle import VehicleSpec
-from tests.e2e.patient_time import PatientTime, run
 from tests.e2e.surroundings import HOST, site_text, station_row, until
+from tests.patient_time import PatientTime, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 FUSE_A, BASE_A, FALLBACK_A = 70.0, 10.0, 6.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paho.mqtt import subscribe
 
 from local_controller.app import LocalController
 from local_controller.clock import Clock
@@ -74,6 +76,16 @@ async def sender(broker: Mosquitto) -> AsyncIterator[Process]:
         await process.wait()
 
 
+def gone(port: int) -> None:
+    """The broker has told of it: its last will is what new clients hear first."""
+    for _ in range(100):
+        told = subscribe.simple("ems/bridge/state", hostname="127.0.0.1", port=port)
+        if json.loads(told.payload) == {"state": "offline"}:
+            return
+        time.sleep(0.05)
+    pytest.fail("the broker tells no last will")
+
+
 async def until(gateway: LocalController, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The picture in which it holds, within 5 s."""
     async with asyncio.timeout(5):
@@ -118,7 +130,7 @@ async def test_a_gateway_that_starts_while_the_sender_is_gone_does_not_raise(
     """The last will is retained, and so may be an old limit."""
     async with sender(mosquitto):
         await asyncio.to_thread(mosquitto.publish, json.dumps({"max_a": 50}), topic="ems/limit", retain=True)
-    await asyncio.sleep(0.3)
+    await asyncio.to_thread(gone, mosquitto.port)
     async with LocalController(load(site_file(tmp_path, mosquitto)), Clock()) as gateway:
         view = await until(gateway, lambda view: view["limits"][0]["ends_in_s"] is not None)
         assert view["nodes"][0]["limit_a"][0] == 16.0

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from site_simulator.clock import SimClock, run
 from site_simulator.csms import ProfileOrder, SimulatedCsms
 from site_simulator.habits import Habits
 from site_simulator.outlet import StationSpec
@@ -18,6 +17,7 @@ from site_simulator.readings import Spelling
 from site_simulator.site import STEP_S
 from site_simulator.station import SimulatedStation
 from site_simulator.vehicle import VehicleSpec
+from tests.patient_time import PatientTime, run
 
 VERSIONS = ["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
 CAR = VehicleSpec(max_a=32, need_wh=50_000)
@@ -28,7 +28,7 @@ Story = Callable[[SimulatedStation, SimulatedCsms], Awaitable[None]]
 
 def play(story: Story, spec: StationSpec, passwords: dict[str, str] | None = None) -> None:
     """A story with one station, connected directly to the CSMS, a hundred times faster than life."""
-    clock = SimClock(speed=100)
+    clock = PatientTime(speed=100)
 
     async def main() -> None:
         async with SimulatedCsms(clock, ["CP-1"], passwords) as csms, living(spec, csms.url, clock) as station:
@@ -38,7 +38,7 @@ def play(story: Story, spec: StationSpec, passwords: dict[str, str] | None = Non
 
 
 @asynccontextmanager
-async def living(spec: StationSpec, url: str, clock: SimClock) -> AsyncIterator[SimulatedStation]:
+async def living(spec: StationSpec, url: str, clock: PatientTime) -> AsyncIterator[SimulatedStation]:
     station = SimulatedStation(spec, url, clock)
 
     async def flow() -> None:

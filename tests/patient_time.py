@@ -1,8 +1,8 @@
-"""How does a site in one process run faster than real time, and no faster than its machine can follow?
+"""How does time pass in tests, so that a slow machine makes them longer and changes nothing else?
 
-On a plain compressed clock a busy machine eats simulated seconds: at a speed of 10 a pause of 0.3 s makes every meter
-stale. Here time passes while the loop waits, `speed` times faster, but hardly while it works: a slow machine makes the
-run longer and changes nothing else.
+On a shared machine a process may stand still for half a second, and every time-out of a test runs off meanwhile. On a
+compressed clock it is worse: at a speed of 10 a pause of 0.3 s makes every meter stale. Here time passes while the loop
+waits, `speed` times faster, but never longer than it wanted to wait, and hardly while it works.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from local_controller.clock import Instant
+from local_controller.clock import Clock, Instant
 
 T = TypeVar("T")
 BUSY_STEP_S = 0.02
@@ -68,6 +68,28 @@ class _PatientLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._patient.monotonic_s()
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """For a test in real time: its own process may stand still at any moment, and no time-out runs off."""
+    return _PatientLoop(PatientTime(1.0))
+
+
+class LoopClock(Clock):
+    """The product's clock on the time of the loop that runs."""
+
+    def monotonic_s(self) -> float:
+        return self.origin_s + (asyncio.get_running_loop().time() - self.origin_s) * self.speed
+
+    def now(self) -> Instant:
+        monotonic_s = self.monotonic_s()
+        assert self.origin_utc is not None
+        return Instant(monotonic_s, self.origin_utc + timedelta(seconds=monotonic_s - self.origin_s))
+
+
+def loop_clock(speed: float = 1.0) -> LoopClock:
+    """One that starts now, at the present date: what it shows does not run off either while the process stands still."""
+    return LoopClock(speed, asyncio.get_running_loop().time(), datetime.now(UTC))
 
 
 def run(main: Coroutine[Any, Any, T], clock: PatientTime) -> T:
