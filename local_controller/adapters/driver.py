@@ -23,9 +23,7 @@ from local_controller.station.proxy import StationProxy
 from local_controller.station.words import Disconnected
 
 STALL_S = 60.0  # a peer that reads nothing for so long is as good as lost; twice the longest usual answer time
-OVERFULL_BYTES = (
-    1024 * 1024
-)  # more unsent to a full peer that talks on without reading: answers must not pile up for ever
+OVERFULL_BYTES = 1024 * 1024  # more unsent to a full peer that talks on unread: answers must not pile up for ever
 _STATION = Peer.STATION
 _SHORTEST_SLEEP_S = 0.01  # a deadline that does not move must not occupy the loop
 
