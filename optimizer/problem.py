@@ -111,6 +111,40 @@ class WireLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Tariff:
+    """What energy costs in each block, and what of it is free; any currency, negative prices too.
+
+    import_per_kwh: [block] price of a kWh from the grid. surplus_w: [block] power that would be exported otherwise (0 or
+        more; () none). export_per_kwh: [block] what an exported kWh would earn, i.e. the price of charging from surplus
+        (() is 0 always).
+    peak_per_kw: price of each kW of the site's mean power above peak_w (None: no demand charge). peak_w: the highest mean
+        so far in the billing period. background_w: [block] other loads of the site expected, counted in the peak (() is 0).
+    currency: how explanations name the money.
+    """
+
+    import_per_kwh: tuple[float, ...]
+    surplus_w: tuple[float, ...] = ()
+    export_per_kwh: tuple[float, ...] = ()
+    peak_per_kw: float | None = None
+    peak_w: float = 0.0
+    background_w: tuple[float, ...] = ()
+    currency: str = "EUR"
+
+    def __post_init__(self) -> None:
+        for field in ("import_per_kwh", "export_per_kwh"):
+            for price in getattr(self, field):
+                _demand(math.isfinite(price), "Tariff", field, "finite numbers", price)
+        for field in ("surplus_w", "background_w"):
+            for power_w in getattr(self, field):
+                _demand(_at_least_zero(power_w), "Tariff", field, "finite numbers, 0 or more", power_w)
+        _demand(_at_least_zero(self.peak_w), "Tariff", "peak_w", "finite, 0 or more", self.peak_w)
+        if self.peak_per_kw is not None:
+            _demand(
+                _at_least_zero(self.peak_per_kw), "Tariff", "peak_per_kw", "None or finite, 0 or more", self.peak_per_kw
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class ChargingNeed:
     """One car at one EVSE and what it wants.
 
@@ -129,6 +163,9 @@ class ChargingNeed:
     present_a: what it has now; a car that charges is kept charging rather than swapped for an equal one.
     served_wh: what it got since it came, so that fairness sees the whole of its need.
     wires: for each `WireLimit` that carries it, the phasor that one ampere of the car adds there.
+    energy_worth_per_kwh: what a kWh is worth to whoever pays, in the currency of `Problem.tariff`, so that dearer hours are
+        left out. None: its energy by departure goes above every price, so prices only choose when.
+    surplus_only: it draws only what `Tariff.surplus_w` covers, its minimum too; nothing where there is no tariff.
     priority: of two cars that cannot both run at their minimum, the higher runs. It does not scale the currents.
         At equal priority a charging car goes before a waiting one, and then the earlier in `Problem.needs`.
     """
@@ -149,6 +186,8 @@ class ChargingNeed:
     wires: tuple[tuple[str, complex], ...] = ()
     expected_wh: float = DEFAULT_ENERGY_WH
     presence: tuple[float, ...] | None = None
+    energy_worth_per_kwh: float | None = None
+    surplus_only: bool = False
 
     def __post_init__(self) -> None:
         where = f"ChargingNeed {self.id!r}"
@@ -166,6 +205,9 @@ class ChargingNeed:
             _demand(math.isfinite(self.departure_s), where, "departure_s", "None or finite", self.departure_s)
         for wire, weight in self.wires:
             _demand(cmath.isfinite(weight) and weight != 0, where, f"wires[{wire!r}]", "finite, not 0", weight)
+        if self.energy_worth_per_kwh is not None:
+            worth = self.energy_worth_per_kwh
+            _demand(math.isfinite(worth), where, "energy_worth_per_kwh", "None or finite", worth)
         for likely in self.presence or ():
             _demand(0 <= likely <= 1, where, "presence", "None or numbers from 0 to 1", likely)
         for ceiling in self.ceiling_a or ():
@@ -180,6 +222,7 @@ class Problem:
     circuits: tuple[CircuitLimit, ...]
     needs: tuple[ChargingNeed, ...]
     wires: tuple[WireLimit, ...] = ()
+    tariff: Tariff | None = None
 
     def __post_init__(self) -> None:
         blocks = self.horizon.blocks
@@ -207,6 +250,16 @@ class Problem:
                 _demand(len(need.presence) == blocks, where, "presence", f"{blocks} blocks", len(need.presence))
             if need.ceiling_a is not None:
                 _demand(len(need.ceiling_a) == blocks, where, "ceiling_a", f"{blocks} blocks", len(need.ceiling_a))
+        if self.tariff is not None:
+            _demand_blocks(self.tariff, blocks)
+
+
+def _demand_blocks(tariff: Tariff, blocks: int) -> None:
+    known = len(tariff.import_per_kwh)
+    _demand(known == blocks, "Tariff", "import_per_kwh", f"{blocks} blocks", known)
+    for field in ("surplus_w", "export_per_kwh", "background_w"):
+        known = len(getattr(tariff, field))
+        _demand(known in (0, blocks), "Tariff", field, f"empty or {blocks} blocks", known)
 
 
 def _demand_unique(field: str, ids: Iterable[str]) -> None:
