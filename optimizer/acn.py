@@ -7,13 +7,14 @@ station in A, or None for any), `max` (A) and `a2k` (kWh per ampere and step of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from optimizer.habits import Guess, Habits, Likely, Visit
 from optimizer.objectives import OBJECTIVES
-from optimizer.problem import DEFAULT_ENERGY_WH, ChargingNeed, Problem, WireLimit, variable_horizon
+from optimizer.problem import DEFAULT_ENERGY_WH, ChargingNeed, Horizon, Problem, Tariff, WireLimit, variable_horizon
 from optimizer.rows import Array
 from optimizer.solve import solve
 
@@ -21,32 +22,72 @@ STEP_S = 300.0
 DAY_S = 86_400.0
 
 
+Prices = Callable[[int, Horizon, float], Tariff]
+"""The tariff over a horizon from a step on, given the site's highest mean power (W) until then."""
+
+
 def make(
-    net: Any, objective: str = "throughput", habits: Habits | None = None, first_weekday: int = 0
+    net: Any,
+    objective: str = "throughput",
+    habits: Habits | None = None,
+    first_weekday: int = 0,
+    *,
+    prices: Prices | None = None,
+    worth_per_kwh: float | None = None,
 ) -> Callable[[Mapping[str, Any]], Array]:
     """A scheduler for this network: `scheduler(obs)` gives the pilots (A) of all stations.
 
     objective: a key of `optimizer.objectives.OBJECTIVES`. obs: `t` step, `st` station of each active car, `dep` steps
     until it leaves and `rem` kWh that it still wants (-1: unknown), `prev_pilot` (A), `deliv` kWh that it got, `age`
     steps that it is there, `sid` its session. habits: what unknown departures and wishes are guessed by, and what learns
-    from those who leave. first_weekday: of step 0.
+    from those who leave. first_weekday: of step 0. prices: for the objective `cost`; worth_per_kwh: what drivers pay, None if all is to be delivered.
     """
     weights = OBJECTIVES[objective]
     wires = [[(f"{w}", complex(row[i])) for w, row in enumerate(net.C) if row[i] != 0] for i in range(len(net.max))]
     diary = None if habits is None else _Diary(habits, first_weekday)
+    meter = _Meter(net)
 
     def schedule(obs: Mapping[str, Any]) -> Array:
         horizon = variable_horizon(obs["t"] * STEP_S % DAY_S)
         limits = tuple(WireLimit(f"{w}", f"limit {w}", (float(a),) * horizon.blocks) for w, a in enumerate(net.lim))
         guesses = [None] * len(obs["st"]) if diary is None else diary.guesses(obs, horizon.edges_s)
-        needs = tuple(_need(net, tuple(wires[i]), obs, (n, int(i)), guesses[n]) for n, i in enumerate(obs["st"]))
-        plan = solve(Problem(horizon, (), needs, limits), weights=weights)
+        needs = tuple(
+            replace(_need(net, tuple(wires[i]), obs, (n, int(i)), guesses[n]), energy_worth_per_kwh=worth_per_kwh)
+            for n, i in enumerate(obs["st"])
+        )
+        tariff = None if prices is None else prices(int(obs["t"]), horizon, meter.peak_w(obs))
+        plan = solve(Problem(horizon, (), needs, limits, tariff), weights=weights)
         pilots = np.zeros(len(net.max))
         for need in needs:
             pilots[int(need.id)] = plan.currents_a[need.id][0]
+        meter.told(obs, pilots)
         return pilots
 
     return schedule
+
+
+class _Meter:
+    """The site's highest mean power in a step: of who is still there as measured, of who left as it was told to draw."""
+
+    def __init__(self, net: Any) -> None:
+        self._net = net
+        self._peak_w = 0.0
+        self._told_kwh: dict[str, float] = {}
+
+    def peak_w(self, obs: Mapping[str, Any]) -> float:
+        """Until this observation."""
+        taken_a = zip(obs["sid"], obs["st"], obs["prev_rate"], strict=True)
+        taken_kwh = {str(sid): float(a) * float(self._net.a2k[i]) for sid, i, a in taken_a}
+        drawn_kwh = sum(taken_kwh.get(sid, told_kwh) for sid, told_kwh in self._told_kwh.items())
+        self._peak_w = max(self._peak_w, drawn_kwh * 3.6e6 / STEP_S)
+        return self._peak_w
+
+    def told(self, obs: Mapping[str, Any], pilots: Array) -> None:
+        """Who takes how much until the next observation: no more than it wants."""
+        self._told_kwh = {
+            str(sid): min(float(pilots[i] * self._net.a2k[i]), left if left >= 0 else np.inf)
+            for sid, i, left in zip(obs["sid"], obs["st"], obs["rem"].tolist(), strict=True)
+        }
 
 
 class _Diary:

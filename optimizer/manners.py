@@ -8,9 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.problem import Problem
-from optimizer.rows import Array, minimum_of
+from optimizer.rows import TINY_A, Array, minimum_of
 
 Indexes = npt.NDArray[np.intp]
+
+
+def worthwhile(manners: Manners, caps_a: Array, useful_a: Array, wanted_a: Array) -> Array:
+    """(N,) the caps lowered to what is useful, up to a step; 0 where that is less than half of a minimum.
+
+    wanted_a: A that would bring all that is still wanted; who can have the rest of it at its minimum gets that.
+    """
+    steps: Array = np.ceil(useful_a / manners.step_a - TINY_A) * manners.step_a
+    runs = (useful_a > TINY_A) & ((useful_a >= manners.minimum_a / 2) | (useful_a >= wanted_a - TINY_A))
+    return np.where(runs, np.minimum(np.maximum(steps, manners.minimum_a), caps_a), 0.0)
 
 
 @dataclass(frozen=True, slots=True)

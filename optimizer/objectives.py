@@ -62,6 +62,7 @@ class Weights:
     """Worth relative to one Wh delivered by departure.
 
     ladder: what fractions of needs are worth; empty: nothing. levels: whether cars of a group are made even afterwards.
+    priced: whether `Problem.tariff` counts; then early, fair, calm and keep are relative to what prices can differ by.
     """
 
     minimum: float = 0.3
@@ -72,6 +73,7 @@ class Weights:
     beyond_prior: float = 0.5
     ladder: Ladder = ()
     levels: bool = True
+    priced: bool = False
 
 
 DEFAULT_WEIGHTS = Weights()
@@ -81,7 +83,8 @@ DEFAULT_WEIGHTS = Weights()
 THROUGHPUT = Weights(minimum=0.0, early=1.0, fair=0.0, calm=0.02, keep=0.5, levels=False)
 # `fair` in the table above had `early` 0.1; docs/optimizer.md has the figures that chose 0.3.
 FAIR = Weights(minimum=0.0, early=0.3, fair=0.0, calm=0.1, ladder=LADDER, levels=False)
-OBJECTIVES = {"even": DEFAULT_WEIGHTS, "throughput": THROUGHPUT, "fair": FAIR}
+COST = Weights(minimum=0.0, early=0.05, fair=0.0, calm=0.02, keep=0.05, levels=False, priced=True)
+OBJECTIVES = {"even": DEFAULT_WEIGHTS, "throughput": THROUGHPUT, "fair": FAIR, "cost": COST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +96,14 @@ class Segment:
 
 
 def first_block(
-    need: ChargingNeed, cap_a: float, fair_a: float, per_ampere_wh: float, weights: Weights
+    need: ChargingNeed, cap_a: float, fair_a: float, per_ampere: tuple[float, float], weights: Weights
 ) -> list[Segment]:
     """The worth of a car's current in block 0: segments of falling worth that add up to `cap_a`.
 
-    fair_a: its max-min fair share. per_ampere_wh: energy of one ampere in the block.
+    fair_a: its max-min fair share. per_ampere: what an ampere in the block is worth by its energy, being early included; and what
+    bonuses are fractions of, its energy where nothing has a price.
     """
+    energy, per_ampere_wh = per_ampere
     parity = 3 / len(need.phases) - 1 if weights.minimum else 0.0
     bonuses = (
         (min(fair_a, need.min_a), (parity + weights.minimum) * per_ampere_wh),
@@ -107,8 +112,7 @@ def first_block(
         (min(need.present_a, need.min_a), weights.keep * per_ampere_wh),
     )
     corners = sorted({0.0, cap_a, *(min(upto, cap_a) for upto, bonus in bonuses if bonus)})
-    energy_wh = per_ampere_wh * (1 + weights.early)
     return [
-        Segment(end - start, energy_wh + sum(bonus for upto, bonus in bonuses if upto >= end))
+        Segment(end - start, energy + sum(bonus for upto, bonus in bonuses if upto >= end))
         for start, end in pairwise(corners)
     ]

@@ -3,12 +3,14 @@
 Maximise worth @ x where row_low <= A @ x <= row_high and 0 <= x <= upper.
 
 Columns: current[need, block] in A (in block 0 one per segment of worth), group[circuits, phases, block] in A,
-beyond[need] in Wh beyond the prior of a car whose wish is unknown, and rung[need, number] in Wh of the need that is
-served by departure, if fractions of needs count. A group is all cars on the same circuits, phases and wires; it has a column
+beyond[need] in Wh beyond the prior of a car whose wish is unknown, rung[need, number] in Wh of the need that is
+served by departure, if fractions of needs count, and, if prices count, covered[block] in Wh that surplus covers, and peak in W
+by which the site's mean power in some block is above its highest so far. A group is all cars on the same circuits, phases and wires; it has a column
 in the blocks in which that makes the program smaller (`_worth_a_sum`), else its cars stand in the rows themselves.
 Rows: link[circuits, phases, block] (currents add up to the group), limit[circuit, phase or sum, block] (of groups),
-wire[wire, degrees, block] (a tangent, of groups), energy[need] and fraction[need] (rungs up to what was and will
-be delivered). So many cars show in link, energy and fraction rows only, however deep the tree of circuits is.
+wire[wire, degrees, block] (a tangent, of groups), energy[need], fraction[need] (rungs up to what was and will
+be delivered), covered[block] (no more than is drawn) and peak[block] (what is drawn beyond the room is at most the peak, which may
+grow, so it never makes a site infeasible). So many cars show in link, energy and fraction rows only, however deep the tree of circuits is.
 Rows that cannot bind, because the cars' own maxima are less, are left out.
 """
 
@@ -25,6 +27,7 @@ from optimizer.objectives import Weights, first_block
 from optimizer.problem import PHASES, TOGETHER, ChargingNeed, Problem
 from optimizer.rows import Array, Rows, wh_per_ampere
 from optimizer.tangents import directions, tangent
+from optimizer.worth import Worth, worth_of
 
 Group = tuple[tuple[str, ...], tuple[int, ...], tuple[tuple[str, complex], ...]]
 """What cars have in common that load the same rows in the same way: circuits, phases, wires."""
@@ -38,7 +41,8 @@ class Program:
     wanted_wh: (N,) group of each need, and what counts as wanted by it. summed: those with a column, as numbers of groups
     times blocks plus block. limits: (index of `Rows.names`, block) of each
     limit row. tangents: (index of the wire, block) of each wire row, and angles: its direction in radians. capped: need
-    of each energy row; open: of each beyond; climbing: of each fraction row.
+    of each energy row; open: of each beyond; climbing: of each fraction row. covered: block of each covered column and row;
+    peaked: of each peak row, with one column for all, if there is any. money: what all of it is worth.
     """
 
     worth: Array
@@ -62,6 +66,9 @@ class Program:
     capped: Indexes
     open: Indexes
     climbing: Indexes
+    covered: Indexes
+    peaked: Indexes
+    money: Worth
 
     def column_name(self, index: int) -> str:
         """As in the list of columns above."""
@@ -72,6 +79,9 @@ class Program:
             return f"group[{self._group_name(self.summed[index - currents])}]"
         if index < currents + grouped + len(self.open):
             return f"beyond[{self.problem.needs[self.open[index - currents - grouped]].id}]"
+        priced = index - len(self.worth) + len(self.covered) + self._peaks
+        if priced >= 0:
+            return f"covered[{self.covered[priced]}]" if priced < len(self.covered) else "peak"
         climber, rung = divmod(index - currents - grouped - len(self.open), self._rungs)
         return f"rung[{self.problem.needs[self.climbing[climber]].id}, {rung}]"
 
@@ -91,12 +101,20 @@ class Program:
             return f"wire[{self.problem.wires[wire].id}, {degrees:.1f}, {block}]"
         if index < links + limits + tangents + len(self.capped):
             return f"energy[{self.problem.needs[self.capped[index - links - limits - tangents]].id}]"
-        return f"fraction[{self.problem.needs[self.climbing[index - len(self.row_high)]].id}]"
+        priced = index - len(self.row_high) + len(self.covered) + len(self.peaked)
+        if priced >= 0:
+            blocks = (*(f"covered[{k}]" for k in self.covered), *(f"peak[{k}]" for k in self.peaked))
+            return blocks[priced]
+        return f"fraction[{self.problem.needs[self.climbing[priced]].id}]"
 
     @property
     def _rungs(self) -> int:
-        others = len(self.need) + len(self.summed) + len(self.open)
+        others = len(self.need) + len(self.summed) + len(self.open) + len(self.covered) + self._peaks
         return (len(self.worth) - others) // max(len(self.climbing), 1)
+
+    @property
+    def _peaks(self) -> int:
+        return min(len(self.peaked), 1)
 
     def _group_name(self, index: int) -> str:
         group, block = divmod(int(index), self.problem.horizon.blocks)
@@ -113,7 +131,8 @@ class Program:
 def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: Weights) -> Program:
     """The program of a problem; caps_a (N, K) as of `caps_of`, fair_a (N,) the fair share of block 0."""
     blocks, per_ampere = problem.horizon.blocks, wh_per_ampere(problem)
-    need, block, upper, worth = _current_columns(problem, caps_a, fair_a, per_ampere, weights)
+    money = worth_of(problem, weights)
+    need, block, upper, worth = _current_columns(problem, caps_a, fair_a, money, weights)
     groups, group = _groups(problem.needs)
     wanted = np.array([n.expected_wh if n.energy_wh is None else n.energy_wh for n in problem.needs])
     capped = np.flatnonzero((caps_a * per_ampere).sum(axis=1) > wanted)
@@ -122,6 +141,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     served = np.array([n.served_wh for n in problem.needs])
     limits, limit_row, limit_group, times = _limits(rows, caps_a, group)
     wires = _tangents(rows, caps_a, group)
+    covered, peaked = _priced_blocks(problem, caps_a, money)
     car_cell = group[need] * blocks + block
     limit_cell = limit_group * blocks + limits[limit_row, 1]
     wire_cell = wires.group * blocks + wires.of[wires.row, 1]
@@ -130,7 +150,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     columns = _Columns()
     current = columns.add(upper, worth)
     total = columns.add(np.full(len(summed), np.inf), 0.0)
-    beyond = columns.add(np.full(len(open_), np.inf), weights.beyond_prior - 1.0)
+    beyond = columns.add(np.full(len(open_), np.inf), (weights.beyond_prior - 1.0) * np.abs(money.full[open_]))
     width, value = np.array(weights.ladder).reshape(-1, 2).T
     rungs = columns.add(np.outer((served + wanted)[climbing], width).ravel(), np.tile(value, len(climbing)))
     matrix = _Matrix()
@@ -151,6 +171,16 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     climb = matrix.add(served[climbing])
     matrix.enter_some(climb, climbing, (need, current, -per_ampere[need, block]))
     matrix.enter(np.repeat(climb, len(width)), rungs, 1.0)
+    saved = columns.add(money.surplus_wh[covered], money.saved[covered])
+    cover = matrix.add(np.zeros(len(covered)))
+    matrix.enter_some(cover, covered, (block, current, -per_ampere[need, block]))
+    matrix.enter(cover, saved, 1.0)
+    peak = columns.add(np.full(min(len(peaked), 1), np.inf), -money.per_peak_w)
+    if money.peak_room_w is not None and len(peaked):
+        below = matrix.add(money.peak_room_w[peaked])
+        hours = np.diff(np.array(problem.horizon.edges_s)) / 3600
+        matrix.enter_some(below, peaked, (block, current, per_ampere[need, block] / hours[block]))
+        matrix.enter(below, np.repeat(peak, len(below)), -1.0)
     return Program(
         worth=np.concatenate(columns.worth),
         upper=np.concatenate(columns.upper),
@@ -173,6 +203,9 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
         capped=capped,
         open=open_,
         climbing=climbing,
+        covered=covered,
+        peaked=peaked,
+        money=money,
     )
 
 
@@ -254,16 +287,19 @@ def _worth_a_sum(car_cell: Indexes, row_cell: Indexes, count: int) -> Indexes:
 
 
 def _current_columns(
-    problem: Problem, caps_a: Array, fair_a: Array, per_ampere: Array, weights: Weights
+    problem: Problem, caps_a: Array, fair_a: Array, money: Worth, weights: Weights
 ) -> tuple[Indexes, Indexes, Array, Array]:
     """Need, block, upper bound (A) and worth (Wh per A) of each current column: later blocks, then block 0's segments."""
     need, block = np.nonzero(caps_a[:, 1:])
     block += 1
-    value = per_ampere * _worth_in_time(problem, weights.early)
+    per_ampere = wh_per_ampere(problem)
+    value = per_ampere * money.net
     segments = [
         (n, segment.width_a, segment.worth_wh)
         for n in np.flatnonzero(caps_a[:, 0])
-        for segment in first_block(problem.needs[n], caps_a[n, 0], fair_a[n], per_ampere[n, 0], weights)
+        for segment in first_block(
+            problem.needs[n], caps_a[n, 0], fair_a[n], (value[n, 0], per_ampere[n, 0] * money.unit), weights
+        )
     ]
     now, width, worth = np.array(segments).reshape(-1, 3).T
     return (
@@ -274,13 +310,14 @@ def _current_columns(
     )
 
 
-def _worth_in_time(problem: Problem, early: float) -> Array:
-    """(N, K) worth of a Wh to each car in each block: falling from 1 + early to 1, or as it becomes unlikely to be there."""
-    edges = np.array(problem.horizon.edges_s)
-    falling = tuple(1 + early * (1 - edges[:-1] / edges[-1]))
-    return np.array(
-        [falling if n.presence is None else [(1 + early) * likely for likely in n.presence] for n in problem.needs]
-    )
+def _priced_blocks(problem: Problem, caps_a: Array, money: Worth) -> tuple[Indexes, Indexes]:
+    """The blocks in which surplus makes energy cheaper, and those in which the cars' most raises the peak."""
+    covered = np.flatnonzero((money.saved > 0) & caps_a.any(axis=0))
+    if money.peak_room_w is None:
+        return covered, np.zeros(0, dtype=np.intp)
+    hours = np.diff(np.array(problem.horizon.edges_s)) / 3600
+    most_w = (caps_a * wh_per_ampere(problem)).sum(axis=0) / hours
+    return covered, np.flatnonzero((most_w > money.peak_room_w) & (most_w > 0))
 
 
 def _groups(needs: tuple[ChargingNeed, ...]) -> tuple[tuple[Group, ...], Indexes]:

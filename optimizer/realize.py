@@ -10,6 +10,7 @@ import numpy.typing as npt
 from optimizer.manners import Indexes, Manners
 from optimizer.problem import Problem
 from optimizer.rows import TINY_A, Array, Rows, caps_of, rows_of
+from optimizer.surplus import with_surplus
 from optimizer.wire_steps import realized_on_wires
 
 Flags = npt.NDArray[np.bool_]
@@ -22,6 +23,7 @@ def realize(problem: Problem, wanted: Mapping[str, float]) -> Mapping[str, float
     run (at half of their minimum or more, as in rounding), then any others. How fast: up to the wanted current, the
     lowest first, and then on until each car is at its maximum or in a full row (work-conserving).
     """
+    problem = with_surplus(problem)
     asked = np.array([wanted.get(need.id, 0.0) for need in problem.needs])
     rows = rows_of(problem)
     currents = realized_now(rows, Manners.of(problem), caps_of(problem)[:, 0], asked)

@@ -12,6 +12,7 @@ from optimizer.manners import Manners
 from optimizer.problem import Allocation, Problem
 from optimizer.realize import fill, realized_now
 from optimizer.rows import TINY_A, Array, Rows, caps_of, minimum_of, rows_of, trim_to_energy
+from optimizer.surplus import with_surplus
 from optimizer.tangents import inner_rows
 
 
@@ -23,6 +24,7 @@ def share(problem: Problem) -> Allocation:
     """
     if not problem.needs:
         return Allocation({}, "empty", 0.0, {})
+    problem = with_surplus(problem)
     rows, caps = rows_of(problem), caps_of(problem)
     currents = currents_by_id(problem, shared_plan(problem, rows, caps))
     return Allocation(currents, "share", 0.0, explain(problem, currents))

@@ -11,14 +11,17 @@ from scipy.sparse import csc_array
 
 from optimizer.explain import explain
 from optimizer.level import average_twins, level
-from optimizer.manners import Manners
+from optimizer.manners import Manners, worthwhile
 from optimizer.objectives import DEFAULT_WEIGHTS, Weights
 from optimizer.problem import Allocation, Problem
 from optimizer.program import Program, build
 from optimizer.realize import realized_now
+from optimizer.peak import with_peak
 from optimizer.rows import Array, caps_of, rows_of, trim_to_energy, wh_per_ampere
 from optimizer.share import currents_by_id, shared_plan
+from optimizer.surplus import with_surplus
 from optimizer.tangents import within_wires
+from optimizer.worth import useful_now
 
 TIME_IS_UP = 1
 """The status by which scipy reports that the time limit ended the search."""
@@ -32,11 +35,12 @@ def solve(problem: Problem, *, time_limit_s: float = 1.0, weights: Weights = DEF
     if not problem.needs:
         return Allocation({}, "empty", 0.0, {})
     started_s = time.perf_counter()  # the one clock here: it measures, it decides nothing
+    problem = with_surplus(problem)
     rows, caps = rows_of(problem), caps_of(problem)
     shared = shared_plan(problem, rows, caps)
     program = build(problem, rows, caps, shared[:, 0], weights)
     plan, status = _planned(program, time_limit_s)
-    plan_a = shared if plan is None else _realized_plan(program, caps, plan, levels=weights.levels)
+    plan_a = shared if plan is None else _realized_plan(program, caps, plan, weights)
     currents = currents_by_id(problem, plan_a)
     solve_s = time.perf_counter() - started_s
     return Allocation(currents, status, solve_s, explain(problem, currents))
@@ -63,14 +67,19 @@ def _planned(
     return None, "timeout_share" if answer.status == TIME_IS_UP else "share"
 
 
-def _realized_plan(program: Program, caps_a: Array, plan_a: Array, *, levels: bool) -> Array:
+def _realized_plan(program: Program, caps_a: Array, plan_a: Array, weights: Weights) -> Array:
     """The plan with a block 0 that stations can be told, and no more energy than wanted."""
     problem = program.problem
     plan = np.clip(plan_a, 0.0, caps_a)
-    if levels:
+    if weights.levels:
         plan = level(plan, caps_a, wh_per_ampere(problem), program.wanted_wh, program.group)
         plan = average_twins(plan, problem.needs)
     rows = program.rows
     plan = within_wires(rows, plan)
-    plan[:, 0] = realized_now(rows, Manners.of(problem), caps_a[:, 0], plan[:, 0])
+    manners, now = Manners.of(problem), caps_a[:, 0]
+    if weights.priced and problem.tariff is not None:
+        useful = useful_now(problem, program.money, plan, program.wanted_wh)
+        now = worthwhile(manners, now, useful, program.wanted_wh / wh_per_ampere(problem)[:, 0])
+        rows = with_peak(rows, problem, program.money, plan[:, 0])
+    plan[:, 0] = realized_now(rows, manners, now, plan[:, 0])
     return trim_to_energy(plan, problem)

@@ -56,12 +56,16 @@ class Car:
 
 @dataclass
 class Result:
-    """Of a run. excess_a: the most that the pilots were above any limit, not above 0 if all were kept."""
+    """Of a run. excess_a: the most that the pilots were above any limit, not above 0 if all were kept.
+
+    drawn_kwh: in each step in which anybody wanted energy.
+    """
 
     cars: list[Car]
     excess_a: float = -np.inf
     cpu_s: list[float] = field(default_factory=list)
     wall_s: list[float] = field(default_factory=list)
+    drawn_kwh: dict[int, float] = field(default_factory=dict)
 
     @property
     def delivered_kwh(self) -> float:
@@ -153,8 +157,10 @@ def _step(network: Network, result: Result, active: list[Car], algorithm: Algori
     result.cpu_s.append(time.process_time() - cpu_s)
     _demand_allowed(network, pilots, {car.session.station for car in active})
     result.excess_a = max(result.excess_a, network.excess_a(pilots))
+    before_kwh = sum(car.got_kwh for car in active)
     for car in active:
         car.charge(float(pilots[car.session.station]), float(network.a2k[car.session.station]))
+    result.drawn_kwh[seen["t"]] = sum(car.got_kwh for car in active) - before_kwh
 
 
 def _demand_allowed(network: Network, pilots: Array, active: set[int]) -> None:

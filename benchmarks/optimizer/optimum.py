@@ -18,6 +18,8 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
+from benchmarks.optimizer.contract import Contract
+from benchmarks.optimizer.engine import HOURS
 from benchmarks.optimizer.network import Array, Network
 from benchmarks.optimizer.sessions import Session
 
@@ -63,14 +65,40 @@ def optimum(network: Network, sessions: Sequence[Session]) -> Optimum:
     cpu_s, wall_s = time.process_time(), time.perf_counter()
     parts = [_Program(network, part).solved() for part in _apart(sessions)]
     return Optimum(
-        delivered_kwh=sum(part.delivered_kwh for part in parts),
-        gap_kwh=sum(part.gap_kwh for part in parts),
+        delivered_kwh=sum(part.worth for part in parts),
+        gap_kwh=sum(part.worth - part.kwh for part in parts),
         wanted_kwh=sum(session.energy_kwh for session in sessions),
         excess_a=max((part.excess_a for part in parts), default=0.0),
         cuts=sum(part.cuts for part in parts),
         rounds=max((part.rounds for part in parts), default=0),
         wall_s=time.perf_counter() - wall_s,
         cpu_s=time.process_time() - cpu_s,
+    )
+
+
+@dataclass(frozen=True)
+class BestProfit:
+    """What can be earned at most, how much energy and what peak that takes, and the greatest excess over a limit."""
+
+    profit: float
+    delivered_kwh: float
+    peak_kw: float
+    excess_a: float
+    rounds: int
+    wall_s: float
+
+
+def best_profit(network: Network, sessions: Sequence[Session], contract: Contract) -> BestProfit:
+    """The most that a period can earn. Its peak is one for all days, so this is one program."""
+    wall_s = time.perf_counter()
+    part = _Priced(network, sessions, contract).solved()
+    return BestProfit(
+        profit=part.worth,
+        delivered_kwh=part.kwh,
+        peak_kw=part.peak_kw,
+        excess_a=part.excess_a,
+        rounds=part.rounds,
+        wall_s=time.perf_counter() - wall_s,
     )
 
 
@@ -90,8 +118,11 @@ def _apart(sessions: Sequence[Session]) -> Iterator[list[Session]]:
 
 @dataclass(frozen=True)
 class _Part:
-    delivered_kwh: float
-    gap_kwh: float
+    """worth: of the solution, margins included; kwh: what it delivers."""
+
+    worth: float
+    kwh: float
+    peak_kw: float
     excess_a: float
     cuts: int
     rounds: int
@@ -104,14 +135,19 @@ class _Program:
     belongs to all tangents of a limit in an interval.
     """
 
-    def __init__(self, network: Network, sessions: Sequence[Session]) -> None:
+    def __init__(self, network: Network, sessions: Sequence[Session], changes: Sequence[int] = ()) -> None:
+        """changes: steps at which something else than who is there changes."""
         self._network = network
-        edges = np.unique([step for session in sessions for step in (session.arrival, session.departure)])
+        moves = [step for session in sessions for step in (session.arrival, session.departure)]
+        edges = np.unique([*moves, *(step for step in changes if min(moves) < step < max(moves))])
+        self._edges = edges
         first, last = (np.searchsorted(edges, [getattr(s, end) for s in sessions]) for end in ("arrival", "departure"))
         session = np.repeat(np.arange(len(sessions)), last - first)
         self._interval = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
         station = np.array([session.station for session in sessions])[session]
-        self._kwh = network.a2k[station] * np.diff(edges)[self._interval]
+        self._step_kwh = network.a2k[station]
+        self._kwh = self._step_kwh * np.diff(edges)[self._interval]
+        self._worth = self._kwh
         self._most_a = network.max[station]
         used = np.unique(station)
         self._weights, like = np.unique(network.C[:, used], axis=1, return_inverse=True)
@@ -125,11 +161,11 @@ class _Program:
         """Solves, cuts what is outside, and solves again."""
         limits_a = self._network.lim[:, None]
         for number in range(1, ROUNDS + 1):
-            kwh, most_kwh, sums = self._solve()
+            kwh, worth, sums, peak_kw = self._solve()
             lengths = self._weights @ sums
             excess = np.abs(lengths) - limits_a
             if excess.max() <= TOLERANCE_A:
-                return _Part(most_kwh, most_kwh - kwh, float(excess.max()), len(self._cuts), number)
+                return _Part(worth, kwh, peak_kw, float(excess.max()), len(self._cuts), number)
             for w, k in np.argwhere(excess > TOLERANCE_A / 10).tolist():
                 reach = math.acos(self._network.lim[w] / abs(lengths[w, k]))
                 self._cuts += [(w, k, cmath.phase(lengths[w, k]) + part * reach) for part in FANS]
@@ -142,26 +178,44 @@ class _Program:
         for w, k in np.argwhere(np.abs(self._weights) @ most > self._network.lim[:, None]).tolist():
             yield from ((w, k, 2 * np.pi * turn / FIRST_CUTS) for turn in range(FIRST_CUTS))
 
-    def _solve(self) -> tuple[float, float, Array]:
-        """The energy (kWh) within the cuts so far, the same with the worth of margins, and the sums (groups, intervals)."""
+    def _peak(self) -> tuple[float, coo_array]:
+        """What a kW of the peak costs, and what each current adds to the power of each interval: here, nothing."""
+        return 0.0, coo_array((0, len(self._kwh)))
+
+    def _solve(self) -> tuple[float, float, Array, float]:
+        """Within the cuts so far: the energy (kWh), the worth with margins, the sums (groups, intervals), the peak (kW)."""
         currents, sums = len(self._kwh), self._shape[0] * self._shape[1]
         cuts, limits_a = self._cut_rows()
         margins = cuts.shape[1] - currents - sums
-        count = cuts.shape[1]
-        upper = np.concatenate((self._most_a, np.full(sums, np.inf), np.ones(margins)))
+        count = cuts.shape[1] + 1
+        cuts.resize((cuts.shape[0], count))
+        per_kw, powers = self._peak()
+        limited = coo_array(
+            (
+                np.concatenate((powers.data, np.full(powers.shape[0], -1.0))),
+                (
+                    np.concatenate((powers.row, np.arange(powers.shape[0]))),
+                    np.concatenate((powers.col, np.full(powers.shape[0], count - 1))),
+                ),
+            ),
+            shape=(powers.shape[0], count),
+        )
+        upper = np.concatenate((self._most_a, np.full(sums, np.inf), np.ones(margins), [np.inf]))
         answer = milp(
-            -np.concatenate((1000 * self._kwh, np.zeros(sums), np.full(margins, MARGIN_WH))),
+            -np.concatenate((1000 * self._worth, np.zeros(sums), np.full(margins, MARGIN_WH), [-1000 * per_kw])),
             bounds=Bounds(np.zeros(count), upper),
             constraints=(
                 LinearConstraint(self._link_rows(count).tocsc(), 0, 0),
                 LinearConstraint(self._energy_rows(count).tocsc(), -np.inf, self._wanted_kwh),
                 LinearConstraint(cuts.tocsc(), -np.inf, limits_a),
+                LinearConstraint(limited.tocsc(), -np.inf, 0),
             ),
         )
         if answer.status != 0:
             raise ArithmeticError(f"the optimum was not found: {answer.message}")
         flowing, totals = answer.x[:currents], answer.x[currents : currents + sums]
-        return float(self._kwh @ flowing), -float(answer.fun) / 1000, totals.reshape(self._shape)
+        kwh, worth = float(self._kwh @ flowing), -float(answer.fun) / 1000
+        return kwh, worth, totals.reshape(self._shape), float(answer.x[-1])
 
     def _energy_rows(self, columns: int) -> coo_array:
         currents = np.arange(len(self._kwh))
@@ -186,3 +240,19 @@ class _Program:
         values = np.concatenate((along[row, group], np.ones(len(self._cuts))))
         shape = (len(self._cuts), first + margin.max(initial=-1) + 1)
         return coo_array((values, (rows, columns)), shape=shape), self._network.lim[limit]
+
+
+class _Priced(_Program):
+    """The same, worth what a contract makes of it: one column more, the highest power of all intervals."""
+
+    def __init__(self, network: Network, sessions: Sequence[Session], contract: Contract) -> None:
+        last = max(session.departure for session in sessions)
+        super().__init__(network, sessions, contract.changes(last))
+        prices = np.array([contract.price(int(step)) for step in self._edges])
+        self._worth = self._kwh * (contract.revenue_per_kwh - prices[self._interval])
+        self._per_kw = contract.peak_per_kw
+
+    def _peak(self) -> tuple[float, coo_array]:
+        currents = np.arange(len(self._kwh))
+        shape = (self._shape[1], len(self._kwh))
+        return self._per_kw, coo_array((self._step_kwh / HOURS, (self._interval, currents)), shape=shape)

@@ -93,7 +93,7 @@ def _point(program: Program, plan: np.ndarray) -> np.ndarray:
 
 def test_the_worth_of_a_current_falls_and_its_pieces_add_up() -> None:
     need = car("CP-1", (0,), present_a=20.0)
-    pieces = first_block(need, 32.0, 12.0, 100.0, DEFAULT_WEIGHTS)
+    pieces = first_block(need, 32.0, 12.0, (102.0, 100.0), DEFAULT_WEIGHTS)
     assert [piece.width_a for piece in pieces] == [6.0, 6.0, 8.0, 12.0]
     assert [piece.worth_wh for piece in pieces] == pytest.approx([347.0, 117.0, 107.0, 102.0])
 

@@ -1,0 +1,119 @@
+"""What is a Wh worth to each car in each block, and what does the site pay for it? In one unit, so that a program can add up.
+
+Without prices a Wh delivered by departure is worth 1. With prices all is in the tariff's currency, divided by the highest
+worth of a kWh, so that the program's numbers are near 1 whatever the currency is. Multiplying all prices by a number changes
+nothing but for cars whose owner named a worth.
+
+A car whose owner named none gets its energy by departure whatever it costs: a kWh is worth `FIRM` times what hours can differ by,
+plus `FIRM_PEAK` times what it costs if nothing but the shortest block raises the peak for it. So at most 1 / `FIRM` of the energy that
+is moved, and 1 / `FIRM_PEAK` of a peak in that block, is given up for prices. More would make the prices too small beside the
+worth for a solver whose own tolerance is 1e-7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.objectives import Weights
+from optimizer.problem import ChargingNeed, Problem, Tariff
+from optimizer.rows import Array, wh_per_ampere
+
+FIRM = 50.0
+FIRM_PEAK = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """net: (N, K) worth of a Wh that is bought in the block. full: (N,) the same before its price. unit: what the weights of
+    being early, fair and calm are fractions of.
+
+    saved: (K,) by how much less a Wh costs that is covered by surplus_wh (K,); both 0 where there is none. per_peak_w: what a W of the
+    peak costs; peak_room_w: (K,) what cars may draw without raising it, negative where others raise it; None: no peak.
+    """
+
+    net: Array
+    full: Array
+    unit: float
+    saved: Array
+    surplus_wh: Array
+    per_peak_w: float = 0.0
+    peak_room_w: Array | None = None
+
+
+def worth_of(problem: Problem, weights: Weights) -> Worth:
+    """Of a problem for this objective."""
+    blocks, cars = problem.horizon.blocks, len(problem.needs)
+    tariff = problem.tariff
+    if tariff is None or not weights.priced:
+        net = _in_time(problem, np.ones((cars, blocks)), weights.early)
+        return Worth(net, np.ones(cars), 1.0, np.zeros(blocks), np.zeros(blocks))
+    hours = np.diff(np.array(problem.horizon.edges_s)) / 3600
+    import_, export = np.array(tariff.import_per_kwh), _or_zero(tariff.export_per_kwh, blocks)
+    surplus_w = _or_zero(tariff.surplus_w, blocks)
+    sold = surplus_w > 0
+    prices = np.concatenate((import_, export[sold]))
+    unit = float(prices.max() - prices.min()) or abs(float(prices.max())) or 1.0
+    firm = prices.max() + FIRM * unit + FIRM_PEAK * (tariff.peak_per_kw or 0.0) / hours.min()
+    full = np.array([firm if n.energy_worth_per_kwh is None else n.energy_worth_per_kwh for n in problem.needs])
+    scale = float(np.abs(full).max(initial=unit))
+    paid = np.where(sold & (export > import_), _mean_price(problem, hours, tariff), import_)
+    room_w = tariff.peak_w - _or_zero(tariff.background_w, blocks) + surplus_w
+    return Worth(
+        net=_in_time(problem, full[:, None] - paid, weights.early * unit) / scale,
+        full=full / scale,
+        unit=unit / scale,
+        saved=np.where(sold, import_ - export, 0.0).clip(min=0.0) / scale,
+        surplus_wh=surplus_w * hours,
+        per_peak_w=(tariff.peak_per_kw or 0.0) / scale,
+        peak_room_w=None if tariff.peak_per_kw is None else room_w,
+    )
+
+
+def _in_time(problem: Problem, worth: Array, early: float) -> Array:
+    """(N, K) worth with `early` more now, falling to 0 at the horizon; or as it becomes unlikely that the car is there."""
+    edges = np.array(problem.horizon.edges_s)
+    falling = early * (1 - edges[:-1] / edges[-1])
+    return np.array(
+        [
+            one + falling if need.presence is None else (one + early) * np.array(need.presence)
+            for need, one in zip(problem.needs, worth, strict=True)
+        ]
+    ).reshape(worth.shape)
+
+
+def _mean_price(problem: Problem, hours: Array, tariff: Tariff) -> Array:
+    """(K,) price of a kWh where surplus earns more than the grid asks, if all cars draw their most.
+
+    There the first kWh is the dearest, which no linear program can say.
+    """
+    most_w = sum(_most_w(need) for need in problem.needs) or 1.0
+    export, surplus_w = _or_zero(tariff.export_per_kwh, len(hours)), _or_zero(tariff.surplus_w, len(hours))
+    part = (surplus_w / most_w).clip(max=1.0)
+    mean: Array = part * export + (1 - part) * np.array(tariff.import_per_kwh)
+    return mean
+
+
+def _most_w(need: ChargingNeed) -> float:
+    return need.max_a * need.voltage_v * len(need.phases)
+
+
+def _or_zero(values: tuple[float, ...], blocks: int) -> Array:
+    return np.array(values or (0.0,) * blocks)
+
+
+def useful_now(problem: Problem, worth: Worth, plan_a: Array, wanted_wh: Array) -> Array:
+    """(N,) A in block 0 up to which a car is no worse off than by the plan (N, K).
+
+    Beyond its planned current that replaces energy that the plan buys later at no better worth, and energy that it leaves out.
+    """
+    per_ampere = wh_per_ampere(problem)
+    planned = plan_a * per_ampere
+    drawn = planned.sum(axis=0)
+    spare = np.where(np.arange(len(drawn)) == 0, drawn < worth.surplus_wh * (1 - 1e-9), drawn <= worth.surplus_wh * (1 + 1e-9))
+    value = worth.net + worth.saved * (spare & (worth.saved > 0))
+    replaced = (planned[:, 1:] * (value[:, 1:] <= value[:, :1])).sum(axis=1)
+    more = (wanted_wh - planned.sum(axis=1)).clip(min=0.0) * (value[:, 0] > 0)
+    useful: Array = plan_a[:, 0] + (replaced + more) / per_ampere[:, 0]
+    return useful
