@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,15 @@ STEP_S = 300.0
 DAY_S = 86_400.0
 
 
-Prices = Callable[[int, Horizon, float], Tariff]
-"""The tariff over a horizon from a step on, given the site's highest mean power (W) until then."""
+Prices = Callable[[Mapping[str, Any], Horizon, float], Tariff]
+"""The tariff over a horizon, given what is observed at its start and the site's highest mean power (W) until then."""
+
+
+class Sale(NamedTuple):
+    """For the objective `cost`: what energy costs, and what drivers pay for a kWh (None: all is to be delivered)."""
+
+    prices: Prices
+    worth_per_kwh: float | None = None
 
 
 def make(
@@ -31,16 +38,14 @@ def make(
     objective: str = "throughput",
     habits: Habits | None = None,
     first_weekday: int = 0,
-    *,
-    prices: Prices | None = None,
-    worth_per_kwh: float | None = None,
+    sale: Sale | None = None,
 ) -> Callable[[Mapping[str, Any]], Array]:
     """A scheduler for this network: `scheduler(obs)` gives the pilots (A) of all stations.
 
     objective: a key of `optimizer.objectives.OBJECTIVES`. obs: `t` step, `st` station of each active car, `dep` steps
     until it leaves and `rem` kWh that it still wants (-1: unknown), `prev_pilot` (A), `deliv` kWh that it got, `age`
     steps that it is there, `sid` its session. habits: what unknown departures and wishes are guessed by, and what learns
-    from those who leave. first_weekday: of step 0. prices: for the objective `cost`; worth_per_kwh: what drivers pay, None if all is to be delivered.
+    from those who leave. first_weekday: of step 0.
     """
     weights = OBJECTIVES[objective]
     wires = [[(f"{w}", complex(row[i])) for w, row in enumerate(net.C) if row[i] != 0] for i in range(len(net.max))]
@@ -51,11 +56,11 @@ def make(
         horizon = variable_horizon(obs["t"] * STEP_S % DAY_S)
         limits = tuple(WireLimit(f"{w}", f"limit {w}", (float(a),) * horizon.blocks) for w, a in enumerate(net.lim))
         guesses = [None] * len(obs["st"]) if diary is None else diary.guesses(obs, horizon.edges_s)
-        needs = tuple(
-            replace(_need(net, tuple(wires[i]), obs, (n, int(i)), guesses[n]), energy_worth_per_kwh=worth_per_kwh)
-            for n, i in enumerate(obs["st"])
-        )
-        tariff = None if prices is None else prices(int(obs["t"]), horizon, meter.peak_w(obs))
+        needs = tuple(_need(net, tuple(wires[i]), obs, (n, int(i)), guesses[n]) for n, i in enumerate(obs["st"]))
+        tariff = None
+        if sale is not None:
+            tariff = sale.prices(obs, horizon, meter.peak_w(obs))
+            needs = tuple(replace(need, energy_worth_per_kwh=sale.worth_per_kwh) for need in needs)
         plan = solve(Problem(horizon, (), needs, limits, tariff), weights=weights)
         pilots = np.zeros(len(net.max))
         for need in needs:

@@ -15,6 +15,7 @@ TOLERANCE_A = 1e-6
 """Excess that counts as rounding: a millionth of an ampere is what the solver's own tolerance may leave."""
 
 TOLERANCE_WH = 1e-3
+TOLERANCE_W = 1e-3
 
 
 def violations(problem: Problem, allocation: Allocation) -> list[str]:
@@ -23,7 +24,12 @@ def violations(problem: Problem, allocation: Allocation) -> list[str]:
     if malformed:
         return malformed
     broken = [text for need in problem.needs for text in _of_need(need, problem, allocation.currents_a[need.id])]
-    return [*broken, *_of_circuits(problem, allocation), *_of_wires(problem, allocation)]
+    return [
+        *broken,
+        *_of_circuits(problem, allocation),
+        *_of_wires(problem, allocation),
+        *_of_surplus(problem, allocation),
+    ]
 
 
 def _malformed(problem: Problem, allocation: Allocation) -> Iterator[str]:
@@ -101,3 +107,14 @@ def _of_wires(problem: Problem, allocation: Allocation) -> Iterator[str]:
             drawn = math.hypot(math.fsum(real), math.fsum(imaginary))
             if drawn > wire.limit_a[block] + TOLERANCE_A:
                 yield f"{wire.label}, block {block}: {drawn} A drawn, {wire.limit_a[block]} A available"
+
+
+def _of_surplus(problem: Problem, allocation: Allocation) -> Iterator[str]:
+    """Cars that take nothing else draw no more than it, in watts; nothing where nobody says that there is any."""
+    cars = [need for need in problem.needs if need.surplus_only]
+    surplus_w = problem.tariff.surplus_w if problem.tariff is not None else ()
+    for block in range(problem.horizon.blocks if cars else 0):
+        watts = [allocation.currents_a[need.id][block] * need.voltage_v * len(need.phases) for need in cars]
+        covered_w = surplus_w[block] if surplus_w else 0.0
+        if math.fsum(watts) > covered_w + TOLERANCE_W:
+            yield f"surplus, block {block}: {math.fsum(watts)} W drawn by cars that take nothing else, {covered_w} W there"

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from optimizer.explain_cost import CostView
 from optimizer.problem import PHASES, TOGETHER, ChargingNeed, CircuitLimit, Problem, Reason, WireLimit
+from optimizer.surplus import SURPLUS, with_surplus
 
 NOISE_A = 1e-6
 
@@ -32,31 +34,58 @@ class _Row:
         return f"{self.label}: {self.available_a:.1f} A available for charging{source}, {_sharing(self.running)}"
 
 
+def _without_circuit(reason: Reason) -> Reason:
+    """Surplus is no circuit of the site."""
+    if reason.circuit != SURPLUS:
+        return reason
+    return replace(reason, code="surplus", circuit=None, phase=None)
+
+
 def _sharing(cars: int) -> str:
     return {0: "no car uses it", 1: "one car uses it"}.get(cars, f"{cars} cars share it")
 
 
 def explain(problem: Problem, currents_a: Mapping[str, Sequence[float]]) -> dict[str, tuple[Reason, ...]]:
-    """Reasons per need, the decisive one first, read off the currents of block 0 alone (whoever made them)."""
-    explainer = Explainer(problem, {need.id: currents_a[need.id][0] for need in problem.needs})
+    """Reasons per need, the decisive one first, read off the currents of block 0 (whoever made them).
+
+    The later ones say only for which hour a car waits, where prices are known.
+    """
+    explainer = Explainer(problem, {need.id: currents_a[need.id][0] for need in problem.needs}, currents_a)
     return {need.id: explainer.reasons(need) for need in problem.needs}
 
 
 class Explainer:
-    """What `explain` says, need by need; `now_a` are the currents of block 0."""
+    """What `explain` says, need by need; `now_a` are the currents of block 0, `plan_a` those of all if they are known."""
 
-    def __init__(self, problem: Problem, now_a: Mapping[str, float]) -> None:
+    def __init__(
+        self, problem: Problem, now_a: Mapping[str, float], plan_a: Mapping[str, Sequence[float]] | None = None
+    ) -> None:
+        problem = with_surplus(problem)
+        self._needs = {need.id: need for need in problem.needs}
         self._now_a = now_a
+        self._cost = CostView.of(problem, now_a, plan_a)
         self._by_row = _rows(problem, now_a)
         self._by_wire = {wire.id: _Wire.of(wire, problem, now_a) for wire in problem.wires}
 
     def reasons(self, need: ChargingNeed) -> tuple[Reason, ...]:
         """Why this need of the problem gets no more, the decisive reason first."""
+        need = self._needs[need.id]
         rows = [self._by_row[circuit, phase] for circuit in need.circuits for phase in need.phases]
         sums = [self._by_row[circuit, TOGETHER] for circuit in need.circuits if (circuit, TOGETHER) in self._by_row]
         rows += [replace(row, left_a=row.left_a / len(need.phases)) for row in sums]
         rows += [self._by_wire[wire].for_(weight) for wire, weight in need.wires]
-        return _reasons(need, self._now_a, rows)
+        found = _reasons(need, self._now_a, rows)
+        return self._of_cost(need, rows, found) or tuple(_without_circuit(reason) for reason in found)
+
+    def _of_cost(self, need: ChargingNeed, rows: list[_Row], found: tuple[Reason, ...]) -> tuple[Reason, ...]:
+        """Where there is room and no bound of the car, it may be the price; not where it gets all that it still wants now."""
+        now_a = self._now_a[need.id]
+        least_a = need.step_a if now_a else need.min_a
+        free = all(row.left_a >= least_a - NOISE_A for row in rows) and need.max_a >= need.min_a
+        bound = need.energy_wh == 0 or {reason.code for reason in found} & {"vehicle_max", "csms_profile"}
+        if self._cost is None or not free or bound or self._cost.satisfies(need, now_a):
+            return ()
+        return self._cost.reasons(need, now_a)
 
 
 def _rows(problem: Problem, now: Mapping[str, float]) -> dict[tuple[str, int], _Row]:

@@ -119,7 +119,7 @@ class Tariff:
         (() is 0 always).
     peak_per_kw: price of each kW of the site's mean power above peak_w (None: no demand charge). peak_w: the highest mean
         so far in the billing period. background_w: [block] other loads of the site expected, counted in the peak (() is 0).
-    currency: how explanations name the money.
+    currency: how explanations name the money. now_s_of_day: seconds since local midnight, so that they name the time too.
     """
 
     import_per_kwh: tuple[float, ...]
@@ -129,6 +129,7 @@ class Tariff:
     peak_w: float = 0.0
     background_w: tuple[float, ...] = ()
     currency: str = "EUR"
+    now_s_of_day: float | None = None
 
     def __post_init__(self) -> None:
         for field in ("import_per_kwh", "export_per_kwh"):
@@ -267,7 +268,9 @@ def _demand_unique(field: str, ids: Iterable[str]) -> None:
     _demand(not twice, "Problem", field, "of different ids", twice)
 
 
-ReasonCode = Literal["circuit", "shared", "vehicle_max", "csms_profile", "energy_met", "minimum_rate"]
+ReasonCode = Literal[
+    "circuit", "shared", "vehicle_max", "csms_profile", "energy_met", "minimum_rate", "price", "peak", "surplus"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +279,8 @@ class Reason:
 
     code: "circuit" a circuit is full; "shared" another car on that circuit gets more, and why; "vehicle_max" the
         maximum of car, cable or station; "csms_profile" the CSMS's charging profile; "energy_met" it wants no more;
-        "minimum_rate" it is paused because what is left is less than its minimum.
+        "minimum_rate" it is paused because what is left is less than its minimum; "price" it waits for a lower one, or a
+        kWh costs more than it is worth; "peak" more would raise the site's peak; "surplus" there is no more of it.
     text: one sentence in plain English with numbers and units. circuit, phase: the row that binds, if one does.
     limit_a: the amperes per phase that the code speaks of (of the circuit: what it has for all cars).
     """

@@ -141,7 +141,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     served = np.array([n.served_wh for n in problem.needs])
     limits, limit_row, limit_group, times = _limits(rows, caps_a, group)
     wires = _tangents(rows, caps_a, group)
-    covered, peaked = _priced_blocks(problem, caps_a, money)
+    priced = _priced_blocks(problem, caps_a, money)
     car_cell = group[need] * blocks + block
     limit_cell = limit_group * blocks + limits[limit_row, 1]
     wire_cell = wires.group * blocks + wires.of[wires.row, 1]
@@ -150,7 +150,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     columns = _Columns()
     current = columns.add(upper, worth)
     total = columns.add(np.full(len(summed), np.inf), 0.0)
-    beyond = columns.add(np.full(len(open_), np.inf), (weights.beyond_prior - 1.0) * np.abs(money.full[open_]))
+    beyond = columns.add(np.full(len(open_), np.inf), money.beyond[open_])
     width, value = np.array(weights.ladder).reshape(-1, 2).T
     rungs = columns.add(np.outer((served + wanted)[climbing], width).ravel(), np.tile(value, len(climbing)))
     matrix = _Matrix()
@@ -171,16 +171,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     climb = matrix.add(served[climbing])
     matrix.enter_some(climb, climbing, (need, current, -per_ampere[need, block]))
     matrix.enter(np.repeat(climb, len(width)), rungs, 1.0)
-    saved = columns.add(money.surplus_wh[covered], money.saved[covered])
-    cover = matrix.add(np.zeros(len(covered)))
-    matrix.enter_some(cover, covered, (block, current, -per_ampere[need, block]))
-    matrix.enter(cover, saved, 1.0)
-    peak = columns.add(np.full(min(len(peaked), 1), np.inf), -money.per_peak_w)
-    if money.peak_room_w is not None and len(peaked):
-        below = matrix.add(money.peak_room_w[peaked])
-        hours = np.diff(np.array(problem.horizon.edges_s)) / 3600
-        matrix.enter_some(below, peaked, (block, current, per_ampere[need, block] / hours[block]))
-        matrix.enter(below, np.repeat(peak, len(below)), -1.0)
+    _enter_prices(columns, matrix, (block, current, per_ampere[need, block]), priced)
     return Program(
         worth=np.concatenate(columns.worth),
         upper=np.concatenate(columns.upper),
@@ -203,8 +194,8 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
         capped=capped,
         open=open_,
         climbing=climbing,
-        covered=covered,
-        peaked=peaked,
+        covered=priced.covered,
+        peaked=priced.peaked,
         money=money,
     )
 
@@ -310,14 +301,37 @@ def _current_columns(
     )
 
 
-def _priced_blocks(problem: Problem, caps_a: Array, money: Worth) -> tuple[Indexes, Indexes]:
-    """The blocks in which surplus makes energy cheaper, and those in which the cars' most raises the peak."""
-    covered = np.flatnonzero((money.saved > 0) & caps_a.any(axis=0))
-    if money.peak_room_w is None:
-        return covered, np.zeros(0, dtype=np.intp)
+class _Priced(NamedTuple):
+    """The blocks in which surplus makes energy cheaper, and those in which the cars' most raises the peak; (K,) hours."""
+
+    covered: Indexes
+    peaked: Indexes
+    hours: Array
+    money: Worth
+
+
+def _priced_blocks(problem: Problem, caps_a: Array, money: Worth) -> _Priced:
     hours = np.diff(np.array(problem.horizon.edges_s)) / 3600
-    most_w = (caps_a * wh_per_ampere(problem)).sum(axis=0) / hours
-    return covered, np.flatnonzero((most_w > money.peak_room_w) & (most_w > 0))
+    covered, peaked = np.flatnonzero((money.saved > 0) & caps_a.any(axis=0)), np.zeros(0, dtype=np.intp)
+    if money.peak_room_w is not None:
+        most_w = (caps_a * wh_per_ampere(problem)).sum(axis=0) / hours
+        peaked = np.flatnonzero((most_w > money.peak_room_w) & (most_w > 0))
+    return _Priced(covered, peaked, hours, money)
+
+
+def _enter_prices(columns: _Columns, matrix: _Matrix, energy: tuple[Indexes, Indexes, Array], priced: _Priced) -> None:
+    """Columns and rows of surplus and peak. energy: block, column and Wh per ampere of each current column."""
+    block, current, wh = energy
+    covered, peaked, hours, money = priced
+    saved = columns.add(money.surplus_wh[covered], money.saved[covered])
+    cover = matrix.add(np.zeros(len(covered)))
+    matrix.enter_some(cover, covered, (block, current, -wh))
+    matrix.enter(cover, saved, 1.0)
+    if money.peak_room_w is not None and len(peaked):
+        peak = columns.add(np.full(1, np.inf), -money.per_peak_w)
+        below = matrix.add(money.peak_room_w[peaked])
+        matrix.enter_some(below, peaked, (block, current, wh / hours[block]))
+        matrix.enter(below, np.repeat(peak, len(below)), -1.0)
 
 
 def _groups(needs: tuple[ChargingNeed, ...]) -> tuple[tuple[Group, ...], Indexes]:

@@ -13,10 +13,10 @@ from optimizer.explain import explain
 from optimizer.level import average_twins, level
 from optimizer.manners import Manners, worthwhile
 from optimizer.objectives import DEFAULT_WEIGHTS, Weights
+from optimizer.peak import with_peak
 from optimizer.problem import Allocation, Problem
 from optimizer.program import Program, build
 from optimizer.realize import realized_now
-from optimizer.peak import with_peak
 from optimizer.rows import Array, caps_of, rows_of, trim_to_energy, wh_per_ampere
 from optimizer.share import currents_by_id, shared_plan
 from optimizer.surplus import with_surplus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from optimizer.problem import PHASES, ChargingNeed, CircuitLimit, Problem
+from optimizer.problem import ChargingNeed, CircuitLimit, Problem
 
 SURPLUS = "surplus of the site"
 """Id of that circuit."""
@@ -28,7 +28,7 @@ def with_surplus(problem: Problem) -> Problem:
     circuit = CircuitLimit(
         SURPLUS,
         "Surplus",
-        ((PLENTY_A,) * len(PHASES),) * blocks,
+        ((PLENTY_A, PLENTY_A, PLENTY_A),) * blocks,
         together_a=tuple(watts / highest_v for watts in surplus_w),
         together_source=f"{surplus_w[0] / 1000:.1f} kW that would be exported",
     )

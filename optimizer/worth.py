@@ -5,7 +5,8 @@ worth of a kWh, so that the program's numbers are near 1 whatever the currency i
 nothing but for cars whose owner named a worth.
 
 A car whose owner named none gets its energy by departure whatever it costs: a kWh is worth `FIRM` times what hours can differ by,
-plus `FIRM_PEAK` times what it costs if nothing but the shortest block raises the peak for it. So at most 1 / `FIRM` of the energy that
+plus `FIRM_PEAK` times what it costs if nothing but the shortest block raises the peak for it. Beyond the prior of such a car whose wish is unknown, a kWh is worth the middle between the lowest and
+the highest price: it is bought in cheap hours only, or else who says nothing would never wait. So at most 1 / `FIRM` of the energy that
 is moved, and 1 / `FIRM_PEAK` of a peak in that block, is given up for prices. More would make the prices too small beside the
 worth for a solver whose own tolerance is 1e-7.
 """
@@ -26,15 +27,17 @@ FIRM_PEAK = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """net: (N, K) worth of a Wh that is bought in the block. full: (N,) the same before its price. unit: what the weights of
-    being early, fair and calm are fractions of.
+    """What `program` adds up.
+
+    net: (N, K) worth of a Wh that is bought in the block. beyond: (N,) by how much more a Wh is worth that is beyond the prior of a
+    car whose wish is unknown, below 0. unit: what the weights of being early, fair and calm are fractions of.
 
     saved: (K,) by how much less a Wh costs that is covered by surplus_wh (K,); both 0 where there is none. per_peak_w: what a W of the
     peak costs; peak_room_w: (K,) what cars may draw without raising it, negative where others raise it; None: no peak.
     """
 
     net: Array
-    full: Array
+    beyond: Array
     unit: float
     saved: Array
     surplus_wh: Array
@@ -48,7 +51,7 @@ def worth_of(problem: Problem, weights: Weights) -> Worth:
     tariff = problem.tariff
     if tariff is None or not weights.priced:
         net = _in_time(problem, np.ones((cars, blocks)), weights.early)
-        return Worth(net, np.ones(cars), 1.0, np.zeros(blocks), np.zeros(blocks))
+        return Worth(net, np.full(cars, weights.beyond_prior - 1), 1.0, np.zeros(blocks), np.zeros(blocks))
     hours = np.diff(np.array(problem.horizon.edges_s)) / 3600
     import_, export = np.array(tariff.import_per_kwh), _or_zero(tariff.export_per_kwh, blocks)
     surplus_w = _or_zero(tariff.surplus_w, blocks)
@@ -56,13 +59,16 @@ def worth_of(problem: Problem, weights: Weights) -> Worth:
     prices = np.concatenate((import_, export[sold]))
     unit = float(prices.max() - prices.min()) or abs(float(prices.max())) or 1.0
     firm = prices.max() + FIRM * unit + FIRM_PEAK * (tariff.peak_per_kw or 0.0) / hours.min()
-    full = np.array([firm if n.energy_worth_per_kwh is None else n.energy_worth_per_kwh for n in problem.needs])
+    named = [need.energy_worth_per_kwh for need in problem.needs]
+    full = np.array([firm if worth is None else worth for worth in named])
+    cheap = prices.min() + weights.beyond_prior * unit
+    beyond = [cheap if worth is None else worth - (1 - weights.beyond_prior) * abs(worth) for worth in named]
     scale = float(np.abs(full).max(initial=unit))
     paid = np.where(sold & (export > import_), _mean_price(problem, hours, tariff), import_)
     room_w = tariff.peak_w - _or_zero(tariff.background_w, blocks) + surplus_w
     return Worth(
         net=_in_time(problem, full[:, None] - paid, weights.early * unit) / scale,
-        full=full / scale,
+        beyond=(np.array(beyond) - full) / scale,
         unit=unit / scale,
         saved=np.where(sold, import_ - export, 0.0).clip(min=0.0) / scale,
         surplus_wh=surplus_w * hours,
@@ -111,9 +117,13 @@ def useful_now(problem: Problem, worth: Worth, plan_a: Array, wanted_wh: Array) 
     per_ampere = wh_per_ampere(problem)
     planned = plan_a * per_ampere
     drawn = planned.sum(axis=0)
-    spare = np.where(np.arange(len(drawn)) == 0, drawn < worth.surplus_wh * (1 - 1e-9), drawn <= worth.surplus_wh * (1 + 1e-9))
+    spare = np.where(
+        np.arange(len(drawn)) == 0, drawn < worth.surplus_wh * (1 - 1e-9), drawn <= worth.surplus_wh * (1 + 1e-9)
+    )
     value = worth.net + worth.saved * (spare & (worth.saved > 0))
     replaced = (planned[:, 1:] * (value[:, 1:] <= value[:, :1])).sum(axis=1)
     more = (wanted_wh - planned.sum(axis=1)).clip(min=0.0) * (value[:, 0] > 0)
+    unknown = np.array([need.energy_wh is None for need in problem.needs])
+    more[unknown & (value[:, 0] + worth.beyond > 0)] = np.inf
     useful: Array = plan_a[:, 0] + (replaced + more) / per_ampere[:, 0]
     return useful

@@ -1,0 +1,84 @@
+"""Which peak will a billing period turn out to be worth? Guessed by the days of it that have ended.
+
+A plan sees the cars that are there. In the morning they fit under any peak, and who comes at noon finds the cheap hours gone, so a plan
+that pays for the peak by itself pays for too little of it. What the days so far would have earned with each peak says how much the days
+left are likely to: that peak is a good one to plan with from the start of a day (`Tariff.peak_w`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import coo_array
+
+from optimizer.rows import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A car that was there: seconds since the day's midnight, what it wanted, the most that it could draw."""
+
+    arrival_s: float
+    departure_s: float
+    energy_wh: float
+    max_w: float
+
+
+class PeakHistory:
+    """What each day of a billing period would have earned at best, by its peak. Days of a kind (say, of work) are alike."""
+
+    def __init__(self, powers_w: Sequence[float]) -> None:
+        """The peaks to choose from, ascending."""
+        self._powers_w = np.array(powers_w)
+        self._days: dict[Hashable, list[Array]] = {}
+
+    def learn(
+        self, kind: Hashable, stays: Sequence[Stay], prices: Sequence[tuple[float, float]], worth_per_kwh: float
+    ) -> None:
+        """A day that has ended. prices: (seconds since midnight, price of a kWh from then on), the first from 0 on."""
+        self._days.setdefault(kind, []).append(earned(stays, prices, worth_per_kwh, self._powers_w))
+
+    def best_w(self, left: Mapping[Hashable, int], peak_per_kw: float, peak_w: float) -> float:
+        """The peak that pays most in what is left of the period, at least `peak_w`. left: number of days of each kind.
+
+        A kind of which no day has ended counts as earning nothing.
+        """
+        gain = np.zeros(len(self._powers_w))
+        for kind, number in left.items():
+            if kind in self._days:
+                gain += number * np.mean(self._days[kind], axis=0)
+        gain -= peak_per_kw * (self._powers_w - peak_w).clip(min=0.0) / 1000
+        return max(peak_w, float(self._powers_w[gain.argmax()]))
+
+
+def earned(
+    stays: Sequence[Stay], prices: Sequence[tuple[float, float]], worth_per_kwh: float, powers_w: Array
+) -> Array:
+    """What a day would have earned at best if its power had been at most each of these, the circuits left aside."""
+    if not stays:
+        return np.zeros(len(powers_w))
+    moves = [at_s for stay in stays for at_s in (stay.arrival_s, stay.departure_s)]
+    edges = np.unique([*moves, *(at_s for at_s, _ in prices if min(moves) < at_s < max(moves))])
+    first, last = (np.searchsorted(edges, [getattr(s, end) for s in stays]) for end in ("arrival_s", "departure_s"))
+    stay = np.repeat(np.arange(len(stays)), last - first)
+    interval = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
+    hours = (np.diff(edges) / 3600)[interval]
+    number = np.searchsorted([at_s for at_s, _ in prices], edges[interval], side="right") - 1
+    worth = (worth_per_kwh - np.array([price for _, price in prices])[number]) * hours
+    columns = np.arange(len(stay))
+    most_w = np.array([one.max_w for one in stays])[stay]
+    energy = coo_array((hours, (stay, columns)), shape=(len(stays), len(stay))).tocsc()
+    power = coo_array((np.ones(len(stay)), (interval, columns)), shape=(len(edges) - 1, len(stay))).tocsc()
+    wanted = LinearConstraint(energy, -np.inf, [one.energy_wh for one in stays])
+    found: list[float] = []
+    for power_w in powers_w.tolist():
+        if len(found) > 1 and found[-1] - found[-2] < 1e-9 * max(found[-1], 1.0):
+            found.append(found[-1])  # more power has brought nothing: concave, so it never will
+            continue
+        limit = LinearConstraint(power, -np.inf, power_w)
+        answer = milp(-worth, bounds=Bounds(0.0, most_w), constraints=(wanted, limit))
+        found.append(float(worth @ answer.x) / 1000)
+    return np.array(found)

@@ -1,0 +1,93 @@
+"""Why does a car get less than fits? What it waits for, what a kWh is worth, and the site's peak, in plain English."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from optimizer.problem import ChargingNeed, Problem, Reason, ReasonCode, Tariff
+
+DAY_S = 86_400
+CENT = 0.005
+"""Prices that differ by less read the same and are no reason to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostView:
+    """A tariff as cars see it. drawn_w: by all cars in block 0. plan_a: by need, if it is known."""
+
+    problem: Problem
+    tariff: Tariff
+    drawn_w: float
+    plan_a: Mapping[str, Sequence[float]]
+
+    @classmethod
+    def of(
+        cls, problem: Problem, now_a: Mapping[str, float], plan_a: Mapping[str, Sequence[float]] | None
+    ) -> CostView | None:
+        """None where there is no tariff."""
+        if problem.tariff is None:
+            return None
+        drawn_w = sum(now_a[need.id] * need.voltage_v * len(need.phases) for need in problem.needs)
+        return cls(problem, problem.tariff, drawn_w, plan_a or {})
+
+    def satisfies(self, need: ChargingNeed, current: float) -> bool:
+        """Whether so much in block 0 is all that it still wants."""
+        hours = self.problem.horizon.edges_s[1] / 3600
+        return need.energy_wh is not None and current * need.voltage_v * len(need.phases) * hours >= need.energy_wh
+
+    def reasons(self, need: ChargingNeed, current: float) -> tuple[Reason, ...]:
+        """Why it gets no more than this although there is room; empty if no price is the reason."""
+        return tuple(
+            Reason(code, f"{'Paused' if current == 0 else f'{current:.1f} A'}: {why}.")
+            for code, why in (*self._waits(need), *self._is_not_worth(need), *self._keeps_peak(need, current))
+        )[:1]
+
+    def _waits(self, need: ChargingNeed) -> Iterator[tuple[ReasonCode, str]]:
+        """For the first block in which it is planned to charge for less."""
+        now = self._price(0, self.drawn_w)
+        plan = self.plan_a.get(need.id, ())
+        for block in range(1, self.problem.horizon.blocks):
+            start_s = self.problem.horizon.edges_s[block]
+            if need.departure_s is not None and start_s >= need.departure_s:
+                return
+            price = self._price(block, 0.0)
+            if price < now - CENT and (plan[block] > 0 if len(plan) > block else not plan):
+                yield (
+                    "price",
+                    f"waits {self._until(start_s)}: {price:.2f} instead of {now:.2f} {self.tariff.currency}/kWh",
+                )
+                return
+
+    def _is_not_worth(self, need: ChargingNeed) -> Iterator[tuple[ReasonCode, str]]:
+        now, worth = self._price(0, self.drawn_w), need.energy_worth_per_kwh
+        if worth is not None and worth <= now:
+            money = self.tariff.currency
+            yield "price", f"a kWh costs {now:.2f} {money} and is worth {worth:.2f} {money}"
+
+    def _keeps_peak(self, need: ChargingNeed, current: float) -> Iterator[tuple[ReasonCode, str]]:
+        tariff = self.tariff
+        if tariff.peak_per_kw is None:
+            return
+        others_w = _at(tariff.background_w, 0) - _at(tariff.surplus_w, 0)
+        step_w = (need.step_a if current else need.min_a) * need.voltage_v * len(need.phases)
+        if others_w + self.drawn_w + step_w > tariff.peak_w:
+            peak_kw = max(tariff.peak_w, others_w + self.drawn_w) / 1000
+            cost = f"{tariff.peak_per_kw:.2f} {tariff.currency}/kW"
+            yield "peak", f"more would raise the site's peak of {peak_kw:.1f} kW, at {cost}"
+
+    def _price(self, block: int, drawn_w: float) -> float:
+        """Of one kWh more where so much is drawn already."""
+        if _at(self.tariff.surplus_w, block) > drawn_w:
+            return _at(self.tariff.export_per_kwh, block)
+        return self.tariff.import_per_kwh[block]
+
+    def _until(self, start_s: float) -> str:
+        if self.tariff.now_s_of_day is None:
+            return f"{start_s / 3600:.1f} h"
+        minutes = round((self.tariff.now_s_of_day + start_s) % DAY_S / 60)
+        return f"for {minutes // 60 % 24:02d}:{minutes % 60:02d}"
+
+
+def _at(values: tuple[float, ...], block: int) -> float:
+    return values[block] if values else 0.0
