@@ -8,6 +8,8 @@ check       violations(problem, allocation): the judge, written apart from every
 explain     what binds each car, in plain English
 program     Problem -> rows and columns of the linear program; objectives: what an ampere is worth in it
 level       like cars are treated alike: the even one of equally good plans
+worth       what a Wh is worth to each car in each block when prices count; surplus and peak: the rows that come with them
+demand      which peak will a billing period turn out to be worth? Guessed by the days that have ended
 rows        which car loads which circuit and phase
 
 Nothing is imported here, so that `optimizer.problem` stays cheap; only `optimizer.solve` loads scipy.

@@ -27,37 +27,56 @@ class Stay:
     max_w: float
 
 
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Who was there on a day of this kind (days of a kind are alike, say, those of work), and what energy cost and was worth.
+
+    prices: (seconds since midnight, price of a kWh from then on), the first from 0 on.
+    """
+
+    kind: Hashable
+    stays: Sequence[Stay]
+    prices: Sequence[tuple[float, float]]
+    worth_per_kwh: float
+
+
 class PeakHistory:
-    """What each day of a billing period would have earned at best, by its peak. Days of a kind (say, of work) are alike."""
+    """What each day of a billing period would have earned at best, by its peak."""
 
     def __init__(self, powers_w: Sequence[float]) -> None:
         """The peaks to choose from, ascending."""
         self._powers_w = np.array(powers_w)
         self._days: dict[Hashable, list[Array]] = {}
 
-    def learn(
-        self, kind: Hashable, stays: Sequence[Stay], prices: Sequence[tuple[float, float]], worth_per_kwh: float
-    ) -> None:
-        """A day that has ended. prices: (seconds since midnight, price of a kWh from then on), the first from 0 on."""
-        self._days.setdefault(kind, []).append(earned(stays, prices, worth_per_kwh, self._powers_w))
+    def learn(self, day: Day) -> None:
+        """A day that has ended."""
+        self._days.setdefault(day.kind, []).append(earned(day, self._powers_w))
 
-    def best_w(self, left: Mapping[Hashable, int], peak_per_kw: float, peak_w: float) -> float:
-        """The peak that pays most in what is left of the period, at least `peak_w`. left: number of days of each kind.
+    def best_w(
+        self, left: Mapping[Hashable, int], peak_per_kw: float, peak_w: float, today: Day | None = None
+    ) -> float:
+        """The peak that pays most in what is left of the period, at least `peak_w`.
 
-        A kind of which no day has ended counts as earning nothing.
+        left: number of days of each kind, today included. today: who has come so far; more may follow, so it counts where it
+        would earn more than the mean of its kind. A kind of which nothing is known counts as earning nothing.
         """
+        days = {kind: list(curves) for kind, curves in self._days.items()}
         gain = np.zeros(len(self._powers_w))
+        if today is not None:
+            mean = np.mean(days.get(today.kind, [gain]), axis=0)
+            one = np.maximum(earned(today, self._powers_w), mean)
+            gain += one - np.mean([*days.setdefault(today.kind, []), one], axis=0)
+            days[today.kind].append(one)
         for kind, number in left.items():
-            if kind in self._days:
-                gain += number * np.mean(self._days[kind], axis=0)
+            if kind in days:
+                gain += number * np.mean(days[kind], axis=0)
         gain -= peak_per_kw * (self._powers_w - peak_w).clip(min=0.0) / 1000
         return max(peak_w, float(self._powers_w[gain.argmax()]))
 
 
-def earned(
-    stays: Sequence[Stay], prices: Sequence[tuple[float, float]], worth_per_kwh: float, powers_w: Array
-) -> Array:
+def earned(day: Day, powers_w: Array) -> Array:
     """What a day would have earned at best if its power had been at most each of these, the circuits left aside."""
+    stays, prices = day.stays, day.prices
     if not stays:
         return np.zeros(len(powers_w))
     moves = [at_s for stay in stays for at_s in (stay.arrival_s, stay.departure_s)]
@@ -67,7 +86,7 @@ def earned(
     interval = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
     hours = (np.diff(edges) / 3600)[interval]
     number = np.searchsorted([at_s for at_s, _ in prices], edges[interval], side="right") - 1
-    worth = (worth_per_kwh - np.array([price for _, price in prices])[number]) * hours
+    worth = (day.worth_per_kwh - np.array([price for _, price in prices])[number]) * hours
     columns = np.arange(len(stay))
     most_w = np.array([one.max_w for one in stays])[stay]
     energy = coo_array((hours, (stay, columns)), shape=(len(stays), len(stay))).tocsc()

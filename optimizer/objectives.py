@@ -19,9 +19,10 @@
 The tiers 2 and 5 pay nothing beyond the fair share, so the plan delivers as much as `share` would, save at most
 `early` of it and `calm` of block 0. All are steps of one concave function of a car's current, so they cost columns but no rows.
 
-Three objectives weigh them: `even` as above, without 7; `throughput` has only 3, 4, 6 and 7; `fair` has the `ladder` instead of 2 and 5:
+Four objectives weigh them: `even` as above, without 7; `throughput` has only 3, 4, 6 and 7; `fair` has the `ladder` instead of 2 and 5:
 each Wh earns the more, the smaller the fraction of the need that its car will have been served by its departure, what it
-got since it came included. That is concave too and costs a row for each car.
+got since it came included. That is concave too and costs a row for each car. `cost` has 3, then what energy and the peak cost
+(`optimizer.worth`), then 4, 6 and 7 as fractions of what prices can differ by, so that they decide between hours of nearly the same price only.
 
 Measured in closed loop on real sessions with a simulator that is not ours (`benchmarks/optimizer` agrees with it; delivered of
 what was asked for / the fraction that the worst served tenth got / Jain's index of the fractions / stops for each car; whole
@@ -83,6 +84,7 @@ DEFAULT_WEIGHTS = Weights()
 THROUGHPUT = Weights(minimum=0.0, early=1.0, fair=0.0, calm=0.02, keep=0.5, levels=False)
 # `fair` in the table above had `early` 0.1; docs/optimizer.md has the figures that chose 0.3.
 FAIR = Weights(minimum=0.0, early=0.3, fair=0.0, calm=0.1, ladder=LADDER, levels=False)
+# Being early is worth a twentieth of what prices differ by over the whole horizon, a pause as much as that of its minimum's energy in one block.
 COST = Weights(minimum=0.0, early=0.05, fair=0.0, calm=0.02, keep=0.05, levels=False, priced=True)
 OBJECTIVES = {"even": DEFAULT_WEIGHTS, "throughput": THROUGHPUT, "fair": FAIR, "cost": COST}
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
-from benchmarks.optimizer import recorded
+from benchmarks.optimizer import profit, recorded
 from benchmarks.optimizer.closed_loop import Case
 from benchmarks.optimizer.goals import SOUND_A
 from benchmarks.optimizer.recorded import Window
@@ -24,11 +24,15 @@ from benchmarks.optimizer.sites import SITES, caltech
 from benchmarks.optimizer.snapshots import snapshots
 from benchmarks.optimizer.speed import curtailments, plans
 
-PARTS = ("G1", "G4", "G5", "G7", "G8", "G9")
+PARTS = ("G1", "G4", "G5", "G6", "G7", "G8", "G9")
 LIMITS_KW = {"caltech": (20.0, 30.0, 40.0, 50.0, 60.0), "jpl": (50.0, 70.0)}
 FAIR_KW = {"caltech": 30.0, "jpl": 50.0}
 """Where fairness, guesses and real batteries are measured: a limit that delivers two thirds to three quarters of the wishes."""
 
+PROFIT_KW = 150.0
+"""Where profit is measured: a transformer that limits nothing, so that only prices and the peak do."""
+
+PROFIT_WINDOWS = ("caltech:2018-09-01:2018-10-01",)
 QUICK_SIZES = {50: 20, 100: 20, 200: 20, 500: 20}
 RATIO_SIZES = {50: 3, 200: 3}
 FULL_SIZES = {50: 40, 100: 40, 200: 40, 500: 40, 1000: 20}
@@ -71,6 +75,9 @@ def _lines(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     if not {"G1", "G4", "G5"}.isdisjoint(parts):
         for case, more in _recorded(options) if full else _made_up(options):
             yield from ({**line, **more} for line in _of_case(case, parts))
+    if "G6" in parts:
+        for priced, more in _priced(options):
+            yield from ({**line, **more} for line in priced.lines())
     if "G7" in parts:
         yield from plans(FULL_SIZES if full else QUICK_SIZES)
     if "ratio" in parts:
@@ -101,11 +108,33 @@ def _made_up(options: argparse.Namespace) -> Iterator[tuple[Case, dict[str, obje
         yield Case(name, limit_kw, network, sessions, fair=limit_kw == FAIR_KW["caltech"]), {}
 
 
-def _recorded(options: argparse.Namespace) -> Iterator[tuple[Case, dict[str, object]]]:
+def _priced(options: argparse.Namespace) -> Iterator[tuple[profit.Case, dict[str, object]]]:
+    if options.sessions is None:
+        network = caltech(PROFIT_KW)
+        name = f"{options.days} made-up weekdays, seed {options.seed}"
+        sessions = weekdays(network, options.days, options.seed)
+        yield profit.Case(name, PROFIT_KW, network, sessions, options.days), {}
+        return
+    tuned, held_out = _windows(options, PROFIT_WINDOWS)
+    for window in (*tuned, *held_out):
+        network = SITES[window.site](PROFIT_KW)
+        sessions = recorded.sessions(options.sessions, window, network)
+        days = (window.last - window.first).days
+        case = profit.Case(str(window), PROFIT_KW, network, sessions, days, window.first.weekday())
+        yield case, {"hold_out": window in held_out}
+
+
+def _windows(options: argparse.Namespace, default: tuple[str, ...]) -> tuple[list[Window], list[Window]]:
+    """Those that were asked for, and those of them that are held out."""
     tuned = [Window.of(text) for text in options.windows] + [month(text) for text in options.months]
     held_out = [Window.of(text) for text in options.hold_out]
     if not tuned and not held_out:
-        tuned = [Window.of(text) for text in WINDOWS]
+        tuned = [Window.of(text) for text in default]
+    return tuned, held_out
+
+
+def _recorded(options: argparse.Namespace) -> Iterator[tuple[Case, dict[str, object]]]:
+    tuned, held_out = _windows(options, WINDOWS)
     for window in (*tuned, *held_out):
         for limit_kw in _limits(options, window.site):
             network = SITES[window.site](limit_kw)

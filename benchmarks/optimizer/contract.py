@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.optimizer.engine import HOURS
 from benchmarks.optimizer.network import STEP_S, Network
 from benchmarks.optimizer.sessions import DAY_STEPS, HOUR_STEPS
-from optimizer.demand import PeakHistory, Stay
+from optimizer.demand import Day, PeakHistory, Stay
 from optimizer.problem import Horizon, Tariff
 
 CHANGES_H = (0, 8, 12, 18, 23)
@@ -25,6 +25,10 @@ SATURDAY, WEEK_DAYS = 5, 7
 
 POWERS_W = tuple(5000.0 * number for number in range(31))
 """Peaks that are compared: a multiple of 5 kW is less than 1 % of the profit away from the best one in all windows looked at."""
+
+
+LOOK_AGAIN = 16
+"""After so many more cars have come, the day is looked at again."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +114,14 @@ class Unhinted:
         self._stays: dict[str, Stay] = {}
         self._history = PeakHistory(POWERS_W)
         self._target_w = 0.0
+        self._looked_at = -LOOK_AGAIN
 
     def __call__(self, seen: Mapping[str, Any], horizon: Horizon, peak_w: float) -> Tariff:
         """Notes who came, and at midnight what the day was."""
         day = seen["t"] // DAY_STEPS
         while self._today < day:
-            self._end_day(peak_w)
+            self._history.learn(self._so_far())
+            self._today, self._stays, self._looked_at = self._today + 1, {}, -LOOK_AGAIN
         for sid, station, age, stays, left, got in zip(
             *(seen[key] for key in ("sid", "st", "age", "dep", "rem", "deliv")), strict=True
         ):
@@ -124,6 +130,9 @@ class Unhinted:
                 max_w = float(self._network.max[station] * self._network.a2k[station]) / HOURS * 1000
                 departure_s = (of_day + age + stays) * STEP_S
                 self._stays[sid] = Stay(of_day * STEP_S, departure_s, 1000 * (left + got), max_w)
+        if len(self._stays) >= self._looked_at + LOOK_AGAIN:
+            self._looked_at = len(self._stays)
+            self._target_w = self._history.best_w(self._left(), self._contract.peak_per_kw, peak_w, self._so_far())
         left_days = max(1, self._left()[True])
         per_kw = self._contract.peak_per_kw / left_days
         return self._contract.tariff(seen["t"], horizon, max(peak_w, self._target_w), peak_per_kw=per_kw)
@@ -133,15 +142,9 @@ class Unhinted:
         works = [self._contract.works(day) for day in range(self._today, self._days)]
         return {True: works.count(True), False: works.count(False)}
 
-    def _end_day(self, peak_w: float) -> None:
-        start = self._today * DAY_STEPS
-        prices = [
-            ((step - start) * STEP_S, self._contract.price(step))
-            for step in self._contract.changes(start + 2 * DAY_STEPS)
-            if step >= start
-        ]
-        works = self._contract.works(self._today)
-        self._history.learn(works, list(self._stays.values()), prices, self._contract.revenue_per_kwh)
-        self._today += 1
-        self._stays = {}
-        self._target_w = self._history.best_w(self._left(), self._contract.peak_per_kw, peak_w)
+    def _so_far(self) -> Day:
+        """Today, with who has come until now."""
+        start, contract = self._today * DAY_STEPS, self._contract
+        steps = [step for step in contract.changes(start + 2 * DAY_STEPS) if step >= start]
+        prices = [((step - start) * STEP_S, contract.price(step)) for step in steps]
+        return Day(contract.works(self._today), list(self._stays.values()), prices, contract.revenue_per_kwh)

@@ -28,6 +28,8 @@ GOALS: Mapping[str, Goal] = {
     "G3_stops": Goal("stops per session", 1.0),
     "G4": Goal("% delivered", 0.942, at_least=True, of_optimum=True),
     "G5": Goal("% delivered", 0.962, at_least=True, of_optimum=True),
+    "G6_hint": Goal("profit", 0.98, at_least=True, of_optimum=True),
+    "G6_alone": Goal("profit", 0.96, at_least=True, of_optimum=True),
     "G7_N50": Goal("ms CPU", 12.0),
     "G7_N100": Goal("ms CPU", 25.0),
     "G7_N200": Goal("ms CPU", 50.0),
