@@ -16,6 +16,11 @@ from scipy.sparse import coo_array
 
 from optimizer.rows import Array
 
+NEARLY = 0.01
+"""Of peaks that pay the same to so much, the highest is taken: the top is flat, drivers get more, and a day in which nobody knows who
+comes makes less of a peak than hindsight does. At a garage in September 2018 and in May, July and August 2019, with hindsight of
+each day for itself, 0 brings 97.1, 99.0, 99.2 and 97.7 % of the best profit, 0.01 98.8, 99.0, 98.9 and 97.7 %, 0.02 96.8, 96.9, 91.4 and 98.5 %."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stay:
@@ -55,7 +60,7 @@ class PeakHistory:
     def best_w(
         self, left: Mapping[Hashable, int], peak_per_kw: float, peak_w: float, today: Day | None = None
     ) -> float:
-        """The peak that pays most in what is left of the period, at least `peak_w`.
+        """The highest peak that pays nearly as much as any in what is left of the period, at least `peak_w`.
 
         left: number of days of each kind, today included. today: who has come so far; more may follow, so it counts where it
         would earn more than the mean of its kind. A kind of which nothing is known counts as earning nothing.
@@ -71,7 +76,8 @@ class PeakHistory:
             if kind in days:
                 gain += number * np.mean(days[kind], axis=0)
         gain -= peak_per_kw * (self._powers_w - peak_w).clip(min=0.0) / 1000
-        return max(peak_w, float(self._powers_w[gain.argmax()]))
+        nearly = gain >= gain.max() - NEARLY * abs(gain.max())
+        return max(peak_w, float(self._powers_w[nearly].max()))
 
 
 def earned(day: Day, powers_w: Array) -> Array:
