@@ -98,7 +98,7 @@ def planned_with_w(days: int) -> list[float]:
 
 
 def test_who_has_no_hint_pays_for_a_peak_where_enough_days_are_left() -> None:
-    month, weekend = planned_with_w(30), planned_with_w(2)
-    assert month[0] == POWERS_W[1]
+    long, weekend = planned_with_w(42), planned_with_w(2)
+    assert long[0] == POWERS_W[1]
     assert weekend[0] == 0.0
-    assert month == sorted(month)
+    assert long == sorted(long)

@@ -36,13 +36,13 @@ def test_a_day_on_which_nobody_came_earns_nothing() -> None:
 
 
 def test_a_peak_is_paid_for_by_the_days_that_are_left() -> None:
-    """A kW up to the second brings 1 a day, up to the fourth 0.6."""
+    """A kW up to the second brought 1 on that day, up to the fourth 0.6; half an idle day makes it 0.67 and 0.4 a day."""
     history = PeakHistory(POWERS_W)
     history.learn(day(COMMUTER))
-    assert history.best_w({"work": 20}, peak_per_kw=11.0, peak_w=0.0) == 4_000.0
-    assert history.best_w({"work": 15}, peak_per_kw=11.0, peak_w=0.0) == 2_000.0
+    assert history.best_w({"work": 30}, peak_per_kw=11.0, peak_w=0.0) == 4_000.0
+    assert history.best_w({"work": 20}, peak_per_kw=11.0, peak_w=0.0) == 2_000.0
     assert history.best_w({"work": 10}, peak_per_kw=11.0, peak_w=0.0) == 0.0
-    assert history.best_w({"rest": 20}, peak_per_kw=11.0, peak_w=0.0) == 0.0
+    assert history.best_w({"rest": 30}, peak_per_kw=11.0, peak_w=0.0) == 0.0
 
 
 def test_a_peak_that_was_reached_is_not_given_back() -> None:
@@ -54,18 +54,25 @@ def test_a_peak_that_was_reached_is_not_given_back() -> None:
 def test_of_peaks_that_pay_nearly_the_same_the_highest_is_taken() -> None:
     history = PeakHistory(POWERS_W)
     history.learn(day(COMMUTER))
-    assert history.best_w({"work": 1000}, peak_per_kw=11.0, peak_w=0.0) == 6_000.0
+    assert history.best_w({"work": 1500}, peak_per_kw=11.0, peak_w=0.0) == 6_000.0
 
 
 def test_who_came_today_counts_before_the_day_has_ended_where_it_is_more_than_usual() -> None:
     history = PeakHistory(POWERS_W)
-    assert history.best_w({"work": 20}, 11.0, 0.0, today=day(COMMUTER)) == 4_000.0
+    assert history.best_w({"work": 30}, 11.0, 0.0, today=day(COMMUTER)) == 4_000.0
     history.learn(day())
-    assert history.best_w({"work": 20}, 11.0, 0.0) == 0.0
-    assert history.best_w({"work": 40}, 11.0, 0.0, today=day(COMMUTER)) == 4_000.0
+    assert history.best_w({"work": 50}, 11.0, 0.0) == 0.0
+    assert history.best_w({"work": 50}, 11.0, 0.0, today=day(COMMUTER)) == 4_000.0
     history = PeakHistory(POWERS_W)
     history.learn(day(COMMUTER))
-    assert history.best_w({"work": 20}, 11.0, 0.0, today=day()) == 4_000.0
+    assert history.best_w({"work": 30}, 11.0, 0.0, today=day()) == 4_000.0
+
+
+def test_a_peak_that_is_looked_at_again_and_again_does_not_creep_up() -> None:
+    history = PeakHistory(POWERS_W)
+    history.learn(day(COMMUTER))
+    once_w = history.best_w({"work": 1500}, peak_per_kw=11.0, peak_w=0.0)
+    assert history.best_w({"work": 1500}, peak_per_kw=11.0, peak_w=once_w) == once_w
 
 
 STAYS = st.builds(
