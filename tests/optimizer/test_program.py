@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.level import level
-from optimizer.objectives import DEFAULT_WEIGHTS, FAIR, LADDER, first_block
-from optimizer.problem import Problem, WireLimit
+from optimizer.objectives import COST, DEFAULT_WEIGHTS, FAIR, LADDER, first_block
+from optimizer.problem import Problem, Tariff, WireLimit
 from optimizer.program import Program, build
 from optimizer.rows import caps_of, rows_of, wh_per_ampere
 from optimizer.share import shared_plan
@@ -37,6 +37,18 @@ def test_rows_and_columns_can_be_read() -> None:
     assert {"current[CP-1, 0]", "group[garage, L1+L2+L3, 0]", "beyond[CP-2]"} <= set(columns)
     limits = [f"limit[garage, {phase}, 0]" for phase in ("L1", "L2", "L3")]
     assert rows == ["link[garage, L1+L2+L3, 0]", *limits, "energy[CP-1]", "energy[CP-2]", "energy[CP-3]"]
+
+
+def test_rows_and_columns_of_prices_can_be_read() -> None:
+    """Surplus in one block that costs less than the grid, and two blocks in which one car alone would raise the peak."""
+    tariff = Tariff(
+        (0.3,) * 4, (0.0, 5_000.0, 0.0, 0.0), peak_per_kw=10.0, peak_w=30_000.0, background_w=(0, 0, 29e3, 29e3)
+    )
+    problem = replace(garage(car("CP-1", energy_wh=9_000.0)), tariff=tariff)
+    rows, caps = rows_of(problem), caps_of(problem)
+    columns, rows_ = names(build(problem, rows, caps, caps[:, 0], COST))
+    assert columns[-3:] == ["current[CP-1, 0]", "covered[1]", "peak"]
+    assert rows_ == ["energy[CP-1]", "covered[1]", "peak[2]", "peak[3]"]
 
 
 def test_a_group_of_few_cars_or_in_few_rows_is_not_summed_up() -> None:
