@@ -21,6 +21,10 @@ _LATEST_MS: Final = 253_402_300_799_000
 """In the year 9999, where the calendar ends here."""
 
 
+_MOST_DIGITS: Final = 20
+"""More than a time has in any unit, and few enough to be read."""
+
+
 class StampFormat(StrEnum):
     """How a foreign payload writes the time."""
 
@@ -64,6 +68,19 @@ def read_text(value: Any, name: str, zone: tzinfo | None = None) -> datetime:
     if zone is None:
         raise UnexpectedValueError(f"{name} must end with Z or an offset", value, ": it has no time zone")
     return _older_reading(stamped.replace(tzinfo=zone))
+
+
+def read_any(value: Any, name: str, zone: tzinfo | None = None) -> datetime:
+    """A time in any form that series of prices and forecasts use: a text, or seconds or milliseconds since 1970.
+
+    The two are told apart by their size, and may be digits in a text, as the keys of a JSON object are. zone: of a text that
+    names none.
+    """
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:_MOST_DIGITS])
+    if not _is_number(value):
+        return read_text(value, name, zone)
+    return _since_1970(value, name, StampFormat.UNIX_S if value < _SPLIT else StampFormat.UNIX_MS)
 
 
 _NUMBER_HINT: Final = ": seconds or milliseconds since 1970? payload.time_format says so"
