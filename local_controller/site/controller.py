@@ -25,6 +25,7 @@ from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decid
 from local_controller.site.evse import DrawBounds, EvseState, together
 from local_controller.site.exceeded import Exceeded
 from local_controller.site.foreign import foreign_notices
+from local_controller.site.foresight import Foresight
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.hold import Hold
 from local_controller.site.last_resort import LastResort
@@ -33,6 +34,7 @@ from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, PowerCeiling, ReceivedValue
 from local_controller.site.lpc import LpcWord
 from local_controller.site.notices import fed_in_notice, overload_notice
+from local_controller.site.outlook import Kind
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, upper
 from local_controller.site.person_limit import PersonLimit, Told
 from local_controller.site.places import Columns, Place, Table
@@ -42,10 +44,11 @@ from local_controller.site.random_delay import RandomDelays
 from local_controller.site.readings import MeterReading
 from local_controller.site.reasons import Decision, Grants, Reaction, explained
 from local_controller.site.resumed import KEPT_S, kept_a
+from local_controller.site.series import Series
 from local_controller.site.sharing import Sharing
 from local_controller.site.step_caps import StepCaps
 from local_controller.site.together import TOGETHER, excess_a
-from local_controller.site.topology import Topology
+from local_controller.site.topology import GRID, Topology
 from local_controller.site.turns import Asker, TurnPace, Turns
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged, StationFact
@@ -105,12 +108,19 @@ class SiteController:
     """The one core that decides limits. It owns no socket, no clock and no thread.
 
     meter_poll_s: how often each meter is asked; a node with a meter that is not listed is an error of the caller.
+    foresight: what is known of prices and power ahead.
     """
 
     def __init__(
-        self, topology: Topology, book: LimitBook, settings: ControlSettings, meter_poll_s: Mapping[str, float]
+        self,
+        topology: Topology,
+        book: LimitBook,
+        settings: ControlSettings,
+        meter_poll_s: Mapping[str, float],
+        foresight: Foresight | None = None,
     ) -> None:
         self.topology = topology
+        self.foresight = foresight or Foresight()
         self.book = book
         self.settings = settings
         self.meters = {m: MeterState(m, Watch(scaled_to(METER_LADDER, poll_s))) for m, poll_s in meter_poll_s.items()}
@@ -224,6 +234,24 @@ class SiteController:
         if box.bound(now) != before:
             self.plan.want()
         return self._react(now)
+
+    def series_received(self, kind: Kind, series: Series, now: Instant) -> list[SiteEffect]:
+        """Prices or power ahead. Nothing of this moment depends on it: the next tick is soon enough."""
+        if self.foresight.received(kind, series, now):
+            self.plan.want()
+        return []
+
+    def series_failed(self, kind: Kind, text: str, _now: Instant) -> list[SiteEffect]:
+        """A message about them that cannot be read; the next tick tells people."""
+        self.foresight.failed(kind, text)
+        return []
+
+    def _look_ahead(self, now: Instant) -> list[SiteEffect]:
+        """Time alone changes what is known of the hours ahead, and the price of this one."""
+        is_new, told = self.foresight.look(now)
+        if is_new:
+            self.plan.want()
+        return [*told]
 
     def _look_at_boxes(self, now: Instant) -> list[SiteEffect]:
         """Time alone changes what a control box allows."""
@@ -423,6 +451,8 @@ class SiteController:
 
     def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
         drawn = together([evse.stand(now).bounds for evse in self._below[state.node.id]])
+        if state.node.id == GRID and not state.blind(now):
+            self.foresight.measured(reading, self._below[GRID], now)
         state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
         power = self.book.power(state.node.id, AppliesTo.TOTAL, now)
         if any(self.book.may_bound_power(state.node.id, kind) for kind in AppliesTo):
@@ -460,7 +490,7 @@ class SiteController:
     def _react(self, now: Instant) -> list[SiteEffect]:
         self.deadline = now.monotonic_s + TICK_S
         self._started_at = self._started_at or now
-        told = [*self._take_samples(), *self._look_at_boxes(now)]
+        told = [*self._take_samples(), *self._look_at_boxes(now), *self._look_ahead(now)]
         if self._lasting_is_new:
             self._cap_lasting()
         moment = self._moment(now)
@@ -469,7 +499,7 @@ class SiteController:
         grants = self._grant(moment, now)
         orders, waits = self._decide(grants, moment, now)
         set_aside = [place.state for place in moment.set_aside]
-        waits = {**waits, **self.step_caps.reasons(now), **self._delays.reasons(now)}
+        waits = {**self.foresight.reasons(), **waits, **self.step_caps.reasons(now), **self._delays.reasons(now)}
         self._reaction = Reaction(now, moment.capacities, moment.reserved, grants, set_aside, waits, self._turns_s(now))
         return [*told, *orders, *self._replan(moment, now)]
 
@@ -510,9 +540,9 @@ class SiteController:
         blind = self._table.below({n for n, state in self.nodes.items() if state.blind(now)})[moment.followers]
         most_a = np.where(blind | columns.is_modest, np.minimum(columns.cap_a, columns.modest_a), columns.cap_a)
         available = moment.for_followers()
-        planned_a = np.minimum(self._planned()[moment.followers], most_a)
-        caps_a = self._in_turns(moment, planned_a, most_a, available, now)
         places = [self._places[number] for number in moment.followers.tolist()]
+        planned_a, most_a = self.foresight.bound(places, columns, self._planned()[moment.followers], most_a, now)
+        caps_a = self._in_turns(moment, np.minimum(planned_a, most_a), most_a, available, now)
         shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available).tolist()
         shares_a = self._kept(moment, shares_a, most_a, now)
         shares_a = self.step_caps.lowered(places, shares_a, now)
@@ -652,11 +682,13 @@ class SiteController:
             raise ValueError("there is no question before the first reaction")
         at, who = reaction.at, []
         for one in reaction.grants.running():
-            who.append(asking(one.state, one.key, one.path, one.state.most_a, at))
+            who.append(self.foresight.asked(asking(one.state, one.key, one.path, one.state.most_a, at), one.state, at))
             if len(who) % ASKING_PER_STEP == 0:
                 yield None
         objective, capacities = self.settings.plan.objective, tuple(reaction.capacities)
-        yield Question(at.utc.timestamp(), horizon_at(at), capacities, reaction.reserved_a, tuple(who), objective)
+        horizon, at_s = horizon_at(at), at.utc.timestamp()
+        tariff = self.foresight.tariff(horizon, [one.mode for one in who], at)
+        yield Question(at_s, horizon, capacities, reaction.reserved_a, tuple(who), objective, tariff)
 
     def uneven_a(self, balance: Balance) -> PerPhase:
         """What those that may be uneven may draw at worst below an asymmetry limit, as the last reaction saw it."""

@@ -19,7 +19,8 @@ from local_controller.profiles.schedule import Schedule
 from local_controller.site.capacity import Capacity
 from local_controller.site.evse import PRESENT_S, EvseState
 from local_controller.site.per_phase import PHASES, PerPhase, minus
-from optimizer.problem import ChargingNeed, CircuitLimit, Horizon, Problem, variable_horizon
+from local_controller.site.wishes import ChargingMode
+from optimizer.problem import ChargingNeed, CircuitLimit, Horizon, Problem, Tariff, variable_horizon
 
 PRESENT = Horizon((0.0, PRESENT_S))
 """The horizon of a share: just now. Its length does not matter to an answer that ignores energies."""
@@ -32,7 +33,7 @@ class Asking(NamedTuple):
     """One session that asks for current, in plain values: to a worker they are sent in microseconds.
 
     key: its name in the optimizer's words. path: the nodes that carry it. cap_a: what caps it just now. csms: what the
-    CSMS's profiles allow, as POSIX seconds and amperes.
+    CSMS's profiles allow, as POSIX seconds and amperes. mode: when its car charges, where there is a tariff.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Asking(NamedTuple):
     departure_s: float | None
     served_wh: float
     csms: tuple[tuple[float, float | None], ...]
+    mode: ChargingMode = ChargingMode.NORMAL
 
 
 def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now: Instant) -> Asking:
@@ -70,7 +72,7 @@ def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now:
 class Question:
     """The site at `at_s` (POSIX seconds): the capacities, what EVSEs that nobody controls may draw, and who asks.
 
-    objective: what the plan is for, a key of `optimizer.objectives.OBJECTIVES`.
+    objective: what the plan is for, a key of `optimizer.objectives.OBJECTIVES`. tariff: what energy costs; None: it is all one.
     """
 
     at_s: float
@@ -79,11 +81,13 @@ class Question:
     reserved_a: Mapping[str, PerPhase]
     asking: Sequence[Asking]
     objective: str = "even"
+    tariff: Tariff | None = None
 
     def problem(self) -> Problem:
         """The question in the optimizer's words."""
         circuits = tuple(circuit(c, self.reserved_a[c.node], self.horizon.blocks) for c in self.capacities)
-        return Problem(self.horizon, circuits, tuple(need(one, self.horizon, self.at_s) for one in self.asking))
+        needs = tuple(need(one, self.horizon, self.at_s) for one in self.asking)
+        return Problem(self.horizon, circuits, needs, tariff=self.tariff)
 
 
 def horizon_at(now: Instant) -> Horizon:
@@ -125,6 +129,7 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
         ceiling_a=_ceilings(one, horizon, at_s) if one.csms else None,
         present_a=one.present_a,
         served_wh=one.served_wh,
+        surplus_only=one.mode is ChargingMode.SURPLUS,
     )
 
 

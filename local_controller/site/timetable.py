@@ -8,39 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import reduce
 from typing import Final, NamedTuple
 
 from local_controller.site.limits import Bound
+from local_controller.site.week import DAY, Span, midnight
 
 LEAD_S: Final = 20.0
 """A window counts so long before it begins: firmware and car take 10 s to follow, and a meter tells of it later (G3)."""
-
-DAY: Final = timedelta(days=1)
 
 LOOK_AHEAD: Final = timedelta(hours=30)
 """So far ahead nothing is missed by who knows what begins until the day after tomorrow, whatever the clock does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A time of some days of the week and what counts meanwhile.
+class Window(Span):
+    """A time of some days of the week and what counts meanwhile."""
 
-    days: 0 for Monday to 6 for Sunday, on which it begins; end: on the next day if it is not after the start.
-    """
-
-    days: frozenset[int]
-    start: time
-    end: time
     bound: Bound
-
-    def on(self, day: datetime) -> tuple[datetime, datetime] | None:
-        """When it begins and ends, if it begins on this day; day: its midnight in the site's time zone."""
-        if day.weekday() not in self.days:
-            return None
-        last_day = day + DAY if self.end <= self.start else day
-        return _on(day, self.start)[0], _on(last_day, self.end)[-1]
 
 
 class Piece(NamedTuple):
@@ -77,15 +63,9 @@ class Timetable:
 
     def _near(self, moment: datetime) -> Iterator[tuple[Window, datetime, datetime]]:
         """The windows that begin from yesterday to the day after tomorrow, each from `LEAD_S` before it begins to its end."""
-        today = moment.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+        today = midnight(moment.astimezone(self.zone))
         for day in (today + number * DAY for number in range(-1, 3)):
             for window in self.windows:
                 if (span := window.on(day)) is not None:
                     start, end = span
                     yield window, start - timedelta(seconds=LEAD_S), end
-
-
-def _on(day: datetime, clock: time) -> list[datetime]:
-    """A time of this day in UTC, in order; two where the clock is put back, or is put forward over it."""
-    at = day.replace(hour=clock.hour, minute=clock.minute)
-    return sorted(at.replace(fold=fold).astimezone(UTC) for fold in (0, 1))

@@ -1,0 +1,223 @@
+"""What does the site make of prices, of the sun and of what is wanted of its EVSEs? For its plan, and for this moment.
+
+One object for all of it, so that the controller asks in one place; without prices, forecasts and wishes it says nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+import numpy as np
+
+from local_controller.clock import Instant
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
+from local_controller.site.base_load import BaseLoad
+from local_controller.site.effects import Notice
+from local_controller.site.enforcement import Wait
+from local_controller.site.evse import EvseState, together
+from local_controller.site.outlook import Kind, Source
+from local_controller.site.places import Columns, Place
+from local_controller.site.planning import Asking
+from local_controller.site.readings import MeterReading
+from local_controller.site.series import Series
+from local_controller.site.surplus import Surplus, Taker
+from local_controller.site.wishes import AS_USUAL, ChargingMode, Wish
+from local_controller.station.words import EvseId
+from optimizer.problem import Horizon, Tariff
+from optimizer.realize import Flags
+from optimizer.rows import Array
+
+FLAT_PER_KWH: Final = 0.3
+"""The price of each kWh where none is known but surplus: only that it is dearer than the surplus matters then."""
+
+KNOWN_S: Final = 10.0
+"""A reading of the grid connection tells its load for so long (G5)."""
+
+PLANNED_S: Final = 30.0
+"""A plan that knows a new session is there by then, or none will be soon: 5 s until one is due, 2 s to make it, and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What energy costs beside its price. peak_per_kw: for each kW of the highest mean power above `peak_w`."""
+
+    currency: str = "EUR"
+    peak_per_kw: float | None = None
+    peak_w: float = 0.0
+
+
+@dataclass(slots=True)
+class Foresight:
+    """Sources of prices and forecasts, wishes, and what the grid connection would carry without cars.
+
+    zone: of the times of day in wishes. assumed_w: other loads where nothing is known of them.
+    """
+
+    sources: Mapping[Kind, Source] = field(default_factory=dict)
+    wishes: Mapping[EvseId, Wish] = field(default_factory=dict)
+    money: Money = Money()
+    zone: tzinfo = UTC
+    assumed_w: float = 0.0
+    surplus: Surplus = field(default_factory=Surplus)
+    _without_cars: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=(-math.inf,) * 3))
+    _seen_at: Instant | None = None
+    _values: dict[Kind, float | None] = field(default_factory=dict)
+
+    # --- facts ---------------------------------------------------------------------------------------------------
+
+    def received(self, kind: Kind, series: Series, now: Instant) -> bool:
+        """A message about one of them; whether a new plan should know."""
+        return self.sources[kind].received(series, now)
+
+    def failed(self, kind: Kind, text: str) -> None:
+        """A message that cannot be read."""
+        self.sources[kind].failed(text)
+
+    def measured(self, reading: MeterReading, evses: Sequence[EvseState], now: Instant) -> None:
+        """A reading of the grid connection, and all EVSEs behind it."""
+        if not self.is_used:
+            return
+        drawn = together([evse.stand(now).bounds for evse in evses])
+        self._without_cars.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
+        self._seen_at = now
+        if self._takes_surplus:
+            takers = [evse.stand(now).bounds for evse in evses if self._is_taker(evse.evse.id)]
+            self.surplus.measured(reading.current_a, together(takers), now)
+
+    def look(self, now: Instant) -> tuple[bool, list[Notice]]:
+        """Time passes: whether a value is another one now, which a new plan should know, and what people must know."""
+        values = {kind: source.at(now) for kind, source in self.sources.items()}
+        is_new, self._values = values != self._values, values
+        return is_new, [notice for source in self.sources.values() for notice in source.look(now)]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the site file asks for any of this."""
+        return bool(self.sources or self.wishes or self.money.peak_per_kw)
+
+    @property
+    def _takes_surplus(self) -> bool:
+        return any(wish.mode is ChargingMode.SURPLUS for wish in self.wishes.values())
+
+    def wish(self, evse: EvseId) -> Wish:
+        """What is wanted of an EVSE."""
+        return self.wishes.get(evse, AS_USUAL)
+
+    def _is_taker(self, evse: EvseId) -> bool:
+        return self.wish(evse).mode is ChargingMode.SURPLUS
+
+    # --- this moment ---------------------------------------------------------------------------------------------
+
+    def bound(
+        self, places: Sequence[Place], columns: Columns, planned_a: Array, most_a: Array, now: Instant
+    ) -> tuple[Array, Array]:
+        """What the plan gives and the most for each, where wishes bind them beside: the plan first, then the most.
+
+        Those who take surplus only go by that and not by the plan. Those who charge when it is cheapest wait for the first plan
+        that knows them: else each of them would start, and stop seconds later.
+        """
+        if not self.wishes:
+            return planned_a, most_a
+        modes = [self.wish(place.state.evse.id).mode for place in places]
+        takes, waits = (
+            np.array([mode is one for mode in modes]) for one in (ChargingMode.SURPLUS, ChargingMode.CHEAPEST)
+        )
+        if takes.any():
+            caps_a = self.surplus.caps_a(_takers(places, columns, most_a, takes), now, is_blind=self.net_w(now) is None)
+            bounds_a = [caps_a.get(place.state.evse.id, 0.0) for place in places]
+            most_a = np.where(takes, np.minimum(most_a, bounds_a), most_a)
+            planned_a = np.where(takes, most_a, planned_a)
+        is_new = np.array([_is_new(place.state, now) for place in places])
+        return np.where(waits & is_new & np.isinf(planned_a), 0.0, planned_a), most_a
+
+    def reasons(self) -> Mapping[EvseId, Wait]:
+        """Why those who take surplus only get no more."""
+        return self.surplus.reasons()
+
+    def net_w(self, now: Instant) -> float | None:
+        """What the grid connection would carry without cars, negative where it would feed in; None where nobody knows."""
+        load_a = self._without_cars.current_a
+        if load_a is None or self._seen_at is None or now.since(self._seen_at) > KNOWN_S:
+            return None
+        return sum(load_a) * NOMINAL_VOLTAGE_V
+
+    # --- the hours ahead -----------------------------------------------------------------------------------------
+
+    def tariff(self, horizon: Horizon, modes: Sequence[ChargingMode], now: Instant) -> Tariff | None:
+        """What energy costs in each block of a plan and what of it is surplus, for cars of these modes; None: it is all one."""
+        by_price = ChargingMode.CHEAPEST in modes
+        if not by_price and ChargingMode.SURPLUS not in modes and self.money.peak_per_kw is None:
+            return None
+        at_s = now.utc.timestamp()
+        edges_s = [at_s + edge_s for edge_s in horizon.edges_s]
+        net_w = list(self._net_w(edges_s, now))
+        prices = self._known(Kind.ENERGY, edges_s, now) if by_price else ()
+        return Tariff(
+            import_per_kwh=prices or (FLAT_PER_KWH,) * horizon.blocks,
+            surplus_w=tuple(max(0.0, -(watts or 0.0)) for watts in net_w),
+            export_per_kwh=self._known(Kind.FEED_IN, edges_s, now),
+            peak_per_kw=self.money.peak_per_kw,
+            peak_w=self.money.peak_w,
+            background_w=tuple(max(0.0, self.assumed_w if watts is None else watts) for watts in net_w),
+            currency=self.money.currency,
+        )
+
+    def _known(self, kind: Kind, edges_s: Sequence[float], now: Instant) -> tuple[float, ...]:
+        """The mean in each block; empty where nothing is known.
+
+        What is not known yet counts as the highest that is: nobody waits for a price that may not come.
+        """
+        means = self.sources[kind].means(edges_s, now) if kind in self.sources else []
+        known = [value for value in means if value is not None]
+        return tuple(max(known) if value is None else value for value in means) if known else ()
+
+    def _net_w(self, edges_s: Sequence[float], now: Instant) -> Iterator[float | None]:
+        """What the grid connection would carry without cars: now as it is measured, later as it is foreseen."""
+        now_w = self.net_w(now)
+        yield now_w
+        base_w, sun_w = self._forecast(Kind.BASE_LOAD, edges_s, now), self._forecast(Kind.PV, edges_s, now)
+        present_w = self._present_load_w(now_w, now)
+        for base, sun in list(zip(base_w, sun_w, strict=True))[1:]:
+            load = present_w if base is None else base
+            yield None if load is None else load - max(0.0, sun or 0.0)
+
+    def _present_load_w(self, net_w: float | None, now: Instant) -> float | None:
+        """What the building draws now, the sun's share included; never less than nothing, for the sun may have gone later."""
+        if net_w is None:
+            return None
+        pv = self.sources.get(Kind.PV)
+        return max(0.0, net_w + max(0.0, (None if pv is None else pv.at(now)) or 0.0))
+
+    def _forecast(self, kind: Kind, edges_s: Sequence[float], now: Instant) -> list[float | None]:
+        if kind not in self.sources:
+            return [None] * (len(edges_s) - 1)
+        return self.sources[kind].means(edges_s, now)
+
+    def asked(self, one: Asking, state: EvseState, now: Instant) -> Asking:
+        """What a session asks for, with the wishes for its EVSE."""
+        mode, departure = self.wish(state.evse.id).mode, self._departure(state, now)
+        departure_s = None if departure is None else (departure - now.utc).total_seconds()
+        return one._replace(departure_s=departure_s, mode=mode)
+
+    def _departure(self, state: EvseState, now: Instant) -> datetime | None:
+        """When the car at an EVSE has to be ready: as somebody said, else as the site file says."""
+        session = state.session
+        if session is None or session.departure is not None:
+            return None if session is None else session.departure
+        started = now.utc.timestamp() - now.since(session.started_at)
+        return self.wish(state.evse.id).departure(datetime.fromtimestamp(started, UTC), self.zone)
+
+
+def _takers(places: Sequence[Place], columns: Columns, most_a: Array, takes: Flags) -> list[Taker]:
+    """Those who take surplus only and still want something."""
+    numbers = np.flatnonzero(takes & (columns.wanted_wh > 0)).tolist()
+    who = ((places[number].state, float(columns.min_a[number]), float(most_a[number])) for number in numbers)
+    return [Taker(state.evse.id, len(state.phases()), min_a, max_a) for state, min_a, max_a in who]
+
+
+def _is_new(state: EvseState, now: Instant) -> bool:
+    return state.session is not None and now.since(state.session.started_at) < PLANNED_S
