@@ -26,6 +26,7 @@ from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.inputs import Client, Inputs, limit_source
 from local_controller.adapters.lpc_bridge import control_boxes
+from local_controller.adapters.outlook_inputs import foresight
 from local_controller.adapters.person_limits import PersonLimits
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.publishing.publisher import Publisher
@@ -359,7 +360,7 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
         plan=PlanPace(interval_s=config.control.planning_interval_s, objective=config.control.objective),
     )
     poll_s = {meter.id: meter.poll_s for meter in config.meters}
-    return SiteController(tree, LimitBook(fixed, sources, own_limits(config)), settings, poll_s)
+    return SiteController(tree, LimitBook(fixed, sources, own_limits(config)), settings, poll_s, foresight(config))
 
 
 def _observation(config: SiteConfig, site: SiteController, clock: Clock) -> Observation | None:

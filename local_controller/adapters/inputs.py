@@ -22,6 +22,7 @@ from local_controller.adapters.modbus.register_map import FixedMap, RegisterMap
 from local_controller.adapters.modbus.sunspec import SunSpecMap
 from local_controller.adapters.mqtt import BrokerSettings, BrokerState, MqttBroker
 from local_controller.adapters.mqtt_meter import MqttMeter
+from local_controller.adapters.outlook_inputs import OutlookInput, SeriesListener, outlook_inputs
 from local_controller.adapters.secret_source import read_secret, readable_by_others
 from local_controller.adapters.settings import broker_leg
 from local_controller.adapters.tls import TlsLeg
@@ -53,7 +54,7 @@ CLIENT_NAME: Final = "local-controller"
 _SET: Final = "no limit in force changes by it, and the time stamps of limits go on being judged by the time before. Is NTP running?"
 
 
-class Listener(Protocol):
+class Listener(SeriesListener, Protocol):
     """Who is told what arrives: the site, or who wants to know whether anything does."""
 
     def meter_read(self, reading: MeterReading) -> None:
@@ -164,6 +165,7 @@ class Inputs:
         boxes = [box for box in self._config.control_boxes if box.broker == section.id]
         meters = [self._mqtt_meters[meter.id] for meter in self._config.mqtt_meters if meter.broker == section.id]
         heard = _Topics(limits, boxes, meters, teller)
+        heard.add_ahead(outlook_inputs(self._config, section.id, self._listener))
         settings = BrokerSettings(
             id=section.id,
             host=section.host,
@@ -190,6 +192,8 @@ class Inputs:
             self._limit(section, payload, retained, received)
         for box in heard.boxes.get(topic, ()):
             self._control_box(box, topic, payload, retained)
+        for one in heard.ahead.get(topic, ()):
+            one.heard(payload, retained, received)
 
     def _control_box(self, section: LpcLimitSection, topic: str, payload: bytes, retained: bool) -> None:
         try:
@@ -251,6 +255,7 @@ class _Topics:
         teller: Teller | None,
     ) -> None:
         self.teller = teller
+        self.ahead: dict[str, list[OutlookInput]] = defaultdict(list)
         self.boxes: dict[str, list[LpcLimitSection]] = defaultdict(list)
         for box in boxes:
             for topic in box.topics:
@@ -266,10 +271,15 @@ class _Topics:
             if section.availability is not None:
                 self.availability[section.availability.topic].append(section)
 
+    def add_ahead(self, inputs: Sequence[OutlookInput]) -> None:
+        """Prices and forecasts that this broker brings."""
+        for one in inputs:
+            self.ahead[one.topic].append(one)
+
     @property
     def topics(self) -> tuple[str, ...]:
         """Each once. Whether somebody is there is subscribed to first: brokers send what is retained in that order."""
-        return tuple(dict.fromkeys([*self.availability, *self.limits, *self.boxes, *self.meters]))
+        return tuple(dict.fromkeys([*self.availability, *self.limits, *self.boxes, *self.meters, *self.ahead]))
 
     @property
     def also(self) -> tuple[str, ...]:

@@ -31,9 +31,11 @@ from local_controller.site.energy_check import EnergyCheck
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.lpc import LpcWord
 from local_controller.site.observing import Observation
+from local_controller.site.outlook import Kind
 from local_controller.site.person_limit import Told
 from local_controller.site.planning import Question
 from local_controller.site.readings import MeterReading
+from local_controller.site.series import Series
 from local_controller.site.snapshot import SiteSnapshot, pieces
 from local_controller.station.effects import CsmsLimitChanged, StationFact
 from optimizer.problem import Allocation
@@ -149,6 +151,14 @@ class SiteDriver:
     def control_box_said(self, source: str, word: LpcWord) -> None:
         """A control box of the grid operator."""
         self._do(self.site.control_box_said, source, word)
+
+    def series_received(self, kind: Kind, series: Series) -> None:
+        """Prices or power ahead."""
+        self._do_at(self._clock.now(), self.site.series_received, kind, series)
+
+    def series_failed(self, kind: Kind, text: str) -> None:
+        """A message about them that cannot be read."""
+        self._do_at(self._clock.now(), self.site.series_failed, kind, text)
 
     def broker_changed(self, state: BrokerState) -> None:
         """The link to a broker, which the broker's client has logged."""

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from local_controller.config.electrical import CircuitSection, GridSection
 from local_controller.config.limits import (
-    EVERY_DAY,
     AnyLimit,
     PersonLimitSection,
     QuarterHourLimitSection,
@@ -104,5 +103,5 @@ def _own_limit(section: AnyLimit, config: SiteConfig) -> OwnLimit | None:
 
 
 def _window(section: WindowSection) -> Window:
-    days, clock = frozenset(EVERY_DAY.index(day) for day in section.days), time.fromisoformat
-    return Window(days, clock(section.start), clock(section.end), Bound(section.max_a, section.max_w))
+    start, end = time.fromisoformat(section.start), time.fromisoformat(section.end)
+    return Window(section.day_numbers, start, end, Bound(section.max_a, section.max_w))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
-from pydantic_core import PydanticCustomError
 
 from local_controller.config.contacts import ContactSection, PatternSection
 from local_controller.config.electrical import LoadPerPhase
 from local_controller.config.lpc import LpcFailsafeTopic, LpcHeartbeatTopic, LpcLimitTopic
 from local_controller.config.section import Id, JmesPath, Section, Text, Topic, known_zone, wrong
+from local_controller.config.week import SpanSection
 from local_controller.site.limits import AppliesTo
 from local_controller.site.topology import GRID
 
@@ -128,30 +127,9 @@ class MqttLimitSection(SentLimitSection):
         return self
 
 
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-EVERY_DAY: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-def _on_the_clock(text: str) -> str:
-    if re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text) is None:
-        hint = '; midnight is "00:00"' if text == "24:00" else ""
-        raise PydanticCustomError("clock", 'must be a time of day from "00:00" to "23:59"{hint}', {"hint": hint})
-    return text
-
-
-TimeOfDay = Annotated[str, AfterValidator(_on_the_clock)]
-
-
-class WindowSection(Section):
+class WindowSection(SpanSection):
     """A time of some days of the week, by the clock of `site.time_zone`."""
 
-    days: tuple[Weekday, ...] = Field(default=EVERY_DAY, min_length=1)
-    """The days on which it begins: mon, tue, wed, thu, fri, sat, sun. Left out: every day."""
-    start: TimeOfDay = Field(examples=['"17:00"'])
-    """When it begins, as "17:00"."""
-    end: TimeOfDay = Field(examples=['"21:00"'])
-    """When it ends, as "21:00"; on the next day if that is not after its start."""
     max_a: LoadPerPhase | None = Field(default=None, examples=[16])
     """What counts meanwhile, in amperes per phase: this or max_w is required."""
     max_w: Watts | None = None

@@ -22,6 +22,7 @@ from local_controller.config.limits import (
 )
 from local_controller.config.meter_devices import Device
 from local_controller.config.meters import AnyMeter, ModbusMeterSection, MqttMeterSection
+from local_controller.config.outlook import ForecastsSection, PricesSection, SeriesSection
 from local_controller.config.publish import PublishSection
 from local_controller.config.section import Host, Port, Section, Text, known_zone, wrong
 from local_controller.config.stations import StationSection
@@ -142,6 +143,8 @@ class SiteConfig(Section):
     limits: tuple[AnyLimit, ...] = ()
     brokers: tuple[BrokerSection, ...] = ()
     publish: PublishSection | None = None
+    prices: PricesSection | None = None
+    forecasts: ForecastsSection = ForecastsSection()
 
     @model_validator(mode="after")
     def _address_to_rewrite_to(self) -> SiteConfig:
@@ -152,7 +155,8 @@ class SiteConfig(Section):
 
     @model_validator(mode="after")
     def _hears_others_only(self) -> SiteConfig:
-        for place, broker, topic in self._heard():
+        ahead = ((f"{place}.topic", one.broker, one.topic) for place, one in self.told_ahead.items())
+        for place, broker, topic in (*self._heard(), *ahead):
             if self.publish is not None and broker == self.publish.broker and self.publish.is_own(topic):
                 reason = f"the gateway itself writes to it (publish.prefix: {self.publish.prefix})"
                 raise wrong(place, f"{reason}: choose another topic, or another prefix")
@@ -175,6 +179,20 @@ class SiteConfig(Section):
                 for name, told in (("current", meter.current), ("power", meter.power), ("voltage", meter.voltage)):
                     for topic in () if told is None else told.topic:
                         yield f"meters.{index}.{name}.topic", meter.broker, topic
+
+    @model_validator(mode="after")
+    def _modes_can_be_kept(self) -> SiteConfig:
+        for index, station in enumerate(self.stations):
+            modes = {f"stations.{index}.charging_mode": station.charging_mode} | {
+                f"stations.{index}.evses.{number}.charging_mode": evse.charging_mode
+                for number, evse in enumerate(station.evses)
+            }
+            for place, mode in modes.items():
+                if mode == "surplus" and self.grid_connection.meter is None:
+                    raise wrong(place, "surplus needs grid_connection.meter, which measures what is fed in")
+                if mode == "cheapest" and (self.prices is None or self.prices.energy is None):
+                    raise wrong(place, "cheapest needs prices.energy: what does a kWh cost, and when?")
+        return self
 
     @model_validator(mode="after")
     def _contacts_can_be_read(self) -> SiteConfig:
@@ -232,6 +250,18 @@ class SiteConfig(Section):
                     f"limits.{index}.node", f"{limit.node} has no meter that counts a quarter-hour: give it one"
                 )
         return self
+
+    @property
+    def told_ahead(self) -> dict[str, SeriesSection]:
+        """What is told of the hours ahead over MQTT, by its place in the file."""
+        prices = self.prices or PricesSection()
+        found = {
+            "prices.energy.mqtt": None if prices.energy is None else prices.energy.mqtt,
+            "prices.feed_in.mqtt": None if prices.feed_in is None else prices.feed_in.mqtt,
+            "forecasts.pv": self.forecasts.pv,
+            "forecasts.base_load": self.forecasts.base_load,
+        }
+        return {place: section for place, section in found.items() if section is not None}
 
     @property
     def unsecured(self) -> tuple[str, ...]:

@@ -24,6 +24,14 @@ _REFERENCES: Final = (
     ("meters", "broker", "brokers"),
 )
 """Where a name is used, and the list that must have it."""
+_WITH_BROKER: Final = (
+    ("publish",),
+    ("prices", "energy", "mqtt"),
+    ("prices", "feed_in", "mqtt"),
+    ("forecasts", "pv"),
+    ("forecasts", "base_load"),
+)
+"""Sections that are no lists and name a broker."""
 
 
 def findings(data: Mapping[str, Any], devices: Collection[str]) -> Iterator[Finding]:
@@ -33,10 +41,10 @@ def findings(data: Mapping[str, Any], devices: Collection[str]) -> Iterator[Find
     for section, key, target in _REFERENCES:
         for path, name in named(data, section, key):
             yield from _dangling(path, name, target, data)
-    grid_meter = _named_in_section("grid_connection", "meter", data)
+    grid_meter = _named_in_section(("grid_connection", "meter"), data)
     for path, name in grid_meter:
         yield from _dangling(path, name, "meters", data)
-    for path, name in _named_in_section("publish", "broker", data):
+    for path, name in _brokers_of_sections(data):
         yield from _dangling(path, name, "brokers", data)
     yield from _circles(data)
     yield from _shared([*grid_meter, *named(data, "circuits", "meter")])
@@ -71,11 +79,17 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _named_in_section(section: str, key: str, data: Mapping[str, Any]) -> list[tuple[Path, str]]:
-    """The text under `key` in a section that is no list, with its path."""
-    found = data.get(section)
-    name = found.get(key) if isinstance(found, dict) else None
-    return [((section, key), name)] if isinstance(name, str) else []
+def _brokers_of_sections(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    for place in _WITH_BROKER:
+        yield from _named_in_section((*place, "broker"), data)
+
+
+def _named_in_section(path: tuple[str, ...], data: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    """The text at a path through sections that are no lists, with its path."""
+    found: Any = data
+    for key in path:
+        found = found.get(key) if isinstance(found, dict) else None
+    return [(path, found)] if isinstance(found, str) else []
 
 
 def _duplicates(section: str, data: Mapping[str, Any]) -> Iterator[Finding]:

@@ -48,11 +48,15 @@ _ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 _HOST: Final = r"^[^\s/]+$"
 _TOPIC: Final = r"^[^#+\s]+$"
 _PREFIX: Final = r"^[^#+\s/$][^#+\s/]*(/[^#+\s/]+)*$"
+CURRENCY: Final = r"^[A-Z]{3}$"
+PRICE_UNIT: Final = r"^([A-Z]{3}|ct)/(Wh|kWh|MWh)$"
 PATTERNS: Final = {
     _ID: "letters, digits and _ . - only",
     _HOST: "a name or an address of a machine, without http:// and path",
     _TOPIC: "one topic, without blanks and wildcards (+ #)",
     _PREFIX: "words with a slash between each two and none at either end, without blanks, wildcards (+ #) and a $ in front",
+    CURRENCY: "the three capital letters of a currency, such as EUR",
+    PRICE_UNIT: "a currency or ct, per Wh, kWh or MWh, such as EUR/kWh, ct/kWh or EUR/MWh",
 }
 """What the patterns below ask for, in words."""
 

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from local_controller.config.capability import CapabilitySection
 from local_controller.config.section import Id, Section, Text, wrong
+from local_controller.config.week import TimeOfDay
 from local_controller.site.topology import GRID
 
 StationAmps = Annotated[float, Field(ge=0, le=500)]
@@ -22,6 +23,9 @@ def _identity(value: str) -> str:
             "identity", "the identity of a station has no / ? # and no blanks around it (it is the end of its URL)"
         )
     return value
+
+
+ChargingMode = Literal["normal", "cheapest", "surplus"]
 
 
 class RateUnit(StrEnum):
@@ -46,6 +50,10 @@ class EvseSection(Section):
     """As `max_a` of the station."""
     fallback_a: StationAmps | None = None
     """As `fallback_a` of the station."""
+    charging_mode: ChargingMode | None = None
+    """As `charging_mode` of the station."""
+    ready_by: TimeOfDay | None = None
+    """As `ready_by` of the station."""
 
 
 def _evses(value: Any) -> Any:
@@ -91,6 +99,11 @@ class StationSection(Section):
     """Unit in which the station takes limits, if it is known to take only one."""
     capability: CapabilitySection | None = None
     """What is known about how it can be told limits; else the gateway finds out."""
+    charging_mode: ChargingMode = "normal"
+    """When its cars charge. normal: as soon as possible. cheapest: when `prices` are lowest, with the energy they want by their
+    departure all the same. surplus: only from what the site would feed in, as the grid connection's meter shows it."""
+    ready_by: TimeOfDay | None = Field(default=None, examples=['"07:00"'])
+    """By this time of day a car has to have what it wants, where neither driver nor CSMS says when it leaves."""
     serial: Annotated[str, Field(min_length=1, max_length=25)] | None = None
     """Serial number, as in the name (CN) of the station's certificate and in its BootNotification: security profile 3."""
     allow_unsecured: bool | None = None
@@ -125,6 +138,10 @@ class StationSection(Section):
             elif self.phases == 1 and self.rotation is None:
                 raise wrong("rotation", "a single-phase station must say where it is connected, e.g. rotation: L1")
         return self
+
+    def mode_of(self, evse: EvseSection) -> ChargingMode:
+        """When the cars of one of its EVSEs charge."""
+        return evse.charging_mode or self.charging_mode
 
     def rotation_of(self, evse: EvseSection) -> str:
         """The rotation of one of its EVSEs in the letters R, S, T."""

@@ -685,10 +685,10 @@ class SiteController:
             who.append(self.foresight.asked(asking(one.state, one.key, one.path, one.state.most_a, at), one.state, at))
             if len(who) % ASKING_PER_STEP == 0:
                 yield None
-        objective, capacities = self.settings.plan.objective, tuple(reaction.capacities)
-        horizon, at_s = horizon_at(at), at.utc.timestamp()
-        tariff = self.foresight.tariff(horizon, [one.mode for one in who], at)
-        yield Question(at_s, horizon, capacities, reaction.reserved_a, tuple(who), objective, tariff)
+        horizon, capacities = horizon_at(at), tuple(reaction.capacities)
+        modes = [one.mode for one in who]
+        objective, tariff = self.foresight.ahead(horizon, modes, self.settings.plan.objective, at)
+        yield Question(at.utc.timestamp(), horizon, capacities, reaction.reserved_a, tuple(who), objective, tariff)
 
     def uneven_a(self, balance: Balance) -> PerPhase:
         """What those that may be uneven may draw at worst below an asymmetry limit, as the last reaction saw it."""

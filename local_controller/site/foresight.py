@@ -31,6 +31,9 @@ from optimizer.problem import Horizon, Tariff
 from optimizer.realize import Flags
 from optimizer.rows import Array
 
+BY_PRICE: Final = "cost"
+"""The objective that looks at prices, a key of `optimizer.objectives.OBJECTIVES`."""
+
 FLAT_PER_KWH: Final = 0.3
 """The price of each kWh where none is known but surplus: only that it is dearer than the surplus matters then."""
 
@@ -124,14 +127,14 @@ class Foresight:
             return planned_a, most_a
         modes = [self.wish(place.state.evse.id).mode for place in places]
         takes, waits = (
-            np.array([mode is one for mode in modes]) for one in (ChargingMode.SURPLUS, ChargingMode.CHEAPEST)
+            np.array([mode is one for mode in modes], dtype=bool) for one in (ChargingMode.SURPLUS, ChargingMode.CHEAPEST)
         )
         if takes.any():
             caps_a = self.surplus.caps_a(_takers(places, columns, most_a, takes), now, is_blind=self.net_w(now) is None)
             bounds_a = [caps_a.get(place.state.evse.id, 0.0) for place in places]
             most_a = np.where(takes, np.minimum(most_a, bounds_a), most_a)
             planned_a = np.where(takes, most_a, planned_a)
-        is_new = np.array([_is_new(place.state, now) for place in places])
+        is_new = np.array([_is_new(place.state, now) for place in places], dtype=bool)
         return np.where(waits & is_new & np.isinf(planned_a), 0.0, planned_a), most_a
 
     def reasons(self) -> Mapping[EvseId, Wait]:
@@ -147,16 +150,21 @@ class Foresight:
 
     # --- the hours ahead -----------------------------------------------------------------------------------------
 
-    def tariff(self, horizon: Horizon, modes: Sequence[ChargingMode], now: Instant) -> Tariff | None:
-        """What energy costs in each block of a plan and what of it is surplus, for cars of these modes; None: it is all one."""
-        by_price = ChargingMode.CHEAPEST in modes
-        if not by_price and ChargingMode.SURPLUS not in modes and self.money.peak_per_kw is None:
-            return None
+    def ahead(
+        self, horizon: Horizon, modes: Sequence[ChargingMode], usual: str, now: Instant
+    ) -> tuple[str, Tariff | None]:
+        """The objective of a plan for cars of these modes, and what energy costs and is left over in each of its blocks.
+
+        usual: the objective where prices play no part, because no car charges by them or none is known.
+        """
+        by_price, has_peak = ChargingMode.CHEAPEST in modes, self.money.peak_per_kw is not None
+        if not by_price and not has_peak and ChargingMode.SURPLUS not in modes:
+            return usual, None
         at_s = now.utc.timestamp()
         edges_s = [at_s + edge_s for edge_s in horizon.edges_s]
         net_w = list(self._net_w(edges_s, now))
         prices = self._known(Kind.ENERGY, edges_s, now) if by_price else ()
-        return Tariff(
+        tariff = Tariff(
             import_per_kwh=prices or (FLAT_PER_KWH,) * horizon.blocks,
             surplus_w=tuple(max(0.0, -(watts or 0.0)) for watts in net_w),
             export_per_kwh=self._known(Kind.FEED_IN, edges_s, now),
@@ -165,6 +173,8 @@ class Foresight:
             background_w=tuple(max(0.0, self.assumed_w if watts is None else watts) for watts in net_w),
             currency=self.money.currency,
         )
+        is_priced = has_peak or (by_price and (bool(prices) or any(tariff.surplus_w)))
+        return BY_PRICE if is_priced else usual, tariff
 
     def _known(self, kind: Kind, edges_s: Sequence[float], now: Instant) -> tuple[float, ...]:
         """The mean in each block; empty where nothing is known.

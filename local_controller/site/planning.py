@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
@@ -21,9 +21,13 @@ from local_controller.site.evse import PRESENT_S, EvseState
 from local_controller.site.per_phase import PHASES, PerPhase, minus
 from local_controller.site.wishes import ChargingMode
 from optimizer.problem import ChargingNeed, CircuitLimit, Horizon, Problem, Tariff, variable_horizon
+from optimizer.worth import FIRM
 
 PRESENT = Horizon((0.0, PRESENT_S))
 """The horizon of a share: just now. Its length does not matter to an answer that ignores energies."""
+
+SOON: Final = 1 - 1.25 / FIRM
+"""What a car that does not charge by prices loses of a block's worth to the next: more than all that hours differ by in price."""
 
 STEP_A = 0.1
 """What 1.6 can say (multiples of 0.1 A), and what all versions are told."""
@@ -86,8 +90,16 @@ class Question:
     def problem(self) -> Problem:
         """The question in the optimizer's words."""
         circuits = tuple(circuit(c, self.reserved_a[c.node], self.horizon.blocks) for c in self.capacities)
-        needs = tuple(need(one, self.horizon, self.at_s) for one in self.asking)
+        needs = tuple(self._soon(need(one, self.horizon, self.at_s), one.mode) for one in self.asking)
         return Problem(self.horizon, circuits, needs, tariff=self.tariff)
+
+    def _soon(self, asked: ChargingNeed, mode: ChargingMode) -> ChargingNeed:
+        """A car that does not charge by prices has its energy as soon as possible: each block is worth less than the one before."""
+        if self.tariff is None or mode is not ChargingMode.NORMAL:
+            return asked
+        worth = (SOON**number for number in range(self.horizon.blocks))
+        stays = asked.presence or (1.0,) * self.horizon.blocks
+        return replace(asked, presence=tuple(likely * one for likely, one in zip(stays, worth, strict=True)))
 
 
 def horizon_at(now: Instant) -> Horizon:

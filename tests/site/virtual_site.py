@@ -17,6 +17,7 @@ from local_controller.clock import Instant
 from local_controller.site.control_box import control_box
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, Solve, StopSession
+from local_controller.site.foresight import Foresight
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, OwnLimit, SourceState
 from local_controller.site.lpc import LpcSettings
@@ -24,6 +25,7 @@ from local_controller.site.readings import MeterReading
 from local_controller.site.topology import Evse, FuseType, Node, Station, Topology
 from local_controller.station import words
 from local_controller.station.words import EvseId, LimitKind, LimitOutcome, MeterSample, Phase
+from optimizer.objectives import OBJECTIVES
 from optimizer.solve import solve
 
 STEP_S = 0.5
@@ -166,10 +168,12 @@ class VirtualSite:
         fixed: Sequence[Limit] = (),
         own: tuple[OwnLimit, ...] = (),
         boxes: Mapping[str, LpcSettings] | None = None,
+        foresight: Callable[[], Foresight] = Foresight,
     ) -> None:
         fuses = tuple(Limit(n.id, n.limit_a, AppliesTo.TOTAL, f"{n.label} fuse") for n in topo.nodes)
         self._limits, self._sources, self._own = (*fuses, *fixed), sources, own
         self._boxes = boxes or {}
+        self._foresight = foresight
         self._settings = settings or ControlSettings()
         self.topology = topo
         self.meters = {n.meter: n.id for n in topo.nodes if n.meter is not None}
@@ -201,7 +205,7 @@ class VirtualSite:
         sources = {s.id: SourceState(s) for s in self._sources}
         sources |= {id_: control_box(id_, "grid", AppliesTo.CHARGING, lpc) for id_, lpc in self._boxes.items()}
         book = LimitBook(self._limits, sources, self._own)
-        return SiteController(self.topology, book, self._settings, dict.fromkeys(self.meters, 1.0))
+        return SiteController(self.topology, book, self._settings, dict.fromkeys(self.meters, 1.0), self._foresight())
 
     def fix(self, limit: Limit) -> None:
         """One more limit for ever, before anything happens."""
@@ -402,7 +406,8 @@ class VirtualSite:
                     self.orders.append((self.now.since(START), effect.evse, effect.limit_a))
                     self._limit(effect)
                 case Solve():
-                    allocation = solve(self.controller.question().problem())
+                    question = self.controller.question()
+                    allocation = solve(question.problem(), weights=OBJECTIVES[question.objective])
                     self.after(
                         1.0,
                         lambda n=effect.number, a=allocation: self.carry_out(self.controller.planned(n, a, self.now)),

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
+from local_controller.adapters.examination import outlook
 from local_controller.adapters.examination.finding import Finding, State
 from local_controller.adapters.examination.publishing import Probe
 from local_controller.adapters.inputs import Client, Inputs
@@ -24,8 +25,10 @@ from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.lpc import LpcHeartbeat, LpcLimit, LpcWord
+from local_controller.site.outlook import Kind
 from local_controller.site.per_phase import PerPhase
 from local_controller.site.readings import MeterReading
+from local_controller.site.series import Series
 
 _LINKS: Final = {
     Link.UNREACHABLE: "check host, port and cable of the broker",
@@ -53,6 +56,8 @@ class _Heard:
     outdated: dict[str, str] = field(default_factory=dict)
     presences: dict[str, str] = field(default_factory=dict)
     boxes: dict[str, dict[type[LpcWord], LpcWord]] = field(default_factory=dict)
+    ahead: dict[Kind, Series] = field(default_factory=dict)
+    ahead_failures: dict[Kind, str] = field(default_factory=dict)
     links: dict[str, BrokerState] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -89,6 +94,16 @@ class _Heard:
     def control_box_said(self, source: str, word: LpcWord) -> None:
         """Something of a control box, by kind."""
         self.boxes.setdefault(source, {})[type(word)] = word
+        self.news.set()
+
+    def series_received(self, kind: Kind, series: Series) -> None:
+        """Prices or power ahead."""
+        self.ahead[kind] = series
+        self.news.set()
+
+    def series_failed(self, kind: Kind, text: str) -> None:
+        """Such a message that is not understood."""
+        self.ahead_failures[kind] = text
         self.news.set()
 
     def broker_changed(self, state: BrokerState) -> None:
@@ -128,6 +143,7 @@ async def examine_inputs(
             for found in _presence(one, heard, patience_s)
         ),
         *(_control_box(one, heard, patience_s) for one in config.control_boxes),
+        *outlook.examined(config, heard.ahead, heard.ahead_failures, patience_s, clock.now()),
         *([] if probe is None else probe.findings()),
     ]
 
@@ -153,6 +169,7 @@ def _complete(config: SiteConfig, heard: _Heard, inputs: Inputs, probe: Probe | 
             for one in (*config.mqtt_limits, *config.contact_limits)
         )
         and all(one.id in heard.presences for one in config.mqtt_limits if one.availability is not None)
+        and outlook.awaited(config) <= {*heard.ahead, *heard.ahead_failures}
         and all(LpcHeartbeat in heard.boxes.get(one.id, {}) for one in config.control_boxes)
         and all(link is not None and link.link is not Link.CONNECTING for link in links)
     )
