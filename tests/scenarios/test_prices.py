@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, time
+from random import Random
 
 import pytest
 
@@ -13,6 +15,7 @@ from local_controller.site.outlook import Kind, Source, Told
 from local_controller.site.price_table import PriceTable, PriceWindow
 from local_controller.site.series import Series, Step
 from local_controller.site.surplus import RIDE_S, SPARE_A
+from local_controller.site.topology import Evse
 from local_controller.site.wishes import ChargingMode, Wish
 from local_controller.station import words
 from local_controller.station.words import EvseId
@@ -78,3 +81,191 @@ def test_a_night_tariff_moves_charging_behind_two_o_clock_and_the_car_has_its_en
     assert energy.wh >= 8_000.0
 
 
+def test_a_normal_car_does_not_wait_for_the_night_beside_one_that_does() -> None:
+    site = site_with({ONE: Wish(ChargingMode.CHEAPEST)}, by_table)
+    cheap, normal = Energy(site, "CP-1"), Energy(site, "CP-2")
+    site.plug("CP-1", Car(max_a=16.0))
+    site.plug("CP-2", Car(max_a=16.0))
+    for station in ("CP-1", "CP-2"):
+        wants(site, station, 4_000.0, 6.0)
+    site.run(30 * 60)
+    assert normal.wh >= 4_000.0
+    assert cheap.wh < 100.0
+
+
+def test_a_price_source_that_dies_is_told_and_lets_the_car_charge() -> None:
+    """The exchange promised a cheap hour at four o'clock; an hour after its last message nobody relies on that any more."""
+    site = site_with({ONE: Wish(ChargingMode.CHEAPEST, time(6))}, lambda: told_on("prices"))
+    site.run(90)
+    assert unknown(site) == [
+        "price of energy was never heard: all hours count the same; does its source publish to prices?"
+    ]
+    energy, one_o_clock_s = Energy(site, "CP-1"), datetime(2026, 3, 3, 1, tzinfo=UTC).timestamp()
+    steps = Step(one_o_clock_s, one_o_clock_s + 10800, 0.40), Step(one_o_clock_s + 10800, one_o_clock_s + 14400, 0.20)
+    site.carry_out(site.controller.series_received(Kind.ENERGY, Series(steps), site.now))
+    site.plug("CP-1", Car(max_a=16.0))
+    wants(site, "CP-1", 4_000.0, 6.0)
+    site.run(3500)
+    assert energy.wh < 100.0
+    site.run(500)
+    assert energy.wh > 500.0
+    assert unknown(site)[1:] == [
+        "price of energy was told 1 h ago: all hours count the same; does its source publish to prices?"
+    ]
+
+
+def test_a_message_that_cannot_be_read_is_told_once_and_takes_nothing_back() -> None:
+    site = site_with({ONE: Wish(ChargingMode.CHEAPEST, time(6))}, lambda: told_on("prices"))
+    now_s = site.now.utc.timestamp()
+    steps = Step(now_s - 60, now_s + 3600, 0.40), Step(now_s + 3600, now_s + 7200, 0.20)
+    site.carry_out(site.controller.series_received(Kind.ENERGY, Series(steps), site.now))
+    for _ in range(3):
+        site.carry_out(
+            site.controller.series_failed(Kind.ENERGY, "price of energy on topic prices: nonsense", site.now)
+        )
+        site.run(10)
+    (text,) = unknown(site)
+    assert text.startswith(
+        "price of energy on topic prices: nonsense: what was told before counts until 2026-03-03T03:00"
+    )
+    energy = Energy(site, "CP-1")
+    site.plug("CP-1", Car(max_a=16.0))
+    wants(site, "CP-1", 2_000.0, 6.0)
+    site.run(600)
+    assert energy.wh < 100.0
+
+
+def unknown(site: VirtualSite) -> list[str]:
+    return [notice.text for notice in site.notices if notice.code == "outlook_unknown"]
+
+
+# --- surplus ------------------------------------------------------------------------------------------------------
+
+
+FOLLOWS_S = 15.0
+"""Reading, order, answer, PWM and car: so long a decrease takes in this site at most, and in the field (goal G3)."""
+
+
+class Sun:
+    """PV behind the meter, in amperes on each phase by the second, and for how long the cars of the site really import.
+
+    Each time it is told how long it lasted in all, and above the minimums of the cars (`least_a`, all phases together).
+    """
+
+    def __init__(self, site: VirtualSite, sun_a: Callable[[float], float], least_a: float) -> None:
+        self.times: list[tuple[float, float]] = []
+        self.starts = 0
+        self._least_a, self._imports, self._draws = least_a, False, False
+        site.base = lambda s: (2.0 - sun_a(s),) * 3
+        site.on_step.append(self._look)
+
+    def _look(self, site: VirtualSite) -> None:
+        flow_a, cars_a = (
+            sum(site.flow("grid")),
+            sum(map(sum, (one.draw_a().values() for one in site.stations.values()))),
+        )
+        imported_a, went_on = min(flow_a, cars_a), self._imports
+        self._imports = imported_a > 0.5
+        if self._imports and not went_on:
+            self.times.append((0.0, 0.0))
+        if self._imports:
+            lasted_s, above_s = self.times[-1]
+            self.times[-1] = lasted_s + 0.5, above_s + 0.5 * (imported_a > self._least_a + 0.5)
+        self.starts += cars_a > 0.0 and not self._draws
+        self._draws = cars_a > 0.0
+
+
+def sunny(sun_a: Callable[[float], float], stations: int = 1) -> tuple[VirtualSite, Sun]:
+    """A site whose EVSEs, all of them, charge from surplus only; without a limit of ours their stations give nothing."""
+    wishes = {EvseId(f"CP-{n}", 1): Wish(ChargingMode.SURPLUS) for n in range(1, stations + 1)}
+    topo = topology(80.0, stations)
+    topo = replace(topo, stations=tuple(replace(one, evses=_paused(one.evses)) for one in topo.stations))
+    site = VirtualSite(topo, foresight=lambda: Foresight(wishes=wishes))
+    sun = Sun(site, sun_a, 18.0 * stations)
+    site.connect()
+    site.run(15)
+    for name in site.stations:
+        site.plug(name, Car())
+    return site, sun
+
+
+def _paused(evses: tuple[Evse, ...]) -> tuple[Evse, ...]:
+    return tuple(replace(evse, fallback_a=0.0) for evse in evses)
+
+
+def test_a_surplus_car_waits_for_the_sun_follows_it_and_pauses_when_it_goes() -> None:
+    """Sun that rises from nothing to 24 A on each phase, stays, and goes at once."""
+    site, sun = sunny(lambda s: min(24.0, max(0.0, (s - 300) / 50)) if s < 1980 else 0.0)
+    site.run(285)
+    assert sun.starts == 0
+    assert site.controller.decisions[ONE].reasons[0] == (
+        "charges from surplus only: 0.0 kW are left over, its minimum takes 4.5 kW"
+    )
+    site.run(1650)
+    assert site.drawn()[0] == pytest.approx(24.0 - 2.0 - SPARE_A, abs=0.5), "all that is left over, less what is spared"
+    assert (sun.starts, sun.times) == (1, []), "and nothing was imported on the way"
+    assert "charges from surplus only: 15.2 kW are left over" in site.controller.decisions[ONE].reasons
+    site.run(130)
+    assert site.drawn() == [0.0]
+    ((lasted_s, above_s),) = sun.times
+    assert lasted_s <= RIDE_S + FOLLOWS_S
+    assert above_s <= FOLLOWS_S
+
+
+def test_a_cloud_that_passes_lowers_a_car_and_does_not_pause_it() -> None:
+    site, sun = sunny(lambda s: 5.0 if 900 <= s < 940 else 20.0)
+    site.run(1500)
+    assert sun.starts == 1
+    ((lasted_s, above_s),) = sun.times
+    assert lasted_s <= 40.0 + FOLLOWS_S
+    assert above_s <= FOLLOWS_S
+    assert site.drawn()[0] == pytest.approx(20.0 - 2.0 - SPARE_A, abs=0.5)
+
+
+def test_without_a_living_meter_there_is_no_surplus() -> None:
+    site, sun = sunny(lambda _: 20.0)
+    site.run(300)
+    assert site.drawn()[0] > 15.0
+    site.go_blind(120.0)
+    site.run(10.0 + FOLLOWS_S)
+    assert site.drawn() == [0.0]
+    assert "charges from surplus only: nobody measures what is left over" in site.controller.decisions[ONE].reasons[0]
+    site.run(500)
+    assert sun.starts == 2
+    assert site.drawn()[0] > 15.0
+
+
+def test_cars_share_the_surplus_and_the_last_one_pauses_first() -> None:
+    site, _ = sunny(lambda s: 22.0 if s < 900 else 12.0, stations=2)
+    site.run(800)
+    assert site.drawn() == pytest.approx([9.5, 9.5], abs=0.5)
+    site.run(400)
+    assert site.drawn() == pytest.approx([9.5, 0.0], abs=0.5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_under_any_clouds_a_surplus_car_imports_no_more_and_no_longer_than_is_said(seed: int) -> None:
+    """An hour and a half of clouds, each of them at once and for ten seconds to five minutes."""
+    rng, edges, at_s = Random(seed), [], 0.0
+    while at_s < 5400:
+        at_s += rng.choice([10, 30, 60, 120, 300])
+        edges.append((at_s, rng.choice([0.0, 4.0, 8.0, 12.0, 20.0, 30.0])))
+    site, sun = sunny(lambda s: next(sun_a for end_s, sun_a in edges if s < end_s))
+    site.run(5380)
+    assert sun.starts <= 5400 / 300
+    assert all(lasted_s <= RIDE_S + FOLLOWS_S for lasted_s, _ in sun.times), sun.times
+    assert all(above_s <= FOLLOWS_S for _, above_s in sun.times), sun.times
+
+
+def test_a_normal_car_beside_it_takes_from_the_surplus_first() -> None:
+    site = VirtualSite(topology(80.0, 2), foresight=lambda: Foresight(wishes={TWO: Wish(ChargingMode.SURPLUS)}))
+    site.base = lambda _: (-20.0,) * 3
+    site.connect()
+    site.run(15)
+    site.plug("CP-1", Car(max_a=16.0))
+    site.plug("CP-2", Car())
+    site.run(400)
+    assert site.drawn() == pytest.approx([16.0, 0.0], abs=0.5)
+    site.unplug("CP-1")
+    site.run(400)
+    assert site.drawn() == pytest.approx([0.0, 19.5], abs=0.5)
