@@ -36,7 +36,7 @@ def foresight(config: SiteConfig) -> Foresight:
         else Money(config.prices.currency, config.prices.peak_per_kw, config.prices.peak_from_w)
     )
     return Foresight(
-        sources={told.kind: Source(told) for told in _told(config)},
+        sources={told.kind: Source(told) for told in told_ahead(config)},
         wishes=_wishes(config),
         money=money,
         zone=ZoneInfo(config.site.time_zone),
@@ -44,7 +44,8 @@ def foresight(config: SiteConfig) -> Foresight:
     )
 
 
-def _told(config: SiteConfig) -> Sequence[Told]:
+def told_ahead(config: SiteConfig) -> Sequence[Told]:
+    """What the site file wants to be known ahead, and where it comes from."""
     heard = {_PLACES[place]: section for place, section in config.told_ahead.items()}
     found = []
     if config.prices is not None:

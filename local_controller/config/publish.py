@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from local_controller.config.section import Id, Section, TopicPrefix
 
-_OWN: Final = r"availability|alarm|(circuit|meter|station)/.+|limit/[^/]+/state"
+_OWN: Final = r"availability|alarm|(circuit|meter|station|outlook)/.+|limit/[^/]+/state"
 """What the gateway writes to, below its prefix."""
 
 
@@ -29,7 +29,7 @@ def _switch(value: object) -> object:
 
 
 class PublishSection(Section):
-    """The state of the site over MQTT: circuits, meters, stations, limits, notices. Without this section nothing is told."""
+    """The state of the site over MQTT: circuits, meters, stations, limits, prices and forecasts, notices. Without this section nothing is told."""
 
     broker: Id = Field(examples=["site"])
     """Id of the broker."""

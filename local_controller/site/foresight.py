@@ -43,6 +43,10 @@ KNOWN_S: Final = 10.0
 PLANNED_S: Final = 30.0
 """A plan that knows a new session is there by then, or none will be soon: 5 s until one is due, 2 s to make it, and more."""
 
+LOOKED_AHEAD_S: Final = 43_200.0
+LOOKED_AT_S: Final = 900.0
+"""A lower price is told of when it comes within twelve hours, as far as plans look, by the quarter of an hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class Money:
@@ -69,6 +73,7 @@ class Foresight:
     _without_cars: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=(-math.inf,) * 3))
     _seen_at: Instant | None = None
     _values: dict[Kind, float | None] = field(default_factory=dict)
+    _lower: tuple[int, str | None] = (-1, None)
 
     # --- facts ---------------------------------------------------------------------------------------------------
 
@@ -127,7 +132,8 @@ class Foresight:
             return planned_a, most_a
         modes = [self.wish(place.state.evse.id).mode for place in places]
         takes, waits = (
-            np.array([mode is one for mode in modes], dtype=bool) for one in (ChargingMode.SURPLUS, ChargingMode.CHEAPEST)
+            np.array([mode is one for mode in modes], dtype=bool)
+            for one in (ChargingMode.SURPLUS, ChargingMode.CHEAPEST)
         )
         if takes.any():
             caps_a = self.surplus.caps_a(_takers(places, columns, most_a, takes), now, is_blind=self.net_w(now) is None)
@@ -137,9 +143,37 @@ class Foresight:
         is_new = np.array([_is_new(place.state, now) for place in places], dtype=bool)
         return np.where(waits & is_new & np.isinf(planned_a), 0.0, planned_a), most_a
 
-    def reasons(self) -> Mapping[EvseId, Wait]:
-        """Why those who take surplus only get no more."""
-        return self.surplus.reasons()
+    def reasons(self, places: Sequence[Place], caps_a: Array, now: Instant) -> Mapping[EvseId, Wait]:
+        """Why those get no more who take surplus only, or whom the plan lets wait for a lower price."""
+        late = [
+            place.state.evse.id
+            for place, cap_a in zip(places, caps_a.tolist(), strict=True)
+            if cap_a <= 0 and self.wish(place.state.evse.id).mode is ChargingMode.CHEAPEST
+        ]
+        if not late or (lower := self._lower_price_lately(now)) is None:
+            return self.surplus.reasons()
+        return {**self.surplus.reasons(), **{evse: Wait(evse, 0.0, lower) for evse in late}}
+
+    def _lower_price_lately(self, now: Instant) -> str | None:
+        """The same sentence for a minute: it is looked for in many blocks."""
+        minute = int(now.utc.timestamp() // 60)
+        if self._lower[0] != minute:
+            self._lower = minute, self._lower_price(now)
+        return self._lower[1]
+
+    def _lower_price(self, now: Instant) -> str | None:
+        """That a kWh becomes cheaper, and when; None where nobody knows of that."""
+        source, now_s = self.sources.get(Kind.ENERGY), now.utc.timestamp()
+        if source is None or (price := source.at(now)) is None:
+            return None
+        starts_s = [now_s + number * LOOKED_AT_S for number in range(round(LOOKED_AHEAD_S / LOOKED_AT_S) + 1)]
+        later = zip(source.means(starts_s, now), starts_s, strict=False)
+        known = [(value, at_s) for value, at_s in later if value is not None and value < price]
+        if not known:
+            return None
+        lowest, at_s = min(known)
+        at = datetime.fromtimestamp(at_s - at_s % LOOKED_AT_S, self.zone).strftime("%H:%M")
+        return f"waits for a lower price: {price:.4g} {source.told.unit} now, {lowest:.4g} about {at}"
 
     def net_w(self, now: Instant) -> float | None:
         """What the grid connection would carry without cars, negative where it would feed in; None where nobody knows."""

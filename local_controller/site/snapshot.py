@@ -18,6 +18,7 @@ from local_controller.site.capacity import MeterState, NodeState, capacity
 from local_controller.site.controller import SiteController
 from local_controller.site.evse import EvseState
 from local_controller.site.limits import AppliesTo, OwnLimit, SourceState
+from local_controller.site.outlook_view import OutlookView, outlook_views
 from local_controller.site.overload import STOP_S
 from local_controller.site.per_phase import PHASES, PerPhase, total
 from local_controller.site.reasons import Decision
@@ -168,6 +169,7 @@ class SiteSnapshot:
     limits: tuple[LimitSourceView, ...]
     plan: PlanView | None
     observed_since: str | None = None
+    outlook: tuple[OutlookView, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a JSON encoder."""
@@ -209,6 +211,7 @@ def pieces(site: SiteController, now: Instant) -> Iterator[SiteSnapshot | None]:
             *(_own(one, now) for one in site.book.own),
         ),
         plan=_plan(site, now),
+        outlook=outlook_views(site.foresight.sources.values(), now),
     )
 
 

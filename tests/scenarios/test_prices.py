@@ -142,8 +142,8 @@ def unknown(site: VirtualSite) -> list[str]:
 # --- surplus ------------------------------------------------------------------------------------------------------
 
 
-FOLLOWS_S = 15.0
-"""Reading, order, answer, PWM and car: so long a decrease takes in this site at most, and in the field (goal G3)."""
+FOLLOWS_S = 10.0
+"""Reading, order, answer, PWM and car: a decrease takes so long in this site at most; in the field 15 s (goal G3)."""
 
 
 class Sun:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
+from local_controller.adapters.outlook_inputs import told_ahead
 from local_controller.adapters.publishing import topics
 from local_controller.config.models import SiteConfig
 from local_controller.config.publish import PublishSection
@@ -189,6 +190,10 @@ _LIMIT: Final[Mapping[str, Sensor]] = {
     "state": _text("State", "state", "mdi:car-speed-limiter"),
     "trouble": {**_text("Trouble", "trouble", "mdi:alert-outline"), "entity_category": "diagnostic"},
 }
+_OUTLOOK: Final[Mapping[str, Sensor]] = {
+    "state": _text("State", "state", "mdi:clock-outline"),
+    "trouble": {**_text("Trouble", "trouble", "mdi:alert-outline"), "entity_category": "diagnostic"},
+}
 _SITE: Final[Mapping[str, Sensor]] = {"notice": _text("Last notice", "text", "mdi:alert")}
 
 
@@ -213,6 +218,10 @@ class _Devices:
             yield self._device(f"meter-{slug(meter.id)}", f"Meter {meter.id}", topics.meter(prefix, meter.id), _METER)
         for limit in config.limits:
             yield self._device(f"limit-{slug(limit.id)}", f"Limit {limit.id}", topics.limit(prefix, limit.id), _LIMIT)
+        for told in told_ahead(config):
+            sensors = {"value": _measured("Now", "value", told.unit, digits=3), **_OUTLOOK}
+            state = topics.outlook(prefix, told.kind)
+            yield self._device(f"outlook-{slug(told.kind)}", told.label.capitalize(), state, sensors)
         for station in config.stations:
             device, name = f"station-{slug(station.id)}", station.name or station.id
             yield self._device(device, name, topics.station(prefix, station.id), _STATION)

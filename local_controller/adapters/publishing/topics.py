@@ -43,3 +43,8 @@ def evse(prefix: str, identity: str, number: int) -> str:
 def limit(prefix: str, source: str) -> str:
     """An external limit."""
     return f"{prefix}/limit/{level(source)}/state"
+
+
+def outlook(prefix: str, kind: str) -> str:
+    """A price or a forecast."""
+    return f"{prefix}/outlook/{level(kind)}"

@@ -17,6 +17,7 @@ from local_controller.clock import Instant
 from local_controller.site.effects import Notice
 from local_controller.site.evse import SAMPLE_MAX_AGE_S
 from local_controller.site.freshness import Freshness
+from local_controller.site.outlook_view import OutlookView
 from local_controller.site.snapshot import EvseView, LimitSourceView, MeterView, NodeView, SiteSnapshot
 
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
@@ -46,6 +47,7 @@ def publications(picture: SiteSnapshot, prefix: str, nominal_voltage_v: float) -
         yield _circuit(node, None if node.meter is None else meters.get(node.meter), prefix)
     yield from (_meter(one, prefix) for one in picture.meters)
     yield from (_limit(one, prefix) for one in picture.limits)
+    yield from (_outlook(one, prefix) for one in picture.outlook)
     told: set[str] = set()
     for one in picture.evses:
         identity, _, number = one.id.rpartition("/")
@@ -122,6 +124,21 @@ def _limit(limit: LimitSourceView, prefix: str) -> Publication:
             "trouble": limit.trouble,
         },
         {"age_s": limit.age_s},
+    )
+
+
+def _outlook(one: OutlookView, prefix: str) -> Publication:
+    return Publication(
+        topics.outlook(prefix, one.id),
+        {
+            "name": one.label,
+            "state": one.state,
+            "value": one.value,
+            "unit": one.unit,
+            "until": one.until,
+        },
+        {"trouble": one.trouble, "age_s": one.age_s},
+        _NUMBER.sub("", one.trouble),
     )
 
 

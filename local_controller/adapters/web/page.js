@@ -77,7 +77,10 @@ function inputRows(site) {
   const limits = site.limits.map((l) => row(cell(l.label), cell(l.set_aside ? "set aside for a while" : l.trouble || l.state, { bad: Boolean(l.trouble) }),
     cell(bound(l), { stale: l.set_aside }),
     cell(l.ends_in_s !== null ? `ends in ${seconds(l.ends_in_s)}` : l.state === "init" ? "never heard" : "–")));
-  return [...meters, ...limits];
+  const ahead = site.outlook.map((one) => row(cell(one.label), cell(one.trouble || one.state, { bad: Boolean(one.trouble) }),
+    cell(one.value === null ? "unknown" : `${+one.value.toPrecision(4)} ${one.unit}`, { stale: one.value === null }),
+    cell(one.until ? `known until ${new Date(one.until).toLocaleString()}, told ${seconds(one.age_s)} ago` : "–")));
+  return [...meters, ...limits, ...ahead];
 }
 
 function listItem(text, bad = false) {
