@@ -16,6 +16,7 @@ from local_controller.adapters.publishing.topics import level
 from local_controller.adapters.publishing.tree import Publication, alarm, publications
 from local_controller.config.load import examined
 from local_controller.site.effects import Notice
+from local_controller.site.outlook_view import OutlookView
 from local_controller.site.snapshot import AboveLimit, SiteSnapshot, snapshot
 from tests.site.test_snapshot import lively
 from tests.site.virtual_site import START
@@ -45,6 +46,29 @@ def test_there_is_a_topic_for_everything_and_each_payload_has_the_time(picture: 
         *(f"station/CP-{n}{tail}" for n in (1, 2, 3) for tail in ("", "/evse/1")),
     ]
     assert {one["ts"] for one in payloads.values()} == {picture.at}
+
+
+def test_a_price_tells_value_unit_and_what_is_wrong_which_is_no_news_by_its_numbers(picture: SiteSnapshot) -> None:
+    known = OutlookView("energy", "price of energy", "known", 0.31, "EUR/kWh", "2026-03-02T14:00:00+00:00", 12.0, "")
+    unknown = replace(known, state="run out", value=None, until=None, trouble="was told 7 min ago: all hours count the same")
+    at = "outlook/energy"
+    assert told(replace(picture, outlook=(known,)))[at] == {
+        "ts": picture.at,
+        "name": "price of energy",
+        "state": "known",
+        "value": 0.31,
+        "unit": "EUR/kWh",
+        "until": "2026-03-02T14:00:00+00:00",
+        "trouble": "",
+        "age_s": 12.0,
+    }
+    assert told(replace(picture, outlook=(unknown,)))[at]["value"] is None
+    later = replace(unknown, trouble="was told 8 min ago: all hours count the same")
+    first, second = (
+        next(one for one in publications(replace(picture, outlook=(view,)), PREFIX, 230.0) if one.topic.endswith(at))
+        for view in (unknown, later)
+    )
+    assert (first.facts, first.wording) == (second.facts, second.wording)
 
 
 def test_a_circuit_tells_limit_source_draw_and_headroom_of_each_phase(picture: SiteSnapshot) -> None:
