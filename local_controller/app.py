@@ -25,6 +25,7 @@ from local_controller.adapters.dimming_recorder import DimmingRecorder
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.inputs import Client, Inputs, limit_source
+from local_controller.adapters.load_history_file import LoadHistoryFile
 from local_controller.adapters.lpc_bridge import control_boxes
 from local_controller.adapters.outlook_inputs import foresight
 from local_controller.adapters.person_limits import PersonLimits
@@ -140,6 +141,10 @@ class LocalController:
                 await self._started(partial(publisher.start, broker), publisher.stop)
         if self._recorder is not None:
             await self._started(self._recorder.start, self._recorder.stop)
+        if self._state_directory is not None and self.site.foresight.is_used:
+            history = LoadHistoryFile(self.site.foresight.history, self._state_directory)
+            history.restore()
+            await self._started(history.start, history.stop)
         if self._config.web is not None:
             tests = Commissioner(self.driver, self._clock, self._product, self._state_directory)
             web = self._config.web

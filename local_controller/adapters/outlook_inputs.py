@@ -13,6 +13,7 @@ from local_controller.config.outlook import PowerSeriesSection, PriceSection, Pr
 from local_controller.errors import SourceError, UnexpectedValueError
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.foresight import Foresight, Money
+from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import LABELS, Kind, Source, Told
 from local_controller.site.price_table import PriceTable, PriceWindow
 from local_controller.site.series import Series
@@ -35,11 +36,13 @@ def foresight(config: SiteConfig) -> Foresight:
         if config.prices is None
         else Money(config.prices.currency, config.prices.peak_per_kw, config.prices.peak_from_w)
     )
+    zone = ZoneInfo(config.site.time_zone)
     return Foresight(
         sources={told.kind: Source(told) for told in told_ahead(config)},
         wishes=_wishes(config),
         money=money,
-        zone=ZoneInfo(config.site.time_zone),
+        zone=zone,
+        history=LoadHistory(zone),
         assumed_w=sum(config.grid_connection.assumed_base_load_a) * NOMINAL_VOLTAGE_V,
     )
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from local_controller.site.base_load import BaseLoad
 from local_controller.site.effects import Notice
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import EvseState, together
+from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import Kind, Source
 from local_controller.site.places import Columns, Place
 from local_controller.site.planning import Asking
@@ -61,7 +63,8 @@ class Money:
 class Foresight:
     """Sources of prices and forecasts, wishes, and what the grid connection would carry without cars.
 
-    zone: of the times of day in wishes. assumed_w: other loads where nothing is known of them.
+    zone: of the times of day in wishes. assumed_w: other loads where nothing is known of them. history: what the building draws at
+    which time of the week.
     """
 
     sources: Mapping[Kind, Source] = field(default_factory=dict)
@@ -70,6 +73,7 @@ class Foresight:
     zone: tzinfo = UTC
     assumed_w: float = 0.0
     surplus: Surplus = field(default_factory=Surplus)
+    history: LoadHistory = field(default_factory=LoadHistory)
     _without_cars: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=(-math.inf,) * 3))
     _seen_at: Instant | None = None
     _values: dict[Kind, float | None] = field(default_factory=dict)
@@ -92,6 +96,8 @@ class Foresight:
         drawn = together([evse.stand(now).bounds for evse in evses])
         self._without_cars.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
         self._seen_at = now
+        if (load_w := self._present_load_w(self.net_w(now), now)) is not None:
+            self.history.measured(load_w, now)
         if self._takes_surplus:
             takers = [evse.stand(now).bounds for evse in evses if self._is_taker(evse.evse.id)]
             self.surplus.measured(reading.current_a, together(takers), now)
@@ -224,17 +230,22 @@ class Foresight:
         now_w = self.net_w(now)
         yield now_w
         base_w, sun_w = self._forecast(Kind.BASE_LOAD, edges_s, now), self._forecast(Kind.PV, edges_s, now)
+        if Kind.BASE_LOAD not in self.sources:
+            base_w = [self.history.expected_w(*block) for block in pairwise(edges_s)]
         present_w = self._present_load_w(now_w, now)
         for base, sun in list(zip(base_w, sun_w, strict=True))[1:]:
             load = present_w if base is None else base
             yield None if load is None else load - max(0.0, sun or 0.0)
 
     def _present_load_w(self, net_w: float | None, now: Instant) -> float | None:
-        """What the building draws now, the sun's share included; never less than nothing, for the sun may have gone later."""
-        if net_w is None:
-            return None
+        """What the building draws now without the sun; None where nobody knows what the sun brings.
+
+        Where the site file names no forecast of the sun, that is what the grid connection carries, and never less than nothing: the
+        sun may have gone later.
+        """
         pv = self.sources.get(Kind.PV)
-        return max(0.0, net_w + max(0.0, (None if pv is None else pv.at(now)) or 0.0))
+        sun_w = 0.0 if pv is None else pv.at(now)
+        return None if net_w is None or sun_w is None else max(0.0, net_w + max(0.0, sun_w))
 
     def _forecast(self, kind: Kind, edges_s: Sequence[float], now: Instant) -> list[float | None]:
         if kind not in self.sources:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from local_controller.clock import Instant
-from local_controller.site.outlook import Source
+from local_controller.site.foresight import Foresight
+from local_controller.site.outlook import Kind, Source
 
 
 @dataclass(frozen=True, slots=True)
 class OutlookView:
     """A price or a forecast. value: of this moment, None where it is unknown; unit: of the value.
 
-    state: whether messages tell it (known), the site file does (table), or why neither does. until: until when messages tell
+    state: whether messages tell it (known), the site file does (table), the site has learnt it (learnt, or is learning), or why
+    nobody does. until: until when messages tell
     everything (UTC, RFC 3339). age_s: of the last message that could be read. trouble: what is wrong, what counts in its place
     and what helps.
     """
@@ -29,9 +30,16 @@ class OutlookView:
     trouble: str
 
 
-def outlook_views(sources: Iterable[Source], now: Instant) -> tuple[OutlookView, ...]:
-    """Of all that the site file names."""
-    return tuple(_view(source, now) for source in sources)
+def outlook_views(foresight: Foresight, now: Instant) -> tuple[OutlookView, ...]:
+    """Of all that the site file names, and of what the site has learnt where it names no forecast of the building."""
+    told = [_view(source, now) for source in foresight.sources.values()]
+    if not foresight.is_used or Kind.BASE_LOAD in foresight.sources:
+        return tuple(told)
+    now_s = now.utc.timestamp()
+    expected_w = foresight.history.expected_w(now_s, now_s + 1.0)
+    state = "learning" if expected_w is None else "learnt"
+    learnt = OutlookView(Kind.BASE_LOAD, "base load, learnt", state, expected_w, "W", None, None, "")
+    return (*told, learnt)
 
 
 def _view(source: Source, now: Instant) -> OutlookView:

@@ -211,7 +211,7 @@ def pieces(site: SiteController, now: Instant) -> Iterator[SiteSnapshot | None]:
             *(_own(one, now) for one in site.book.own),
         ),
         plan=_plan(site, now),
-        outlook=outlook_views(site.foresight.sources.values(), now),
+        outlook=outlook_views(site.foresight, now),
     )
 
 

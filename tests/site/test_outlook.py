@@ -129,9 +129,12 @@ def test_an_unreadable_message_ends_the_number_of_a_moment_and_not_a_list() -> N
 def test_the_view_says_value_unit_age_and_trouble() -> None:
     source = Source(Told(Kind.ENERGY, "EUR/kWh", "prices"))
     source.received(hourly(0.123456, 0.4), NOW)
-    (view,) = outlook_views([source], NOW.after(60))
+    foresight = Foresight({Kind.ENERGY: source})
+    view, learnt = outlook_views(foresight, NOW.after(60))
+    assert (learnt.id, learnt.state, learnt.value) == ("base_load", "learning", None)
+    assert outlook_views(Foresight(), NOW) == ()
     assert (view.value, view.unit, view.age_s, view.until) == (0.12346, "EUR/kWh", 60.0, "2026-03-02T14:00:00+00:00")
-    (late,) = outlook_views([source], NOW.after(7200))
+    late, _ = outlook_views(foresight, NOW.after(7200))
     assert (late.value, late.state, late.until) == (None, "run out", None)
     assert late.trouble
 
