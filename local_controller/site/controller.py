@@ -499,8 +499,7 @@ class SiteController:
         grants = self._grant(moment, now)
         orders, waits = self._decide(grants, moment, now)
         set_aside = [place.state for place in moment.set_aside]
-        ahead = self.foresight.reasons(grants.places, grants.caps_a, now)
-        waits = {**ahead, **waits, **self.step_caps.reasons(now), **self._delays.reasons(now)}
+        waits = {**self.foresight.reasons(), **waits, **self.step_caps.reasons(now), **self._delays.reasons(now)}
         self._reaction = Reaction(now, moment.capacities, moment.reserved, grants, set_aside, waits, self._turns_s(now))
         return [*told, *orders, *self._replan(moment, now)]
 

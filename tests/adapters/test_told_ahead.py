@@ -224,13 +224,13 @@ async def test_the_gateway_tells_the_price_of_now_and_what_is_wrong_with_it(
 
 
 async def test_the_doctor_says_what_each_source_tells(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    section = f"""
+    section = """
 prices:
-  energy: {{per_kwh: 0.32, mqtt: {{broker: site, topic: prices, start: start, end: end}}}}
-  feed_in: {{per_kwh: 0.08}}
+  energy: {per_kwh: 0.32, mqtt: {broker: site, topic: prices, start: start, end: end}}
+  feed_in: {per_kwh: 0.08}
 forecasts:
-  pv: {{broker: site, topic: sun}}
-  base_load: {{broker: site, topic: building}}
+  pv: {broker: site, topic: sun}
+  base_load: {broker: site, topic: building}
 """
     config = load(site(tmp_path, mosquitto.port, section))
     await publish(mosquitto, "prices", rows([0.283, 0.31]), retain=True)
