@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from local_controller.site.series import Series
 from local_controller.site.surplus import Surplus, Taker
 from local_controller.site.wishes import AS_USUAL, ChargingMode, Wish
 from local_controller.station.words import EvseId
-from optimizer.problem import DEFAULT_ENERGY_WH, Horizon, Tariff
+from optimizer.problem import Horizon, Tariff
 from optimizer.realize import Flags
 from optimizer.rows import Array
 
@@ -47,7 +47,7 @@ PLANNED_S: Final = 30.0
 
 LOOKED_AHEAD_S: Final = 43_200.0
 LOOKED_AT_S: Final = 900.0
-"""A lower price is told of when it comes within twelve hours, as far as plans look, by the quarter of an hour."""
+"""A lower price is looked for within twelve hours, as far as plans look, by the quarter of an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +57,6 @@ class Money:
     currency: str = "EUR"
     peak_per_kw: float | None = None
     peak_w: float = 0.0
-
-
-class _Lower(NamedTuple):
-    """A lower price, when it comes about, and both prices in words."""
-
-    at: datetime
-    text: str
-
-    def comes_before(self, departure: datetime | None) -> bool:
-        """Whether a car that leaves then can wait for it."""
-        return departure is None or self.at < departure
 
 
 @dataclass(slots=True)
@@ -88,8 +77,7 @@ class Foresight:
     _without_cars: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=(-math.inf,) * 3))
     _seen_at: Instant | None = None
     _values: dict[Kind, float | None] = field(default_factory=dict)
-    _lower: tuple[int, _Lower | None] = (-1, None)
-    _late: dict[EvseId, Wait] = field(default_factory=dict)
+    _lower: tuple[int, datetime | None] = (-1, None)
 
     # --- facts ---------------------------------------------------------------------------------------------------
 
@@ -160,43 +148,34 @@ class Foresight:
             planned_a = np.where(takes, most_a, planned_a)
         is_new = np.array([_is_new(place.state, now) for place in places], dtype=bool)
         planned_a = np.where(waits & is_new & np.isinf(planned_a), 0.0, planned_a)
-        late = np.flatnonzero(waits & (planned_a <= 0)).tolist()
-        self._late = self._waits_for_less([places[number].state for number in late], now)
-        is_late = np.array([place.state.evse.id in self._late for place in places], dtype=bool)
+        waits_now = zip(places, (waits & (planned_a <= 0)).tolist(), strict=True)
+        is_late = np.array([one and self._can_wait(place.state, now) for place, one in waits_now], dtype=bool)
         return planned_a, np.where(is_late, 0.0, most_a)
 
     def reasons(self) -> Mapping[EvseId, Wait]:
-        """Why those get no more who take surplus only, or whom the plan lets wait for a lower price."""
-        return {**self.surplus.reasons(), **self._late}
+        """Why those get no more who take surplus only; why others wait is told by the plan."""
+        return self.surplus.reasons()
 
-    def _waits_for_less(self, states: Sequence[EvseState], now: Instant) -> dict[EvseId, Wait]:
-        """Those of them for whom a lower price comes before they leave. They take no turns where not all minimums fit."""
-        if not states or (lower := self._lower_price_lately(now)) is None:
-            return {}
-        late = [state.evse.id for state in states if lower.comes_before(self._departure(state, now))]
-        return {evse: Wait(evse, 0.0, lower.text) for evse in late}
+    def _can_wait(self, state: EvseState, now: Instant) -> bool:
+        """Whether a lower price comes before the car leaves. Then it takes no turns where not all minimums fit."""
+        lower_at, departure = self._lower_price_lately(now), self._departure(state, now)
+        return lower_at is not None and (departure is None or lower_at < departure)
 
-    def _lower_price_lately(self, now: Instant) -> _Lower | None:
-        """The same for a minute: it is looked for in many blocks."""
+    def _lower_price_lately(self, now: Instant) -> datetime | None:
+        """When a kWh becomes cheaper than now; None where nobody knows of that. Looked for once a minute: there are many blocks."""
         minute = int(now.utc.timestamp() // 60)
         if self._lower[0] != minute:
             self._lower = minute, self._lower_price(now)
         return self._lower[1]
 
-    def _lower_price(self, now: Instant) -> _Lower | None:
-        """That a kWh becomes cheaper, and when; None where nobody knows of that."""
+    def _lower_price(self, now: Instant) -> datetime | None:
         source, now_s = self.sources.get(Kind.ENERGY), now.utc.timestamp()
         if source is None or (price := source.at(now)) is None:
             return None
         starts_s = [now_s + number * LOOKED_AT_S for number in range(round(LOOKED_AHEAD_S / LOOKED_AT_S) + 1)]
         later = zip(source.means(starts_s, now), starts_s, strict=False)
-        known = [(value, at_s) for value, at_s in later if value is not None and value < price]
-        if not known:
-            return None
-        lowest, at_s = min(known)
-        at = datetime.fromtimestamp(at_s - at_s % LOOKED_AT_S, self.zone)
-        unit = source.told.unit
-        return _Lower(at, f"waits for a lower price: {price:.4g} {unit} now, {lowest:.4g} {unit} about {at:%H:%M}")
+        lower_s = (at_s for value, at_s in later if value is not None and value < price)
+        return None if (first_s := next(lower_s, None)) is None else datetime.fromtimestamp(first_s, UTC)
 
     def net_w(self, now: Instant) -> float | None:
         """What the grid connection would carry without cars, negative where it would feed in; None where nobody knows."""
@@ -270,19 +249,10 @@ class Foresight:
         return self.sources[kind].means(edges_s, now)
 
     def asked(self, one: Asking, state: EvseState, now: Instant) -> Asking:
-        """What a session asks for, with the wishes for its EVSE.
-
-        Where nobody said how much a car wants that charges when it is cheapest, it is the usual energy as long as a lower price
-        comes: an open wish would take the dear hours as well.
-        """
+        """What a session asks for, with the wishes for its EVSE."""
         mode, departure = self.wish(state.evse.id).mode, self._departure(state, now)
         departure_s = None if departure is None else (departure - now.utc).total_seconds()
-        energy_wh = one.energy_wh
-        if mode is ChargingMode.CHEAPEST and energy_wh is None:
-            lower = self._lower_price_lately(now)
-            if lower is not None and lower.comes_before(departure):
-                energy_wh = max(0.0, DEFAULT_ENERGY_WH - one.served_wh)
-        return one._replace(departure_s=departure_s, mode=mode, energy_wh=energy_wh)
+        return one._replace(departure_s=departure_s, mode=mode)
 
     def _departure(self, state: EvseState, now: Instant) -> datetime | None:
         """When the car at an EVSE has to be ready: as somebody said, else as the site file says."""
