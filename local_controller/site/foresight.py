@@ -23,7 +23,7 @@ from local_controller.site.evse import EvseState, together
 from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import Kind, Source
 from local_controller.site.places import Columns, Place
-from local_controller.site.planning import Asking
+from local_controller.site.planning import BY_PRICE, Asking
 from local_controller.site.readings import MeterReading
 from local_controller.site.series import Series
 from local_controller.site.surplus import Surplus, Taker
@@ -32,9 +32,6 @@ from local_controller.station.words import EvseId
 from optimizer.problem import Horizon, Tariff
 from optimizer.realize import Flags
 from optimizer.rows import Array
-
-BY_PRICE: Final = "cost"
-"""The objective that looks at prices, a key of `optimizer.objectives.OBJECTIVES`."""
 
 FLAT_PER_KWH: Final = 0.3
 """The price of each kWh where none is known but surplus: only that it is dearer than the surplus matters then."""
@@ -99,8 +96,8 @@ class Foresight:
         if (load_w := self._present_load_w(self.net_w(now), now)) is not None:
             self.history.measured(load_w, now)
         if self._takes_surplus:
-            takers = [evse.stand(now).bounds for evse in evses if self._is_taker(evse.evse.id)]
-            self.surplus.measured(reading.current_a, together(takers), now)
+            takers = [evse.stand(now) for evse in evses if self._is_taker(evse.evse.id)]
+            self.surplus.measured(reading.current_a, together([one.bounds for one in takers if one.follows]), now)
 
     def look(self, now: Instant) -> tuple[bool, list[Notice]]:
         """Time passes: whether a value is another one now, which a new plan should know, and what people must know."""
@@ -146,11 +143,10 @@ class Foresight:
             bounds_a = [caps_a.get(place.state.evse.id, 0.0) for place in places]
             most_a = np.where(takes, np.minimum(most_a, bounds_a), most_a)
             planned_a = np.where(takes, most_a, planned_a)
-        is_new = np.array([_is_new(place.state, now) for place in places], dtype=bool)
-        planned_a = np.where(waits & is_new & np.isinf(planned_a), 0.0, planned_a)
         waits_now = zip(places, (waits & (planned_a <= 0)).tolist(), strict=True)
         is_late = np.array([one and self._can_wait(place.state, now) for place, one in waits_now], dtype=bool)
-        return planned_a, np.where(is_late, 0.0, most_a)
+        is_new = np.array([_is_new(place.state, now) for place in places], dtype=bool)
+        return np.where(waits & is_new & np.isinf(planned_a), 0.0, planned_a), np.where(is_late, 0.0, most_a)
 
     def reasons(self) -> Mapping[EvseId, Wait]:
         """Why those get no more who take surplus only; why others wait is told by the plan."""

@@ -26,6 +26,9 @@ from optimizer.worth import FIRM
 PRESENT = Horizon((0.0, PRESENT_S))
 """The horizon of a share: just now. Its length does not matter to an answer that ignores energies."""
 
+BY_PRICE: Final = "cost"
+"""The objective that looks at prices, a key of `optimizer.objectives.OBJECTIVES`."""
+
 SOON: Final = 1 - 1.25 / FIRM
 """What a car that does not charge by prices loses of a block's worth to the next: more than all that hours differ by in price."""
 
@@ -95,11 +98,17 @@ class Question:
 
     def _soon(self, asked: ChargingNeed, mode: ChargingMode) -> ChargingNeed:
         """A car that does not charge by prices has its energy as soon as possible: each block is worth less than the one before."""
-        if self.tariff is None or mode is not ChargingMode.NORMAL:
+        if mode is not ChargingMode.NORMAL or not self._has_cheaper_blocks():
             return asked
         worth = (SOON**number for number in range(self.horizon.blocks))
         stays = asked.presence or (1.0,) * self.horizon.blocks
         return replace(asked, presence=tuple(likely * one for likely, one in zip(stays, worth, strict=True)))
+
+    def _has_cheaper_blocks(self) -> bool:
+        """Whether prices count and a kWh costs more in one block than in another; that a peak costs delays every car."""
+        if self.tariff is None or self.objective != BY_PRICE:
+            return False
+        return len(set(self.tariff.import_per_kwh)) > 1 or any(self.tariff.surplus_w)
 
 
 def horizon_at(now: Instant) -> Horizon:

@@ -5,8 +5,8 @@ meter of the grid connection shows without these cars. Down at once: less surplu
 proof: no more than what was left over all of the last `PROOF_S`. Nobody who measures means no surplus.
 
 Below its minimum a car cannot charge, and each pause wears its contactor. So one that runs keeps its minimum for `RIDE_S` when
-the surplus falls below it: that is the most that it ever imports, beside the seconds in which cars follow. Then it pauses, and
-begins again after `REST_S` at the earliest.
+the surplus falls below it: that is the most that it ever imports, beside the seconds in which cars follow. Time with enough
+surplus gives back as much of that. Then it pauses, and begins again after `REST_S` at the earliest.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Surplus:
     _rooms: deque[tuple[float, float]] = field(default_factory=deque)
     _runs: dict[EvseId, float] = field(default_factory=dict)
     _rests: dict[EvseId, Instant] = field(default_factory=dict)
-    _short_since: Instant | None = None
+    _short_s: float = 0.0
+    _looked_at: Instant | None = None
     _waits: dict[EvseId, Wait] = field(default_factory=dict)
 
     def measured(self, current_a: PerPhase, drawn: DrawBounds, now: Instant) -> None:
@@ -110,11 +111,11 @@ class Surplus:
     def _pause(self, running: Sequence[Taker], room_a: float, now: Instant) -> None:
         """Where the minimums of all take more than there is for too long, the last ones that began pause."""
         needed_a = sum(taker.least_together_a for taker in running)
-        if sum(taker.least_a * taker.phases for taker in running) <= room_a:
-            self._short_since = None
-            return
-        self._short_since = self._short_since or now
-        if room_a > -math.inf and now.since(self._short_since) < RIDE_S:
+        is_short = sum(taker.least_a * taker.phases for taker in running) > room_a
+        passed_s = 0.0 if self._looked_at is None else now.since(self._looked_at)
+        self._looked_at = now
+        self._short_s = max(0.0, self._short_s + (passed_s if is_short else -passed_s))
+        if not is_short or (room_a > -math.inf and self._short_s < RIDE_S):
             return
         for taker in reversed(running):
             if needed_a <= room_a:
@@ -122,7 +123,7 @@ class Surplus:
             needed_a -= taker.least_together_a
             del self._runs[taker.evse]
             self._rests[taker.evse] = now
-        self._short_since = None
+        self._short_s = 0.0
 
     def _start(self, takers: Sequence[Taker], proven_a: float, now: Instant) -> None:
         """Those begin whose minimum was left over beside that of all who run."""
@@ -155,7 +156,7 @@ def _spread(running: Sequence[Taker], room_a: float) -> dict[EvseId, float]:
     left_a = max(0.0, room_a - sum(taker.least_together_a for taker in running))
     for taker in sorted(running, key=lambda one: one.most_a - one.least_a):
         more_a = max(0.0, min(taker.most_a - taker.least_a, left_a / phases))
-        caps_a[taker.evse] = math.floor((taker.least_a + more_a) * 10 + 1e-6) / 10
+        caps_a[taker.evse] = max(taker.least_a, math.floor((taker.least_a + more_a) * 10 + 1e-6) / 10)
         left_a, phases = left_a - more_a * taker.phases, phases - taker.phases
     return caps_a
 
