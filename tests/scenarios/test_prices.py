@@ -255,7 +255,24 @@ def test_cars_share_the_surplus_and_the_last_one_pauses_first() -> None:
     assert site.drawn() == pytest.approx([9.5, 0.0], abs=0.5)
 
 
-@pytest.mark.parametrize("seed", range(4))
+def test_what_a_lost_station_takes_is_not_left_over_for_its_neighbour() -> None:
+    """It falls back to 6 A, sun or not."""
+    wishes = {one: Wish(ChargingMode.SURPLUS) for one in (ONE, TWO)}
+    site = VirtualSite(topology(80.0, 2), foresight=lambda: Foresight(wishes=wishes))
+    site.base = lambda _: (-20.0,) * 3
+    site.connect()
+    site.run(15)
+    for name in site.stations:
+        site.plug(name, Car())
+    site.run(300)
+    assert site.drawn() == pytest.approx([9.5, 9.5], abs=0.5)
+    site.disconnect("CP-1")
+    site.run(300)
+    assert site.drawn() == pytest.approx([6.0, 13.5], abs=0.6)
+    assert sum(site.flow("grid")) <= 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_under_any_clouds_a_surplus_car_imports_no_more_and_no_longer_than_is_said(seed: int) -> None:
     """An hour and a half of clouds, each of them at once and for ten seconds to five minutes."""
     rng, edges, at_s = Random(seed), [], 0.0
