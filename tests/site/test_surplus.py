@@ -101,6 +101,12 @@ def test_blind_it_is_over_at_once_and_begins_with_a_new_proof() -> None:
     assert world.run(REST_S + 5, 10.0).caps == [9.5]
 
 
+def test_a_meter_that_pauses_for_some_seconds_raises_nothing_and_lowers_nothing() -> None:
+    world = World(ONE).run(90, 10.0)
+    for seconds in (1, 4, 9):
+        assert world.surplus.caps_a(world.takers, world.now.after(seconds), is_blind=False) == {ONE.evse: 9.5}
+
+
 def test_readings_that_end_prove_nothing() -> None:
     world = World(ONE).run(PROOF_S - 5, 10.0)
     world.now = world.now.after(60.0)
