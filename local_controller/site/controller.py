@@ -125,6 +125,8 @@ class SiteController:
         self.settings = settings
         self.meters = {m: MeterState(m, Watch(scaled_to(METER_LADDER, poll_s))) for m, poll_s in meter_poll_s.items()}
         self.nodes = {n.id: NodeState(n, self.meters[n.meter] if n.meter else None) for n in topology.nodes}
+        if (grid := self.nodes.get(GRID)) is not None and grid.meter is not None:
+            self.foresight.goes_by(grid.meter.watch.ladder)
         self.balances = {balance.node.id: balance for balance in balances_of(topology, self.nodes)}
         self.evses = {evse.id: EvseState(evse) for evse in topology.evses}
         self.plan = Plan(settings.plan)

@@ -20,6 +20,7 @@ from local_controller.site.base_load import BaseLoad
 from local_controller.site.effects import Notice
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import EvseState, together
+from local_controller.site.freshness import METER_LADDER, Ladder
 from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import Kind, Source
 from local_controller.site.places import Columns, Place
@@ -35,9 +36,6 @@ from optimizer.rows import Array
 
 FLAT_PER_KWH: Final = 0.3
 """The price of each kWh where none is known but surplus: only that it is dearer than the surplus matters then."""
-
-KNOWN_S: Final = 10.0
-"""A reading of the grid connection tells its load for so long (G5)."""
 
 PLANNED_S: Final = 30.0
 """A plan that knows a new session is there by then, or none will be soon: 5 s until one is due, 2 s to make it, and more."""
@@ -61,7 +59,7 @@ class Foresight:
     """Sources of prices and forecasts, wishes, and what the grid connection would carry without cars.
 
     zone: of the times of day in wishes. assumed_w: other loads where nothing is known of them. history: what the building draws at
-    which time of the week.
+    which time of the week. known_s: so long a reading of the grid connection tells what flows there (G5).
     """
 
     sources: Mapping[Kind, Source] = field(default_factory=dict)
@@ -71,12 +69,17 @@ class Foresight:
     assumed_w: float = 0.0
     surplus: Surplus = field(default_factory=Surplus)
     history: LoadHistory = field(default_factory=LoadHistory)
+    known_s: float = METER_LADDER.stale_s
     _without_cars: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=(-math.inf,) * 3))
     _seen_at: Instant | None = None
     _values: dict[Kind, float | None] = field(default_factory=dict)
     _lower: tuple[int, datetime | None] = (-1, None)
 
     # --- facts ---------------------------------------------------------------------------------------------------
+
+    def goes_by(self, ladder: Ladder) -> None:
+        """How the meter of the grid connection ages: one that is read seldom is believed longer."""
+        self.known_s, self.surplus.fresh_s = ladder.stale_s, ladder.suspect_s
 
     def received(self, kind: Kind, series: Series, now: Instant) -> bool:
         """A message about one of them; whether a new plan should know."""
@@ -176,7 +179,7 @@ class Foresight:
     def net_w(self, now: Instant) -> float | None:
         """What the grid connection would carry without cars, negative where it would feed in; None where nobody knows."""
         load_a = self._without_cars.current_a
-        if load_a is None or self._seen_at is None or now.since(self._seen_at) > KNOWN_S:
+        if load_a is None or self._seen_at is None or now.since(self._seen_at) > self.known_s:
             return None
         return sum(load_a) * NOMINAL_VOLTAGE_V
 

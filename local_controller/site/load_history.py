@@ -29,8 +29,8 @@ QUANTILE: Final = 0.8
 WHOLE: Final = 0.8
 """A quarter counts when so much of it was measured."""
 
-SILENT_S: Final = 10.0
-"""A pause between two readings that is longer was not measured (G5)."""
+SILENT_S: Final = 60.0
+"""A pause between two readings that is longer was not measured."""
 
 KINDS_OF_DAY: Final = ("working day",) * 5 + ("saturday", "sunday")
 

@@ -22,6 +22,7 @@ from local_controller.profiles.units import NOMINAL_VOLTAGE_V, watts_from_amps
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import DrawBounds
+from local_controller.site.freshness import METER_LADDER
 from local_controller.site.per_phase import PerPhase
 from local_controller.station.words import EvseId
 
@@ -36,9 +37,6 @@ REST_S: Final = 300.0
 
 SPARE_A: Final = 0.5
 """So much is left over on each phase that such a car uses: smaller decreases are not worth a message (`Pace.dead_band_a`)."""
-
-FRESH_S: Final = 3.0
-"""Nothing rises by a reading that is older (G5)."""
 
 _ANY_SIGN: Final = (-math.inf, -math.inf, -math.inf)
 
@@ -61,9 +59,11 @@ class Taker(NamedTuple):
 class Surplus:
     """The surplus at the grid connection, on all phases together, and who charges from it.
 
-    Currents of all phases are added up, with their signs: that is what meters bill that add up phases.
+    Currents of all phases are added up, with their signs: that is what meters bill that add up phases. fresh_s: nothing rises by a
+    reading that is older (G5).
     """
 
+    fresh_s: float = METER_LADDER.suspect_s
     _others: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=_ANY_SIGN))
     _rooms: deque[tuple[float, float]] = field(default_factory=deque)
     _runs: dict[EvseId, float] = field(default_factory=dict)
@@ -86,9 +86,9 @@ class Surplus:
 
     def _proven_a(self, now: Instant) -> float:
         """What was left over all the time of late."""
-        if not self._rooms or now.monotonic_s - self._rooms[-1][0] > FRESH_S:
+        if not self._rooms or now.monotonic_s - self._rooms[-1][0] > self.fresh_s:
             return -math.inf
-        if now.monotonic_s - self._rooms[0][0] < PROOF_S - FRESH_S:
+        if now.monotonic_s - self._rooms[0][0] < PROOF_S - self.fresh_s:
             return -math.inf
         return min(room_a for _, room_a in self._rooms)
 

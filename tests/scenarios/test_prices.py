@@ -188,12 +188,12 @@ class Sun:
         self._draws = cars_a > 0.0
 
 
-def sunny(sun_a: Callable[[float], float], stations: int = 1) -> tuple[VirtualSite, Sun]:
+def sunny(sun_a: Callable[[float], float], stations: int = 1, *, poll_s: float = 1.0) -> tuple[VirtualSite, Sun]:
     """A site whose EVSEs, all of them, charge from surplus only; without a limit of ours their stations give nothing."""
     wishes = {EvseId(f"CP-{n}", 1): Wish(ChargingMode.SURPLUS) for n in range(1, stations + 1)}
     topo = topology(80.0, stations)
     topo = replace(topo, stations=tuple(replace(one, evses=_paused(one.evses)) for one in topo.stations))
-    site = VirtualSite(topo, foresight=lambda: Foresight(wishes=wishes))
+    site = VirtualSite(topo, foresight=lambda: Foresight(wishes=wishes), poll_s=poll_s)
     sun = Sun(site, sun_a, 18.0 * stations)
     site.connect()
     site.run(15)
@@ -243,6 +243,15 @@ def test_it_follows_the_sun_between_two_plans() -> None:
     site.run(1700)
     for step in range(5, 10):
         assert drawn[step * 130 + 125] == pytest.approx(10.0 + 2.0 * (step % 5) - 2.0 - SPARE_A, abs=0.5), step
+
+
+def test_a_meter_that_is_read_every_ten_seconds_is_followed_too() -> None:
+    site, sun = sunny(lambda s: 20.0 if s < 700 else 12.0, poll_s=10.0)
+    site.run(600)
+    assert site.drawn()[0] == pytest.approx(17.5, abs=0.5)
+    site.run(120 + FOLLOWS_S)
+    assert site.drawn()[0] == pytest.approx(9.5, abs=0.5)
+    assert sun.starts == 1
 
 
 def test_without_a_living_meter_there_is_no_surplus() -> None:

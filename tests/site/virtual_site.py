@@ -169,11 +169,12 @@ class VirtualSite:
         own: tuple[OwnLimit, ...] = (),
         boxes: Mapping[str, LpcSettings] | None = None,
         foresight: Callable[[], Foresight] = Foresight,
+        poll_s: float = 1.0,
     ) -> None:
         fuses = tuple(Limit(n.id, n.limit_a, AppliesTo.TOTAL, f"{n.label} fuse") for n in topo.nodes)
         self._limits, self._sources, self._own = (*fuses, *fixed), sources, own
         self._boxes = boxes or {}
-        self._foresight = foresight
+        self._foresight, self._poll_s = foresight, poll_s
         self._settings = settings or ControlSettings()
         self.topology = topo
         self.meters = {n.meter: n.id for n in topo.nodes if n.meter is not None}
@@ -205,7 +206,9 @@ class VirtualSite:
         sources = {s.id: SourceState(s) for s in self._sources}
         sources |= {id_: control_box(id_, "grid", AppliesTo.CHARGING, lpc) for id_, lpc in self._boxes.items()}
         book = LimitBook(self._limits, sources, self._own)
-        return SiteController(self.topology, book, self._settings, dict.fromkeys(self.meters, 1.0), self._foresight())
+        return SiteController(
+            self.topology, book, self._settings, dict.fromkeys(self.meters, self._poll_s), self._foresight()
+        )
 
     def fix(self, limit: Limit) -> None:
         """One more limit for ever, before anything happens."""
@@ -344,7 +347,7 @@ class VirtualSite:
             hook(self)
         self._look_at_what_is_remembered()
         self._samples(now_s)
-        if now_s % 1.0 == 0 and self.meter_alive:
+        if now_s % self._poll_s == 0 and self.meter_alive:
             for meter, node in self.meters.items():
                 self.carry_out(self.controller.meter_read(self._reading(meter, node), self.now))
         elif now_s % 1.0 == 0:
