@@ -27,7 +27,7 @@ from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.inputs import Client, Inputs, limit_source
 from local_controller.adapters.load_history_file import LoadHistoryFile
 from local_controller.adapters.lpc_bridge import control_boxes
-from local_controller.adapters.outlook_inputs import foresight
+from local_controller.adapters.outlook_settings import foresight
 from local_controller.adapters.person_limits import PersonLimits
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.publishing.publisher import Publisher

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local_controller.adapters.outlook_inputs import foresight, series_settings
+from local_controller.adapters.outlook_settings import foresight, series_settings
 from local_controller.config.load import examined, load
 from local_controller.site.outlook import Kind
 from local_controller.site.wishes import ChargingMode, Wish

@@ -7,11 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, time
 from random import Random
 
+import msgspec
 import pytest
 
 from local_controller.clock import Instant
 from local_controller.site.foresight import Foresight
 from local_controller.site.outlook import Kind, Source, Told
+from local_controller.site.planning import Question
 from local_controller.site.price_table import PriceTable, PriceWindow
 from local_controller.site.series import Series, Step
 from local_controller.site.surplus import RIDE_S, SPARE_A
@@ -125,6 +127,25 @@ def test_a_price_source_that_dies_is_told_and_lets_the_car_charge() -> None:
     assert unknown(site)[1:] == [
         "price of energy was told 1 h ago: all hours count the same; does its source publish to prices?"
     ]
+
+
+def test_a_new_price_is_in_the_plan_within_seconds_and_the_planner_s_process_is_told_all_of_it() -> None:
+    site = site_with({ONE: Wish(ChargingMode.CHEAPEST, time(6))}, lambda: told_on("prices"))
+    now_s = site.now.utc.timestamp()
+    dear = Series((Step(now_s - 60, now_s + 3600, 0.40), Step(now_s + 3600, now_s + 10800, 0.20)))
+    cheap = Series((Step(now_s - 60, now_s + 3600, 0.10), Step(now_s + 3600, now_s + 10800, 0.20)))
+    site.carry_out(site.controller.series_received(Kind.ENERGY, dear, site.now))
+    site.plug("CP-1", Car(max_a=16.0))
+    wants(site, "CP-1", 4_000.0, 6.0)
+    site.run(90)
+    assert site.drawn()[0] == 0.0
+    site.carry_out(site.controller.series_received(Kind.ENERGY, cheap, site.now))
+    site.run(30)
+    assert site.drawn()[0] == pytest.approx(16.0, abs=0.5)
+    question = site.controller.question()
+    assert question.tariff is not None
+    assert question.asking[0].mode is ChargingMode.CHEAPEST
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(question), type=Question).problem() == question.problem()
 
 
 def test_a_message_that_cannot_be_read_is_told_once_and_takes_nothing_back() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from local_controller.adapters.examination.finding import Finding, State
-from local_controller.adapters.outlook_inputs import foresight
+from local_controller.adapters.outlook_settings import foresight
 from local_controller.clock import Instant
 from local_controller.config.models import SiteConfig
 from local_controller.site.outlook import Kind, Source

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
-from local_controller.adapters.outlook_inputs import told_ahead
+from local_controller.adapters.outlook_settings import told_ahead
 from local_controller.adapters.publishing import topics
 from local_controller.config.models import SiteConfig
 from local_controller.config.publish import PublishSection
