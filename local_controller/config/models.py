@@ -131,7 +131,7 @@ class SiteConfig(Section):
     security_log: SecurityLogSection | None = None
     credentials: CredentialsSection | None = None
     state_directory: Text | None = None
-    """Folder in which the gateway remembers over a restart what it has learnt about stations, and where it keeps results of
+    """Folder in which the gateway remembers over a restart what it has learnt about stations and the building, and where it keeps results of
     step tests and limits of the grid operator; it must exist. Left out: it learns that anew, and records nothing."""
     control: ControlSection = ControlSection()
     grid_connection: GridSection
