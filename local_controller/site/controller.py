@@ -454,7 +454,7 @@ class SiteController:
     def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
         drawn = together([evse.stand(now).bounds for evse in self._below[state.node.id]])
         if state.node.id == GRID:
-            self.foresight.measured(reading, self._below[GRID], now)
+            self.foresight.measured(reading, drawn, self._below[GRID], now)
         state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
         power = self.book.power(state.node.id, AppliesTo.TOTAL, now)
         if any(self.book.may_bound_power(state.node.id, kind) for kind in AppliesTo):

@@ -19,7 +19,7 @@ from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.effects import Notice
 from local_controller.site.enforcement import Wait
-from local_controller.site.evse import EvseState, together
+from local_controller.site.evse import DrawBounds, EvseState, together
 from local_controller.site.freshness import METER_LADDER, Ladder
 from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import Kind, Source
@@ -89,11 +89,10 @@ class Foresight:
         """A message that cannot be read."""
         self.sources[kind].failed(text)
 
-    def measured(self, reading: MeterReading, evses: Sequence[EvseState], now: Instant) -> None:
-        """A reading of the grid connection, and all EVSEs behind it."""
+    def measured(self, reading: MeterReading, drawn: DrawBounds, evses: Sequence[EvseState], now: Instant) -> None:
+        """A reading of the grid connection; between which bounds all EVSEs behind it draw, and these."""
         if not self.is_used:
             return
-        drawn = together([evse.stand(now).bounds for evse in evses])
         self._without_cars.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
         self._seen_at = now
         if (load_w := self._present_load_w(self.net_w(now), now)) is not None:

@@ -50,7 +50,9 @@ def test_there_is_a_topic_for_everything_and_each_payload_has_the_time(picture: 
 
 def test_a_price_tells_value_unit_and_what_is_wrong_which_is_no_news_by_its_numbers(picture: SiteSnapshot) -> None:
     known = OutlookView("energy", "price of energy", "known", 0.31, "EUR/kWh", "2026-03-02T14:00:00+00:00", 12.0, "")
-    unknown = replace(known, state="run out", value=None, until=None, trouble="was told 7 min ago: all hours count the same")
+    unknown = replace(
+        known, state="run out", value=None, until=None, trouble="was told 7 min ago: all hours count the same"
+    )
     at = "outlook/energy"
     assert told(replace(picture, outlook=(known,)))[at] == {
         "ts": picture.at,

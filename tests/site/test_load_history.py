@@ -12,6 +12,7 @@ import pytest
 
 from local_controller.adapters.load_history_file import NAME, LoadHistoryFile
 from local_controller.clock import Instant
+from local_controller.site.evse import together
 from local_controller.site.foresight import Foresight
 from local_controller.site.load_history import KEPT, LoadHistory
 from local_controller.site.outlook import Kind, Source, Told
@@ -83,7 +84,7 @@ def test_what_is_foreseen_stands_in_the_plan_and_the_present_where_nothing_is() 
     sun = Source(Told(Kind.PV, "W", "sun"))
     sun.received(Series((Step(at.utc.timestamp(), at.utc.timestamp() + 4 * 3600, 5000.0),)), at)
     foresight = Foresight({Kind.PV: sun}, zone=BERLIN, history=history)
-    foresight.measured(reading(at, -4000.0), [], at)
+    foresight.measured(reading(at, -4000.0), together([]), [], at)
     blocks = Horizon((0.0, 3600.0, 7200.0, 10800.0))
     _, tariff = foresight.ahead(blocks, [ChargingMode.SURPLUS], "even", at)
     assert tariff is not None

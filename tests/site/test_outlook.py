@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_controller.clock import Instant
+from local_controller.site.evse import together
 from local_controller.site.foresight import FLAT_PER_KWH, Foresight, Money
 from local_controller.site.outlook import PATIENCE_S, Kind, Source, Standing, Told
 from local_controller.site.outlook_view import outlook_views
@@ -147,7 +148,7 @@ def ahead(
 ) -> tuple[str, object]:
     foresight = Foresight(sources, money=money or Money(), assumed_w=6900.0)
     if grid_a is not None:
-        foresight.measured(MeterReading("m", NOW, (grid_a,) * 3), [], NOW)
+        foresight.measured(MeterReading("m", NOW, (grid_a,) * 3), together([]), [], NOW)
     return foresight.ahead(HOURS, modes, "even", NOW)
 
 
@@ -201,7 +202,7 @@ def test_unknown_surplus_is_no_surplus(sources: dict[Kind, Source]) -> None:
 def test_a_reading_of_long_ago_shows_no_surplus() -> None:
     foresight = Foresight(wishes={})
     foresight.sources = told(Kind.PV)
-    foresight.measured(MeterReading("m", NOW, (-10.0,) * 3), [], NOW)
+    foresight.measured(MeterReading("m", NOW, (-10.0,) * 3), together([]), [], NOW)
     assert foresight.net_w(NOW.after(9)) == pytest.approx(-6900.0)
     assert foresight.net_w(NOW.after(11)) is None
 
