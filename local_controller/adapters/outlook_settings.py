@@ -14,6 +14,7 @@ from local_controller.site.foresight import Foresight, Money
 from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import LABELS, Kind, Source, Told
 from local_controller.site.price_table import PriceTable, PriceWindow
+from local_controller.site.quarter_means import Peak
 from local_controller.site.series_message import ENERGY_UNITS, POWER_UNITS, SeriesSettings, price_scale
 from local_controller.site.wishes import AS_USUAL, ChargingMode, Wish
 from local_controller.station.words import EvseId
@@ -40,6 +41,7 @@ def foresight(config: SiteConfig) -> Foresight:
         money=money,
         zone=zone,
         history=LoadHistory(zone),
+        peak=Peak(zone),
         assumed_w=sum(config.grid_connection.assumed_base_load_a) * NOMINAL_VOLTAGE_V,
     )
 

@@ -99,7 +99,8 @@ class PricesSection(Section):
     """What each kW of the highest mean power costs. Plans then keep cars from raising it where they can; `limits` with
     `source: quarter_hour` keeps it in any case."""
     peak_from_w: Watts = 0.0
-    """The mean power that is paid for anyway, in watts: below it a peak costs nothing."""
+    """The mean power that is paid for anyway, in watts: below it, and below the highest that was measured this month, a peak costs
+    nothing."""
 
     @model_validator(mode="after")
     def _in_one_currency(self) -> PricesSection:

@@ -25,6 +25,7 @@ from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import Kind, Source
 from local_controller.site.places import Columns, Place
 from local_controller.site.planning import BY_PRICE, Asking
+from local_controller.site.quarter_means import Peak
 from local_controller.site.readings import MeterReading
 from local_controller.site.series import Series
 from local_controller.site.surplus import Surplus, Taker
@@ -59,7 +60,7 @@ class Foresight:
     """Sources of prices and forecasts, wishes, and what the grid connection would carry without cars.
 
     zone: of the times of day in wishes. assumed_w: other loads where nothing is known of them. history: what the building draws at
-    which time of the week. known_s: so long a reading of the grid connection tells what flows there (G5).
+    which time of the week. peak: the highest mean power that was measured. known_s: so long a reading of the grid connection tells what flows there (G5).
     """
 
     sources: Mapping[Kind, Source] = field(default_factory=dict)
@@ -69,6 +70,7 @@ class Foresight:
     assumed_w: float = 0.0
     surplus: Surplus = field(default_factory=Surplus)
     history: LoadHistory = field(default_factory=LoadHistory)
+    peak: Peak = field(default_factory=Peak)
     known_s: float = METER_LADDER.stale_s
     _without_cars: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=(-math.inf,) * 3))
     _seen_at: Instant | None = None
@@ -95,6 +97,7 @@ class Foresight:
             return
         self._without_cars.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
         self._seen_at = now
+        self.peak.measured(_drawn_w(reading), now)
         if (load_w := self._present_load_w(self.net_w(now), now)) is not None:
             self.history.measured(load_w, now)
         if self._takes_surplus:
@@ -203,7 +206,7 @@ class Foresight:
             surplus_w=tuple(max(0.0, -(watts or 0.0)) for watts in net_w),
             export_per_kwh=self._known(Kind.FEED_IN, edges_s, now),
             peak_per_kw=self.money.peak_per_kw,
-            peak_w=self.money.peak_w,
+            peak_w=max(self.money.peak_w, self.peak.highest_w),
             background_w=tuple(max(0.0, self.assumed_w if watts is None else watts) for watts in net_w),
             currency=self.money.currency,
         )
@@ -266,6 +269,10 @@ def _takers(places: Sequence[Place], columns: Columns, most_a: Array, takes: Fla
     numbers = np.flatnonzero(takes & (columns.wanted_wh > 0)).tolist()
     who = ((places[number].state, float(columns.min_a[number]), float(most_a[number])) for number in numbers)
     return [Taker(state.evse.id, len(state.phases()), min_a, max_a) for state, min_a, max_a in who]
+
+
+def _drawn_w(reading: MeterReading) -> float:
+    return sum(reading.current_a) * NOMINAL_VOLTAGE_V if reading.power_w is None else reading.power_w
 
 
 def _is_new(state: EvseState, now: Instant) -> bool:

@@ -15,8 +15,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from local_controller.clock import Instant
-
-QUARTER_S: Final = 900.0
+from local_controller.site.quarter_means import QUARTER_S, QuarterMeans
 
 KEPT: Final = 10
 """Two weeks of working days: a building's habits change with the season, and one odd day must not count for months."""
@@ -25,12 +24,6 @@ NEEDED: Final = 3
 """So many means make a forecast: the upper quantile of fewer is just the highest of them."""
 
 QUANTILE: Final = 0.8
-
-WHOLE: Final = 0.8
-"""A quarter counts when so much of it was measured."""
-
-SILENT_S: Final = 60.0
-"""A pause between two readings that is longer was not measured."""
 
 KINDS_OF_DAY: Final = ("working day",) * 5 + ("saturday", "sunday")
 
@@ -45,29 +38,16 @@ class LoadHistory:
     zone: tzinfo = UTC
     means_w: dict[Slot, list[float]] = field(default_factory=dict)
     revision: int = 0
-    _began_s: float = -1.0
-    _sum_ws: float = 0.0
-    _measured_s: float = 0.0
-    _last: tuple[Instant, float] | None = None
+    _means: QuarterMeans = field(default_factory=QuarterMeans)
 
     def measured(self, load_w: float, now: Instant) -> None:
         """What the building draws without cars and without the sun."""
-        began_s = now.utc.timestamp() // QUARTER_S * QUARTER_S
-        if began_s != self._began_s:
-            self._finish()
-            self._began_s, self._sum_ws, self._measured_s = began_s, 0.0, 0.0
-        if self._last is not None and 0 < (seconds := now.since(self._last[0])) <= SILENT_S:
-            self._sum_ws += seconds * (self._last[1] + load_w) / 2
-            self._measured_s += seconds
-        self._last = now, load_w
-
-    def _finish(self) -> None:
-        if self._measured_s < WHOLE * QUARTER_S:
-            return
-        means_w = self.means_w.setdefault(self._slot(self._began_s), [])
-        means_w.append(round(self._sum_ws / self._measured_s, 1))
-        del means_w[:-KEPT]
-        self.revision += 1
+        mean = self._means.measured(load_w, now)
+        if mean is not None:
+            means_w = self.means_w.setdefault(self._slot(mean.start_s), [])
+            means_w.append(round(mean.value, 1))
+            del means_w[:-KEPT]
+            self.revision += 1
 
     def expected_w(self, start_s: float, end_s: float) -> float | None:
         """The mean foreseen for a span of POSIX seconds; None where one of its quarters was not seen often enough."""

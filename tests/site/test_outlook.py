@@ -14,6 +14,7 @@ from local_controller.site.evse import together
 from local_controller.site.foresight import FLAT_PER_KWH, Foresight, Money
 from local_controller.site.outlook import PATIENCE_S, Kind, Source, Standing, Told
 from local_controller.site.outlook_view import outlook_views
+from local_controller.site.per_phase import ZERO
 from local_controller.site.price_table import REACHES, PriceTable, PriceWindow
 from local_controller.site.readings import MeterReading
 from local_controller.site.series import Series, Step
@@ -205,6 +206,28 @@ def test_a_reading_of_long_ago_shows_no_surplus() -> None:
     foresight.measured(MeterReading("m", NOW, (-10.0,) * 3), together([]), [], NOW)
     assert foresight.net_w(NOW.after(9)) == pytest.approx(-6900.0)
     assert foresight.net_w(NOW.after(11)) is None
+
+
+def test_a_peak_that_was_measured_this_month_is_paid_for_anyway() -> None:
+    """A quarter of an hour at 30 kW, one of which little was measured, and the next month."""
+    foresight = Foresight(money=Money(peak_per_kw=90.0, peak_w=20_000.0))
+    start = Instant(0.0, datetime(2026, 3, 31, 23, 15, tzinfo=UTC))
+
+    def measure(after_s: float, for_s: float, power_w: float) -> float:
+        for number in range(int(for_s / 10) + 1):
+            now = start.after(after_s + number * 10)
+            foresight.measured(MeterReading("m", now, ZERO, power_w=power_w), together([]), [], now)
+        tariff = foresight.ahead(HOURS, [ChargingMode.NORMAL], "even", now)[1]
+        assert tariff is not None
+        return tariff.peak_w
+
+    assert measure(0, 890, 30_000.0) == 20_000.0
+    assert measure(900, 300, 50_000.0) == pytest.approx(30_000.0, rel=0.001)
+    assert measure(1800, 890, 25_000.0) == pytest.approx(30_000.0, rel=0.001), "a third of a quarter counts for nothing"
+    assert measure(2700, 890, 21_000.0) == pytest.approx(30_000.0, rel=0.001)
+    assert measure(3600, 10, 1_000.0) == pytest.approx(21_000.0, rel=0.002), (
+        "what is over was the first quarter of April"
+    )
 
 
 # --- wishes -------------------------------------------------------------------------------------------------------

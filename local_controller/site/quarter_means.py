@@ -1,0 +1,67 @@
+"""What was the mean of each quarter of an hour by the clock? Added up from readings, told when the quarter is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Final, NamedTuple
+
+from local_controller.clock import Instant
+
+QUARTER_S: Final = 900.0
+
+WHOLE: Final = 0.8
+"""A quarter counts when so much of it was measured."""
+
+SILENT_S: Final = 60.0
+"""A pause between two readings that is longer was not measured."""
+
+
+class Mean(NamedTuple):
+    """Of the quarter that begins at `start_s` (POSIX seconds)."""
+
+    start_s: float
+    value: float
+
+
+@dataclass(slots=True)
+class QuarterMeans:
+    """The quarter that runs."""
+
+    _start_s: float = field(default=-1.0, init=False)
+    _sum: float = field(default=0.0, init=False)
+    _measured_s: float = field(default=0.0, init=False)
+    _last: tuple[Instant, float] | None = field(default=None, init=False)
+
+    def measured(self, value: float, now: Instant) -> Mean | None:
+        """A value at a moment; the quarter that is over by it, if enough of that was measured."""
+        found, start_s = None, now.utc.timestamp() // QUARTER_S * QUARTER_S
+        if start_s != self._start_s:
+            if self._measured_s >= WHOLE * QUARTER_S:
+                found = Mean(self._start_s, self._sum / self._measured_s)
+            self._start_s, self._sum, self._measured_s = start_s, 0.0, 0.0
+        if self._last is not None and 0 < (seconds := now.since(self._last[0])) <= SILENT_S:
+            self._sum += seconds * (self._last[1] + value) / 2
+            self._measured_s += seconds
+        self._last = now, value
+        return found
+
+
+@dataclass(slots=True)
+class Peak:
+    """The highest mean of a quarter of an hour in the month of the last reading, by the clock of a zone, since the start."""
+
+    zone: tzinfo = UTC
+    highest_w: float = 0.0
+    _means: QuarterMeans = field(default_factory=QuarterMeans)
+    _month: int = 0
+
+    def measured(self, power_w: float, now: Instant) -> None:
+        """What the grid connection draws; what is fed in is not taken off, for it is import that is billed."""
+        mean = self._means.measured(max(0.0, power_w), now)
+        if mean is None:
+            return
+        month = datetime.fromtimestamp(mean.start_s, self.zone).month
+        if month != self._month:
+            self._month, self.highest_w = month, 0.0
+        self.highest_w = max(self.highest_w, mean.value)
