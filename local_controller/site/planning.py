@@ -19,7 +19,15 @@ from local_controller.profiles.schedule import Schedule
 from local_controller.site.capacity import Capacity
 from local_controller.site.evse import PRESENT_S, EvseState
 from local_controller.site.per_phase import PHASES, PerPhase, minus
-from optimizer.problem import ChargingNeed, CircuitLimit, Horizon, Problem, variable_horizon
+from optimizer.habits import Guess
+from optimizer.problem import (
+    DEFAULT_ENERGY_WH,
+    ChargingNeed,
+    CircuitLimit,
+    Horizon,
+    Problem,
+    variable_horizon,
+)
 
 PRESENT = Horizon((0.0, PRESENT_S))
 """The horizon of a share: just now. Its length does not matter to an answer that ignores energies."""
@@ -32,7 +40,7 @@ class Asking(NamedTuple):
     """One session that asks for current, in plain values: to a worker they are sent in microseconds.
 
     key: its name in the optimizer's words. path: the nodes that carry it. cap_a: what caps it just now. csms: what the
-    CSMS's profiles allow, as POSIX seconds and amperes.
+    CSMS's profiles allow, as POSIX seconds and amperes. expected_wh, presence: as in `ChargingNeed`, by `site.learning`.
     """
 
     key: str
@@ -46,6 +54,15 @@ class Asking(NamedTuple):
     departure_s: float | None
     served_wh: float
     csms: tuple[tuple[float, float | None], ...]
+    expected_wh: float = DEFAULT_ENERGY_WH
+    presence: tuple[float, ...] | None = None
+
+    def with_guess(self, guess: Guess | None) -> Asking:
+        """The same with what is expected of it; a departure that was said goes before how likely it is still there."""
+        if guess is None:
+            return self
+        presence = guess.presence if self.departure_s is None else None
+        return self._replace(expected_wh=guess.expected_wh, presence=presence)
 
 
 def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now: Instant) -> Asking:
@@ -125,6 +142,8 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
         ceiling_a=_ceilings(one, horizon, at_s) if one.csms else None,
         present_a=one.present_a,
         served_wh=one.served_wh,
+        expected_wh=one.expected_wh,
+        presence=one.presence,
     )
 
 
