@@ -17,7 +17,7 @@ import numpy as np
 from local_controller.clock import Instant
 from local_controller.profiles.units import highest_voltage_v, watts_from_amps
 from local_controller.site.evse import EvseState
-from local_controller.station.words import Authorized, EvseId, TransactionEnded, TransactionStarted
+from local_controller.station.words import Authorized, ChargingState, EvseId, TransactionEnded, TransactionStarted
 from optimizer.habits import Guess, Habits, Likely, Visit
 from optimizer.problem import Horizon
 
@@ -61,7 +61,10 @@ class Expected:
     @property
     def sentence(self) -> str:
         """For people: what nobody said, and what is taken for it."""
-        unsaid = [*(["when this car leaves"] if self.departure else []), *(["what it wants"] if self.energy else [])]
+        unsaid = [
+            *(["when this car leaves"] if self.departure else []),
+            *(["what this car wants" if not self.departure else "what it wants"] if self.energy else []),
+        ]
         stay, took = f"stay {self.stay_s / 3600:.1f} h", f"take {self.energy_wh / 1000:.1f} kWh"
         do = [*([stay] if self.departure else []), *([took] if self.energy else [])]
         return f"nobody said {' and '.join(unsaid)}: cars {self.cars} {' and '.join(do)} in the middle ({self.visits} visits)"
@@ -75,14 +78,13 @@ class Learning:
         zone: tzinfo = UTC,
         days: int = 0,
         pseudonym: Callable[[str], str] = lambda _token: "",
-        visits: Iterable[Visit] = (),
     ) -> None:
         """zone: of the clock on the wall. days: how long a visit is remembered; 0: nothing is learnt, nothing expected.
 
-        pseudonym: the digest of a token, which cannot be undone. visits: what was learnt before, the oldest first.
+        pseudonym: the digest of a token, which cannot be undone.
         """
         self._zone, self.days, self._pseudonym = zone, days, pseudonym
-        self._habits = Habits(visits if days > 0 else ())
+        self._habits = Habits()
         self._stays: dict[EvseId, _Stay] = {}
         self.revision = 0
 
@@ -90,6 +92,10 @@ class Learning:
     def visits(self) -> tuple[Visit, ...]:
         """All that is remembered, the oldest first."""
         return self._habits.visits
+
+    def recall(self, visits: Iterable[Visit]) -> None:
+        """What was learnt before, the oldest first."""
+        self._habits = Habits(visits if self.days > 0 else ())
 
     # --- what happens --------------------------------------------------------------------------------------------
 
@@ -147,7 +153,10 @@ class Learning:
     # --- what is expected ----------------------------------------------------------------------------------------
 
     def guess(self, state: EvseState, horizon: Horizon, now: Instant) -> Guess | None:
-        """What is expected of the running session from now on; None where there are too few visits to tell."""
+        """What is expected of the running session from now on; None where there are too few visits to tell.
+
+        A car that says itself that it takes nothing is not expected to want more; what is left over it may have all the same.
+        """
         stay = self._running(state)
         if stay is None:
             return None
@@ -158,7 +167,9 @@ class Learning:
             )
         if not len(stay.likely.stays_s):
             return None
-        return stay.likely.guess(now.since(stay.arrived), max(0.0, state.session_energy_wh() or 0.0), horizon.edges_s)
+        guess = stay.likely.guess(now.since(stay.arrived), max(0.0, state.session_energy_wh() or 0.0), horizon.edges_s)
+        is_full = state.said_state is ChargingState.SUSPENDED_EV
+        return replace(guess, expected_wh=0.0) if is_full else guess
 
     def expected(self, state: EvseState) -> Expected | None:
         """What its plan goes by; None where that is what was said, or nothing."""
