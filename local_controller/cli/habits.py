@@ -86,7 +86,7 @@ def forget(
     except (LocalControllerError, OSError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
-    print(f"{told['forgotten']} visits forgotten, {told['left']} left")
+    print(f"visits forgotten: {told['forgotten']}, left: {told['left']}")
 
 
 def _asked(evse: str | None, token: str | None, *, everything: bool) -> dict[str, Any]:

@@ -24,15 +24,10 @@ def summary(found: Mapping[str, Any]) -> str:
 def habits_table(found: Mapping[str, Any]) -> Table:
     """The same in numbers; of ten visits one is below the first, five below the second and nine below the third."""
     table = Table(box=box.ROUNDED, expand=True)
-    for header, ratio in (
-        ("", 3),
-        ("Visits", 2),
-        ("Stay, h (10/50/90 %)", 5),
-        ("Energy, kWh", 5),
-        ("From", 3),
-        ("To", 3),
-    ):
-        table.add_column(header, ratio=ratio, overflow="fold")
+    for header in ("", "Visits", "Stay, h (10/50/90 %)", "Energy, kWh"):
+        table.add_column(header, overflow="fold")
+    for header in ("From", "To"):
+        table.add_column(header, no_wrap=True)
     for name, one in (("all", found["overall"]), *found["evses"].items()):
         stay, energy = _spread(one["stay_h"]), _spread(one["energy_kwh"])
         table.add_row(name, str(one["visits"]), stay, energy, one["first_day"], one["last_day"])

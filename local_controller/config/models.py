@@ -133,7 +133,7 @@ class SiteConfig(Section):
     credentials: CredentialsSection | None = None
     state_directory: Text | None = None
     """Folder in which the gateway remembers over a restart what it has learnt about stations, and where it keeps results of
-    step tests and limits of the grid operator; it must exist. Left out: it learns that anew, and records nothing."""
+    step tests, limits of the grid operator and what it has learnt from visits; it must exist. Left out: it learns that anew, and records nothing."""
     control: ControlSection = ControlSection()
     grid_connection: GridSection
     circuits: tuple[CircuitSection, ...] = ()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from local_controller.clock import Instant
 from local_controller.site.learning import Learning
+from optimizer.habits import Visit
 from tests.scenarios.day_site import DaySite, behind_one_fuse
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -17,13 +19,26 @@ COMMUTERS, VISITORS = ("CP-1", "CP-2", "CP-3"), ("CP-4", "CP-5", "CP-6")
 WISH_WH = 30_000.0
 
 
-def learnt_site(days: int) -> DaySite:
-    """After seven weeks, in which the clock of Berlin goes forward; days: 0 learns nothing."""
+def new_site(days: int = 400) -> DaySite:
+    """days: 0 learns nothing."""
     learning = Learning(BERLIN, days, lambda token: f"digest of {token}")
-    site = DaySite(behind_one_fuse(73.0, 6), learning, Instant(1000.0, MONDAY.astimezone(UTC)))
+    return DaySite(behind_one_fuse(73.0, 6), learning, Instant(1000.0, MONDAY.astimezone(UTC)))
+
+
+@lru_cache
+def seven_weeks() -> tuple[Visit, ...]:
+    """What the gateway learns in them; all its stories begin with these."""
+    site = new_site()
     for number in range(49):
         if number % 7 < 5:
             working_day(site, MONDAY + timedelta(days=number), number)
+    return site.controller.learning.visits
+
+
+def learnt_site() -> DaySite:
+    """After seven weeks and a restart."""
+    site = new_site()
+    site.controller.learning.recall(seven_weeks())
     return site
 
 
@@ -59,8 +74,9 @@ def crowded_day(site: DaySite) -> tuple[float, float]:
 
 def test_a_crowded_site_serves_first_who_leaves_first_once_it_knows_its_cars() -> None:
     """Nobody says anything. Sharing alike gives visitors 55 % of what they want; after seven weeks they get 95 % and more."""
-    visitors_wh, commuters_wh = crowded_day(learnt_site(days=400))
-    alike_wh, as_before_wh = crowded_day(learnt_site(days=0))
+    assert len(seven_weeks()) == 7 * 5 * 6
+    visitors_wh, commuters_wh = crowded_day(learnt_site())
+    alike_wh, as_before_wh = crowded_day(new_site(days=0))
     assert 0.50 * 3 * WISH_WH < alike_wh < 0.60 * 3 * WISH_WH
     assert visitors_wh > 0.93 * 3 * WISH_WH
     assert commuters_wh == pytest.approx(as_before_wh, rel=0.01)
@@ -68,14 +84,14 @@ def test_a_crowded_site_serves_first_who_leaves_first_once_it_knows_its_cars() -
 
 
 def test_what_was_forgotten_serves_nobody_first() -> None:
-    site = learnt_site(days=400)
+    site = learnt_site()
     site.carry_out(site.controller.habits_forgotten(site.now))
     visitors_wh, _ = crowded_day(site)
     assert visitors_wh < 0.60 * 3 * WISH_WH
 
 
 def test_the_explanation_says_what_nobody_said_and_what_is_taken_for_it() -> None:
-    site = learnt_site(days=400)
+    site = learnt_site()
     arrive(site, MONDAY + timedelta(days=49), 49)
     site.run(60.0)
     told = {evse.station: decision.reasons[-1] for evse, decision in site.controller.decisions.items()}
@@ -85,7 +101,7 @@ def test_the_explanation_says_what_nobody_said_and_what_is_taken_for_it() -> Non
 
 
 def test_a_car_that_says_what_it_wants_is_not_guessed_at() -> None:
-    site = learnt_site(days=400)
+    site = learnt_site()
     arrive(site, MONDAY + timedelta(days=49), 49)
     leaves = site.now.utc + timedelta(hours=1)
     site.needs("CP-4", 8_000.0, leaves)
