@@ -18,8 +18,8 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
-from benchmarks.optimizer.network import Array, Network
-from benchmarks.optimizer.sessions import Session
+from backtest.network import Array, Network
+from backtest.sessions import Session
 
 TOLERANCE_A = 1e-6
 FIRST_CUTS = 12

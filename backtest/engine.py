@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.optimizer.batteries import Battery, Ideal, fitted
-from benchmarks.optimizer.network import STEP_S, Array, Network
-from benchmarks.optimizer.sessions import Session
+from backtest.batteries import Battery, Ideal, fitted
+from backtest.network import STEP_S, Array, Network
+from backtest.sessions import Session
 
 Algorithm = Callable[[Mapping[str, Any]], Array]
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.optimizer.network import STEP_S, Network
+from backtest.network import STEP_S, Network
 
 DAY_STEPS = round(86_400 / STEP_S)
 HOUR_STEPS = DAY_STEPS // 24
