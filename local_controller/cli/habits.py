@@ -6,6 +6,7 @@ Both ask the running gateway; where none runs they look into its state directory
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -127,8 +128,8 @@ def _forgotten(config: SiteConfig, site: Path, asked: dict[str, Any]) -> dict[st
 def _unused(config: SiteConfig, stack: ExitStack) -> HabitsFile | None:
     """The file that no gateway uses just now."""
     folder = None if config.state_directory is None else Path(config.state_directory)
-    if folder is None or not folder.is_dir() or not stack.enter_context(alone(folder)):
-        return None
+    if folder is None or not os.access(folder, os.R_OK | os.W_OK) or not stack.enter_context(alone(folder)):
+        return None  # none, somebody else's, or a gateway's that runs
     return HabitsFile(folder, _log)
 
 

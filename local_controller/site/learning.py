@@ -36,12 +36,16 @@ _COUNTS: Final = {
 
 @dataclass(slots=True)
 class _Stay:
-    """A session that runs. token: a digest, "" unknown. likely: what similar visits did, as it was looked up last."""
+    """A session that runs. token: a digest, "" unknown. likely: what similar visits did, as it was looked up last.
+
+    medians: of their stays (s) and energies (Wh), found once for all pictures of the site.
+    """
 
     transaction_id: str
     arrived: Instant
     token: str
     likely: Likely | None = None
+    medians: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +164,10 @@ class Learning:
         stay = self._running(state)
         if stay is None:
             return None
-        if stay.likely is None:
-            arrived = stay.arrived.utc.astimezone(self._zone)
-            stay.likely = self._habits.likely(
-                str(state.evse.id), stay.token, arrived.weekday(), arrived.hour + arrived.minute / 60
-            )
-        if not len(stay.likely.stays_s):
+        likely = stay.likely or self._look_up(state.evse.id, stay)
+        if not len(likely.stays_s):
             return None
-        guess = stay.likely.guess(now.since(stay.arrived), max(0.0, state.session_energy_wh() or 0.0), horizon.edges_s)
+        guess = likely.guess(now.since(stay.arrived), max(0.0, state.session_energy_wh() or 0.0), horizon.edges_s)
         is_full = state.said_state is ChargingState.SUSPENDED_EV
         return replace(guess, expected_wh=0.0) if is_full else guess
 
@@ -179,8 +179,15 @@ class Learning:
         is_open, wants = session.departure is None, session.energy_wh is None
         if not is_open and not wants:
             return None
-        medians = float(np.median(stay.likely.stays_s)), float(np.median(stay.likely.energies_wh))
-        return Expected(_COUNTS[stay.likely.basis], len(stay.likely.stays_s), *medians, is_open, wants)
+        return Expected(_COUNTS[stay.likely.basis], len(stay.likely.stays_s), *stay.medians, is_open, wants)
+
+    def _look_up(self, evse: EvseId, stay: _Stay) -> Likely:
+        arrived = stay.arrived.utc.astimezone(self._zone)
+        hour = arrived.hour + arrived.minute / 60
+        likely = stay.likely = self._habits.likely(str(evse), stay.token, arrived.weekday(), hour)
+        if len(likely.stays_s):
+            stay.medians = float(np.median(likely.stays_s)), float(np.median(likely.energies_wh))
+        return likely
 
     def _running(self, state: EvseState) -> _Stay | None:
         stay = self._stays.get(state.evse.id)

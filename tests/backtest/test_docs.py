@@ -14,4 +14,6 @@ def test_the_example_prints_what_the_page_says() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (promised,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
-    assert subprocess.run([sys.executable, "-c", example], check=True, capture_output=True, text=True).stdout == promised
+    assert (
+        subprocess.run([sys.executable, "-c", example], check=True, capture_output=True, text=True).stdout == promised
+    )

@@ -10,6 +10,7 @@ import pytest
 
 from local_controller.clock import Instant
 from local_controller.site.learning import Learning
+from local_controller.site.snapshot import snapshot
 from optimizer.habits import Visit
 from tests.scenarios.day_site import DaySite, behind_one_fuse
 
@@ -98,6 +99,9 @@ def test_the_explanation_says_what_nobody_said_and_what_is_taken_for_it() -> Non
     start, much = "nobody said when this car leaves and what it wants: cars", "take 30.0 kWh in the middle (35 visits)"
     assert told["CP-1"] == f"{start} with this card stay 8.9 h and {much}"
     assert told["CP-4"] == f"{start} at this EVSE around this time stay 2.0 h and {much}"
+    seen = {view.id: view.expected for view in snapshot(site.controller, site.now).evses}
+    assert seen["CP-4/1"] is not None
+    assert (seen["CP-4/1"].visits, seen["CP-4/1"].stay_s, seen["CP-4/1"].energy_wh) == (35, 7_320.0, 30_000.0)
 
 
 def test_a_car_that_says_what_it_wants_is_not_guessed_at() -> None:
