@@ -6,6 +6,7 @@ RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashe
 COPY pyproject.toml README.md LICENSE ./
 COPY local_controller local_controller
 COPY optimizer optimizer
+COPY backtest backtest
 COPY site_simulator site_simulator
 RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 

@@ -24,6 +24,7 @@ from local_controller.adapters.contact_inputs import contact_sources
 from local_controller.adapters.dimming_recorder import DimmingRecorder
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
+from local_controller.adapters.habits_keeper import HabitsKeeper
 from local_controller.adapters.inputs import Client, Inputs, limit_source
 from local_controller.adapters.load_history_file import LoadHistoryFile
 from local_controller.adapters.lpc_bridge import control_boxes
@@ -45,6 +46,7 @@ from local_controller.profiles.units import RateUnit
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, Disobeyed, ForStation, Notice, StopSession
 from local_controller.site.enforcement import Pace
+from local_controller.site.learning import Learning
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, SourceState
 from local_controller.site.observing import Observation
 from local_controller.site.person_limit import PersonLimit
@@ -83,13 +85,15 @@ class LocalController:
         self._clock = clock
         self._open = AsyncExitStack()
         self.topology = topology(config)
-        self.site = _site(config, self.topology)
+        self._state_directory = None if config.state_directory is None else Path(config.state_directory)
+        self._memory = CapabilityMemory(self._state_directory, log)
+        zone = ZoneInfo(config.site.time_zone)
+        self._habits = HabitsKeeper(zone, config.control.learning_days, self._state_directory, clock)
+        self.site = _site(config, self.topology, self._habits.learning)
         self._planner = Planner(clock)
         self.driver = SiteDriver(self.site, self._planner, clock, _observation(config, self.site, clock))
         self._charging: dict[str, SmartCharging] = {}
         self._observed: dict[str, StationState] = {}
-        self._state_directory = None if config.state_directory is None else Path(config.state_directory)
-        self._memory = CapabilityMemory(self._state_directory, log)
         persons = {limit.id: limit for limit in self.site.book.own if isinstance(limit, PersonLimit)}
         self._person_limits = PersonLimits(persons, self.driver, clock, self._state_directory)
         self._trace = _trace(config)
@@ -125,6 +129,7 @@ class LocalController:
         await self._planner.start()
         self._open.push_async_callback(self._planner.stop)
         self._open.push_async_callback(self._memory.stop)
+        await self._started(partial(self._habits.start, self.driver), self._habits.stop)
         self._reckon_with_earlier_run()
         self.driver.start(self)
         self._open.push_async_callback(self.driver.stop)
@@ -148,7 +153,8 @@ class LocalController:
         if self._config.web is not None:
             tests = Commissioner(self.driver, self._clock, self._product, self._state_directory)
             web = self._config.web
-            self.web = WebServer(web.host, web.port, self.picture, self.profiles, Actions(tests, self._person_limits))
+            actions = Actions(tests, self._person_limits, self._habits)
+            self.web = WebServer(web.host, web.port, self.picture, self.profiles, actions)
             await self._started(self.web.start, self.web.stop)
             self._open.push_async_callback(tests.stop)  # before the page ends, which waits for open answers
         if self._trace is not None:
@@ -353,7 +359,7 @@ def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[B
     return charging.set_limit(effect.evse.evse, effect.limit_a, effect.valid_s, effect.urgent, now)
 
 
-def _site(config: SiteConfig, tree: Topology) -> SiteController:
+def _site(config: SiteConfig, tree: Topology, learning: Learning) -> SiteController:
     fixed = tuple(limit for node in tree.nodes for limit in _fixed_limits(node))
     told = [*map(limit_source, config.mqtt_limits), *contact_sources(config)]
     sources = {source.id: SourceState(source) for source in told}
@@ -365,7 +371,8 @@ def _site(config: SiteConfig, tree: Topology) -> SiteController:
         plan=PlanPace(interval_s=config.control.planning_interval_s, objective=config.control.objective),
     )
     poll_s = {meter.id: meter.poll_s for meter in config.meters}
-    return SiteController(tree, LimitBook(fixed, sources, own_limits(config)), settings, poll_s, foresight(config))
+    book = LimitBook(fixed, sources, own_limits(config))
+    return SiteController(tree, book, settings, poll_s, foresight(config, learning))
 
 
 def _observation(config: SiteConfig, site: SiteController, clock: Clock) -> Observation | None:

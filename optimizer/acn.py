@@ -135,7 +135,7 @@ def _need(
 ) -> ChargingNeed:
     n, i = which
     allowed = net.allowed[i]
-    least, step = (0.0, 0.01) if allowed is None else (float(allowed[1]), float(allowed[2] - allowed[1]))
+    least, step = (0.0, 0.01) if allowed is None else (float(allowed[1]), float(allowed[-1] - allowed[-2]))
     remaining, stays = float(obs["rem"][n]), int(obs["dep"][n])
     return ChargingNeed(
         f"{i}",

@@ -12,6 +12,7 @@ What drivers or the CSMS say goes first; nothing here replaces it. Tokens are wh
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ WEEKEND = (5, 6)
 class Visit:
     """One car's visit. token: whose, as a hash; "" unknown. weekday: 0 is Monday. arrival_h: 0..24 on the clock.
 
-    stay_s: until it left or was full. energy_wh: what it got.
+    stay_s: until it left or was full. energy_wh: what it got. day: when it ended, as the caller counts days; for `forget`.
     """
 
     evse: str
@@ -54,6 +55,7 @@ class Visit:
     arrival_h: float
     stay_s: float
     energy_wh: float
+    day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,10 @@ class Habits:
         """A visit has ended."""
         self._visits.append(visit)
 
-    def forget(self, *, token: str | None = None, evse: str | None = None) -> int:
-        """Forgets what this token did, and what was done at this EVSE; how many visits that were."""
-        kept = [visit for visit in self._visits if visit.token != token and visit.evse != evse]
+    def forget(self, *, token: str | None = None, evse: str | None = None, before_day: int | None = None) -> int:
+        """Forgets what this token did, what was done at this EVSE, and what ended before this day; how many visits that were."""
+        first_day = -math.inf if before_day is None else before_day
+        kept = [one for one in self._visits if one.token != token and one.evse != evse and one.day >= first_day]
         gone = len(self._visits) - len(kept)
         self._visits = deque(kept, MEMORY)
         return gone

@@ -35,18 +35,26 @@ _CHARACTER = attrgetter(
         "ceiling_a",
         "priority",
         "voltage_v",
+        "expected_wh",
+        "presence",
     )
 )
 
+ALIKE = 0.1
+"""Of cars that are about as likely still there in a block, one may take its current there for the other's now: what is expected
+to be delivered changes by a tenth of that at most. Guesses for equal cars that came minutes apart differ by less."""
 
-def level(plan_a: Array, caps_a: Array, per_ampere_wh: Array, wanted_wh: Array, group: Indexes) -> Array:
+
+def level(  # noqa: PLR0913, PLR0917  # columns of the same cars
+    plan_a: Array, caps_a: Array, per_ampere_wh: Array, wanted_wh: Array, group: Indexes, likely: Array
+) -> Array:
     """The plan (N, K) with block 0 as even inside each group as gifts and then swaps can make it.
 
-    caps_a, per_ampere_wh: (N, K), bounds and energy of an ampere; wanted_wh: (N,); group: (N,), equal numbers load the
-    same rows.
+    caps_a, per_ampere_wh, likely: (N, K), bounds, energy of an ampere, how likely the car is still there; wanted_wh: (N,);
+    group: (N,), equal numbers load the same rows.
     """
     plan = plan_a.copy()
-    plan[:, 0] = _with_gifts(plan, caps_a, per_ampere_wh, wanted_wh, group)
+    plan[:, 0] = _with_gifts(plan, caps_a, per_ampere_wh * likely, wanted_wh, group)
     later = per_ampere_wh[:, 1:] / per_ampere_wh[:, :1]
     catch_up_a = ((caps_a - plan)[:, 1:] * later).sum(axis=1)
     due_a = (plan[:, 1:] * later).sum(axis=1)
@@ -56,7 +64,7 @@ def level(plan_a: Array, caps_a: Array, per_ampere_wh: Array, wanted_wh: Array, 
         cars = np.flatnonzero(group == number)
         for giver, taker in product(cars[change[cars] < -TINY_A], cars[change[cars] > TINY_A]):
             if (most_a := min(-change[giver], change[taker])) > TINY_A:
-                moved_a = _swap(plan, caps_a, later, (giver, taker), most_a)
+                moved_a = _swap(plan, caps_a, (later, likely), (giver, taker), most_a)
                 change[giver] += moved_a
                 change[taker] -= moved_a
     return np.clip(plan, 0.0, caps_a)
@@ -86,13 +94,15 @@ def _even(currents_a: Array, least_a: Array, most_a: Array, group: Indexes) -> A
     return fill(member, member @ currents_a, least_a, most_a)
 
 
-def _swap(plan_a: Array, caps_a: Array, later: Array, pair: tuple[int, int], most_a: float) -> float:
+def _swap(plan_a: Array, caps_a: Array, worth: tuple[Array, Array], pair: tuple[int, int], most_a: float) -> float:
     """Moves up to `most_a` of block 0 from the first car to the second, and back in later blocks; A that moved.
 
-    Blocks in which an ampere is not worth the same to both (one leaves in between) take no part.
+    Blocks in which an ampere is not worth the same to both (one leaves in between, or may have left) take no part.
+    worth: energy of an ampere beside that of block 0, and how likely the car is still there.
     """
+    later, likely = worth
     giver, taker = pair
-    alike = abs(later[giver] - later[taker]) < TINY_A
+    alike = (abs(later[giver] - later[taker]) < TINY_A) & (abs(likely[giver] - likely[taker])[1:] < ALIKE)
     room = np.minimum(caps_a[giver, 1:] - plan_a[giver, 1:], plan_a[taker, 1:]) * later[giver] * alike
     back = np.minimum(room, (most_a - (room.cumsum() - room)).clip(min=0.0))
     in_block = np.divide(back, later[giver], out=np.zeros_like(back), where=room > 0)

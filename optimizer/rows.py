@@ -107,6 +107,12 @@ def wh_per_ampere(problem: Problem) -> Array:
     return per_ampere
 
 
+def likely_of(problem: Problem) -> Array:
+    """(N, K) how likely each car is still there in each block; 1 where its departure is no guess."""
+    blocks = problem.horizon.blocks
+    return np.array([need.presence or (1.0,) * blocks for need in problem.needs]).reshape(-1, blocks)
+
+
 def minimum_of(problem: Problem) -> Array:
     """(N,) the lowest current of a running car: its minimum, on a step."""
     minimum, step = (np.array([getattr(need, field) for need in problem.needs]) for field in ("min_a", "step_a"))

@@ -17,7 +17,7 @@ from optimizer.peak import with_peak
 from optimizer.problem import Allocation, Problem
 from optimizer.program import Program, build
 from optimizer.realize import realized_now
-from optimizer.rows import Array, caps_of, rows_of, trim_to_energy, wh_per_ampere
+from optimizer.rows import Array, caps_of, likely_of, rows_of, trim_to_energy, wh_per_ampere
 from optimizer.share import currents_by_id, shared_plan
 from optimizer.surplus import with_surplus
 from optimizer.tangents import within_wires
@@ -72,7 +72,7 @@ def _realized_plan(program: Program, caps_a: Array, plan_a: Array, weights: Weig
     problem = program.problem
     plan = np.clip(plan_a, 0.0, caps_a)
     if weights.levels:
-        plan = level(plan, caps_a, wh_per_ampere(problem), program.wanted_wh, program.group)
+        plan = level(plan, caps_a, wh_per_ampere(problem), program.wanted_wh, program.group, likely_of(problem))
         plan = average_twins(plan, problem.needs)
     rows = program.rows
     plan = within_wires(rows, plan)

@@ -6,10 +6,12 @@ import asyncio
 import json
 import math
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from local_controller.adapters.dimming_file import DimmingFile
 from local_controller.adapters.trace_secrets import MASK
@@ -228,6 +230,29 @@ async def test_so_it_does_of_a_station_of_which_an_earlier_run_has_learnt_the_pr
     (tmp_path / "capabilities.json").write_text(text, encoding="utf-8")
     async with LocalController(config(tmp_path).model_copy(update=state), Clock()) as gateway:
         assert gateway.site.evses[EvseId("CP-1", 1)].lasts_s > 120.0
+
+
+async def test_a_visit_is_learnt_over_a_restart_and_no_card_is_told_to_anybody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, clock, card = config(tmp_path).model_copy(update={"state_directory": str(tmp_path)}), Clock(), "04A1B2C3D4"
+    async with LocalController(kept, clock) as gateway:
+        now = clock.now()
+        told = partial(gateway.driver.station_changed, "CP-2")
+        told(words.TransactionStarted(2, "7", ago_s=7200.0), now)
+        told(words.Authorized(2, "7", card), now)
+        for energy_wh in (1_000.0, 9_000.0):
+            told(words.Measured(2, words.MeterSample(energy_wh=energy_wh)), now)
+            gateway.site.expire(now)  # of samples that wait the newest stands for all
+        told(words.TransactionEnded(2, "7"), now)
+    with capture_logs() as logs:
+        async with LocalController(kept, clock) as gateway:
+            (learnt,) = gateway._habits.view()["evses"].items()
+            assert (learnt[0], learnt[1]["energy_kwh"]["p50"], learnt[1]["stay_h"]["p50"]) == ("CP-2/2", 8.0, 2.0)
+            assert await gateway._habits.forget(None, card) == {"forgotten": 1, "left": 0}
+            picture = str(await gateway.picture())
+    assert "the visits of a card are forgotten: 1" in picture
+    assert card not in picture + str(logs) + "".join(capsys.readouterr())
 
 
 async def test_contacts_of_the_grid_operator_limit_and_are_recorded(tmp_path: Path) -> None:

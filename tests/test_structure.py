@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("local_controller", "optimizer", "site_simulator")
+PACKAGES = ("local_controller", "optimizer", "backtest", "site_simulator")
 LC = "local_controller."
 ALL_READ = (f"{LC}clock", f"{LC}errors")
 
@@ -48,6 +48,8 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     f"{LC}cli": (*ALL_READ, *(f"{LC}{part}" for part in ("station", "site", "config", "adapters", "app")), "optimizer"),
     f"{LC}cli.demo": (*ALL_READ, f"{LC}config", f"{LC}app", f"{LC}cli", "site_simulator"),
     f"{LC}__main__": (f"{LC}cli",),
+    f"{LC}cli.simulate": (*ALL_READ, f"{LC}site", f"{LC}config", f"{LC}cli", "optimizer", "backtest"),
+    "backtest": ("optimizer",),
     "site_simulator": (),
 }
 """What a part may import beside itself and third parties. A new part has to be entered here, with its neighbours."""
@@ -57,6 +59,8 @@ REASONS: Final = (
     ("site_simulator", "", "it is a stranger that speaks through sockets only, so that both cannot share a mistake"),
     (f"{LC}profiles", f"{LC}rpc", "a limit has no idea how it is sent"),
     (f"{LC}rpc", f"{LC}profiles", "a message has no idea of charging"),
+    ("backtest", "", "it is a library beside the optimizer; who wants to simulate a site file translates it"),
+    ("", "backtest", "what happens on other days is asked by the simulation only"),
     (f"{LC}station", f"{LC}site", "a station does not know the site that it belongs to"),
     (f"{LC}station", "optimizer", "a station is told its limit and shares nothing out"),
     (f"{LC}site", f"{LC}station", "the site knows a station by its words and effects only"),
@@ -92,8 +96,9 @@ FORBIDDEN_TEXT: Final = {
 
 def part_of(module: str) -> str | None:
     """The row of MAY_IMPORT that a module belongs to: the longest that fits, `cli.demo` also for cli.demo_peers."""
-    if module.startswith(f"{LC}cli.demo"):
-        return f"{LC}cli.demo"
+    for command in ("demo", "simulate"):
+        if module.startswith(f"{LC}cli.{command}"):
+            return f"{LC}cli.{command}"
     return max((part for part in MAY_IMPORT if within(module, part)), key=len, default=None)
 
 
@@ -241,6 +246,8 @@ def test_the_licence_is_there() -> None:
         (f"{LC}app", f"from {LC}cli.logs import configure", "must not know who starts it"),
         (f"{LC}cli.run", "import site_simulator.clock", "only the demonstration"),
         ("optimizer.solve", f"from {LC}clock import Clock", "library of its own"),
+        ("backtest.engine", f"from {LC}site.topology import Topology", "library beside the optimizer"),
+        (f"{LC}cli.run", "from backtest.engine import run", "by the simulation only"),
         ("site_simulator.wire", f"def f():\n    from {LC}rpc import frame", "speaks through sockets only"),
         (f"{LC}novelty.thing", f"from {LC}clock import Clock", "belongs to no part"),
     ],
@@ -259,6 +266,7 @@ def test_a_wrong_direction_is_noticed_with_its_reason(module: str, line: str, co
         (f"{LC}station.proxy", "import optimizers_of_others"),
         (f"{LC}cli.demo", "import site_simulator.clock"),
         (f"{LC}cli.demo_peers", "import site_simulator.clock"),
+        (f"{LC}cli.simulate_site", "import backtest.engine"),
         (f"{LC}adapters.web.server", f"from {LC}site.snapshot import snapshot"),
     ],
 )

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+from backtest.sessions import weekdays
 from benchmarks.optimizer import profit, recorded
 from benchmarks.optimizer.closed_loop import Case
 from benchmarks.optimizer.goals import SOUND_A
 from benchmarks.optimizer.recorded import Window
-from benchmarks.optimizer.sessions import weekdays
 from benchmarks.optimizer.sites import SITES, caltech
 from benchmarks.optimizer.snapshots import snapshots
 from benchmarks.optimizer.speed import curtailments, plans

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.optimizer.engine import Algorithm, run
+from backtest.engine import Algorithm, run
+from backtest.network import Network
+from backtest.rules import RULES
+from backtest.sessions import Session
 from benchmarks.optimizer.goals import SOUND_A, line
-from benchmarks.optimizer.network import Network
 from benchmarks.optimizer.optimum import optimum
-from benchmarks.optimizer.rules import RULES
-from benchmarks.optimizer.sessions import Session
 from optimizer import acn
 from optimizer.habits import Habits
 

@@ -10,9 +10,9 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.optimizer.engine import HOURS
-from benchmarks.optimizer.network import STEP_S, Network
-from benchmarks.optimizer.sessions import DAY_STEPS, HOUR_STEPS
+from backtest.engine import HOURS
+from backtest.network import STEP_S, Network
+from backtest.sessions import DAY_STEPS, HOUR_STEPS
 from optimizer.demand import Day, PeakHistory, Stay
 from optimizer.problem import Horizon, Tariff
 

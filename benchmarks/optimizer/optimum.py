@@ -18,10 +18,10 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
+from backtest.engine import HOURS
+from backtest.network import Array, Network
+from backtest.sessions import Session
 from benchmarks.optimizer.contract import Contract
-from benchmarks.optimizer.engine import HOURS
-from benchmarks.optimizer.network import Array, Network
-from benchmarks.optimizer.sessions import Session
 
 TOLERANCE_A = 1e-6
 FIRST_CUTS = 12

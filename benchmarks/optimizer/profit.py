@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from backtest.engine import Algorithm, run
+from backtest.network import Network
+from backtest.rules import RULES
+from backtest.sessions import Session
 from benchmarks.optimizer.contract import Contract, Hinted, Unhinted
-from benchmarks.optimizer.engine import Algorithm, run
 from benchmarks.optimizer.goals import SOUND_A, line
-from benchmarks.optimizer.network import Network
 from benchmarks.optimizer.optimum import BestProfit, best_profit
-from benchmarks.optimizer.rules import RULES
-from benchmarks.optimizer.sessions import Session
 from optimizer.acn import Prices, Sale, make
 
 MONTH_DAYS = 28

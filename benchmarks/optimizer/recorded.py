@@ -13,8 +13,8 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from benchmarks.optimizer.network import STEP_S, Network
-from benchmarks.optimizer.sessions import LONGEST_STEPS, Session
+from backtest.network import STEP_S, Network
+from backtest.sessions import LONGEST_STEPS, Session
 
 ZONE = ZoneInfo("America/Los_Angeles")
 NAME = "sessions.csv.gz"

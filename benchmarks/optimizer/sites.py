@@ -6,7 +6,7 @@ Network describe too.
 
 from __future__ import annotations
 
-from benchmarks.optimizer.network import NEUTRAL_V, Network, Wiring
+from backtest.network import NEUTRAL_V, Network, Wiring
 
 L12, L23, L31 = (0, 1), (1, 2), (2, 0)
 

@@ -14,7 +14,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from local_controller.adapters.background import background
-from local_controller.adapters.whole_file import write_whole
+from local_controller.adapters.whole_file import put_aside, write_whole
 from local_controller.errors import LocalControllerError
 from local_controller.station.remembered import Remembered
 
@@ -76,25 +76,16 @@ class CapabilityMemory:
         except (NotADirectoryError, ValueError):  # such as a name that no folder can have
             raise LocalControllerError(f"state_directory {path.parent}: is no folder; correct it") from None
         except OSError as error:  # a disk that fails, or a file of somebody else: no reason to leave the stations alone
-            self._put_aside(path, str(error))
+            put_aside(path, str(error), "capabilities", self._log)
             return {}
         try:
             found = msgspec.json.decode(text, type=_File)
             if found.format != _FORMAT:
                 raise msgspec.ValidationError(f"format {found.format} is not {_FORMAT}")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._put_aside(path, str(error))
+            put_aside(path, str(error), "capabilities", self._log)
             return {}
         return found.stations
-
-    def _put_aside(self, path: Path, reason: str) -> None:
-        aside = path.with_name(f"{path.name}.broken")
-        try:
-            path.replace(aside)
-        except OSError as error:
-            self._log.warning("capabilities_not_put_aside", file=str(path), reason=f"{reason}; {error}")
-        else:
-            self._log.warning("capabilities_put_aside", file=str(path), now=str(aside), reason=reason)
 
     def _write(self, path: Path) -> None:
         """Replaces the file as a whole, so that a power cut leaves the old or the new."""

@@ -101,7 +101,7 @@ class LogMask:
 
     def pseudonym(self, identifier: str) -> str:
         """The same for the same identifier, in any case (identifiers of OCPP are case-insensitive)."""
-        tag = hashlib.blake2b(identifier.strip().lower().encode(), key=self._key, digest_size=4).hexdigest()
+        tag = digest(identifier, self._key, 4)
         return f"{identifier[:_SHOWN] if len(identifier) >= _LONG_ENOUGH else ''}…#{tag}"
 
     def _field(self, name: str, value: Any) -> Any:
@@ -156,6 +156,12 @@ class LogMask:
     def _hidden_pair(self, found: re.Match[str]) -> str:
         name, escape, quote, quoted, word = found.groups(default="")
         return f"{name}{escape}{quote}{self.pseudonym(quoted or word)}{escape}{quote}" if quoted or word else found[0]
+
+
+def digest(identifier: str, key: bytes, size: int) -> str:
+    """So many bytes in hexadecimal, the same for the same identifier in any case; nobody can undo it without the key."""
+    text = identifier.strip().lower().encode(errors="surrogatepass")  # half a character is an identifier too
+    return hashlib.blake2b(text, key=key, digest_size=size).hexdigest()
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ from local_controller.config.models import SiteConfig
 from local_controller.config.outlook import PowerSeriesSection, PriceSection, PriceSeriesSection, SeriesSection
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.foresight import Foresight, Money
+from local_controller.site.learning import Learning
 from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import LABELS, Kind, Source, Told
 from local_controller.site.price_table import PriceTable, PriceWindow
@@ -27,8 +28,8 @@ _PLACES: Final = {
 }
 
 
-def foresight(config: SiteConfig) -> Foresight:
-    """What the site file wants to be known ahead, and what it wants of each EVSE."""
+def foresight(config: SiteConfig, learning: Learning | None = None) -> Foresight:
+    """What the site file wants to be known ahead, and what it wants of each EVSE. learning: what earlier visits taught."""
     money = (
         Money()
         if config.prices is None
@@ -41,6 +42,7 @@ def foresight(config: SiteConfig) -> Foresight:
         money=money,
         zone=zone,
         history=LoadHistory(zone),
+        learning=learning or Learning(),
         peak=Peak(zone),
         assumed_w=sum(config.grid_connection.assumed_base_load_a) * NOMINAL_VOLTAGE_V,
     )

@@ -179,6 +179,10 @@ class SiteDriver:
         """One look of a step test at the site, and what it wants of it."""
         self._do(look)
 
+    def habits_forgotten(self, evse: str | None, id_token: str | None) -> None:
+        """Somebody wants it forgotten what was learnt at an EVSE, of a card, or at all."""
+        self._do(lambda now: self.site.habits_forgotten(now, evse=evse, id_token=id_token))
+
     async def picture(self) -> SiteSnapshot:
         """The site as it is now; made in slices, because of hundreds of stations that takes a while."""
         seen = await in_turns(pieces(self.site, self._clock.now()))

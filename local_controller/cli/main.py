@@ -21,6 +21,8 @@ LAZY: Final = {
     "doctor": "Asks every meter, broker and CSMS: what is wrong?",
     "commission": "Moves a car and looks for it at the meter.",
     "limit": "Limits the site for a while, as a person wants it.",
+    "habits": "What was learnt from visits; forgets on request.",
+    "simulate": "A site file over recorded or made-up days: does it fit?",
     "demo": "A simulated site around a real gateway.",
     "composite": "What charging profiles allow together, as a station answers.",
     "record": "When limits of the grid operator held.",

@@ -111,6 +111,8 @@ class ControlSection(Section):
     """What the CSMS sees when it asks a station for a composite schedule: what the site gives now as far as its own profiles allow it (site_share), or what its own profiles allow as if there were no site (profiles)."""
     last_resort: Literal["stop", "pause"] = "stop"
     """What becomes of a session that is measured above its limit for 30 s while a fuse, the contract or a limit of the grid operator (contacts, LPC, MQTT with record: true) is exceeded. stop: its transaction is ended at the station, as its driver could end it. pause: it is told 0 A and the others make room, and that is all, as with limits of anybody else."""
+    learning_days: int = Field(default=400, ge=0, le=3660)
+    """So many days a visit is remembered, for plans about cars of which nobody says when they leave and what they want. Of cards only a keyed digest is kept. 0: nothing is learnt, and what was is forgotten at the start."""
     random_delay_s: int = Field(default=0, ge=0, le=1800)
     """The most whole seconds by which each start and each increase of a car is delayed at random, so that not all of a country rise at once. Great Britain requires 600 by default, for private and workplace points. Decreases never wait."""
     margin_a: float = Field(default=1.0, ge=0, le=100)
@@ -131,8 +133,9 @@ class SiteConfig(Section):
     security_log: SecurityLogSection | None = None
     credentials: CredentialsSection | None = None
     state_directory: Text | None = None
-    """Folder in which the gateway remembers over a restart what it has learnt about stations and the building, and where it keeps results of
-    step tests and limits of the grid operator; it must exist. Left out: it learns that anew, and records nothing."""
+    """Folder in which the gateway remembers over a restart what it has learnt about stations, visits and the building, and where
+    it keeps results of step tests and limits of the grid operator; it must exist. Left out: it learns that anew, and records
+    nothing."""
     control: ControlSection = ControlSection()
     grid_connection: GridSection
     circuits: tuple[CircuitSection, ...] = ()

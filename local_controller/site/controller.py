@@ -108,7 +108,7 @@ class SiteController:
     """The one core that decides limits. It owns no socket, no clock and no thread.
 
     meter_poll_s: how often each meter is asked; a node with a meter that is not listed is an error of the caller.
-    foresight: what is known of prices and power ahead.
+    foresight: what is known of prices and power ahead, and of cars by earlier visits.
     """
 
     def __init__(
@@ -130,6 +130,7 @@ class SiteController:
         self.balances = {balance.node.id: balance for balance in balances_of(topology, self.nodes)}
         self.evses = {evse.id: EvseState(evse) for evse in topology.evses}
         self.plan = Plan(settings.plan)
+        self.learning = self.foresight.learning
         self.deadline: float | None = None
         self._started_at: Instant | None = None
         self._with_strangers: set[str] = set()
@@ -279,6 +280,15 @@ class SiteController:
         self.plan.answered(number, allocation, now)
         return []
 
+    def habits_forgotten(
+        self, now: Instant, *, evse: str | None = None, id_token: str | None = None
+    ) -> list[SiteEffect]:
+        """Somebody asks for it: `Learning.forget`. The next plan goes without."""
+        count = self.learning.forget(evse=evse, id_token=id_token)
+        self.plan.want()
+        what = f"of {evse}" if evse else "of a card" if id_token else "of everybody"
+        return [Notice("info", "habits_forgotten", f"the visits {what} are forgotten: {count}"), *self._react(now)]
+
     def hold_down(self, caps_a: Mapping[EvseId, float], until: Instant, now: Instant) -> list[SiteEffect]:
         """For a step test: these EVSEs get no more than that before `until`, and nobody gets more because of it."""
         self.step_caps = StepCaps(caps_a, until)
@@ -375,8 +385,12 @@ class SiteController:
                 told += foreign_notices(state, now)
             case words.TransactionStarted():
                 state.started(fact.transaction_id, now, is_found=fact.is_found)
+                self.learning.began(state.evse.id, fact, now)
                 self.plan.forget(str(state.evse.id))
+            case words.Authorized():
+                self.learning.authorized(state.evse.id, fact)
             case words.TransactionEnded():
+                self.learning.ended(state, fact, now)
                 state.ended(fact.transaction_id)
                 self.plan.forget(str(state.evse.id))
             case _ if _changes_the_question(state, fact, now):
@@ -683,12 +697,14 @@ class SiteController:
         if reaction is None:
             raise ValueError("there is no question before the first reaction")
         at, who = reaction.at, []
+        horizon = horizon_at(at)
         for one in reaction.grants.running():
-            who.append(self.foresight.asked(asking(one.state, one.key, one.path, one.state.most_a, at), one.state, at))
-            if len(who) % ASKING_PER_STEP == 0:
+            guess = self.learning.guess(one.state, horizon, at)
+            asked = asking(one.state, one.key, one.path, one.state.most_a, at)
+            who.append(self.foresight.asked(asked, one.state, at).with_guess(guess))
+            if guess is not None or len(who) % ASKING_PER_STEP == 0:
                 yield None
-        horizon, capacities = horizon_at(at), tuple(reaction.capacities)
-        modes = [one.mode for one in who]
+        capacities, modes = tuple(reaction.capacities), [one.mode for one in who]
         objective, tariff = self.foresight.ahead(horizon, modes, self.settings.plan.objective, at)
         yield Question(at.utc.timestamp(), horizon, capacities, reaction.reserved_a, tuple(who), objective, tariff)
 
@@ -705,7 +721,7 @@ class SiteController:
 
     def explained(self) -> Iterator[Decision | None]:
         """The records of the last reaction; None where there is none yet to give. Putting them into words takes a while."""
-        return iter(()) if self._reaction is None else explained(self._reaction, self.plan)
+        return iter(()) if self._reaction is None else explained(self._reaction, self.plan, self.learning)
 
     @property
     def decisions(self) -> dict[EvseId, Decision]:

@@ -21,6 +21,7 @@ from local_controller.site.effects import Notice
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import DrawBounds, EvseState, together
 from local_controller.site.freshness import METER_LADDER, Ladder
+from local_controller.site.learning import Learning
 from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import Kind, Source
 from local_controller.site.places import Columns, Place
@@ -60,7 +61,7 @@ class Foresight:
     """Sources of prices and forecasts, wishes, and what the grid connection would carry without cars.
 
     zone: of the times of day in wishes. assumed_w: other loads where nothing is known of them. history: what the building draws at
-    which time of the week. peak: the highest mean power that was measured. known_s: so long a reading of the grid connection tells what flows there (G5).
+    which time of the week. learning: what earlier visits taught. peak: the highest mean power that was measured. known_s: so long a reading of the grid connection tells what flows there (G5).
     """
 
     sources: Mapping[Kind, Source] = field(default_factory=dict)
@@ -70,6 +71,7 @@ class Foresight:
     assumed_w: float = 0.0
     surplus: Surplus = field(default_factory=Surplus)
     history: LoadHistory = field(default_factory=LoadHistory)
+    learning: Learning = field(default_factory=Learning)
     peak: Peak = field(default_factory=Peak)
     known_s: float = METER_LADDER.stale_s
     _without_cars: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=(-math.inf,) * 3))

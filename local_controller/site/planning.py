@@ -20,7 +20,16 @@ from local_controller.site.capacity import Capacity
 from local_controller.site.evse import PRESENT_S, EvseState
 from local_controller.site.per_phase import PHASES, PerPhase, minus
 from local_controller.site.wishes import ChargingMode
-from optimizer.problem import ChargingNeed, CircuitLimit, Horizon, Problem, Tariff, variable_horizon
+from optimizer.habits import Guess
+from optimizer.problem import (
+    DEFAULT_ENERGY_WH,
+    ChargingNeed,
+    CircuitLimit,
+    Horizon,
+    Problem,
+    Tariff,
+    variable_horizon,
+)
 from optimizer.worth import FIRM
 
 PRESENT = Horizon((0.0, PRESENT_S))
@@ -40,7 +49,8 @@ class Asking(NamedTuple):
     """One session that asks for current, in plain values: to a worker they are sent in microseconds.
 
     key: its name in the optimizer's words. path: the nodes that carry it. cap_a: what caps it just now. csms: what the
-    CSMS's profiles allow, as POSIX seconds and amperes. mode: when its car charges, where there is a tariff.
+    CSMS's profiles allow, as POSIX seconds and amperes. expected_wh, presence: as in `ChargingNeed`, by `site.learning`.
+    mode: when its car charges, where there is a tariff.
     """
 
     key: str
@@ -54,7 +64,16 @@ class Asking(NamedTuple):
     departure_s: float | None
     served_wh: float
     csms: tuple[tuple[float, float | None], ...]
+    expected_wh: float = DEFAULT_ENERGY_WH
+    presence: tuple[float, ...] | None = None
     mode: ChargingMode = ChargingMode.NORMAL
+
+    def with_guess(self, guess: Guess | None) -> Asking:
+        """The same with what is expected of it; a departure that was said goes before how likely it is still there."""
+        if guess is None:
+            return self
+        presence = guess.presence if self.departure_s is None else None
+        return self._replace(expected_wh=guess.expected_wh, presence=presence)
 
 
 def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now: Instant) -> Asking:
@@ -150,6 +169,8 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
         ceiling_a=_ceilings(one, horizon, at_s) if one.csms else None,
         present_a=one.present_a,
         served_wh=one.served_wh,
+        expected_wh=one.expected_wh,
+        presence=one.presence,
         surplus_only=one.mode is ChargingMode.SURPLUS,
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from local_controller.clock import Instant
@@ -16,6 +16,7 @@ from local_controller.site.capacity import Capacity
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
 from local_controller.site.foreign import foreign_reasons
+from local_controller.site.learning import Learning
 from local_controller.site.per_phase import PHASES, PerPhase
 from local_controller.site.places import Place
 from local_controller.site.plan import Plan
@@ -88,7 +89,7 @@ class Reaction:
     turns_s: Mapping[EvseId, float] = field(default_factory=dict)
 
 
-def explained(reaction: Reaction, plan: Plan) -> Iterator[Decision | None]:
+def explained(reaction: Reaction, plan: Plan, learning: Learning) -> Iterator[Decision | None]:
     """The records of all sessions. None: nothing yet; at every step the caller may do something else for a while."""
     running = list(reaction.grants.running())
     needs, at_s = [], reaction.at.utc.timestamp()
@@ -103,7 +104,8 @@ def explained(reaction: Reaction, plan: Plan) -> Iterator[Decision | None]:
     explainer = Explainer(problem, {one.key: one.share_a for one in running})
     for one, asked in zip(running, needs, strict=True):
         found = [r for r in explainer.reasons(asked) if one.cap_a >= one.state.evse.max_a or r.code != "vehicle_max"]
-        yield _decision(one, found, plan, reaction)
+        decided = _decision(one, found, plan, reaction)
+        yield replace(decided, reasons=(*decided.reasons, *_guessed(one, plan, learning)))
     for state in reaction.set_aside:
         if state.session is not None:
             yield _set_aside(state, reaction.at)
@@ -123,6 +125,12 @@ def _decision(one: Granted, shared: Sequence[Reason], plan: Plan, reaction: Reac
         *_unknown_phases(one, found),
     ]
     return Decision(evse, one.state.ordered_a, one.share_a, tuple(dict.fromkeys(reasons)), reaction.at)
+
+
+def _guessed(one: Granted, plan: Plan, learning: Learning) -> list[str]:
+    """What the plan took for what nobody said."""
+    expected = None if plan.first_block_a(one.key) is None else learning.expected(one.state)
+    return [] if expected is None else [expected.sentence]
 
 
 def _turn(wait_s: float | None) -> list[str]:

@@ -17,6 +17,7 @@ from local_controller.site.asymmetry import balance_id, leads_a
 from local_controller.site.capacity import MeterState, NodeState, capacity
 from local_controller.site.controller import SiteController
 from local_controller.site.evse import EvseState
+from local_controller.site.learning import Expected
 from local_controller.site.limits import AppliesTo, OwnLimit, SourceState
 from local_controller.site.outlook_view import OutlookView, outlook_views
 from local_controller.site.overload import STOP_S
@@ -89,6 +90,7 @@ class NodeView:
 class EvseView:
     """An EVSE: limit_a ordered, acknowledged_a the station said yes to, worst_case_a it might draw, measured_a.
 
+    expected: what its plan takes for what nobody said, None where that is nothing.
     above_limit: None but in observe mode, where limit_a is what would be ordered.
     """
 
@@ -109,6 +111,7 @@ class EvseView:
     energy_kwh: float | None
     fallback_a: float | None
     reasons: tuple[str, ...]
+    expected: Expected | None = None
     above_limit: AboveLimit | None = None
 
 
@@ -194,7 +197,7 @@ def pieces(site: SiteController, now: Instant) -> Iterator[SiteSnapshot | None]:
         yield None
     evses = []
     for state in site.evses.values():
-        evses.append(_evse(state, decisions.get(state.evse.id), now))
+        evses.append(_evse(state, decisions.get(state.evse.id), site.learning.expected(state), now))
         yield None
     nodes = []
     for node in site.nodes.values():
@@ -254,7 +257,7 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
     )
 
 
-def _evse(state: EvseState, decided: Decision | None, now: Instant) -> EvseView:
+def _evse(state: EvseState, decided: Decision | None, expected: Expected | None, now: Instant) -> EvseView:
     session = state.session
     drawn = session.drawn if session else None
     energy_wh = state.session_energy_wh()
@@ -276,6 +279,7 @@ def _evse(state: EvseState, decided: Decision | None, now: Instant) -> EvseView:
         energy_kwh=None if energy_wh is None else round(energy_wh / 1000, 3),
         fallback_a=state.fallback_a,
         reasons=decided.reasons if decided else (),
+        expected=expected,
     )
 
 

@@ -64,6 +64,7 @@ StationFact = (
     | words.Booted
     | words.ConnectorChanged
     | words.TransactionStarted
+    | words.Authorized
     | words.TransactionUpdated
     | words.TransactionEnded
     | words.Measured

@@ -114,12 +114,23 @@ class TransactionStarted:
     """A transaction has an id that both sides know (1.6: learnt from the answer of StartTransaction).
 
     is_found: it was running already when we heard of it, so that an earlier run may have told it a limit.
+    ago_s: so long ago it began; a station without a connection tells it later.
     """
 
     evse: int
     transaction_id: str
     id_token: str | None = None
     is_found: bool = False
+    ago_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """It became known whose transaction it is, after it began: the cable came first."""
+
+    evse: int
+    transaction_id: str
+    id_token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +144,11 @@ class TransactionUpdated:
 
 @dataclass(frozen=True, slots=True)
 class TransactionEnded:
-    """A transaction is over; its TxProfiles no longer exist (K02.FR.05, LC-079)."""
+    """A transaction is over; its TxProfiles no longer exist (K02.FR.05, LC-079). ago_s: so long ago it ended."""
 
     evse: int
     transaction_id: str
+    ago_s: float = 0.0
 
 
 class MeterSample(msgspec.Struct, frozen=True, gc=False):

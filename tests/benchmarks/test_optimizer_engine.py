@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtest.batteries import TwoStage, fitted
+from backtest.engine import Algorithm, jain, run
+from backtest.network import Array, Network, Wiring
+from backtest.rules import RULES
+from backtest.sessions import Session, weekdays
 from benchmarks.optimizer import recorded, sites
-from benchmarks.optimizer.batteries import TwoStage, fitted
-from benchmarks.optimizer.engine import Algorithm, jain, run
-from benchmarks.optimizer.network import Array, Network, Wiring
 from benchmarks.optimizer.optimum import optimum
-from benchmarks.optimizer.rules import RULES
-from benchmarks.optimizer.sessions import Session, weekdays
 from optimizer import acn
 from optimizer.habits import Habits
 from optimizer.objectives import OBJECTIVES

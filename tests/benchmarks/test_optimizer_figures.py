@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backtest.network import Wiring
+from backtest.sessions import Session
 from benchmarks.optimizer.__main__ import month
 from benchmarks.optimizer.closed_loop import Case
 from benchmarks.optimizer.goals import GOALS, line
-from benchmarks.optimizer.network import Wiring
-from benchmarks.optimizer.sessions import Session
 from benchmarks.optimizer.snapshots import snapshot, snapshots
 from benchmarks.optimizer.speed import curtailments, plans
 

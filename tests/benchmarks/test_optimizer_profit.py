@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from backtest.engine import run
+from backtest.network import Network, Wiring
+from backtest.sessions import DAY_STEPS, HOUR_STEPS, Session, weekdays
 from benchmarks.optimizer.contract import POWERS_W, Bill, Contract, Unhinted
-from benchmarks.optimizer.engine import run
-from benchmarks.optimizer.network import Network, Wiring
 from benchmarks.optimizer.optimum import best_profit, optimum
 from benchmarks.optimizer.profit import Case
-from benchmarks.optimizer.sessions import DAY_STEPS, HOUR_STEPS, Session, weekdays
 from benchmarks.optimizer.sites import caltech
 from optimizer.acn import Sale, make
 from optimizer.problem import Horizon, Tariff

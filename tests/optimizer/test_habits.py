@@ -105,3 +105,15 @@ def test_likelihoods_fit_the_horizon_and_are_likelihoods() -> None:
         car("CP-1", presence=(1.2,))
     with pytest.raises(ValueError, match="presence must be 4 blocks, is 1"):
         garage(car("CP-1", presence=(1.0,)))
+
+
+def test_cars_that_are_not_alike_there_are_not_made_even_at_the_cost_of_who_leaves() -> None:
+    """Nobody said anything. Two cars are as good as gone in an hour, two stay; there is enough for one of each kind by then."""
+    horizon = Horizon((0.0, 1800.0, 3600.0, 7200.0, 10_800.0))
+    leaving = [car(f"leaves {n}", presence=(1.0, 1.0, 0.05, 0.0), expected_wh=9_000.0) for n in range(2)]
+    staying = [car(f"stays {n}", presence=(1.0, 1.0, 0.95, 0.9), expected_wh=9_000.0) for n in range(2)]
+    plan = solve(garage(*staying, *leaving, available_a=40.0, horizon=horizon)).currents_a
+    hour_wh = {one: 690.0 * sum(amps[:2]) / 2 for one, amps in plan.items()}
+    assert [hour_wh[f"leaves {n}"] for n in range(2)] == pytest.approx([9_000.0] * 2, rel=0.06)
+    assert plan["leaves 0"] == plan["leaves 1"], "like cars get the same"
+    assert plan["stays 0"] == plan["stays 1"]

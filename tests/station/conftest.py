@@ -174,12 +174,13 @@ class Bench:
                 offline=True,
             )
 
-    def stop(self, transaction: int | str = 7) -> None:
+    def stop(self, transaction: int | str = 7, ago_s: float = 0.0) -> None:
+        timestamp = stamp(self.now, -ago_s)
         if self.version is OcppVersion.V16:
-            payload = {"transactionId": transaction, "meterStop": 9, "timestamp": stamp(self.now)}
+            payload = {"transactionId": transaction, "meterStop": 9, "timestamp": timestamp}
             self.from_station("StopTransaction", payload)
         else:
-            self.transaction_event("Ended", str(transaction))
+            self.transaction_event("Ended", str(transaction), timestamp=timestamp)
 
     def transaction_event(self, event: str, transaction: str, *, info: Payload | None = None, **more: Any) -> None:
         head = {"eventType": event, "timestamp": stamp(self.now), "triggerReason": "Trigger", "seqNo": 0}

@@ -93,6 +93,29 @@ def test_a_transaction_from_begin_to_end(bench: Any, version: OcppVersion) -> No
     assert ended == [words.TransactionEnded(2, "7")]
 
 
+@ALL
+def test_what_was_told_late_says_how_long_ago_it_was(bench: Any, version: OcppVersion) -> None:
+    """A station without a connection keeps its messages (K01.FR.42)."""
+    b = bench(version)
+    b.boot()
+    b.start_earlier(7200.0)
+    b.stop(ago_s=3600.0)
+    (started,), (ended,) = told(b, words.TransactionStarted), told(b, words.TransactionEnded)
+    assert (started.ago_s, ended.ago_s) == (pytest.approx(7200.0, abs=1), pytest.approx(3600.0, abs=1))
+
+
+@V2
+def test_whose_transaction_it_is_may_be_told_after_the_cable_was_plugged_in(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    b.transaction_event("Started", "t", evse={"id": 1})
+    b.transaction_event("Updated", "t", info={"chargingState": "EVConnected"})
+    for tag in ("TAG", "TAG", "OTHER"):
+        b.transaction_event("Updated", "t", idToken={"idToken": tag, "type": "Local"})
+    assert told(b, words.TransactionStarted) == [words.TransactionStarted(1, "t")]
+    assert told(b, words.Authorized) == [words.Authorized(1, "t", "TAG")]
+
+
 def test_1_6_the_id_is_known_with_the_answer_only(bench: Any) -> None:
     b = bench()
     b.csms["StartTransaction"] = None

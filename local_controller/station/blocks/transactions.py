@@ -14,7 +14,7 @@ from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction
-from local_controller.station.words import TransactionEnded, TransactionStarted, TransactionUpdated
+from local_controller.station.words import Authorized, TransactionEnded, TransactionStarted, TransactionUpdated
 
 LONGEST_WAIT_S = 7 * 86_400.0
 """A message that waited for longer has no credible time stamp: then a transaction counts from when we hear of it."""
@@ -55,19 +55,26 @@ class Transactions(Block):
     def _follow(self, event: TransactionEvent, call: Frame, now: Instant) -> Wanted:
         named = self._named(event)
         if event.type is _ENDED:
-            return self._end_named(named, now) if named else UNCHANGED
+            return self._end_named(named, call, now) if named else UNCHANGED
         known = named[0] if named else None
         if known is None or self._is_another(event, known):
             return self._start(event, call, now)
-        if event.id_token is not None or event.remote_start_id is not None:
-            known.id_token = known.id_token or event.id_token
-            known.remote_start_id = known.remote_start_id or event.remote_start_id
-            self._state.revision += 1
+        told = self._identified(event, known)
         if event.charging_state is None or event.charging_state is known.charging_state:
-            return UNCHANGED
+            return told or UNCHANGED
         known.charging_state = event.charging_state
         updated = Tell(TransactionUpdated(known.evse, known.transaction_id, event.charging_state))
-        return [*self._metering.before(known.evse, now), updated]
+        return [*told, *self._metering.before(known.evse, now), updated]
+
+    def _identified(self, event: TransactionEvent, known: Transaction) -> list[BlockEffect]:
+        """Whose it is, and which request of the CSMS it answers, may become known after it began."""
+        if event.id_token is None and event.remote_start_id is None:
+            return []
+        is_news = known.id_token is None and event.id_token is not None
+        known.id_token = known.id_token or event.id_token
+        known.remote_start_id = known.remote_start_id or event.remote_start_id
+        self._state.revision += 1
+        return [Tell(Authorized(known.evse, known.transaction_id, known.id_token or ""))] if is_news else []
 
     def _named(self, event: TransactionEvent) -> list[Transaction]:
         """The running ones with this id: that of its EVSE if it names one, else all; some CSMSs of 1.6 give the same id twice."""
@@ -80,14 +87,14 @@ class Transactions(Block):
             return False
         return event.type is EventType.STARTED or event.evse not in self._state.transactions
 
-    def _end_named(self, named: list[Transaction], now: Instant) -> list[BlockEffect]:
+    def _end_named(self, named: list[Transaction], call: Frame, now: Instant) -> list[BlockEffect]:
         """StopTransaction names no connector: of several with its id each may be meant.
 
         None counts as running then, under whatever was written to it; the one that goes on is found by its next MeterValues.
         """
         told: list[BlockEffect] = []
         for transaction in named:
-            told += self._end(transaction, now, for_good=len(named) == 1)
+            told += self._end(transaction, self._told_at(call, now), now, for_good=len(named) == 1)
         if len(named) > 1:
             where = sorted(transaction.evse for transaction in named)
             told.append(Note("warning", "transaction_id_used_twice", {"evses": where}))
@@ -104,24 +111,24 @@ class Transactions(Block):
             return [Note("warning", "transaction_on_unknown_evse", {"evse": evse})]
         effects: list[BlockEffect] = []
         if (old := self._state.transactions.get(evse)) is not None:
-            effects += self._end(old, now, for_good=True)
+            effects += self._end(old, now, now, for_good=True)
         is_found = event.type is not EventType.STARTED
         if not is_found and event.transaction_id in self._state.ended:
             self._state.ended.remove(event.transaction_id)
-        begun = now if is_found else self._begun(call, now)
+        begun = now if is_found else self._told_at(call, now)
         started = Transaction(
             evse, event.transaction_id, begun, event.id_token, event.remote_start_id, event.charging_state
         )
         started.is_found = is_found
         self._state.transactions[evse] = started
         self._state.revision += 1
-        effects.append(Tell(TransactionStarted(evse, event.transaction_id, event.id_token, is_found)))
+        effects.append(Tell(TransactionStarted(evse, event.transaction_id, event.id_token, is_found, now.since(begun))))
         if event.charging_state is not None:
             effects.append(Tell(TransactionUpdated(evse, event.transaction_id, event.charging_state)))
         return effects
 
-    def _begun(self, call: Frame, now: Instant) -> Instant:
-        """When it began by the station's own time stamp, which may have waited for a connection (K01.FR.42)."""
+    def _told_at(self, call: Frame, now: Instant) -> Instant:
+        """When that was by the station's own time stamp, which may have waited for a connection (K01.FR.42)."""
         try:
             stamped = Fields(str(call.action), call.payload).moment("timestamp")
         except PayloadError:
@@ -135,11 +142,11 @@ class Transactions(Block):
             return event.evse
         return next(iter(self._evses))
 
-    def _end(self, transaction: Transaction, now: Instant, *, for_good: bool) -> list[BlockEffect]:
-        """for_good: later messages with its id do not bring it back."""
+    def _end(self, transaction: Transaction, at: Instant, now: Instant, *, for_good: bool) -> list[BlockEffect]:
+        """at: when it ended. for_good: later messages with its id do not bring it back."""
         measured = self._metering.before(transaction.evse, now)
         del self._state.transactions[transaction.evse]
         self._state.revision += 1
         if for_good:
             self._state.ended.append(transaction.transaction_id)
-        return [*measured, Tell(TransactionEnded(transaction.evse, transaction.transaction_id))]
+        return [*measured, Tell(TransactionEnded(transaction.evse, transaction.transaction_id, now.since(at)))]

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.optimizer.network import STEP_S, Network
+from backtest.network import STEP_S, Network
 
 DAY_STEPS = round(86_400 / STEP_S)
 HOUR_STEPS = DAY_STEPS // 24
@@ -49,11 +49,11 @@ class Session:
         return self.departure - self.arrival
 
 
-def weekdays(network: Network, days: int, seed: int) -> list[Session]:
+def weekdays(network: Network, days: int, seed: int, cars_a_day: int = CARS_PER_WEEKDAY) -> list[Session]:
     """The sessions of so many weekdays in a row, in order of arrival; who finds no free EVSE goes away again."""
     rnd = random.Random(seed)
     free_from = [0] * len(network.stations)
-    arrivals = sorted(day * DAY_STEPS + _arrival(rnd) for day in range(days) for _ in range(CARS_PER_WEEKDAY))
+    arrivals = sorted(day * DAY_STEPS + _arrival(rnd) for day in range(days) for _ in range(cars_a_day))
     found = []
     for number, arrival in enumerate(arrivals):
         free = [station for station, since in enumerate(free_from) if since <= arrival]

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.optimizer.engine import Algorithm
-from benchmarks.optimizer.network import Array, Network
+from backtest.engine import Algorithm
+from backtest.network import Array, Network
 
 Order = Callable[[Mapping[str, Any], Network], Array]
 """A number for each active car; the lowest goes first."""

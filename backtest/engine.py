@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.optimizer.batteries import Battery, Ideal, fitted
-from benchmarks.optimizer.network import STEP_S, Array, Network
-from benchmarks.optimizer.sessions import Session
+from backtest.batteries import Battery, Ideal, fitted
+from backtest.network import STEP_S, Array, Network
+from backtest.sessions import Session
 
 Algorithm = Callable[[Mapping[str, Any]], Array]
+Watch = Callable[[int, Array], None]
+"""Is told a step and (N,) what was drawn in it, A."""
 
 HOURS = STEP_S / 3600
 FINISHED_KWH = 1e-3
@@ -99,17 +101,19 @@ def jain(served: Array) -> float:
     return float(served.sum()) ** 2 / (len(served) * squares) if squares else 1.0
 
 
-def run(
+def run(  # noqa: PLR0913  # what a run is
     network: Network,
     sessions: Sequence[Session],
     algorithm: Algorithm,
     *,
     informed: bool = True,
     two_stage: bool = False,
+    watch: Watch | None = None,
 ) -> Result:
     """All sessions from the first arrival to the last departure.
 
-    informed: whether the algorithm knows departures and energies. two_stage: batteries that taper.
+    informed: whether the algorithm knows departures and energies. two_stage: batteries that taper. watch: is told what was
+    drawn in each step in which anybody wanted energy.
     """
     arriving = defaultdict(list)
     for session in sessions:
@@ -122,7 +126,16 @@ def run(
         active = [present[station] for station in sorted(present) if present[station].left_kwh > FINISHED_KWH]
         if active:
             _step(network, result, active, algorithm, observation(network, active, step, informed=informed))
+            if watch is not None:
+                watch(step, _drawn_a(network, active))
     return result
+
+
+def _drawn_a(network: Network, active: Sequence[Car]) -> Array:
+    """(N,) what batteries took, which may be less than their pilots."""
+    drawn = np.zeros(len(network.max))
+    drawn[[car.session.station for car in active]] = [car.rate_a for car in active]
+    return drawn
 
 
 def observation(network: Network, active: Sequence[Car], step: int, *, informed: bool) -> dict[str, Any]:
