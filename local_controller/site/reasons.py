@@ -17,6 +17,7 @@ from local_controller.site.enforcement import Wait
 from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
 from local_controller.site.foreign import foreign_reasons
 from local_controller.site.per_phase import PHASES, PerPhase
+from local_controller.site.phase_switches import switch_reasons
 from local_controller.site.places import Place
 from local_controller.site.plan import Plan
 from local_controller.site.planning import PRESENT, asking, circuit, need
@@ -116,6 +117,7 @@ def _decision(one: Granted, shared: Sequence[Reason], plan: Plan, reaction: Reac
     found = [*(plan.reasons(one.key) if capped else ()), *shared]
     reasons = [
         *foreign_reasons(one.state, reaction.at, one.share_a),
+        *switch_reasons(one.state, reaction.at),
         *([] if wait is None else [wait.reason]),
         *_turn(reaction.turns_s.get(evse)),
         *_distrust(one, reaction.at),
