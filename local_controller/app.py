@@ -58,6 +58,7 @@ from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.composite_answers import Shown
 from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
+from local_controller.station.blocks.wanted import OnPhases
 from local_controller.station.build import StationSettings, lasted_s, observing_proxy, station_proxy
 from local_controller.station.capability_view import capability_view
 from local_controller.station.certificate_identity import ClientCertificate
@@ -344,7 +345,8 @@ def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[B
         return charging.disobeyed(effect.evse.evse, effect.drawn_a, now)
     if isinstance(effect, StopSession):
         return charging.stop(effect.transaction_id)
-    return charging.set_limit(effect.evse.evse, effect.limit_a, effect.valid_s, effect.urgent, now)
+    on = OnPhases(effect.phases, effect.phase_to_use)
+    return charging.set_limit(effect.evse.evse, effect.limit_a, effect.valid_s, effect.urgent, now, on)
 
 
 def _site(config: SiteConfig, tree: Topology) -> SiteController:
