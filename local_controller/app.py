@@ -189,7 +189,12 @@ class LocalController:
         if certificate is not None:
             settings = replace(settings, certificate=certificate)
         if self.driver.observation is not None:
-            proxy, self._observed[identity] = observing_proxy(identity, version, settings, self._observed.get(identity))
+            proxy, state = observing_proxy(identity, version, settings, self._observed.get(identity))
+            self._observed[identity] = state
+            switching = state.capability.switching(
+                len(settings.evses), version
+            )  # nobody asks it: what the site file says
+            self.driver.station_changed(identity, BehaviourLearnt(switching=switching), self._clock.now())
             return proxy
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
         self._charging[identity] = charging

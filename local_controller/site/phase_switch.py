@@ -14,8 +14,8 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
-from local_controller.site.topology import Evse
-from local_controller.station.words import Phase, PhaseSwitching
+from local_controller.site.topology import STATION_PHASES, Evse
+from local_controller.station.words import PhaseSwitching
 
 PAUSE_S: Final = 60.0
 """A switch passes through so long a pause at 0 A (goal G9)."""
@@ -109,7 +109,7 @@ class OnePhase:
 
 
 def _told_phase(told: Told, evse: Evse) -> int:
-    return evse.grid_phase((Phase.L1, Phase.L2, Phase.L3)[(told.phase_to_use or 1) - 1])
+    return evse.grid_phase(STATION_PHASES[(told.phase_to_use or 1) - 1])
 
 
 class Seen(NamedTuple):

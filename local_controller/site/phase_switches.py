@@ -79,11 +79,11 @@ class PhaseSwitches:
         session = state.session
         if session is None:
             return
-        before = session.switch.step
+        before, is_trial = session.switch.step, session.switch.is_trial
         self.has_news |= state.switches(seen, now)
         after = session.switch.step
         if (word := _WORDS.get((before, after))) is not None:
-            text = f"{state.evse.id} {word}"
+            text = f"{state.evse.id} {_TRIES if is_trial and after is Step.ONE else word}"
             self._notices.append(Notice("info", "phase_switch", text, {"evse": str(state.evse.id), "step": str(after)}))
 
     def news(self) -> list[Notice]:
@@ -103,6 +103,7 @@ def _ignored(evse: EvseId) -> Notice:
     return Notice("warning", "phases_ignored", text, {"evse": str(evse)})
 
 
+_TRIES = "charges on one phase once, to learn which one that is"
 _WORDS: Mapping[tuple[Step, Step], str] = {
     (Step.LEAVES_THREE, Step.ONE): "charges on one phase from now on, as there is no room for three",
     (Step.ONE, Step.LEAVES_ONE): "pauses to go back to three phases, for which there was room long enough",

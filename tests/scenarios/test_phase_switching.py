@@ -130,3 +130,115 @@ def test_the_sun_goes_down_and_returns(version: OcppVersion) -> None:
 
     roof.play(story)
     assert roof.moved_at_a == [0.0, 0.0], "the contactor never moved while something flowed"
+
+
+@pytest.mark.requirement("LC-112")
+def test_where_nobody_knows_which_phase_carries_the_car_it_is_tried_once_while_there_is_room() -> None:
+    roof = Roof(OcppVersion.V16, capability="", one_phase=3)
+
+    async def story() -> None:
+        await roof.sun(SUNNY_W, 120)
+        assert roof.on == [1, 2, 3], "nothing is tried before it would have helped"
+        await roof.sun(CLOUDY_W, 200)
+        assert roof.drawn_a == (0.0, 0.0, 0.0), "any phase might carry it, or all of them"
+        await roof.sun(SUNNY_W, 30)
+        assert roof.on == [3], "as it pauses anyhow"
+        assert roof.says("not known yet which, so it counts on all")
+        await roof.sun(SUNNY_W, 120)
+        assert roof.says("switched to one phase (L3)")
+        await roof.sun(SUNNY_W, 760)
+        assert roof.on == [1, 2, 3]
+        await roof.sun(CLOUDY_W, 150)
+        assert roof.on == [3], "now it is known"
+        assert roof.says("switched to one phase (L3)")
+
+    roof.play(story)
+    assert roof.moved_at_a == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("version", [OcppVersion.V201, OcppVersion.V21])
+def test_a_station_that_takes_the_phase_to_use_is_told_it(version: OcppVersion) -> None:
+    roof = Roof(version, capability="", takes_phase_to_use=True, one_phase=3)
+
+    async def story() -> None:
+        await roof.sun(SUNNY_W, 120)
+        await roof.sun(CLOUDY_W, 60)
+        await roof.sun(SUNNY_W, 260)
+        assert roof.on == [1], "tried once with its L1"
+        assert (roof.told["numberPhases"], roof.told["phaseToUse"]) == (1, 1)
+        await roof.sun(SUNNY_W, 700)
+        assert roof.on == [1, 2, 3]
+        assert "phaseToUse" not in roof.told
+        await roof.sun(CLOUDY_W, 150)
+        assert len(roof.on) == 1
+        assert roof.on == [roof.told["phaseToUse"]]
+
+    roof.play(story)
+    assert set(roof.moved_at_a) == {0.0}
+
+
+@pytest.mark.requirement("LC-105", "LC-112")
+def test_a_station_that_does_not_do_what_it_promises_is_asked_once() -> None:
+    """The site file vouches for it: it draws on three phases what should flow on one, until it is measured."""
+    roof = Roof(OcppVersion.V16, ", capability: {switches_phases: true, one_phase: L1}", switches_phases=False)
+    too_much_s: list[float] = []
+    roof.site.hooks.append(lambda: too_much_s.append(0.5) if 230.0 * sum(roof.drawn_a) > roof.power_w else None)
+
+    async def story() -> None:
+        await roof.sun(SUNNY_W, 120)
+        await roof.sun(CLOUDY_W, 25)
+        too_much_s.clear()
+        await roof.sun(CLOUDY_W, 900)
+
+    roof.play(story)
+    assert 0.0 < sum(too_much_s) <= 25.0, "its meter tells every 10 s, and it follows within 15 s"
+    (notice,) = [n for _, n in roof.site.gateway.driver.notices if n.code == "phases_ignored"]
+    assert "CP-1/1" in notice.text
+    assert roof.moved_at_a == []
+
+
+@ALL
+def test_nothing_is_assumed_of_a_station_that_does_not_say(version: OcppVersion) -> None:
+    roof = Roof(version, capability="", switches_phases=False)
+
+    async def story() -> None:
+        await roof.sun(SUNNY_W, 120)
+        await roof.sun(CLOUDY_W, 400)
+        assert roof.drawn_a == (0.0, 0.0, 0.0)
+        await roof.sun(SUNNY_W, 900)
+        assert roof.on == [1, 2, 3]
+
+    roof.play(story)
+    assert "numberPhases" not in json.dumps(roof.site.written("CP-1"))
+
+
+def test_in_observe_mode_it_is_said_and_nothing_is_sent() -> None:
+    """Nobody asks the station what it can do, so that the site file must say it."""
+    roof = Roof(OcppVersion.V201, ", capability: {switches_phases: true, one_phase: L2}", "observe")
+
+    async def story() -> None:
+        await roof.sun(SUNNY_W, 150)
+        await roof.sun(CLOUDY_W, 150)
+        assert roof.on == [1, 2, 3]
+        assert roof.says("switched to one phase (L2)")
+        assert roof.site.shown("CP-1").limit_a == pytest.approx(CLOUDY_W / 253.0, abs=0.2)
+
+    roof.play(story)
+    assert roof.site.written("CP-1") == []
+
+
+@pytest.mark.requirement("LC-042", "LC-112")
+def test_a_short_loss_does_not_switch_a_car_back() -> None:
+    roof = Roof(OcppVersion.V201)
+
+    async def story() -> None:
+        await roof.sun(SUNNY_W, 120)
+        await roof.sun(CLOUDY_W, 150)
+        assert roof.on == [2]
+        await roof.site.stations["CP-1"].drop(20.0)
+        await roof.sun(CLOUDY_W, 120)
+        assert roof.on == [2]
+        assert roof.told["numberPhases"] == 1
+
+    roof.play(story)
+    assert roof.moved_at_a == [0.0]
