@@ -94,7 +94,7 @@ class VirtualStation:
 
     highest_a: it refuses limits above this. switching: what it says of its phases; one_phase: on which of them it charges a car
     that is told to use one and not which; ignores_phases: it does not, although it says so. lines: those that are connected;
-    moved: when its contactor moved, and how long nothing had flowed by then. foreign_a: what somebody else's profile makes of its fallback. wish: the order that waits until the CALL in flight is answered.
+    moved: when its contactor moved, to how many lines, and whether it was told so. pauses: how long the car had nothing around each move that it was told; 0 under load. foreign_a: what somebody else's profile makes of its fallback. wish: the order that waits until the CALL in flight is answered.
     """
 
     evse: Evse
@@ -112,13 +112,15 @@ class VirtualStation:
     working: tuple[float, float] | None = None
     car: Car | None = None
     transaction: str | None = None
-    switching: words.PhaseSwitching = words.PhaseSwitching()
+    switching: words.PhaseSwitching = field(default_factory=words.PhaseSwitching)
     one_phase: int = 1
     ignores_phases: bool = False
     told_phases: tuple[int | None, int | None] = (None, None)
     lines: tuple[int, ...] = (0, 1, 2)
-    moved: list[tuple[float, float]] = field(default_factory=list)
-    still_since_s: float = 0.0
+    moved: list[tuple[float, int, bool]] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    drew_s: float = 0.0
+    has_moved: bool = False
     obeys: list[tuple[float, float, tuple[int, ...]]] = field(default_factory=list)
     pwm_a: float = 0.0
     next_sample_s: float = 0.0
@@ -151,7 +153,9 @@ class VirtualStation:
 
     def step(self, now_s: float) -> None:
         if max(self.draw_a().values()) > 0.5:
-            self.still_since_s = now_s
+            if self.has_moved:
+                self.pauses.append(now_s - self.drew_s)
+            self.drew_s, self.has_moved = now_s, False
         wanted, lines = self.limit_a(now_s), self.wanted_lines(now_s)
         if not self.obeys or self.obeys[-1][1:] != (wanted, lines):
             self.obeys.append((now_s + (self.car.obey_s if self.car else 0.0), wanted, lines))
@@ -165,8 +169,10 @@ class VirtualStation:
 
     def _move(self, lines: tuple[int, ...], now_s: float) -> None:
         if self.lines != lines:
+            is_told = self.told_phases[0] is not None and self.working is not None and now_s < self.working[1]
+            self.has_moved |= is_told
             self.lines = lines
-            self.moved.append((now_s, now_s - self.still_since_s))
+            self.moved.append((now_s, len(lines), is_told))
 
     def draw_a(self) -> dict[Phase, float]:
         if self.car is None or self.transaction is None or self.pwm_a < 6.0 or self.car.paused:
