@@ -98,7 +98,7 @@ class Sun:
 
 
 @pytest.mark.requirement("LC-107", "LC-110", "LC-112")
-@settings(SLACK, max_examples=8 * EFFORT)
+@settings(SLACK, max_examples=4 * EFFORT)
 @given(site=switching_sites(), cars=st.lists(CARS, min_size=1, max_size=3), timeline=steps())
 def test_no_switch_exceeds_anything_and_none_is_hasty(site: VirtualSite, cars: list[Any], timeline: list[Any]) -> None:
     sun = Sun(site)

@@ -170,7 +170,7 @@ class VirtualStation:
     def _move(self, lines: tuple[int, ...], now_s: float) -> None:
         if self.lines != lines:
             is_told = self.told_phases[0] is not None and self.working is not None and now_s < self.working[1]
-            self.has_moved |= is_told
+            self.has_moved = is_told
             self.lines = lines
             self.moved.append((now_s, len(lines), is_told))
 
