@@ -396,13 +396,15 @@ class EvseState:
 
     # --- on how many phases --------------------------------------------------------------------------------------
 
-    @_fact
     def switches(self, seen: Seen, now: Instant) -> bool:
         """Whether the session is told another number of phases from now on: what was learnt of its phases is void then."""
         session = self.session
         if session is None or not session.switch.look(seen, self.wire, self.evse, now):
             return False
+        self._standing = None
         session.idle_phases, session.is_even = {}, False
+        for promise in session.may_apply:
+            promise.is_wider = session.switch.is_on_one
         return True
 
     @_fact
@@ -416,12 +418,12 @@ class EvseState:
         session = self.session
         if session is None or self._may_fall_back(now) or self.foreign is not None:
             return False
-        may_apply = session.may_apply
-        if session.unsent_a or any(promise.limit_a > 0.0 for promise in may_apply):
+        is_measured = self.sampled(now)
+        obeyed = session.may_apply if is_measured else session.settled(now, self.settle_s)
+        if session.unsent_a or any(promise.limit_a > 0.0 for promise in obeyed):
             return False
-        if not any(promise.has_settled(now, self.settle_s) for promise in may_apply):
-            return False
-        return not self.sampled(now) or max(self.measured_a(now)) <= PHASE_OFF_A
+        has_settled = any(promise.has_settled(now, self.settle_s) for promise in obeyed)
+        return has_settled and (not is_measured or max(self.measured_a(now)) <= PHASE_OFF_A)
 
     # --- limits on their way -------------------------------------------------------------------------------------
 
@@ -778,10 +780,14 @@ class EvseState:
         return worst if drawn is None else upper(worst, drawn.current_a)
 
     def _on_all_phases_a(self, worst_a: float, now: Instant) -> float:
-        """What one that was told to use one phase may draw on all: a fallback says nothing of phases, nor may what is foreign."""
-        if self.foreign is not None:
+        """What one that was told to use one phase may draw on all of them.
+
+        By a fallback, by what is foreign, by what is not proven to be gone: none of that says anything of phases.
+        """
+        if self.foreign is not None or self.session is None:
             return worst_a
-        return self.floor_a if self._may_fall_back(now) else 0.0
+        wider_a = max((promise.limit_a for promise in self.session.may_apply if promise.is_wider), default=0.0)
+        return max(wider_a, self.floor_a if self._may_fall_back(now) else 0.0)
 
     def draw_bounds(self, now: Instant) -> DrawBounds:
         """Between which currents the draw lies just now, per grid phase, as far as anything proves it.

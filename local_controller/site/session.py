@@ -18,13 +18,14 @@ class Promise:
 
     accepted_at: since when the station has said yes to this value; None while it has not. until: when the station falls
     back by itself; None for the fallback itself, and for what never ends. is_lost: its answer never came, so nobody will
-    ever know.
+    ever know. is_wider: given on more phases than the session is told to use by now.
     """
 
     limit_a: float
     accepted_at: Instant | None = None
     until: Instant | None = None
     is_lost: bool = False
+    is_wider: bool = False
 
     def has_settled(self, now: Instant, settle_s: float) -> bool:
         """Whether the station said yes to it so long ago that the car has followed."""
