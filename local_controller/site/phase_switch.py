@@ -96,7 +96,7 @@ class OnePhase:
 
     def measured_on(self, told: Told, phase: int) -> None:
         """A three-phase car that was told so charged on this grid phase alone."""
-        self.learnt[told] = phase
+        self.learnt[told], self.is_missed = phase, False
 
     def surprised_by(self, told: Told) -> None:
         """It was measured on another phase than what was known: nothing is, until that is measured often enough."""

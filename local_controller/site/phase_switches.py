@@ -37,14 +37,17 @@ class PhaseSwitches:
         followers: the numbers of their places. columns: their standings. available: what each node has for all of them.
         """
         numbers = followers.tolist()
-        able = [at for at, number in enumerate(numbers) if self._is_able(self._places[number].state)]
+        minima_a = columns.min_a.tolist()
+        able = [
+            at
+            for at, (number, min_a, share_a) in enumerate(zip(numbers, minima_a, shares_a, strict=True))
+            if self._is_able(state := self._places[number].state) and not self._is_content(state, share_a >= min_a)
+        ]
         if not able:
             return shares_a
         shares = list(shares_a)
-        loads = [
-            self._load(number, min_a, share_a)
-            for number, min_a, share_a in zip(numbers, columns.min_a.tolist(), shares, strict=True)
-        ]
+        per_car = zip(numbers, minima_a, shares, strict=True)
+        loads = [self._load(number, min_a, share_a) for number, min_a, share_a in per_car]
         room = PhaseRoom(available, loads)
         for at in able:
             number, state = numbers[at], self._places[numbers[at]].state
@@ -67,10 +70,19 @@ class PhaseSwitches:
     def _is_able(state: EvseState) -> bool:
         """Whether there is anything to switch: not where 0 A cannot be told, nor where watts would have to be shared out anew."""
         session = state.session
-        if session is None or session.switch.told is not None or session.switch.step is not Step.THREE:
+        if session is None or session.switch.step is not Step.THREE:
             return session is not None
         can = state.wire.may.is_able and not state.wire.is_disproved and not state.watts_only and state.least_a == 0.0
         return can and len(state.phases()) > 1
+
+    @staticmethod
+    def _is_content(state: EvseState, has_minimum: bool) -> bool:
+        """Whether it has what it needs on three phases, and nothing is to be tried, as most of the time."""
+        session = state.session
+        if session is None or not has_minimum or session.switch.step is not Step.THREE or state.wire.is_missed:
+            return False
+        session.switch.zero_since = None
+        return True
 
     def _load(self, number: int, min_a: float, share_a: float) -> Load:
         return Load(self._table.ways[number], self._table.phases[number], min_a if share_a >= min_a else 0.0)
