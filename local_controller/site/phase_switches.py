@@ -79,10 +79,8 @@ class PhaseSwitches:
     def _is_content(state: EvseState, has_minimum: bool) -> bool:
         """Whether it has what it needs on three phases, and nothing is to be tried, as most of the time."""
         session = state.session
-        if session is None or not has_minimum or session.switch.step is not Step.THREE or state.wire.is_missed:
-            return False
-        session.switch.zero_since = None
-        return True
+        is_on_three = session is not None and session.switch.step is Step.THREE
+        return is_on_three and has_minimum and not state.wire.is_missed
 
     def _load(self, number: int, min_a: float, share_a: float) -> Load:
         return Load(self._table.ways[number], self._table.phases[number], min_a if share_a >= min_a else 0.0)

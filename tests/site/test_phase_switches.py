@@ -75,6 +75,19 @@ def test_beside_an_asymmetry_limit_one_phase_gets_no_more_than_that() -> None:
     assert drawn(site) == [15.0, 0.0, 0.0], "16 A less the margin of 1 A, although 4 kW are there"
 
 
+def test_nobody_is_switched_to_a_phase_that_the_building_loads_too_unevenly() -> None:
+    tree = topology(40.0, 1)
+    site = site_of(replace(tree, nodes=(replace(tree.root, asymmetry_a=16.0),)))
+    site.plug("CP-1")
+    under(site, 9_000.0, 120)
+    site.base = lambda _s: (12.0, 0.0, 0.0)
+    under(site, 9_000.0, 60)
+    assert min(drawn(site)) >= 6.0, "it loads three phases alike"
+    under(site, 3_000.0, 300)
+    assert (drawn(site), step_of(site)) == ([0.0, 0.0, 0.0], Step.THREE)
+    assert max(site.worst["grid"]) <= 40.0
+
+
 def test_a_neighbour_of_a_car_on_three_phases_takes_what_is_left_on_one() -> None:
     """6.5 kW are 25 A at 253 V: 18 A for the one, and not another 18 A for the other."""
     site = site_of(topology(40.0, 2, rotations=("RST", "STR")))
