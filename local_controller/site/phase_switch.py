@@ -23,6 +23,9 @@ PAUSE_S: Final = 60.0
 ROOM_S: Final = 600.0
 """Back to three phases only when the room for three times the minimum has lasted so long (goal G9)."""
 
+ANSWER_S: Final = 20.0
+"""So long after a switch was told, answers may be to what was sent before (two time-outs of 8 s)."""
+
 AGAIN_S: Final = 300.0
 """Between two switches of an EVSE, whoever charges there: KEBA takes no two within 5 min (grid-and-safety §4.8)."""
 
@@ -130,7 +133,10 @@ class Seen(NamedTuple):
 
 @dataclass(slots=True)
 class PhaseSwitch:
-    """The number of phases of one session. told: what it is told of that, None for nothing (three, by the standard)."""
+    """The number of phases of one session. told: what it is told of that, None for nothing (three, by the standard).
+
+    told_at: since when. is_held: its CSMS allows one phase only, so that it is not told to use three again.
+    """
 
     step: Step = Step.THREE
     told: Told | None = None
@@ -140,6 +146,8 @@ class PhaseSwitch:
     zero_since: Instant | None = None
     confirmed_at: Instant | None = None
     room_since: Instant | None = None
+    told_at: Instant | None = None
+    is_held: bool = False
 
     @property
     def is_on_one(self) -> bool:
@@ -164,6 +172,9 @@ class PhaseSwitch:
         is_like = self.told is not None and (phases or 3) == self.told.phases
         if self.is_told and self.confirmed_at is None and is_like:
             self.confirmed_at = now
+        is_late = self.told_at is not None and now.since(self.told_at) >= ANSWER_S
+        if self.step is Step.LEAVES_ONE and self.is_told and phases == 1 and is_late:
+            self._stay_on_one()
         return self.is_on_one and self.step is Step.ONE and not is_like
 
     def look(self, seen: Seen, wire: OnePhase, evse: Evse, now: Instant) -> bool:
@@ -223,6 +234,8 @@ class PhaseSwitch:
 
     def _wants_three(self, seen: Seen, wire: OnePhase, evse: Evse) -> bool:
         """Three phases carry the minimum, and together more than the one does."""
+        if self.is_held:
+            return False
         three_a = min(seen.room_a(evse.grid_phases), seen.cap_a)
         lands_on = evse.grid_phases if self.told is None else wire.lands_on(self.told, evse)
         one_a = min(seen.room_a(lands_on[:1]) if len(lands_on) == 1 else 0.0, seen.cap_a)
@@ -234,13 +247,19 @@ class PhaseSwitch:
             return False
         return self._tell(Told(len(evse.grid_phases)), wire, now)
 
+    def _stay_on_one(self) -> None:
+        """The CSMS allows one phase only, so that this is what the station was told."""
+        self.step, self.is_told, self.is_held, self.room_since = Step.ONE, False, True, None
+        self.told = Told(1) if self.choice is None else self.choice.told
+
     # --- the pause -----------------------------------------------------------------------------------------------
 
     def _tell(self, told: Told, wire: OnePhase, now: Instant) -> bool:
         """In the pause, so that the contactor moves while nothing flows."""
         if self.zero_since is None:
             return False
-        self.told, self.is_told, self.confirmed_at, wire.switched_at = told, True, None, now
+        self.told, self.is_told, self.confirmed_at = told, True, None
+        self.told_at = wire.switched_at = now
         return True
 
     def _begin_again(self, settle_s: float, now: Instant) -> None:

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_controller.clock import Instant
-from local_controller.site.phase_switch import AGAIN_S, PAUSE_S, ROOM_S, OnePhase, PhaseSwitch, Seen, Step, Told
+from local_controller.site.phase_switch import (
+    AGAIN_S,
+    ANSWER_S,
+    PAUSE_S,
+    ROOM_S,
+    OnePhase,
+    PhaseSwitch,
+    Seen,
+    Step,
+    Told,
+)
 from local_controller.site.topology import Evse
 from local_controller.station.words import EvseId, Phase, PhaseSwitching
 
@@ -184,6 +194,23 @@ def test_it_stays_on_one_phase_that_gives_more_than_three() -> None:
     play = Play(cap_a=32.0).on_one()
     play.together_a, play.room = 90.0, (8.0, 30.0, 8.0)
     assert play.run(2 * int(ROOM_S)) is Step.ONE, "3 x 8 A are less than 30 A"
+
+
+def test_a_csms_that_allows_one_phase_only_is_obeyed_and_the_car_goes_on() -> None:
+    play = Play().on_one()
+    play.together_a = 60.0
+    while play.switch.told == Told(1):
+        play.at_zero = play.switch.pauses
+        play.second()
+    for seconds in range(1, 60):
+        play.at_zero = True
+        play.second(answers=False)
+        play.switch.answered(1, play.now)  # the profile of the CSMS has numberPhases 1
+        assert play.switch.step is (Step.LEAVES_ONE if seconds < ANSWER_S else Step.ONE), (
+            "what was sent before says it, too"
+        )
+    assert play.switch.told == Told(1)
+    assert play.run(2 * int(ROOM_S)) is Step.ONE, "it is not tried again and again"
 
 
 def test_a_station_that_fell_back_counts_as_on_three_and_is_not_switched_again_at_once() -> None:
