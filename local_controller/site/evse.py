@@ -414,7 +414,7 @@ class EvseState:
             self.session.switch.fell_back()
 
     def is_at_zero(self, now: Instant) -> bool:
-        """Whether nothing may flow, as was measured; where nothing measures, so long after its yes that the car has followed."""
+        """Whether nothing may flow, as was measured; without measurements: once it said yes and the car had its time."""
         session = self.session
         if session is None or self._may_fall_back(now) or self.foreign is not None:
             return False

@@ -58,8 +58,9 @@ class OnePhase:
     """What is known of charging on one phase at one EVSE, whoever charges there.
 
     may: what the station said of itself, or the site file of it. learnt: the grid phase that carried a car that was told so,
-    as measured. is_disproved: it was measured to charge on more phases all the same, or it refuses to be told. is_missed: it would have helped
-    if it had been known which phase carries the car. switched_at: when it was told another number of phases last.
+    as measured; doubted: it was another one than the site file says, or than was learnt. is_disproved: it was measured to
+    charge on more phases all the same, or it refuses to be told. is_missed: a switch would have helped, if it had been known
+    which phase carries the car. switched_at: when it was told another number of phases last.
     """
 
     may: PhaseSwitching = field(default_factory=PhaseSwitching)
@@ -118,7 +119,8 @@ def _told_phase(told: Told, evse: Evse) -> int:
 class Seen(NamedTuple):
     """What the policy looks at.
 
-    is_at_zero: nothing may flow, and that is proven. settle_s: so long after its yes a station has done as told. min_a, cap_a: the least that lets the car charge, the most it may have.
+    is_at_zero: nothing may flow, and that is proven. settle_s: so long after its yes a station has done as told. min_a,
+    cap_a: the least that lets the car charge, the most it may have.
     room_a: the current per phase that there would be for the car on these grid phases, beside the minimums of all others.
     spans: it was measured on several phases in this session.
     """

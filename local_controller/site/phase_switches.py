@@ -68,7 +68,7 @@ class PhaseSwitches:
 
     @staticmethod
     def _is_able(state: EvseState) -> bool:
-        """Whether there is anything to switch: not where 0 A cannot be told, nor where watts would have to be shared out anew."""
+        """Whether there is anything to switch: not where 0 A cannot be told, nor where watts would be shared out anew."""
         session = state.session
         if session is None or session.switch.step is not Step.THREE:
             return session is not None

@@ -94,7 +94,9 @@ class VirtualStation:
 
     highest_a: it refuses limits above this. switching: what it says of its phases; one_phase: on which of them it charges a car
     that is told to use one and not which; ignores_phases: it does not, although it says so. lines: those that are connected;
-    moved: when its contactor moved, to how many lines, and whether it was told so. pauses: how long the car had nothing around each move that it was told; 0 under load. foreign_a: what somebody else's profile makes of its fallback. wish: the order that waits until the CALL in flight is answered.
+    moved: when its contactor moved, to how many lines, and whether it was told so. pauses: how long the car had nothing around
+    each move that it was told; 0 under load. foreign_a: what somebody else's profile makes of its fallback. wish: the order
+    that waits until the CALL in flight is answered.
     """
 
     evse: Evse
