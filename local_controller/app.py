@@ -62,6 +62,7 @@ from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.composite_answers import Shown
 from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
+from local_controller.station.blocks.wanted import OnPhases
 from local_controller.station.build import StationSettings, lasted_s, observing_proxy, station_proxy
 from local_controller.station.capability_view import capability_view
 from local_controller.station.certificate_identity import ClientCertificate
@@ -200,7 +201,12 @@ class LocalController:
         if certificate is not None:
             settings = replace(settings, certificate=certificate)
         if self.driver.observation is not None:
-            proxy, self._observed[identity] = observing_proxy(identity, version, settings, self._observed.get(identity))
+            proxy, state = observing_proxy(identity, version, settings, self._observed.get(identity))
+            self._observed[identity] = state
+            switching = state.capability.switching(
+                len(settings.evses), version
+            )  # nobody asks it: what the site file says
+            self.driver.station_changed(identity, BehaviourLearnt(switching=switching), self._clock.now())
             return proxy
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
         self._charging[identity] = charging
@@ -356,7 +362,8 @@ def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[B
         return charging.disobeyed(effect.evse.evse, effect.drawn_a, now)
     if isinstance(effect, StopSession):
         return charging.stop(effect.transaction_id)
-    return charging.set_limit(effect.evse.evse, effect.limit_a, effect.valid_s, effect.urgent, now)
+    on = OnPhases(effect.phases, effect.phase_to_use)
+    return charging.set_limit(effect.evse.evse, effect.limit_a, effect.valid_s, effect.urgent, now, on)
 
 
 def _site(config: SiteConfig, tree: Topology, learning: Learning) -> SiteController:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from site_simulator.habits import CONFORMING, Habits
 from site_simulator.installed import InstalledProfiles
-from site_simulator.profiles import Profile, Situation, limit_a
+from site_simulator.profiles import Profile, Situation, limit_a, lines_told
 from site_simulator.readings import Reading, Spelling
 from site_simulator.vehicle import MINIMUM_A, DelayLine, Vehicle, VehicleSpec
 
@@ -33,6 +33,8 @@ class StationSpec:
     obey_delay_s: from the answer to a profile until the pilot signal follows.
     units: the rate units it takes. vehicles: in the order of their arrival.
     password: for Basic auth, None for none. autostart: whether drivers show their card by themselves.
+    switches_phases: it disconnects two of three phases when it is told to use one (numberPhases), and leaves the one that it is
+    told (phaseToUse, OCPP 2.x, if takes_phase_to_use) or one_phase.
     product: vendor, model and firmware as it introduces itself. habits: what else its firmware does in its own way.
     """
 
@@ -51,6 +53,9 @@ class StationSpec:
     units: tuple[str, ...] = ("A", "W")
     takes_station_max: bool = True
     ignores_profiles: bool = False
+    switches_phases: bool = False
+    takes_phase_to_use: bool = False
+    one_phase: int = 1
     product: Product = EXAMPLE
     habits: Habits = CONFORMING
 
@@ -87,19 +92,23 @@ class Outlet:
         self.energy_wh = 0.0
         self._pilot = DelayLine(0.0)
         self._pilot_a = 0.0
+        self.lines = tuple(range(spec.phases))
+        self.moved_at_a: list[float] = []
+        self._contactor = DelayLine(0.0)
         self._known: tuple[list[Profile], Transaction | None, int, float | None] | None = None
         self._evaluate_again_s = 0.0
 
     @property
     def phases_in_use(self) -> int:
         """Phases that carry current while charging: the fewer of station and car."""
-        return self.spec.phases if self.vehicle is None else min(self.spec.phases, self.vehicle.spec.phases)
+        return len(self.lines) if self.vehicle is None else min(len(self.lines), self.vehicle.spec.phases)
 
     @property
     def currents_a(self) -> tuple[float, ...]:
         """Amperes on L1.. of the station, as many as are wired."""
         current_a = 0.0 if self.vehicle is None else self.vehicle.current_a
-        return tuple(current_a if phase < self.phases_in_use else 0.0 for phase in range(self.spec.phases))
+        used = self.lines[: self.phases_in_use]
+        return tuple(current_a if phase in used else 0.0 for phase in range(self.spec.phases))
 
     @property
     def reading(self) -> Reading:
@@ -157,9 +166,10 @@ class Outlet:
         """Let `dt_s` seconds pass."""
         self._steer(now_s, now)
         self._pilot_a = 0.0 if self.transaction is None else self._pilot.at(now_s)
+        self._connect(int(self._contactor.at(now_s)))
         if self.vehicle is not None:
             before_wh = self.vehicle.charged_wh
-            self.vehicle.advance(self._pilot_a, self.spec.phases, now_s, dt_s)
+            self.vehicle.advance(self._pilot_a, len(self.lines), now_s, dt_s)
             self.energy_wh += self.vehicle.charged_wh - before_wh
 
     def _steer(self, now_s: float, now: datetime) -> None:
@@ -169,6 +179,21 @@ class Outlet:
             return
         self._known, self._evaluate_again_s = known, now_s + 1.0
         self._pilot.set(self._allowed_a(now), now_s + self.spec.obey_delay_s)
+        self._contactor.set(float(self._only_line(now)), now_s + self.spec.obey_delay_s)
+
+    def _only_line(self, now: datetime) -> int:
+        """The one phase that stays connected, from 1; 0 for all of them."""
+        phases, phase_to_use = lines_told(self.installed.profiles, now, self.situation())
+        if phases != 1 or not self.spec.switches_phases or self.spec.phases == 1:
+            return 0
+        return phase_to_use if phase_to_use is not None and self.spec.takes_phase_to_use else self.spec.one_phase
+
+    def _connect(self, only_line: int) -> None:
+        """The contactor; `moved_at_a` keeps what flowed whenever it moved."""
+        lines = (only_line - 1,) if only_line else tuple(range(self.spec.phases))
+        if lines != self.lines:
+            self.moved_at_a.append(max(self.currents_a))
+            self.lines = lines
 
     def _allowed_a(self, now: datetime) -> float:
         """The pilot signal that the profiles ask for: nothing below the minimum (IEC 61851-1)."""

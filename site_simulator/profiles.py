@@ -14,6 +14,8 @@ from itertools import pairwise
 from typing import Any
 
 NOMINAL_V = 230.0
+ALL_LINES = 3
+"""numberPhases of a period that does not say."""
 STATION_MAX = frozenset({"ChargePointMaxProfile", "ChargingStationMaxProfile"})
 RECURRENCE = {"Daily": timedelta(days=1), "Weekly": timedelta(days=7)}
 
@@ -105,6 +107,35 @@ def limit_a(profiles: Iterable[Profile], at: datetime, situation: Situation, div
     return min(limits, default=None)
 
 
+def lines_told(profiles: Iterable[Profile], at: datetime, situation: Situation) -> tuple[int, int | None]:
+    """On how many phases an EVSE may charge at `at`, and on which one where that is said.
+
+    The fewest of what leads (2.1 K01.FR.140).
+    """
+    candidates = [p for p in profiles if _is_valid(p, at) and _concerns(p, situation)]
+    of_purpose = [
+        _leader([p for p in candidates if p.purpose in purposes], at, situation)
+        for purposes in (STATION_MAX, {"TxProfile"}, {"TxDefaultProfile"})
+    ]
+    maximum, own, default = of_purpose
+    leading = [p for p in (maximum, default if own is None else own) if p is not None]
+    told = [_lines_of(profile, at, situation) for profile in leading]
+    return min(told, key=lambda one: one[0], default=(ALL_LINES, None))
+
+
+def _leader(profiles: Iterable[Profile], at: datetime, situation: Situation) -> Profile | None:
+    in_order = sorted(profiles, key=lambda p: (p.stack_level, p.evse), reverse=True)
+    return next((profile for profile in in_order if _active(profile, at, situation) is not None), None)
+
+
+def _lines_of(profile: Profile, at: datetime, situation: Situation) -> tuple[int, int | None]:
+    offset_s = (at - _origin(profile, at, situation)).total_seconds()
+    schedules = profile.raw["charging_schedule"]
+    schedule = schedules if isinstance(schedules, Mapping) else schedules[0]
+    period = [one for one in schedule["charging_schedule_period"] if one["start_period"] <= offset_s][-1]
+    return period.get("number_phases") or ALL_LINES, period.get("phase_to_use")
+
+
 def _is_valid(profile: Profile, at: datetime) -> bool:
     """K01.FR.36/.37."""
     started = profile.valid_from is None or profile.valid_from <= at
@@ -119,11 +150,11 @@ def _concerns(profile: Profile, situation: Situation) -> bool:
 
 def _leading(profiles: Iterable[Profile], at: datetime, situation: Situation) -> float | None:
     """The limit of the highest stack level that has an active period; an EVSE's own profile before the station's."""
-    for profile in sorted(profiles, key=lambda p: (p.stack_level, p.evse), reverse=True):
-        value = _active(profile, at, situation)
-        if value is not None:
-            return value if profile.unit == "A" else value / (NOMINAL_V * situation.phases)
-    return None
+    profile = _leader(profiles, at, situation)
+    value = None if profile is None else _active(profile, at, situation)
+    if profile is None or value is None:
+        return None
+    return value if profile.unit == "A" else value / (NOMINAL_V * situation.phases)
 
 
 def _origin(profile: Profile, at: datetime, situation: Situation) -> datetime:

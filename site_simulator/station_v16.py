@@ -36,7 +36,7 @@ def settings_16(spec: StationSpec) -> dict[str, str]:
         "ChargingScheduleMaxPeriods": "24",
         "MaxChargingProfilesInstalled": "20",
         "ConnectorPhaseRotation": f"1.{spec.rotation}",
-        "ConnectorSwitch3to1PhaseSupported": "false",
+        "ConnectorSwitch3to1PhaseSupported": str(spec.switches_phases).lower(),
     }
 
 

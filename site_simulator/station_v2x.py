@@ -32,6 +32,8 @@ def settings_2x(spec: StationSpec) -> dict[str, str]:
         "SmartChargingCtrlr.ProfileStackLevel": "8",
         "SmartChargingCtrlr.PeriodsPerSchedule": "24",
         "SmartChargingCtrlr.LimitChangeSignificance": "5",
+        "SmartChargingCtrlr.Phases3to1": str(spec.switches_phases).lower(),
+        "SmartChargingCtrlr.ACPhaseSwitchingSupported": str(spec.takes_phase_to_use).lower(),
     }
 
 

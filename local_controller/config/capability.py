@@ -17,6 +17,7 @@ from local_controller.station.knowledge import (
     VendorUnit,
     ZeroMeans,
 )
+from local_controller.station.words import Phase
 
 _Amps = Annotated[float, Field(ge=0, le=500)]
 
@@ -79,6 +80,13 @@ class CapabilitySection(Section):
     """true if TriggerMessage harms it."""
     ignores_phases: bool | None = None
     """true if numberPhases is without effect."""
+    switches_phases: bool | None = None
+    """true if a car may be told to use one phase instead of three in the midst of its transaction; false if that must not be
+    tried, whatever the station says of itself."""
+    phase_to_use: bool | None = None
+    """true if it takes the phase to use (OCPP 2.x phaseToUse)."""
+    one_phase: Phase | None = None
+    """L1, L2 or L3: its phase that carries a car that is told to use one. Left out: the gateway tries once."""
     smart_charging: Literal["unstated"] | None = None
     """unstated: it takes profiles although it does not list the feature."""
     version: Literal["1.6", "2.0.1", "2.1"] | None = None

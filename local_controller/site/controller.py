@@ -37,6 +37,8 @@ from local_controller.site.notices import fed_in_notice, overload_notice
 from local_controller.site.outlook import Kind
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, upper
 from local_controller.site.person_limit import PersonLimit, Told
+from local_controller.site.phase_switch import Told as OnPhases
+from local_controller.site.phase_switches import PhaseSwitches
 from local_controller.site.places import Columns, Place, Table
 from local_controller.site.plan import Plan, PlanPace
 from local_controller.site.planning import Question, asking, horizon_at
@@ -143,6 +145,7 @@ class SiteController:
         self._limited: Mapping[str, NodeState] = self.nodes | self.balances
         self._sharing = Sharing(tuple(self._limited), self._table)
         self._turns = Turns(settings.turns)
+        self._switches = PhaseSwitches(self._places, self._table)
         self._last_resort = LastResort(settings.stops_sessions)
         self._obligations = book.obligations()
         self._planned_a: tuple[int, Array] = -1, np.zeros(0)
@@ -317,7 +320,9 @@ class SiteController:
         That what was sent before it has failed meanwhile does not matter: then it is the next attempt.
         """
         session = self.evses[order.evse].session
-        return session is not None and session.asked_a == order.limit_a
+        if session is None or session.asked_a != order.limit_a:
+            return False
+        return session.asked_phases == (None if order.phases is None else OnPhases(order.phases, order.phase_to_use))
 
     # --- facts of stations ---------------------------------------------------------------------------------------
 
@@ -517,7 +522,7 @@ class SiteController:
         set_aside = [place.state for place in moment.set_aside]
         waits = {**self.foresight.reasons(), **waits, **self.step_caps.reasons(now), **self._delays.reasons(now)}
         self._reaction = Reaction(now, moment.capacities, moment.reserved, grants, set_aside, waits, self._turns_s(now))
-        return [*told, *orders, *self._replan(moment, now)]
+        return [*told, *self._switches.news(), *orders, *self._replan(moment, now)]
 
     def _moment(self, now: Instant) -> _Moment:
         follows = self._table.at(now)
@@ -561,10 +566,19 @@ class SiteController:
         caps_a = self._in_turns(moment, np.minimum(planned_a, most_a), most_a, available, now)
         shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available).tolist()
         shares_a = self._kept(moment, shares_a, most_a, now)
+        shares_a = self._switched(moment, shares_a, available, now)
         shares_a = self.step_caps.lowered(places, shares_a, now)
         shares_a = self._delays.lowered(places, shares_a, now)
         ways = [self._table.ways[number] for number in moment.followers.tolist()]
         return Grants(places, ways, [place.state.session for place in places], caps_a, blind, shares_a)
+
+    def _switched(self, moment: _Moment, shares_a: Sequence[float], available: Left, now: Instant) -> Sequence[float]:
+        """The shares; nothing for cars that pause to charge on another number of phases (goal G9)."""
+        lowered_a = self._switches.lowered(moment.followers, moment.columns, shares_a, available, now)
+        if self._switches.has_news:
+            self._switches.has_news = False
+            self.plan.want()
+        return lowered_a
 
     def _kept(self, moment: _Moment, shares_a: Sequence[float], most_a: Array, now: Instant) -> Sequence[float]:
         """The shares; soon after the start no less than what cars may keep that went on without us."""
@@ -621,8 +635,13 @@ class SiteController:
         orders, waits = decide([*self._candidates(grants, moment, room, now), *others], room, pace, now)
         for order in orders:
             self.evses[order.evse].ordered(order.limit_a, now)
-        limits = [ApplyLimit(o.evse, o.limit_a, pace.valid_s, o.urgent) for o in orders]
+        limits = [ApplyLimit(o.evse, o.limit_a, pace.valid_s, o.urgent, *self._phases(o.evse)) for o in orders]
         return [*limits, *stops], {wait.evse: wait for wait in waits}
+
+    def _phases(self, evse: EvseId) -> OnPhases | tuple[None, None]:
+        """What is told of phases with a limit."""
+        session = self.evses[evse].session
+        return (None, None) if session is None or session.asked_phases is None else session.asked_phases
 
     def _for_set_aside(self, moment: _Moment, now: Instant) -> tuple[Sequence[Candidate], Iterable[SiteEffect]]:
         """What those are told that do not follow, and who of them is ended."""
@@ -759,6 +778,7 @@ def _limit_answered(
     match fact.outcome:
         case LimitOutcome.ACCEPTED:
             state.accepted(fact.limit_a, now, until)
+            state.phases_accepted(fact.phases, now)
         case LimitOutcome.TIMED_OUT | LimitOutcome.DROPPED:
             state.unconfirmed(now)
         case LimitOutcome.POSTPONED:

@@ -20,13 +20,16 @@ class ApplyFallback(msgspec.Struct, frozen=True):
 class ApplyLimit(msgspec.Struct, frozen=True):
     """Let the running transaction draw this much, A per phase, for `valid_s` seconds; then the fallback holds (L2).
 
-    urgent: ahead of everything that waits for the station's slot.
+    urgent: ahead of everything that waits for the station's slot. phases, phase_to_use: on how many of its phases, and on
+    which; None to say nothing of them.
     """
 
     evse: EvseId
     limit_a: float
     valid_s: float
     urgent: bool
+    phases: int | None = None
+    phase_to_use: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, total, upper
+from local_controller.site.phase_switch import OnePhase, Seen
 from local_controller.site.session import Drawn, Promise, Session
 from local_controller.site.topology import Evse
 from local_controller.station.words import BehaviourLearnt, ChargingState, ForeignLimit, LimitKind, MeterSample
@@ -142,7 +143,7 @@ class EvseState:
     nobody renews, and the most for that. said_state: whether a car charges, as the station said last, be it before the
     transaction has an id (1.6). csms_steps: `csms` as POSIX seconds and amperes. csms_least_a: rather than less the CSMS
     wants its car to get nothing. foreign: what it obeys besides
-    ours and the CSMS's; None: not known of.
+    ours and the CSMS's; None: not known of. wire: what is known of charging on one of its phases.
     """
 
     evse: Evse
@@ -166,6 +167,7 @@ class EvseState:
     csms_steps: tuple[tuple[float, float | None], ...] = ()
     csms_least_a: float = 0.0
     foreign: ForeignLimit | None = None
+    wire: OnePhase = field(default_factory=OnePhase)
     _standing: Standing | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -187,6 +189,8 @@ class EvseState:
             self.fallback_doubted_at = now
         if self.session is not None:
             self.session.may_have_fallen_back = True
+            if booted:
+                self.session.switch.fell_back()
 
     @_fact
     def lost(self) -> None:
@@ -196,6 +200,7 @@ class EvseState:
             self.fallback_a, self.confirmed = None, False
             if self.session is not None:
                 self.session.may_apply.append(Promise(self.evse.max_a, is_lost=True))
+                self.session.switch.fell_back()
 
     @_fact
     def takes(self, unit: str) -> None:
@@ -207,7 +212,7 @@ class EvseState:
         """What the station is known to do."""
         self.settle_s = max(SETTLE_S, known.settle_s)
         self.least_a, self.forgets = min(known.least_a, self.evse.max_a), known.forgets
-        self.lasts_s, self.every_s = known.lasts_s, known.every_s
+        self.lasts_s, self.every_s, self.wire.may = known.lasts_s, known.every_s, known.switching
 
     @_fact
     def capped_at(self, limit_a: float) -> None:
@@ -300,6 +305,7 @@ class EvseState:
         if session.is_found and session.asked_a is None and max(session.drawn.current_a) >= self.evse.min_a:
             session.found_a = math.floor(max(session.drawn.current_a) * 10 + 1e-6) / 10
         self._learn_phases(session)
+        self._learn_wire(session)
         self._learn_evenness(session)
         self._prove(session, now)
         self._judge(session, now)
@@ -345,6 +351,21 @@ class EvseState:
             elif charging and drawn[phase] < PHASE_OFF_A:
                 session.idle_phases[phase] = session.idle_phases.get(phase, 0) + 1
 
+    def _learn_wire(self, session: Session) -> None:
+        """Which phase carries a car that is told to use one, and whether it uses one alone (LC-112)."""
+        drawn, switch = session.drawn.current_a if session.drawn else ZERO, session.switch
+        carrying = [phase for phase in PHASES if drawn[phase] >= PHASE_PROOF_A]
+        session.spans |= len(carrying) > 1 and not switch.is_on_one
+        if switch.told is None or not switch.is_on_one or not carrying:
+            return
+        if len(carrying) > 1:
+            self.wire.is_disproved = True
+            switch.fell_back()
+        elif carrying[0] not in self.wire.lands_on(switch.told, self.evse):
+            self.wire.surprised_by(switch.told)
+        elif session.spans and self.phases() == (carrying[0],):
+            self.wire.measured_on(switch.told, carrying[0])
+
     @staticmethod
     def _learn_evenness(session: Session) -> None:
         """A car that draws enough to tell loads three phases alike, as nearly as stations keep a limit, or it does not."""
@@ -373,6 +394,37 @@ class EvseState:
         elif session.settled(now, self._followed_s)[0].has_settled(now, self._followed_s):
             session.is_defiant |= drawn_a > _tolerated_a(self._followed_a(session, now))
 
+    # --- on how many phases --------------------------------------------------------------------------------------
+
+    def switches(self, seen: Seen, now: Instant) -> bool:
+        """Whether the session is told another number of phases from now on: what was learnt of its phases is void then."""
+        session = self.session
+        if session is None or not session.switch.look(seen, self.wire, self.evse, now):
+            return False
+        self._standing = None
+        session.idle_phases, session.is_even = {}, False
+        for promise in session.may_apply:
+            promise.is_wider = session.switch.is_on_one
+        return True
+
+    @_fact
+    def phases_accepted(self, phases: int | None, now: Instant) -> None:
+        """The station said yes to a limit on so many phases. Who charges on one and is told otherwise may use all again."""
+        if self.session is not None and self.session.switch.answered(phases, now):
+            self.session.switch.fell_back()
+
+    def is_at_zero(self, now: Instant) -> bool:
+        """Whether nothing may flow, as was measured; without measurements: once it said yes and the car had its time."""
+        session = self.session
+        if session is None or self._may_fall_back(now) or self.foreign is not None:
+            return False
+        is_measured = self.sampled(now)
+        obeyed = session.may_apply if is_measured else session.settled(now, self.settle_s)
+        if session.unsent_a or any(promise.limit_a > 0.0 for promise in obeyed):
+            return False
+        has_settled = any(promise.has_settled(now, self.settle_s) for promise in obeyed)
+        return has_settled and (not is_measured or max(self.measured_a(now)) <= PHASE_OFF_A)
+
     # --- limits on their way -------------------------------------------------------------------------------------
 
     @_fact
@@ -385,6 +437,7 @@ class EvseState:
         session.raised_at = now if limit_a > before_a else session.raised_at
         session.lowered_at = now if limit_a < before_a else session.lowered_at
         session.ordered_a = session.unsent_a = session.asked_a = limit_a
+        session.asked_phases = session.switch.told
         session.ordered_at = now
         if session.unconfirmed_at is not None:
             session.unconfirmed_at, session.tried_a = now, limit_a
@@ -433,6 +486,9 @@ class EvseState:
         kept = [promise for promise in session.may_apply if promise.accepted_at is not None or promise.is_lost]
         session.may_apply = kept or [Promise(self.floor_a)]
         session.refusals += 1
+        if session.switch.pauses and session.switch.is_told and session.switch.is_on_one:
+            self.wire.is_disproved = True
+            session.switch.fell_back()
         if limit_a > session.may_apply[-1].limit_a and session.unconfirmed_at is None:
             session.ordered_a, session.unsent_a, session.raise_refused_at = None, None, now
         else:
@@ -466,6 +522,7 @@ class EvseState:
         if all(promise.is_over(now) for promise in session.in_force()):
             session.may_apply.append(Promise(self.floor_a, now))
             session.ordered_a, session.ordered_at = None, None
+            session.switch.fell_back()
         if not self.connected or self.mute(now):
             session.may_apply = [promise for promise in session.may_apply if not promise.is_over(now, self.settle_s)]
 
@@ -503,7 +560,10 @@ class EvseState:
             is_uneven=self.is_uneven(now),
             wanted_wh=math.inf if left_wh is None else left_wh,
             ends_s=math.inf if end is None else end.monotonic_s,
-            is_settled=session is not None and session.unconfirmed_at is None and not session.may_have_fallen_back,
+            is_settled=session is not None
+            and session.unconfirmed_at is None
+            and not session.may_have_fallen_back
+            and session.asked_phases == session.switch.told,
         )
 
     def _unchanged_until_s(self, now: Instant) -> float:
@@ -690,12 +750,19 @@ class EvseState:
         return end is not None and end.since(now) < EXPIRY_LEAD_S
 
     def phases(self) -> tuple[int, ...]:
-        """Grid phases that a current may flow on: all connected ones until some are proven idle (LC-112)."""
-        idle = self.session.idle_phases if self.session else {}
-        if not idle:
+        """Grid phases that a current may flow on: all connected ones until some are proven idle (LC-112).
+
+        Of a car that was told to use one phase: that one if it is known which, else all until it is measured.
+        """
+        session = self.session
+        if session is None:
             return self.evse.grid_phases
-        used = tuple(p for p in self.evse.grid_phases if idle.get(p, 0) < PHASE_PROOF_SAMPLES)
-        return used or self.evse.grid_phases
+        told, idle = session.switch.told, session.idle_phases
+        wired = self.wire.lands_on(told, self.evse) if told is not None and told.phases == 1 else self.evse.grid_phases
+        if not idle:
+            return wired
+        used = tuple(p for p in wired if idle.get(p, 0) < PHASE_PROOF_SAMPLES)
+        return used or wired
 
     def is_uneven(self, now: Instant) -> bool:
         """Whether it may load one phase more than another: whatever was not just measured to load three alike (goal G13)."""
@@ -707,8 +774,20 @@ class EvseState:
 
     def _on_grid(self, worst_a: float, now: Instant) -> PerPhase:
         worst = on(self.phases(), worst_a)
+        if self.session is not None and self.session.switch.is_on_one:
+            worst = upper(worst, on(self.evse.grid_phases, self._on_all_phases_a(worst_a, now)))
         drawn = self.session.drawn if self.session and self.sampled(now) else None
         return worst if drawn is None else upper(worst, drawn.current_a)
+
+    def _on_all_phases_a(self, worst_a: float, now: Instant) -> float:
+        """What one that was told to use one phase may draw on all of them.
+
+        By a fallback, by what is foreign, by what is not proven to be gone: none of that says anything of phases.
+        """
+        if self.foreign is not None or self.session is None:
+            return worst_a
+        wider_a = max((promise.limit_a for promise in self.session.may_apply if promise.is_wider), default=0.0)
+        return max(wider_a, self.floor_a if self._may_fall_back(now) else 0.0)
 
     def draw_bounds(self, now: Instant) -> DrawBounds:
         """Between which currents the draw lies just now, per grid phase, as far as anything proves it.

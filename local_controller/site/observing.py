@@ -25,14 +25,22 @@ from local_controller.site.evse import OVERDRAW_A, SAMPLE_MAX_AGE_S
 from local_controller.site.excess import Excess
 from local_controller.site.limits import AppliesTo, LimitBook
 from local_controller.site.overload import Overload
-from local_controller.site.per_phase import PHASE_NAMES, ZERO, PerPhase, minus, total
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, minus, on, total
 from local_controller.site.readings import MeterReading
 from local_controller.site.snapshot import AboveLimit, EvseView, IfControlled, MeterView, NodeView, SiteSnapshot
 from local_controller.site.together import excess_a
-from local_controller.site.topology import GRID, Evse, Node, Topology
+from local_controller.site.topology import GRID, STATION_PHASES, Evse, Node, Topology
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged, StationFact
-from local_controller.station.words import ChargingState, EvseId, LimitAnswered, LimitKind, LimitOutcome, MeterSample
+from local_controller.station.words import (
+    ChargingState,
+    EvseId,
+    LimitAnswered,
+    LimitKind,
+    LimitOutcome,
+    MeterSample,
+    Phase,
+)
 
 _Fact = StationFact | CsmsLimitChanged
 
@@ -41,7 +49,7 @@ _Fact = StationFact | CsmsLimitChanged
 class Car:
     """The session at an EVSE in both worlds.
 
-    limit_a: what it would be told. drawn_a: what it really drew when it was measured last, A per grid phase; power_w: if its
+    limit_a: what it would be told; line: the one phase of its station that it would use, None for all. drawn_a: what it really drew when it was measured last, A per grid phase; power_w: if its
     station says that. is_resting: its station has said since that it draws nothing.
     above_s, worst_above_a, withheld_wh: for how long and by how much it drew more than that, and how much energy.
     """
@@ -55,13 +63,15 @@ class Car:
     above_s: float = 0.0
     worst_above_a: float = 0.0
     withheld_wh: float = 0.0
+    line: Phase | None = None
 
     @property
     def above_a(self) -> PerPhase:
         """How much more it draws on each phase than it would."""
         if self.is_resting:
             return ZERO
-        l1, l2, l3 = (max(0.0, drawn - self.limit_a) for drawn in self.drawn_a)
+        limits_a = on(PHASES if self.line is None else (self.evse.grid_phase(self.line),), self.limit_a)
+        l1, l2, l3 = (max(0.0, drawn_a - limit_a) for drawn_a, limit_a in zip(self.drawn_a, limits_a, strict=True))
         return l1, l2, l3
 
     def is_known(self, now: Instant) -> bool:
@@ -108,6 +118,7 @@ class Observation:
         self._named = {str(evse): evse for evse in self._evses}
         self._cars: dict[EvseId, Car] = {}
         self._past: dict[EvseId, Car] = {}
+        self._one_phase: dict[str, Phase | None] = {}
         self._fuses = {node.meter: Fuse(node) for node in topology.nodes if node.meter is not None}
         self._behind = {
             meter: [evse.id for evse in topology.evses_below(fuse.node.id)] for meter, fuse in self._fuses.items()
@@ -118,17 +129,25 @@ class Observation:
     def obeyed(self, order: ForStation) -> Sequence[LimitAnswered]:
         """The answers of a station that takes what it is told at once."""
         match order:
-            case ApplyLimit(evse=evse, limit_a=limit_a):
+            case ApplyLimit(evse=evse, limit_a=limit_a, phases=phases):
                 if evse in self._cars:
-                    self._cars[evse].limit_a = limit_a
+                    self._cars[evse].limit_a, self._cars[evse].line = limit_a, self._line(order)
                 return [
-                    LimitAnswered(evse.evse, LimitKind.WORKING, outcome, limit_a)
+                    LimitAnswered(evse.evse, LimitKind.WORKING, outcome, limit_a, phases=phases)
                     for outcome in (LimitOutcome.SENT, LimitOutcome.ACCEPTED)
                 ]
             case ApplyFallback(evse=evse, limit_a=limit_a):
                 return [LimitAnswered(evse.evse, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, limit_a)]
             case _:
                 return []
+
+    def _line(self, order: ApplyLimit) -> Phase | None:
+        """The phase that a car would use that is told to use one: the told one, else what is known of its station, else L1."""
+        if order.phases != 1:
+            return None
+        if order.phase_to_use is not None:
+            return STATION_PHASES[order.phase_to_use - 1]
+        return self._one_phase.get(order.evse.station) or Phase.L1
 
     # --- what is measured ----------------------------------------------------------------------------------------
 
@@ -147,7 +166,9 @@ class Observation:
             ) is not None:
                 if sample.current_a:
                     car.measured(car.evse.on_grid(sample.current_a), sample.power_w, now)
-                return words.Measured(number, _cut(sample, car.limit_a))
+                return words.Measured(number, _cut(sample, car.limit_a, car.line))
+            case words.BehaviourLearnt(switching=switching):
+                self._one_phase[station] = switching.one_phase
             case words.TransactionUpdated() | words.ConnectorChanged(charging_state=ChargingState()) if (
                 fact.charging_state is not ChargingState.CHARGING
                 and (car := self._cars.get(EvseId(station, fact.evse))) is not None
@@ -250,9 +271,11 @@ def _meter(view: MeterView, fuse: Fuse | None) -> MeterView:
     return replace(view, current_a=_rounded(fuse.reading.current_a), power_w=fuse.reading.power_w)
 
 
-def _cut(sample: MeterSample, limit_a: float) -> MeterSample:
-    """A sample of a car that draws no more than its limit on any phase; what it feeds back stays."""
-    cut_a = {phase: min(drawn_a, limit_a) for phase, drawn_a in sample.current_a.items()}
+def _cut(sample: MeterSample, limit_a: float, line: Phase | None) -> MeterSample:
+    """A sample of a car that draws no more than its limit on any phase, and on one alone if so told; what it feeds back stays."""
+    cut_a = {
+        phase: min(drawn_a, limit_a if line in {None, phase} else 0.0) for phase, drawn_a in sample.current_a.items()
+    }
     drawn_a, left_a = sum(sample.current_a.values()), sum(cut_a.values())
     power_w = sample.power_w
     if power_w is not None and drawn_a > 0:

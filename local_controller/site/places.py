@@ -108,6 +108,10 @@ class Table:
         for row, reserves in self._reserves.items():
             self._carries[row, number] = self._nodes[row] in way and (reserves or not is_idle)
 
+    def uneven_way(self, number: int) -> tuple[str, ...]:
+        """The nodes that would carry one of them if it loaded one phase more than another."""
+        return self._uneven_ways[number]
+
     def exposures(self, among: Flags | None = None) -> dict[str, PerPhase]:
         """What may flow below each node at worst, of all or of some."""
         exposure = self._values[:, _EXPOSURE:]

@@ -18,6 +18,7 @@ from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
 from local_controller.site.foreign import foreign_reasons
 from local_controller.site.learning import Learning
 from local_controller.site.per_phase import PHASES, PerPhase
+from local_controller.site.phase_switches import switch_reasons
 from local_controller.site.places import Place
 from local_controller.site.plan import Plan
 from local_controller.site.planning import PRESENT, asking, circuit, need
@@ -118,6 +119,7 @@ def _decision(one: Granted, shared: Sequence[Reason], plan: Plan, reaction: Reac
     found = [*(plan.reasons(one.key) if capped else ()), *shared]
     reasons = [
         *foreign_reasons(one.state, reaction.at, one.share_a),
+        *switch_reasons(one.state, reaction.at),
         *([] if wait is None else [wait.reason]),
         *_turn(reaction.turns_s.get(evse)),
         *_distrust(one, reaction.at),

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from local_controller.clock import Instant
 from local_controller.site.per_phase import PerPhase
+from local_controller.site.phase_switch import PhaseSwitch, Told
 from local_controller.station.words import ChargingState, Phase
 
 
@@ -17,13 +18,14 @@ class Promise:
 
     accepted_at: since when the station has said yes to this value; None while it has not. until: when the station falls
     back by itself; None for the fallback itself, and for what never ends. is_lost: its answer never came, so nobody will
-    ever know.
+    ever know. is_wider: given on more phases than the session is told to use by now.
     """
 
     limit_a: float
     accepted_at: Instant | None = None
     until: Instant | None = None
     is_lost: bool = False
+    is_wider: bool = False
 
     def has_settled(self, now: Instant, settle_s: float) -> bool:
         """Whether the station said yes to it so long ago that the car has followed."""
@@ -54,7 +56,7 @@ class Session:
     it may be written to for reductions only. has_drawn: a current was measured, so the phases in use are known.
     is_even: measured last to draw the same on three phases. is_found, found_a: it ran before we did, and drew so much
     when it was measured first. may_have_fallen_back: it (re)connected since its limit was accepted. is_defiant: measured
-    above its limit.
+    above its limit. spans: it was measured on several phases. asked_phases: what was ordered last of them, `switch` what should be.
     """
 
     transaction_id: str
@@ -86,6 +88,9 @@ class Session:
     departure: datetime | None = None
     start_register_wh: float | None = None
     register_wh: float | None = None
+    spans: bool = False
+    switch: PhaseSwitch = field(default_factory=PhaseSwitch)
+    asked_phases: Told | None = None
 
     @property
     def rests(self) -> bool:

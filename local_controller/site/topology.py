@@ -14,7 +14,9 @@ from local_controller.station.words import EvseId, Phase
 GRID: Final = "grid"
 """The id of the root node: the grid connection."""
 
-_STATION_PHASES: Final = tuple(Phase)
+STATION_PHASES: Final = tuple(Phase)
+"""The phases of a station in their order."""
+
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -86,11 +88,11 @@ class Evse:
     @property
     def station_phases(self) -> tuple[Phase, ...]:
         """The phases as the station counts them: L1, or L1 to L3."""
-        return _STATION_PHASES[: len(self.grid_phases)]
+        return STATION_PHASES[: len(self.grid_phases)]
 
     def grid_phase(self, phase: Phase) -> int:
         """The grid phase behind a phase of the station; a single-phase EVSE has one, whatever the station calls it."""
-        return self.grid_phases[0 if len(self.grid_phases) == 1 else _STATION_PHASES.index(phase)]
+        return self.grid_phases[0 if len(self.grid_phases) == 1 else STATION_PHASES.index(phase)]
 
     def on_grid(self, current_a: Mapping[Phase, float]) -> PerPhase:
         """Amperes per phase of the station as amperes per phase of the grid."""

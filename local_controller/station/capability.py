@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from local_controller.profiles.units import RateUnit
 from local_controller.station.dialects.base import StatedCapability
 from local_controller.station.knowledge import Actuator, FloorPlace, Knowledge, Loss, StartKind, VendorKey, ZeroMeans
+from local_controller.station.words import OcppVersion, Phase, PhaseSwitching
 
 _T = TypeVar("_T")
 
@@ -126,6 +127,9 @@ class Capability:
     never_read: frozenset[str] = frozenset()
     never_trigger: bool = False
     ignores_phases: bool = False
+    switches_phases: bool = False
+    phase_to_use: bool = False
+    one_phase: Phase | None = None
     smart_charging: Literal["unstated"] | None = None
     version: Literal["1.6", "2.0.1", "2.1"] | None = None
     unit_is_proven: bool = False
@@ -176,6 +180,18 @@ class Capability:
         places = (self.connector,) if self.holds or self.is_told("connector") else _first(self.connector, _PLACES)
         key_place = FloorPlace.EVSE if self.vendor_key and self.vendor_key.evse_suffix else FloorPlace.STATION
         return _Ways(self.units, self.kinds, levels, places, key_place)
+
+    def switching(self, evses: int, version: OcppVersion) -> PhaseSwitching:
+        """Whether a car may be told to use one phase: by a profile for its EVSE alone, not by a maker's setting.
+
+        OCPP 1.6 cannot say which phase.
+        """
+        way = next(iter(self.working_rungs()), None)
+        is_shared = way is not None and way.place is FloorPlace.STATION and evses > 1
+        if not self.switches_phases or self.ignores_phases or self.vendor_key is not None or way is None or is_shared:
+            return PhaseSwitching()
+        takes_phase = self.phase_to_use and version is not OcppVersion.V16
+        return PhaseSwitching(is_able=True, takes_phase=takes_phase, one_phase=self.one_phase)
 
     @property
     def only_unit(self) -> RateUnit | None:
@@ -234,6 +250,8 @@ class Capability:
             periods = max(1, min(said.max_periods or PERIODS_UNTIL_KNOWN, PERIODS_EVER))
             how = How.DEFAULT if said.max_periods is None else How.STATED
             known = _with(known, "max_periods", periods, Origin(how, at))
+        known = _now(known, "switches_phases", bool(said.switches_phases), Origin(How.STATED, at))
+        known = _now(known, "phase_to_use", bool(said.phase_to_use), Origin(How.STATED, at))
         if self.is_told("units") or said.units is None:
             return known
         units = tuple(sorted(said.units, key=lambda unit: (unit is not self.units[0], unit)))

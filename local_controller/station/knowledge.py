@@ -15,6 +15,7 @@ import msgspec
 
 from local_controller.errors import KnowledgeError
 from local_controller.profiles.units import RateUnit
+from local_controller.station.words import Phase
 
 
 class Actuator(StrEnum):
@@ -97,8 +98,9 @@ class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     levels_a, step_a: the only currents it takes. least_a: below it nothing but 0 is meant. zero: what 0 does.
     repeat_after_zero: the first limit after 0 is ignored. min_interval_s, writes_per_day: how often it may be written to.
     settle_s: until it obeys a new limit. forgets: when it loses its profiles. never_read: keys that must not be read.
-    never_trigger: TriggerMessage harms it. ignores_phases: numberPhases is without effect. smart_charging: it has it
-    although it does not state it. version: the only one in which it can be controlled.
+    never_trigger: TriggerMessage harms it. ignores_phases: numberPhases is without effect. switches_phases: a car may be told
+    to use one phase in the midst of its transaction; phase_to_use: and which; one_phase: which one that is where it is not
+    told. smart_charging: it has it although it does not state it. version: the only one in which it can be controlled.
     """
 
     actuators: tuple[Actuator, ...] | None = None
@@ -121,6 +123,9 @@ class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     never_read: frozenset[str] | None = None
     never_trigger: bool | None = None
     ignores_phases: bool | None = None
+    switches_phases: bool | None = None
+    phase_to_use: bool | None = None
+    one_phase: Phase | None = None
     smart_charging: Literal["unstated"] | None = None
     version: Literal["1.6", "2.0.1", "2.1"] | None = None
 
@@ -161,6 +166,8 @@ def _check(found: Knowledge, place: str) -> None:
         suffix = found.vendor_key.evse_suffix
         text = f"evse_suffix {suffix!r} must name the EVSE once, as in .{{evse}}, or be left out"
         raise KnowledgeError(place, "vendor_key", text)
+    if found.ignores_phases and found.switches_phases:
+        raise KnowledgeError(place, "switches_phases", "numberPhases is without effect: leave one of the two out")
     if found.actuators is None:
         return
     if len(set(found.actuators)) != len(found.actuators):
@@ -191,6 +198,7 @@ _REMEDIES: Mapping[str, str] = {
     "zero": f"one of {', '.join(ZeroMeans)}",
     "vendor_key": f"a mapping of name and unit ({', '.join(VendorUnit)})",
     "forgets": f"a list of {', '.join(Loss)}",
+    "one_phase": f"one of {', '.join(Phase)}",
     "smart_charging": "unstated, or leave it out",
     "version": 'one of "1.6", "2.0.1", "2.1", in quotes',
 }

@@ -190,12 +190,24 @@ class UnitLearnt(msgspec.Struct, frozen=True, gc=False):
     unit: str
 
 
+class PhaseSwitching(msgspec.Struct, frozen=True, gc=False):
+    """Whether a station can charge a three-phase car on one phase (numberPhases), as it says or as the site file says of it.
+
+    takes_phase: it takes the phase to use (phaseToUse). one_phase: which one it uses if it is not told, as the site file says.
+    """
+
+    is_able: bool = False
+    takes_phase: bool = False
+    one_phase: Phase | None = None
+
+
 class BehaviourLearnt(msgspec.Struct, frozen=True, gc=False):
     """What the station is known to do.
 
     settle_s: so long it takes to obey a new limit. least_a: it can be set to nothing lower, not even to 0; 0 if it can
     pause. forgets: it loses its profiles, floor included, when its connection is lost. lasts_s: so long it obeys a limit
     that nobody renews, if that is longer than ordered; infinite if for ever. every_s: it may be raised so often.
+    switching: between one and three phases.
     """
 
     settle_s: float = 0.0
@@ -203,6 +215,7 @@ class BehaviourLearnt(msgspec.Struct, frozen=True, gc=False):
     forgets: bool = False
     lasts_s: float = 0.0
     every_s: float = 0.0
+    switching: PhaseSwitching = PhaseSwitching()
 
 
 class LimitKind(StrEnum):
@@ -228,7 +241,7 @@ class LimitAnswered(msgspec.Struct, frozen=True, gc=False):
 
     limit_a: amperes per phase that the station may draw because of it (after CSMS profiles and unit conversion).
     lasts_s: how long it obeys that before it falls back by itself, infinite if it never does; None for as long as ordered.
-    again_s: when a postponed one may be tried again.
+    again_s: when a postponed one may be tried again. phases: numberPhases of it, None if nothing was said of phases.
     """
 
     evse: int
@@ -238,6 +251,7 @@ class LimitAnswered(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
     lasts_s: float | None = None
     again_s: float | None = None
+    phases: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

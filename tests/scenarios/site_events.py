@@ -15,6 +15,9 @@ from tests.site.virtual_site import START, STEP_S, Car, Manner, VirtualSite, Vir
 
 TROUBLES = tuple(manner.name for manner in Manner)
 
+SUNS_W = (1_000.0, 2_000.0, 3_000.0, 4_500.0, 7_000.0, 12_000.0)
+"""What a roof may leave to cars."""
+
 REACTION_S = 1.0 + 7.5 + 7.5 + 8.0 + 1.0
 """Meter, an answer under way, the own answer, the slowest car, rounding of times."""
 
@@ -24,7 +27,9 @@ def perform(site: VirtualSite, step: tuple[str, int, Car, int]) -> None:
     name = list(site.stations)[index % len(site.stations)]
     station = site.stations[name]
     id_ = station.evse.id.station
-    if act := _actions(site, name, id_, station, car, seconds).get(action):
+    if action == "sun":
+        site.announce("ems", None, seconds + 60.0, power_w=SUNS_W[index % len(SUNS_W)])
+    elif act := _actions(site, name, id_, station, car, seconds).get(action):
         act()
     site.run(seconds)
 

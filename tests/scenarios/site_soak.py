@@ -24,7 +24,9 @@ from typing import Any, Final
 
 from local_controller.site.evse import FOLLOWED_S
 from local_controller.site.limits import AppliesTo, Limit, LimitSource
+from local_controller.site.phase_switch import PAUSE_S
 from local_controller.site.topology import Topology
+from local_controller.station.words import Phase, PhaseSwitching
 from tests.scenarios.site_events import REACTION_S, TROUBLES, Room, perform
 from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, topology
 
@@ -43,6 +45,12 @@ POWERED: Final = 0.4
 
 POWER_S: Final = LAST_S
 """So long the power may be above what is fixed: it is no fuse, but comes down as fast as one that is overloaded."""
+
+SWITCHING: Final = 0.4
+"""Of the sites have stations that switch phases; a part of them claim it only, and nobody but the site file vouches for a phase."""
+
+LONG_S: Final = (20, 60, 150, 400)
+"""What lies between two events there: a switch takes minutes."""
 
 ROTATIONS: Final = ("RST", "STR", "TRS", "RTS", "SRT", "TSR", "R", "S", "T")
 SITES: Final = ((2, 1), (3, 1), (5, 1), (6, 1), (2, 2), (3, 2))
@@ -161,6 +169,13 @@ class Story:
         watts = random.Random(f"{seed}/watts")
         if watts.random() < POWERED:
             steps = [("power", *step[1:]) if step[0] == "limit" and watts.random() < 0.5 else step for step in steps]
+        switching = random.Random(f"{seed}/switching")
+        if not moves and switching.random() < SWITCHING:
+            suns = {"limit", "lift", "run", "free"}
+            steps = [
+                ("sun" if name in suns else name, number, car, switching.choice(LONG_S))
+                for name, number, car, _ in steps
+            ]
         return cls(seed, moves, (*crowd, *steps))
 
     def told(self) -> Outcome:
@@ -170,6 +185,9 @@ class Story:
         watts = random.Random(f"{self.seed}/watts")
         if watts.random() < POWERED:
             site = _powered(site, watts, is_fixed=not self.moves)
+        switching = random.Random(f"{self.seed}/switching")
+        if not self.moves and switching.random() < SWITCHING:
+            _switching(site, switching)
         judge, room = Judge(site), Room(site, LAST_S)
         site.on_step.append(room.look if self.moves else judge.look)
         site.connect()
@@ -182,7 +200,7 @@ class Story:
             perform(site, step)
         moved = f"{room.worst_a:.2f} A more than there was room for {LAST_S} s before"
         most_a = SEEN * min(site.topology.root.rating_a)
-        fault = judge.fault if not self.moves else moved if room.worst_a > most_a else None
+        fault = judge.fault or _hasty(site) if not self.moves else moved if room.worst_a > most_a else None
         if self.moves and room.worst_w > 3 * most_a * site.volts_v:
             fault = f"{room.worst_w:.0f} W more than there was room for {LAST_S} s before"
         return Outcome(site, judge, room, fault)
@@ -254,6 +272,22 @@ def _powered(site: VirtualSite, rnd: random.Random, *, is_fixed: bool) -> Virtua
     return site
 
 
+def _switching(site: VirtualSite, rnd: random.Random) -> None:
+    """Its stations have contactors, or say so."""
+    for station in site.stations.values():
+        station.one_phase = rnd.randint(1, 3)
+        said = [*Phase][station.one_phase - 1] if rnd.random() < 0.5 else None
+        station.switching = PhaseSwitching(is_able=True, takes_phase=rnd.random() < 0.3, one_phase=said)
+        station.ignores_phases = said is None and rnd.random() < 0.3
+
+
+def _hasty(site: VirtualSite) -> str | None:
+    """A car that was told another number of phases without its pause (goal G9); after a restart nobody remembers those."""
+    shortest_s = min((s for station in site.stations.values() for s in station.pauses), default=PAUSE_S)
+    is_hasty = shortest_s < PAUSE_S - STEP_S
+    return f"a car was switched after a pause of {shortest_s} s" if is_hasty else None
+
+
 def _balanced(tree: Topology) -> Topology:
     """The site limits how uneven it may be, and all fallbacks fit into that limit, if need be because they are 0 A."""
     limited = replace(tree, nodes=(replace(tree.root, asymmetry_a=ASYMMETRY_A), *tree.nodes[1:]))
@@ -281,6 +315,7 @@ def soak(hours: float, first_seed: int, say: Callable[[str], None]) -> dict[str,
             totals["seconds_too_uneven"] += round(outcome.judge.uneven_s)
             totals["powers_exceeded"] += outcome.judge.worst_w > 1e-3
             worst["worst_excess_w"] = max(worst["worst_excess_w"], outcome.judge.worst_w)
+            totals["phase_switches"] += sum(m[2] for station in outcome.site.stations.values() for m in station.moved)
             worst["longest_power_s"] = max(worst["longest_power_s"], outcome.judge.longest_power_s)
             worst["worst_excess_a"] = max(worst["worst_excess_a"], outcome.judge.worst_a)
             worst["worst_integral_s"] = max(worst["worst_integral_s"], outcome.judge.worst_integral_s)

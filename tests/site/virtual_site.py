@@ -94,7 +94,11 @@ class Manner(Enum):
 class VirtualStation:
     """One EVSE of a station; `manner`, `liar` and `silent_meter` make it misbehave. stops: it ends a session when asked to.
 
-    highest_a: it refuses limits above this. foreign_a: what somebody else's profile makes of its fallback. wish: the order that waits until the CALL in flight is answered.
+    highest_a: it refuses limits above this. switching: what it says of its phases; one_phase: on which of them it charges a car
+    that is told to use one and not which; ignores_phases: it does not, although it says so. lines: those that are connected;
+    moved: when its contactor moved, to how many lines, and whether it was told so. pauses: how long the car had nothing around
+    each move that it was told; 0 under load. foreign_a: what somebody else's profile makes of its fallback. wish: the order
+    that waits until the CALL in flight is answered.
     """
 
     evse: Evse
@@ -112,7 +116,16 @@ class VirtualStation:
     working: tuple[float, float] | None = None
     car: Car | None = None
     transaction: str | None = None
-    obeys: list[tuple[float, float]] = field(default_factory=list)
+    switching: words.PhaseSwitching = field(default_factory=words.PhaseSwitching)
+    one_phase: int = 1
+    ignores_phases: bool = False
+    told_phases: tuple[int | None, int | None] = (None, None)
+    lines: tuple[int, ...] = (0, 1, 2)
+    moved: list[tuple[float, int, bool]] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    drew_s: float = 0.0
+    has_moved: bool = False
+    obeys: list[tuple[float, float, tuple[int, ...]]] = field(default_factory=list)
     pwm_a: float = 0.0
     next_sample_s: float = 0.0
     off_until_s: float = 0.0
@@ -134,22 +147,44 @@ class VirtualStation:
         fallback_a = self.evse.max_a if self.fallback_a is None else self.fallback_a
         return fallback_a if self.foreign_a is None else self.foreign_a
 
+    def wanted_lines(self, now_s: float) -> tuple[int, ...]:
+        """One while a limit on one phase holds: the phase to use if it takes that, else its own one."""
+        phases, phase_to_use = self.told_phases
+        holds = self.working is not None and now_s < self.working[1]
+        if not holds or phases != 1 or not self.switching.is_able or self.ignores_phases:
+            return (0, 1, 2)
+        return ((phase_to_use if phase_to_use and self.switching.takes_phase else self.one_phase) - 1,)
+
     def step(self, now_s: float) -> None:
-        wanted = self.limit_a(now_s)
-        if not self.obeys or self.obeys[-1][1] != wanted:
-            self.obeys.append((now_s + (self.car.obey_s if self.car else 0.0), wanted))
+        if max(self.draw_a().values()) > 0.5:
+            if self.has_moved:
+                self.pauses.append(now_s - self.drew_s)
+            self.drew_s, self.has_moved = now_s, False
+        wanted, lines = self.limit_a(now_s), self.wanted_lines(now_s)
+        if not self.obeys or self.obeys[-1][1:] != (wanted, lines):
+            self.obeys.append((now_s + (self.car.obey_s if self.car else 0.0), wanted, lines))
         while len(self.obeys) > 1 and self.obeys[1][0] <= now_s:
             self.obeys.pop(0)
         if self.obeys[0][0] <= now_s and not (self.liar and self.transaction and self.pwm_a):
             self.pwm_a = self.obeys[0][1]
+            self._move(self.obeys[0][2], now_s)
         if now_s < self.off_until_s:  # a station that has booted begins with what it knows by then
-            self.pwm_a, self.obeys = 0.0, [(now_s, wanted)]
+            self.pwm_a, self.obeys = 0.0, [(now_s, wanted, lines)]
+
+    def _move(self, lines: tuple[int, ...], now_s: float) -> None:
+        if self.lines != lines:
+            is_told = self.told_phases[0] is not None and self.working is not None and now_s < self.working[1]
+            self.has_moved = is_told
+            self.lines = lines
+            self.moved.append((now_s, len(lines), is_told))
 
     def draw_a(self) -> dict[Phase, float]:
         if self.car is None or self.transaction is None or self.pwm_a < 6.0 or self.car.paused:
             return dict.fromkeys(self.evse.station_phases, 0.0)
         amps = min(self.pwm_a, self.car.max_a) * self.car.overdraw
-        return {p: amps if i < self.car.phases else 0.0 for i, p in enumerate(self.evse.station_phases)}
+        lines = self.lines if len(self.evse.station_phases) > 1 else (0,)
+        used = [p for i, p in enumerate(self.evse.station_phases) if i in lines][: self.car.phases]
+        return {p: amps if p in used else 0.0 for p in self.evse.station_phases}
 
 
 class VirtualSite:
@@ -250,6 +285,8 @@ class VirtualSite:
             for outlet in self._outlets(id_):
                 outlet.connected = True
             self.tell(id_, words.Connected(words.OcppVersion.V16))
+            if (switching := self._outlets(id_)[0].switching).is_able:
+                self.tell(id_, words.BehaviourLearnt(switching=switching))
             if boot:
                 self.tell(id_, words.Booted("v", "m", "f", "s", words.RegistrationStatus.ACCEPTED))
 
@@ -478,6 +515,7 @@ class VirtualSite:
                 and manner in {Manner.HONEST, Manner.MUMBLES}
             ):
                 station.working = (effect.limit_a, until_s)
+                station.told_phases = (effect.phases, effect.phase_to_use)
 
         def answered() -> None:
             if station.in_flight is not effect or station.line != line:
@@ -495,9 +533,11 @@ class VirtualSite:
     def _answer(self, station: VirtualStation, outcome: LimitOutcome) -> None:
         effect, station.in_flight = station.in_flight, None
         assert effect is not None
-        self._tell_outcome(station, outcome, effect.limit_a)
+        self._tell_outcome(station, outcome, effect.limit_a, effect.phases)
         self._send(station)
 
-    def _tell_outcome(self, station: VirtualStation, outcome: LimitOutcome, limit_a: float) -> None:
+    def _tell_outcome(
+        self, station: VirtualStation, outcome: LimitOutcome, limit_a: float, phases: int | None = None
+    ) -> None:
         evse = station.evse.id
-        self.tell(evse.station, words.LimitAnswered(evse.evse, LimitKind.WORKING, outcome, limit_a))
+        self.tell(evse.station, words.LimitAnswered(evse.evse, LimitKind.WORKING, outcome, limit_a, phases=phases))

@@ -22,6 +22,7 @@ from local_controller.profiles.context import Context
 from local_controller.profiles.installed import InstalledProfiles
 from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.virtual_store import RULES
+from local_controller.station.blocks.wanted import ANY_PHASES, OnPhases
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.dialects import dialect
 from local_controller.station.effects import (
@@ -115,8 +116,16 @@ class Bench:
             return None
         return answers[-1].error_code or answers[-1].payload
 
-    def set_limit(self, limit_a: float, valid_s: float = 300.0, evse: int = 1, *, urgent: bool = False) -> None:
-        self._do(self.proxy.perform(self.smart.set_limit(evse, limit_a, valid_s, urgent, self.now), self.now))
+    def set_limit(
+        self,
+        limit_a: float,
+        valid_s: float = 300.0,
+        evse: int = 1,
+        *,
+        urgent: bool = False,
+        on: OnPhases = ANY_PHASES,
+    ) -> None:
+        self._do(self.proxy.perform(self.smart.set_limit(evse, limit_a, valid_s, urgent, self.now, on), self.now))
 
     def disobeyed(self, drawn_a: float, evse: int = 1) -> None:
         self._do(self.proxy.perform(self.smart.disobeyed(evse, drawn_a, self.now), self.now))

@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 
 from local_controller.profiles.units import RateUnit
-from local_controller.station.knowledge import Knowledge
-from local_controller.station.words import OcppVersion
+from local_controller.station.blocks.wanted import OnPhases
+from local_controller.station.knowledge import Actuator, FloorPlace, Knowledge, VendorKey
+from local_controller.station.words import (
+    BehaviourLearnt,
+    LimitAnswered,
+    LimitKind,
+    LimitOutcome,
+    OcppVersion,
+    Phase,
+    PhaseSwitching,
+)
 from tests.station.conftest import Payload, stamp
 
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
@@ -155,3 +164,131 @@ def test_generation_on_one_phase_adds_its_power_and_no_more(bench: Any) -> None:
     assert told(b) == [(11.0, None)], "9 A on one phase are 3 A on each of three"
     assert of_csms(b, at(0, 2760.0, 2), purpose="LocalGeneration", profile_id=2, evse=0, unit="W") == "Accepted"
     assert told(b) == [(12.0, None)], "2760 W are 4 A on each of three"
+
+
+# --- what the site switches ------------------------------------------------------------------------------------------
+
+
+def answers(b: Any) -> list[int | None]:
+    """On how many phases the working limits were that the station said yes to."""
+    found = [f for f in b.facts if isinstance(f, LimitAnswered) and f.kind is LimitKind.WORKING]
+    return [fact.phases for fact in found if fact.outcome is LimitOutcome.ACCEPTED]
+
+
+@ALL
+def test_the_site_says_on_how_many_phases_and_hears_what_was_told(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version, fallback_a=6.0)
+    b.set_limit(0.0, 90.0)
+    b.set_limit(0.0, 90.0, on=OnPhases(1))
+    assert told(b) == [(0.0, 1)], "another number of phases is news, though the limit is not"
+    b.set_limit(8.0, 90.0, on=OnPhases(1))
+    b.set_limit(0.0, 90.0, on=OnPhases(3))
+    assert told(b) == [(0.0, 3)]
+    b.set_limit(0.0, 90.0)
+    assert told(b) == [(0.0, None)]
+    assert answers(b)[-5:] == [None, 1, 1, 3, None]
+
+
+@ALL
+@pytest.mark.requirement("LC-093")
+def test_the_csms_phases_hold_however_many_the_site_has_room_for(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version, fallback_a=6.0)
+    assert of_csms(b, at(0, 16.0, 1), at(300, 16.0)) == "Accepted"
+    b.set_limit(10.0, 600.0, on=OnPhases(3))
+    assert told(b)[:2] == [(10.0, 1), (10.0, 3)]
+    assert answers(b)[-1] == 1, "so the site knows that it is not on three"
+    b.set_limit(10.0, 600.0, on=OnPhases(1))
+    assert told(b)[0] == (10.0, 1)
+
+
+@ALL
+@pytest.mark.requirement("LC-106")
+def test_what_takes_over_says_nothing_of_the_switch(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version, fallback_a=6.0, knowledge=Knowledge(actuators=(Actuator.TX_DEFAULT,)))
+    b.set_limit(8.0, 90.0, on=OnPhases(1))
+    assert told(b) == [(8.0, 1), (6.0, None)], "limit and floor in one profile"
+
+
+@pytest.mark.parametrize("version", [OcppVersion.V201, OcppVersion.V21])
+def test_a_phase_to_use_stands_where_one_phase_is_told(bench: Any, version: OcppVersion) -> None:
+    b = charging(bench, version)
+    b.set_limit(8.0, 90.0, on=OnPhases(1, 3))
+    (period,) = b.own_profiles()[-1]["chargingSchedule"][0]["chargingSchedulePeriod"]
+    assert period == {"startPeriod": 0, "limit": 8.0, "numberPhases": 1, "phaseToUse": 3}
+    b.set_limit(8.0, 90.0, on=OnPhases(1, 2))
+    (period,) = b.own_profiles()[-1]["chargingSchedule"][0]["chargingSchedulePeriod"]
+    assert period["phaseToUse"] == 2
+
+
+def learnt(b: Any) -> PhaseSwitching:
+    found = [fact.switching for fact in b.facts if isinstance(fact, BehaviourLearnt)]
+    return found[-1] if found else PhaseSwitching()
+
+
+def says(version: OcppVersion, **values: str) -> dict[str, Any]:
+    """The answer of a station to what it was asked: the names of 1.6 or of 2.x."""
+    if version is OcppVersion.V16:
+        keys = [{"key": key, "readonly": True, "value": value} for key, value in values.items()]
+        return {"GetConfiguration": {"configurationKey": keys}}
+    component = {"name": "SmartChargingCtrlr"}
+    results = [
+        {"attributeStatus": "Accepted", "attributeValue": value, "component": component, "variable": {"name": name}}
+        for name, value in values.items()
+    ]
+    return {"GetVariables": {"getVariableResult": results}}
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("own", "knowledge", "expected"),
+    [
+        ("true", Knowledge(), PhaseSwitching(is_able=True)),
+        ("false", Knowledge(), PhaseSwitching()),
+        (None, Knowledge(), PhaseSwitching()),
+        (None, Knowledge(switches_phases=True, one_phase=Phase.L2), PhaseSwitching(is_able=True, one_phase=Phase.L2)),
+        ("true", Knowledge(switches_phases=False), PhaseSwitching()),
+        ("true", Knowledge(ignores_phases=True), PhaseSwitching()),
+        ("true", Knowledge(vendor_key=VendorKey("Amps"), actuators=(Actuator.VENDOR_KEY,)), PhaseSwitching()),
+        ("true", Knowledge(actuators=(Actuator.STATION_MAX,)), PhaseSwitching(is_able=True)),
+    ],
+)
+def test_whether_it_switches_is_read_or_given_never_assumed(
+    bench: Any, version: OcppVersion, own: str | None, knowledge: Knowledge, expected: PhaseSwitching
+) -> None:
+    b = bench(version, knowledge=knowledge)
+    name = "ConnectorSwitch3to1PhaseSupported" if version is OcppVersion.V16 else "Phases3to1"
+    b.station |= says(version, **({} if own is None else {name: own}))
+    b.boot()
+    b.wait(30.0)
+    assert learnt(b) == expected
+
+
+@pytest.mark.parametrize("version", [OcppVersion.V201, OcppVersion.V21])
+def test_whether_it_takes_a_phase_to_use_is_read_too(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.station |= says(version, Phases3to1="true", ACPhaseSwitchingSupported="true")
+    b.boot()
+    b.wait(30.0)
+    assert learnt(b) == PhaseSwitching(is_able=True, takes_phase=True)
+
+
+def test_ocpp_16_has_no_phase_to_use_whatever_the_site_file_says(bench: Any) -> None:
+    b = bench(OcppVersion.V16, knowledge=Knowledge(switches_phases=True, phase_to_use=True))
+    b.boot()
+    b.wait(30.0)
+    assert learnt(b) == PhaseSwitching(is_able=True)
+    b.start()
+    b.set_limit(8.0, on=OnPhases(1, 2))
+    assert told(b) == [(8.0, 1)]
+    (period,) = b.own_profiles()[-1]["chargingSchedule"]["chargingSchedulePeriod"]
+    assert "phaseToUse" not in period
+
+
+@ALL
+def test_cars_that_share_one_profile_are_not_switched(bench: Any, version: OcppVersion) -> None:
+    """What is told of phases would hold for the neighbour in the midst of charging."""
+    knowledge = Knowledge(switches_phases=True, actuators=(Actuator.TX_DEFAULT,), connector=FloorPlace.STATION)
+    b = bench(version, evses=(1, 2), knowledge=knowledge)
+    b.boot()
+    b.wait(30.0)
+    assert learnt(b) == PhaseSwitching()

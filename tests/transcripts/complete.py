@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from local_controller.clock import Instant
 from local_controller.rpc import frame as rpc
+from local_controller.station.blocks.wanted import OnPhases
 from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.effects import Effect
 from tests.payloads import mistakes
 from tests.transcripts.dialogue import START, outputs, own_ids, play_with, spoken, version_of
 
@@ -17,9 +20,13 @@ from tests.transcripts.dialogue import START, outputs, own_ids, play_with, spoke
 def play_complete(path: Path, *, is_asked_what_it_holds: bool = False) -> None:
     """Plays a file with a proxy of all blocks."""
     settings = StationSettings(fallback_a=6.0, is_asked_what_it_holds=is_asked_what_it_holds)
-    proxy, _ = station_proxy("CP-7", version_of(path), settings, ids=own_ids())
+    proxy, charging = station_proxy("CP-7", version_of(path), settings, ids=own_ids())
     assert outputs(proxy.connected(START)) == []
-    play_with(proxy, path)
+
+    def gives(evse: int, limit_a: float, valid_s: float, now: Instant, on: OnPhases) -> list[Effect]:
+        return proxy.perform(charging.set_limit(evse, limit_a, valid_s, False, now, on), now)
+
+    play_with(proxy, path, gives)
 
 
 def mistakes_in(path: Path) -> list[tuple[str, list[str]]]:

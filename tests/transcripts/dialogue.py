@@ -5,7 +5,8 @@
     station < [2,"a","Reset",{"type":"Soft"}]       the station must now receive exactly this
     lc      ! SetChargingProfile {"connectorId":0}  we ask the station; "! raise ..." or "! query ..." in a lower order,
                                                     "! csms ..." asks the CSMS. Our ids count: LC1, LC2 ...
-    site    ! EVSE 1 gets 10 A for 90 s             the site gives a transaction that much
+    site    ! EVSE 1 gets 10 A for 90 s             the site gives a transaction that much; "... on 1 phase", "... on L2",
+                                                    "... on 3 phases" where it says on how many, or on which one
     wait 9s                                         time passes, deadlines are kept
     station x 1006                                  the station's connection is lost; "csms x 1001" is then expected
 
@@ -28,14 +29,18 @@ import pytest
 from local_controller.clock import Instant
 from local_controller.rpc import frame as rpc
 from local_controller.station.block import Block, OwnCall, Urgency
+from local_controller.station.blocks.wanted import ANY_PHASES, OnPhases
 from local_controller.station.effects import Close, Effect, Peer, Send
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import OcppVersion
 
 START = Instant(1000.0, datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
 _LINE = re.compile(r"(?P<who>station|csms|lc|site|wait)\s*(?P<sign>[><!x]?) ?(?P<rest>.*)")
-_GIVEN = re.compile(r"EVSE (\d+) gets ([\d.]+) A for ([\d.]+) s")
+_GIVEN = re.compile(r"EVSE (\d+) gets ([\d.]+) A for ([\d.]+) s(?: on (?:(\d) phases?|L(\d)))?")
 _OWN = re.compile(r"(?:(safety|raise|query) )?(?:(csms) )?(\w+) (\{.*\})")
+
+
+Gives = Callable[[int, float, float, Instant, OnPhases], list[Effect]]
 
 
 @dataclass
@@ -45,7 +50,7 @@ class Stage:
     proxy: StationProxy
     now: Instant = START
     effects: list[Effect] = field(default_factory=list)
-    gives: Callable[[int, float, float, Instant], list[Effect]] | None = None
+    gives: Gives | None = None
 
     def wait(self, seconds: float) -> list[Effect]:
         """Lets time pass as a driver would: `expire` at each deadline on the way."""
@@ -68,7 +73,8 @@ class Stage:
                 given = _GIVEN.fullmatch(rest)
                 assert given, f"not what a site gives: {line}"
                 assert self.gives, "this stage has no site"
-                return self.gives(int(given[1]), float(given[2]), float(given[3]), self.now)
+                on = OnPhases(1, int(given[5])) if given[5] else OnPhases(int(given[4])) if given[4] else ANY_PHASES
+                return self.gives(int(given[1]), float(given[2]), float(given[3]), self.now, on)
             case "lc", "!":
                 return self.proxy.perform([own_call(rest)], self.now)
             case (("station" | "csms"), ">"):
@@ -135,9 +141,7 @@ def play(path: Path, *blocks: Block) -> None:
     play_with(StationProxy("CP-7", version_of(path), blocks, own_ids()), path)
 
 
-def play_with(
-    proxy: StationProxy, path: Path, gives: Callable[[int, float, float, Instant], list[Effect]] | None = None
-) -> None:
+def play_with(proxy: StationProxy, path: Path, gives: Gives | None = None) -> None:
     """Plays a file with this proxy. gives: carries out what the site gives an EVSE, in A for so many seconds."""
     stage = Stage(proxy, gives=gives)
     lines = [(n, line) for n, line in enumerate(path.read_text().splitlines(), 1) if line and line[0] != "#"]

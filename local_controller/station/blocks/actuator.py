@@ -54,7 +54,7 @@ class Target(msgspec.Struct, frozen=True):
     working: A per phase, gapless from its first instant to its last, where the fallback takes over; None for the floor.
     phases: how many phases share the watts, where watts are needed. floor_phases, fewer: how many the CSMS allows the
     floor and the working limit, where that is fewer than all (numberPhases). offline_s: without a connection for longer,
-    the floor takes over from the working limit (2.1 maxOfflineDuration).
+    the floor takes over from the working limit (2.1 maxOfflineDuration). phase_to_use: where the working limit is on one phase.
     """
 
     evse: int
@@ -65,6 +65,7 @@ class Target(msgspec.Struct, frozen=True):
     floor_phases: int | None = None
     fewer: Schedule = NOT_FEWER
     offline_s: int | None = None
+    phase_to_use: int | None = None
 
     @property
     def floor(self) -> tuple[float, int | None]:
@@ -188,6 +189,7 @@ def _profile(
         transaction_id=None if end_s is None else target.transaction_id,
         kind=Kind.RELATIVE if rung.kind is StartKind.RELATIVE else Kind.ABSOLUTE,
         stack_level=rung.stack_level,
+        phase_to_use=target.phase_to_use,
         offline_s=target.offline_s if rung.actuator is Actuator.TX_PROFILE and target.working is not None else None,
     )
 

@@ -75,7 +75,12 @@ class News:
         self._told_capability = capability = self._state.capability
         before, forgets = self._told_behaviour, Loss.DISCONNECT in capability.forgets
         self._told_behaviour = BehaviourLearnt(
-            capability.settle_s, settable_a(0.0, capability), forgets, lasting_s(capability), capability.min_interval_s
+            capability.settle_s,
+            settable_a(0.0, capability),
+            forgets,
+            lasting_s(capability),
+            capability.min_interval_s,
+            capability.switching(len(self._evses), self._state.version),
         )
         return [] if self._told_behaviour == before else [Tell(self._told_behaviour)]
 

@@ -48,6 +48,12 @@ class Push(msgspec.Struct, frozen=True, eq=False):
         """Whether the floor changes with it."""
         return self.target.kind is LimitKind.FALLBACK or self.rung.holds_floor
 
+    def phases_at(self, at: datetime) -> int | None:
+        """On how many phases a car may charge by it at this moment (numberPhases); None where that is not said."""
+        if self.profile is None or not self.target.fewer.steps:
+            return None
+        return None if (phases := self.target.fewer.at(at)) is None else int(phases)
+
     @property
     def wish(self) -> Wish | None:
         """What the site wanted when it was made."""

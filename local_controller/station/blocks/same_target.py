@@ -15,7 +15,7 @@ def is_same(a: Target, b: Target, at: datetime) -> bool:
         and (a.evse, a.fallback_a, a.transaction_id, a.phases) == (b.evse, b.fallback_a, b.transaction_id, b.phases)
         and a.floor_phases == b.floor_phases
         and (a.working is b.working or _rest(a.working, at) == _rest(b.working, at))
-        and (a.working is None or a.offline_s == b.offline_s)
+        and (a.working is None or (a.offline_s, a.phase_to_use) == (b.offline_s, b.phase_to_use))
         and (a.working is None or a.fewer is b.fewer or _phases(a.fewer, at) == _phases(b.fewer, at))
     )
 

@@ -40,7 +40,7 @@ from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.schedule_ids import TELL_OF_SCHEDULES, shown_schedules
 from local_controller.station.blocks.standing import Standing
 from local_controller.station.blocks.start_profiles import StartProfiles
-from local_controller.station.blocks.wanted import Allowances
+from local_controller.station.blocks.wanted import ANY_PHASES, Allowances, OnPhases
 from local_controller.station.blocks.writer import ProfileWriter
 from local_controller.station.dialects import dynamic_update
 from local_controller.station.dialects.base import Dialect
@@ -151,13 +151,15 @@ class SmartCharging(Block):
         """Whether this fallback is written anyway, as soon as the station may be called or has its turn."""
         return self._writer.will_write(self._known(evse), limit_a, now)
 
-    def set_limit(self, evse: int, limit_a: float, valid_s: float, urgent: bool, now: Instant) -> list[BlockEffect]:
+    def set_limit(  # noqa: PLR0913, PLR0917 - a limit, for how long, and on which phases
+        self, evse: int, limit_a: float, valid_s: float, urgent: bool, now: Instant, on: OnPhases = ANY_PHASES
+    ) -> list[BlockEffect]:
         """Let the running transaction draw this much (A per phase) for `valid_s` seconds; then the fallback holds (L2).
 
         ValueError for an EVSE that the station does not have.
         """
         self.state.look_at_our_clock(now)
-        effects = self._writer.set_limit(self._known(evse), limit_a, valid_s, urgent=urgent, now=now)
+        effects = self._writer.set_limit(self._known(evse), limit_a, valid_s, urgent=urgent, now=now, on=on)
         return effects + self._settle(now)
 
     def disobeyed(self, evse: int, drawn_a: float, now: Instant) -> list[BlockEffect]:

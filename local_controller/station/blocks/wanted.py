@@ -32,6 +32,20 @@ AHEAD = timedelta(minutes=30)
 """So much more than is asked for is worked out, so that for so long it need not be done again."""
 
 
+class OnPhases(NamedTuple):
+    """On how many phases, and on which one; None to say nothing of that."""
+
+    phases: int | None = None
+    phase_to_use: int | None = None
+
+    def during(self, start: datetime, end: datetime) -> Schedule:
+        """The phases in [start, end)."""
+        return Schedule() if self.phases is None else Schedule.constant(float(self.phases), start, end)
+
+
+ANY_PHASES = OnPhases()
+
+
 @dataclass(slots=True)
 class Wish:
     """What the site wants of a transaction until `until` (our clock: the station's may be set); new until sent once."""
@@ -40,6 +54,7 @@ class Wish:
     until: datetime
     is_urgent: bool
     is_new: bool = True
+    on: OnPhases = ANY_PHASES
 
 
 def no_higher(wish: Wish | None, limit_a: float) -> Wish | None:
@@ -319,9 +334,20 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     fewer = Schedule()
     if working is not None and found.phases.steps:
         fewer = found.phases.clipped(at, working.steps[-1][0])
+    on = ANY_PHASES if wish is None or until <= at else wish.on
+    if working is not None and on.phases is not None:
+        fewer = fewer.minimum(on.during(at, min(until, working.steps[-1][0])))
     in_use = transaction.phases_in_use or 1
     return Target(
-        orders.evse, least.limit_a, working, transaction.transaction_id, in_use, least.phases, fewer, offline_s
+        orders.evse,
+        least.limit_a,
+        working,
+        transaction.transaction_id,
+        in_use,
+        least.phases,
+        fewer,
+        offline_s,
+        on.phase_to_use,
     )
 
 

@@ -28,7 +28,7 @@ from local_controller.station.blocks.same_target import is_flat, is_same
 from local_controller.station.blocks.standing import Standing, held_floor, held_working
 from local_controller.station.blocks.station_word import NONSENSE, SILENCE, setting_word, station_word
 from local_controller.station.blocks.trials import MOST_UNANSWERED, TRIAL_PAUSE_S, Trials
-from local_controller.station.blocks.wanted import Allowances, Wish, no_higher
+from local_controller.station.blocks.wanted import ANY_PHASES, Allowances, OnPhases, Wish, no_higher
 from local_controller.station.blocks.write_budget import TOO_OFTEN, Budget, too_often_s
 from local_controller.station.capability import Rung
 from local_controller.station.dialects.base import Dialect
@@ -109,7 +109,9 @@ class ProfileWriter:
             if e.held_floor == floor
         ]
 
-    def set_limit(self, evse: int, limit_a: float, valid_s: float, *, urgent: bool, now: Instant) -> list[BlockEffect]:
+    def set_limit(  # noqa: PLR0913 - a limit, for how long, and on which phases
+        self, evse: int, limit_a: float, valid_s: float, *, urgent: bool, now: Instant, on: OnPhases = ANY_PHASES
+    ) -> list[BlockEffect]:
         """The running transaction may draw this much (A per phase) for `valid_s`; a wish not yet sent is replaced."""
         e = self._evses[evse]
         if evse not in self._state.transactions:
@@ -120,7 +122,8 @@ class ProfileWriter:
             return self._cannot(e, LimitKind.WORKING, limit_a)
         rung = self._next.rung(LimitKind.WORKING, now)
         before, budget = e.wish, self._next.budget(rung)
-        e.wish = Wish(limit_a, now.utc + timedelta(seconds=max(valid_s, budget.lasting_s)), urgent)
+        until = now.utc + timedelta(seconds=max(valid_s, budget.lasting_s))
+        e.wish = Wish(limit_a, until, urgent, on=on)
         is_held_back = self._is_held_back(budget, now)
         if is_held_back and (spared := self._resting(e, before, limit_a, now) or self._spared(e, rung, budget, now)):
             e.wish = no_higher(before, limit_a)
@@ -646,11 +649,11 @@ class ProfileWriter:
             e.is_floor_asked = outcome is not LimitOutcome.ACCEPTED
         return Tell(LimitAnswered(e.number, kind, outcome, limit_a, detail))
 
-    @staticmethod
     def _tell_of(
-        e: EvseLimits, push: Push, outcome: LimitOutcome, now: Instant, *, limit_a: float | None = None
+        self, e: EvseLimits, push: Push, outcome: LimitOutcome, now: Instant, *, limit_a: float | None = None
     ) -> Tell:
         told_a = push.limit_a if limit_a is None else limit_a
         if push.target.kind is LimitKind.FALLBACK and outcome is LimitOutcome.ACCEPTED:
             e.is_floor_asked = False
-        return Tell(LimitAnswered(e.number, push.target.kind, outcome, told_a, lasts_s=push.lasts_s(now)))
+        phases = push.phases_at(self._state.station_time(now))
+        return Tell(LimitAnswered(e.number, push.target.kind, outcome, told_a, "", push.lasts_s(now), None, phases))

@@ -184,7 +184,8 @@ class CompositeTold:
 class OwnProfile(msgspec.Struct, frozen=True):
     """A profile that the gateway installs. Times are in the station's clock, which follows the CSMS's.
 
-    periods: (seconds after `start`, limit in `unit`), the first at 0. phases: numberPhases of each; None to say none. kind: Absolute, or Relative, which has no start.
+    periods: (seconds after `start`, limit in `unit`), the first at 0. phases: numberPhases of each; None to say none.
+    phase_to_use: of those on one phase (2.x phaseToUse). kind: Absolute, or Relative, which has no start.
     transaction_id is set for a TxProfile only. Without `duration_s` and `valid_to` it never ends; with `offline_s` it ends
     after a longer time without a connection, for ever (2.1).
     """
@@ -201,6 +202,7 @@ class OwnProfile(msgspec.Struct, frozen=True):
     stack_level: int = 0
     phases: tuple[int | None, ...] = ()
     offline_s: int | None = None
+    phase_to_use: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,7 @@ class StatedCapability:
 
     Limits of the station's store: `max_stack_level` (0 is usable), `max_periods` per schedule.
     sample_s: how often it sends meter values during a transaction; 0 for never. lacks: what it says it does not support.
+    switches_phases: a car may be told to use fewer phases during a transaction; phase_to_use: and on which one.
     """
 
     units: frozenset[RateUnit] | None = None
@@ -234,6 +237,8 @@ class StatedCapability:
     max_periods: int | None = None
     sample_s: int | None = None
     lacks: Lacks = NOTHING_LACKS
+    switches_phases: bool | None = None
+    phase_to_use: bool | None = None
 
     def and_also(self, said: StatedCapability) -> StatedCapability:
         """The same with what it says in another answer."""
@@ -242,6 +247,8 @@ class StatedCapability:
             max_stack_level=self.max_stack_level if said.max_stack_level is None else said.max_stack_level,
             max_periods=self.max_periods if said.max_periods is None else said.max_periods,
             sample_s=self.sample_s if said.sample_s is None else said.sample_s,
+            switches_phases=self.switches_phases if said.switches_phases is None else said.switches_phases,
+            phase_to_use=self.phase_to_use if said.phase_to_use is None else said.phase_to_use,
             lacks=Lacks(self.lacks.purposes | said.lacks.purposes, self.lacks.features | said.lacks.features),
         )
 

@@ -49,8 +49,8 @@ def write_profile(own: OwnProfile, id_name: str, schedule: Any) -> Payload:
     return profile
 
 
-def write_schedule(own: OwnProfile) -> Payload:
-    """The schedule of an own profile; limits are rounded down to one decimal."""
+def write_schedule(own: OwnProfile, phase_to_use: int | None = None) -> Payload:
+    """The schedule of an own profile; limits are rounded down to one decimal. phase_to_use: of periods on one phase (2.x)."""
     begin = {} if own.kind is Kind.RELATIVE else {"startSchedule": timestamp(own.start)}
     schedule: Payload = begin | {
         "chargingRateUnit": own.unit.value,
@@ -61,6 +61,8 @@ def write_schedule(own: OwnProfile) -> Payload:
     for period, phases in zip(schedule["chargingSchedulePeriod"], own.phases, strict=False):
         if phases is not None:
             period["numberPhases"] = phases
+            if phases == 1 and phase_to_use is not None:  # K01.FR.19
+                period["phaseToUse"] = phase_to_use
     if own.duration_s is not None:
         schedule["duration"] = own.duration_s
     return schedule

@@ -39,7 +39,7 @@ from local_controller.station.dialects.shared import (
     write_profile,
     write_schedule,
 )
-from local_controller.station.dialects.stated import stated_integer, stated_units
+from local_controller.station.dialects.stated import stated_flag, stated_integer, stated_units
 from local_controller.station.words import (
     ChargingState,
     ConnectorChanged,
@@ -72,8 +72,9 @@ _UNIT_KEY = "ChargingScheduleAllowedChargingRateUnit"
 _STACK_KEY = "ChargeProfileMaxStackLevel"
 _PERIODS_KEY = "ChargingScheduleMaxPeriods"
 _SAMPLE_KEY = "MeterValueSampleInterval"
+_SWITCH_KEY = "ConnectorSwitch3to1PhaseSupported"
 _PLACES_KEY = "MaxChargingProfilesInstalled"
-_ASKED = (_UNIT_KEY, _STACK_KEY, _PERIODS_KEY, _SAMPLE_KEY, _PLACES_KEY)
+_ASKED = (_UNIT_KEY, _STACK_KEY, _PERIODS_KEY, _SAMPLE_KEY, _PLACES_KEY, _SWITCH_KEY)
 
 
 class V16:
@@ -275,6 +276,7 @@ class V16:
             max_stack_level=stated_integer(values.get(_STACK_KEY)),
             max_periods=stated_integer(values.get(_PERIODS_KEY)),
             sample_s=stated_integer(values.get(_SAMPLE_KEY)),
+            switches_phases=stated_flag(values.get(_SWITCH_KEY)),
         )
 
     def ask_for_status(self, evse: int) -> Payload:

@@ -39,7 +39,7 @@ from local_controller.station.dialects.shared import (
     write_profile,
     write_schedule,
 )
-from local_controller.station.dialects.stated import stated_integer, stated_units
+from local_controller.station.dialects.stated import stated_flag, stated_integer, stated_units
 from local_controller.station.words import (
     ChargingState,
     ConnectorChanged,
@@ -53,11 +53,14 @@ from local_controller.station.words import (
 _SMART_CHARGING = "SmartChargingCtrlr"
 _UNIT, _STACK, _PERIODS = "RateUnit", "ProfileStackLevel", "PeriodsPerSchedule"
 _SAMPLE = "TxUpdatedInterval"
+_SWITCHES, _PHASE_TO_USE = "Phases3to1", "ACPhaseSwitchingSupported"
 _ASKED = (
     (_SMART_CHARGING, _UNIT, None),
     (_SMART_CHARGING, _STACK, None),
     (_SMART_CHARGING, _PERIODS, None),
     ("SampledDataCtrlr", _SAMPLE, None),
+    (_SMART_CHARGING, _SWITCHES, None),
+    (_SMART_CHARGING, _PHASE_TO_USE, None),
 )
 _CHARGING_STATES = {state.value.lower(): state for state in ChargingState}
 
@@ -241,7 +244,7 @@ class V201:
 
     def set_profile(self, evse: int, own: OwnProfile) -> Payload:
         """SetChargingProfileRequest; the schedule's id is the profile's."""
-        profile = write_profile(own, "id", [{"id": own.id} | write_schedule(own)])
+        profile = write_profile(own, "id", [{"id": own.id} | write_schedule(own, own.phase_to_use)])
         if own.transaction_id is not None:
             profile["transactionId"] = own.transaction_id
         return {"evseId": evse, "chargingProfile": profile}
@@ -293,6 +296,8 @@ class V201:
             max_stack_level=stated_integer(values.get((_STACK, None))),
             max_periods=stated_integer(values.get((_PERIODS, None))),
             sample_s=stated_integer(values.get((_SAMPLE, None))),
+            switches_phases=stated_flag(values.get((_SWITCHES, None))),
+            phase_to_use=stated_flag(values.get((_PHASE_TO_USE, None))),
             lacks=self._lacks(values),
         )
 

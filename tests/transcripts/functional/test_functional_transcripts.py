@@ -16,6 +16,7 @@ import pytest
 from local_controller.clock import Instant
 from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.smart_charging import SmartCharging
+from local_controller.station.blocks.wanted import OnPhases
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Effect, Peer, Send
 from local_controller.station.guard_policy import GuardPolicy, Policy
@@ -40,9 +41,9 @@ class Obedient:
     def receive(self, peer: Peer, text: str, now: Instant) -> list[Effect]:
         return self._unseen(self._proxy.receive(peer, text, now), now)
 
-    def gives(self, evse: int, limit_a: float, valid_s: float, now: Instant) -> list[Effect]:
+    def gives(self, evse: int, limit_a: float, valid_s: float, now: Instant, on: OnPhases) -> list[Effect]:
         """The site gives an EVSE so much."""
-        wanted = self._charging.set_limit(evse, limit_a, valid_s, False, now)
+        wanted = self._charging.set_limit(evse, limit_a, valid_s, False, now, on)
         return self._unseen(self._proxy.perform(wanted, now), now)
 
     def _unseen(self, effects: list[Effect], now: Instant) -> list[Effect]:
