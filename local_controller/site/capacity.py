@@ -46,9 +46,13 @@ class NodeState:
     over_limit: Excess = field(default_factory=Excess)
     overload: Overload = field(default_factory=Overload)
     unexplained_a: PerPhase = ZERO
-    all_phases: AllPhases = field(default_factory=AllPhases)
+    all_phases: AllPhases = field(init=False)
     told_fed_in: bool = False
     held: dict[int, tuple[float, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Watts and amperes at the voltage of this node."""
+        self.all_phases = AllPhases(self.node.line_v)
 
     def hold(self, phase: int, until_s: float, reason: str) -> None:
         """No increase on this phase below this node before `until_s`. The other phases have their own room."""
@@ -97,7 +101,9 @@ class NodeState:
 
     def volts_v(self, now: Instant) -> float:
         """The highest measured voltage, or that of the grid where nothing (fresh) measures it."""
-        return voltage_for_watts_v(None) if self.meter is None or self.blind(now) else self.all_phases.volts_v
+        if self.meter is None or self.blind(now):
+            return voltage_for_watts_v(None, self.node.line_v)
+        return self.all_phases.volts_v
 
 
 @dataclass(frozen=True, slots=True)

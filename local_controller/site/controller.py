@@ -33,6 +33,7 @@ from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, PowerCeiling, ReceivedValue
 from local_controller.site.lpc import LpcWord
 from local_controller.site.notices import fed_in_notice, overload_notice
+from local_controller.site.out_of_phase import LastSeen
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, upper
 from local_controller.site.person_limit import PersonLimit, Told
 from local_controller.site.places import Columns, Place, Table
@@ -129,6 +130,7 @@ class SiteController:
         self._table = Table(topology, self._places)
         self._limited: Mapping[str, NodeState] = self.nodes | self.balances
         self._sharing = Sharing(tuple(self._limited), self._table)
+        self._last_seen = LastSeen(() if topology.adds_up else (n.id for n in topology.nodes if n.meter is not None))
         self._turns = Turns(settings.turns)
         self._last_resort = LastResort(settings.stops_sessions)
         self._obligations = book.obligations()
@@ -144,12 +146,14 @@ class SiteController:
 
     def meter_read(self, reading: MeterReading, now: Instant) -> list[SiteEffect]:
         """A plausible reading; its age starts at `reading.asked_at`."""
+        reading = self.topology.grid.read(reading)
         meter = self.meters[reading.meter]
         notices = [*_answers_again(meter), *self._take_samples()]
         meter.watch.seen(reading.asked_at, reading.unchanged_s)
         meter.reading, meter.failure = reading, ""
         for state in self.nodes.values():
             if state.meter is meter:
+                self._last_seen.read(state.node.id)
                 notices += self._measure(state, reading, now)
         return [*notices, *self._react(now)]
 
@@ -437,7 +441,7 @@ class SiteController:
         if (balance := self.balances.get(balance_id(state.node.id))) is not None:
             pace = self.settings.pace
             balance.measured(reading.current_a, self._below[state.node.id], pace.tolerance_a, self.settings.calm_s, now)
-        state.over_limit.measured(max(*over_a, excess_a(reading, power)), now)
+        state.over_limit.measured(max(*over_a, excess_a(reading, power, state.node.line_v)), now)
         state.over_fuse.measured(max(minus(reading.current_a, state.node.rating_a)), now)
         for phase in PHASES:
             if over_a[phase] > self.settings.pace.tolerance_a:
@@ -484,7 +488,7 @@ class SiteController:
             capacities=capacities,
             worst=worst,
             reserved=reserved,
-            left=left(capacities, worst),
+            left=left(capacities, self._last_seen.counted(worst)),
             followers=followers,
             columns=self._table.of(followers),
             set_aside=[place for place in others if place.state.session is not None],

@@ -32,7 +32,7 @@ class Asking(NamedTuple):
     """One session that asks for current, in plain values: to a worker they are sent in microseconds.
 
     key: its name in the optimizer's words. path: the nodes that carry it. cap_a: what caps it just now. csms: what the
-    CSMS's profiles allow, as POSIX seconds and amperes.
+    CSMS's profiles allow, as POSIX seconds and amperes. line_v: as of `Evse`.
     """
 
     key: str
@@ -46,6 +46,7 @@ class Asking(NamedTuple):
     departure_s: float | None
     served_wh: float
     csms: tuple[tuple[float, float | None], ...]
+    line_v: float
 
 
 def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now: Instant) -> Asking:
@@ -63,6 +64,7 @@ def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now:
         None if departure is None else (departure - now.utc).total_seconds(),
         max(0.0, state.session_energy_wh() or 0.0),
         state.csms_steps,
+        state.evse.line_v,
     )
 
 
@@ -124,6 +126,7 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
         departure_s=one.departure_s,
         ceiling_a=_ceilings(one, horizon, at_s) if one.csms else None,
         present_a=one.present_a,
+        voltage_v=one.line_v,
         served_wh=one.served_wh,
     )
 

@@ -22,9 +22,11 @@ from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSourc
 from local_controller.site.lpc import LpcSettings
 from local_controller.site.readings import MeterReading
 from local_controller.site.topology import Evse, FuseType, Node, Station, Topology
+from local_controller.site.wiring import STAR, Grid
 from local_controller.station import words
 from local_controller.station.words import EvseId, LimitKind, LimitOutcome, MeterSample, Phase
 from optimizer.solve import solve
+from site_simulator.lines import Phasors, added, lengths, phasors
 
 STEP_S = 0.5
 SILENCE_S = 8.0
@@ -35,7 +37,12 @@ START = Instant(1000.0, datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
 PerPhase = tuple[float, float, float]
 
 
-def topology(
+def connection(evse: Evse) -> str:
+    """In the words of `site_simulator.lines`."""
+    return ("-" if evse.is_between else "").join("RST"[line] for line in evse.grid_phases)
+
+
+def topology(  # noqa: PLR0913 - a site in a line
     fuse_a: float,
     stations: int = 3,
     *,
@@ -45,8 +52,12 @@ def topology(
     rotations: tuple[str, ...] = ("RST",),
     evses: int = 1,
     circuit_meters: bool = False,
+    grid: Grid = STAR,
 ) -> Topology:
-    """A grid connection with a meter, circuits (with meters on demand), and stations spread over them."""
+    """A grid connection with a meter, circuits (with meters on demand), and stations spread over them.
+
+    rotations: of the stations in turn, "R-S" for one between two lines.
+    """
     margin = (margin_a,) * 3
     nodes = [Node("grid", "Grid", None, (fuse_a,) * 3, FuseType.MCB, base_a=(base_a,) * 3, margin_a=margin, meter="m")]
     nodes += [
@@ -56,12 +67,14 @@ def topology(
     homes = list(circuits or ["grid"])
     built = []
     for n in range(stations):
-        order = tuple("RST".index(letter) for letter in rotations[n % len(rotations)])
+        letters = rotations[n % len(rotations)]
+        order, is_between = tuple("RST".index(letter) for letter in letters.replace("-", "")), "-" in letters
         name, home = f"CP-{n + 1}", homes[n % len(homes)]
-        built.append(
-            Station(name, name, tuple(Evse(EvseId(name, number), home, order) for number in range(1, evses + 1)))
-        )
-    return Topology(tuple(nodes), tuple(built))
+        numbered = (EvseId(name, number) for number in range(1, evses + 1))
+        shows = grid.has_neutral or len(order) < 3
+        wired = tuple(Evse(id_, home, order, is_between=is_between, shows_phases=shows) for id_ in numbered)
+        built.append(Station(name, name, wired))
+    return Topology(tuple(nodes), tuple(built), grid)
 
 
 @dataclass
@@ -93,6 +106,7 @@ class VirtualStation:
     """One EVSE of a station; `manner`, `liar` and `silent_meter` make it misbehave. stops: it ends a session when asked to.
 
     highest_a: it refuses limits above this. foreign_a: what somebody else's profile makes of its fallback. wish: the order that waits until the CALL in flight is answered.
+    lag: by how many radians the car's current is behind its voltage.
     """
 
     evse: Evse
@@ -117,6 +131,7 @@ class VirtualStation:
     in_flight: ApplyLimit | None = None
     wish: tuple[ApplyLimit, float] | None = None
     line: int = 0
+    lag: float = 0.0
 
     @property
     def refuses(self) -> bool:
@@ -153,7 +168,7 @@ class VirtualStation:
 class VirtualSite:
     """The site, its controller, and a record of what really flowed: per node, and in watts at the grid connection.
 
-    volts_v: on each phase; shows_volts: its meters tell it, and the power. said: what a source said last, watts and until when.
+    between: loads of the building between two lines, "R-S". volts_v: on each phase; shows_volts: its meters tell it, and the power. said: what a source said last, watts and until when.
 
     `stations` are the EVSEs by the name of their station; further EVSEs of a station are "CP-1/2" and so on.
     """
@@ -180,6 +195,7 @@ class VirtualSite:
         self.now = START
         self.base: Callable[[float], PerPhase] = lambda _s: (0.0, 0.0, 0.0)
         self.circuit_base: dict[str, PerPhase] = {}
+        self.between: dict[str, float] = {}
         self.volts_v = 230.0
         self.shows_volts = False
         self.meter_alive = True
@@ -379,14 +395,16 @@ class VirtualSite:
     # --- physics ---
     def flow(self, node: str) -> PerPhase:
         """What really flows at a node, per grid phase."""
-        result = list(self.base(self.now.since(START))) if node == "grid" else [0.0, 0.0, 0.0]
-        for circuit, base_a in self.circuit_base.items():
-            if node in {circuit, "grid"}:
-                result = [a + b for a, b in zip(result, base_a, strict=True)]
+        loads = [phasors(self.base(self.now.since(START)), "RST")] if node == "grid" else []
+        loads += [phasors(a, "RST") for circuit, a in self.circuit_base.items() if node in {circuit, "grid"}]
+        loads += [self._phasors(one, (amps,)) for one, amps in self.between.items()] if node == "grid" else []
         for evse in self.topology.evses_below(node):
-            for phase, amps in self._by_id[evse.id].draw_a().items():
-                result[evse.grid_phase(phase)] += amps
-        return tuple(result)
+            station = self._by_id[evse.id]
+            loads.append(self._phasors(connection(evse), tuple(station.draw_a().values()), station.lag))
+        return lengths(added(loads))
+
+    def _phasors(self, where: str, current_a: tuple[float, ...], lag: float = 0.0) -> Phasors:
+        return phasors(current_a, where, lines=len(self.topology.grid.lines), lag=lag)
 
     def drawn(self) -> list[float]:
         """The highest phase current of each EVSE."""

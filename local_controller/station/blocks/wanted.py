@@ -309,7 +309,7 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     least = floor_of(state, allowances, orders.evse, orders.fallback_a, now)
     transaction = state.transactions.get(orders.evse)
     if transaction is None:
-        return Target(orders.evse, least.limit_a, floor_phases=least.phases)
+        return Target(orders.evse, least.limit_a, floor_phases=least.phases, phase_v=state.wiring.phase_v)
     at, wish = state.station_time(now), orders.wish
     until = at if wish is None else max(at, _whole_second(state.to_station_time(wish.until), wish, least))
     may_fall = may_fall and wish is not None and until > at and wish.limit_a >= least.limit_a
@@ -321,7 +321,15 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
         fewer = found.phases.clipped(at, working.steps[-1][0])
     in_use = transaction.phases_in_use or 1
     return Target(
-        orders.evse, least.limit_a, working, transaction.transaction_id, in_use, least.phases, fewer, offline_s
+        orders.evse,
+        least.limit_a,
+        working,
+        transaction.transaction_id,
+        in_use,
+        least.phases,
+        fewer,
+        offline_s,
+        state.wiring.phase_v,
     )
 
 
