@@ -27,7 +27,7 @@ def phasors(current_a: Sequence[float], connection: str, *, lines: int = 3, lag:
     lines: of the grid, 2 for split-phase. lag: by how many radians its current is behind its voltage.
     """
     late = cmath.rect(1.0, -lag) if lag else 1.0
-    found = {letter: 0j for letter in PHASES}
+    found = dict.fromkeys(PHASES, 0j)
     if "-" in connection:
         first, second = _in_order(connection)
         early = math.pi / 6 if lines == 3 else 0.0

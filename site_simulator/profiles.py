@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-NOMINAL_V = 230.0
+from site_simulator.vehicle import NOMINAL_V
+
 STATION_MAX = frozenset({"ChargePointMaxProfile", "ChargingStationMaxProfile"})
 RECURRENCE = {"Daily": timedelta(days=1), "Weekly": timedelta(days=7)}
 
@@ -49,12 +50,13 @@ class Profile:
 class Situation:
     """What the limit depends on besides the profiles.
 
-    transaction_id, started: of the running transaction, None without one. phases: how many carry current.
+    transaction_id, started: of the running transaction, None without one. phases: how many carry current. volts: of each of them.
     """
 
     transaction_id: str | None = None
     started: datetime | None = None
     phases: int = 3
+    volts: float = NOMINAL_V
 
 
 def parse(evse: int, raw: Mapping[str, Any], received: datetime) -> Profile:
@@ -122,7 +124,7 @@ def _leading(profiles: Iterable[Profile], at: datetime, situation: Situation) ->
     for profile in sorted(profiles, key=lambda p: (p.stack_level, p.evse), reverse=True):
         value = _active(profile, at, situation)
         if value is not None:
-            return value if profile.unit == "A" else value / (NOMINAL_V * situation.phases)
+            return value if profile.unit == "A" else value / (situation.volts * situation.phases)
     return None
 
 

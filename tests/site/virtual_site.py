@@ -42,7 +42,7 @@ def connection(evse: Evse) -> str:
     return ("-" if evse.is_between else "").join("RST"[line] for line in evse.grid_phases)
 
 
-def topology(  # noqa: PLR0913 - a site in a line
+def topology(
     fuse_a: float,
     stations: int = 3,
     *,
@@ -395,13 +395,22 @@ class VirtualSite:
     # --- physics ---
     def flow(self, node: str) -> PerPhase:
         """What really flows at a node, per grid phase."""
-        loads = [phasors(self.base(self.now.since(START)), "RST")] if node == "grid" else []
-        loads += [phasors(a, "RST") for circuit, a in self.circuit_base.items() if node in {circuit, "grid"}]
-        loads += [self._phasors(one, (amps,)) for one, amps in self.between.items()] if node == "grid" else []
+        loads = self._building(node)
         for evse in self.topology.evses_below(node):
             station = self._by_id[evse.id]
             loads.append(self._phasors(connection(evse), tuple(station.draw_a().values()), station.lag))
         return lengths(added(loads))
+
+    def building(self, node: str) -> PerPhase:
+        """The part of it that is no car."""
+        return lengths(added(self._building(node)))
+
+    def _building(self, node: str) -> list[Phasors]:
+        loads = [phasors(a, "RST") for circuit, a in self.circuit_base.items() if node in {circuit, "grid"}]
+        if node == "grid":
+            loads.append(phasors(self.base(self.now.since(START)), "RST"))
+            loads += [self._phasors(where, (amps,)) for where, amps in self.between.items()]
+        return loads
 
     def _phasors(self, where: str, current_a: tuple[float, ...], lag: float = 0.0) -> Phasors:
         return phasors(current_a, where, lines=len(self.topology.grid.lines), lag=lag)

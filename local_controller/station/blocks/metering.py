@@ -30,7 +30,6 @@ from local_controller.station.dialects.base import Dialect, MeterReport
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction
-from local_controller.station.wiring import Wiring
 from local_controller.station.words import Measured, MeterSample, Phase
 
 _STATION = Peer.STATION
