@@ -18,6 +18,7 @@ import numpy as np
 from local_controller.clock import Instant
 from local_controller.profiles.units import watts_from_amps
 from local_controller.site.asymmetry import Balance, balance_id, balances_of
+from local_controller.site.base_load import BaseLoad
 from local_controller.site.capacity import Capacity, Left, MeterState, NodeState, capacity, left
 from local_controller.site.control_box import ControlBox
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, SiteEffect, Solve
@@ -33,7 +34,7 @@ from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, PowerCeiling, ReceivedValue
 from local_controller.site.lpc import LpcWord
 from local_controller.site.notices import fed_in_notice, overload_notice
-from local_controller.site.out_of_phase import LastSeen
+from local_controller.site.out_of_phase import LEAST_IN_PHASE, GivenUp, LastSeen, gain_a
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, upper
 from local_controller.site.person_limit import PersonLimit, Told
 from local_controller.site.places import Columns, Place, Table
@@ -115,7 +116,10 @@ class SiteController:
         self.book = book
         self.settings = settings
         self.meters = {m: MeterState(m, Watch(scaled_to(METER_LADDER, poll_s))) for m, poll_s in meter_poll_s.items()}
-        self.nodes = {n.id: NodeState(n, self.meters[n.meter] if n.meter else None) for n in topology.nodes}
+        in_phase = 1.0 if topology.adds_up else LEAST_IN_PHASE
+        self.nodes = {
+            n.id: NodeState(n, self.meters[n.meter] if n.meter else None, BaseLoad(in_phase)) for n in topology.nodes
+        }
         self.balances = {balance.node.id: balance for balance in balances_of(topology, self.nodes)}
         self.evses = {evse.id: EvseState(evse) for evse in topology.evses}
         self.plan = Plan(settings.plan)
@@ -130,6 +134,7 @@ class SiteController:
         self._table = Table(topology, self._places)
         self._limited: Mapping[str, NodeState] = self.nodes | self.balances
         self._sharing = Sharing(tuple(self._limited), self._table)
+        self._given_up = {node: GivenUp() for node in self.nodes}
         self._last_seen = LastSeen(() if topology.adds_up else (n.id for n in topology.nodes if n.meter is not None))
         self._turns = Turns(settings.turns)
         self._last_resort = LastResort(settings.stops_sessions)
@@ -426,8 +431,13 @@ class SiteController:
         return told
 
     def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
-        drawn = together([evse.stand(now).bounds for evse in self._below[state.node.id]])
-        state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
+        bounds = {evse.evse: evse.stand(now).bounds for evse in self._below[state.node.id]}
+        drawn, given_up_a, gained_a = together([*bounds.values()]), ZERO, ZERO
+        if not self.topology.adds_up:
+            given_up_a, gained_a = self._given_up[state.node.id].since_last(bounds), gain_a(bounds)
+        state.base.update(
+            reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at, given_up_a, gained_a
+        )
         power = self.book.power(state.node.id, AppliesTo.TOTAL, now)
         if any(self.book.may_bound_power(state.node.id, kind) for kind in AppliesTo):
             self._measure_all_phases(state, reading, drawn, power, now)
