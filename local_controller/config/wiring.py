@@ -30,8 +30,10 @@ def grid_of(config: SiteConfig) -> Grid:
 def lists_of_lines(data: Mapping[str, Any]) -> Iterator[Finding]:
     """Lists of amperes that have not one number for each line; on the raw data, where a list is as it was written."""
     site = data.get("site")
-    named = site.get("system") if isinstance(site, dict) else None
-    system = next((one for one in GridSystem if one.value == named), GridSystem.THREE_PHASE_WYE)
+    named = site.get("system", GridSystem.THREE_PHASE_WYE) if isinstance(site, dict) else GridSystem.THREE_PHASE_WYE
+    system = next((one for one in GridSystem if one == named), None)
+    if system is None:
+        return  # a mistake of its own
     lines = len(Grid(system).lines)
     for section in ("grid_connection", "circuits", "limits"):
         for path, numbers in _lists(data.get(section), (section,)):
