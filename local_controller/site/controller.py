@@ -435,9 +435,7 @@ class SiteController:
         drawn, given_up_a, gained_a = together([*bounds.values()]), ZERO, ZERO
         if not self.topology.adds_up:
             given_up_a, gained_a = self._given_up[state.node.id].since_last(bounds), gain_a(bounds)
-        state.base.update(
-            reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at, given_up_a, gained_a
-        )
+        state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at, given_up_a, gained_a)
         power = self.book.power(state.node.id, AppliesTo.TOTAL, now)
         if any(self.book.may_bound_power(state.node.id, kind) for kind in AppliesTo):
             self._measure_all_phases(state, reading, drawn, power, now)
@@ -498,7 +496,7 @@ class SiteController:
             capacities=capacities,
             worst=worst,
             reserved=reserved,
-            left=left(capacities, self._last_seen.counted(worst)),
+            left=left(capacities, self._last_seen.counted(worst, self._table)),
             followers=followers,
             columns=self._table.of(followers),
             set_aside=[place for place in others if place.state.session is not None],

@@ -19,9 +19,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from local_controller.site.evse import DrawBounds
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, minus, plus, total, upper
+from local_controller.site.places import Table
 from local_controller.site.topology import Evse
+from optimizer.rows import Array
 from optimizer.wiring import Weights, between, to_neutral
 
 LEAST_IN_PHASE: Final = math.cos(math.radians(60.0 + 26.0) / 2.0)
@@ -30,26 +34,27 @@ where one charger's power factor is 0.9, at 6 A, and the other's 1 (grid-and-saf
 
 
 class LastSeen:
-    """What might be drawn at worst below each metered node when it was read last; empty where loads are in phase."""
+    """What each EVSE below a metered node might draw at worst when that was read last; empty where loads are in phase."""
 
     def __init__(self, nodes: Iterable[str]) -> None:
         """nodes: those that a meter reads, and whose loads are out of phase."""
         self._nodes = frozenset(nodes)
         self._fresh: set[str] = set()
-        self._worst: dict[str, PerPhase] = {}
+        self._seen_a: dict[str, Array] = {}
 
     def read(self, node: str) -> None:
         """Its meter has just been read."""
         if node in self._nodes:
             self._fresh.add(node)
 
-    def counted(self, worst: Mapping[str, PerPhase]) -> Mapping[str, PerPhase]:
-        """What counts as drawn for whoever wants more, where `worst` may be drawn now."""
+    def counted(self, worst: Mapping[str, PerPhase], table: Table) -> Mapping[str, PerPhase]:
+        """What counts as drawn for whoever wants more, where `worst` may be drawn now: of each EVSE the more of then and now."""
         if not self._nodes:
             return worst
-        self._worst |= {node: worst[node] for node in self._fresh}
+        now_a = table.exposure_a
+        self._seen_a |= dict.fromkeys(self._fresh, now_a)
         self._fresh.clear()
-        return {**worst, **{node: upper(worst[node], before) for node, before in self._worst.items()}}
+        return {**worst, **{node: table.sum_a(node, np.maximum(now_a, then)) for node, then in self._seen_a.items()}}
 
 
 @dataclass(slots=True)

@@ -113,6 +113,16 @@ class Table:
         sums = self._carries @ (exposure if among is None else exposure * among[:, None])
         return {node: (l1, l2, l3) for node, (l1, l2, l3) in zip(self._nodes, sums.tolist(), strict=True)}
 
+    @property
+    def exposure_a(self) -> Array:
+        """What each place may draw at worst, (places, phases)."""
+        return self._values[:, _EXPOSURE:].copy()
+
+    def sum_a(self, node: str, each_a: Array) -> PerPhase:
+        """What flows at a node if the places draw this, (places, phases)."""
+        l1, l2, l3 = (self._carries[self._nodes.index(node)] @ each_a).tolist()
+        return l1, l2, l3
+
     def below(self, nodes: set[str]) -> Flags:
         """Which places one of these nodes carries."""
         found: Flags = np.array([float(node in nodes) for node in self._nodes]) @ self._carries > 0
