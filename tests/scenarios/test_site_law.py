@@ -58,7 +58,7 @@ def sites(draw: st.DrawFn) -> VirtualSite:
     fuse_a = base_a + between_a + 2 * circuit_base_a + 6.0 * stations * evses + draw(st.floats(0.0, 60.0))
     rotations = tuple(draw(st.lists(st.sampled_from(GRIDS[grid]), min_size=1, max_size=6)))
     kind, fallback_w = draw(st.sampled_from(AppliesTo)), draw(st.none() | st.floats(0.0, 30_000.0))
-    source = LimitSource("ems", "EMS limit", "grid", kind, (fuse_a,) * 3, fallback_w=fallback_w)
+    source = LimitSource("ems", "EMS limit", "grid", kind, (fuse_a,) * 3, fallback_w=fallback_w if is_usual else None)
     site = VirtualSite(
         topology(
             fuse_a,
