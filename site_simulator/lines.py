@@ -39,9 +39,9 @@ def phasors(current_a: Sequence[float], connection: str, *, lines: int = 3, lag:
     return found["R"], found["S"], found["T"]
 
 
-def _in_order(connection: str) -> str:
+def _in_order(connection: str) -> tuple[str, str]:
     first, second = connection.split("-")
-    return first + second if first + second in _PAIRS else second + first
+    return (first, second) if first + second in _PAIRS else (second, first)
 
 
 def added(some: Iterable[Phasors]) -> Phasors:

@@ -64,7 +64,10 @@ def misfits(config: SiteConfig) -> Iterator[Finding]:
         return
     for path, asymmetry_a in _asymmetries(config):
         if asymmetry_a is not None:
-            yield (*path, "asymmetry_a"), "is about three phases whose cars stand between a phase and neutral: remove it"
+            yield (
+                (*path, "asymmetry_a"),
+                "is about three phases whose cars stand between a phase and neutral: remove it",
+            )
 
 
 def _wrong_phases(station: StationSection, grid: Grid) -> str:
@@ -75,7 +78,9 @@ def _wrong_phases(station: StationSection, grid: Grid) -> str:
     if station.phases == 1 and not grid.has_neutral:
         return f"{grid.system} has no neutral: name the two lines that it stands between, as in phases: [L1, L2]"
     if isinstance(station.phases, tuple) and grid.between_v > MOST_V:
-        found = f"{grid.between_v:.0f} V between two lines is more than the {MOST_V:.0f} V that a car takes on one phase"
+        found = (
+            f"{grid.between_v:.0f} V between two lines is more than the {MOST_V:.0f} V that a car takes on one phase"
+        )
         return f"{found}: write phases: 1 or 3, or site.nominal_voltage_v: 120 if this is 120/208 V"
     return ""
 

@@ -115,7 +115,9 @@ class CompositeAnswers(Block):
             allocated = others if context.allocated is None else context.allocated.minimum(others)
             found = answer(installed, replace(context, allocated=allocated), unit, at, horizon_s)
             return found.beginning(start)
-        whole = Context(0, time_zone=self._state.time_zone, allocated=others, nominal_voltage_v=self._state.wiring.phase_v)
+        whole = Context(
+            0, time_zone=self._state.time_zone, allocated=others, nominal_voltage_v=self._state.wiring.phase_v
+        )
         found = answer_station(installed, StationContext(whole, tuple(evses.values())), unit, at, horizon_s)
         return found.beginning(start)
 
