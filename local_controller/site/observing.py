@@ -83,7 +83,7 @@ class Car:
         if self.measured_at is not None and self.is_known(now) and max(self.above_a) > OVERDRAW_A:
             seconds = now.since(self.measured_at)
             self.above_s += seconds
-            self.withheld_wh += sum(self.above_a) * NOMINAL_VOLTAGE_V * seconds / 3600
+            self.withheld_wh += sum(self.above_a) * self.evse.line_v * seconds / 3600
 
 
 @dataclass(slots=True)
@@ -199,7 +199,7 @@ class Observation:
     def power(self, power: Power) -> Power:
         """The same, but as the cars and the grid connection really draw."""
         cars = [car for car in self._cars.values() if not car.is_resting]
-        charging_w = sum(sum(one.drawn_a) * NOMINAL_VOLTAGE_V if one.power_w is None else one.power_w for one in cars)
+        charging_w = sum(sum(one.drawn_a) * one.evse.line_v if one.power_w is None else one.power_w for one in cars)
         read_w = [fuse.reading.power_w for fuse in self._fuses.values() if fuse.node.id == GRID and fuse.reading]
         return replace(power, charging_w=charging_w, grid_w=read_w[0] if read_w and power.grid_w is not None else None)
 
