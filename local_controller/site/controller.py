@@ -116,7 +116,8 @@ class SiteController:
         self.book = book
         self.settings = settings
         self.meters = {m: MeterState(m, Watch(scaled_to(METER_LADDER, poll_s))) for m, poll_s in meter_poll_s.items()}
-        in_phase = 1.0 if topology.adds_up else LEAST_IN_PHASE
+        self._adds_up = topology.adds_up
+        in_phase = 1.0 if self._adds_up else LEAST_IN_PHASE
         self.nodes = {
             n.id: NodeState(n, self.meters[n.meter] if n.meter else None, BaseLoad(in_phase)) for n in topology.nodes
         }
@@ -135,7 +136,7 @@ class SiteController:
         self._limited: Mapping[str, NodeState] = self.nodes | self.balances
         self._sharing = Sharing(tuple(self._limited), self._table)
         self._given_up = {node: GivenUp() for node in self.nodes}
-        self._last_seen = LastSeen(() if topology.adds_up else (n.id for n in topology.nodes if n.meter is not None))
+        self._last_seen = LastSeen(() if self._adds_up else (n.id for n in topology.nodes if n.meter is not None))
         self._turns = Turns(settings.turns)
         self._last_resort = LastResort(settings.stops_sessions)
         self._obligations = book.obligations()
@@ -431,10 +432,12 @@ class SiteController:
         return told
 
     def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
-        bounds = {evse.evse: evse.stand(now).bounds for evse in self._below[state.node.id]}
-        drawn, given_up_a, gained_a = together([*bounds.values()]), ZERO, ZERO
-        if not self.topology.adds_up:
-            given_up_a, gained_a = self._given_up[state.node.id].since_last(bounds), gain_a(bounds)
+        below = self._below[state.node.id]
+        bounds = [evse.stand(now).bounds for evse in below]
+        drawn, given_up_a, gained_a = together(bounds), ZERO, ZERO
+        if not self._adds_up:
+            given_up_a = self._given_up[state.node.id].since_last(bounds)
+            gained_a = gain_a((evse.evse for evse in below), bounds)
         state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at, given_up_a, gained_a)
         power = self.book.power(state.node.id, AppliesTo.TOTAL, now)
         if any(self.book.may_bound_power(state.node.id, kind) for kind in AppliesTo):

@@ -15,8 +15,8 @@ car that rises by an ampere never adds more than an ampere to what was measured 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -61,21 +61,21 @@ class LastSeen:
 class GivenUp:
     """By how much the cars below a node may draw less than at its last reading, each for itself."""
 
-    _most: Mapping[Evse, PerPhase] = field(default_factory=dict)
+    _most: Sequence[PerPhase] = ()
 
-    def since_last(self, bounds: Mapping[Evse, DrawBounds]) -> PerPhase:
-        """A reading, while the cars draw within these bounds; in all, per line."""
-        before, self._most = self._most, {evse: bound.most_a for evse, bound in bounds.items()}
-        return total(upper(ZERO, minus(most_a, self._most.get(evse, ZERO))) for evse, most_a in before.items())
+    def since_last(self, bounds: Sequence[DrawBounds]) -> PerPhase:
+        """A reading, while the EVSEs below, always in the same order, draw within these bounds; in all, per line."""
+        before, self._most = self._most, [bound.most_a for bound in bounds]
+        return total(upper(ZERO, minus(then, now)) for then, now in zip(before, self._most, strict=False))
 
 
-def gain_a(bounds: Mapping[Evse, DrawBounds]) -> PerPhase:
-    """By how much each line carries less than the sum of what the cars surely draw, at a power factor of 1.
+def gain_a(evses: Iterable[Evse], bounds: Iterable[DrawBounds]) -> PerPhase:
+    """By how much each line carries less than the sum of what the cars at these EVSEs surely draw, at a power factor of 1.
 
     Of an EVSE on three lines without neutral nobody knows how its car stands between them: it counts as in phase.
     """
     sums, lengths = [0j, 0j, 0j], ZERO
-    for evse, bound in bounds.items():
+    for evse, bound in zip(evses, bounds, strict=True):
         if evse.shows_phases:
             lengths = plus(lengths, bound.least_a)
             weights = _weights(evse)

@@ -87,6 +87,8 @@ class Grid:
 
     def read(self, reading: MeterReading) -> MeterReading:
         """A reading in the terms of this grid: nothing on lines that do not exist, voltages of a line to the middle."""
+        if self.system is GridSystem.THREE_PHASE_WYE:
+            return reading
         current_a, power_w = only(self.lines, reading.current_a), reading.phase_power_w
         return replace(
             reading,

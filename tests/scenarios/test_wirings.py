@@ -100,6 +100,8 @@ def test_the_meter_of_a_shipped_example_never_shows_more_than_a_fuse(example: Ex
     site = _run(example)
     excesses = [one.worst_a for gauge in site.world.gauges.values() for one in gauge.over_fuse]
     assert max(excesses) == 0.0
+    nodes = snapshot(site.gateway.site, site.clock.now()).nodes
+    assert {node.lines for node in nodes} == {("L1", "L2", "L3")[: example.lines]}
     drawn = {name: site.drawn_a(name) for name in site.stations}
     assert min(drawn.values()) >= 5.5, drawn
     allowed = {evse.id: evse.limit_a for evse in snapshot(site.gateway.site, site.clock.now()).evses}
@@ -282,11 +284,12 @@ def test_law_whoever_draws_less_relieves_every_line(loads: list[tuple[str, float
 @given(loads=LOADS)
 def test_law_the_gain_is_the_one_that_the_phasors_have(loads: list[tuple[str, float, float]]) -> None:
     """The product's weights (`optimizer.wiring`) against the simulator's, which were made apart."""
-    bounds = {}
+    evses, bounds = [], []
     for number, (where, amps, _) in enumerate(loads):
         lines = tuple("RST".index(letter) for letter in where.replace("-", ""))
         evse = Evse(EvseId("CP", number), "grid", lines, is_between="-" in where)
-        bounds[evse] = DrawBounds(evse.worst_a(amps), evse.worst_a(amps), evse.worst_a(amps))
+        evses.append(evse)
+        bounds.append(DrawBounds(evse.worst_a(amps), evse.worst_a(amps), evse.worst_a(amps)))
     flows = lengths(added(phasors((a,) * 3, where) for where, a, _ in loads))
     sums = [sum(a for where, a, _ in loads if letter in where) for letter in "RST"]
-    assert gain_a(bounds) == pytest.approx([a - b for a, b in zip(sums, flows, strict=True)], abs=1e-6)
+    assert gain_a(evses, bounds) == pytest.approx([a - b for a, b in zip(sums, flows, strict=True)], abs=1e-6)
