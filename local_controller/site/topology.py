@@ -134,11 +134,6 @@ class Station:
     unit: str | None = None
     phase_v: float = NOMINAL_VOLTAGE_V
 
-    @property
-    def is_single_phase(self) -> bool:
-        """Whether none of its EVSEs has more than one phase."""
-        return all(len(evse.station_phases) == 1 for evse in self.evses)
-
 
 @dataclass(frozen=True)
 class Topology:

@@ -2,8 +2,8 @@
 
 A station between two lines has one phase, and OCPP has no name for it: it may be called L1, both L1 and L2 (each with the
 one current that flows), "L1-L2" as the phase of a SampledValue, or nothing at all (2.0.1 PhaseEnumType, 1.6 ch. 7.44). Its
-current is whatever it names, the largest of it if it names several; with power alone it is what that takes at the lowest
-voltage. So all that follows sees a single-phase station, whose watts are those of one phase.
+current is whatever it names, the largest of it if it names several; with power alone it is what that is at the nominal
+voltage, as for any phase (`dialects.sampled`, rule 2). So all that follows sees a single-phase station, whose watts are those of one phase.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V, lowest_voltage_v
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.station.dialects.sampled import LIVE_V
 from local_controller.station.words import MeterSample, Phase
 
@@ -42,7 +42,7 @@ class Wiring:
     def _between(self, sample: MeterSample) -> MeterSample:
         amperes = sample.told_a
         if amperes is None and sample.power_w is not None:
-            amperes = sample.power_w / lowest_voltage_v(self.phase_v)
+            amperes = sample.power_w / self.phase_v
         fed_back_a = min(sample.current_a.values(), default=0.0)
         if fed_back_a < 0.0:
             amperes = fed_back_a

@@ -41,7 +41,7 @@ def test_a_split_phase_site_has_two_legs() -> None:
         ((0, 1), True, 120.0),
         ((1,), False, 120.0),
     ]
-    assert [(one.phase_v, one.is_single_phase) for one in tree.stations] == [(240.0, True), (120.0, True)]
+    assert [one.phase_v for one in tree.stations] == [240.0, 120.0]
 
 
 def test_a_site_without_neutral_has_the_voltage_between_its_lines() -> None:
