@@ -18,12 +18,17 @@ LEAST_A: Final = 6.0
 
 
 def _spread(value: Any) -> Any:
-    """One number means all three phases; of two, for a site without L3, the lower one stands for it (`lists_of_lines`)."""
+    """One number means all three phases."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return (value, value, value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _spread_lines(value: Any) -> Any:
+    """Of two numbers, for a site without L3, the lower one stands for that as well (`wiring.lists_of_lines`)."""
     if isinstance(value, list) and len(value) == 2 and all(type(one) in {int, float} for one in value):
         return (*value, min(value))
-    return tuple(value) if isinstance(value, list) else value
+    return _spread(value)
 
 
 _Rating = Annotated[float, Field(gt=0, le=MAX_RATING_A)]
@@ -31,13 +36,18 @@ _Load = Annotated[float, Field(ge=0, le=MAX_RATING_A)]
 RatingPerPhase = Annotated[
     tuple[_Rating, _Rating, _Rating],
     BeforeValidator(
-        _spread, json_schema_input_type=_Rating | tuple[_Rating, _Rating] | tuple[_Rating, _Rating, _Rating]
+        _spread_lines, json_schema_input_type=_Rating | tuple[_Rating, _Rating] | tuple[_Rating, _Rating, _Rating]
     ),
 ]
 LoadPerPhase = Annotated[
     tuple[_Load, _Load, _Load],
-    BeforeValidator(_spread, json_schema_input_type=_Load | tuple[_Load, _Load] | tuple[_Load, _Load, _Load]),
+    BeforeValidator(_spread_lines, json_schema_input_type=_Load | tuple[_Load, _Load] | tuple[_Load, _Load, _Load]),
 ]
+
+ThreeLoads = Annotated[
+    tuple[_Load, _Load, _Load], BeforeValidator(_spread, json_schema_input_type=_Load | tuple[_Load, _Load, _Load])
+]
+"""Said by somebody who does not know the site's grid: a list is one of three."""
 
 
 class FusedSection(Section):

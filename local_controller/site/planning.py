@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.capacity import Capacity
 from local_controller.site.evse import PRESENT_S, EvseState
 from local_controller.site.per_phase import PHASES, PerPhase, minus
@@ -46,7 +47,7 @@ class Asking(NamedTuple):
     departure_s: float | None
     served_wh: float
     csms: tuple[tuple[float, float | None], ...]
-    line_v: float
+    line_v: float = NOMINAL_VOLTAGE_V
 
 
 def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now: Instant) -> Asking:
