@@ -33,12 +33,13 @@ class Circuit:
 
 @dataclass(frozen=True)
 class Outlet:
-    """An EVSE. phases: those of the grid behind its own, in its order. max_a: of EVSE and cable."""
+    """An EVSE. phases: those of the grid behind its own, in its order. max_a: of EVSE and cable. volts: for each phase."""
 
     id: str
     circuit: str
     phases: tuple[int, ...] = (0, 1, 2)
     max_a: float = 32.0
+    volts: float = 230.0
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,7 @@ class Tree:
     reserved_a: Array
 
 
-def tree(
-    circuits: Sequence[Circuit], outlets: Sequence[Outlet], kinds: Iterable[tuple[str, Kind]] = (), volts: float = 230.0
-) -> Tree:
+def tree(circuits: Sequence[Circuit], outlets: Sequence[Outlet], kinds: Iterable[tuple[str, Kind]] = ()) -> Tree:
     """kinds: of cars beside those that use all that an EVSE has, by the id of the EVSE. ValueError for what is not there."""
     at = {outlet.id: outlet for outlet in outlets}
     columns = tuple(dict.fromkeys([*((outlet.id, ANY) for outlet in outlets), *kinds]))
@@ -95,7 +94,9 @@ def tree(
         lim=(fuse - reserved - margin).clip(min=0.0),
         allowed=tuple(np.concatenate(([0.0], np.arange(LEAST_A, np.floor(most_a) + 1))) for most_a in most.tolist()),
         max=np.floor(most),
-        a2k=np.array([volts * len(use[0]) * STEP_S / 3.6e6 for use in uses]),
+        a2k=np.array(
+            [at[id_].volts * len(use[0]) * STEP_S / 3.6e6 for (id_, _), use in zip(columns, uses, strict=True)]
+        ),
     )
     return Tree(network, columns, rows, fuse - reserved, reserved)
 

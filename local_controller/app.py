@@ -73,6 +73,7 @@ from local_controller.station.proxy import StationProxy
 from local_controller.station.stacks import stacks
 from local_controller.station.state import StationState
 from local_controller.station.turns import turns_after_boot
+from local_controller.station.wiring import Wiring
 from local_controller.station.words import BehaviourLearnt, EvseId, LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
 log = structlog.get_logger(__name__)
@@ -350,6 +351,7 @@ def _station_settings(
             turns=turns_after_boot(len(tree.stations)),
             maxima_a={evse.id.evse: evse.max_a for evse in station.evses},
             composite=Shown(config.control.composite_schedules),
+            wiring=Wiring(station.phase_v, any(evse.is_between for evse in station.evses), tree.grid.has_neutral),
         )
         for station in tree.stations
     }

@@ -14,7 +14,6 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from site_simulator.site import Amperes, Gauge
-from site_simulator.vehicle import NOMINAL_V
 
 REFRESH_S = 0.5
 FREQUENCIES_HZ = (49.98, 50.0, 50.01, 49.99, 50.02)
@@ -29,10 +28,10 @@ def image(gauge: Gauge, frequency_hz: float = 50.0) -> list[int]:
     """The 76 input registers that show the node's present state."""
     values = dict.fromkeys(range(0, IMAGE_REGISTERS, 2), 0.0)
     for phase, amperes in enumerate(gauge.current_a):
-        values[VOLTAGE + 2 * phase] = NOMINAL_V
+        values[VOLTAGE + 2 * phase] = gauge.volts
         values[CURRENT + 2 * phase] = amperes
-        values[POWER + 2 * phase] = amperes * NOMINAL_V
-    values[POWER_SUM] = sum(gauge.current_a) * NOMINAL_V
+        values[POWER + 2 * phase] = amperes * gauge.volts
+    values[POWER_SUM] = sum(gauge.current_a) * gauge.volts
     values[FREQUENCY] = frequency_hz
     values[ENERGY_KWH] = gauge.energy_wh / 1000
     return [register for value in values.values() for register in struct.unpack(">HH", struct.pack(">f", value))]

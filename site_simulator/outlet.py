@@ -11,7 +11,7 @@ from site_simulator.habits import CONFORMING, Habits
 from site_simulator.installed import InstalledProfiles
 from site_simulator.profiles import Profile, Situation, limit_a, lines_told
 from site_simulator.readings import Reading, Spelling
-from site_simulator.vehicle import MINIMUM_A, DelayLine, Vehicle, VehicleSpec
+from site_simulator.vehicle import MINIMUM_A, NOMINAL_V, DelayLine, Vehicle, VehicleSpec
 
 
 class Product(NamedTuple):
@@ -29,13 +29,14 @@ EXAMPLE = Product()
 class StationSpec:
     """A charging station with one EVSE: its facts and the habits of its firmware.
 
-    phases, max_a: as wired (1 or 3) and protected, amperes per phase. rotation: grid phases at L1, L2, L3.
+    phases, max_a: as wired (1 or 3) and protected, amperes per phase. rotation: grid phases at L1, L2, L3, or two lines, "R-S".
     obey_delay_s: from the answer to a profile until the pilot signal follows.
     units: the rate units it takes. vehicles: in the order of their arrival.
     password: for Basic auth, None for none. autostart: whether drivers show their card by themselves.
     switches_phases: it disconnects two of three phases when it is told to use one (numberPhases), and leaves the one that it is
     told (phaseToUse, OCPP 2.x, if takes_phase_to_use) or one_phase.
     product: vendor, model and firmware as it introduces itself. habits: what else its firmware does in its own way.
+    volts: nominal, of each of its phases.
     """
 
     identity: str
@@ -58,6 +59,7 @@ class StationSpec:
     one_phase: int = 1
     product: Product = EXAMPLE
     habits: Habits = CONFORMING
+    volts: float = NOMINAL_V
 
 
 @dataclass(slots=True)
@@ -113,7 +115,7 @@ class Outlet:
     @property
     def reading(self) -> Reading:
         """What the station's own meter shows."""
-        return Reading(self.currents_a, self.energy_wh)
+        return Reading(self.currents_a, self.energy_wh, self.spec.volts)
 
     @property
     def offered_a(self) -> float:
@@ -134,8 +136,8 @@ class Outlet:
     def situation(self) -> Situation:
         """What the profiles' meaning depends on."""
         if self.transaction is None:
-            return Situation(phases=self.phases_in_use)
-        return Situation(self.transaction.transaction_id, self.transaction.started, self.phases_in_use)
+            return Situation(phases=self.phases_in_use, volts=self.spec.volts)
+        return Situation(self.transaction.transaction_id, self.transaction.started, self.phases_in_use, self.spec.volts)
 
     def plug_in(self, vehicle: Vehicle) -> None:
         """A car arrives."""
@@ -169,7 +171,7 @@ class Outlet:
         self._connect(int(self._contactor.at(now_s)))
         if self.vehicle is not None:
             before_wh = self.vehicle.charged_wh
-            self.vehicle.advance(self._pilot_a, len(self.lines), now_s, dt_s)
+            self.vehicle.advance(self._pilot_a, len(self.lines), now_s, dt_s, self.spec.volts)
             self.energy_wh += self.vehicle.charged_wh - before_wh
 
     def _steer(self, now_s: float, now: datetime) -> None:

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-NOMINAL_V = 230.0
+from site_simulator.vehicle import NOMINAL_V
+
 ALL_LINES = 3
 """numberPhases of a period that does not say."""
 STATION_MAX = frozenset({"ChargePointMaxProfile", "ChargingStationMaxProfile"})
@@ -51,12 +52,13 @@ class Profile:
 class Situation:
     """What the limit depends on besides the profiles.
 
-    transaction_id, started: of the running transaction, None without one. phases: how many carry current.
+    transaction_id, started: of the running transaction, None without one. phases: how many carry current. volts: of each of them.
     """
 
     transaction_id: str | None = None
     started: datetime | None = None
     phases: int = 3
+    volts: float = NOMINAL_V
 
 
 def parse(evse: int, raw: Mapping[str, Any], received: datetime) -> Profile:
@@ -154,7 +156,7 @@ def _leading(profiles: Iterable[Profile], at: datetime, situation: Situation) ->
     value = None if profile is None else _active(profile, at, situation)
     if profile is None or value is None:
         return None
-    return value if profile.unit == "A" else value / (NOMINAL_V * situation.phases)
+    return value if profile.unit == "A" else value / (situation.volts * situation.phases)
 
 
 def _origin(profile: Profile, at: datetime, situation: Situation) -> datetime:

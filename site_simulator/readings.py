@@ -24,15 +24,18 @@ class Spelling(StrEnum):
     FIRST_ALONE = "first alone"  # the current of L1 only, with blanks, and all voltages
     SUM = "sum"  # one current, the sum of all phases
     STILL = "still"  # power and current always 0, only the energy moves
+    TWO_LINES = "two lines"  # one current under L1 and under L2, and the voltage between them
+    BETWEEN = "between"  # the same on a phase "L1-L2"
     RANDOM = "random"  # power and currents that have nothing to do with the truth
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A station's meter: amperes per phase as the station counts them, and the import register."""
+    """A station's meter: amperes per phase as the station counts them, the import register, volts of each of its phases."""
 
     current_a: Sequence[float]
     energy_wh: float
+    volts: float = NOMINAL_V
 
 
 def sampled_values(reading: Reading, spelling: Spelling) -> list[Sampled]:
@@ -45,7 +48,7 @@ def sampled_values(reading: Reading, spelling: Spelling) -> list[Sampled]:
     values += _voltages(reading)
     if spelling in {Spelling.BARE, Spelling.KILO}:
         values += [
-            _value("Power.Active.Import", amps * NOMINAL_V, "W", f"L{i}", kilo=kilo)
+            _value("Power.Active.Import", amps * reading.volts, "W", f"L{i}", kilo=kilo)
             for i, amps in enumerate(reading.current_a, 1)
         ]
     else:
@@ -57,7 +60,7 @@ def sampled_values(reading: Reading, spelling: Spelling) -> list[Sampled]:
 def _watts(reading: Reading) -> list[Sampled]:
     phases = len(reading.current_a)
     values = [
-        _value("Power.Active.Import", amps * NOMINAL_V, "W", f"L{i}", kilo=True)
+        _value("Power.Active.Import", amps * reading.volts, "W", f"L{i}", kilo=True)
         for i, amps in enumerate(reading.current_a, 1)
     ]
     return values + [
@@ -91,6 +94,15 @@ def _random(reading: Reading) -> list[Sampled]:
     return [*values, _value("Power.Active.Import", watts, "W"), _energy(reading)]
 
 
+def _two_lines(reading: Reading) -> list[Sampled]:
+    values = [_value("Current.Import", reading.current_a[0], "A", line) for line in ("L1", "L2")]
+    return [*values, _value("Voltage", reading.volts, "V", "L1-L2"), _power(reading), _energy(reading)]
+
+
+def _between(reading: Reading) -> list[Sampled]:
+    return [_value("Current.Import", reading.current_a[0], "A", "L1-L2"), _power(reading), _energy(reading)]
+
+
 _ODD: Mapping[Spelling, Callable[[Reading], list[Sampled]]] = {
     Spelling.WATTS: _watts,
     Spelling.NEUTRAL_ALONE: _neutral_alone,
@@ -98,11 +110,13 @@ _ODD: Mapping[Spelling, Callable[[Reading], list[Sampled]]] = {
     Spelling.SUM: _sum,
     Spelling.STILL: _still,
     Spelling.RANDOM: _random,
+    Spelling.TWO_LINES: _two_lines,
+    Spelling.BETWEEN: _between,
 }
 
 
 def _power(reading: Reading) -> Sampled:
-    return _value("Power.Active.Import", sum(reading.current_a) * NOMINAL_V, "W")
+    return _value("Power.Active.Import", sum(reading.current_a) * reading.volts, "W")
 
 
 def _energy(reading: Reading) -> Sampled:
@@ -110,7 +124,7 @@ def _energy(reading: Reading) -> Sampled:
 
 
 def _voltages(reading: Reading) -> list[Sampled]:
-    return [_value("Voltage", NOMINAL_V, "V", f"L{i}-N") for i, _ in enumerate(reading.current_a, 1)]
+    return [_value("Voltage", reading.volts, "V", f"L{i}-N") for i, _ in enumerate(reading.current_a, 1)]
 
 
 def _value(measurand: str, number: float, unit: str, phase: str | None = None, *, kilo: bool = False) -> Sampled:

@@ -14,8 +14,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from site_simulator.clock import SimClock
 from site_simulator.csms import SimulatedCsms
 from site_simulator.demo_site import LimitChange, SiteSpec
+from site_simulator.lines import PHASES
 from site_simulator.meter import SimulatedMeter
-from site_simulator.site import PHASES, STEP_S, Excess, Placement, SiteWorld
+from site_simulator.site import STEP_S, Excess, Placement, SiteWorld
 from site_simulator.station import SimulatedStation
 from site_simulator.words import stamp
 

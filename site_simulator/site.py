@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from site_simulator.lines import PHASES, Phasors, added, lengths, phasors
 from site_simulator.vehicle import NOMINAL_V
 
-PHASES = "RST"
 STEP_S = 0.2
 """The physics advances in steps of this many simulated seconds."""
 
@@ -76,17 +76,21 @@ class BaseLoad:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A fuse: its rating per phase, the node that feeds it (None: the grid) and its own loads R, S, T."""
+    """A fuse: its rating per phase, the node that feeds it (None: the grid) and its own loads R, S, T to neutral.
+
+    between: its loads between two lines, "R-S".
+    """
 
     name: str
     fuse_a: float
     parent: str | None = None
     loads: tuple[BaseLoad, BaseLoad, BaseLoad] = (BaseLoad(), BaseLoad(), BaseLoad())
+    between: tuple[tuple[str, BaseLoad], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a station is connected: grid phases at its L1, L2, L3 ("STR": its L1 is the grid's S)."""
+    """Where a station is connected: grid phases at its L1, L2, L3 ("STR": its L1 is the grid's S), or two lines ("R-S")."""
 
     station: str
     node: str
@@ -115,9 +119,13 @@ class Excess:
 
 @dataclass(slots=True)
 class Gauge:
-    """One node: its currents now, what it imported, and its excesses over fuse and commanded limit per phase."""
+    """One node: its currents now, what it imported, and its excesses over fuse and commanded limit per phase.
+
+    volts: nominal, of a line to the middle of the grid.
+    """
 
     node: Node
+    volts: float = NOMINAL_V
     current_a: Amperes = (0.0, 0.0, 0.0)
     energy_wh: float = 0.0
     limit_a: float | None = None
@@ -127,7 +135,7 @@ class Gauge:
     def note(self, current_a: Amperes, dt_s: float) -> None:
         """These currents flow for `dt_s` seconds."""
         self.current_a = current_a
-        self.energy_wh += sum(current_a) * NOMINAL_V * dt_s / 3600
+        self.energy_wh += sum(current_a) * self.volts * dt_s / 3600
         for amperes, fuse, limit in zip(current_a, self.over_fuse, self.over_limit, strict=True):
             fuse.note(amperes - self.node.fuse_a, dt_s)
             if self.limit_a is not None:
@@ -135,16 +143,23 @@ class Gauge:
 
 
 class SiteWorld:
-    """The electrical tree. `draws` gives a station's currents on its own L1.. when asked, in amperes."""
+    """The electrical tree. `draws` gives a station's currents on its own L1.. when asked, in amperes.
 
-    def __init__(
+    lines: of the grid; 2 for split-phase. volts: as of `Gauge`.
+    """
+
+    def __init__(  # noqa: PLR0913 - a site and its grid
         self,
         nodes: Sequence[Node],
         placements: Sequence[Placement],
         draws: Mapping[str, Callable[[], Sequence[float]]],
         seed: int = 0,
+        *,
+        lines: int = 3,
+        volts: float = NOMINAL_V,
     ) -> None:
-        self.gauges = {node.name: Gauge(node) for node in nodes}
+        self.gauges = {node.name: Gauge(node, volts) for node in nodes}
+        self._lines = lines
         self.elapsed_s = 0.0
         self._placements = placements
         self._draws = draws
@@ -163,25 +178,17 @@ class SiteWorld:
     def advance(self, dt_s: float) -> None:
         """Let `dt_s` seconds pass with the stations' present currents."""
         self.elapsed_s += dt_s
-        sums = {name: [0.0, 0.0, 0.0] for name in self.gauges}
+        loads: dict[str, list[Phasors]] = {name: [] for name in self.gauges}
         for name, gauge in self.gauges.items():
-            loads = [load.at(self.elapsed_s, self._noise) for load in gauge.node.loads]
-            self._add(sums, name, loads)
+            to_neutral = [load.at(self.elapsed_s, self._noise) for load in gauge.node.loads]
+            self._add(loads, name, to_neutral, PHASES)
+            for connection, load in gauge.node.between:
+                self._add(loads, name, [load.at(self.elapsed_s, self._noise)], connection)
         for placement in self._placements:
-            self._add(sums, placement.node, on_grid(self._draws[placement.station](), placement.rotation))
+            self._add(loads, placement.node, self._draws[placement.station](), placement.rotation)
         for name, gauge in self.gauges.items():
-            first, second, third = sums[name]
-            gauge.note((first, second, third), dt_s)
+            gauge.note(lengths(added(loads[name])), dt_s)
 
-    def _add(self, sums: Mapping[str, list[float]], node: str, current_a: Sequence[float]) -> None:
+    def _add(self, loads: Mapping[str, list[Phasors]], node: str, current_a: Sequence[float], connection: str) -> None:
         for name in self._paths[node]:
-            for phase, amperes in enumerate(current_a):
-                sums[name][phase] += amperes
-
-
-def on_grid(current_a: Sequence[float], rotation: str) -> list[float]:
-    """A station's currents on L1.. as currents on the grid's phases R, S, T."""
-    grid = [0.0, 0.0, 0.0]
-    for amperes, phase in zip(current_a, rotation, strict=False):
-        grid[PHASES.index(phase)] += amperes
-    return grid
+            loads[name].append(phasors(current_a, connection, lines=self._lines))

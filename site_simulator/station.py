@@ -16,7 +16,7 @@ from site_simulator.dial import Dial, Line, by_websocket
 from site_simulator.installed import PENDING
 from site_simulator.outlet import Outlet, StationSpec, Transaction
 from site_simulator.peer import V16, Peer, heed_cancellation
-from site_simulator.profiles import NOMINAL_V, composite_a
+from site_simulator.profiles import composite_a
 from site_simulator.station_v2x import UPDATE_INTERVAL, settings_2x, station_2x
 from site_simulator.station_v16 import SAMPLE_INTERVAL, Station16, settings_16
 from site_simulator.vehicle import Vehicle, VehicleSpec
@@ -109,7 +109,7 @@ class SimulatedStation:
         if unit not in self.spec.units:
             return None
         situation = self.outlet.situation()
-        factor = 1.0 if unit == "A" else NOMINAL_V * situation.phases
+        factor = 1.0 if unit == "A" else situation.volts * situation.phases
         steps = composite_a(self.outlet.installed.profiles, self.utc(), duration_s, situation, self.spec.max_a)
         return [(start_s, amperes * factor) for start_s, amperes in steps]
 

@@ -35,7 +35,7 @@ def settings_16(spec: StationSpec) -> dict[str, str]:
         "ChargingScheduleAllowedChargingRateUnit": ",".join(names[unit] for unit in spec.units),
         "ChargingScheduleMaxPeriods": "24",
         "MaxChargingProfilesInstalled": "20",
-        "ConnectorPhaseRotation": f"1.{spec.rotation}",
+        "ConnectorPhaseRotation": "1.NotApplicable" if "-" in spec.rotation else f"1.{spec.rotation}",
         "ConnectorSwitch3to1PhaseSupported": str(spec.switches_phases).lower(),
     }
 

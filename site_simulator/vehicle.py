@@ -66,13 +66,13 @@ class Vehicle:
         """Whether the battery has got what it needs."""
         return self.charged_wh >= self.spec.need_wh
 
-    def advance(self, offered_a: float, phases: int, now_s: float, dt_s: float) -> None:
+    def advance(self, offered_a: float, phases: int, now_s: float, dt_s: float, volts: float = NOMINAL_V) -> None:
         """Let `dt_s` seconds pass with `offered_a` per phase on the pilot and `phases` lines connected."""
         self._pilot.set(offered_a, now_s + self.spec.reaction_s)
         target_a = self._wish_a(self._pilot.at(now_s))
         step_a = self.spec.ramp_a_per_s * dt_s
         self.current_a = max(self.current_a - step_a, min(self.current_a + step_a, target_a))
-        self.charged_wh += self.current_a * NOMINAL_V * min(phases, self.spec.phases) * dt_s / 3600
+        self.charged_wh += self.current_a * volts * min(phases, self.spec.phases) * dt_s / 3600
 
     def _wish_a(self, offered_a: float) -> float:
         if self.is_full or offered_a < MINIMUM_A:

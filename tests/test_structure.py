@@ -30,7 +30,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
             f"{LC}site.{one}"
             for one in (
                 *("topology", "limits", "per_phase", "timetable", "own_limits", "quarter_hour", "person_limit"),
-                *("contacts", "section_14a"),
+                *("contacts", "section_14a", "wiring"),
             )
         ),
         *(f"{LC}station.{one}" for one in ("words", "knowledge")),

@@ -31,6 +31,7 @@ from local_controller.config.brokers import BrokerSection
 from local_controller.config.limits import LimitSection, LpcLimitSection, MqttLimitSection, PayloadSection
 from local_controller.config.meters import SUNSPEC, ModbusMeterSection
 from local_controller.config.models import SiteConfig
+from local_controller.config.wiring import grid_of
 from local_controller.errors import SourceError, UnexpectedValueError
 from local_controller.site.availability import AvailabilitySettings, is_there
 from local_controller.site.limit_message import (
@@ -126,6 +127,7 @@ class Inputs:
         self._clock = clock
         self._client = client
         self._tls = tls
+        self._shown_v = grid_of(config).shown_v
         self._wall_clock = WallClock(clock.now())
         self._senders = {section.id: SenderClock(self._wall_clock) for section in config.mqtt_limits}
         self._failures: dict[str, tuple[str, str]] = {}
@@ -135,13 +137,13 @@ class Inputs:
         add_io_modules(config, listener, clock, connections, log)
         self.connections = connections.all()
         self._mqtt_meters = {
-            section.id: MqttMeter(section, listener.meter_read, listener.meter_failed, log)
+            section.id: MqttMeter(section, listener.meter_read, listener.meter_failed, log, self._shown_v)
             for section in config.mqtt_meters
         }
         self.brokers = [self._broker(section) for section in config.brokers]
 
     def _meter(self, section: ModbusMeterSection) -> ModbusMeter:
-        settings = MeterSettings(section.id, section.unit_id, section.invert, section.poll_s)
+        settings = MeterSettings(section.id, section.unit_id, section.invert, section.poll_s, self._shown_v)
         return ModbusMeter(
             settings,
             self._registers(section.device),

@@ -9,12 +9,16 @@ from structlog.typing import FilteringBoundLogger
 from local_controller.clock import Instant
 from local_controller.config.meters import MqttMeterSection, QuantitySection
 from local_controller.errors import SourceError, UnexpectedValueError
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.meter_message import MeterMessages, Place, Quantity
 from local_controller.site.readings import MeterReading
 
 
 class MqttMeter:
-    """One meter. on_reading gets every usable reading; on_failure gets (meter, text) once for each change of trouble."""
+    """One meter. on_reading gets every usable reading; on_failure gets (meter, text) once for each change of trouble.
+
+    nominal_v: as of `implausible`.
+    """
 
     def __init__(
         self,
@@ -22,8 +26,9 @@ class MqttMeter:
         on_reading: Callable[[MeterReading], None],
         on_failure: Callable[[str, str], None],
         log: FilteringBoundLogger,
+        nominal_v: tuple[float, ...] = (NOMINAL_VOLTAGE_V,),
     ) -> None:
-        self._messages = MeterMessages(section.id, _places(section), section.every_s, section.invert)
+        self._messages = MeterMessages(section.id, _places(section), section.every_s, section.invert, nominal_v)
         self._id = section.id
         self._on_reading = on_reading
         self._on_failure = on_failure

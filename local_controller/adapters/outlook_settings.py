@@ -9,14 +9,16 @@ from zoneinfo import ZoneInfo
 
 from local_controller.config.models import SiteConfig
 from local_controller.config.outlook import PowerSeriesSection, PriceSection, PriceSeriesSection, SeriesSection
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V
+from local_controller.config.wiring import grid_of
 from local_controller.site.foresight import Foresight, Money
 from local_controller.site.learning import Learning
 from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import LABELS, Kind, Source, Told
+from local_controller.site.per_phase import only
 from local_controller.site.price_table import PriceTable, PriceWindow
 from local_controller.site.quarter_means import Peak
 from local_controller.site.series_message import ENERGY_UNITS, POWER_UNITS, SeriesSettings, price_scale
+from local_controller.site.surplus import Surplus
 from local_controller.site.wishes import AS_USUAL, ChargingMode, Wish
 from local_controller.station.words import EvseId
 
@@ -35,7 +37,7 @@ def foresight(config: SiteConfig, learning: Learning | None = None) -> Foresight
         if config.prices is None
         else Money(config.prices.currency, config.prices.peak_per_kw, config.prices.peak_from_w)
     )
-    zone = ZoneInfo(config.site.time_zone)
+    zone, grid = ZoneInfo(config.site.time_zone), grid_of(config)
     return Foresight(
         sources={told.kind: Source(told) for told in told_ahead(config)},
         wishes=_wishes(config),
@@ -44,7 +46,9 @@ def foresight(config: SiteConfig, learning: Learning | None = None) -> Foresight
         history=LoadHistory(zone),
         learning=learning or Learning(),
         peak=Peak(zone),
-        assumed_w=sum(config.grid_connection.assumed_base_load_a) * NOMINAL_VOLTAGE_V,
+        surplus=Surplus(line_v=grid.line_v),
+        assumed_w=sum(only(grid.lines, config.grid_connection.assumed_base_load_a)) * grid.line_v,
+        line_v=grid.line_v,
     )
 
 

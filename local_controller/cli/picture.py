@@ -9,7 +9,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-PHASES = ("L1", "L2", "L3")
 BAR_WIDTH = 20
 
 
@@ -32,7 +31,7 @@ def _nodes(site: dict[str, Any]) -> Table:
     )  # fmt: skip
     for node in site["nodes"]:
         indent = "" if node["parent"] is None else "  "
-        for i, phase in enumerate(PHASES):
+        for i, phase in enumerate(node["lines"]):
             measured_a = None if node["measured_a"] is None else node["measured_a"][i]
             table.add_row(
                 f"{indent}{node['label']}" if i == 0 else "",

@@ -10,9 +10,6 @@ from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
 from local_controller.site.topology import Node
 
-ROTATIONS = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
-"""What one more EVSE is wired to after the other, so that cars on one phase spread."""
-
 
 def outlets(config: SiteConfig, more: int = 0, at: str | None = None) -> list[Outlet]:
     """The EVSEs of the site file, and so many more like its first one. at: the circuit of these; None: that of the first.
@@ -20,20 +17,18 @@ def outlets(config: SiteConfig, more: int = 0, at: str | None = None) -> list[Ou
     LocalControllerError where there is no such circuit.
     """
     site = topology(config)
-    there = [_outlet(evse.id, evse.node, evse.grid_phases, evse.max_a) for evse in site.evses]
+    there = [Outlet(str(evse.id), evse.node, evse.grid_phases, evse.max_a, evse.line_v) for evse in site.evses]
     circuit = there[0].circuit if at is None else at
     if circuit not in (known := [node.id for node in site.nodes]):
         raise LocalControllerError(f"--at {circuit}: the site file has no such circuit, but {', '.join(known)}")
-    return [*there, *(_one_more(there[0], circuit, number) for number in range(more))]
+    return [*there, *(_one_more(there[0], circuit, number, site.grid.lines) for number in range(more))]
 
 
-def _outlet(id_: object, circuit: str, phases: tuple[int, ...], max_a: float) -> Outlet:
-    return Outlet(str(id_), circuit, phases, max_a)
-
-
-def _one_more(first: Outlet, circuit: str, number: int) -> Outlet:
-    rotation = ROTATIONS[number % len(ROTATIONS)]
-    return Outlet(f"new-{number + 1}/1", circuit, rotation[: len(first.phases)], first.max_a)
+def _one_more(first: Outlet, circuit: str, number: int, lines: tuple[int, ...]) -> Outlet:
+    """Its phases are turned by one from each to the next, so that cars on one phase spread."""
+    turn = number % len(lines)
+    turned = lines[turn:] + lines[:turn]
+    return Outlet(f"new-{number + 1}/1", circuit, turned[: len(first.phases)], first.max_a, first.volts)
 
 
 def simulated(config: SiteConfig, evses: Sequence[Outlet], kinds: Iterable[tuple[str, Kind]] = ()) -> Tree:
@@ -42,7 +37,7 @@ def simulated(config: SiteConfig, evses: Sequence[Outlet], kinds: Iterable[tuple
     Limits of others (clock, EMS, grid operator) have no history here and count for nothing.
     """
     site = topology(config)
-    return tree([_circuit(node) for node in site.nodes], evses, kinds, config.site.nominal_voltage_v)
+    return tree([_circuit(node) for node in site.nodes], evses, kinds)
 
 
 def _circuit(node: Node) -> Circuit:

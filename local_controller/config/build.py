@@ -15,21 +15,24 @@ from local_controller.config.limits import (
 )
 from local_controller.config.models import ControlSection, SiteConfig
 from local_controller.config.stations import EvseSection, StationSection
+from local_controller.config.wiring import grid_of
 from local_controller.site.limits import Bound, OwnLimit
 from local_controller.site.own_limits import QuarterHourLimit, ScheduledLimit
-from local_controller.site.per_phase import PerPhase, equal, upper
+from local_controller.site.per_phase import PerPhase, equal, only, upper
 from local_controller.site.person_limit import PersonLimit
 from local_controller.site.quarter_hour import QuarterHour
 from local_controller.site.timetable import Timetable, Window
-from local_controller.site.topology import GRID, Evse, Node, Station, Topology, grid_phases
+from local_controller.site.topology import GRID, Evse, Node, Station, Topology
+from local_controller.site.wiring import Grid
 from local_controller.station.words import EvseId
 
 
 def topology(config: SiteConfig) -> Topology:
     """The electrical tree of a site. ValueError if circuits feed each other or lead nowhere (`load` tells where)."""
-    root = _node(config.grid_connection, GRID, config.grid_connection.name, None, config.control)
-    circuits = (_node(c, c.id, c.name or c.id, c.parent, config.control) for c in config.circuits)
-    return Topology((root, *circuits), tuple(_station(station) for station in config.stations))
+    grid = grid_of(config)
+    root = _node(config.grid_connection, GRID, config.grid_connection.name, None, config.control, grid)
+    circuits = (_node(c, c.id, c.name or c.id, c.parent, config.control, grid) for c in config.circuits)
+    return Topology((root, *circuits), tuple(_station(station, grid) for station in config.stations), grid)
 
 
 def margin_a(rating_a: PerPhase, control: ControlSection) -> PerPhase:
@@ -42,8 +45,13 @@ def _percent(value_a: PerPhase, percent: float) -> PerPhase:
     return (l1 * percent / 100, l2 * percent / 100, l3 * percent / 100)
 
 
-def _node(
-    section: GridSection | CircuitSection, node_id: str, label: str, parent: str | None, control: ControlSection
+def _node(  # noqa: PLR0913, PLR0917 - a section, its place in the tree, and what holds for all of them
+    section: GridSection | CircuitSection,
+    node_id: str,
+    label: str,
+    parent: str | None,
+    control: ControlSection,
+    grid: Grid,
 ) -> Node:
     return Node(
         id=node_id,
@@ -52,11 +60,12 @@ def _node(
         rating_a=section.fuse_a,
         fuse_type=section.fuse_type,
         contract_a=section.contract_a if isinstance(section, GridSection) else None,
-        base_a=section.assumed_base_load_a,
+        base_a=only(grid.lines, section.assumed_base_load_a),
         margin_a=margin_a(section.fuse_a, control),
         meter=section.meter,
         asymmetry_a=section.asymmetry_a,
         asymmetry_margin_a=margin_a(equal(section.asymmetry_a or 0.0), control)[0],
+        line_v=grid.line_v,
     )
 
 
@@ -67,20 +76,25 @@ def _fallback_a(section: StationSection, evse: EvseSection) -> float:
     return section.fallback_a if evse.fallback_a is None else evse.fallback_a
 
 
-def _station(section: StationSection) -> Station:
+def _station(section: StationSection, grid: Grid) -> Station:
+    is_between = isinstance(section.phases, tuple)
     evses = tuple(
         Evse(
             id=EvseId(section.id, number),
             node=section.circuit,
-            grid_phases=grid_phases(section.rotation_of(evse)),
+            grid_phases=section.lines_of(evse),
             max_a=section.max_a if evse.max_a is None else evse.max_a,
             fallback_a=_fallback_a(section, evse),
             min_a=section.min_a,
+            is_between=is_between,
+            line_v=grid.between_v / 2 if is_between else grid.line_v,
+            shows_phases=grid.has_neutral or is_between,
         )
         for number, evse in enumerate(section.evses, start=1)
     )
     unit = None if section.unit == "auto" else section.unit.value
-    return Station(section.id, section.name or section.id, evses, unit)
+    phase_v = grid.between_v if is_between else grid.line_v
+    return Station(section.id, section.name or section.id, evses, unit, phase_v)
 
 
 def own_limits(config: SiteConfig) -> tuple[OwnLimit, ...]:
@@ -95,7 +109,9 @@ def _own_limit(section: AnyLimit, config: SiteConfig) -> OwnLimit | None:
             table = Timetable([_window(window) for window in section.windows], ZoneInfo(config.site.time_zone))
             return ScheduledLimit(section.id, label, section.node, section.applies_to, table)
         case QuarterHourLimitSection():
-            return QuarterHourLimit(section.id, label, section.node, QuarterHour(section.mean_w))
+            return QuarterHourLimit(
+                section.id, label, section.node, QuarterHour(section.mean_w), grid_of(config).line_v
+            )
         case PersonLimitSection():
             return PersonLimit(section.id, label, section.node, section.applies_to, frozenset(section.replaces))
         case _:

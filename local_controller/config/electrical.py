@@ -24,23 +24,37 @@ def _spread(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _spread_lines(value: Any) -> Any:
+    """Of two numbers, for a site without L3, the lower one stands for that as well (`wiring.lists_of_lines`)."""
+    if isinstance(value, list) and len(value) == 2 and all(type(one) in {int, float} for one in value):
+        return (*value, min(value))
+    return _spread(value)
+
+
 _Rating = Annotated[float, Field(gt=0, le=MAX_RATING_A)]
 _Load = Annotated[float, Field(ge=0, le=MAX_RATING_A)]
 RatingPerPhase = Annotated[
     tuple[_Rating, _Rating, _Rating],
-    BeforeValidator(_spread, json_schema_input_type=_Rating | tuple[_Rating, _Rating, _Rating]),
+    BeforeValidator(
+        _spread_lines, json_schema_input_type=_Rating | tuple[_Rating, _Rating] | tuple[_Rating, _Rating, _Rating]
+    ),
 ]
 LoadPerPhase = Annotated[
     tuple[_Load, _Load, _Load],
-    BeforeValidator(_spread, json_schema_input_type=_Load | tuple[_Load, _Load, _Load]),
+    BeforeValidator(_spread_lines, json_schema_input_type=_Load | tuple[_Load, _Load] | tuple[_Load, _Load, _Load]),
 ]
+
+ThreeLoads = Annotated[
+    tuple[_Load, _Load, _Load], BeforeValidator(_spread, json_schema_input_type=_Load | tuple[_Load, _Load, _Load])
+]
+"""Said by somebody who does not know the site's grid: a list is one of three."""
 
 
 class FusedSection(Section):
     """What the grid connection and the circuits have in common."""
 
     fuse_a: RatingPerPhase = Field(examples=[63])
-    """Rating of the fuse in amperes: one number, or a list for L1, L2, L3."""
+    """Rating of the fuse in amperes: one number, or a list for L1, L2, L3 (L1, L2 on split_phase)."""
     fuse_type: FuseType = FuseType.SLS_E
     """mcb: miniature circuit breaker; gg: fuse link; sls_e: selective main breaker; iec60947: industrial breaker.
     If unknown leave it out: the type that bears the least overload is assumed."""

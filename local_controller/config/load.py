@@ -16,6 +16,7 @@ from local_controller.config.models import SiteConfig
 from local_controller.config.proof import violations
 from local_controller.config.references import findings
 from local_controller.config.upstreams import upstream_findings
+from local_controller.config.wiring import lists_of_lines, misfits
 from local_controller.errors import SiteFileError, SiteFileProblem
 from local_controller.site.topology import GRID
 
@@ -51,7 +52,10 @@ def examined(text: str, devices: Collection[str]) -> tuple[SiteConfig | None, li
     mistakes += document.mistakes
     raw = document.data
     found = (*findings(raw, devices), *upstream_findings(raw), *file_findings(raw), *connection_findings(raw))
+    found = (*found, *lists_of_lines(raw))
     mistakes += [located(document, at, message) for at, message in found]
+    if config is not None and not mistakes:
+        mistakes = [located(document, at, message) for at, message in misfits(config)]
     if config is not None and not mistakes:
         mistakes = list(_unsafe(config, document))
     return (None if mistakes else config), mistakes

@@ -27,6 +27,7 @@ from local_controller.config.publish import PublishSection
 from local_controller.config.section import Host, Port, Section, Text, known_zone, wrong
 from local_controller.config.stations import StationSection
 from local_controller.site.topology import GRID
+from local_controller.site.wiring import GridSystem
 
 
 class SiteSection(Section):
@@ -37,8 +38,12 @@ class SiteSection(Section):
     mode: Literal["observe", "control"] = Field(examples=["observe"])
     """control: the stations are limited. observe: everything is computed and nothing is sent to any station; the page says
     what they would be told, and what really flows. There is no default, so that nobody takes the one for the other."""
-    nominal_voltage_v: float = Field(default=230.0, ge=100, le=277)
-    """Voltage between a phase and neutral, in volts."""
+    system: GridSystem = GridSystem.THREE_PHASE_WYE
+    """The kind of grid. three_phase_wye: L1, L2, L3 and neutral, 230/400 V or 120/208 V. split_phase: L1, L2 and neutral,
+    120/240 V in North America. line_to_line: L1, L2, L3 without neutral, 230 V between them (IT and TT grids in Norway and
+    Belgium, delta). single_phase: L1 and neutral."""
+    nominal_voltage_v: float | None = Field(default=None, ge=100, le=277, examples=[230])
+    """Voltage between a line and neutral, in volts; on line_to_line between two lines. Left out: 230, on split_phase 120."""
     time_zone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     """Time zone of the page and of daily schedules, as in Europe/Berlin."""
 

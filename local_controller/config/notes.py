@@ -17,7 +17,7 @@ from local_controller.config.limits import (
     ScheduledLimitSection,
 )
 from local_controller.config.models import SiteConfig
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V, watts_from_amps
+from local_controller.profiles.units import watts_from_amps
 from local_controller.site.limits import AppliesTo, Bound
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, plus
 from local_controller.site.topology import Evse, Node, Topology
@@ -91,7 +91,7 @@ def _below_fallback(config: SiteConfig, topology: Topology) -> Iterator[str]:
                     f"limit {limit.id} {PHASE_NAMES[phase]}: its {key}_a of {least.limit_a[phase]:g} A holds while"
                     f" the gateway runs; without it {node.label} takes up to {taken_a[phase]:g} A"
                 )
-        taken_w = watts_from_amps(sum(taken_a), 1, NOMINAL_VOLTAGE_V)
+        taken_w = watts_from_amps(sum(taken_a), 1, topology.grid.line_v)
         if least.power_w is not None and least.power_w < taken_w:
             yield (
                 f"limit {limit.id}: its {key}_w of {least.power_w:g} W holds while the gateway runs; without it"

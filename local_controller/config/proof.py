@@ -50,7 +50,7 @@ class Violation:
 
 def proof(topology: Topology) -> tuple[ProofRow, ...]:
     """A row for every node and phase, the grid connection first."""
-    return tuple(_row(topology, node, phase) for node in topology.nodes for phase in PHASES)
+    return tuple(_row(topology, node, phase) for node in topology.nodes for phase in topology.grid.lines)
 
 
 def violations(topology: Topology) -> tuple[Violation, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from local_controller.config.capability import CapabilitySection
 from local_controller.config.section import Id, Section, Text, wrong
 from local_controller.config.week import TimeOfDay
-from local_controller.site.topology import GRID
+from local_controller.site.topology import GRID, grid_phases
 
 StationAmps = Annotated[float, Field(ge=0, le=500)]
 
@@ -36,6 +36,34 @@ class RateUnit(StrEnum):
     W = "W"
 
 
+LINES: Final = ("L1", "L2", "L3")
+
+
+def _phases(value: Any) -> int | tuple[str, str]:
+    """The number of phases, or two lines in their order."""
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(one in LINES for one in value)
+        and value[0] != value[1]
+    ):
+        first, second = sorted(value)
+        return first, second
+    if isinstance(value, int) and not isinstance(value, bool) and value in {1, 3}:
+        return value
+    raise PydanticCustomError("lines", "must be 1, 3, or the two lines that it stands between, such as [L1, L2]")
+
+
+def _two_lines(value: Any) -> tuple[str, str]:
+    found = _phases(value)
+    if isinstance(found, tuple):
+        return found
+    raise PydanticCustomError("lines", "must be the two lines that it stands between, such as [L1, L2]")
+
+
+_PAIR: Final = {"type": "array", "items": {"enum": list(LINES)}, "minItems": 2, "maxItems": 2, "uniqueItems": True}
+Phases = Annotated[int | tuple[str, str], PlainValidator(_phases), WithJsonSchema({"anyOf": [{"enum": [1, 3]}, _PAIR]})]
+
 _SINGLE: Final = {"R": "R", "S": "S", "T": "T", "L1": "R", "L2": "S", "L3": "T"}
 _THREE: Final = ("RST", "RTS", "SRT", "STR", "TRS", "TSR")
 Rotation = Annotated[str, Field(examples=["RST"]), WithJsonSchema({"enum": [*_THREE, *_SINGLE]})]
@@ -46,6 +74,8 @@ class EvseSection(Section):
 
     rotation: Rotation | None = None
     """As `rotation` of the station."""
+    phases: Annotated[tuple[str, str], PlainValidator(_two_lines), WithJsonSchema(_PAIR)] | None = None
+    """As `phases` of the station, where that is two lines: [L2, L3]."""
     max_a: StationAmps | None = None
     """As `max_a` of the station."""
     fallback_a: StationAmps | None = None
@@ -84,8 +114,9 @@ class StationSection(Section):
     evses: Evses = (EvseSection(),)
     """How many cars charge at once: a number, or a list with what differs between the EVSEs. In OCPP 1.6 every
     connector counts."""
-    phases: Literal[1, 3] = 3
-    """Phases that the station is connected to."""
+    phases: Phases = 3
+    """Phases that the station is connected to, 1 or 3; or the two lines between which each of its EVSEs stands, such as
+    [L1, L2]: one phase to the station, at the voltage between them."""
     rotation: Rotation | None = None
     """Which grid phase is behind each phase of the station, as OCPP says it: RST is straight, STR means that its L1
     is the grid's L2. A single-phase station has one: R, S, T or L1, L2, L3, and must say which."""
@@ -130,6 +161,14 @@ class StationSection(Section):
 
     @model_validator(mode="after")
     def _rotations_fit(self) -> StationSection:
+        for index, evse in enumerate(self.evses):
+            if evse.phases is not None and not isinstance(self.phases, tuple):
+                raise wrong(f"evses.{index}.phases", "only where the station names two lines as well: phases: [L1, L2]")
+        if isinstance(self.phases, tuple):
+            turned = [(index, evse.rotation) for index, evse in enumerate(self.evses) if evse.rotation is not None]
+            for key in ["rotation"] if self.rotation is not None else [_key(n, "rotation", r) for n, r in turned]:
+                raise wrong(key, "phases says already on which lines it is: remove one of the two")
+            return self
         if self.rotation is not None:
             _check_rotation(self.rotation, self.phases, "rotation")
         for index, evse in enumerate(self.evses):
@@ -142,6 +181,13 @@ class StationSection(Section):
     def mode_of(self, evse: EvseSection) -> ChargingMode:
         """When the cars of one of its EVSEs charge."""
         return evse.charging_mode or self.charging_mode
+
+    def lines_of(self, evse: EvseSection) -> tuple[int, ...]:
+        """The grid phases (0..2) behind the phases of one of its EVSEs, or the two lines between which it stands."""
+        if isinstance(self.phases, tuple):
+            first, second = self.phases if evse.phases is None else evse.phases
+            return LINES.index(first), LINES.index(second)
+        return grid_phases(self.rotation_of(evse))
 
     def rotation_of(self, evse: EvseSection) -> str:
         """The rotation of one of its EVSEs in the letters R, S, T."""

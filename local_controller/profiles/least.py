@@ -13,7 +13,7 @@ from local_controller.profiles.explained import STATION_WIDE, Leading, explained
 from local_controller.profiles.installed import InstalledProfiles
 from local_controller.profiles.lines import Window
 from local_controller.profiles.profile import ChargingSchedule
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V, PHASES_IF_ABSENT, RateUnit, converted
+from local_controller.profiles.units import PHASES_IF_ABSENT, RateUnit, converted
 
 _MOMENT_S: Final = 1.0
 
@@ -23,14 +23,17 @@ def least_a(installed: InstalledProfiles, context: Context, at: datetime) -> flo
     if not any(schedule.min_charging_rate for entry in installed for schedule in entry.profile.schedules):
         return 0.0
     stretches = explained(installed, context, RateUnit.A, Window.of(at, _MOMENT_S), but=STATION_WIDE)
-    return max([0.0, *(_asked_a(lead) for stretch in stretches[:1] for lead in stretch.leading if lead.counts)])
+    return max(
+        [0.0, *(_asked_a(lead, context) for stretch in stretches[:1] for lead in stretch.leading if lead.counts)]
+    )
 
 
-def _asked_a(lead: Leading) -> float:
+def _asked_a(lead: Leading, context: Context) -> float:
     schedules = lead.entry.profile.schedules
     schedule = schedules[min(lead.choice, len(schedules) - 1)]
     rate = schedule.min_charging_rate or 0.0
-    return converted(rate, schedule.rate_unit, RateUnit.A, phases=_phases(schedule), voltage_v=NOMINAL_VOLTAGE_V)
+    volts = context.nominal_voltage_v
+    return converted(rate, schedule.rate_unit, RateUnit.A, phases=_phases(schedule), voltage_v=volts)
 
 
 def _phases(schedule: ChargingSchedule) -> int:

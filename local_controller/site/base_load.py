@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from local_controller.clock import Instant
-from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, minus, upper
+from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, minus, plus, upper
 
 PEAK_WINDOW_S: Final = 900.0
 """A silent meter counts with the highest base load of the last quarter of an hour (goal G5, grid-and-safety §6.4)."""
@@ -38,26 +38,38 @@ class BaseLoad:
 
     Generation behind the meter lowers the reading below the charging; it is not counted as headroom because a cloud
     takes it away faster than cars react. What draws beside it is hidden by it (`fed_in`).
+
+    in_phase: of the sum of what cars draw, a line carries at least so much (`site.out_of_phase`).
     """
 
+    in_phase: float = 1.0
     current_a: PerPhase | None = None
     lowest_a: PerPhase = ZERO
     _fed_in_at: dict[int, Instant] = field(default_factory=dict)
     _highs: deque[tuple[Instant, PerPhase]] = field(default_factory=deque)
     _peaks: deque[tuple[float, PerPhase]] = field(default_factory=deque)
 
-    def update(
-        self, measured_a: PerPhase, least_a: PerPhase, most_a: PerPhase, now: Instant, proven_at: Instant | None = None
+    def update(  # noqa: PLR0913, PLR0917 - a reading, and all that is known of the cars behind it
+        self,
+        measured_a: PerPhase,
+        least_a: PerPhase,
+        most_a: PerPhase,
+        now: Instant,
+        proven_at: Instant | None = None,
+        given_up_a: PerPhase = ZERO,
+        gain_a: PerPhase = ZERO,
     ) -> PerPhase:
         """Take in a reading while the cars below draw between `least_a` and `most_a`.
 
-        proven_at: the oldest of the measurements behind `least_a`; None where all are of this moment.
+        proven_at: the oldest of the measurements behind `least_a`; None where all are of this moment. given_up_a, gain_a:
+        where loads are out of phase, see `site.out_of_phase`.
         """
         high = self._highest_since(proven_at or now, minus(measured_a, least_a), now)
         low = minus(measured_a, most_a)
-        before = high if self.current_a is None else self.current_a
-        self.current_a = upper(lower(upper(before, low), high), self.lowest_a)
-        self._fed_in_at |= {phase: now for phase in PHASES if high[phase] < -FED_IN_A}
+        before = high if self.current_a is None else plus(self.current_a, given_up_a)
+        self.current_a = upper(lower(upper(before, low), high), minus(self.lowest_a, gain_a))
+        lost = 1.0 - self.in_phase
+        self._fed_in_at |= {phase: now for phase in PHASES if high[phase] + lost * least_a[phase] < -FED_IN_A}
         self._remember(self.current_a, now)
         return self.current_a
 

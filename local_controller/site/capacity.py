@@ -46,9 +46,13 @@ class NodeState:
     over_limit: Excess = field(default_factory=Excess)
     overload: Overload = field(default_factory=Overload)
     unexplained_a: PerPhase = ZERO
-    all_phases: AllPhases = field(default_factory=AllPhases)
+    all_phases: AllPhases = field(init=False)
     told_fed_in: bool = False
     held: dict[int, tuple[float, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Watts and amperes at the voltage of this node."""
+        self.all_phases = AllPhases(self.node.line_v)
 
     def hold(self, phase: int, until_s: float, reason: str) -> None:
         """No increase on this phase below this node before `until_s`. The other phases have their own room."""
@@ -85,8 +89,9 @@ class NodeState:
         if self.meter is None:
             return self.node.base_a
         if self.base.current_a is not None and not self.blind(now):
-            hidden_a = only(self.base.fed_in(now), self.node.base_a)
-            return plus(upper(self.base.current_a, hidden_a), upper(self.overload.shed_a, self.unexplained_a))
+            hidden_a = only(self.base.fed_in(now), upper(ZERO, minus(self.node.base_a, self.base.current_a)))
+            seen_a = plus(self.base.current_a, hidden_a)
+            return plus(seen_a, upper(self.overload.shed_a, self.unexplained_a))
         return upper(self.node.base_a, self.base.peak())
 
     def base_together_a(self, now: Instant) -> float:
@@ -97,7 +102,9 @@ class NodeState:
 
     def volts_v(self, now: Instant) -> float:
         """The highest measured voltage, or that of the grid where nothing (fresh) measures it."""
-        return voltage_for_watts_v(None) if self.meter is None or self.blind(now) else self.all_phases.volts_v
+        if self.meter is None or self.blind(now):
+            return voltage_for_watts_v(None, self.node.line_v)
+        return self.all_phases.volts_v
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +136,10 @@ class Capacity:
         """The arithmetic as people read it."""
         if self.charging is not None and self.charging.limit_a[phase] <= self.available_a[phase]:
             return f"{self.charging.sources[phase]} {self.charging.limit_a[phase]:.1f} A for charging"
-        return (
-            f"{self.ceiling.sources[phase]} {self.ceiling.limit_a[phase]:.1f} A"
-            f" - {self.base_a[phase]:.1f} A {self.others} - {self.margin_a[phase]:.1f} A margin"
-        )
+        base_a = self.base_a[phase]
+        others = f"- {base_a:.1f} A {self.others}" if base_a >= 0.0 else f"+ {-base_a:.1f} A of cars out of phase"
+        limit = f"{self.ceiling.sources[phase]} {self.ceiling.limit_a[phase]:.1f} A"
+        return f"{limit} {others} - {self.margin_a[phase]:.1f} A margin"
 
 
 def capacity(state: NodeState, book: LimitBook, now: Instant) -> Capacity:

@@ -18,6 +18,7 @@ import numpy as np
 from local_controller.clock import Instant
 from local_controller.profiles.units import watts_from_amps
 from local_controller.site.asymmetry import Balance, balance_id, balances_of
+from local_controller.site.base_load import BaseLoad
 from local_controller.site.capacity import Capacity, Left, MeterState, NodeState, capacity, left
 from local_controller.site.control_box import ControlBox
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, SiteEffect, Solve
@@ -34,6 +35,7 @@ from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, LimitBook, PowerCeiling, ReceivedValue
 from local_controller.site.lpc import LpcWord
 from local_controller.site.notices import fed_in_notice, overload_notice
+from local_controller.site.out_of_phase import LEAST_IN_PHASE, GivenUp, LastSeen, gain_a
 from local_controller.site.outlook import Kind
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, upper
 from local_controller.site.person_limit import PersonLimit, Told
@@ -126,7 +128,11 @@ class SiteController:
         self.book = book
         self.settings = settings
         self.meters = {m: MeterState(m, Watch(scaled_to(METER_LADDER, poll_s))) for m, poll_s in meter_poll_s.items()}
-        self.nodes = {n.id: NodeState(n, self.meters[n.meter] if n.meter else None) for n in topology.nodes}
+        self._adds_up = topology.adds_up
+        in_phase = 1.0 if self._adds_up else LEAST_IN_PHASE
+        self.nodes = {
+            n.id: NodeState(n, self.meters[n.meter] if n.meter else None, BaseLoad(in_phase)) for n in topology.nodes
+        }
         if (grid := self.nodes.get(GRID)) is not None and grid.meter is not None:
             self.foresight.goes_by(grid.meter.watch.ladder)
         self.balances = {balance.node.id: balance for balance in balances_of(topology, self.nodes)}
@@ -144,6 +150,8 @@ class SiteController:
         self._table = Table(topology, self._places)
         self._limited: Mapping[str, NodeState] = self.nodes | self.balances
         self._sharing = Sharing(tuple(self._limited), self._table)
+        self._given_up = {node: GivenUp() for node in self.nodes}
+        self._last_seen = LastSeen(() if self._adds_up else (n.id for n in topology.nodes if n.meter is not None))
         self._turns = Turns(settings.turns)
         self._switches = PhaseSwitches(self._places, self._table)
         self._last_resort = LastResort(settings.stops_sessions)
@@ -160,12 +168,14 @@ class SiteController:
 
     def meter_read(self, reading: MeterReading, now: Instant) -> list[SiteEffect]:
         """A plausible reading; its age starts at `reading.asked_at`."""
+        reading = self.topology.grid.read(reading)
         meter = self.meters[reading.meter]
         notices = [*_answers_again(meter), *self._take_samples()]
         meter.watch.seen(reading.asked_at, reading.unchanged_s)
         meter.reading, meter.failure = reading, ""
         for state in self.nodes.values():
             if state.meter is meter:
+                self._last_seen.read(state.node.id)
                 notices += self._measure(state, reading, now)
         return [*notices, *self._react(now)]
 
@@ -471,10 +481,15 @@ class SiteController:
         return told
 
     def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
-        drawn = together([evse.stand(now).bounds for evse in self._below[state.node.id]])
+        below = self._below[state.node.id]
+        bounds = [evse.stand(now).bounds for evse in below]
+        drawn, given_up_a, gained_a = together(bounds), ZERO, ZERO
+        if not self._adds_up:
+            given_up_a = self._given_up[state.node.id].since_last(bounds)
+            gained_a = gain_a((evse.evse for evse in below), bounds)
         if state.node.id == GRID:
-            self.foresight.measured(reading, drawn, self._below[GRID], now)
-        state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
+            self.foresight.measured(reading, drawn, below, now)
+        state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at, given_up_a, gained_a)
         power = self.book.power(state.node.id, AppliesTo.TOTAL, now)
         if any(self.book.may_bound_power(state.node.id, kind) for kind in AppliesTo):
             self._measure_all_phases(state, reading, drawn, power, now)
@@ -488,7 +503,7 @@ class SiteController:
         if (balance := self.balances.get(balance_id(state.node.id))) is not None:
             pace = self.settings.pace
             balance.measured(reading.current_a, self._below[state.node.id], pace.tolerance_a, self.settings.calm_s, now)
-        state.over_limit.measured(max(*over_a, excess_a(reading, power)), now)
+        state.over_limit.measured(max(*over_a, excess_a(reading, power, state.node.line_v)), now)
         state.over_fuse.measured(max(minus(reading.current_a, state.node.rating_a)), now)
         for phase in PHASES:
             if over_a[phase] > self.settings.pace.tolerance_a:
@@ -535,7 +550,7 @@ class SiteController:
             capacities=capacities,
             worst=worst,
             reserved=reserved,
-            left=left(capacities, worst),
+            left=left(capacities, self._last_seen.counted(worst, self._table)),
             followers=followers,
             columns=self._table.of(followers),
             set_aside=[place for place in others if place.state.session is not None],

@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Final
 
 from local_controller.clock import Instant
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.capacity import NodeState
 from local_controller.site.evse import EvseState
 from local_controller.site.freshness import Freshness
@@ -111,9 +110,9 @@ def holding(
 
 def drawn_power(evses: Iterable[EvseState], grid: NodeState, now: Instant) -> Power:
     """What all cars and the grid connection were measured to draw, and what the building had to spare."""
-    sessions = [state.session for state in evses if state.session is not None]
-    samples = [one.drawn for one in sessions if one.drawn is not None and not one.rests]
-    charging_w = sum(sum(one.current_a) * NOMINAL_VOLTAGE_V if one.power_w is None else one.power_w for one in samples)
+    sessions = [(state.evse.line_v, state.session) for state in evses if state.session is not None]
+    samples = [(line_v, one.drawn) for line_v, one in sessions if one.drawn is not None and not one.rests]
+    charging_w = sum(sum(one.current_a) * line_v if one.power_w is None else one.power_w for line_v, one in samples)
     if grid.meter is None or grid.meter.reading is None or grid.blind(now):
         return Power(charging_w)
     surplus_w = max(0.0, -grid.base_together_a(now)) * grid.volts_v(now)

@@ -340,10 +340,11 @@ class EvseState:
             self._standing = standing
         session.drawn = None if drawn is None else Drawn(drawn.current_a, now, drawn.power_w)
 
-    @staticmethod
-    def _learn_phases(session: Session) -> None:
+    def _learn_phases(self, session: Session) -> None:
         drawn = session.drawn.current_a if session.drawn else ZERO
         session.has_drawn |= max(drawn) >= PHASE_ON_A
+        if not self.evse.shows_phases:
+            return
         charging = max(drawn) >= PHASE_PROOF_A
         for phase in PHASES:
             if drawn[phase] > PHASE_ON_A:
@@ -716,7 +717,7 @@ class EvseState:
         """
         if not self.watts_only or (self.session is not None and self.session.has_drawn):
             return self.evse.min_a
-        return self.evse.min_a * len(self.evse.grid_phases) * WATTS_START
+        return self.evse.min_a * len(self.evse.station_phases) * WATTS_START
 
     def exposure_a(self, now: Instant) -> float:
         """The most that may flow on each phase in use."""

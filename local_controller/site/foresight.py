@@ -61,7 +61,7 @@ class Foresight:
     """Sources of prices and forecasts, wishes, and what the grid connection would carry without cars.
 
     zone: of the times of day in wishes. assumed_w: other loads where nothing is known of them. history: what the building draws at
-    which time of the week. learning: what earlier visits taught. peak: the highest mean power that was measured. known_s: so long a reading of the grid connection tells what flows there (G5).
+    which time of the week. learning: what earlier visits taught. peak: the highest mean power that was measured. known_s: so long a reading of the grid connection tells what flows there (G5). line_v: as of `Grid`.
     """
 
     sources: Mapping[Kind, Source] = field(default_factory=dict)
@@ -74,6 +74,7 @@ class Foresight:
     learning: Learning = field(default_factory=Learning)
     peak: Peak = field(default_factory=Peak)
     known_s: float = METER_LADDER.stale_s
+    line_v: float = NOMINAL_VOLTAGE_V
     _without_cars: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=(-math.inf,) * 3))
     _seen_at: Instant | None = None
     _values: dict[Kind, float | None] = field(default_factory=dict)
@@ -99,7 +100,7 @@ class Foresight:
             return
         self._without_cars.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
         self._seen_at = now
-        self.peak.measured(_drawn_w(reading), now)
+        self.peak.measured(_drawn_w(reading, self.line_v), now)
         if (load_w := self._present_load_w(self.net_w(now), now)) is not None:
             self.history.measured(load_w, now)
         if self._takes_surplus:
@@ -185,7 +186,7 @@ class Foresight:
         load_a = self._without_cars.current_a
         if load_a is None or self._seen_at is None or now.since(self._seen_at) > self.known_s:
             return None
-        return sum(load_a) * NOMINAL_VOLTAGE_V
+        return sum(load_a) * self.line_v
 
     # --- the hours ahead -----------------------------------------------------------------------------------------
 
@@ -273,8 +274,8 @@ def _takers(places: Sequence[Place], columns: Columns, most_a: Array, takes: Fla
     return [Taker(state.evse.id, len(state.phases()), min_a, max_a) for state, min_a, max_a in who]
 
 
-def _drawn_w(reading: MeterReading) -> float:
-    return sum(reading.current_a) * NOMINAL_VOLTAGE_V if reading.power_w is None else reading.power_w
+def _drawn_w(reading: MeterReading, line_v: float) -> float:
+    return sum(reading.current_a) * line_v if reading.power_w is None else reading.power_w
 
 
 def _is_new(state: EvseState, now: Instant) -> bool:

@@ -222,4 +222,5 @@ class Learning:
 
 def _most_wh(state: EvseState, stay_s: float) -> float:
     """What the EVSE can give in that time; more means that its register or its clock is wrong."""
-    return watts_from_amps(state.evse.max_a, len(state.evse.grid_phases), highest_voltage_v()) * stay_s / 3600
+    volts = highest_voltage_v(state.evse.line_v)
+    return watts_from_amps(state.evse.max_a, len(state.evse.grid_phases), volts) * stay_s / 3600

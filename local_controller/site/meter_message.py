@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from local_controller.clock import Instant
 from local_controller.errors import SourceError, UnexpectedValueError
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.json_payload import at_path, decoded
 from local_controller.site.per_phase import PHASES, PerPhase
 from local_controller.site.readings import MeterReading, implausible
@@ -55,12 +56,13 @@ class _Value:
 
 @dataclass(slots=True)
 class MeterMessages:
-    """The messages of one meter. every_s: how often it publishes. invert: + means export."""
+    """The messages of one meter. every_s: how often it publishes. invert: + means export. nominal_v: as of `implausible`."""
 
     meter: str
     places: dict[Quantity, Place]
     every_s: float = 1.0
     invert: bool = False
+    nominal_v: tuple[float, ...] = (NOMINAL_VOLTAGE_V,)
     _values: dict[tuple[Quantity, str], _Value] = field(default_factory=dict, init=False)
     _moved: tuple[object, Instant] | None = field(default=None, init=False)
 
@@ -96,7 +98,7 @@ class MeterMessages:
             power_w=None if phase_power_w is None else sum(phase_power_w),
             phase_power_w=phase_power_w,
         )
-        if doubts := implausible(reading):
+        if doubts := implausible(reading, self.nominal_v):
             raise SourceError("; ".join(map(str, doubts)))
         self._watch(reading, now)
         return reading

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from local_controller.clock import Instant
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.asymmetry import leads_a
 from local_controller.site.dimming import Power
 from local_controller.site.effects import ApplyFallback, ApplyLimit, ForStation, Notice
@@ -93,7 +92,7 @@ class Car:
         if self.measured_at is not None and self.is_known(now) and max(self.above_a) > OVERDRAW_A:
             seconds = now.since(self.measured_at)
             self.above_s += seconds
-            self.withheld_wh += sum(self.above_a) * NOMINAL_VOLTAGE_V * seconds / 3600
+            self.withheld_wh += sum(self.above_a) * self.evse.line_v * seconds / 3600
 
 
 @dataclass(slots=True)
@@ -202,7 +201,9 @@ class Observation:
         hot = fuse.overload.measured(reading.current_a, node.rating_a, node.fuse_type, reading.asked_at)
         cars = [car for evse in self._behind[reading.meter] if (car := self._cars.get(evse)) is not None]
         above_a = total(car.above_a for car in cars if car.is_known(now))
-        return _without(reading, above_a), [_overloaded(fuse, phase, reading.current_a) for phase in hot]
+        return _without(reading, above_a, fuse.node.line_v), [
+            _overloaded(fuse, phase, reading.current_a) for phase in hot
+        ]
 
     # --- what people see -----------------------------------------------------------------------------------------
 
@@ -220,7 +221,7 @@ class Observation:
     def power(self, power: Power) -> Power:
         """The same, but as the cars and the grid connection really draw."""
         cars = [car for car in self._cars.values() if not car.is_resting]
-        charging_w = sum(sum(one.drawn_a) * NOMINAL_VOLTAGE_V if one.power_w is None else one.power_w for one in cars)
+        charging_w = sum(sum(one.drawn_a) * one.evse.line_v if one.power_w is None else one.power_w for one in cars)
         read_w = [fuse.reading.power_w for fuse in self._fuses.values() if fuse.node.id == GRID and fuse.reading]
         return replace(power, charging_w=charging_w, grid_w=read_w[0] if read_w and power.grid_w is not None else None)
 
@@ -283,11 +284,11 @@ def _cut(sample: MeterSample, limit_a: float, line: Phase | None) -> MeterSample
     return msgspec.structs.replace(sample, current_a=cut_a, power_w=power_w)
 
 
-def _without(reading: MeterReading, above_a: PerPhase) -> MeterReading:
+def _without(reading: MeterReading, above_a: PerPhase, line_v: float) -> MeterReading:
     """The reading without these amperes."""
     if above_a == ZERO:
         return reading
-    voltage_v = reading.voltage_v or (NOMINAL_VOLTAGE_V,) * 3
+    voltage_v = reading.voltage_v or (line_v,) * 3
     l1_w, l2_w, l3_w = (a * v for a, v in zip(above_a, voltage_v, strict=True))
     return replace(
         reading,

@@ -72,7 +72,14 @@ class PhaseSwitches:
         session = state.session
         if session is None or session.switch.step is not Step.THREE:
             return session is not None
-        can = state.wire.may.is_able and not state.wire.is_disproved and not state.watts_only and state.least_a == 0.0
+        is_wired = state.evse.shows_phases and len(state.evse.station_phases) > 1
+        can = (
+            is_wired
+            and state.wire.may.is_able
+            and not state.wire.is_disproved
+            and not state.watts_only
+            and state.least_a == 0.0
+        )
         return can and len(state.phases()) > 1
 
     @staticmethod

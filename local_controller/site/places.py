@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from local_controller.clock import Instant
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.asymmetry import balance_id, balances
 from local_controller.site.evse import PRESENT_S, EvseState, Standing
 from local_controller.site.per_phase import PHASES, PerPhase
@@ -21,7 +20,7 @@ from optimizer.realize import Flags
 from optimizer.rows import Array
 
 _FOLLOWS, _MIN, _CAP, _MODEST, _IS_MODEST, _WANTED, _PER_AMPERE, _ORDERED, _ENDS, _IS_SETTLED, _EXPOSURE = range(11)
-_WH_PER_AMPERE = NOMINAL_VOLTAGE_V * PRESENT_S / 3600
+_HOURS = PRESENT_S / 3600
 
 
 class Place(NamedTuple):
@@ -91,7 +90,7 @@ class Table:
             standing.modest_a,
             standing.is_modest,
             standing.wanted_wh,
-            _WH_PER_AMPERE * len(standing.phases),
+            self.places[number].state.evse.line_v * _HOURS * len(standing.phases),
             standing.ordered_a,
             standing.ends_s,
             standing.is_settled,
@@ -117,6 +116,16 @@ class Table:
         exposure = self._values[:, _EXPOSURE:]
         sums = self._carries @ (exposure if among is None else exposure * among[:, None])
         return {node: (l1, l2, l3) for node, (l1, l2, l3) in zip(self._nodes, sums.tolist(), strict=True)}
+
+    @property
+    def exposure_a(self) -> Array:
+        """What each place may draw at worst, (places, phases)."""
+        return self._values[:, _EXPOSURE:].copy()
+
+    def sum_a(self, node: str, each_a: Array) -> PerPhase:
+        """What flows at a node if the places draw this, (places, phases)."""
+        l1, l2, l3 = (self._carries[self._nodes.index(node)] @ each_a).tolist()
+        return l1, l2, l3
 
     def below(self, nodes: set[str]) -> Flags:
         """Which places one of these nodes carries."""

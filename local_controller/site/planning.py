@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.capacity import Capacity
 from local_controller.site.evse import PRESENT_S, EvseState
 from local_controller.site.per_phase import PHASES, PerPhase, minus
@@ -49,8 +50,8 @@ class Asking(NamedTuple):
     """One session that asks for current, in plain values: to a worker they are sent in microseconds.
 
     key: its name in the optimizer's words. path: the nodes that carry it. cap_a: what caps it just now. csms: what the
-    CSMS's profiles allow, as POSIX seconds and amperes. expected_wh, presence: as in `ChargingNeed`, by `site.learning`.
-    mode: when its car charges, where there is a tariff.
+    CSMS's profiles allow, as POSIX seconds and amperes. line_v: as of `Evse`. expected_wh, presence: as in `ChargingNeed`,
+    by `site.learning`. mode: when its car charges, where there is a tariff.
     """
 
     key: str
@@ -64,6 +65,7 @@ class Asking(NamedTuple):
     departure_s: float | None
     served_wh: float
     csms: tuple[tuple[float, float | None], ...]
+    line_v: float = NOMINAL_VOLTAGE_V
     expected_wh: float = DEFAULT_ENERGY_WH
     presence: tuple[float, ...] | None = None
     mode: ChargingMode = ChargingMode.NORMAL
@@ -91,6 +93,7 @@ def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now:
         None if departure is None else (departure - now.utc).total_seconds(),
         max(0.0, state.session_energy_wh() or 0.0),
         state.csms_steps,
+        state.evse.line_v,
     )
 
 
@@ -168,6 +171,7 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
         departure_s=one.departure_s,
         ceiling_a=_ceilings(one, horizon, at_s) if one.csms else None,
         present_a=one.present_a,
+        voltage_v=one.line_v,
         served_wh=one.served_wh,
         expected_wh=one.expected_wh,
         presence=one.presence,

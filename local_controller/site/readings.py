@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from local_controller.clock import Instant
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.per_phase import PerPhase
 
-VOLTAGE_WINDOW_V = (180.0, 270.0)
-"""Line to neutral. A wrong address or word order nearly always lands outside."""
+VOLTAGE_WINDOW = (180.0 / 230.0, 270.0 / 230.0)
+"""Of the nominal voltage: 180 to 270 V where that is 230 V. A wrong address or word order nearly always lands outside."""
 
 DEAD_PHASE_V = 20.0
 """Below this a phase without current is not connected; between this and the window it is a fault."""
@@ -64,24 +65,28 @@ class Finding:
         return f"{self.doubt} implausible: {self.text}"
 
 
-def implausible(reading: MeterReading) -> list[Finding]:
-    """Everything in this reading that cannot be true; absent values are not judged."""
-    return [*_voltages(reading), *_total_power(reading), *_apparent_power(reading)]
+def implausible(reading: MeterReading, nominal_v: tuple[float, ...] = (NOMINAL_VOLTAGE_V,)) -> list[Finding]:
+    """Everything in this reading that cannot be true; absent values are not judged.
+
+    nominal_v: the nominal voltages of which the meter may show one (`Grid.shown_v`).
+    """
+    return [*_voltages(reading, nominal_v), *_total_power(reading), *_apparent_power(reading)]
 
 
-def _voltages(reading: MeterReading) -> list[Finding]:
-    """A phase in use has 180-270 V; a reading without any phase in use is no reading."""
+def _voltages(reading: MeterReading, nominal_v: tuple[float, ...]) -> list[Finding]:
+    """A phase in use has 180-270 V of 230 V; a reading without any phase in use is no reading."""
     if reading.voltage_v is None:
         return []
-    low_v, high_v = VOLTAGE_WINDOW_V
+    windows = [(one * VOLTAGE_WINDOW[0], one * VOLTAGE_WINDOW[1]) for one in nominal_v]
+    expected = " or ".join(f"{low_v:.0f} to {high_v:.0f} V" for low_v, high_v in windows)
     phases = list(zip(("L1", "L2", "L3"), reading.voltage_v, reading.current_a, strict=True))
     in_use = [(phase, volt_v) for phase, volt_v, ampere_a in phases if abs(volt_v) >= DEAD_PHASE_V or ampere_a != 0]
     if not in_use:
         return [Finding(Doubt.VOLTAGE, f"no phase is live ({_listed(reading.voltage_v, 'V')})")]
     return [
-        Finding(Doubt.VOLTAGE, f"{phase} has {volt_v:.4g} V, expected {low_v:g} to {high_v:g} V")
+        Finding(Doubt.VOLTAGE, f"{phase} has {volt_v:.4g} V, expected {expected}")
         for phase, volt_v in in_use
-        if not low_v <= volt_v <= high_v
+        if not any(low_v <= volt_v <= high_v for low_v, high_v in windows)
     ]
 
 

@@ -21,7 +21,7 @@ from local_controller.site.learning import Expected
 from local_controller.site.limits import AppliesTo, OwnLimit, SourceState
 from local_controller.site.outlook_view import OutlookView, outlook_views
 from local_controller.site.overload import STOP_S
-from local_controller.site.per_phase import PHASES, PerPhase, total
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, total
 from local_controller.site.reasons import Decision
 from local_controller.station.words import EvseId
 
@@ -52,7 +52,7 @@ class NodeView:
     asymmetry_a: by how much the most loaded phase carries more than the least; asymmetry_cars_a: what cars that may be uneven
     may draw at worst; asymmetry_worst_excess_a: over asymmetry_limit_a. None where nothing limits or measures that.
     overload_s: how far the fuse is heated by overload, on its worst phase; from overload_stop_s on cars are lowered for it.
-    if_controlled: None but in observe mode.
+    if_controlled: None but in observe mode. lines: those of the three that there are.
     """
 
     id: str
@@ -84,6 +84,7 @@ class NodeView:
     asymmetry_cars_a: PerPhase | None
     asymmetry_worst_excess_a: float | None
     if_controlled: IfControlled | None = None
+    lines: tuple[str, ...] = PHASE_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +255,7 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
         asymmetry_a=None if reading is None else round(max(leads_a(reading.current_a)), 2),
         asymmetry_cars_a=None if balance is None else _rounded(site.uneven_a(balance)),
         asymmetry_worst_excess_a=None if balance is None else round(balance.over_limit.worst_a, 2),
+        lines=tuple(PHASE_NAMES[line] for line in site.topology.grid.lines),
     )
 
 

@@ -84,12 +84,12 @@ class Watched:
     def station_phases(self) -> tuple[Phase, ...]:
         """The phases that the car uses, as the station counts them."""
         used = tuple(phase for phase, amperes in sorted(self.drawn_a.items()) if amperes > 1.0)
-        return used[:1] if len(self.evse.grid_phases) == 1 else used
+        return used[:1] if len(self.evse.station_phases) == 1 else used
 
     @property
     def expected(self) -> frozenset[int]:
         """The grid phases that the site file puts behind them."""
-        return frozenset(self.evse.grid_phase(phase) for phase in self.station_phases)
+        return self.evse.behind(self.station_phases)
 
 
 class NotClearError(LocalControllerError):

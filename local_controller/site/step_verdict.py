@@ -164,12 +164,14 @@ def _sign(watched: Watched, moved: Found) -> list[Fault]:
 def _rotations(watched: Watched, moved: Found) -> tuple[str, ...]:
     """All that fit. NotClearError where station and meter do not even agree about how many phases there are."""
     used = watched.station_phases
-    if len(used) != len(moved.phases):
+    if len(moved.phases) != len(watched.expected):
         raise NotClearError(
             f"the station measures its car on {', '.join(used)}, meter {watched.meter} saw the step on {_names(moved.phases)}",
             "either the station does not say which phases its car uses, or a transformer of the meter is missing or on"
             " another conductor: look at them, and repeat the test with a car that uses one phase",
         )
+    if watched.evse.is_between:
+        return (_names(moved.phases),)
     if len(watched.evse.grid_phases) == 1:
         return (PHASE_NAMES[moved.phases[0]],)
     behind = [list(Phase).index(phase) for phase in used]
@@ -181,6 +183,8 @@ def _rotation(watched: Watched, moved: Found, candidates: Sequence[str]) -> list
         return []
     expected, used = _names(sorted(watched.expected)), ", ".join(watched.station_phases)
     text = f"the meter saw the step on {_names(moved.phases)}, the site file puts the station's {used} on {expected}"
+    if watched.evse.is_between:
+        return [Fault("rotation", text, f"set phases: [{candidates[0]}] of {watched.evse.id}")]
     first, *others = candidates
     maybe = f" (or {', '.join(others)}, where the rotary field turns the other way)" if others else ""
     return [Fault("rotation", text, f"set rotation: {first}{maybe} of {watched.evse.id}")]

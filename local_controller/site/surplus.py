@@ -60,10 +60,11 @@ class Surplus:
     """The surplus at the grid connection, on all phases together, and who charges from it.
 
     Currents of all phases are added up, with their signs: that is what meters bill that add up phases. fresh_s: nothing rises by a
-    reading that is older (G5).
+    reading that is older (G5). line_v: as of `Grid`.
     """
 
     fresh_s: float = METER_LADDER.suspect_s
+    line_v: float = NOMINAL_VOLTAGE_V
     _others: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=_ANY_SIGN))
     _rooms: deque[tuple[float, float]] = field(default_factory=deque)
     _runs: dict[EvseId, float] = field(default_factory=dict)
@@ -137,11 +138,17 @@ class Surplus:
                 left_a -= taker.least_together_a
 
     def _explain(self, takers: Sequence[Taker], room_a: float) -> None:
-        left = "nobody measures what is left over" if room_a == -math.inf else f"{_kilowatts(room_a)} are left over"
+        left = (
+            "nobody measures what is left over"
+            if room_a == -math.inf
+            else f"{_kilowatts(room_a, self.line_v)} are left over"
+        )
         self._waits = {}
         for taker in takers:
             cap_a = self._runs.get(taker.evse)
-            needs = "" if cap_a is not None else f", its minimum takes {_kilowatts(taker.least_together_a)}"
+            needs = (
+                "" if cap_a is not None else f", its minimum takes {_kilowatts(taker.least_together_a, self.line_v)}"
+            )
             text = f"charges from surplus only: {left}{needs}"
             self._waits[taker.evse] = Wait(taker.evse, cap_a or 0.0, text)
 
@@ -161,5 +168,5 @@ def _spread(running: Sequence[Taker], room_a: float) -> dict[EvseId, float]:
     return caps_a
 
 
-def _kilowatts(current_a: float) -> str:
-    return f"{watts_from_amps(max(0.0, current_a), 1, NOMINAL_VOLTAGE_V) / 1000:.1f} kW"
+def _kilowatts(current_a: float, line_v: float) -> str:
+    return f"{watts_from_amps(max(0.0, current_a), 1, line_v) / 1000:.1f} kW"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from local_controller.clock import Instant
-from local_controller.profiles.units import amps_from_watts, voltage_for_watts_v
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V, amps_from_watts, voltage_for_watts_v
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.evse import DrawBounds
 from local_controller.site.limits import AppliesTo, PowerCeiling
@@ -59,11 +59,14 @@ class Together:
         return f"{limit} - {self.base_a:.1f} A other loads - {self.margin_a:.1f} A margin"
 
 
-def excess_a(reading: MeterReading, limit: PowerCeiling | None) -> float:
-    """By how much a meter shows more than a limit in watts, in amperes on each of its phases; endless room without one."""
+def excess_a(reading: MeterReading, limit: PowerCeiling | None, line_v: float = NOMINAL_VOLTAGE_V) -> float:
+    """By how much a meter shows more than a limit in watts, in amperes on each of its phases; endless room without one.
+
+    line_v: as of `Node`.
+    """
     if limit is None:
         return -math.inf
-    volts_v = voltage_for_watts_v(None if reading.voltage_v is None else max(reading.voltage_v))
+    volts_v = voltage_for_watts_v(None if reading.voltage_v is None else max(reading.voltage_v), line_v)
     drawn_w = sum(reading.current_a) * volts_v if reading.power_w is None else reading.power_w
     return amps_from_watts(drawn_w - limit.power_w, len(PHASES), volts_v)
 
@@ -73,8 +76,10 @@ class AllPhases:
     """What a node's meter shows of all phases together: measured_a last; base: other loads, negative where more feeds in.
 
     unexplained_a: what it shows beyond other loads and cars that follow, as far as that is too much.
+    line_v: as of `Node`.
     """
 
+    line_v: float = NOMINAL_VOLTAGE_V
     base: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=_MAY_BE_NEGATIVE))
     measured_a: float = 0.0
     unexplained_a: float = 0.0
@@ -105,7 +110,7 @@ class AllPhases:
     @property
     def volts_v(self) -> float:
         """The highest voltage of the last minute, or that of the grid where none is measured."""
-        return voltage_for_watts_v(self._highest_v or None)
+        return voltage_for_watts_v(self._highest_v or None, self.line_v)
 
     def _measure_voltage(self, reading: MeterReading, now: Instant) -> None:
         if reading.voltage_v is None:

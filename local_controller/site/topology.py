@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.per_phase import ZERO, PerPhase, lower, total
 from local_controller.site.per_phase import on as on_phases
+from local_controller.site.wiring import STAR, Grid, GridSystem
 from local_controller.station.words import EvseId, Phase
 
 GRID: Final = "grid"
@@ -51,6 +53,7 @@ class Node:
     margin_a: what is left unused because meters and cars are not exact (goal G16).
     meter: id of the meter that measures this node, None if none does.
     asymmetry_a: how much more one phase may carry than another (`site.asymmetry`), None: any; asymmetry_margin_a: its margin.
+    line_v: nominal volts by which amperes of its lines are watts (`Grid.line_v`).
     """
 
     id: str
@@ -64,6 +67,7 @@ class Node:
     meter: str | None = None
     asymmetry_a: float | None = None
     asymmetry_margin_a: float = 1.0
+    line_v: float = NOMINAL_VOLTAGE_V
 
     @property
     def limit_a(self) -> PerPhase:
@@ -76,6 +80,9 @@ class Evse:
     """A place where one car charges. `grid_phases[i]` is the grid phase (0..2) behind the station's phase i.
 
     fallback_a: amperes per phase that it takes when nobody controls it. min_a: below this a car pauses.
+    is_between: it stands between two lines, its grid_phases: one phase to the station, whose current both of them carry.
+    line_v: nominal volts by which an ampere of one of its lines is watts. shows_phases: a phase on which its station measures
+    nothing carries nothing; not so without a neutral, where a car on one phase of three draws its current from a second one.
     """
 
     id: EvseId
@@ -84,18 +91,31 @@ class Evse:
     max_a: float = 32.0
     fallback_a: float = 6.0
     min_a: float = 6.0
+    is_between: bool = False
+    line_v: float = NOMINAL_VOLTAGE_V
+    shows_phases: bool = True
 
     @property
     def station_phases(self) -> tuple[Phase, ...]:
         """The phases as the station counts them: L1, or L1 to L3."""
-        return STATION_PHASES[: len(self.grid_phases)]
+        return STATION_PHASES[: 1 if self.is_between else len(self.grid_phases)]
 
     def grid_phase(self, phase: Phase) -> int:
         """The grid phase behind a phase of the station; a single-phase EVSE has one, whatever the station calls it."""
-        return self.grid_phases[0 if len(self.grid_phases) == 1 else STATION_PHASES.index(phase)]
+        return self.grid_phases[0 if len(self.station_phases) == 1 else STATION_PHASES.index(phase)]
+
+    def behind(self, phases: Iterable[Phase]) -> frozenset[int]:
+        """The grid phases that carry what flows on these of the station."""
+        found = frozenset(self.grid_phase(phase) for phase in phases)
+        return frozenset(self.grid_phases) if self.is_between and found else found
 
     def on_grid(self, current_a: Mapping[Phase, float]) -> PerPhase:
-        """Amperes per phase of the station as amperes per phase of the grid."""
+        """Amperes per phase of the station as amperes per phase of the grid.
+
+        Between two lines flows one current, under whatever names the station tells it.
+        """
+        if self.is_between:
+            return on_phases(self.grid_phases, max(current_a.values(), key=abs, default=0.0))
         return total(on_phases((self.grid_phase(phase),), value_a) for phase, value_a in current_a.items())
 
     def worst_a(self, limit_a: float) -> PerPhase:
@@ -105,12 +125,16 @@ class Evse:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A charging station; `id` is its identity in the URL. unit: "A" or "W" if it is known to take only this one."""
+    """A charging station; `id` is its identity in the URL. unit: "A" or "W" if it is known to take only this one.
+
+    phase_v: the nominal voltage of each of its phases, as it counts them.
+    """
 
     id: str
     label: str
     evses: tuple[Evse, ...]
     unit: str | None = None
+    phase_v: float = NOMINAL_VOLTAGE_V
 
 
 @dataclass(frozen=True)
@@ -122,6 +146,7 @@ class Topology:
 
     nodes: tuple[Node, ...]
     stations: tuple[Station, ...]
+    grid: Grid = STAR
     _nodes: Mapping[str, Node] = field(init=False, repr=False, compare=False)
     _evses: Mapping[EvseId, Evse] = field(init=False, repr=False, compare=False)
     _paths: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
@@ -143,6 +168,16 @@ class Topology:
     def root(self) -> Node:
         """The grid connection."""
         return self.nodes[0]
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether all currents of a line are in phase, so that what one takes less is what another may take more.
+
+        A load between two of three lines is 30 degrees early or late on each of them.
+        """
+        if self.grid.system is GridSystem.THREE_PHASE_WYE:
+            return not any(evse.is_between for evse in self.evses)
+        return self.grid.system is not GridSystem.LINE_TO_LINE
 
     @property
     def evses(self) -> tuple[Evse, ...]:

@@ -34,6 +34,7 @@ from local_controller.station.quirks import Quirk, quirk_of, shipped_quirks
 from local_controller.station.remembered import Remembered
 from local_controller.station.state import StationState
 from local_controller.station.turns import Turns
+from local_controller.station.wiring import USUAL, Wiring
 from local_controller.station.words import OcppVersion
 
 
@@ -51,6 +52,7 @@ class StationSettings:
     shown for this connection (security profile 3), which its boot must fit to. is_traced: whether anybody wants to know
     the fate of each message. maxima_a: by EVSE, what its hardware can do, as far as known. composite: what the CSMS sees
     when it asks for a composite schedule. turns: when it gets its profiles after a boot, if all stations boot in the same second.
+    wiring: at which voltage and between what its phases stand.
     """
 
     evses: Sequence[int] = (1,)
@@ -71,11 +73,17 @@ class StationSettings:
     turns: Turns = field(default_factory=Turns)
     maxima_a: Mapping[int, float] = field(default_factory=dict)
     composite: Shown = Shown.SITE_SHARE
+    wiring: Wiring = USUAL
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
     """A station of which nothing is known yet but the site file, and what an earlier run has learnt."""
-    state = StationState(identity, version, time_zone=settings.time_zone)
+    state = StationState(
+        identity,
+        version,
+        time_zone=settings.time_zone,
+        wiring=settings.wiring,
+    )
     own = () if settings.unit is None else (Knowledge(unit=settings.unit),)
     for knowledge in (*own, settings.knowledge):
         state.capability = state.capability.knowing(knowledge, Origin(How.SITE_FILE))

@@ -14,7 +14,7 @@ def context_of(state: StationState, evse: int, *, with_transaction: bool = True)
     """The EVSE with its running transaction, if any; instants are in the station's clock."""
     transaction = state.transactions.get(evse) if with_transaction else None
     if transaction is None:
-        return Context(evse, time_zone=state.time_zone)
+        return Context(evse, time_zone=state.time_zone, nominal_voltage_v=state.wiring.phase_v)
     return Context(
         evse,
         transaction.transaction_id,
@@ -22,6 +22,7 @@ def context_of(state: StationState, evse: int, *, with_transaction: bool = True)
         soc_percent=transaction.soc_percent,
         priority_charging=transaction.has_priority,
         time_zone=state.time_zone,
+        nominal_voltage_v=state.wiring.phase_v,
         delay_shares=_delay_shares(transaction.transaction_id),
     )
 

@@ -18,7 +18,7 @@ from local_controller.profiles.composite import composite
 from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import ChargingProfile, ChargingSchedule, Kind, Purpose, SchedulePeriod
 from local_controller.profiles.schedule import lower
-from local_controller.profiles.units import RateUnit, highest_voltage_v, lowest_voltage_v
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V, RateUnit, highest_voltage_v, lowest_voltage_v
 from local_controller.station.blocks.actuator import FALLBACK_START, FORESIGHT, OWN_IDS
 from local_controller.station.dialects.held import HeldProfile
 from local_controller.station.evse_context import context_of
@@ -194,7 +194,7 @@ class Verdict(Enum):
 class Expected(NamedTuple):
     """Between which limits (A per phase) the station's word must lie if it obeys ours and the CSMS's; in which unit ours is.
 
-    phases: how many share the watts, where ours is in watts.
+    phases: how many share the watts, where ours is in watts. phase_v: nominal voltage of each.
     """
 
     kind: LimitKind
@@ -202,6 +202,7 @@ class Expected(NamedTuple):
     high_a: float
     unit: RateUnit
     phases: int
+    phase_v: float = NOMINAL_VOLTAGE_V
 
 
 def expected(state: StationState, evse: int, now: Instant) -> Expected | None:
@@ -217,7 +218,7 @@ def expected(state: StationState, evse: int, now: Instant) -> Expected | None:
     least_a = limit_a / count if write.push.rung.actuator is Actuator.STATION_MAX else limit_a
     kind = LimitKind.WORKING if write.works(at) else LimitKind.FALLBACK
     bounds = min(least_a, passed_a / count), min(limit_a, passed_a)
-    return Expected(kind, *bounds, write.push.rung.unit, write.phases(at))
+    return Expected(kind, *bounds, write.push.rung.unit, write.phases(at), state.wiring.phase_v)
 
 
 def _passed_a(state: StationState, evse: int, at: datetime) -> float:
@@ -236,7 +237,7 @@ def judged(said: float | None, unit: RateUnit | None, before: Expected, after: E
         return None
     low, high = _in(before, unit), _in(after, unit)
     value, least, most = math.inf if said is None else said, min(low[0], high[0]), max(low[1], high[1])
-    slack = NOTICEABLE_A if unit is RateUnit.A else NOTICEABLE_A * lowest_voltage_v()
+    slack = NOTICEABLE_A if unit is RateUnit.A else NOTICEABLE_A * lowest_voltage_v(after.phase_v)
     if value > most * (1 + NOTICEABLE) + slack:
         return Verdict.ABOVE
     return Verdict.BELOW if value < least * (1 - NOTICEABLE) - slack else Verdict.AGREES
@@ -244,20 +245,21 @@ def judged(said: float | None, unit: RateUnit | None, before: Expected, after: E
 
 def _in(limit: Expected, unit: RateUnit) -> tuple[float, float]:
     """The expected limits in the station's unit, as wide as the conversion is uncertain."""
-    per_ampere_w = lowest_voltage_v() * limit.phases  # how ours was written
+    low_v, high_v = lowest_voltage_v(limit.phase_v), highest_voltage_v(limit.phase_v)
+    per_ampere_w = low_v * limit.phases  # how ours was written
     if unit is limit.unit:
         factor = 1.0 if unit is RateUnit.A else per_ampere_w
         return limit.low_a * factor, limit.high_a * factor
     if limit.unit is RateUnit.A:
-        return limit.low_a * lowest_voltage_v(), limit.high_a * 3 * highest_voltage_v()
-    return limit.low_a * per_ampere_w / (3 * highest_voltage_v()), limit.high_a * per_ampere_w / lowest_voltage_v()
+        return limit.low_a * low_v, limit.high_a * 3 * high_v
+    return limit.low_a * per_ampere_w / (3 * high_v), limit.high_a * per_ampere_w / low_v
 
 
-def amperes(said: float | None, unit: RateUnit | None) -> float:
+def amperes(said: float | None, unit: RateUnit | None, phase_v: float = NOMINAL_VOLTAGE_V) -> float:
     """The most that a phase may carry by a limit in the station's words; infinite where it says none."""
     if said is None or unit is None:
         return math.inf
-    return said if unit is RateUnit.A else said / lowest_voltage_v()
+    return said if unit is RateUnit.A else said / lowest_voltage_v(phase_v)
 
 
 def found_in_composite(

@@ -21,6 +21,7 @@ from local_controller.station.stand_ins import StandIns
 from local_controller.station.station_clock import SET_S, StationClock
 from local_controller.station.transaction import Transaction
 from local_controller.station.truth import StationTruth
+from local_controller.station.wiring import USUAL, Wiring
 from local_controller.station.words import OcppVersion, RegistrationStatus
 
 OWN_REQUEST_IDS = range(2_147_480_000, 2_147_483_000)
@@ -55,6 +56,7 @@ class StationState:
     stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
     outdated: profiles that it holds and has yet to clear, by the id that the CSMS gave them.
     truth: what was written into it and what it says that it holds, each with its age.
+    wiring: at which voltage and between what its phases stand.
     """
 
     identity: str
@@ -90,6 +92,7 @@ class StationState:
     places: int | None = None
     truth: StationTruth = field(default_factory=StationTruth)
     said: StatedCapability = NOTHING_SAID
+    wiring: Wiring = USUAL
     is_unread: bool = False
     read_at_s: float | None = None
 

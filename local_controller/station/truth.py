@@ -78,7 +78,9 @@ class OwnWrite(msgspec.Struct, frozen=True):
         if own.duration_s is not None and offset_s >= own.duration_s:
             return None
         begun = [limit for start_s, limit in own.periods if start_s <= max(offset_s, 0.0)]
-        return begun[-1] if own.unit is RateUnit.A else begun[-1] / (lowest_voltage_v() * self.phases(at))
+        if own.unit is RateUnit.A:
+            return begun[-1]
+        return begun[-1] / (lowest_voltage_v(self.push.target.phase_v) * self.phases(at))
 
     def phases(self, at: datetime) -> int:
         """How many share its watts."""

@@ -157,7 +157,8 @@ class MeterSample(msgspec.Struct, frozen=True, gc=False):
     current_a: amperes per phase as the station counts phases; empty when nothing tells the current. A phase that is
         absent from a non-empty mapping carries 0 A; a car that feeds back makes it negative (LC-149).
     power_w: active power of all phases, drawn less fed back; energy_wh: the import register; voltage_v: line to neutral; soc_percent: 0..100.
-    taken_at: the station's time stamp, None when it sent none.
+    taken_at: the station's time stamp, None when it sent none. told_a: the largest current that it named, of whatever phase
+        or of none; None when it named none.
     """
 
     current_a: Mapping[Phase, float] = msgspec.field(default_factory=dict)
@@ -166,6 +167,7 @@ class MeterSample(msgspec.Struct, frozen=True, gc=False):
     energy_wh: float | None = None
     soc_percent: float | None = None
     taken_at: datetime | None = None
+    told_a: float | None = None
 
 
 class Measured(msgspec.Struct, frozen=True, gc=False):

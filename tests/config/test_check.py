@@ -96,13 +96,15 @@ def test_check_tells_which_csms_has_which_stations() -> None:
     )
 
 
-def test_there_are_four_examples() -> None:
+def test_these_are_the_examples() -> None:
     assert [file.stem for file in EXAMPLES] == [
         "apartment_house_14a",
         "depot_with_tariff",
+        "line_to_line",
         "minimal",
         "office_pv_ems",
         "parking_garage",
+        "split_phase",
     ]
 
 

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.limits import AppliesTo
-from local_controller.site.per_phase import lower, minus, total
+from local_controller.site.per_phase import lower, minus
 from local_controller.station.effects import CsmsLimitChanged
-from tests.site.virtual_site import START, STEP_S, Car, Manner, VirtualSite, VirtualStation
+from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, VirtualStation
 
 TROUBLES = tuple(manner.name for manner in Manner)
 
@@ -104,7 +104,7 @@ class Room:
         return limit_w - (sum(self._others(site)) * site.volts_v if total_limited else 0.0)
 
     def _others(self, site: VirtualSite) -> tuple[float, float, float]:
-        return total([site.base(site.now.since(START)), *site.circuit_base.values()])
+        return site.building(self._node)
 
     def _room(self, site: VirtualSite) -> tuple[float, float, float]:
         book = site.controller.book

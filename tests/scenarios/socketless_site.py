@@ -121,13 +121,15 @@ class _InstantPlanner:
 
 @dataclass
 class SocketlessSite:
-    """A site that runs. `over` notes by how much and how long each fuse is exceeded."""
+    """A site that runs. lines, volts: of the grid, as of `SiteWorld`."""
 
     config: SiteConfig
     specs: Sequence[StationSpec]
     loop: VirtualLoop
     world_nodes: Sequence[Node]
     quirks: Sequence[Quirk] | None = None
+    lines: int = 3
+    volts: float = 230.0
     hooks: list[Callable[[], None]] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
 
@@ -143,7 +145,7 @@ class SocketlessSite:
         self.stations = {spec.identity: SimulatedStation(spec, "", sim_clock, self._dial) for spec in self.specs}
         placements = [Placement(spec.identity, spec.circuit, spec.rotation) for spec in self.specs]
         draws = {name: (lambda one=one: one.outlet.currents_a) for name, one in self.stations.items()}
-        self.world = SiteWorld(self.world_nodes, placements, draws)
+        self.world = SiteWorld(self.world_nodes, placements, draws, lines=self.lines, volts=self.volts)
         self.orders: dict[str, float] = {}
         self._logger = structlog.wrap_logger(structlog.PrintLogger(), processors=[self._noted])
         self._talks: set[asyncio.Task[None]] = set()

@@ -24,12 +24,19 @@ from hypothesis import strategies as st
 from local_controller.site.capacity import capacity, left
 from local_controller.site.enforcement import Room as Enforced
 from local_controller.site.limits import AppliesTo, Limit, LimitSource
-from local_controller.site.per_phase import total
+from local_controller.site.per_phase import on, total
+from local_controller.site.wiring import STAR, Grid, GridSystem
 from tests.effort import EFFORT
 from tests.scenarios.site_events import TROUBLES, Room, csms_allows, perform
 from tests.site.virtual_site import Car, Manner, VirtualSite, topology
 
 ROTATIONS = ("RST", "STR", "TRS", "RTS", "SRT", "TSR", "R", "S", "T")
+GRIDS = {
+    STAR: ROTATIONS,
+    Grid(GridSystem.SPLIT_PHASE, 120.0): ("R-S", "R", "S"),
+    Grid(GridSystem.LINE_TO_LINE, 230.0): ("R-S", "S-T", "R-T", "RST"),
+    Grid(GridSystem.THREE_PHASE_WYE, 120.0): ("R-S", "S-T", "R-T", "RST", "STR", "R", "T"),
+}
 SLACK = settings(
     deadline=None,
     derandomize=EFFORT == 1,
@@ -43,30 +50,40 @@ def sites(draw: st.DrawFn) -> VirtualSite:
     base_a = draw(st.sampled_from([0.0, 5.0, 12.5]))
     circuits = draw(st.sampled_from([None, {"west": 30.0, "east": 40.0}]))
     circuit_base_a = draw(st.sampled_from([0.0, 6.0])) if circuits else 0.0
-    fuse_a = base_a + 2 * circuit_base_a + 6.0 * stations * evses + draw(st.floats(0.0, 60.0))
-    rotations = tuple(draw(st.lists(st.sampled_from(ROTATIONS), min_size=1, max_size=6)))
+    grid = draw(st.sampled_from([STAR, *GRIDS]))
+    is_usual = grid is STAR
+    pairs = [one for one in GRIDS[grid] if "-" in one]
+    between = {pair: draw(st.sampled_from([0.0, 7.5, 20.0])) for pair in pairs}
+    between_a = max((sum(a for pair, a in between.items() if letter in pair) for letter in "RST"), default=0.0)
+    fuse_a = base_a + between_a + 2 * circuit_base_a + 6.0 * stations * evses + draw(st.floats(0.0, 60.0))
+    rotations = tuple(draw(st.lists(st.sampled_from(GRIDS[grid]), min_size=1, max_size=6)))
     kind, fallback_w = draw(st.sampled_from(AppliesTo)), draw(st.none() | st.floats(0.0, 30_000.0))
-    source = LimitSource("ems", "EMS limit", "grid", kind, (fuse_a,) * 3, fallback_w=fallback_w)
+    source = LimitSource("ems", "EMS limit", "grid", kind, (fuse_a,) * 3, fallback_w=fallback_w if is_usual else None)
     site = VirtualSite(
         topology(
             fuse_a,
             stations,
-            base_a=base_a + 2 * circuit_base_a,
+            base_a=base_a + between_a + 2 * circuit_base_a,
+            grid=grid,
             circuits=circuits,
             rotations=rotations,
             evses=evses,
             circuit_meters=bool(circuit_base_a) or draw(st.booleans()),
         ),
         (source,),
-        fixed=draw(st.just(()) | st.tuples(contracts(base_a + 2 * circuit_base_a, rotations, stations, evses))),
+        fixed=()
+        if not is_usual
+        else draw(st.just(()) | st.tuples(contracts(base_a + 2 * circuit_base_a, rotations, stations, evses))),
     )
     site.volts_v, site.shows_volts = draw(st.sampled_from([225.0, 237.5, 253.0])), draw(st.booleans())
-    site.base = lambda _s: (base_a,) * 3
-    site.circuit_base = dict.fromkeys(circuits or (), (circuit_base_a,) * 3)
+    site.volts_v *= grid.line_v / STAR.line_v
+    site.base, site.between = lambda _s: on(grid.lines, base_a), between
+    site.circuit_base = dict.fromkeys(circuits or (), on(grid.lines, circuit_base_a))
     for station in site.stations.values():
         station.answer_s = draw(st.sampled_from([0.5, 1.0, 3.0, 7.5]))
         station.sample_s = draw(st.sampled_from([5.0, 10.0, 60.0]))
         station.forgetful = draw(st.booleans())
+        station.lag = 0.0 if is_usual else draw(st.sampled_from([0.0, 0.15, 0.4]))
     return site
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from site_simulator.demo_site import DEMO_SITE
-from site_simulator.site import BaseLoad, Excess, Node, Placement, SiteWorld, Step, Wave, on_grid
+from site_simulator.lines import lengths, phasors
+from site_simulator.site import BaseLoad, Excess, Node, Placement, SiteWorld, Step, Wave
 
 
 def steady(*amperes: float) -> tuple[BaseLoad, BaseLoad, BaseLoad]:
@@ -19,11 +20,11 @@ def steady(*amperes: float) -> tuple[BaseLoad, BaseLoad, BaseLoad]:
 
 @pytest.mark.parametrize(("rotation", "grid"), [("RST", [1, 2, 3]), ("STR", [3, 1, 2]), ("TRS", [2, 3, 1])])
 def test_rotation_puts_each_line_on_its_grid_phase(rotation: str, grid: list[float]) -> None:
-    assert on_grid((1, 2, 3), rotation) == grid
+    assert lengths(phasors((1, 2, 3), rotation)) == tuple(grid)
 
 
 def test_a_single_phase_station_loads_one_phase() -> None:
-    assert on_grid((16,), "S") == [0, 16, 0]
+    assert lengths(phasors((16,), "S")) == (0, 16, 0)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["RST", "RTS", "SRT", "STR", "TRS", "TSR"]), st.floats(0, 32)), max_size=8))

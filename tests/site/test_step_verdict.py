@@ -275,3 +275,24 @@ def test_a_station_that_ignores_its_limit_says_nothing_about_the_meter() -> None
     verdict = Bench(Wiring(), follows=False).play()
     assert verdict.conclusion is Conclusion.NOT_CLEAR
     assert "the station measured 16.0 A after its limit was lowered to 10.0 A" in verdict.text
+
+
+def between_lines(believed: tuple[int, int], really: str) -> Verdict:
+    """A car between the first two of these letters; its station measures one phase."""
+    bench = Bench(Wiring(rotation=really, phases=2, says=1))
+    bench.evse = Evse(EvseId("CP-1", 1), "grid", believed, is_between=True)
+    bench.test = StepTest(bench.evse, "main", Manner())
+    return bench.play()
+
+
+def test_a_car_between_two_lines_moves_both_of_them() -> None:
+    verdict = between_lines((0, 1), "RST")
+    assert verdict.conclusion is Conclusion.PROVEN, verdict.text
+    assert verdict.expected_phases == verdict.found_phases == (0, 1)
+    assert verdict.rotations == ("L1, L2",)
+
+
+def test_the_remedy_for_a_wrong_pair_is_the_right_one() -> None:
+    verdict = between_lines((0, 1), "STR")
+    assert verdict.conclusion is Conclusion.WRONG
+    assert verdict.remedy == "set phases: [L2, L3] of CP-1/1"

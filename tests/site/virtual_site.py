@@ -23,10 +23,12 @@ from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSourc
 from local_controller.site.lpc import LpcSettings
 from local_controller.site.readings import MeterReading
 from local_controller.site.topology import Evse, FuseType, Node, Station, Topology
+from local_controller.site.wiring import STAR, Grid
 from local_controller.station import words
 from local_controller.station.words import EvseId, LimitKind, LimitOutcome, MeterSample, Phase
 from optimizer.objectives import OBJECTIVES
 from optimizer.solve import solve
+from site_simulator.lines import Phasors, added, lengths, phasors
 
 STEP_S = 0.5
 SILENCE_S = 8.0
@@ -35,6 +37,11 @@ SILENCE_S = 8.0
 BOOT_S = 20.0
 START = Instant(1000.0, datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
 PerPhase = tuple[float, float, float]
+
+
+def connection(evse: Evse) -> str:
+    """In the words of `site_simulator.lines`."""
+    return ("-" if evse.is_between else "").join("RST"[line] for line in evse.grid_phases)
 
 
 def topology(
@@ -47,8 +54,12 @@ def topology(
     rotations: tuple[str, ...] = ("RST",),
     evses: int = 1,
     circuit_meters: bool = False,
+    grid: Grid = STAR,
 ) -> Topology:
-    """A grid connection with a meter, circuits (with meters on demand), and stations spread over them."""
+    """A grid connection with a meter, circuits (with meters on demand), and stations spread over them.
+
+    rotations: of the stations in turn, "R-S" for one between two lines.
+    """
     margin = (margin_a,) * 3
     nodes = [Node("grid", "Grid", None, (fuse_a,) * 3, FuseType.MCB, base_a=(base_a,) * 3, margin_a=margin, meter="m")]
     nodes += [
@@ -58,12 +69,14 @@ def topology(
     homes = list(circuits or ["grid"])
     built = []
     for n in range(stations):
-        order = tuple("RST".index(letter) for letter in rotations[n % len(rotations)])
+        letters = rotations[n % len(rotations)]
+        order, is_between = tuple("RST".index(letter) for letter in letters.replace("-", "")), "-" in letters
         name, home = f"CP-{n + 1}", homes[n % len(homes)]
-        built.append(
-            Station(name, name, tuple(Evse(EvseId(name, number), home, order) for number in range(1, evses + 1)))
-        )
-    return Topology(tuple(nodes), tuple(built))
+        numbered = (EvseId(name, number) for number in range(1, evses + 1))
+        shows = grid.has_neutral or len(order) < 3
+        wired = tuple(Evse(id_, home, order, is_between=is_between, shows_phases=shows) for id_ in numbered)
+        built.append(Station(name, name, wired))
+    return Topology(tuple(nodes), tuple(built), grid)
 
 
 @dataclass
@@ -98,7 +111,7 @@ class VirtualStation:
     that is told to use one and not which; ignores_phases: it does not, although it says so. lines: those that are connected;
     moved: when its contactor moved, to how many lines, and whether it was told so. pauses: how long the car had nothing around
     each move that it was told; 0 under load. foreign_a: what somebody else's profile makes of its fallback. wish: the order
-    that waits until the CALL in flight is answered.
+    that waits until the CALL in flight is answered. lag: by how many radians the car's current is behind its voltage.
     """
 
     evse: Evse
@@ -132,6 +145,7 @@ class VirtualStation:
     in_flight: ApplyLimit | None = None
     wish: tuple[ApplyLimit, float] | None = None
     line: int = 0
+    lag: float = 0.0
 
     @property
     def refuses(self) -> bool:
@@ -190,7 +204,7 @@ class VirtualStation:
 class VirtualSite:
     """The site, its controller, and a record of what really flowed: per node, and in watts at the grid connection.
 
-    volts_v: on each phase; shows_volts: its meters tell it, and the power. said: what a source said last, watts and until when.
+    between: loads of the building between two lines, "R-S". volts_v: on each phase; shows_volts: its meters tell it, and the power. said: what a source said last, watts and until when.
 
     `stations` are the EVSEs by the name of their station; further EVSEs of a station are "CP-1/2" and so on.
     """
@@ -220,6 +234,7 @@ class VirtualSite:
         self.now = START
         self.base: Callable[[float], PerPhase] = lambda _s: (0.0, 0.0, 0.0)
         self.circuit_base: dict[str, PerPhase] = {}
+        self.between: dict[str, float] = {}
         self.volts_v = 230.0
         self.shows_volts = False
         self.meter_alive = True
@@ -423,14 +438,25 @@ class VirtualSite:
     # --- physics ---
     def flow(self, node: str) -> PerPhase:
         """What really flows at a node, per grid phase."""
-        result = list(self.base(self.now.since(START))) if node == "grid" else [0.0, 0.0, 0.0]
-        for circuit, base_a in self.circuit_base.items():
-            if node in {circuit, "grid"}:
-                result = [a + b for a, b in zip(result, base_a, strict=True)]
+        loads = self._building(node)
         for evse in self.topology.evses_below(node):
-            for phase, amps in self._by_id[evse.id].draw_a().items():
-                result[evse.grid_phase(phase)] += amps
-        return tuple(result)
+            station = self._by_id[evse.id]
+            loads.append(self._phasors(connection(evse), tuple(station.draw_a().values()), station.lag))
+        return lengths(added(loads))
+
+    def building(self, node: str) -> PerPhase:
+        """The part of it that is no car."""
+        return lengths(added(self._building(node)))
+
+    def _building(self, node: str) -> list[Phasors]:
+        loads = [phasors(a, "RST") for circuit, a in self.circuit_base.items() if node in {circuit, "grid"}]
+        if node == "grid":
+            loads.append(phasors(self.base(self.now.since(START)), "RST"))
+            loads += [self._phasors(where, (amps,)) for where, amps in self.between.items()]
+        return loads
+
+    def _phasors(self, where: str, current_a: tuple[float, ...], lag: float = 0.0) -> Phasors:
+        return phasors(current_a, where, lines=len(self.topology.grid.lines), lag=lag)
 
     def drawn(self) -> list[float]:
         """The highest phase current of each EVSE."""

@@ -12,6 +12,7 @@ from local_controller.adapters.modbus.decode import Registers, decode_reading
 from local_controller.adapters.modbus.register_map import RegisterMap
 from local_controller.clock import Clock, Instant
 from local_controller.errors import SourceError
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.readings import MeterReading, implausible
 
 FROZEN_POLLS = 10
@@ -30,6 +31,7 @@ class MeterSettings:
     unit_id: int = 1
     invert: bool = False
     poll_s: float = 1.0
+    nominal_v: tuple[float, ...] = (NOMINAL_VOLTAGE_V,)
 
 
 class ModbusMeter:
@@ -88,9 +90,9 @@ class ModbusMeter:
         implausible is looked at again before it counts as a failure.
         """
         reading = await self._look(line)
-        if implausible(reading):
+        if implausible(reading, self._settings.nominal_v):
             reading = await self._look(line)
-        if findings := implausible(reading):
+        if findings := implausible(reading, self._settings.nominal_v):
             raise PollError(Trouble.NONSENSE, "; ".join(map(str, findings)))
         return reading
 

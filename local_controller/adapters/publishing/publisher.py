@@ -22,6 +22,7 @@ from local_controller.adapters.site_driver import in_turns
 from local_controller.clock import Clock, Instant
 from local_controller.config.models import SiteConfig
 from local_controller.config.publish import PublishSection
+from local_controller.config.wiring import grid_of
 from local_controller.site.effects import Notice
 from local_controller.site.snapshot import SiteSnapshot
 
@@ -64,7 +65,7 @@ class Publisher:
 
     def __init__(self, config: SiteConfig, section: PublishSection, site: Site, clock: Clock) -> None:
         self._prefix = section.prefix
-        self._nominal_voltage_v = config.site.nominal_voltage_v
+        self._nominal_voltage_v = grid_of(config).line_v
         self._site = site
         self._clock = clock
         self._outbox = Outbox(section.every_s)

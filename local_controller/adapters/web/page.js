@@ -1,5 +1,4 @@
 // Shows /api/v1/site once a second. Every number has a unit; old numbers are grey.
-const PHASES = ["L1", "L2", "L3"];
 const amps = (value) => (value === null || value === undefined ? "–" : `${value.toFixed(1)} A`);
 const seconds = (value) => {
   if (value === null || value === undefined) return "never";
@@ -29,7 +28,7 @@ function row(...cells) {
 }
 
 function nodeRows(node) {
-  return PHASES.map((phase, i) => {
+  return node.lines.map((phase, i) => {
     const stale = node.measured_age_s === null || node.measured_age_s > 10;
     const measured = cell(`${amps(node.measured_a?.[i] ?? null)} `, { number: true, stale });
     if (node.measured_a) measured.append(bar(node.measured_a[i], node.limit_a[i]));
@@ -39,12 +38,12 @@ function nodeRows(node) {
       const age = node.measured_a ? `, measured ${seconds(node.measured_age_s)} ago` : ", not measured";
       const uneven = node.asymmetry_limit_a === null ? "" : `; phases differ by ${amps(node.asymmetry_a)} of ${amps(node.asymmetry_limit_a)}`;
       const power = node.power_for_cars ? `; ${node.power_for_cars}` : "";
-      cells.unshift(cell(`${node.label}${age}${power}${uneven}`, { span: 3 }));
+      cells.unshift(cell(`${node.label}${age}${power}${uneven}`, { span: node.lines.length }));
       const fuse = `fuse: ${amps(node.worst_excess_a)} for ${seconds(node.longest_excess_s)}`;
       const heat = node.overload_s > 0 ? `; heated ${seconds(node.overload_s)} of ${seconds(node.overload_stop_s)}` : "";
       const limit = `limits: ${amps(node.limit_worst_excess_a)} for ${seconds(node.limit_longest_excess_s)}`;
       const controlled = node.if_controlled ? `; if controlled, fuse: ${amps(node.if_controlled.worst_excess_a)}` : "";
-      cells.push(cell(node.measured_a ? `${fuse}${heat}; ${limit}${controlled}` : "–", { span: 3, bad: node.worst_excess_a > 0.05 }));
+      cells.push(cell(node.measured_a ? `${fuse}${heat}; ${limit}${controlled}` : "–", { span: node.lines.length, bad: node.worst_excess_a > 0.05 }));
     }
     return row(...cells);
   });

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from local_controller.adapters.web.own_machine import body, objection, refused
-from local_controller.config.electrical import LoadPerPhase
+from local_controller.config.electrical import ThreeLoads
 from local_controller.config.limits import Watts
 from local_controller.config.section import Section
 from local_controller.errors import LocalControllerError
@@ -30,7 +30,7 @@ class Tells(Protocol):
 class _Asked(Section):
     """The body of a request."""
 
-    max_a: LoadPerPhase | None = None
+    max_a: ThreeLoads | None = None
     max_w: Watts | None = None
     for_s: float = 0.0
     reason: Annotated[str, Field(max_length=100)] = ""

@@ -14,7 +14,13 @@ import msgspec
 
 from local_controller.profiles.profile import Kind, Purpose
 from local_controller.profiles.schedule import Schedule, Segment, coalesced
-from local_controller.profiles.units import RateUnit, lowest_voltage_v, round_down, safe_watts_from_amps
+from local_controller.profiles.units import (
+    NOMINAL_VOLTAGE_V,
+    RateUnit,
+    lowest_voltage_v,
+    round_down,
+    safe_watts_from_amps,
+)
 from local_controller.station.capability import Capability, Rung
 from local_controller.station.dialects.base import OwnProfile
 from local_controller.station.dialects.shared import LIMIT_STEP
@@ -54,7 +60,8 @@ class Target(msgspec.Struct, frozen=True):
     working: A per phase, gapless from its first instant to its last, where the fallback takes over; None for the floor.
     phases: how many phases share the watts, where watts are needed. floor_phases, fewer: how many the CSMS allows the
     floor and the working limit, where that is fewer than all (numberPhases). offline_s: without a connection for longer,
-    the floor takes over from the working limit (2.1 maxOfflineDuration). phase_to_use: where the working limit is on one phase.
+    the floor takes over from the working limit (2.1 maxOfflineDuration). phase_to_use: where the working limit is on one
+    phase. phase_v: nominal voltage of each of its phases.
     """
 
     evse: int
@@ -66,6 +73,7 @@ class Target(msgspec.Struct, frozen=True):
     fewer: Schedule = NOT_FEWER
     offline_s: int | None = None
     phase_to_use: int | None = None
+    phase_v: float = NOMINAL_VOLTAGE_V
 
     @property
     def floor(self) -> tuple[float, int | None]:
@@ -131,7 +139,7 @@ _PURPOSES: Mapping[Actuator, Purpose] = {
 
 def own_profile(target: Target, rung: Rung, capability: Capability, now: datetime) -> OwnProfile:
     """The profile that tells this target by this rung."""
-    told = _Told(rung.unit, target.phases, capability)
+    told = _Told(rung.unit, target.phases, capability, target.phase_v)
     if target.working is None:
         return _profile(target, rung, FALLBACK_START, (_Period(0, told.alone(target.fallback_a), target.floor_phases),))
     start = now.replace(microsecond=0) - timedelta(seconds=HEAD_START_S)
@@ -196,7 +204,7 @@ def _profile(
 
 def told_limit_a(target: Target, rung: Rung, capability: Capability) -> float:
     """The most that a phase may carry because of this profile: the highest of its periods after rounding."""
-    told = _Told(rung.unit, target.phases, capability)
+    told = _Told(rung.unit, target.phases, capability, target.phase_v)
     if target.working is None:
         return told.amps(told.alone(target.fallback_a), 1)
     limits = [told(segment.limit_a or 0.0) for segment in _segments(target.working)]
@@ -219,9 +227,10 @@ class _Told(NamedTuple):
     unit: RateUnit
     phases: int
     capability: Capability
+    phase_v: float
 
     def __call__(self, limit_a: float, allowed: float | None = None) -> float:
-        """W at 207 V, where watts need the most amperes; on no more phases than are `allowed`."""
+        """W at the lowest voltage (207 V of 230), where they need the most amperes; on no more phases than are `allowed`."""
         phases = self.phases if allowed is None else min(self.phases, int(allowed))
         return self._in_unit(settable_a(limit_a, self.capability, self.unit), phases)
 
@@ -231,10 +240,12 @@ class _Told(NamedTuple):
 
     def amps(self, limit: float, phases: int) -> float:
         """What such a limit lets flow on a phase at most."""
-        return limit if self.unit is RateUnit.A else limit / (lowest_voltage_v() * phases)
+        return limit if self.unit is RateUnit.A else limit / (lowest_voltage_v(self.phase_v) * phases)
 
     def _in_unit(self, limit_a: float, phases: int) -> float:
-        return round_down(limit_a if self.unit is RateUnit.A else safe_watts_from_amps(limit_a, phases), LIMIT_STEP)
+        if self.unit is RateUnit.A:
+            return round_down(limit_a, LIMIT_STEP)
+        return round_down(safe_watts_from_amps(limit_a, phases, nominal_v=self.phase_v), LIMIT_STEP)
 
 
 def settable_a(limit_a: float, capability: Capability, unit: RateUnit = RateUnit.A) -> float:

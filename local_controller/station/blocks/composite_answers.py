@@ -22,7 +22,7 @@ from local_controller.profiles.context import Context, StationContext
 from local_controller.profiles.installed import Installed
 from local_controller.profiles.profile import Kind, Purpose
 from local_controller.profiles.schedule import Schedule
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V, RateUnit, converted
+from local_controller.profiles.units import RateUnit, converted
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block
 from local_controller.station.blocks.actuator import FORESIGHT
@@ -109,13 +109,15 @@ class CompositeAnswers(Block):
         unit, installed = request.unit or told.unit, self._state.store.installed
         horizon_s = request.duration_s - (at - start).total_seconds()
         evses = {evse: self._context(evse, one, start) for evse, one in standing.items()}
-        others = _others(told, list(standing.values()), start, request.duration_s)
+        others = _others(told, list(standing.values()), start, request.duration_s, self._state.wiring.phase_v)
         if request.evse:
             context = evses[request.evse]
             allocated = others if context.allocated is None else context.allocated.minimum(others)
             found = answer(installed, replace(context, allocated=allocated), unit, at, horizon_s)
             return found.beginning(start)
-        whole = Context(0, time_zone=self._state.time_zone, allocated=others)
+        whole = Context(
+            0, time_zone=self._state.time_zone, allocated=others, nominal_voltage_v=self._state.wiring.phase_v
+        )
         found = answer_station(installed, StationContext(whole, tuple(evses.values())), unit, at, horizon_s)
         return found.beginning(start)
 
@@ -139,7 +141,9 @@ def _is_of_the_whole_alone(entry: Installed) -> bool:
     return entry.profile.purpose is STATION_MAX and entry.profile.kind is Kind.RELATIVE
 
 
-def _others(told: CompositeTold, standing: Sequence[Standing], start: datetime, horizon_s: int) -> Schedule:
+def _others(
+    told: CompositeTold, standing: Sequence[Standing], start: datetime, horizon_s: int, phase_v: float
+) -> Schedule:
     """What limits the station besides us (A per phase): where it says clearly less than what it holds of us."""
     end = start + timedelta(seconds=horizon_s if told.duration_s is None else min(horizon_s, told.duration_s))
     periods = sorted(told.periods)
@@ -150,7 +154,7 @@ def _others(told: CompositeTold, standing: Sequence[Standing], start: datetime, 
         running = bisect_right(periods, (moment - start).total_seconds(), key=itemgetter(0))
         if running:
             _, limit, phases = periods[running - 1]
-            said_a = converted(max(limit, 0.0), told.unit, RateUnit.A, phases=phases, voltage_v=NOMINAL_VOLTAGE_V)
+            said_a = converted(max(limit, 0.0), told.unit, RateUnit.A, phases=phases, voltage_v=phase_v)
             is_limit = limit >= 0.0  # some write -1 for "none"
             steps.append((moment, said_a if is_limit and _is_of_others(said_a, phases, standing, moment) else None))
     return Schedule((*steps, (end, None))) if steps else Schedule.unlimited()

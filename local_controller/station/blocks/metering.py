@@ -89,6 +89,7 @@ class Metering(Block):
         """Finds the EVSE of a transaction in `state` and keeps there which phases it uses."""
         self._state = state
         self._dialect = dialect
+        self._wiring = state.wiring
         self._waiting: dict[int, _Waiting] = {}
         self._due_s: float | None = None
 
@@ -214,7 +215,7 @@ class Metering(Block):
         told: list[BlockEffect],
     ) -> None:
         """Every sample of a message that came then."""
-        for sample in report.samples:
+        for sample in report.samples if self._wiring.is_usual else map(self._wiring.read, report.samples):
             told.append(Tell(Measured(evse, sample)))
             if transaction is not None:
                 transaction.sampled = came
@@ -248,6 +249,7 @@ class Metering(Block):
         in_use = 0
         for amps in current_a.values():
             in_use += amps >= IN_USE_A
+        in_use = self._wiring.phases(in_use)
         if in_use > 0 and in_use != transaction.phases_in_use:
             transaction.phases_in_use = in_use
             self._state.revision += 1

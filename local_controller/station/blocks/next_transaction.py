@@ -44,7 +44,12 @@ def of_awaited(
 ) -> Iterator[Allowed]:
     """What each of these TxProfiles allows a transaction that begins at any time in this span, however full its car is."""
     start, end = span
-    context = Context(context.evse, time_zone=context.time_zone, soc_percent=100.0)
+    context = Context(
+        context.evse,
+        nominal_voltage_v=context.nominal_voltage_v,
+        time_zone=context.time_zone,
+        soc_percent=100.0,
+    )
     for profile in profiles:
         default = replace(profile, purpose=Purpose.TX_DEFAULT_PROFILE, transaction_id=None)
         for store in stores_of_any_start(InstalledProfiles((Installed(context.evse, default),)), start, end):

@@ -15,13 +15,14 @@ from local_controller.station.capability import Capability, Rung
 class Held:
     """A limit of ours that a station holds, as it was told: in A per phase over its clock, in `unit` for `phases`.
 
-    fewer: how many phases it was told to use, where that is fewer.
+    fewer: how many phases it was told to use, where that is fewer. phase_v: nominal voltage of each of its phases.
     """
 
     limit: Schedule
     unit: RateUnit
     phases: int
     fewer: Schedule = NOT_FEWER
+    phase_v: float = NOMINAL_VOLTAGE_V
 
     def shown_a(self, moment: datetime, phases: int) -> float | None:
         """What a station shows of it in A on so many phases; None where it does not hold.
@@ -32,7 +33,7 @@ class Held:
         if limit_a is None or self.unit is RateUnit.A:
             return limit_a
         told = min(self.phases, int(self.fewer.at(moment) or self.phases))
-        return safe_watts_from_amps(limit_a, told) / (NOMINAL_VOLTAGE_V * phases)
+        return safe_watts_from_amps(limit_a, told, nominal_v=self.phase_v) / (self.phase_v * phases)
 
     @property
     def ends(self) -> datetime | None:
@@ -85,12 +86,14 @@ class Standing:
         return None if self.floor is None else self.floor.shown_a(moment, phases)
 
 
-def held_floor(limit_a: float | None, rung: Rung, capability: Capability) -> Held | None:
+def held_floor(
+    limit_a: float | None, rung: Rung, capability: Capability, phase_v: float = NOMINAL_VOLTAGE_V
+) -> Held | None:
     """The floor, which is told for a car on any single phase."""
     if limit_a is None:
         return None
     told_a = settable_a(limit_a, capability, rung.unit)
-    return Held(Schedule.constant(told_a, datetime.min.replace(tzinfo=UTC)), rung.unit, 1)
+    return Held(Schedule.constant(told_a, datetime.min.replace(tzinfo=UTC)), rung.unit, 1, phase_v=phase_v)
 
 
 def held_working(target: Target, rung: Rung, capability: Capability) -> Held | None:
@@ -98,4 +101,4 @@ def held_working(target: Target, rung: Rung, capability: Capability) -> Held | N
     if target.working is None:
         return None
     steps = ((t, None if a is None else settable_a(a, capability, rung.unit)) for t, a in target.working.steps)
-    return Held(Schedule(tuple(steps)), rung.unit, target.phases, target.fewer)
+    return Held(Schedule(tuple(steps)), rung.unit, target.phases, target.fewer, target.phase_v)

@@ -408,7 +408,9 @@ class StationTruth(Block):
         verdict = judged(period.limit, said.unit, tag.expected, after)
         if verdict is None:
             return []
-        return self._weigh(tag.evse, verdict, after.kind, amperes(period.limit, said.unit), now)
+        return self._weigh(
+            tag.evse, verdict, after.kind, amperes(period.limit, said.unit, self._state.wiring.phase_v), now
+        )
 
     @staticmethod
     def _composite(answer: Frame) -> HeldComposite | None:

@@ -324,7 +324,7 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     least = floor_of(state, allowances, orders.evse, orders.fallback_a, now)
     transaction = state.transactions.get(orders.evse)
     if transaction is None:
-        return Target(orders.evse, least.limit_a, floor_phases=least.phases)
+        return Target(orders.evse, least.limit_a, floor_phases=least.phases, phase_v=state.wiring.phase_v)
     at, wish = state.station_time(now), orders.wish
     until = at if wish is None else max(at, _whole_second(state.to_station_time(wish.until), wish, least))
     may_fall = may_fall and wish is not None and until > at and wish.limit_a >= least.limit_a
@@ -348,6 +348,7 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
         fewer,
         offline_s,
         on.phase_to_use,
+        state.wiring.phase_v,
     )
 
 

@@ -174,7 +174,9 @@ class ProfileWriter:
         e, at = self._evses[evse], self._state.station_time(now)
         is_wished = e.wish is not None and e.wish.until > now.utc and evse in self._state.transactions
         given_a = e.wish.limit_a if e.wish is not None and is_wished else e.fallback_a
-        floor = None if e.floor_rung is None else held_floor(e.held_fallback_a, e.floor_rung, self._state.capability)
+        floor = None
+        if e.floor_rung is not None:
+            floor = held_floor(e.held_fallback_a, e.floor_rung, self._state.capability, self._state.wiring.phase_v)
         working = None
         if e.held is not None and e.holds_after(at):
             working = held_working(e.held.target, e.held.rung, self._state.capability)

@@ -37,7 +37,7 @@ _PHASES: Mapping[str, tuple[Phase, ...]] = {
 }
 _PREFIXES = {"k": 1e3, "m": 1e-3, "M": 1e6}
 LARGEST: Final = 1e12  # Wh of the largest register; whatever is larger is noise
-_LIVE_V = 100.0  # far above an induced voltage, far below any supply
+LIVE_V: Final = 100.0  # far above an induced voltage, far below any supply
 _ONE_PHASE_RATIO = 1.2  # 230 V assumed at 253 V real is 1.1; the rest is current and power sampled apart
 _RATIO_TOLERANCE = 0.1  # keeps 2 and 3 phases well apart
 _SOC_LOCATIONS = (*_LOCATIONS, "ev")
@@ -116,6 +116,7 @@ def _with_export(sample: MeterSample, fed_back: Mapping[Phase, float], exported:
         sample.energy_wh,
         sample.soc_percent,
         sample.taken_at,
+        sample.told_a,
     )
 
 
@@ -132,9 +133,10 @@ def combined(  # noqa: PLR0913, PLR0917 - what a meter measures
     power_w = power[None] if None in power else _sum(power)
     energy_wh = energy[None] if None in energy else _sum(energy)
     soc_percent = soc.get(None)
-    if not current_a and not voltage and power_w is energy_wh is soc_percent is None:
+    told_a = max(current.values(), default=None)
+    if not current_a and not voltage and power_w is energy_wh is soc_percent is told_a is None:
         return None
-    return MeterSample(current_a, voltage, power_w, energy_wh, soc_percent, taken_at)
+    return MeterSample(current_a, voltage, power_w, energy_wh, soc_percent, taken_at, told_a)
 
 
 def _sum(readings: Readings) -> float | None:
@@ -195,7 +197,7 @@ def _current(current: Readings, power: Readings, voltage: Mapping[Phase, float])
 
 def _spread(phase: Phase, amps: float, power_w: float | None, voltage: Mapping[Phase, float]) -> dict[Phase, float]:
     """Rule 3: one phase's current is believed to be all there is, unless voltage or power speak for more phases."""
-    live = [other for other in Phase if other is phase or voltage.get(other, 0.0) > _LIVE_V]
+    live = [other for other in Phase if other is phase or voltage.get(other, 0.0) > LIVE_V]
     ratio = _power_ratio(power_w, amps, _volts(voltage, phase))
     if amps == 0.0 or (len(live) == 1 if ratio is None else ratio <= _ONE_PHASE_RATIO):
         return {phase: amps}
@@ -222,4 +224,4 @@ def _is_about(ratio: float | None, phases: int) -> bool:
 def _volts(voltage: Mapping[Phase, float], phase: Phase) -> float:
     """The phase's voltage if it is a live one, else the nominal one (some stations report 0 V)."""
     volts = voltage.get(phase, 0.0)
-    return volts if volts > _LIVE_V else NOMINAL_VOLTAGE_V
+    return volts if volts > LIVE_V else NOMINAL_VOLTAGE_V
