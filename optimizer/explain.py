@@ -80,8 +80,8 @@ class Explainer:
     def _of_cost(self, need: ChargingNeed, rows: list[_Row], found: tuple[Reason, ...]) -> tuple[Reason, ...]:
         """Where there is room and no bound of the car, it may be the price; not where it gets all that it still wants now."""
         now_a = self._now_a[need.id]
-        least_a = need.step_a if now_a else need.min_a
-        free = all(row.left_a >= least_a - NOISE_A for row in rows) and need.max_a >= need.min_a
+        least_a = need.step_a * (1 if now_a else max(1, math.ceil(need.min_a / need.step_a - NOISE_A)))
+        free = all(row.left_a >= least_a - NOISE_A for row in rows) and need.max_a >= least_a - NOISE_A
         bound = need.energy_wh == 0 or {reason.code for reason in found} & {"vehicle_max", "csms_profile"}
         if self._cost is None or not free or bound or self._cost.satisfies(need, now_a):
             return ()

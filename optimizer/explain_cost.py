@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from optimizer.problem import ChargingNeed, Problem, Reason, ReasonCode, Tariff
 
 DAY_S = 86_400
-CENT = 0.005
-"""Prices that differ by less read the same and are no reason to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,12 @@ class CostView:
         """Why it gets no more than this although there is room; empty if no price is the reason."""
         return tuple(
             Reason(code, f"{'Paused' if current == 0 else f'{current:.1f} A'}: {why}.")
-            for code, why in (*self._waits(need), *self._is_not_worth(need), *self._keeps_peak(need, current))
+            for code, why in (
+                *self._waits(need),
+                *self._is_not_worth(need),
+                *self._keeps_peak(need, current),
+                *self._pauses(current),
+            )
         )[:1]
 
     def _waits(self, need: ChargingNeed) -> Iterator[tuple[ReasonCode, str]]:
@@ -52,18 +55,22 @@ class CostView:
             if need.departure_s is not None and start_s >= need.departure_s:
                 return
             price = self._price(block, 0.0)
-            if price < now - CENT and (plan[block] > 0 if len(plan) > block else not plan):
-                yield (
-                    "price",
-                    f"waits {self._until(start_s)}: {price:.2f} instead of {now:.2f} {self.tariff.currency}/kWh",
-                )
+            if price < now and (plan[block] > 0 if len(plan) > block else not plan):
+                low, high = _told(price, now)
+                yield "price", f"waits {self._until(start_s)}: {low} instead of {high} {self.tariff.currency}/kWh"
                 return
 
     def _is_not_worth(self, need: ChargingNeed) -> Iterator[tuple[ReasonCode, str]]:
         now, worth = self._price(0, self.drawn_w), need.energy_worth_per_kwh
         if worth is not None and worth <= now:
-            money = self.tariff.currency
-            yield "price", f"a kWh costs {now:.2f} {money} and is worth {worth:.2f} {money}"
+            low, high = _told(worth, now)
+            yield "price", f"a kWh costs {high} {self.tariff.currency} and is worth {low} {self.tariff.currency}"
+
+    def _pauses(self, current: float) -> Iterator[tuple[ReasonCode, str]]:
+        """Where nothing else is said: nobody knows what it wants, and it is not cheap now."""
+        if current == 0:
+            (now,) = _told(self._price(0, self.drawn_w))
+            yield "price", f"waits for less than {now} {self.tariff.currency}/kWh"
 
     def _keeps_peak(self, need: ChargingNeed, current: float) -> Iterator[tuple[ReasonCode, str]]:
         tariff = self.tariff
@@ -87,6 +94,12 @@ class CostView:
             return f"{start_s / 3600:.1f} h"
         minutes = round((self.tariff.now_s_of_day + start_s) % DAY_S / 60)
         return f"for {minutes // 60 % 24:02d}:{minutes % 60:02d}"
+
+
+def _told(*prices: float) -> list[str]:
+    """As cents where they can be told apart so."""
+    short = [f"{price:.2f}" for price in prices]
+    return short if len(set(short)) == len(prices) else [f"{price:.4f}" for price in prices]
 
 
 def _at(values: tuple[float, ...], block: int) -> float:

@@ -1,7 +1,7 @@
 """What is a Wh worth to each car in each block, and what does the site pay for it? In one unit, so that a program can add up.
 
-Without prices a Wh delivered by departure is worth 1. With prices all is in the tariff's currency, divided by the highest
-worth of a kWh, so that the program's numbers are near 1 whatever the currency is. Multiplying all prices by a number changes
+Without prices a Wh delivered by departure is worth 1. With prices all is in the tariff's currency, divided by the most
+that a kWh is worth beyond its price, so that the program's numbers are near 1 whatever the currency is. Multiplying all prices by a number changes
 nothing but for cars whose owner named a worth.
 
 A car whose owner named none gets its energy by departure whatever it costs: a kWh is worth `FIRM` times what hours can differ by,
@@ -23,6 +23,9 @@ from optimizer.rows import Array, wh_per_ampere
 
 FIRM = 50.0
 FIRM_PEAK = 2.0
+
+NOISE = 1e-6
+"""Prices that differ by less, relative to the highest, are one price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,16 @@ def worth_of(problem: Problem, weights: Weights) -> Worth:
     surplus_w = _or_zero(tariff.surplus_w, blocks)
     sold = surplus_w > 0
     prices = np.concatenate((import_, export[sold]))
-    unit = float(prices.max() - prices.min()) or abs(float(prices.max())) or 1.0
+    highest = float(np.abs(prices).max())
+    spread = float(prices.max() - prices.min())
+    unit = spread if spread > NOISE * highest else highest or 1.0
     firm = prices.max() + FIRM * unit + FIRM_PEAK * (tariff.peak_per_kw or 0.0) / hours.min()
     named = [need.energy_worth_per_kwh for need in problem.needs]
     full = np.array([firm if worth is None else worth for worth in named])
     cheap = prices.min() + weights.beyond_prior * unit
     beyond = [cheap if worth is None else worth - (1 - weights.beyond_prior) * abs(worth) for worth in named]
-    scale = float(np.abs(full).max(initial=unit))
     paid = np.where(sold & (export > import_), _mean_price(problem, hours, tariff), import_)
+    scale = float(np.abs(full[:, None] - paid).max(initial=unit))
     room_w = tariff.peak_w - _or_zero(tariff.background_w, blocks) + surplus_w
     return Worth(
         net=_in_time(problem, full[:, None] - paid, weights.early * unit) / scale,

@@ -91,6 +91,13 @@ def test_a_car_that_says_nothing_waits_too_and_gets_more_than_the_prior_in_cheap
     assert by_hour == pytest.approx([0.0, 0.0, 22_080.0, 22_080.0, 0.0, 0.0], abs=30.0)
 
 
+def test_a_car_that_says_nothing_and_has_had_the_cheap_hours_is_told_what_it_waits_for() -> None:
+    tariff = Tariff((0.31, 0.31, 0.31, 0.31, 0.31, 0.12))
+    leaves = car("CP-1", departure_s=4 * 3600.0, energy_wh=None, expected_wh=0.0)
+    _, plan = priced(garage(leaves, horizon=HOURS), tariff)
+    assert plan.reasons["CP-1"] == (Reason("price", "Paused: waits for less than 0.31 EUR/kWh."),)
+
+
 def test_where_all_hours_cost_the_same_nobody_waits() -> None:
     cars = (car("CP-1", energy_wh=9_000.0), car("CP-2", (0,), energy_wh=9_000.0), car("CP-3", (1,)))
     for price in (0.3, 0.0, -0.1):
@@ -98,6 +105,18 @@ def test_where_all_hours_cost_the_same_nobody_waits() -> None:
         now = {name: currents[0] for name, currents in plan.currents_a.items()}
         assert realize(replace(garage(*cars, available_a=20.0, horizon=HOURS)), now) == now
         assert not any(reason.code == "price" for found in plan.reasons.values() for reason in found)
+
+
+@pytest.mark.parametrize("apart", [1e-17, 1e-9, 1e-4])
+def test_prices_that_hardly_differ_take_no_energy_and_those_that_do_still_count(apart: float) -> None:
+    """0.1 + 0.2 is not 0.3 to a computer; a hundredth of a cent is worth waiting for, if hardly."""
+    tariff = Tariff((0.3 + apart, 0.3 + apart, 0.3, 0.3, 0.3, 0.3))
+    problem, plan = priced(garage(car("CP-1", energy_wh=20_000.0), horizon=HOURS), tariff)
+    by_hour = energies_wh(problem, plan, "CP-1")
+    assert sum(by_hour) == pytest.approx(20_000.0, abs=30.0)
+    assert by_hour[0 if apart < 1e-6 else 2] == pytest.approx(20_000.0, abs=30.0)
+    if apart > 1e-6:
+        assert plan.reasons["CP-1"][0].text == "Paused: waits 2.0 h: 0.3000 instead of 0.3001 EUR/kWh."
 
 
 def test_prices_count_for_cost_only() -> None:
