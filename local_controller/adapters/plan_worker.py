@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -81,14 +82,14 @@ _questions = msgspec.msgpack.Decoder(Question)
 _reasons = msgspec.msgpack.Decoder(dict[str, tuple[Reason, ...]])
 
 
-def work(gateway: socket.socket) -> None:
-    """Answer until the gateway has gone, however it went: then the socket ends, and nobody is left to answer."""
+def work() -> None:
+    """Answer until the gateway has gone, however it went: then the socket on standard input ends, nobody is left to answer."""
     # Ctrl-C reaches the whole terminal; the gateway ends its worker itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import optimizer.solve  # noqa: F401, PLC0415 - scipy belongs into this process only
 
     os.nice(NICENESS)  # only now: the gateway's start waits for the imports
-    with gateway, gateway.makefile("rb") as questions:
+    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as gateway, gateway.makefile("rb") as questions:
         while (question := _next(questions)) is not None:
             answer = _answered(question) if question else b""
             try:
