@@ -10,5 +10,5 @@ program     Problem -> rows and columns of the linear program; objectives: what 
 level       like cars are treated alike: the even one of equally good plans
 rows        which car loads which circuit and phase
 
-Nothing is imported here, so that `optimizer.problem` stays cheap; only `optimizer.solve` loads scipy.
+Nothing is imported here, so that `optimizer.problem` stays cheap; only `optimizer.solve` loads the solver.
 """

@@ -97,7 +97,7 @@ class Planner:
         except (EOFError, ConnectionError) as error:
             await self._worker.end()
             text = "the planner's process ended while it started; what it said stands above. Install the gateway anew"
-            raise LocalControllerError(f"{text}, with all that it depends on (scipy)") from error
+            raise LocalControllerError(f"{text}, with all that it depends on (highspy)") from error
 
     async def solve(self, question: Question) -> Allocation:
         """The plan for now, or none with status "timeout_share" when the worker is late, busy with a late one, dead or wrong."""

@@ -130,7 +130,7 @@ async def test_a_late_plan_is_replaced_by_none_and_does_not_block_the_next_quest
 
 
 async def test_the_gateway_process_itself_never_imports_the_solver() -> None:
-    code = "import sys, local_controller.adapters.planner, local_controller.app; print('scipy' in sys.modules)"
+    code = "import sys, local_controller.adapters.planner, local_controller.app; print('highspy' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert out.decode().strip() == "False"
