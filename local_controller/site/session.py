@@ -52,6 +52,7 @@ class Session:
     unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one failed before it).
     refusals: in a row. raise_refused_at: the station keeps its limit but takes no higher one. postponed_until: before then
     it may be written to for reductions only. has_drawn: a current was measured, so the phases in use are known.
+    offered_at: since when it may draw what a car on one phase needs to begin; needs_all_phases: in vain.
     is_even: measured last to draw the same on three phases. is_found, found_a: it ran before we did, and drew so much
     when it was measured first. may_have_fallen_back: it (re)connected since its limit was accepted. is_defiant: measured
     above its limit.
@@ -82,6 +83,8 @@ class Session:
     idle_phases: dict[int, int] = field(default_factory=dict)
     is_even: bool = False
     has_drawn: bool = False
+    offered_at: Instant | None = None
+    needs_all_phases: bool = False
     energy_wh: float | None = None
     departure: datetime | None = None
     start_register_wh: float | None = None
