@@ -307,13 +307,15 @@ class SiteController:
         return []
 
     def _cap_lasting(self) -> None:
-        """Stations whose limits outlast the gateway share what is safe without it."""
+        """Stations whose limits outlast the gateway share what is safe without it; slow ones are told of the hour earlier."""
         self._lasting_is_new = False
         self._longest_s = max(map(self._outlasts_s, self.evses.values()), default=0.0)
         caps = lasting_caps_a(self.topology, {id_ for id_, state in self.evses.items() if state.lasts_s > LONG_S})
         for id_, state in self.evses.items():
             if state.lasting_cap_a != caps.get(id_, math.inf):
                 state.capped_at(caps.get(id_, math.inf))
+        for limit in self.book.own:
+            limit.expect(max((state.settle_s for state in self._below[limit.node]), default=0.0))
 
     def _stranger(self, station: str, evse: int) -> list[SiteEffect]:
         """An EVSE that is wired, but not in the site file; said once per station. 0 is the station itself."""

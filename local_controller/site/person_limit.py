@@ -62,6 +62,9 @@ class PersonLimit:
     def look(self, node: str, reading: MeterReading) -> None:
         """A person needs no meter."""
 
+    def expect(self, settle_s: float) -> None:
+        """Nobody knows before when a person wants a limit."""
+
     def sentence(self, now: Instant) -> str:
         """What counts now, as people read it."""
         limit = self.limit(now)

@@ -17,11 +17,9 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
+from local_controller.site.lead import USUAL_S, lead_s
 
 QUARTER_S: Final = 900.0
-
-LEAD_S: Final = 20.0
-"""So long before its end no more than the mean is allowed, so that the next quarter does not begin above it."""
 
 LEFT_AT_LEAST_S: Final = 60.0
 """What is left of the energy is never spread over less: cars take 10 s to follow, and meters have errors."""
@@ -47,9 +45,13 @@ class Allowed(NamedTuple):
 
 @dataclass(slots=True)
 class QuarterHour:
-    """The mean of a quarter-hour may be `mean_w`."""
+    """The mean of a quarter-hour may be `mean_w`.
+
+    lead_s: so long before its end no more than the mean is allowed, so that the next quarter does not begin above it.
+    """
 
     mean_w: float
+    lead_s: float = lead_s(USUAL_S)
     _total_wh: float = field(default=0.0, init=False)
     _last: tuple[float, float] | None = field(default=None, init=False)  # monotonic seconds and watts
     _past: deque[tuple[float, float]] = field(
@@ -78,7 +80,7 @@ class QuarterHour:
         left_s, quota_wh = QUARTER_S - since_s, self.mean_w * QUARTER_S / 3600
         used_wh = self._used_wh(now.monotonic_s - since_s, now.monotonic_s)
         power_w = max(0.0, quota_wh - used_wh) * 3600 / max(left_s, LEFT_AT_LEAST_S)
-        most_w = self.mean_w * (MOST if left_s > LEAD_S else 1.0)
+        most_w = self.mean_w * (MOST if left_s > self.lead_s else 1.0)
         return Allowed(min(power_w, most_w), used_wh, quota_wh, left_s)
 
     def _used_wh(self, start_s: float, now_s: float) -> float:

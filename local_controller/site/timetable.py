@@ -12,10 +12,8 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import reduce
 from typing import Final, NamedTuple
 
+from local_controller.site.lead import USUAL_S, lead_s
 from local_controller.site.limits import Bound
-
-LEAD_S: Final = 20.0
-"""A window counts so long before it begins: firmware and car take 10 s to follow, and a meter tells of it later (G3)."""
 
 DAY: Final = timedelta(days=1)
 
@@ -53,10 +51,11 @@ class Piece(NamedTuple):
 
 @dataclass(slots=True)
 class Timetable:
-    """The windows of one limit, by the clock of a time zone."""
+    """The windows of one limit, by the clock of a time zone. lead_s: each counts so long before it begins."""
 
     windows: Sequence[Window]
     zone: tzinfo
+    lead_s: float = lead_s(USUAL_S)
     _piece: Piece | None = field(default=None, init=False, repr=False, compare=False)
 
     def at(self, moment: datetime) -> Piece:
@@ -64,6 +63,10 @@ class Timetable:
         if self._piece is None or not self._piece.start <= moment < self._piece.end:
             self._piece = self._found(moment)
         return self._piece
+
+    def begin_earlier(self, by_s: float) -> None:
+        """The lead from now on."""
+        self.lead_s, self._piece = by_s, None
 
     def _found(self, moment: datetime) -> Piece:
         near = list(self._near(moment))
@@ -76,13 +79,13 @@ class Timetable:
         )
 
     def _near(self, moment: datetime) -> Iterator[tuple[Window, datetime, datetime]]:
-        """The windows that begin from yesterday to the day after tomorrow, each from `LEAD_S` before it begins to its end."""
+        """The windows that begin from yesterday to the day after tomorrow, each from `lead_s` before it begins to its end."""
         today = moment.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
         for day in (today + number * DAY for number in range(-1, 3)):
             for window in self.windows:
                 if (span := window.on(day)) is not None:
                     start, end = span
-                    yield window, start - timedelta(seconds=LEAD_S), end
+                    yield window, start - timedelta(seconds=self.lead_s), end
 
 
 def _on(day: datetime, clock: time) -> list[datetime]:

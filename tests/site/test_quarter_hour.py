@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_controller.clock import Instant
+from local_controller.site.lead import USUAL_S, lead_s
 from local_controller.site.own_limits import QuarterHourLimit
 from local_controller.site.per_phase import equal
-from local_controller.site.quarter_hour import LEAD_S, MOST, QuarterHour
+from local_controller.site.quarter_hour import MOST, QuarterHour
 from local_controller.site.readings import MeterReading
 from tests.site.virtual_site import START, Car, VirtualSite, topology
 
@@ -49,8 +50,8 @@ def test_a_quarter_that_is_used_up_allows_nothing_and_the_next_one_begins_anew()
 
 def test_the_end_of_a_quarter_is_no_reason_to_begin_the_next_one_above_its_mean() -> None:
     quarter = used(0.0, 895)
-    assert quarter.allowed(at(900 - LEAD_S - 1)).power_w == MOST * MEAN_W
-    assert quarter.allowed(at(900 - LEAD_S)).power_w == MEAN_W
+    assert quarter.allowed(at(900 - lead_s(USUAL_S) - 1)).power_w == MOST * MEAN_W
+    assert quarter.allowed(at(900 - lead_s(USUAL_S))).power_w == MEAN_W
 
 
 def test_what_is_fed_in_is_not_taken_off() -> None:
