@@ -143,11 +143,19 @@ class VirtualStation:
         if now_s < self.off_until_s:  # a station that has booted begins with what it knows by then
             self.pwm_a, self.obeys = 0.0, [(now_s, wanted)]
 
-    def draw_a(self) -> dict[Phase, float]:
+    def current_a(self) -> float:
+        """What its car draws on each phase that it uses."""
         if self.car is None or self.transaction is None or self.pwm_a < 6.0 or self.car.paused:
-            return dict.fromkeys(self.evse.station_phases, 0.0)
-        amps = min(self.pwm_a, self.car.max_a) * self.car.overdraw
-        return {p: amps if i < self.car.phases else 0.0 for i, p in enumerate(self.evse.station_phases)}
+            return 0.0
+        return min(self.pwm_a, self.car.max_a) * self.car.overdraw
+
+    def phases_in_use(self) -> tuple[int, ...]:
+        """Those of the grid that its car is connected to."""
+        return () if self.car is None else self.evse.grid_phases[: self.car.phases]
+
+    def draw_a(self) -> dict[Phase, float]:
+        amps, phases = self.current_a(), 0 if self.car is None else self.car.phases
+        return {p: amps if i < phases else 0.0 for i, p in enumerate(self.evse.station_phases)}
 
 
 class VirtualSite:
@@ -195,6 +203,9 @@ class VirtualSite:
         self.stopped: list[tuple[float, EvseId, str]] = []
         self.disobeyed: list[tuple[float, EvseId, float]] = []
         self._by_id = {station.evse.id: station for station in self.stations.values()}
+        self._below = {n.id: [self._by_id[evse.id] for evse in topo.evses_below(n.id)] for n in topo.nodes}
+        self._flows: dict[str, PerPhase] = {}
+        self._is_still = False
 
     def _begun(self) -> SiteController:
         """A gateway that knows nothing but its site file."""
@@ -332,12 +343,15 @@ class VirtualSite:
             action()
         for station in self.stations.values():
             station.step(now_s)
+        self._flows, self._is_still = {}, True
         for node, flow in ((n.id, self.flow(n.id)) for n in self.topology.nodes):
             self.worst[node] = tuple(max(a, b) for a, b in zip(self.worst[node], flow, strict=True))
             if node == "grid":
                 self.worst_w = max(self.worst_w, sum(flow) * self.volts_v)
         for hook in self.on_step:
             hook(self)
+            self._flows.clear()  # it may have changed something
+        self._is_still = False
         self._look_at_what_is_remembered()
         self._samples(now_s)
         if now_s % 1.0 == 0 and self.meter_alive:
@@ -347,6 +361,15 @@ class VirtualSite:
             self.carry_out(self.controller.expire(self.now))
         for told in islice(self.controller.catch_up(self.now), 2):
             self.carry_out(told)
+
+    def flow(self, node: str) -> PerPhase:
+        """What really flows at a node, per grid phase; looked up once while nothing changes."""
+        if not self._is_still:
+            return self._flow(node)
+        found = self._flows.get(node)
+        if found is None:
+            found = self._flows[node] = self._flow(node)
+        return found
 
     def _reading(self, meter: str, node: str) -> MeterReading:
         shown = self.shown(self.flow(node))
@@ -377,15 +400,15 @@ class VirtualSite:
                 self.tell(evse.station, words.Measured(evse.evse, MeterSample(station.draw_a())))
 
     # --- physics ---
-    def flow(self, node: str) -> PerPhase:
-        """What really flows at a node, per grid phase."""
+    def _flow(self, node: str) -> PerPhase:
         result = list(self.base(self.now.since(START))) if node == "grid" else [0.0, 0.0, 0.0]
         for circuit, base_a in self.circuit_base.items():
             if node in {circuit, "grid"}:
                 result = [a + b for a, b in zip(result, base_a, strict=True)]
-        for evse in self.topology.evses_below(node):
-            for phase, amps in self._by_id[evse.id].draw_a().items():
-                result[evse.grid_phase(phase)] += amps
+        for station in self._below[node]:
+            if (current_a := station.current_a()) > 0.0:
+                for phase in station.phases_in_use():
+                    result[phase] += current_a
         return tuple(result)
 
     def drawn(self) -> list[float]:
