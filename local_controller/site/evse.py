@@ -305,6 +305,7 @@ class EvseState:
             session.found_a = math.floor(max(session.drawn.current_a) * 10 + 1e-6) / 10
         self._learn_phases(session)
         self._learn_evenness(session)
+        self._learn_appetite(session, now)
         self._prove(session, now)
         self._judge(session, now)
 
@@ -317,6 +318,7 @@ class EvseState:
             and session.shown_a == sample.current_a
             and not any(promise.has_settled(now, self.settle_s) for promise in session.may_apply[1:])
             and not session.is_defiant
+            and not session.appetite.is_news(now)
             and not self._is_from_before(session, drawn.at, now)
             and (session.needs_all_phases or not self._does_not_start(session, now))
             and (session.suspended_at is None or session.suspended_at.since(drawn.at) < 0)
@@ -356,6 +358,12 @@ class EvseState:
         drawn = session.drawn.current_a if session.drawn else ZERO
         if max(drawn) >= PHASE_PROOF_A:
             session.is_even = _tolerated_a(min(drawn)) >= max(drawn)
+
+    def _learn_appetite(self, session: Session, now: Instant) -> None:
+        """A car that charges, long after it was raised and while nothing else than its limit bounds it."""
+        drawn_a, raised_at = self.drawn_a(now), session.raised_at
+        if drawn_a >= PHASE_PROOF_A and (raised_at is None or now.since(raised_at) >= self._followed_s):
+            session.appetite.shown(drawn_a, self.ordered_a, now)
 
     def _prove(self, session: Session, now: Instant) -> None:
         """A limit that a sample keeps, taken after the station had time to follow, proves that older ones are gone."""
@@ -544,6 +552,13 @@ class EvseState:
     def most_a(self) -> float:
         """The most that it may ever be told."""
         return min(self.evse.max_a, self.lasting_cap_a)
+
+    @property
+    def useful_a(self) -> float:
+        """The most that a plan should reckon with: what it may be told, as far as its car takes that."""
+        if self.session is None:
+            return self.most_a
+        return min(self.most_a, max(self.session.appetite.useful_a, self._starting_a, self.csms_least_a))
 
     def energy_left_wh(self) -> float | None:
         """What the running session still wants; None where nobody said."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from local_controller.clock import Instant
+from local_controller.site.appetite import Appetite
 from local_controller.site.per_phase import PerPhase
 from local_controller.station.words import ChargingState, Phase
 
@@ -83,6 +84,7 @@ class Session:
     idle_phases: dict[int, int] = field(default_factory=dict)
     is_even: bool = False
     has_drawn: bool = False
+    appetite: Appetite = field(default_factory=Appetite)
     offered_at: Instant | None = None
     needs_all_phases: bool = False
     energy_wh: float | None = None

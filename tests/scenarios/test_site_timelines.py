@@ -278,6 +278,28 @@ def test_calm_cars_are_not_ordered_around() -> None:
     assert len(site.orders) - before <= renewals * 1.3
 
 
+def test_what_cars_do_not_take_another_one_gets() -> None:
+    """Four cars on three phases take 16 A of the 23 A that the plan had for them, beside one on one phase at 6 A.
+
+    Before they are known to, and after a limit in watts was lifted, which stops the others for a while.
+    """
+    source = LimitSource("dso", "dso", "grid", AppliesTo.CHARGING, None, fallback_w=13_440.0)
+    site = VirtualSite(topology(110.0, 5, base_a=10.0), (source,))
+    site.base, site.shows_volts = (lambda _s: (10.0, 10.0, 10.0)), True
+    site.connect()
+    site.announce("dso", None, 3000.0)
+    for number, id_ in enumerate(site.stations):
+        site.plug(id_, Car(phases=1 if number == 4 else 3, max_a=16.0))
+    site.run(300)
+    assert site.drawn() == [16.0] * 5
+    site.announce("dso", None, 3000.0, power_w=13_440.0)
+    site.run(60)
+    assert sum(site.flow("grid")) - 30.0 < 13_440.0 / 230.0
+    site.announce("dso", None, 3000.0)
+    site.run(60)
+    assert site.drawn() == [16.0] * 5
+
+
 @pytest.mark.parametrize("settle_s", [0.0, 60.0])
 def test_a_limit_of_the_timetable_is_kept_from_its_first_second_to_its_last(settle_s: float) -> None:
     """START is 08:00; from 08:10 to 08:15 the cars may have 20 A together, of which one may be slow and known to be."""
