@@ -143,19 +143,11 @@ class VirtualStation:
         if now_s < self.off_until_s:  # a station that has booted begins with what it knows by then
             self.pwm_a, self.obeys = 0.0, [(now_s, wanted)]
 
-    def current_a(self) -> float:
-        """What its car draws on each phase that it uses."""
-        if self.car is None or self.transaction is None or self.pwm_a < 6.0 or self.car.paused:
-            return 0.0
-        return min(self.pwm_a, self.car.max_a) * self.car.overdraw
-
-    def phases_in_use(self) -> tuple[int, ...]:
-        """Those of the grid that its car is connected to."""
-        return () if self.car is None else self.evse.grid_phases[: self.car.phases]
-
     def draw_a(self) -> dict[Phase, float]:
-        amps, phases = self.current_a(), 0 if self.car is None else self.car.phases
-        return {p: amps if i < phases else 0.0 for i, p in enumerate(self.evse.station_phases)}
+        if self.car is None or self.transaction is None or self.pwm_a < 6.0 or self.car.paused:
+            return dict.fromkeys(self.evse.station_phases, 0.0)
+        amps = min(self.pwm_a, self.car.max_a) * self.car.overdraw
+        return {p: amps if i < self.car.phases else 0.0 for i, p in enumerate(self.evse.station_phases)}
 
 
 class VirtualSite:
@@ -406,9 +398,8 @@ class VirtualSite:
             if node in {circuit, "grid"}:
                 result = [a + b for a, b in zip(result, base_a, strict=True)]
         for station in self._below[node]:
-            if (current_a := station.current_a()) > 0.0:
-                for phase in station.phases_in_use():
-                    result[phase] += current_a
+            for phase, amps in station.draw_a().items():
+                result[station.evse.grid_phase(phase)] += amps
         return tuple(result)
 
     def drawn(self) -> list[float]:
