@@ -32,7 +32,7 @@ from tests.scenarios.site_events import REACTION_S, TROUBLES, Room, perform
 from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, topology
 
 PROGRESS_S = 10.0
-ROUND = 48
+ROUND = 12
 """So many stories are shared out among the processes at a time."""
 
 INTEGRAL_S = 20.0
