@@ -94,7 +94,7 @@ bench-control: $(VENV)/dev  ## how soon fifty stations get less, and what that c
 	@$(BIN)/python -m benchmarks.control
 
 soak-site: $(VENV)/dev  ## random sites, faults and limits in virtual time: does any fuse bear more than the goals allow? (HOURS=1000)
-	@$(BIN)/python -m tests.scenarios.site_soak --hours $(or $(HOURS),1000) $(ARGS)
+	@$(BIN)/python -m tests.scenarios.site_soak --hours $(or $(HOURS),1000) --jobs $(JOBS) $(ARGS)
 
 soak-profiles: $(VENV)/dev  ## a CSMS uses smart charging in every way: does it notice us, does every limit hold? (OPS=100000)
 	@$(BIN)/python -m benchmarks.profile_soak --operations $(or $(OPS),100000) $(ARGS)

@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -166,14 +167,30 @@ def cpu_s(pids: list[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def memory_mb(pids: list[int]) -> float:
-    """What they hold for themselves: shared pages count once, by the share of each (PSS)."""
-    total_kb = 0
+def memory_mb(pids: list[int]) -> tuple[float, list[float]]:
+    """What they hold together if nobody else runs the same Python, and what each has for itself alone.
+
+    A page of a file counts once, whoever shares it: the share of each (PSS) says less where other programs use the same libraries.
+    """
+    own, files = dict.fromkeys(pids, 0), defaultdict[tuple[str, str], int](int)
     for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
-            if line.startswith("Pss:"):
-                total_kb += int(line.split()[1])
-    return total_kb / 1000
+        for place, (resident_kb, own_kb) in _mappings(pid).items():
+            own[pid] += own_kb
+            files[place] = max(files[place], resident_kb - own_kb)
+    return (sum(own.values()) + sum(files.values())) / 1000, [kb / 1000 for kb in own.values()]
+
+
+def _mappings(pid: int) -> dict[tuple[str, str], tuple[int, int]]:
+    """Each file that a process has mapped, by name and offset: kB in memory, and how many of them are no file's."""
+    found = defaultdict[tuple[str, str], list[int]](lambda: [0, 0])
+    place = "", ""
+    for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if not words[0].endswith(":"):
+            place = words[5] if len(words) > 5 else "", words[2]
+        elif words[0] in {"Rss:", "Anonymous:"}:
+            found[place][words[0] == "Anonymous:"] += int(words[1])
+    return {place: (resident_kb, own_kb) for place, (resident_kb, own_kb) in found.items()}
 
 
 # --- the run -----------------------------------------------------------------------------------------------------
@@ -232,7 +249,8 @@ async def _measured(bench: Bench, begun_s: float) -> None:
     before_s, since_s = cpu_s(pids), time.monotonic()
     await asyncio.sleep(STEADY_S)
     share = 100.0 * (cpu_s(pids) - before_s) / (time.monotonic() - since_s)
-    figure("memory_mb", memory_mb(pids), 150.0, stations=STATIONS, processes=len(pids))
+    held_mb, each_mb = memory_mb(pids)
+    figure("memory_mb", held_mb, 150.0, stations=STATIONS, own_of_each=[round(one, 1) for one in each_mb])
     figure("cpu_percent_of_a_core", share, 5.0, stations=STATIONS)
 
 

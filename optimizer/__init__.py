@@ -12,5 +12,5 @@ worth       what a Wh is worth to each car in each block when prices count; surp
 demand      which peak will a billing period turn out to be worth? Guessed by the days that have ended
 rows        which car loads which circuit and phase
 
-Nothing is imported here, so that `optimizer.problem` stays cheap; only `optimizer.solve` loads scipy.
+Nothing is imported here, so that `optimizer.problem` stays cheap; only `optimizer.solve` loads the solver.
 """

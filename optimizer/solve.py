@@ -6,9 +6,8 @@ import time
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csc_array
 
+from optimizer import highs
 from optimizer.explain import explain
 from optimizer.level import average_twins, level
 from optimizer.manners import Manners, worthwhile
@@ -22,9 +21,6 @@ from optimizer.share import currents_by_id, shared_plan
 from optimizer.surplus import with_surplus
 from optimizer.tangents import within_wires
 from optimizer.worth import useful_now
-
-TIME_IS_UP = 1
-"""The status by which scipy reports that the time limit ended the search."""
 
 
 def solve(problem: Problem, *, time_limit_s: float = 1.0, weights: Weights = DEFAULT_WEIGHTS) -> Allocation:
@@ -49,22 +45,13 @@ def solve(problem: Problem, *, time_limit_s: float = 1.0, weights: Weights = DEF
 def _planned(
     program: Program, time_limit_s: float
 ) -> tuple[Array | None, Literal["optimal", "share", "timeout_share"]]:
-    """The plan (N, K) of a program, or None and why not.
-
-    `milp` without integer columns is HiGHS's simplex. Presolve costs more than it saves: 10 to 15 % up to 200 cars.
-    """
+    """The plan (N, K) of a program, or None and why not."""
     if not len(program.worth):
         return program.currents(program.worth), "optimal"
-    matrix = csc_array((program.value, (program.row, program.column)), shape=(len(program.row_low), len(program.worth)))
-    answer = milp(
-        -program.worth,
-        bounds=Bounds(np.zeros_like(program.upper), program.upper),
-        constraints=LinearConstraint(matrix, program.row_low, program.row_high),
-        options={"presolve": False, "time_limit": time_limit_s},
-    )
-    if answer.status == 0:
+    answer = highs.best(program, time_limit_s)
+    if answer.outcome is highs.Outcome.OPTIMAL:
         return program.currents(answer.x), "optimal"
-    return None, "timeout_share" if answer.status == TIME_IS_UP else "share"
+    return None, "timeout_share" if answer.outcome is highs.Outcome.TIME_IS_UP else "share"
 
 
 def _realized_plan(program: Program, caps_a: Array, plan_a: Array, weights: Weights) -> Array:

@@ -17,6 +17,7 @@ import structlog
 from local_controller.adapters.whole_file import write_whole
 from local_controller.clock import Clock
 from local_controller.errors import LocalControllerError
+from local_controller.site.effects import Notice
 from local_controller.site.limits import Bound
 from local_controller.site.per_phase import PerPhase
 from local_controller.site.person_limit import LONGEST_S, PersonLimit, Told
@@ -31,6 +32,9 @@ class Site(Protocol):
 
     def limit_told(self, limit: str, told: Told | None) -> None:
         """A person sets a limit, or ends it (None)."""
+
+    def tell(self, notice: Notice) -> None:
+        """People must know this."""
 
 
 class _Kept(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,6 +56,7 @@ class PersonLimits:
         self._clock = clock
         self._path = None if directory is None else directory / NAME
         self._kept: dict[str, _Kept] = {}
+        self._lost = ""
         self._writing = asyncio.Lock()
 
     def restore(self) -> None:
@@ -64,7 +69,10 @@ class PersonLimits:
                 self._site.limit_told(name, Told(Bound(kept.limit_a, kept.power_w), until, kept.reason))
 
     async def tell(self, name: str, bound: Bound | None, for_s: float, reason: str) -> dict[str, Any]:
-        """A person sets a limit for so long, or ends it (None); what holds now. LocalControllerError where that cannot be."""
+        """A person sets a limit for so long, or ends it (None); what holds now. LocalControllerError where that cannot be.
+
+        With the first answer comes what was lost at the start.
+        """
         if name not in self._limits:
             known = ", ".join(self._limits) or "it has none: add one with source: person"
             raise LocalControllerError(f"the site file has no limit {name!r} that a person sets; {known}")
@@ -78,8 +86,9 @@ class PersonLimits:
             until = now.after(for_s)
             self._kept[name] = _Kept(bound.limit_a, bound.power_w, until.utc.timestamp(), for_s, reason)
             self._site.limit_told(name, Told(bound, until, reason))
-        holds = self._limits[name].sentence(now)
-        return {"holds": holds, "outlives_restart": await self._write()}
+        self._limits[name].lost = ""
+        holds, lost, self._lost = self._limits[name].sentence(now), self._lost, ""
+        return {"holds": holds, "lost": lost, "outlives_restart": await self._write()}
 
     def _read(self) -> dict[str, _Kept]:
         if self._path is None:
@@ -89,9 +98,15 @@ class PersonLimits:
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            remedy = "set the limits again that should hold"
-            log.warning("person_limits_unreadable", file=str(self._path), reason=str(error), remedy=remedy)
+            self._lose(f"{self._path} cannot be read ({error})")
             return {}
+
+    def _lose(self, why: str) -> None:
+        """Nobody knows which of them was set; each says so until a person speaks of it, and the first who does is told."""
+        self._lost = f"{why}: what was set before the start is lost, set again what should hold"
+        for limit in self._limits.values():
+            limit.lost = "what was set before the start is lost, set it again if it should hold"
+        self._site.tell(Notice("error", "person_limits_unreadable", self._lost))
 
     async def _write(self) -> bool:
         """Whether it is kept over a restart. Disks may be slow: the site goes on meanwhile."""

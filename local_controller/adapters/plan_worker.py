@@ -1,6 +1,6 @@
 """What happens in the planner's process? One question after the other is read from a socket, solved, checked and answered.
 
-scipy is imported here only. The gateway that asks must spend as little as possible on question and answer, because all
+The solver is imported here only. The gateway that asks must spend as little as possible on question and answer, because all
 stations wait meanwhile: both are MessagePack (0.04 ms to write a question of 500 cars, 0.1 ms to read its answer;
 pickled 0.4 and 1.0 ms, in threads that hold the interpreter), and of a plan it gets the block that it uses.
 """
@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -81,14 +82,14 @@ _questions = msgspec.msgpack.Decoder(Question)
 _reasons = msgspec.msgpack.Decoder(dict[str, tuple[Reason, ...]])
 
 
-def work(gateway: socket.socket) -> None:
-    """Answer until the gateway has gone, however it went: then the socket ends, and nobody is left to answer."""
+def work() -> None:
+    """Answer until the gateway has gone, however it went: then the socket on standard input ends, nobody is left to answer."""
     # Ctrl-C reaches the whole terminal; the gateway ends its worker itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import optimizer.solve  # noqa: F401, PLC0415 - scipy belongs into this process only
+    import optimizer.solve  # noqa: F401, PLC0415 - the solver belongs into this process only
 
     os.nice(NICENESS)  # only now: the gateway's start waits for the imports
-    with gateway, gateway.makefile("rb") as questions:
+    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as gateway, gateway.makefile("rb") as questions:
         while (question := _next(questions)) is not None:
             answer = _answered(question) if question else b""
             try:
@@ -120,7 +121,7 @@ def _answered(question: bytes) -> bytes:
 def _solved(question: Question) -> Answer:
     from optimizer.check import violations  # noqa: PLC0415 - beside the solver
     from optimizer.objectives import OBJECTIVES  # noqa: PLC0415 - as above
-    from optimizer.solve import solve  # noqa: PLC0415 - scipy belongs into this process only
+    from optimizer.solve import solve  # noqa: PLC0415 - the solver belongs into this process only
 
     problem = question.problem()
     plan = solve(problem, time_limit_s=SOLVE_LIMIT_S, weights=OBJECTIVES[question.objective])

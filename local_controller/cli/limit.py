@@ -44,6 +44,8 @@ def limit(  # noqa: PLR0913  # options of a command
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     print(told["holds"])
+    if told.get("lost"):
+        print(told["lost"], file=sys.stderr)
     if not end and not told["outlives_restart"]:
         print("a restart of the gateway ends it: give the site file a state_directory", file=sys.stderr)
 

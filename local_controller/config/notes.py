@@ -95,7 +95,8 @@ def _below_fallback(config: SiteConfig, topology: Topology) -> Iterator[str]:
         if least.power_w is not None and least.power_w < taken_w:
             yield (
                 f"limit {limit.id}: its {key}_w of {least.power_w:g} W holds while the gateway runs; without it"
-                f" {node.label} takes up to {taken_w:.0f} W"
+                f" {node.label} takes up to {taken_w:.0f} W; and as much as an EVSE without a car would take is kept free of it:"
+                " with `fallback_a: 0` the others may have that"
             )
 
 

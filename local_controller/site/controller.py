@@ -161,6 +161,7 @@ class SiteController:
         self.step_caps = StepCaps()
         self._delays = RandomDelays(settings.random_delay_s, settings.pace.dead_band_a)
         self._lasting_is_new = False
+        self._is_scarce = False
         self._longest_s = settings.pace.valid_s
         self._boxes = [one for one in book.sources.values() if isinstance(one, ControlBox)]
 
@@ -362,13 +363,15 @@ class SiteController:
         return []
 
     def _cap_lasting(self) -> None:
-        """Stations whose limits outlast the gateway share what is safe without it."""
+        """Stations whose limits outlast the gateway share what is safe without it; slow ones are told of the hour earlier."""
         self._lasting_is_new = False
         self._longest_s = max(map(self._outlasts_s, self.evses.values()), default=0.0)
         caps = lasting_caps_a(self.topology, {id_ for id_, state in self.evses.items() if state.lasts_s > LONG_S})
         for id_, state in self.evses.items():
             if state.lasting_cap_a != caps.get(id_, math.inf):
                 state.capped_at(caps.get(id_, math.inf))
+        for limit in self.book.own:
+            limit.expect(max((state.settle_s for state in self._below[limit.node]), default=0.0))
 
     def _stranger(self, station: str, evse: int) -> list[SiteEffect]:
         """An EVSE that is wired, but not in the site file; said once per station. 0 is the station itself."""
@@ -452,9 +455,9 @@ class SiteController:
         text = f"{state.evse.id} draws {state.drawn_a(now):.1f} A although it may draw {state.ordered_a:.1f} A only"
         return [disobeyed, Notice("error", "limit_ignored", f"{text}: check the station", {"evse": str(state.evse.id)})]
 
-    def _loads(self, state: EvseState, now: Instant) -> tuple[tuple[int, ...], bool]:
-        """The phases that a car may use, and whether it counts at asymmetry limits."""
-        return state.phases(), bool(self.balances) and state.is_uneven(now)
+    def _loads(self, state: EvseState, now: Instant) -> tuple[tuple[int, ...], bool, float]:
+        """The phases that a car may use, whether it counts at asymmetry limits, and the most that it takes."""
+        return state.phases(), bool(self.balances) and state.is_uneven(now), state.useful_a
 
     def _valid_until(self, state: EvseState, fact: words.LimitAnswered, now: Instant) -> Instant | None:
         """A limit ends with its order; a station that is told again because the CSMS changed a profile keeps that end.
@@ -716,6 +719,7 @@ class SiteController:
         room = moment.for_followers()
         if not len(moment.followers) or not self.plan.due(room, now):
             return []
+        self._is_scarce = not self._sharing.fits(moment.followers, moment.columns.cap_a, room)
         return [Solve(self.plan.asked(room, now))]
 
     def question(self) -> Question:
@@ -725,7 +729,8 @@ class SiteController:
     def question_in_steps(self) -> Iterator[Question | None]:
         """The same at the last step; None before it. Facts and reactions may come between two steps.
 
-        Who charges no more is left out; whoever has gone when the plan comes is not bound by it (`Plan.forget`).
+        Who charges no more is left out; whoever has gone when the plan comes is not bound by it (`Plan.forget`). Where not all
+        can have all, a car asks for what it takes.
         """
         reaction = self._reaction
         if reaction is None:
@@ -733,8 +738,9 @@ class SiteController:
         at, who = reaction.at, []
         horizon = horizon_at(at)
         for one in reaction.grants.running():
+            most_a = one.state.useful_a if self._is_scarce else one.state.most_a
             guess = self.learning.guess(one.state, horizon, at)
-            asked = asking(one.state, one.key, one.path, one.state.most_a, at)
+            asked = asking(one.state, one.key, one.path, most_a, at)
             who.append(self.foresight.asked(asked, one.state, at).with_guess(guess))
             if guess is not None or len(who) % ASKING_PER_STEP == 0:
                 yield None

@@ -51,6 +51,9 @@ OVERDRAW_A: Final = 0.5
 WATTS_START: Final = 230.0 / 207.0
 """Watts are commanded at the lowest voltage (207 V) but must reach the minimum current at 230 V."""
 
+STARTS_S: Final = 60.0
+"""A car begins within that after it was offered enough, be it asleep (as a step test waits for one, `step_test.RESUME_S`)."""
+
 PRESENT_S: Final = 300.0
 """So far ahead the CSMS's profiles count for what is granted now: a limit of ours is renewed before that is over."""
 
@@ -302,11 +305,13 @@ class EvseState:
             return
         session.shown_a = sample.current_a
         session.drawn = Drawn(self.evse.on_grid(sample.current_a), now, sample.power_w)
+        session.needs_all_phases |= self._does_not_start(session, now)
         if session.is_found and session.asked_a is None and max(session.drawn.current_a) >= self.evse.min_a:
             session.found_a = math.floor(max(session.drawn.current_a) * 10 + 1e-6) / 10
         self._learn_phases(session)
         self._learn_wire(session)
         self._learn_evenness(session)
+        self._learn_appetite(session, now)
         self._prove(session, now)
         self._judge(session, now)
 
@@ -319,7 +324,9 @@ class EvseState:
             and session.shown_a == sample.current_a
             and not any(promise.has_settled(now, self.settle_s) for promise in session.may_apply[1:])
             and not session.is_defiant
+            and not session.appetite.is_news(now)
             and not self._is_from_before(session, drawn.at, now)
+            and (session.needs_all_phases or not self._does_not_start(session, now))
             and (session.suspended_at is None or session.suspended_at.since(drawn.at) < 0)
             and self._is_outdated(session, drawn.at) == self._is_outdated(session, now)
             and not any(count < PHASE_PROOF_SAMPLES for count in session.idle_phases.values())
@@ -373,6 +380,12 @@ class EvseState:
         drawn = session.drawn.current_a if session.drawn else ZERO
         if max(drawn) >= PHASE_PROOF_A:
             session.is_even = _tolerated_a(min(drawn)) >= max(drawn)
+
+    def _learn_appetite(self, session: Session, now: Instant) -> None:
+        """A car that charges, long after it was raised and while nothing else than its limit bounds it."""
+        drawn_a, raised_at = self.drawn_a(now), session.raised_at
+        if drawn_a >= PHASE_PROOF_A and (raised_at is None or now.since(raised_at) >= self._followed_s):
+            session.appetite.shown(drawn_a, self.ordered_a, now)
 
     def _prove(self, session: Session, now: Instant) -> None:
         """A limit that a sample keeps, taken after the station had time to follow, proves that older ones are gone."""
@@ -471,6 +484,7 @@ class EvseState:
         if session.may_have_fallen_back and self.floor_a > limit_a:
             older.append(Promise(self.floor_a, now))
         session.may_apply = [*older, Promise(limit_a, before[0].accepted_at if is_renewal else now, until)]
+        session.offered_at = None if limit_a < self.evse.min_a * WATTS_START else session.offered_at or now
         session.unconfirmed_at, session.refusals, session.may_have_fallen_back = None, 0, False
         session.postponed_until = None
         self.known = True
@@ -600,6 +614,13 @@ class EvseState:
         """The most that it may ever be told."""
         return min(self.evse.max_a, self.lasting_cap_a)
 
+    @property
+    def useful_a(self) -> float:
+        """The most that a plan should reckon with: what it may be told, as far as its car takes that."""
+        if self.session is None:
+            return self.most_a
+        return min(self.most_a, max(self.session.appetite.useful_a, self._starting_a, self.csms_least_a))
+
     def energy_left_wh(self) -> float | None:
         """What the running session still wants; None where nobody said."""
         if self.session is None or self.session.energy_wh is None:
@@ -712,12 +733,22 @@ class EvseState:
     def _starting_a(self) -> float:
         """The least current that lets the car charge.
 
-        A station that takes watts only gets them as if all might flow on one phase; until its car was measured, a
-        three-phase one therefore needs three times the current's worth. A pause does not make that forgotten.
+        A station that takes watts only gets them as if all might flow on one phase, until its car was measured. That is
+        enough to begin with for a car on one phase; one that does not begin may use more, and needs as many times the
+        current's worth. A pause does not make that forgotten.
         """
-        if not self.watts_only or (self.session is not None and self.session.has_drawn):
+        session = self.session
+        if not self.watts_only or (session is not None and session.has_drawn):
             return self.evse.min_a
-        return self.evse.min_a * len(self.evse.station_phases) * WATTS_START
+        needs_all = session is not None and session.needs_all_phases
+        return self.evse.min_a * WATTS_START * (len(self.evse.station_phases) if needs_all else 1)
+
+    def _does_not_start(self, session: Session, now: Instant) -> bool:
+        """Whether a car draws nothing although it was offered long enough what one phase needs."""
+        offered_at, drawn = session.offered_at, session.drawn
+        if offered_at is None or drawn is None or session.has_drawn or max(drawn.current_a) >= PHASE_ON_A:
+            return False
+        return now.since(offered_at) >= STARTS_S + self.settle_s
 
     def exposure_a(self, now: Instant) -> float:
         """The most that may flow on each phase in use."""

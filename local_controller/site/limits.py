@@ -260,6 +260,9 @@ class OwnLimit(Protocol):
     def look(self, node: str, reading: MeterReading) -> None:
         """The meter of a node says something."""
 
+    def expect(self, settle_s: float) -> None:
+        """The slowest station below its node takes so long to follow."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:

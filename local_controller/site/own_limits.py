@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from local_controller.clock import Instant
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, voltage_for_watts_v
+from local_controller.site.lead import lead_s
 from local_controller.site.limits import AppliesTo, Limit
 from local_controller.site.per_phase import equal
 from local_controller.site.quarter_hour import QuarterHour
@@ -49,6 +50,10 @@ class ScheduledLimit:
     def look(self, node: str, reading: MeterReading) -> None:
         """The time alone decides."""
 
+    def expect(self, settle_s: float) -> None:
+        """Its windows count so early that the slowest is below them in time."""
+        self.timetable.begin_earlier(lead_s(settle_s))
+
 
 @dataclass(frozen=True, slots=True)
 class QuarterHourLimit:
@@ -91,6 +96,10 @@ class QuarterHourLimit:
         """What flows at its node counts."""
         if node == self.node:
             self.quarter.measured(_power_w(reading, self.line_v), reading.asked_at)
+
+    def expect(self, settle_s: float) -> None:
+        """It ends so calmly that the next quarter begins at its mean."""
+        self.quarter.lead_s = lead_s(settle_s)
 
 
 def _power_w(reading: MeterReading, line_v: float) -> float:

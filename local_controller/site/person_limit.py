@@ -28,7 +28,10 @@ class Told:
 
 @dataclass(slots=True)
 class PersonLimit:
-    """A limit that a person sets for a while. replaces: the ids of those in whose place it holds."""
+    """A limit that a person sets for a while. replaces: the ids of those in whose place it holds.
+
+    lost: what is to be said of an earlier word that nobody can read any more.
+    """
 
     id: str
     label: str
@@ -36,6 +39,7 @@ class PersonLimit:
     applies_to: AppliesTo
     replaces: frozenset[str] = frozenset()
     told: Told | None = field(default=None)
+    lost: str = ""
 
     @property
     def bounds_power(self) -> bool:
@@ -44,8 +48,8 @@ class PersonLimit:
 
     @property
     def rests(self) -> str:
-        """Nobody wants it now."""
-        return "not set"
+        """Nobody wants it now, as far as anybody knows."""
+        return f"not set; {self.lost}" if self.lost else "not set"
 
     def limit(self, now: Instant) -> Limit | None:
         """The limit in force with its source in words; None while there is none."""
@@ -57,6 +61,9 @@ class PersonLimit:
 
     def look(self, node: str, reading: MeterReading) -> None:
         """A person needs no meter."""
+
+    def expect(self, settle_s: float) -> None:
+        """Nobody knows before when a person wants a limit."""
 
     def sentence(self, now: Instant) -> str:
         """What counts now, as people read it."""

@@ -5,8 +5,9 @@ since its start and t left, (P * 0.25 h - E) / t is allowed (grid-and-safety §4
 billed.
 
 The energy is kept on the monotonic clock, and cut at the quarter's start by the clock on the wall as it is now: a clock that
-is set moves that cut, and no energy is lost or counted twice. What nobody measured, before the start or while the
-meter was silent, counts at the mean that is allowed, or what was drawn last if that is more.
+is set moves that cut, and no energy is lost or counted twice. What nobody measured while the meter was silent counts at the mean
+that is allowed, or what was drawn last if that is more; what was before the start at the most that an earlier run may have allowed,
+for counted at the mean a restart in the midst of a quarter could end that at one and a half times its mean.
 """
 
 from __future__ import annotations
@@ -17,11 +18,9 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
+from local_controller.site.lead import USUAL_S, lead_s
 
 QUARTER_S: Final = 900.0
-
-LEAD_S: Final = 20.0
-"""So long before its end no more than the mean is allowed, so that the next quarter does not begin above it."""
 
 LEFT_AT_LEAST_S: Final = 60.0
 """What is left of the energy is never spread over less: cars take 10 s to follow, and meters have errors."""
@@ -47,9 +46,13 @@ class Allowed(NamedTuple):
 
 @dataclass(slots=True)
 class QuarterHour:
-    """The mean of a quarter-hour may be `mean_w`."""
+    """The mean of a quarter-hour may be `mean_w`.
+
+    lead_s: so long before its end no more than the mean is allowed, so that the next quarter does not begin above it.
+    """
 
     mean_w: float
+    lead_s: float = lead_s(USUAL_S)
     _total_wh: float = field(default=0.0, init=False)
     _last: tuple[float, float] | None = field(default=None, init=False)  # monotonic seconds and watts
     _past: deque[tuple[float, float]] = field(
@@ -78,22 +81,26 @@ class QuarterHour:
         left_s, quota_wh = QUARTER_S - since_s, self.mean_w * QUARTER_S / 3600
         used_wh = self._used_wh(now.monotonic_s - since_s, now.monotonic_s)
         power_w = max(0.0, quota_wh - used_wh) * 3600 / max(left_s, LEFT_AT_LEAST_S)
-        most_w = self.mean_w * (MOST if left_s > LEAD_S else 1.0)
+        most_w = self.mean_w * (MOST if left_s > self.lead_s else 1.0)
         return Allowed(min(power_w, most_w), used_wh, quota_wh, left_s)
 
     def _used_wh(self, start_s: float, now_s: float) -> float:
         if self._last is None:
-            return self.mean_w * (now_s - start_s) / 3600
+            return self._unseen_wh(now_s - start_s)
         last_s, last_w = self._last
         silent_s = now_s - max(last_s, start_s)
         since_last_wh = max(self.mean_w, last_w) * silent_s / 3600
         return since_last_wh + (self._total_wh - self._total_at(start_s) if start_s < last_s else 0.0)
 
+    def _unseen_wh(self, seconds: float) -> float:
+        """What was used of a quarter before the first reading, at most."""
+        return min(MOST * seconds, QUARTER_S) * self.mean_w / 3600
+
     def _total_at(self, moment_s: float) -> float:
-        """The total at a moment up to the last reading; before the first one the mean was drawn."""
+        """The total at a moment up to the last reading."""
         first_s, first_wh = self._past[0]
         if moment_s <= first_s:
-            return first_wh - self.mean_w * (first_s - moment_s) / 3600
+            return first_wh - self._unseen_wh(first_s - moment_s)
         assert self._last is not None  # noqa: S101 - there is no past without
         marks = [*self._past, (self._last[0], self._total_wh)]
         for (from_s, from_wh), (to_s, to_wh) in pairwise(marks):

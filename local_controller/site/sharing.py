@@ -47,6 +47,11 @@ class Sharing:
         rows = self._rows_for(sharers, available)
         return admit(rows, self._available(available), on_step_above(min_a, np.full(len(min_a), STEP_A)), in_order)
 
+    def fits(self, sharers: Indexes, currents_a: Array, available: Left) -> bool:
+        """Whether all of them can have that at the same time."""
+        rows = self._rows_for(sharers, available)
+        return bool((rows.loads @ currents_a <= self._available(available)).all())
+
     def _available(self, available: Left) -> Array:
         """The phases of all nodes, then all phases together of those whose watts are limited."""
         phases = np.array([available.per_phase[node] for node in self._first_row]).ravel()

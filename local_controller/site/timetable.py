@@ -12,11 +12,9 @@ from datetime import datetime, timedelta, tzinfo
 from functools import reduce
 from typing import Final, NamedTuple
 
+from local_controller.site.lead import USUAL_S, lead_s
 from local_controller.site.limits import Bound
 from local_controller.site.week import DAY, Span, midnight
-
-LEAD_S: Final = 20.0
-"""A window counts so long before it begins: firmware and car take 10 s to follow, and a meter tells of it later (G3)."""
 
 LOOK_AHEAD: Final = timedelta(hours=30)
 """So far ahead nothing is missed by who knows what begins until the day after tomorrow, whatever the clock does."""
@@ -39,10 +37,11 @@ class Piece(NamedTuple):
 
 @dataclass(slots=True)
 class Timetable:
-    """The windows of one limit, by the clock of a time zone."""
+    """The windows of one limit, by the clock of a time zone. lead_s: each counts so long before it begins."""
 
     windows: Sequence[Window]
     zone: tzinfo
+    lead_s: float = lead_s(USUAL_S)
     _piece: Piece | None = field(default=None, init=False, repr=False, compare=False)
 
     def at(self, moment: datetime) -> Piece:
@@ -50,6 +49,10 @@ class Timetable:
         if self._piece is None or not self._piece.start <= moment < self._piece.end:
             self._piece = self._found(moment)
         return self._piece
+
+    def begin_earlier(self, by_s: float) -> None:
+        """The lead from now on."""
+        self.lead_s, self._piece = by_s, None
 
     def _found(self, moment: datetime) -> Piece:
         near = list(self._near(moment))
@@ -62,10 +65,10 @@ class Timetable:
         )
 
     def _near(self, moment: datetime) -> Iterator[tuple[Window, datetime, datetime]]:
-        """The windows that begin from yesterday to the day after tomorrow, each from `LEAD_S` before it begins to its end."""
+        """The windows that begin from yesterday to the day after tomorrow, each from `lead_s` before it begins to its end."""
         today = midnight(moment.astimezone(self.zone))
         for day in (today + number * DAY for number in range(-1, 3)):
             for window in self.windows:
                 if (span := window.on(day)) is not None:
                     start, end = span
-                    yield window, start - timedelta(seconds=LEAD_S), end
+                    yield window, start - timedelta(seconds=self.lead_s), end

@@ -24,6 +24,7 @@ from local_controller.cli.limit import seconds
 from local_controller.cli.main import app
 from local_controller.clock import Clock, Instant
 from local_controller.errors import LocalControllerError
+from local_controller.site.effects import Notice
 from local_controller.site.limits import AppliesTo, Bound
 from local_controller.site.per_phase import equal
 from local_controller.site.person_limit import LONGEST_S, PersonLimit, Told
@@ -36,9 +37,13 @@ class Site:
 
     def __init__(self) -> None:
         self.limits = {"manual": PersonLimit("manual", "limit 'manual'", "grid", AppliesTo.TOTAL)}
+        self.notices: list[Notice] = []
 
     def limit_told(self, limit: str, told: Told | None) -> None:
         self.limits[limit].told = told
+
+    def tell(self, notice: Notice) -> None:
+        self.notices.append(notice)
 
 
 class SetClock(Clock):
@@ -101,6 +106,28 @@ def test_a_file_that_is_none_stops_no_start(tmp_path: Path, text: bytes) -> None
     site, after = persons(tmp_path)
     after.restore()
     assert site.limits["manual"].told is None
+
+
+async def test_what_cannot_be_read_is_said_where_people_look_until_they_speak_of_it(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(b"{}}")
+    site, after = persons(tmp_path)
+    after.restore()
+    (notice,) = site.notices
+    assert (notice.level, notice.code) == ("error", "person_limits_unreadable")
+    assert str(tmp_path / NAME) in notice.text
+    assert notice.text.endswith("set again what should hold")
+    assert (
+        site.limits["manual"].rests == "not set; what was set before the start is lost, set it again if it should hold"
+    )
+    assert (await after.tell("manual", Bound(equal(20.0)), 60.0, ""))["lost"] == notice.text
+    assert not (await after.tell("manual", None, 0.0, ""))["lost"]
+    assert site.limits["manual"].rests == "not set"
+
+
+def test_a_first_start_has_lost_nothing(tmp_path: Path) -> None:
+    site, after = persons(tmp_path)
+    after.restore()
+    assert (site.notices, site.limits["manual"].rests) == ([], "not set")
 
 
 def test_a_file_that_tells_an_end_beyond_all_times_stops_no_start(tmp_path: Path) -> None:
@@ -244,6 +271,19 @@ async def test_the_command_sets_and_ends_it(served: tuple[Site, WebServer], tmp_
     assert "a restart of the gateway ends it: give the site file a state_directory" in warned
     assert site.limits["manual"].told is not None
     assert await ran(file, "manual", "--end") == (0, "limit 'manual': ended\n", "")
+
+
+async def test_the_command_says_what_was_lost_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(b"\xff")
+    site, limits = persons(tmp_path)
+    limits.restore()
+    server = WebServer("127.0.0.1", 0, dict, actions=Actions(limits=limits))
+    await server.start()
+    try:
+        code, _, warned = await ran(written(tmp_path, server.port), "--max-a", "16", "--for", "2h")
+    finally:
+        await server.stop()
+    assert (code, warned) == (0, f"{site.notices[0].text}\n")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -24,6 +25,24 @@ from local_controller.site.planning import Asking, Question, horizon_at
 from optimizer.check import violations
 from optimizer.solve import solve
 from tests.site.virtual_site import START
+
+ROOT = Path(__file__).parents[2]
+
+_PROGRAM_THAT_ASKS = """
+print("loaded", flush=True)
+if __name__ == "__main__":
+    import asyncio, os, pathlib
+    from local_controller.adapters.planner import Planner
+    from local_controller.clock import Clock
+
+    async def main():
+        planner = Planner(Clock())
+        await planner.start()
+        print("processes:", len(pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()), flush=True)
+        await planner.stop()
+
+    asyncio.run(main())
+"""
 
 
 def asked(cars: int = 3) -> Question:
@@ -46,9 +65,21 @@ async def planner() -> AsyncIterator[Planner]:
 
 
 async def test_a_worker_that_does_not_come_up_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local_controller.adapters.planner.work", sys.exit)
+    monkeypatch.setattr("local_controller.adapters.planner._PROGRAM", "import a_package_that_is_not_installed")
     with pytest.raises(LocalControllerError, match=r"ended while it started.*Install"):
         await Planner(Clock()).start()
+
+
+async def test_the_worker_is_the_only_process_and_holds_nothing_of_the_program_that_asks(tmp_path: Path) -> None:
+    """A helper of its own and a second copy of the command line would cost the gateway as much memory as fifty stations."""
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM_THAT_ASKS, encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(program), stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    async with asyncio.timeout(60.0):
+        out, _ = await process.communicate()
+    assert out.decode().split() == ["loaded", "processes:", "1"]
 
 
 async def test_a_plan_is_optimal_and_keeps_every_limit(planner: Planner) -> None:
@@ -99,7 +130,7 @@ async def test_a_late_plan_is_replaced_by_none_and_does_not_block_the_next_quest
 
 
 async def test_the_gateway_process_itself_never_imports_the_solver() -> None:
-    code = "import sys, local_controller.adapters.planner, local_controller.app; print('scipy' in sys.modules)"
+    code = "import sys, local_controller.adapters.planner, local_controller.app; print('highspy' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert out.decode().strip() == "False"

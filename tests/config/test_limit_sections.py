@@ -103,7 +103,8 @@ def test_a_limit_may_fall_back_to_amperes_to_watts_or_to_both_but_not_to_nothing
 
 def test_a_fallback_in_watts_below_what_stations_take_by_themselves_is_remarked() -> None:
     remark = "limit ems: its fallback_w of 4100 W holds while the gateway runs; without it Grid connection takes up to"
-    assert [note for note in told(fallback("fallback_w: 4100, ")) if note.startswith(remark)]
+    (note,) = [note for note in told(fallback("fallback_w: 4100, ")) if note.startswith(remark)]
+    assert note.endswith("is kept free of it: with `fallback_a: 0` the others may have that")
     assert not [note for note in told(fallback("fallback_w: 90000, ")) if "fallback_w" in note]
 
 

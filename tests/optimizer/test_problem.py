@@ -78,8 +78,8 @@ def test_the_horizon_is_fine_near_coarse_far_and_follows_the_clock(now_s: float)
 def test_stating_a_problem_loads_no_numerics_and_sharing_no_solver() -> None:
     program = (
         "import sys, optimizer.problem\n"
-        "assert not {'numpy', 'scipy'} & set(sys.modules)\n"
+        "assert not {'numpy', 'highspy'} & set(sys.modules)\n"
         "import optimizer.share, optimizer.check, optimizer.program\n"
-        "assert 'scipy' not in sys.modules and not any(name.startswith('local_controller') for name in sys.modules)\n"
+        "assert 'highspy' not in sys.modules and not any(name.startswith('local_controller') for name in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -13,14 +13,17 @@ take no more than there was room for when they last could react (G3), but for 1 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import multiprocessing
 import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from local_controller.site.evse import FOLLOWED_S
 from local_controller.site.limits import AppliesTo, Limit, LimitSource
@@ -31,6 +34,9 @@ from tests.scenarios.site_events import REACTION_S, TROUBLES, Room, perform
 from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, topology
 
 PROGRESS_S = 10.0
+ROUND = 12
+"""So many stories are shared out among the processes at a time."""
+
 INTEGRAL_S = 20.0
 HIGH, HIGH_S = 1.2, 10.0
 LAST_S = REACTION_S + FOLLOWED_S + 7.5
@@ -297,37 +303,63 @@ def _balanced(tree: Topology) -> Topology:
     return replace(limited, stations=tuple(stations))
 
 
-def soak(hours: float, first_seed: int, say: Callable[[str], None]) -> dict[str, float]:
-    """Tells stories until so many station-hours are over."""
+class Lived(NamedTuple):
+    """What became of one story. counts: of what happened; worst: the worst of each kind; shown: a violation, in words."""
+
+    station_hours: float
+    counts: Counter[str]
+    worst: dict[str, float]
+    shown: str | None
+
+
+def lived(seed: int) -> Lived:
+    """Tells the story of a seed."""
+    story = Story.of(seed)
+    outcome = story.told()
+    judge = outcome.judge
+    counts = Counter({"stories": 1, "seconds_above_a_rating": round(judge.above_s)})
+    counts.update(step[0] for step in story.steps)
+    worst = dict.fromkeys(("worst_excess_a", "worst_integral_s", "worst_excess_w", "longest_power_s"), 0.0)
+    if not story.moves:
+        counts.update(seconds_too_uneven=round(judge.uneven_s), powers_exceeded=judge.worst_w > 1e-3)
+        counts["phase_switches"] += sum(m[2] for station in outcome.site.stations.values() for m in station.moved)
+        worst = {
+            name: max(0.0, getattr(judge, name.replace("excess_a", "a").replace("excess_w", "w"))) for name in worst
+        }
+    shown = None if outcome.fault is None else _shown(story.shortened())
+    return Lived(outcome.station_hours, counts, worst, shown)
+
+
+def soak(hours: float, first_seed: int, say: Callable[[str], None], jobs: int = 1) -> dict[str, float]:
+    """Tells stories until so many station-hours are over, on so many processes; their number changes no result."""
     totals = Counter({"violations": 0})
-    station_hours, said_s, seed = 0.0, time.monotonic(), first_seed
-    worst: dict[str, float] = dict.fromkeys(
-        ("worst_excess_a", "worst_integral_s", "worst_excess_w", "longest_power_s"), 0.0
-    )
-    while station_hours < hours:
-        story = Story.of(seed)
-        outcome = story.told()
-        station_hours += outcome.station_hours
-        totals["stories"] += 1
-        totals["seconds_above_a_rating"] += round(outcome.judge.above_s)
-        totals.update(step[0] for step in story.steps)
-        if not story.moves:
-            totals["seconds_too_uneven"] += round(outcome.judge.uneven_s)
-            totals["powers_exceeded"] += outcome.judge.worst_w > 1e-3
-            worst["worst_excess_w"] = max(worst["worst_excess_w"], outcome.judge.worst_w)
-            totals["phase_switches"] += sum(m[2] for station in outcome.site.stations.values() for m in station.moved)
-            worst["longest_power_s"] = max(worst["longest_power_s"], outcome.judge.longest_power_s)
-            worst["worst_excess_a"] = max(worst["worst_excess_a"], outcome.judge.worst_a)
-            worst["worst_integral_s"] = max(worst["worst_integral_s"], outcome.judge.worst_integral_s)
-        if outcome.fault is not None:
-            totals["violations"] += 1
-            say(_shown(story.shortened()))
-        if time.monotonic() > said_s + PROGRESS_S:
-            said_s = time.monotonic()
-            say(f"{station_hours:.0f} station-hours, {totals['stories']} sites, {totals['violations']} violations")
-        seed += 1
+    station_hours, said_s = 0.0, time.monotonic()
+    worst: dict[str, float] = {}
+    with closing(_lives(first_seed, jobs)) as lives:
+        for one in lives:
+            station_hours += one.station_hours
+            totals.update(one.counts)
+            worst = {name: max(value, worst.get(name, 0.0)) for name, value in one.worst.items()}
+            if one.shown is not None:
+                totals["violations"] += 1
+                say(one.shown)
+            if station_hours >= hours:
+                break
+            if time.monotonic() > said_s + PROGRESS_S:
+                said_s = time.monotonic()
+                say(f"{station_hours:.0f} station-hours, {totals['stories']} sites, {totals['violations']} violations")
     rounded = {name: round(value, 2) for name, value in worst.items()}
     return {**totals, "station_hours": round(station_hours), **rounded}
+
+
+def _lives(first_seed: int, jobs: int) -> Generator[Lived]:
+    """One story after the other, without an end."""
+    if jobs == 1:
+        yield from map(lived, itertools.count(first_seed))
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for seed in itertools.count(first_seed, ROUND):
+            yield from pool.map(lived, range(seed, seed + ROUND), chunksize=1)
 
 
 def _shown(story: Story) -> str:
@@ -345,6 +377,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make soak-site", description=__doc__)
     parser.add_argument("--hours", type=float, default=1000.0, help="station-hours")
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--seed", type=int, help="only this site")
     options = parser.parse_args()
 
@@ -356,7 +389,7 @@ def main() -> int:
         is_sound = found.told().fault is None
         say("no violation" if is_sound else _shown(found.shortened()))
         return 0 if is_sound else 1
-    totals = soak(options.hours, options.first_seed, say)
+    totals = soak(options.hours, options.first_seed, say, options.jobs)
     print(json.dumps(totals))
     print(json.dumps({"station_hours": totals["station_hours"], "violations": totals["violations"]}))
     return 1 if totals["violations"] else 0

@@ -32,6 +32,13 @@ def test_no_fuse_bears_more_than_the_goals_allow(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == ""
 
 
+def test_the_number_of_processes_changes_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site_soak, "ROUND", 3)
+    one, two = (site_soak.soak(2.0, 0, lambda _: None, jobs) for jobs in (1, 2))
+    assert one == two
+    assert one["stories"] > 1
+
+
 def test_a_car_that_has_followed_long_ago_explains_no_overload(monkeypatch: pytest.MonkeyPatch) -> None:
     """The building takes 15 A more while a car measured once a minute was just lowered: 55 A flowed for a minute behind 53 A."""
     assert Story.of(0).moves

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from local_controller.clock import Instant
 from local_controller.site.evse import EvseState
@@ -19,9 +21,9 @@ def at(seconds: float) -> Instant:
     return START.after(seconds)
 
 
-def charging(fallback_a: float = 6.0) -> EvseState:
+def charging(fallback_a: float = 6.0, grid_phases: tuple[int, ...] = (0, 1, 2)) -> EvseState:
     """An EVSE whose fallback is confirmed, with a transaction that began at second 0."""
-    state = EvseState(Evse(EvseId("CP-1", 1), "grid", fallback_a=fallback_a))
+    state = EvseState(Evse(EvseId("CP-1", 1), "grid", grid_phases, fallback_a=fallback_a))
     state.connected_now(at(-20))
     state.fallback_answered(fallback_a, at(-19))
     state.started("tx", at(0))
@@ -260,13 +262,46 @@ def test_facts_without_a_session_change_nothing() -> None:
     assert not state.defiant(at(7))
 
 
-def test_a_watts_only_station_needs_much_to_begin_and_little_once_its_car_was_measured() -> None:
+def test_a_watts_only_station_begins_with_what_one_phase_needs_and_knows_more_once_its_car_was_measured() -> None:
     state = charging()
-    state.watts_only = True
-    assert state.min_a(at(60)) == pytest.approx(20.0)
+    state.takes("W")
+    assert state.min_a(at(60)) == pytest.approx(6.0 * 230 / 207)
     for second, current_a in ((10, 20.0), (20, 0.0)):
         state.measured(MeterSample(dict.fromkeys(Phase, current_a)), at(second))
         assert state.min_a(at(60)) == 6.0
+
+
+def test_a_car_that_does_not_begin_with_what_one_phase_needs_is_given_what_three_need() -> None:
+    state = charging()
+    state.takes("W")
+    order(state, 6.7, 1, accepted=2)
+    for second in range(10, 70, 10):
+        sample(state, 0.0, second)
+        assert state.stand(at(second)).min_a == pytest.approx(6.0 * 230 / 207), "it may still be waking up"
+    sample(state, 0.0, 73)
+    assert state.stand(at(73)).min_a == pytest.approx(20.0)
+    order(state, 0.0, 80, accepted=81)
+    sample(state, 0.0, 200)
+    assert state.stand(at(200)).min_a == pytest.approx(20.0), "which a pause does not make forgotten"
+    order(state, 20.0, 210, accepted=211)
+    sample(state, 6.0, 230)
+    assert state.stand(at(230)).min_a == 6.0
+
+
+@given(st.sampled_from([(0, 1, 2), (2, 0, 1), (1,)]), st.floats(6.0, 20.0), st.lists(st.integers(0, 200), max_size=6))
+def test_what_a_watts_only_car_needs_to_begin_changes_nothing_of_its_worst_case(
+    grid_phases: tuple[int, ...], limit_a: float, idle_at_s: list[int]
+) -> None:
+    """The least that helps it is a guess that costs at worst a start in vain; what it may draw counts on all phases."""
+    states = [charging(grid_phases=grid_phases), charging(grid_phases=grid_phases)]
+    for state, unit in zip(states, ("W", "A"), strict=True):
+        state.takes(unit)
+        order(state, limit_a, 1, accepted=2)
+        for second in sorted(idle_at_s):
+            sample(state, 0.0, second)
+    watts, amperes = (state.stand(at(201)) for state in states)
+    assert (watts.exposure, watts.phases, watts.bounds) == (amperes.exposure, amperes.phases, amperes.bounds)
+    assert amperes.min_a <= watts.min_a <= amperes.min_a * len(watts.phases) * 230 / 207
 
 
 @pytest.mark.requirement("LC-108")

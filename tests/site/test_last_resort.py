@@ -144,12 +144,12 @@ def test_whatever_obligation_is_exceeded_the_session_is_stopped_and_for_a_wish_i
 
 def test_of_several_no_more_are_stopped_than_it_takes_and_those_who_draw_most() -> None:
     site = VirtualSite(topology(40.0, 3))
-    site.base = lambda second: equal(33.4) if second >= 200 else ZERO
+    site.base = lambda second: equal(33.4) if second >= 140 else ZERO
     site.connect()
     site.run(15)
     for number, most_a in enumerate((12.0, 6.5, 14.0), start=1):
         site.plug(f"CP-{number}", Car(max_a=most_a))
-    site.run(180 - site.elapsed_s)
+    site.run(120 - site.elapsed_s)
     for station in site.stations.values():
         station.liar = True
     site.run(120)

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_controller.clock import Instant
+from local_controller.site.lead import USUAL_S, lead_s
 from local_controller.site.own_limits import QuarterHourLimit
 from local_controller.site.per_phase import equal
-from local_controller.site.quarter_hour import LEAD_S, MOST, QuarterHour
+from local_controller.site.quarter_hour import MOST, QuarterHour
 from local_controller.site.readings import MeterReading
 from tests.site.virtual_site import START, Car, VirtualSite, topology
 
@@ -49,8 +50,8 @@ def test_a_quarter_that_is_used_up_allows_nothing_and_the_next_one_begins_anew()
 
 def test_the_end_of_a_quarter_is_no_reason_to_begin_the_next_one_above_its_mean() -> None:
     quarter = used(0.0, 895)
-    assert quarter.allowed(at(900 - LEAD_S - 1)).power_w == MOST * MEAN_W
-    assert quarter.allowed(at(900 - LEAD_S)).power_w == MEAN_W
+    assert quarter.allowed(at(900 - lead_s(USUAL_S) - 1)).power_w == MOST * MEAN_W
+    assert quarter.allowed(at(900 - lead_s(USUAL_S))).power_w == MEAN_W
 
 
 def test_what_is_fed_in_is_not_taken_off() -> None:
@@ -59,9 +60,6 @@ def test_what_is_fed_in_is_not_taken_off() -> None:
 
 
 def test_what_nobody_measured_counts_at_the_mean_or_at_what_was_drawn_last() -> None:
-    assert QuarterHour(MEAN_W).allowed(at(300)).used_wh == pytest.approx(MEAN_W * 300 / 3600)
-    late = used(6_000.0, 300, start_s=300)
-    assert late.allowed(at(600)).used_wh == pytest.approx(MEAN_W * 300 / 3600 + 500.0)
     silent = used(24_000.0, 100)
     assert silent.allowed(at(200)).used_wh == pytest.approx(24_000.0 * 200 / 3600)
     silent.measured(0.0, at(400))
@@ -92,7 +90,7 @@ def test_what_the_meter_of_its_node_says_counts_as_power_where_it_says_that() ->
     assert used_wh("grid", 6_000.0, 230.0) == pytest.approx(500.0)
     assert used_wh("grid", None, 230.0) == pytest.approx(6_900.0 * 300 / 3600)
     assert used_wh("grid", None, None) == pytest.approx(7_590.0 * 300 / 3600)
-    assert used_wh("west", 40_000.0, 230.0) == pytest.approx(MEAN_W * 300 / 3600), "as if nobody had measured"
+    assert used_wh("west", 40_000.0, 230.0) == pytest.approx(MOST * MEAN_W * 300 / 3600), "as if nobody had measured"
 
 
 @pytest.mark.parametrize("set_s", [-3600.0, -900.0, 900.0, 3600.0])
@@ -107,6 +105,29 @@ def test_a_clock_that_is_set_moves_the_cut_and_no_energy_is_lost() -> None:
     moved = Instant(at(800).monotonic_s, at(800).utc - timedelta(seconds=300))
     allowed = quarter.allowed(moved)
     assert (allowed.left_s, round(allowed.used_wh)) == (400.0, round(9_000.0 * 500 / 3600))
+
+
+def test_what_was_before_the_start_counts_at_the_most_that_an_earlier_run_allowed() -> None:
+    assert QuarterHour(MEAN_W).allowed(at(300)).used_wh == pytest.approx(MOST * MEAN_W * 300 / 3600)
+    assert QuarterHour(MEAN_W).allowed(at(600)).used_wh == pytest.approx(QUOTA_WH), "no earlier run allows more"
+    late = used(6_000.0, 300, start_s=300)
+    assert late.allowed(at(600)).used_wh == pytest.approx(MOST * MEAN_W * 300 / 3600 + 500.0)
+    assert late.allowed(at(1200)).used_wh < MOST * MEAN_W * 300 / 3600, "the next quarter was seen from its beginning"
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(1, 899), min_size=1, max_size=3), st.floats(0, 60_000))
+def test_no_restart_makes_a_quarter_exceed_its_mean(restarts_s: list[int], wanted_w: float) -> None:
+    quarter, drawn_ws = QuarterHour(MEAN_W), 0.0
+    quarter.measured(0.0, at(0))
+    for second in range(900):
+        if second in restarts_s:
+            quarter = QuarterHour(MEAN_W)
+        drawn_w = min(wanted_w, quarter.allowed(at(second)).power_w)
+        quarter.measured(drawn_w, at(second + 1e-6))
+        quarter.measured(drawn_w, at(second + 1 - 1e-6))
+        drawn_ws += drawn_w
+    assert drawn_ws <= QUOTA_WH * 3600 * 1.001
 
 
 powers = st.floats(0, 60_000)

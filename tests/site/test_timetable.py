@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from local_controller.site.limits import Bound
 from local_controller.site.per_phase import equal, lower
-from local_controller.site.timetable import LEAD_S, Timetable, Window
+from local_controller.site.timetable import Timetable, Window
 
 BERLIN = ZoneInfo("Europe/Berlin")
 EVERY_DAY = frozenset(range(7))
@@ -40,8 +40,11 @@ def test_a_window_holds_from_its_start_to_its_end_on_its_days() -> None:
 def test_what_is_lowered_is_lowered_in_time_for_the_cars_to_follow() -> None:
     table = Timetable([window("17:00", "21:00")], BERLIN)
     start = datetime(2026, 3, 6, 17, tzinfo=BERLIN).astimezone(UTC)
-    assert table.at(start - timedelta(seconds=LEAD_S)).bound.limit_a == equal(16.0)
-    assert table.at(start - timedelta(seconds=LEAD_S + 1)).bound.is_none
+    assert table.at(start - timedelta(seconds=20)).bound.limit_a == equal(16.0)
+    assert table.at(start - timedelta(seconds=21)).bound.is_none
+    table.begin_earlier(70.0)
+    assert table.at(start - timedelta(seconds=70)).bound.limit_a == equal(16.0)
+    assert table.at(start - timedelta(seconds=71)).bound.is_none
 
 
 def test_a_window_over_midnight_belongs_to_the_day_on_which_it_begins() -> None:

@@ -250,6 +250,9 @@ class VirtualSite:
         self.stopped: list[tuple[float, EvseId, str]] = []
         self.disobeyed: list[tuple[float, EvseId, float]] = []
         self._by_id = {station.evse.id: station for station in self.stations.values()}
+        self._below = {n.id: [self._by_id[evse.id] for evse in topo.evses_below(n.id)] for n in topo.nodes}
+        self._flows: dict[str, PerPhase] = {}
+        self._is_still = False
 
     def _begun(self) -> SiteController:
         """A gateway that knows nothing but its site file."""
@@ -391,12 +394,15 @@ class VirtualSite:
             action()
         for station in self.stations.values():
             station.step(now_s)
+        self._flows, self._is_still = {}, True
         for node, flow in ((n.id, self.flow(n.id)) for n in self.topology.nodes):
             self.worst[node] = tuple(max(a, b) for a, b in zip(self.worst[node], flow, strict=True))
             if node == "grid":
                 self.worst_w = max(self.worst_w, sum(flow) * self.volts_v)
         for hook in self.on_step:
             hook(self)
+            self._flows.clear()  # it may have changed something
+        self._is_still = False
         self._look_at_what_is_remembered()
         self._samples(now_s)
         if now_s % self._poll_s == 0 and self.meter_alive:
@@ -406,6 +412,15 @@ class VirtualSite:
             self.carry_out(self.controller.expire(self.now))
         for told in islice(self.controller.catch_up(self.now), 2):
             self.carry_out(told)
+
+    def flow(self, node: str) -> PerPhase:
+        """What really flows at a node, per grid phase; looked up once while nothing changes."""
+        if not self._is_still:
+            return self._flow(node)
+        found = self._flows.get(node)
+        if found is None:
+            found = self._flows[node] = self._flow(node)
+        return found
 
     def _reading(self, meter: str, node: str) -> MeterReading:
         shown = self.shown(self.flow(node))
@@ -436,12 +451,10 @@ class VirtualSite:
                 self.tell(evse.station, words.Measured(evse.evse, MeterSample(station.draw_a())))
 
     # --- physics ---
-    def flow(self, node: str) -> PerPhase:
-        """What really flows at a node, per grid phase."""
+    def _flow(self, node: str) -> PerPhase:
         loads = self._building(node)
-        for evse in self.topology.evses_below(node):
-            station = self._by_id[evse.id]
-            loads.append(self._phasors(connection(evse), tuple(station.draw_a().values()), station.lag))
+        for station in self._below[node]:
+            loads.append(self._phasors(connection(station.evse), tuple(station.draw_a().values()), station.lag))
         return lengths(added(loads))
 
     def building(self, node: str) -> PerPhase:

@@ -1,0 +1,85 @@
+"""What does HiGHS answer to a linear program? Its simplex, called directly.
+
+Through scipy the same solver brings along 26 MB of other numerics and takes longer; nothing else here needs them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+import highspy
+import numpy as np
+
+from optimizer.manners import Indexes
+from optimizer.program import Program
+from optimizer.rows import Array
+
+
+class Outcome(Enum):
+    """How the search ended."""
+
+    OPTIMAL = auto()
+    TIME_IS_UP = auto()
+    NO_ANSWER = auto()
+
+
+class Answer(NamedTuple):
+    """x: the best columns if the outcome is OPTIMAL; else nothing that may be used."""
+
+    outcome: Outcome
+    x: Array
+
+
+class _Quiet(highspy.Highs):
+    """One that is not listened to; a listener would print a greeting before anybody could forbid it."""
+
+    def enableCallbacks(self) -> None:  # noqa: N802 - HiGHS's own word
+        """None are used."""
+
+
+def best(program: Program, time_limit_s: float) -> Answer:
+    """The columns of the highest worth, searched no longer than that.
+
+    Presolve costs more than it saves: 10 to 15 % up to 200 cars.
+    """
+    starts, rows, values = by_column(program)
+    solver = _Quiet()  # type: ignore[no-untyped-call]  # highspy leaves its constructor without types
+    for name, value in (("output_flag", False), ("presolve", "off"), ("time_limit", time_limit_s), ("threads", 1)):
+        solver.setOptionValue(name, value)
+    columns = len(program.worth)
+    solver.passModel(
+        columns,
+        len(program.row_low),
+        len(values),
+        int(highspy.MatrixFormat.kColwise),
+        int(highspy.ObjSense.kMaximize),
+        0.0,
+        program.worth,
+        np.zeros(columns),
+        program.upper,
+        program.row_low,
+        program.row_high,
+        starts,
+        rows,
+        values,
+        np.zeros(columns, dtype=np.int32),
+    )
+    solver.run()
+    return Answer(_outcome(solver.getModelStatus()), np.array(solver.getSolution().col_value))
+
+
+def by_column(program: Program) -> tuple[Indexes, Indexes, Array]:
+    """The matrix column by column: where each begins, and the row and value of each entry; repeated ones are added up."""
+    height = max(len(program.row_low), 1)
+    cells, of = np.unique(program.column * height + program.row, return_inverse=True)
+    values = np.bincount(of, weights=program.value, minlength=len(cells)).astype(np.float64)
+    starts = np.searchsorted(cells, np.arange(len(program.worth) + 1) * height)
+    rows: Indexes = cells % height
+    return starts.astype(np.int32), rows.astype(np.int32), values
+
+
+def _outcome(status: highspy.HighsModelStatus) -> Outcome:
+    if status == highspy.HighsModelStatus.kOptimal:
+        return Outcome.OPTIMAL
+    return Outcome.TIME_IS_UP if status == highspy.HighsModelStatus.kTimeLimit else Outcome.NO_ANSWER
