@@ -38,6 +38,10 @@ USUAL_S = 12 * 3600.0
 DOUBT = 4.0
 """So many visits weigh as much as not knowing any."""
 
+WISHES = 6
+RANKS = (np.arange(WISHES) + 0.5) / WISHES
+USUAL_WH = 13_000.0
+
 WEEKEND = (5, 6)
 
 
@@ -64,6 +68,7 @@ class Guess:
     expected_wh: float
     basis: str
     visits: int
+    wishes_wh: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,17 @@ class Likely:
         """What is expected of a car that has stayed so long and got so much; edges_s: of the horizon's blocks."""
         more_wh = _beyond(self.energies_wh, got_wh)
         expected_wh = float(np.median(more_wh)) - got_wh if len(more_wh) else DEFAULT_ENERGY_WH
-        return Guess(self._presence(stayed_s, np.array(edges_s)), expected_wh, self.basis, len(self.stays_s))
+        presence = self._presence(stayed_s, np.array(edges_s))
+        return Guess(presence, expected_wh, self.basis, len(self.stays_s), self._wishes(more_wh - got_wh))
+
+    def _wishes(self, more_wh: Array) -> tuple[float, ...]:
+        """Equally likely wishes: of those that took more, and of a bit of doubt."""
+        usual_wh = -USUAL_WH * np.log(1 - RANKS)
+        wishes = np.concatenate((more_wh, usual_wh))
+        weight = np.concatenate((np.ones(len(more_wh)), np.full(len(RANKS), DOUBT / len(RANKS))))
+        order = np.argsort(wishes)
+        ranks = weight[order].cumsum() - weight[order] / 2
+        return tuple(np.interp(RANKS * weight.sum(), ranks, wishes[order]).tolist())
 
     def _presence(self, stayed_s: float, edges_s: Array) -> tuple[float, ...]:
         """How likely it is still there in the middle of each block: those that stayed longer say, and a bit of doubt."""

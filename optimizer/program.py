@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -116,8 +117,9 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     need, block, upper, worth = _current_columns(problem, caps_a, fair_a, per_ampere, weights)
     groups, group = _groups(problem.needs)
     wanted = np.array([n.expected_wh if n.energy_wh is None else n.energy_wh for n in problem.needs])
-    capped = np.flatnonzero((caps_a * per_ampere).sum(axis=1) > wanted)
-    open_ = capped[np.array([n.energy_wh is None for n in problem.needs])[capped]]
+    certain = np.array([n.wishes_wh[0] if _is_guessed(n) else wh for n, wh in zip(problem.needs, wanted, strict=True)])
+    capped = np.flatnonzero((caps_a * per_ampere).sum(axis=1) > certain)
+    open_, beyond_wh, beyond_worth = _beyond(problem.needs, capped, weights)
     climbing = np.flatnonzero(caps_a.any(axis=1)) if weights.ladder else np.zeros(0, dtype=np.intp)
     served = np.array([n.served_wh for n in problem.needs])
     limits, limit_row, limit_group, times = _limits(rows, caps_a, group)
@@ -130,7 +132,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     columns = _Columns()
     current = columns.add(upper, worth)
     total = columns.add(np.full(len(summed), np.inf), 0.0)
-    beyond = columns.add(np.full(len(open_), np.inf), weights.beyond_prior - 1.0)
+    beyond = columns.add(beyond_wh, beyond_worth)
     width, value = np.array(weights.ladder).reshape(-1, 2).T
     rungs = columns.add(np.outer((served + wanted)[climbing], width).ravel(), np.tile(value, len(climbing)))
     matrix = _Matrix()
@@ -145,7 +147,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     wire = matrix.add(rows.wire_a[wires.of[:, 0], wires.of[:, 1]])
     entry, column = members.of(wire_cell)
     matrix.enter(wire[wires.row[entry]], column, wires.value[entry])
-    energy = matrix.add(wanted[capped])
+    energy = matrix.add(certain[capped])
     matrix.enter_some(energy, capped, (need, current, per_ampere[need, block]))
     matrix.enter_some(energy, capped, (open_, beyond, np.full(len(open_), -1.0)))
     climb = matrix.add(served[climbing])
@@ -272,6 +274,25 @@ def _current_columns(
         np.concatenate((caps_a[need, block], width)),
         np.concatenate((value[need, block], worth)),
     )
+
+
+def _is_guessed(need: ChargingNeed) -> bool:
+    return need.energy_wh is None and bool(need.wishes_wh)
+
+
+def _beyond(needs: tuple[ChargingNeed, ...], capped: Indexes, weights: Weights) -> tuple[Indexes, Array, Array]:
+    """Need, width (Wh) and worth of each beyond column: a Wh that half of the likely wishes contain is worth half."""
+    columns = []
+    for n in (int(n) for n in capped if needs[n].energy_wh is None):
+        wishes = needs[n].wishes_wh
+        if not wishes:
+            columns.append((n, np.inf, weights.beyond_prior - 1.0))
+            continue
+        widths = (*(b - a for a, b in pairwise(wishes)), np.inf)
+        dearest = 1 + weights.early
+        columns += [(n, width, -dearest * (passed + 1) / len(wishes)) for passed, width in enumerate(widths)]
+    need, width, worth = np.array(columns).reshape(-1, 3).T
+    return need.astype(np.intp), width, worth
 
 
 def _worth_in_time(problem: Problem, early: float) -> Array:
