@@ -106,7 +106,11 @@ class _Diary:
         stays_s = float(obs["age"][n]) * STEP_S
         days, clock_s = divmod(float(obs["t"]) * STEP_S - stays_s, DAY_S)
         weekday = 0 if self._first_weekday is None else (self._first_weekday + int(days)) % 7
-        return Visit(f"{obs['st'][n]}", "", weekday, clock_s / 3600, stays_s + STEP_S, 1000 * float(obs["deliv"][n]))
+        charges = float(obs["prev_pilot"][n]) > 0
+        got_wh = 1000 * float(obs["deliv"][n])
+        return Visit(
+            f"{obs['st'][n]}", "", weekday, clock_s / 3600, stays_s + STEP_S, got_wh, has_left=not charges, is_full=charges
+        )
 
 
 def _pilots(net: Any, i: int) -> tuple[float, float]:
