@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from optimizer.draw import Draw
 from optimizer.habits import Guess, Habits, Likely, Visit
 from optimizer.objectives import weights_of
 from optimizer.problem import DEFAULT_ENERGY_WH, ChargingNeed, Problem, WireLimit, variable_horizon
 from optimizer.rows import Array
 from optimizer.solve import solve
-from optimizer.draw import Draw
 
 STEP_S = 300.0
 DAY_S = 86_400.0
@@ -109,7 +109,14 @@ class _Diary:
         charges = float(obs["prev_pilot"][n]) > 0
         got_wh = 1000 * float(obs["deliv"][n])
         return Visit(
-            f"{obs['st'][n]}", "", weekday, clock_s / 3600, stays_s + STEP_S, got_wh, has_left=not charges, is_full=charges
+            f"{obs['st'][n]}",
+            "",
+            weekday,
+            clock_s / 3600,
+            stays_s + STEP_S,
+            got_wh,
+            has_left=not charges,
+            is_full=charges,
         )
 
 

@@ -85,9 +85,7 @@ FAIR = Weights(minimum=0.0, early=0.3, fair=0.0, calm=0.1, ladder=LADDER, levels
 GUESSING = replace(THROUGHPUT, fair=0.1)
 """Where wishes and departures are guesses: who is as likely to want it as others gets as much."""
 
-TAPERING = replace(
-    THROUGHPUT, early=1.5, fair=0.1, ladder=tuple((0.1, 1.0 - number / 10) for number in range(10))
-)
+TAPERING = replace(THROUGHPUT, early=1.5, fair=0.1, ladder=tuple((0.1, 1.0 - number / 10) for number in range(10)))
 """Where batteries take less when nearly full: the last part of a need takes long, so all cars should start on theirs early."""
 
 OBJECTIVES = {"even": DEFAULT_WEIGHTS, "throughput": THROUGHPUT, "fair": FAIR}
