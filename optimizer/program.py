@@ -3,7 +3,7 @@
 Maximise worth @ x where row_low <= A @ x <= row_high and 0 <= x <= upper.
 
 Columns: current[need, block] in A (in block 0 one per segment of worth), group[circuits, phases, block] in A,
-beyond[need] in Wh beyond the prior of a car whose wish is unknown, and rung[need, number] in Wh of the need that is
+beyond[need] in Wh beyond the prior of a car whose wish is unknown, one for each likely wish, and rung[need, number] in Wh of the need that is
 served by departure, if fractions of needs count. A group is all cars on the same circuits, phases and wires; it has a column
 in the blocks in which that makes the program smaller (`_worth_a_sum`), else its cars stand in the rows themselves.
 Rows: link[circuits, phases, block] (currents add up to the group), limit[circuit, phase or sum, block] (of groups),
