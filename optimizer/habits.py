@@ -39,6 +39,10 @@ USUAL_S = 12 * 3600.0
 DOUBT = 4.0
 """So many visits weigh as much as not knowing any."""
 
+WISHES = 6
+RANKS = (np.arange(WISHES) + 0.5) / WISHES
+HALF = np.array([0.5])
+
 WEEKEND = (5, 6)
 
 
@@ -46,7 +50,9 @@ WEEKEND = (5, 6)
 class Visit:
     """One car's visit. token: whose, as a hash; "" unknown. weekday: 0 is Monday. arrival_h: 0..24 on the clock.
 
-    stay_s: until it left or was full. energy_wh: what it got. day: when it ended, as the caller counts days; for `forget`.
+    stay_s: until it left, or until it was full if nobody knows when it left. energy_wh: what it got. day: when it ended, as the
+    caller counts days; for `forget`.
+    has_left: whether it left after stay_s; else it stayed at least so long. is_full: whether it wanted no more; else at least so much.
     """
 
     evse: str
@@ -56,6 +62,8 @@ class Visit:
     stay_s: float
     energy_wh: float
     day: int = 0
+    has_left: bool = True
+    is_full: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +74,33 @@ class Guess:
     expected_wh: float
     basis: str
     visits: int
+    wishes_wh: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Likely:
-    """The stays (s) and energies (Wh) of similar visits, each in ascending order."""
+    """The stays (s) and energies (Wh) of similar visits, each in ascending order, and how likely each is (`_masses`)."""
 
     basis: str
     stays_s: Array
     energies_wh: Array
+    stay_masses: Array
+    energy_masses: Array
 
     def guess(self, stayed_s: float, got_wh: float, edges_s: Sequence[float]) -> Guess:
         """What is expected of a car that has stayed so long and got so much; edges_s: of the horizon's blocks."""
-        more_wh = _beyond(self.energies_wh, got_wh)
-        expected_wh = float(np.median(more_wh)) - got_wh if len(more_wh) else DEFAULT_ENERGY_WH
-        return Guess(self._presence(stayed_s, np.array(edges_s)), expected_wh, self.basis, len(self.stays_s))
+        presence = self._presence(stayed_s, np.array(edges_s))
+        more_wh, masses = _beyond(self.energies_wh, self.energy_masses, got_wh)
+        expected_wh = _quantiles(more_wh, masses, HALF)[0] - got_wh if len(more_wh) else DEFAULT_ENERGY_WH
+        wishes_wh = _doubted(more_wh - got_wh, masses)
+        return Guess(presence, float(expected_wh), self.basis, len(self.stays_s), wishes_wh)
 
     def _presence(self, stayed_s: float, edges_s: Array) -> tuple[float, ...]:
         """How likely it is still there in the middle of each block: those that stayed longer say, and a bit of doubt."""
         middle = (edges_s[1:] + edges_s[:-1]) / 2
-        longer_s = _beyond(self.stays_s, stayed_s)
-        still = len(longer_s) - np.searchsorted(longer_s, stayed_s + middle, side="right")
+        longer_s, masses = _beyond(self.stays_s, self.stay_masses, stayed_s)
+        left = np.append(masses[::-1].cumsum()[::-1], 0.0)
+        still = left[np.searchsorted(longer_s, stayed_s + middle, side="right")]
         likely = (still + DOUBT * np.exp(-middle / USUAL_S)) / (len(longer_s) + DOUBT)
         return tuple(likely.tolist())
 
@@ -119,9 +133,10 @@ class Habits:
         """The visits that this one is like; none, if there are too few of any kind."""
         for basis, visits in self._kinds(evse, token, weekday, arrival_h):
             if len(visits) >= ENOUGH:
-                stays, energies = ([getattr(v, field) for v in visits] for field in ("stay_s", "energy_wh"))
-                return Likely(basis, np.sort(stays), np.sort(energies))
-        return Likely("nothing", np.zeros(0), np.zeros(0))
+                stays, stay_masses = _masses([(v.stay_s, not v.has_left) for v in visits])
+                energies, energy_masses = _masses([(v.energy_wh, not v.is_full) for v in visits])
+                return Likely(basis, stays, energies, stay_masses, energy_masses)
+        return Likely("nothing", *(np.zeros(0) for _ in range(4)))
 
     def _kinds(self, evse: str, token: str, weekday: int, arrival_h: float) -> Iterator[tuple[str, list[Visit]]]:
         """From the most particular on."""
@@ -140,6 +155,35 @@ def _apart_h(one_h: float, other_h: float) -> float:
     return min(apart_h, 24 - apart_h)
 
 
-def _beyond(ascending: Array, so_far: float) -> Array:
-    """Those above what there is so far."""
-    return ascending[np.searchsorted(ascending, so_far, side="right") :]
+def _masses(found: Sequence[tuple[float, bool]]) -> tuple[Array, Array]:
+    """Values in ascending order and how likely each is, in sum 1; with each stands whether it is only known to be more than that.
+
+    Kaplan and Meier: the mass of such a one is shared among all greater ones. The greatest keeps its mass.
+    """
+    ascending = sorted(found)
+    exact = np.array([not more for _, more in ascending[:-1]] + [True])
+    at_risk = np.arange(len(found), 0, -1)
+    survived = np.cumprod(1 - exact / at_risk)
+    return np.array([value for value, _ in ascending]), -np.diff(survived, prepend=1.0)
+
+
+def _beyond(ascending: Array, masses: Array, so_far: float) -> tuple[Array, Array]:
+    """Those above what there is so far, and their masses, in sum as many as they are."""
+    first = int(np.searchsorted(ascending, so_far, side="right"))
+    total = float(masses[first:].sum())
+    return ascending[first:], masses[first:] * ((len(ascending) - first) / total if total > 0 else 0.0)
+
+
+def _doubted(more_wh: Array, masses: Array) -> tuple[float, ...]:
+    """Equally likely wishes: of those that took more, and of a bit of doubt."""
+    usual_wh = -DEFAULT_ENERGY_WH * np.log(1 - RANKS)
+    doubt = np.full(len(RANKS), DOUBT / len(RANKS))
+    wishes, weights = np.concatenate((more_wh, usual_wh)), np.concatenate((masses, doubt))
+    order = np.argsort(wishes)
+    return tuple(_quantiles(wishes[order], weights[order], RANKS).tolist())
+
+
+def _quantiles(ascending: Array, masses: Array, ranks: Array) -> Array:
+    """Values at these ranks (0..1)."""
+    found: Array = np.interp(ranks * masses.sum(), masses.cumsum() - masses / 2, ascending)
+    return found

@@ -41,7 +41,7 @@ these two cases. Where nothing is known of energies and departures, none of them
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from optimizer.problem import ChargingNeed
@@ -86,6 +86,13 @@ THROUGHPUT = Weights(minimum=0.0, early=1.0, fair=0.0, calm=0.02, keep=0.5, leve
 FAIR = Weights(minimum=0.0, early=0.3, fair=0.0, calm=0.1, ladder=LADDER, levels=False)
 # Being early is worth a twentieth of what prices differ by over the whole horizon, a pause as much as that of its minimum's energy in one block.
 COST = Weights(minimum=0.0, early=0.05, fair=0.0, calm=0.02, keep=0.05, levels=False, priced=True)
+# What is known of cars decides how `throughput` goes about it; docs/optimizer.md has the figures that chose these.
+GUESSING = replace(THROUGHPUT, fair=0.1)
+"""Where wishes and departures are guesses: who is as likely to want it as others gets as much."""
+
+TAPERING = replace(THROUGHPUT, early=1.5, fair=0.1, ladder=tuple((0.1, 1.0 - number / 10) for number in range(10)))
+"""Where batteries take less when nearly full: the last part of a need takes long, so all cars should start on theirs early."""
+
 OBJECTIVES = {"even": DEFAULT_WEIGHTS, "throughput": THROUGHPUT, "fair": FAIR, "cost": COST}
 
 
@@ -118,3 +125,10 @@ def first_block(
         Segment(end - start, energy + sum(bonus for upto, bonus in bonuses if upto >= end))
         for start, end in pairwise(corners)
     ]
+
+
+def weights_of(objective: str, *, guesses: bool, tapers: bool) -> Weights:
+    """The weights of an objective where a departure or a wish is a guess, or where a car was seen to take less than it may."""
+    if objective == "throughput" and (guesses or tapers):
+        return TAPERING if tapers else GUESSING
+    return OBJECTIVES[objective]

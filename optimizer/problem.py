@@ -156,6 +156,8 @@ class ChargingNeed:
     energy_wh: still wanted; 0 means served. None means unknown: `expected_wh` count as wanted, and more than
         that is given freely but at half the worth, so it yields to cars that are known to want it.
     expected_wh: what counts as wanted where the wish is unknown; `optimizer.habits` makes better guesses.
+    wishes_wh: wishes that are equally likely where the wish is unknown, in ascending order: what only some of them contain
+        is worth so much less. Empty: `expected_wh` is certain, and what is beyond it worth half.
     presence: [block] how likely (0..1) it is still there, where the departure is a guess; energy planned for then is worth so
         much less. None: it is there until it leaves.
     departure_s: seconds from now; None means it stays over the horizon. A car that overstayed (0 or less) counts as
@@ -189,6 +191,7 @@ class ChargingNeed:
     presence: tuple[float, ...] | None = None
     energy_worth_per_kwh: float | None = None
     surplus_only: bool = False
+    wishes_wh: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"ChargingNeed {self.id!r}"
@@ -211,6 +214,8 @@ class ChargingNeed:
             _demand(math.isfinite(worth), where, "energy_worth_per_kwh", "None or finite", worth)
         for likely in self.presence or ():
             _demand(0 <= likely <= 1, where, "presence", "None or numbers from 0 to 1", likely)
+        wishes_sound = all(map(_at_least_zero, self.wishes_wh)) and list(self.wishes_wh) == sorted(self.wishes_wh)
+        _demand(wishes_sound, where, "wishes_wh", "finite, 0 or more, ascending", self.wishes_wh)
         for ceiling in self.ceiling_a or ():
             _demand(_at_least_zero(ceiling), where, "ceiling_a", "None or finite numbers, 0 or more", ceiling)
 

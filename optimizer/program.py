@@ -3,7 +3,7 @@
 Maximise worth @ x where row_low <= A @ x <= row_high and 0 <= x <= upper.
 
 Columns: current[need, block] in A (in block 0 one per segment of worth), group[circuits, phases, block] in A,
-beyond[need] in Wh beyond the prior of a car whose wish is unknown, rung[need, number] in Wh of the need that is
+beyond[need] in Wh beyond the prior of a car whose wish is unknown, one for each likely wish, rung[need, number] in Wh of the need that is
 served by departure, if fractions of needs count, and, if prices count, covered[block] in Wh that surplus covers, and peak in W
 by which the site's mean power in some block is above its highest so far. A group is all cars on the same circuits, phases and wires; it has a column
 in the blocks in which that makes the program smaller (`_worth_a_sum`), else its cars stand in the rows themselves.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -135,8 +136,11 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     need, block, upper, worth = _current_columns(problem, caps_a, fair_a, money, weights)
     groups, group = _groups(problem.needs)
     wanted = np.array([n.expected_wh if n.energy_wh is None else n.energy_wh for n in problem.needs])
-    capped = np.flatnonzero((caps_a * per_ampere).sum(axis=1) > wanted)
-    open_ = capped[np.array([n.energy_wh is None for n in problem.needs])[capped]]
+    certain = np.array(
+        [n.wishes_wh[0] if _is_guessed(n, weights) else wh for n, wh in zip(problem.needs, wanted, strict=True)]
+    )
+    capped = np.flatnonzero((caps_a * per_ampere).sum(axis=1) > certain)
+    open_, beyond_wh, beyond_worth = _beyond(problem.needs, capped, weights, money.beyond)
     climbing = np.flatnonzero(caps_a.any(axis=1)) if weights.ladder else np.zeros(0, dtype=np.intp)
     served = np.array([n.served_wh for n in problem.needs])
     limits, limit_row, limit_group, times = _limits(rows, caps_a, group)
@@ -150,7 +154,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     columns = _Columns()
     current = columns.add(upper, worth)
     total = columns.add(np.full(len(summed), np.inf), 0.0)
-    beyond = columns.add(np.full(len(open_), np.inf), money.beyond[open_])
+    beyond = columns.add(beyond_wh, beyond_worth)
     width, value = np.array(weights.ladder).reshape(-1, 2).T
     rungs = columns.add(np.outer((served + wanted)[climbing], width).ravel(), np.tile(value, len(climbing)))
     matrix = _Matrix()
@@ -165,7 +169,7 @@ def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: W
     wire = matrix.add(rows.wire_a[wires.of[:, 0], wires.of[:, 1]])
     entry, column = members.of(wire_cell)
     matrix.enter(wire[wires.row[entry]], column, wires.value[entry])
-    energy = matrix.add(wanted[capped])
+    energy = matrix.add(certain[capped])
     matrix.enter_some(energy, capped, (need, current, per_ampere[need, block]))
     matrix.enter_some(energy, capped, (open_, beyond, np.full(len(open_), -1.0)))
     climb = matrix.add(served[climbing])
@@ -332,6 +336,31 @@ def _enter_prices(columns: _Columns, matrix: _Matrix, energy: tuple[Indexes, Ind
         below = matrix.add(money.peak_room_w[peaked])
         matrix.enter_some(below, peaked, (block, current, wh / hours[block]))
         matrix.enter(below, np.repeat(peak, len(below)), -1.0)
+
+
+def _is_guessed(need: ChargingNeed, weights: Weights) -> bool:
+    """Whether likely wishes stand for one that is unknown; what may wait for a better price is a matter of its prior."""
+    return need.energy_wh is None and bool(need.wishes_wh) and not weights.priced
+
+
+def _beyond(
+    needs: tuple[ChargingNeed, ...], capped: Indexes, weights: Weights, worth: Array
+) -> tuple[Indexes, Array, Array]:
+    """Need, width (Wh) and worth of each beyond column: a Wh that half of the likely wishes contain is worth half.
+
+    worth: (N,) of a Wh beyond the prior, where no likely wishes are given.
+    """
+    columns = []
+    for n in (int(n) for n in capped if needs[n].energy_wh is None):
+        if not _is_guessed(needs[n], weights):
+            columns.append((n, np.inf, worth[n]))
+            continue
+        wishes = needs[n].wishes_wh
+        widths = (*(b - a for a, b in pairwise(wishes)), np.inf)
+        dearest = 1 + weights.early
+        columns += [(n, width, -dearest * (passed + 1) / len(wishes)) for passed, width in enumerate(widths)]
+    need, width, value = np.array(columns).reshape(-1, 3).T
+    return need.astype(np.intp), width, value
 
 
 def _groups(needs: tuple[ChargingNeed, ...]) -> tuple[tuple[Group, ...], Indexes]:

@@ -35,14 +35,14 @@ def solve(problem: Problem, *, time_limit_s: float = 1.0, weights: Weights = DEF
     rows, caps = rows_of(problem), caps_of(problem)
     shared = shared_plan(problem, rows, caps)
     program = build(problem, rows, caps, shared[:, 0], weights)
-    plan, status = _planned(program, time_limit_s)
+    plan, status = best_plan(program, time_limit_s)
     plan_a = shared if plan is None else _realized_plan(program, caps, plan, weights)
     currents = currents_by_id(problem, plan_a)
     solve_s = time.perf_counter() - started_s
     return Allocation(currents, status, solve_s, explain(problem, currents))
 
 
-def _planned(
+def best_plan(
     program: Program, time_limit_s: float
 ) -> tuple[Array | None, Literal["optimal", "share", "timeout_share"]]:
     """The plan (N, K) of a program, or None and why not."""

@@ -60,13 +60,11 @@ class Case:
         """
         best = optimum(self.network, self.sessions)
         turns = self._figures("round robin, nothing known", RULES["round_robin"](self.network), informed=False)
-        default = self._figures("throughput, nothing known", acn.make(self.network), informed=False)
         learning = acn.make(self.network, habits=Habits(), first_weekday=self.first_weekday)
         figures = self._figures("throughput, nothing known, learning", learning, informed=False)
         sound, common = self._common(figures, best.delivered_pct)
         more = {
             "stops_per_session": figures["stops_per_session"],
-            "without_learning": default["delivered_pct"],
             "round_robin": turns["delivered_pct"],
         }
         delivered = figures["delivered_pct"]

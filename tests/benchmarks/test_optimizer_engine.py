@@ -310,3 +310,27 @@ def test_rules_of_thumb_raise_cars_of_unknown_wish_too() -> None:
     network = pair_of_evses(32.0)
     result = run(network, [Session("one", 0, 0, 3, 2.0)], RULES["round_robin"](network), informed=False)
     assert result.delivered_kwh == pytest.approx(3 * 32 * KWH_PER_A)
+
+
+def test_what_a_tapering_battery_leaves_goes_to_its_neighbour() -> None:
+    """It drew 7.4 of 16 A in the last step: it is told 8 A, the other the rest."""
+    seen = {
+        "t": 120,
+        "sid": ["tapers", "takes all"],
+        "st": np.array([0, 1]),
+        "dep": np.array([24, 24]),
+        "rem": np.array([5.0, 9.0]),
+        "age": np.array([12, 12]),
+        "deliv": np.array([4.0, 4.0]),
+        "prev_pilot": np.array([16.0, 16.0]),
+        "prev_rate": np.array([7.4, 16.0]),
+    }
+    assert acn.make(pair_of_evses(32.0))(seen).tolist() == [8.0, 24.0]
+
+
+def test_where_nobody_says_anything_a_site_learns_without_being_told_to() -> None:
+    """Days are alike until somebody says which they are; who is known needs no guess."""
+    wishes = [Session(f"s{day}", 0, 288 * day + 96, 288 * day + 98, 9.0) for day in range(3)]
+    network = pair_of_evses(32.0)
+    result = run(network, wishes, acn.make(network), informed=False)
+    assert [car.got_kwh for car in result.cars] == pytest.approx([2 * 32 * KWH_PER_A] * 3)

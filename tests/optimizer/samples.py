@@ -37,6 +37,7 @@ def needs(draw: st.DrawFn, name: str, blocks: int, *, known: bool) -> ChargingNe
         present_a=draw(st.sampled_from((0.0, 6.0, 16.0))),
         priority=draw(st.integers(-1, 1)),
         voltage_v=draw(st.sampled_from((230.0, 120.0, 240.0))),
+        wishes_wh=draw(st.just(()) | st.lists(st.floats(0.0, 40_000.0), max_size=6).map(sorted).map(tuple)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.habits import ENOUGH, MEMORY, Habits, Visit
-from optimizer.objectives import THROUGHPUT
+from optimizer.objectives import GUESSING, OBJECTIVES, TAPERING, THROUGHPUT, weights_of
 from optimizer.problem import DEFAULT_ENERGY_WH, Horizon
 from optimizer.solve import solve
 from tests.optimizer.samples import car, garage
@@ -84,10 +85,14 @@ def test_old_visits_are_forgotten() -> None:
 def test_a_guess_is_a_falling_likelihood_and_some_energy(
     past: list[tuple[float, float]], stayed_s: float, got_wh: float
 ) -> None:
-    habits = Habits(Visit("A", "", 0, 8.0, stay_s, energy_wh) for stay_s, energy_wh in past)
+    habits = Habits(
+        Visit("A", "", 0, 8.0, stay_s, energy_wh, has_left=n % 3 != 1, is_full=n % 2 == 0)
+        for n, (stay_s, energy_wh) in enumerate(past)
+    )
     guess = habits.likely("A", "", 0, 8.0).guess(stayed_s, got_wh, HOURS.edges_s)
     assert all(1 >= sooner >= later >= 0 for sooner, later in pairwise(guess.presence))
     assert guess.expected_wh >= 0
+    assert all(0 <= less <= more for less, more in pairwise(guess.wishes_wh))
 
 
 def test_a_car_that_may_leave_soon_goes_before_one_that_surely_stays() -> None:
@@ -105,6 +110,8 @@ def test_likelihoods_fit_the_horizon_and_are_likelihoods() -> None:
         car("CP-1", presence=(1.2,))
     with pytest.raises(ValueError, match="presence must be 4 blocks, is 1"):
         garage(car("CP-1", presence=(1.0,)))
+    with pytest.raises(ValueError, match="wishes_wh must be finite, 0 or more, ascending"):
+        car("CP-1", wishes_wh=(9_000.0, 3_000.0))
 
 
 def test_cars_that_are_not_alike_there_are_not_made_even_at_the_cost_of_who_leaves() -> None:
@@ -117,3 +124,47 @@ def test_cars_that_are_not_alike_there_are_not_made_even_at_the_cost_of_who_leav
     assert [hour_wh[f"leaves {n}"] for n in range(2)] == pytest.approx([9_000.0] * 2, rel=0.06)
     assert plan["leaves 0"] == plan["leaves 1"], "like cars get the same"
     assert plan["stays 0"] == plan["stays 1"]
+
+
+def test_who_left_unserved_wanted_more_than_he_got() -> None:
+    """Half of the cars got 5 kWh and left wanting more, the others got 10 kWh and were full."""
+    served = [replace(visit, energy_wh=10_000.0 + n) for n, visit in enumerate(visits(20))]
+    unserved = [replace(visit, energy_wh=5_000.0, is_full=False) for visit in visits(20)]
+    guess = Habits(served + unserved).likely("A", "", 0, 8.0).guess(0.0, 0.0, HOURS.edges_s)
+    assert guess.expected_wh == pytest.approx(10_010.0, abs=15.0)
+    taken_as_full = [replace(visit, is_full=True) for visit in unserved]
+    assert Habits(served + taken_as_full).likely("A", "", 0, 8.0).guess(0.0, 0.0, HOURS.edges_s).expected_wh < 9_000.0
+
+
+def test_who_was_full_and_stayed_on_is_no_sign_of_leaving() -> None:
+    full = [replace(visit, stay_s=3_600.0, has_left=False) for visit in visits(30)]
+    left = visits(10, hours=8.0)
+    guess = Habits(full + left).likely("A", "", 0, 8.0).guess(0.0, 0.0, HOURS.edges_s)
+    assert guess.presence[5] > 0.9
+    assert guess.presence[9] < 0.1
+
+
+def test_wishes_are_equally_likely_and_known_better_the_longer_a_car_charges() -> None:
+    habits = Habits([replace(visit, energy_wh=1_000.0 * (1 + n % 20)) for n, visit in enumerate(visits(200))])
+    new, long = (habits.likely("A", "", 0, 8.0).guess(0.0, got_wh, HOURS.edges_s) for got_wh in (0.0, 15_000.0))
+    assert list(new.wishes_wh) == sorted(new.wishes_wh)
+    assert new.wishes_wh[0] < 3_500.0
+    assert 16_000.0 < new.wishes_wh[-1] < 22_000.0
+    assert 0 < long.wishes_wh[0] < 1_500.0
+    assert long.wishes_wh[-1] < new.wishes_wh[-1]
+
+
+def test_what_only_few_cars_want_waits_for_what_most_want() -> None:
+    """Room for one: both may want little or much; one has had the little already."""
+    horizon = Horizon((0.0, 3600.0))
+    fresh = car("fresh", wishes_wh=(3_000.0, 4_000.0, 5_000.0), phases=(0,))
+    sated = car("sated", wishes_wh=(200.0, 300.0, 400.0), phases=(0,))
+    plan = solve(garage(sated, fresh, available_a=10.0, horizon=horizon), weights=THROUGHPUT).currents_a
+    assert plan["fresh"][0] == 10.0
+
+
+def test_known_or_guessed_the_weights_of_an_objective_are_its_own() -> None:
+    assert weights_of("throughput", guesses=False, tapers=False) == THROUGHPUT
+    assert weights_of("throughput", guesses=True, tapers=False) == GUESSING
+    assert weights_of("throughput", guesses=True, tapers=True) == TAPERING
+    assert weights_of("even", guesses=True, tapers=True) == OBJECTIVES["even"]
