@@ -19,7 +19,7 @@ def worthwhile(manners: Manners, caps_a: Array, useful_a: Array, wanted_a: Array
     wanted_a: A that would bring all that is still wanted; who can have the rest of it at its minimum gets that.
     """
     steps: Array = np.ceil(useful_a / manners.step_a - TINY_A) * manners.step_a
-    runs = (useful_a > TINY_A) & ((useful_a >= manners.minimum_a / 2) | (useful_a >= wanted_a - TINY_A))
+    runs = (useful_a > 0.0) & ((useful_a >= manners.minimum_a / 2) | (useful_a >= wanted_a - TINY_A))
     return np.where(runs, np.minimum(np.maximum(steps, manners.minimum_a), caps_a), 0.0)
 
 
