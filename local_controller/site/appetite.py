@@ -27,6 +27,7 @@ class Appetite:
     """What one car takes. takes_a: on its fullest phase; infinite while nothing speaks against its taking all."""
 
     takes_a: float = math.inf
+    _most_a: float = 0.0
     _spare_since: Instant | None = None
 
     @property
@@ -34,8 +35,14 @@ class Appetite:
         """The most that is worth offering."""
         return self.takes_a + HEADROOM_A
 
+    @property
+    def tapers(self) -> bool:
+        """Whether it takes less than it took before: its battery does that, not its own maximum."""
+        return self.takes_a <= self._most_a - SPARE_A
+
     def shown(self, drawn_a: float, offered_a: float, now: Instant) -> None:
         """A car that charges was measured; it had time to follow `offered_a`."""
+        self._most_a = max(self._most_a, drawn_a)
         if drawn_a > self.takes_a + HEADROOM_A / 2:
             self.takes_a = math.inf
         if drawn_a > min(offered_a, self.takes_a + HEADROOM_A) - SPARE_A:

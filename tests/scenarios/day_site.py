@@ -19,7 +19,6 @@ from local_controller.site.plan import PlanPace
 from local_controller.site.topology import Evse, FuseType, Node, Station, Topology
 from local_controller.station import words
 from local_controller.station.words import EvseId, LimitKind, LimitOutcome, MeterSample, Phase
-from optimizer.objectives import OBJECTIVES
 from optimizer.solve import solve
 
 STEP_S = 30.0
@@ -83,6 +82,7 @@ class DaySite:
         car = self.cars[station]
         self._registers_wh[station] += car.wish_wh - car.got_wh
         car.got_wh = car.wish_wh
+        self._says_full(station)
 
     def needs(self, station: str, energy_wh: float | None, departure: datetime | None) -> None:
         """The car tells (ISO 15118), or its CSMS."""
@@ -106,10 +106,15 @@ class DaySite:
                 car.got_wh += energy_wh
                 self._registers_wh[station] += energy_wh
                 self._measure(station)
-                if car.got_wh >= car.wish_wh and not car.is_full:
-                    car.is_full = True
-                    self.tell(station, words.TransactionUpdated(1, car.transaction, words.ChargingState.SUSPENDED_EV))
+                if car.got_wh >= car.wish_wh:
+                    self._says_full(station)
             self.carry_out(self.controller.expire(self.now))
+
+    def _says_full(self, station: str) -> None:
+        car = self.cars[station]
+        if not car.is_full:
+            car.is_full = True
+            self.tell(station, words.TransactionUpdated(1, car.transaction, words.ChargingState.SUSPENDED_EV))
 
     def tell(self, station: str, fact: object) -> None:
         self.carry_out(self.controller.station_changed(station, fact, self.now))
@@ -132,7 +137,7 @@ class DaySite:
                     self._answer(evse, LimitKind.WORKING, limit_a, LimitOutcome.ACCEPTED)
                 case Solve(number=number):
                     question = self.controller.question()
-                    allocation = solve(question.problem(), weights=OBJECTIVES[question.objective])
+                    allocation = solve(question.problem(), weights=question.weights())
                     self.carry_out(self.controller.planned(number, allocation, self.now))
 
     def _answer(self, evse: EvseId, kind: LimitKind, limit_a: float, outcome: LimitOutcome) -> None:
