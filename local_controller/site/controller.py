@@ -772,7 +772,7 @@ class SiteController:
 
     def explained(self) -> Iterator[Decision | None]:
         """The records of the last reaction; None where there is none yet to give. Putting them into words takes a while."""
-        return iter(()) if self._reaction is None else explained(self._reaction, self.plan, self.learning)
+        return iter(()) if self._reaction is None else explained(self._reaction, self.plan, self.foresight)
 
     @property
     def decisions(self) -> dict[EvseId, Decision]:

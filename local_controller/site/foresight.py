@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 from typing import Final
@@ -21,7 +21,7 @@ from local_controller.site.effects import Notice
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import DrawBounds, EvseState, together
 from local_controller.site.freshness import METER_LADDER, Ladder
-from local_controller.site.learning import Learning
+from local_controller.site.learning import Expected, Learning
 from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import Kind, Source
 from local_controller.site.places import Columns, Place
@@ -257,6 +257,13 @@ class Foresight:
         mode, departure = self.wish(state.evse.id).mode, self._departure(state, now)
         departure_s = None if departure is None else (departure - now.utc).total_seconds()
         return one._replace(departure_s=departure_s, mode=mode)
+
+    def expected(self, state: EvseState, now: Instant) -> Expected | None:
+        """What visits let expect of the running session, as far as neither driver, CSMS nor site file says it."""
+        found = self.learning.expected(state)
+        if found is None or not found.departure or self._departure(state, now) is None:
+            return found
+        return replace(found, departure=False) if found.energy else None
 
     def _departure(self, state: EvseState, now: Instant) -> datetime | None:
         """When the car at an EVSE has to be ready: as somebody said, else as the site file says."""

@@ -46,6 +46,9 @@ BY_WISHES: Final = "throughput"
 On crowded days of `tests/scenarios/test_learnt_habits.py` (43 and 73 A, wishes all alike and spread) the cars got 90 instead of 83 % with
 that, `fair` 91 instead of 93 %, and `even` 87 % either way, but less where all wishes are alike."""
 
+SURELY_THERE: Final = 0.9
+"""So likely a car must still be there in an hour for which it waits: of thirty like it that stayed longer, with a bit of doubt."""
+
 SOON: Final = 1 - 1.25 / FIRM
 """What a car that does not charge by prices loses of a block's worth to the next: more than all that hours differ by in price."""
 
@@ -131,7 +134,9 @@ class Question:
     def problem(self) -> Problem:
         """The question in the optimizer's words."""
         circuits = tuple(circuit(c, self.reserved_a[c.node], self.horizon.blocks) for c in self.capacities)
-        needs = tuple(self._soon(need(one, self.horizon, self.at_s), one.mode) for one in self.asking)
+        needs = tuple(
+            self._waits(self._soon(need(one, self.horizon, self.at_s), one.mode), one.mode) for one in self.asking
+        )
         if self.objective != BY_WISHES:
             needs = tuple(replace(one, wishes_wh=()) if one.wishes_wh else one for one in needs)
         return Problem(self.horizon, circuits, needs, tariff=self.tariff)
@@ -143,6 +148,17 @@ class Question:
         worth = (SOON**number for number in range(self.horizon.blocks))
         stays = asked.presence or (1.0,) * self.horizon.blocks
         return replace(asked, presence=tuple(likely * one for likely, one in zip(stays, worth, strict=True)))
+
+    def _waits(self, asked: ChargingNeed, mode: ChargingMode) -> ChargingNeed:
+        """A car that charges by prices waits as long as it is as good as surely still there, instead of weighing each hour.
+
+        Its energy is worth `FIRM` times what hours differ by: that it is there with 95 % instead of all would outweigh every price.
+        """
+        if mode is not ChargingMode.CHEAPEST or self.objective != BY_PRICE or asked.presence is None:
+            return asked
+        stays = next((n for n, likely in enumerate(asked.presence) if likely < SURELY_THERE), self.horizon.blocks)
+        departure_s = None if stays == self.horizon.blocks else self.horizon.edges_s[max(stays, 1)]
+        return replace(asked, presence=None, departure_s=departure_s)
 
     def _has_cheaper_blocks(self) -> bool:
         """Whether prices count and a kWh costs more in one block than in another; that a peak costs delays every car."""

@@ -13,7 +13,6 @@ from local_controller.clock import Instant
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, SiteEffect, Solve
 from local_controller.site.foresight import Foresight
-from local_controller.site.learning import Learning
 from local_controller.site.limits import AppliesTo, Limit, LimitBook
 from local_controller.site.plan import PlanPace
 from local_controller.site.topology import Evse, FuseType, Node, Station, Topology
@@ -50,10 +49,10 @@ def behind_one_fuse(fuse_a: float, stations: int) -> Topology:
 class DaySite:
     """One EVSE for each station; `cars` by the name of the station."""
 
-    def __init__(self, topology: Topology, learning: Learning, start: Instant, objective: str = "even") -> None:
+    def __init__(self, topology: Topology, foresight: Foresight, start: Instant, objective: str = "even") -> None:
         book = LimitBook(tuple(Limit(n.id, n.limit_a, AppliesTo.TOTAL, f"{n.label} fuse") for n in topology.nodes), {})
         settings = ControlSettings(plan=PlanPace(objective=objective))
-        self.controller = SiteController(topology, book, settings, {}, Foresight(learning=learning))
+        self.controller = SiteController(topology, book, settings, {}, foresight)
         self.now = start
         self.cars: dict[str, Parked] = {}
         self.worst_a = 0.0
