@@ -2,6 +2,10 @@
 
 Nobody tells a car's own maximum, nor that its battery is nearly full. A plan that believes in the maximum of the EVSE gives a car on
 three phases 23 A of which it draws 16, and leaves another on one phase at 6 A beside room that nobody uses.
+
+`optimizer.draw` asks the same where there is one reading for each plan: it counts readings, and offers more by steps, later and later, as
+nobody sees between two of them whether the car took that. Here a car is measured every few seconds, so it has a headroom all
+the time, in which it shows within seconds that it wants more; what lasts is told by the clock, because ramps and late samples are no answer.
 """
 
 from __future__ import annotations
