@@ -291,7 +291,7 @@ class SiteController:
 
     def planned(self, number: int, allocation: Allocation, now: Instant) -> list[SiteEffect]:
         """The answer to `Solve(number, ...)`; an outdated one is dropped. It looks hours ahead: the next tick is soon enough."""
-        self.plan.answered(number, allocation, now)
+        self.plan.answered(number, allocation, now, self.foresight.waiting(self.evses.values(), now))
         return []
 
     def habits_forgotten(

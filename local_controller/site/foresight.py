@@ -6,7 +6,7 @@ One object for all of it, so that the controller asks in one place; without pric
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
@@ -25,6 +25,7 @@ from local_controller.site.learning import Expected, Learning
 from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import Kind, Source
 from local_controller.site.places import Columns, Place
+from local_controller.site.plan import HELD_S
 from local_controller.site.planning import BY_PRICE, Asking
 from local_controller.site.quarter_means import Peak
 from local_controller.site.readings import MeterReading
@@ -32,7 +33,7 @@ from local_controller.site.series import Series
 from local_controller.site.surplus import Surplus, Taker
 from local_controller.site.wishes import AS_USUAL, ChargingMode, Wish
 from local_controller.station.words import EvseId
-from optimizer.problem import Horizon, Tariff
+from optimizer.problem import DEFAULT_ENERGY_WH, Horizon, Tariff
 from optimizer.realize import Flags
 from optimizer.rows import Array
 
@@ -159,6 +160,21 @@ class Foresight:
     def reasons(self) -> Mapping[EvseId, Wait]:
         """Why those get no more who take surplus only; why others wait is told by the plan."""
         return self.surplus.reasons()
+
+    def waiting(self, states: Iterable[EvseState], now: Instant) -> set[str]:
+        """The EVSEs, by name, whose cars charge by prices and have time for that: their energy by departure goes above it."""
+        return {str(one.evse.id) for one in states if self._is_early(one, now)}
+
+    def _is_early(self, state: EvseState, now: Instant) -> bool:
+        """Whether a car that charges by prices has twice the time that it needs, beside that for which a plan is held."""
+        if self.wish(state.evse.id).mode is not ChargingMode.CHEAPEST:
+            return False
+        departure, left_wh = self._departure(state, now), state.energy_left_wh()
+        if departure is None:
+            return True
+        most_w = state.most_a * state.evse.line_v * len(state.phases())
+        needs_s = 3600 * (DEFAULT_ENERGY_WH if left_wh is None else left_wh) / most_w if most_w > 0 else math.inf
+        return (departure - now.utc).total_seconds() >= HELD_S + 2 * needs_s
 
     def _can_wait(self, state: EvseState, now: Instant) -> bool:
         """Whether a lower price comes before the car leaves. Then it takes no turns where not all minimums fit."""

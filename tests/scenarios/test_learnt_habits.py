@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
@@ -18,6 +19,7 @@ from local_controller.site.snapshot import snapshot
 from local_controller.site.wishes import ChargingMode, Wish
 from local_controller.station.words import EvseId
 from optimizer.habits import Visit
+from optimizer.objectives import weights_of
 from tests.scenarios.day_site import DaySite, behind_one_fuse
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -96,6 +98,17 @@ def test_with_other_objectives_it_is_no_worse(objective: str) -> None:
     visitors_wh, commuters_wh = crowded_day(learnt_site(objective))
     assert visitors_wh > 0.95 * 3 * WISH_WH
     assert commuters_wh > 0.99 * 3 * WISH_WH
+
+
+def test_only_throughput_knows_how_wishes_spread_and_its_weights_are_those_for_guesses() -> None:
+    for objective, spread in (("even", 0), ("throughput", 6)):
+        site = learnt_site(objective)
+        site.plug("CP-1", WISH_WH, "CP-1")
+        site.run(60.0)
+        question = site.controller.question()
+        assert [len(one.wishes_wh) for one in question.problem().needs] == [spread]
+        assert question.weights() == weights_of(objective, guesses=True, tapers=False)
+        assert replace(question, tapers=True).weights() == weights_of(objective, guesses=True, tapers=True)
 
 
 def priced(cheap: tuple[int, int], *stations: str, ready_by: time | None = None) -> dict[str, Any]:
