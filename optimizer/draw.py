@@ -2,6 +2,9 @@
 
 What it drew is planned for it, so that nobody waits for current that it leaves. A car that takes all of that is offered more, at first
 soon and in growing steps, because cars also draw little while they wake up or are hot; where that is in vain, later and later.
+
+For callers that see a car once for each plan. The gateway measures every few seconds, so it gives a car a little more than it takes all the
+time, instead of trying now and then (`site.appetite`).
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ _CHARACTER = attrgetter(
         "voltage_v",
         "expected_wh",
         "presence",
+        "wishes_wh",
     )
 )
 

@@ -30,11 +30,12 @@ _KEY_BYTES: Final = 16
 _DIGEST_BYTES: Final = 3
 
 _Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+_Flag = Annotated[int, msgspec.Meta(ge=0, le=1)]
 _Name = Annotated[str, msgspec.Meta(max_length=300)]
 
 
 class _Row(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """One visit, as in `optimizer.habits`; day: 1 is the first of January of the year 1."""
+    """One visit, as in `optimizer.habits`; day: 1 is the first of January of the year 1. Old rows end with the energy."""
 
     evse: _Name
     token: _Name
@@ -43,10 +44,22 @@ class _Row(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     arrival_h: Annotated[float, msgspec.Meta(ge=0, lt=24)]
     stay_s: _Amount
     energy_wh: _Amount
+    has_left: _Flag = 1
+    is_full: _Flag = 1
 
     def visit(self) -> Visit:
         """The same in the optimizer's words."""
-        return Visit(self.evse, self.token, self.weekday, self.arrival_h, self.stay_s, self.energy_wh, self.day)
+        return Visit(
+            self.evse,
+            self.token,
+            self.weekday,
+            self.arrival_h,
+            self.stay_s,
+            self.energy_wh,
+            self.day,
+            bool(self.has_left),
+            bool(self.is_full),
+        )
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -97,7 +110,10 @@ class HabitsFile:
         if self._is_new_key:
             write_whole(self._folder / KEY_NAME, self._key)
             self._is_new_key = False
-        rows = [_Row(v.evse, v.token, v.day, v.weekday, v.arrival_h, v.stay_s, v.energy_wh) for v in visits]
+        rows = [
+            _Row(v.evse, v.token, v.day, v.weekday, v.arrival_h, v.stay_s, v.energy_wh, int(v.has_left), int(v.is_full))
+            for v in visits
+        ]
         write_whole(self._folder / NAME, msgspec.json.encode(_File(_FORMAT, rows)))
 
     def forget(self, kept: Iterable[Visit]) -> None:

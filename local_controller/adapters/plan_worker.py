@@ -120,10 +120,9 @@ def _answered(question: bytes) -> bytes:
 
 def _solved(question: Question) -> Answer:
     from optimizer.check import violations  # noqa: PLC0415 - beside the solver
-    from optimizer.objectives import OBJECTIVES  # noqa: PLC0415 - as above
     from optimizer.solve import solve  # noqa: PLC0415 - the solver belongs into this process only
 
     problem = question.problem()
-    plan = solve(problem, time_limit_s=SOLVE_LIMIT_S, weights=OBJECTIVES[question.objective])
+    plan = solve(problem, time_limit_s=SOLVE_LIMIT_S, weights=question.weights())
     now_a = {key: currents_a[:1] for key, currents_a in plan.currents_a.items()}
     return Answer.of(replace(plan, currents_a=now_a), violations(problem, plan))

@@ -2,6 +2,10 @@
 
 Nobody tells a car's own maximum, nor that its battery is nearly full. A plan that believes in the maximum of the EVSE gives a car on
 three phases 23 A of which it draws 16, and leaves another on one phase at 6 A beside room that nobody uses.
+
+`optimizer.draw` asks the same where there is one reading for each plan: it counts readings, and offers more by steps, later and later, as
+nobody sees between two of them whether the car took that. Here a car is measured every few seconds, so it has a headroom all
+the time, in which it shows within seconds that it wants more; what lasts is told by the clock, because ramps and late samples are no answer.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ class Appetite:
     """What one car takes. takes_a: on its fullest phase; infinite while nothing speaks against its taking all."""
 
     takes_a: float = math.inf
+    _most_a: float = 0.0
     _spare_since: Instant | None = None
 
     @property
@@ -34,8 +39,14 @@ class Appetite:
         """The most that is worth offering."""
         return self.takes_a + HEADROOM_A
 
+    @property
+    def tapers(self) -> bool:
+        """Whether it takes less than it took before: its battery does that, not its own maximum."""
+        return self.takes_a <= self._most_a - SPARE_A
+
     def shown(self, drawn_a: float, offered_a: float, now: Instant) -> None:
         """A car that charges was measured; it had time to follow `offered_a`."""
+        self._most_a = max(self._most_a, drawn_a)
         if drawn_a > self.takes_a + HEADROOM_A / 2:
             self.takes_a = math.inf
         if drawn_a > min(offered_a, self.takes_a + HEADROOM_A) - SPARE_A:

@@ -161,7 +161,7 @@ class SiteController:
         self.step_caps = StepCaps()
         self._delays = RandomDelays(settings.random_delay_s, settings.pace.dead_band_a)
         self._lasting_is_new = False
-        self._is_scarce = False
+        self._is_scarce = self._has_seen_taper = False
         self._longest_s = settings.pace.valid_s
         self._boxes = [one for one in book.sources.values() if isinstance(one, ControlBox)]
 
@@ -291,7 +291,7 @@ class SiteController:
 
     def planned(self, number: int, allocation: Allocation, now: Instant) -> list[SiteEffect]:
         """The answer to `Solve(number, ...)`; an outdated one is dropped. It looks hours ahead: the next tick is soon enough."""
-        self.plan.answered(number, allocation, now)
+        self.plan.answered(number, allocation, now, self.foresight.waiting(self.evses.values(), now))
         return []
 
     def habits_forgotten(
@@ -415,6 +415,7 @@ class SiteController:
                 self.plan.want()
             case _:
                 pass
+        self.learning.saw(state, fact, now)
         state.stand(now)  # derived now rather than for hundreds at once in the next reaction
         return told
 
@@ -742,11 +743,21 @@ class SiteController:
             guess = self.learning.guess(one.state, horizon, at)
             asked = asking(one.state, one.key, one.path, most_a, at)
             who.append(self.foresight.asked(asked, one.state, at).with_guess(guess))
+            self._has_seen_taper |= one.state.tapers
             if guess is not None or len(who) % ASKING_PER_STEP == 0:
                 yield None
         capacities, modes = tuple(reaction.capacities), [one.mode for one in who]
         objective, tariff = self.foresight.ahead(horizon, modes, self.settings.plan.objective, at)
-        yield Question(at.utc.timestamp(), horizon, capacities, reaction.reserved_a, tuple(who), objective, tariff)
+        yield Question(
+            at.utc.timestamp(),
+            horizon,
+            capacities,
+            reaction.reserved_a,
+            tuple(who),
+            objective,
+            tariff,
+            tapers=self._has_seen_taper,
+        )
 
     def uneven_a(self, balance: Balance) -> PerPhase:
         """What those that may be uneven may draw at worst below an asymmetry limit, as the last reaction saw it."""
@@ -761,7 +772,7 @@ class SiteController:
 
     def explained(self) -> Iterator[Decision | None]:
         """The records of the last reaction; None where there is none yet to give. Putting them into words takes a while."""
-        return iter(()) if self._reaction is None else explained(self._reaction, self.plan, self.learning)
+        return iter(()) if self._reaction is None else explained(self._reaction, self.plan, self.foresight)
 
     @property
     def decisions(self) -> dict[EvseId, Decision]:

@@ -621,6 +621,11 @@ class EvseState:
             return self.most_a
         return min(self.most_a, max(self.session.appetite.useful_a, self._starting_a, self.csms_least_a))
 
+    @property
+    def tapers(self) -> bool:
+        """Whether the car of the running session was seen to take less and less."""
+        return self.session is not None and self.session.appetite.tapers
+
     def energy_left_wh(self) -> float | None:
         """What the running session still wants; None where nobody said."""
         if self.session is None or self.session.energy_wh is None:

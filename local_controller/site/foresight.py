@@ -6,8 +6,8 @@ One object for all of it, so that the controller asks in one place; without pric
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 from typing import Final
@@ -21,10 +21,11 @@ from local_controller.site.effects import Notice
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import DrawBounds, EvseState, together
 from local_controller.site.freshness import METER_LADDER, Ladder
-from local_controller.site.learning import Learning
+from local_controller.site.learning import Expected, Learning
 from local_controller.site.load_history import LoadHistory
 from local_controller.site.outlook import Kind, Source
 from local_controller.site.places import Columns, Place
+from local_controller.site.plan import HELD_S
 from local_controller.site.planning import BY_PRICE, Asking
 from local_controller.site.quarter_means import Peak
 from local_controller.site.readings import MeterReading
@@ -32,7 +33,7 @@ from local_controller.site.series import Series
 from local_controller.site.surplus import Surplus, Taker
 from local_controller.site.wishes import AS_USUAL, ChargingMode, Wish
 from local_controller.station.words import EvseId
-from optimizer.problem import Horizon, Tariff
+from optimizer.problem import DEFAULT_ENERGY_WH, Horizon, Tariff
 from optimizer.realize import Flags
 from optimizer.rows import Array
 
@@ -160,6 +161,21 @@ class Foresight:
         """Why those get no more who take surplus only; why others wait is told by the plan."""
         return self.surplus.reasons()
 
+    def waiting(self, states: Iterable[EvseState], now: Instant) -> set[str]:
+        """The EVSEs, by name, whose cars charge by prices and have time for that: their energy by departure goes above it."""
+        return {str(one.evse.id) for one in states if self._is_early(one, now)}
+
+    def _is_early(self, state: EvseState, now: Instant) -> bool:
+        """Whether a car that charges by prices has twice the time that it needs, beside that for which a plan is held."""
+        if self.wish(state.evse.id).mode is not ChargingMode.CHEAPEST:
+            return False
+        departure, left_wh = self._departure(state, now), state.energy_left_wh()
+        if departure is None:
+            return True
+        most_w = state.most_a * state.evse.line_v * len(state.phases())
+        needs_s = 3600 * (DEFAULT_ENERGY_WH if left_wh is None else left_wh) / most_w if most_w > 0 else math.inf
+        return (departure - now.utc).total_seconds() >= HELD_S + 2 * needs_s
+
     def _can_wait(self, state: EvseState, now: Instant) -> bool:
         """Whether a lower price comes before the car leaves. Then it takes no turns where not all minimums fit."""
         lower_at, departure = self._lower_price_lately(now), self._departure(state, now)
@@ -257,6 +273,13 @@ class Foresight:
         mode, departure = self.wish(state.evse.id).mode, self._departure(state, now)
         departure_s = None if departure is None else (departure - now.utc).total_seconds()
         return one._replace(departure_s=departure_s, mode=mode)
+
+    def expected(self, state: EvseState, now: Instant) -> Expected | None:
+        """What visits let expect of the running session, as far as neither driver, CSMS nor site file says it."""
+        found = self.learning.expected(state)
+        if found is None or not found.departure or self._departure(state, now) is None:
+            return found
+        return replace(found, departure=False) if found.energy else None
 
     def _departure(self, state: EvseState, now: Instant) -> datetime | None:
         """When the car at an EVSE has to be ready: as somebody said, else as the site file says."""

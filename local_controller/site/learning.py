@@ -8,7 +8,7 @@ visits did (`optimizer.habits`); it is only used where neither driver nor CSMS s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta, tzinfo
 from typing import Final
 
@@ -17,6 +17,7 @@ import numpy as np
 from local_controller.clock import Instant
 from local_controller.profiles.units import highest_voltage_v, watts_from_amps
 from local_controller.site.evse import EvseState
+from local_controller.site.fullness import Fullness
 from local_controller.station.words import Authorized, ChargingState, EvseId, TransactionEnded, TransactionStarted
 from optimizer.habits import Guess, Habits, Likely, Visit
 from optimizer.problem import Horizon
@@ -38,7 +39,7 @@ _COUNTS: Final = {
 class _Stay:
     """A session that runs. token: a digest, "" unknown. likely: what similar visits did, as it was looked up last.
 
-    medians: of their stays (s) and energies (Wh), found once for all pictures of the site.
+    medians: of their stays (s) and energies (Wh), found once for all pictures of the site. fullness: whether it wants no more.
     """
 
     transaction_id: str
@@ -46,6 +47,7 @@ class _Stay:
     token: str
     likely: Likely | None = None
     medians: tuple[float, float] = (0.0, 0.0)
+    fullness: Fullness = field(default_factory=Fullness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,12 @@ class Learning:
         if stay is not None and stay.transaction_id == fact.transaction_id:
             self._is_whose(evse, fact.id_token)
 
+    def saw(self, state: EvseState, fact: object, now: Instant) -> None:
+        """A fact that may tell whether the car of a running session is full."""
+        stay = self._running(state)
+        if stay is not None:
+            stay.fullness.saw(fact, state, now)
+
     def _is_whose(self, evse: EvseId, id_token: str | None) -> None:
         """A token that charges in two places at once is no person's (free charging, a fleet): it is not told apart."""
         token = self._pseudonym(id_token) if id_token else ""
@@ -135,7 +143,8 @@ class Learning:
     def ended(self, state: EvseState, fact: TransactionEnded, now: Instant) -> None:
         """A transaction is over; `state` still knows it. It is learnt if it was a visit whose stay and energy are known.
 
-        The clock of its end counts, which was set later than that of its beginning.
+        The clock of its end counts, which was set later than that of its beginning. It has left: what a plan can use ends with the
+        transaction. A car that was not full wanted more than it took; how much, nobody knows.
         """
         stay = self._stays.get(state.evse.id)
         if stay is None or stay.transaction_id != fact.transaction_id:
@@ -148,7 +157,15 @@ class Learning:
         arrival = (left.utc - timedelta(seconds=stay_s)).astimezone(self._zone)
         day, hour = left.utc.astimezone(self._zone).toordinal(), arrival.hour + arrival.minute / 60
         visit = Visit(
-            str(state.evse.id), stay.token, arrival.weekday(), round(hour, 2), round(stay_s), round(energy_wh), day
+            str(state.evse.id),
+            stay.token,
+            arrival.weekday(),
+            round(hour, 2),
+            round(stay_s),
+            round(energy_wh),
+            day,
+            has_left=True,
+            is_full=stay.fullness.is_full or state.energy_left_wh() == 0,
         )
         self._habits.learn(visit)
         self._habits.forget(before_day=day - self.days)
@@ -169,7 +186,7 @@ class Learning:
             return None
         guess = likely.guess(now.since(stay.arrived), max(0.0, state.session_energy_wh() or 0.0), horizon.edges_s)
         is_full = state.said_state is ChargingState.SUSPENDED_EV
-        return replace(guess, expected_wh=0.0) if is_full else guess
+        return replace(guess, expected_wh=0.0, wishes_wh=()) if is_full else guess
 
     def expected(self, state: EvseState) -> Expected | None:
         """What its plan goes by; None where that is what was said, or nothing."""

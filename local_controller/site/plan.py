@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from local_controller.clock import Instant
 from local_controller.site.capacity import Left
 from local_controller.site.per_phase import PHASES
 from optimizer.problem import Allocation, Reason
+
+HELD_S: Final = 900.0
+"""So long a plan counts for cars that wait for a price while later ones fail: three plans, and the solver has its time again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Plan:
     revision: int = 0
     _number: int = 0
     _asked_at: Instant | None = None
+    _planned_at: Instant | None = None
     _pending: bool = False
     _wanted: bool = True
     _room: Left = field(default_factory=lambda: Left({}, {}))
@@ -71,14 +76,31 @@ class Plan:
         self._gone_since_asked = set()
         return self._number
 
-    def answered(self, number: int, allocation: Allocation, now: Instant) -> bool:
-        """Take the answer unless a newer question was put meanwhile."""
+    def answered(self, number: int, allocation: Allocation, now: Instant, waiting: Collection[str] = ()) -> bool:
+        """Take the answer unless a newer question was put meanwhile.
+
+        Where the solver failed, fair shares are the answer, which know no prices: for the EVSEs `waiting` for one the last plan
+        still counts, for `HELD_S`.
+        """
         if number != self._number:
             return False
+        if allocation.status in {"share", "timeout_share"}:
+            allocation = self._held(allocation, waiting, now)
+        else:
+            self._planned_at = now
         self._pending, self.allocation, self.answered_at = False, allocation, now
         self._gone = set(self._gone_since_asked)
         self.revision += 1
         return True
+
+    def _held(self, allocation: Allocation, waiting: Collection[str], now: Instant) -> Allocation:
+        before = self.allocation
+        if before is None or self._planned_at is None or now.since(self._planned_at) > HELD_S:
+            return allocation
+        held = [key for key in waiting if key in before.currents_a and key not in self._gone]
+        currents = {**allocation.currents_a, **{key: before.currents_a[key] for key in held}}
+        reasons = {**allocation.reasons, **{key: before.reasons.get(key, ()) for key in held}}
+        return replace(allocation, currents_a=currents, reasons=reasons)
 
     def first_block_a(self, evse: str) -> float | None:
         """What the plan lets this EVSE draw now, A per phase; None if it does not know the session."""

@@ -22,6 +22,7 @@ from local_controller.site.evse import PRESENT_S, EvseState
 from local_controller.site.per_phase import PHASES, PerPhase, minus
 from local_controller.site.wishes import ChargingMode
 from optimizer.habits import Guess
+from optimizer.objectives import Weights, weights_of
 from optimizer.problem import (
     DEFAULT_ENERGY_WH,
     ChargingNeed,
@@ -39,6 +40,15 @@ PRESENT = Horizon((0.0, PRESENT_S))
 BY_PRICE: Final = "cost"
 """The objective that looks at prices, a key of `optimizer.objectives.OBJECTIVES`."""
 
+BY_WISHES: Final = "throughput"
+"""The objective that is told how wishes spread, and not only their median.
+
+On crowded days of `tests/scenarios/test_learnt_habits.py` (43 and 73 A, wishes all alike and spread) the cars got 90 instead of 83 % with
+that, `fair` 91 instead of 93 %, and `even` 87 % either way, but less where all wishes are alike."""
+
+SURELY_THERE: Final = 0.9
+"""So likely a car must still be there in an hour for which it waits: of thirty like it that stayed longer, with a bit of doubt."""
+
 SOON: Final = 1 - 1.25 / FIRM
 """What a car that does not charge by prices loses of a block's worth to the next: more than all that hours differ by in price."""
 
@@ -50,8 +60,8 @@ class Asking(NamedTuple):
     """One session that asks for current, in plain values: to a worker they are sent in microseconds.
 
     key: its name in the optimizer's words. path: the nodes that carry it. cap_a: what caps it just now. csms: what the
-    CSMS's profiles allow, as POSIX seconds and amperes. line_v: as of `Evse`. expected_wh, presence: as in `ChargingNeed`,
-    by `site.learning`. mode: when its car charges, where there is a tariff.
+    CSMS's profiles allow, as POSIX seconds and amperes. line_v: as of `Evse`. expected_wh, presence, wishes_wh: as in
+    `ChargingNeed`, by `site.learning`. mode: when its car charges, where there is a tariff.
     """
 
     key: str
@@ -69,13 +79,15 @@ class Asking(NamedTuple):
     expected_wh: float = DEFAULT_ENERGY_WH
     presence: tuple[float, ...] | None = None
     mode: ChargingMode = ChargingMode.NORMAL
+    wishes_wh: tuple[float, ...] = ()
 
     def with_guess(self, guess: Guess | None) -> Asking:
-        """The same with what is expected of it; a departure that was said goes before how likely it is still there."""
+        """The same with what is expected of it; what was said (by driver, CSMS or site file) goes first."""
         if guess is None:
             return self
         presence = guess.presence if self.departure_s is None else None
-        return self._replace(expected_wh=guess.expected_wh, presence=presence)
+        wishes_wh = guess.wishes_wh if self.energy_wh is None else ()
+        return self._replace(expected_wh=guess.expected_wh, presence=presence, wishes_wh=wishes_wh)
 
 
 def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now: Instant) -> Asking:
@@ -102,6 +114,7 @@ class Question:
     """The site at `at_s` (POSIX seconds): the capacities, what EVSEs that nobody controls may draw, and who asks.
 
     objective: what the plan is for, a key of `optimizer.objectives.OBJECTIVES`. tariff: what energy costs; None: it is all one.
+    tapers: whether a battery was seen to take less and less.
     """
 
     at_s: float
@@ -111,11 +124,21 @@ class Question:
     asking: Sequence[Asking]
     objective: str = "even"
     tariff: Tariff | None = None
+    tapers: bool = False
+
+    def weights(self) -> Weights:
+        """What the plan is for, as weights: where departures or wishes are guesses, some other ones serve better."""
+        guesses = any(one.presence is not None or one.wishes_wh for one in self.asking)
+        return weights_of(self.objective, guesses=guesses, tapers=self.tapers)
 
     def problem(self) -> Problem:
         """The question in the optimizer's words."""
         circuits = tuple(circuit(c, self.reserved_a[c.node], self.horizon.blocks) for c in self.capacities)
-        needs = tuple(self._soon(need(one, self.horizon, self.at_s), one.mode) for one in self.asking)
+        needs = tuple(
+            self._waits(self._soon(need(one, self.horizon, self.at_s), one.mode), one.mode) for one in self.asking
+        )
+        if self.objective != BY_WISHES:
+            needs = tuple(replace(one, wishes_wh=()) if one.wishes_wh else one for one in needs)
         return Problem(self.horizon, circuits, needs, tariff=self.tariff)
 
     def _soon(self, asked: ChargingNeed, mode: ChargingMode) -> ChargingNeed:
@@ -125,6 +148,17 @@ class Question:
         worth = (SOON**number for number in range(self.horizon.blocks))
         stays = asked.presence or (1.0,) * self.horizon.blocks
         return replace(asked, presence=tuple(likely * one for likely, one in zip(stays, worth, strict=True)))
+
+    def _waits(self, asked: ChargingNeed, mode: ChargingMode) -> ChargingNeed:
+        """A car that charges by prices waits as long as it is as good as surely still there, instead of weighing each hour.
+
+        Its energy is worth `FIRM` times what hours differ by: that it is there with 95 % instead of all would outweigh every price.
+        """
+        if mode is not ChargingMode.CHEAPEST or self.objective != BY_PRICE or asked.presence is None:
+            return asked
+        stays = next((n for n, likely in enumerate(asked.presence) if likely < SURELY_THERE), self.horizon.blocks)
+        departure_s = None if stays == self.horizon.blocks else self.horizon.edges_s[max(stays, 1)]
+        return replace(asked, presence=None, departure_s=departure_s)
 
     def _has_cheaper_blocks(self) -> bool:
         """Whether prices count and a kWh costs more in one block than in another; that a peak costs delays every car."""
@@ -175,6 +209,7 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
         served_wh=one.served_wh,
         expected_wh=one.expected_wh,
         presence=one.presence,
+        wishes_wh=one.wishes_wh,
         surplus_only=one.mode is ChargingMode.SURPLUS,
     )
 

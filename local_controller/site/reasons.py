@@ -16,7 +16,7 @@ from local_controller.site.capacity import Capacity
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
 from local_controller.site.foreign import foreign_reasons
-from local_controller.site.learning import Learning
+from local_controller.site.foresight import Foresight
 from local_controller.site.per_phase import PHASES, PerPhase
 from local_controller.site.phase_switches import switch_reasons
 from local_controller.site.places import Place
@@ -90,7 +90,7 @@ class Reaction:
     turns_s: Mapping[EvseId, float] = field(default_factory=dict)
 
 
-def explained(reaction: Reaction, plan: Plan, learning: Learning) -> Iterator[Decision | None]:
+def explained(reaction: Reaction, plan: Plan, foresight: Foresight) -> Iterator[Decision | None]:
     """The records of all sessions. None: nothing yet; at every step the caller may do something else for a while."""
     running = list(reaction.grants.running())
     needs, at_s = [], reaction.at.utc.timestamp()
@@ -106,7 +106,7 @@ def explained(reaction: Reaction, plan: Plan, learning: Learning) -> Iterator[De
     for one, asked in zip(running, needs, strict=True):
         found = [r for r in explainer.reasons(asked) if one.cap_a >= one.state.evse.max_a or r.code != "vehicle_max"]
         decided = _decision(one, found, plan, reaction)
-        yield replace(decided, reasons=(*decided.reasons, *_guessed(one, plan, learning)))
+        yield replace(decided, reasons=(*decided.reasons, *_guessed(one, plan, foresight, reaction.at)))
     for state in reaction.set_aside:
         if state.session is not None:
             yield _set_aside(state, reaction.at)
@@ -129,9 +129,9 @@ def _decision(one: Granted, shared: Sequence[Reason], plan: Plan, reaction: Reac
     return Decision(evse, one.state.ordered_a, one.share_a, tuple(dict.fromkeys(reasons)), reaction.at)
 
 
-def _guessed(one: Granted, plan: Plan, learning: Learning) -> list[str]:
+def _guessed(one: Granted, plan: Plan, foresight: Foresight, now: Instant) -> list[str]:
     """What the plan took for what nobody said."""
-    expected = None if plan.first_block_a(one.key) is None else learning.expected(one.state)
+    expected = None if plan.first_block_a(one.key) is None else foresight.expected(one.state, now)
     return [] if expected is None else [expected.sentence]
 
 

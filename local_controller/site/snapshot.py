@@ -198,7 +198,7 @@ def pieces(site: SiteController, now: Instant) -> Iterator[SiteSnapshot | None]:
         yield None
     evses = []
     for state in site.evses.values():
-        evses.append(_evse(state, decisions.get(state.evse.id), site.learning.expected(state), now))
+        evses.append(_evse(state, decisions.get(state.evse.id), site.foresight.expected(state, now), now))
         yield None
     nodes = []
     for node in site.nodes.values():

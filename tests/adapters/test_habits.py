@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,16 @@ async def test_what_was_learnt_outlives_a_restart_and_a_card_is_known_again(tmp_
     async with running(tmp_path) as again:
         assert again.learning.visits == (visit(mine), visit("", "CP-2/1"))
         assert again._file.pseudonym(CARD.lower()) == mine
+
+
+async def test_a_car_that_was_not_full_is_remembered_so_and_rows_of_before_still_count(tmp_path: Path) -> None:
+    async with running(tmp_path) as keeper:
+        learn(keeper, replace(visit(), is_full=False), replace(visit(), has_left=False))
+    async with running(tmp_path) as again:
+        assert [(one.has_left, one.is_full) for one in again.learning.visits] == [(True, False), (False, True)]
+    before = {"format": 1, "visits": [["CP-1/1", "", TODAY, 2, 8.25, 28_800, 11_000]]}
+    (tmp_path / NAME).write_text(json.dumps(before))
+    assert file(tmp_path).read() == [visit()]
 
 
 async def test_no_card_stands_in_the_files_and_the_same_card_is_another_one_elsewhere(tmp_path: Path) -> None:

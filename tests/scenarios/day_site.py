@@ -13,13 +13,11 @@ from local_controller.clock import Instant
 from local_controller.site.controller import ControlSettings, SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, SiteEffect, Solve
 from local_controller.site.foresight import Foresight
-from local_controller.site.learning import Learning
 from local_controller.site.limits import AppliesTo, Limit, LimitBook
 from local_controller.site.plan import PlanPace
 from local_controller.site.topology import Evse, FuseType, Node, Station, Topology
 from local_controller.station import words
 from local_controller.station.words import EvseId, LimitKind, LimitOutcome, MeterSample, Phase
-from optimizer.objectives import OBJECTIVES
 from optimizer.solve import solve
 
 STEP_S = 30.0
@@ -51,10 +49,10 @@ def behind_one_fuse(fuse_a: float, stations: int) -> Topology:
 class DaySite:
     """One EVSE for each station; `cars` by the name of the station."""
 
-    def __init__(self, topology: Topology, learning: Learning, start: Instant, objective: str = "even") -> None:
+    def __init__(self, topology: Topology, foresight: Foresight, start: Instant, objective: str = "even") -> None:
         book = LimitBook(tuple(Limit(n.id, n.limit_a, AppliesTo.TOTAL, f"{n.label} fuse") for n in topology.nodes), {})
         settings = ControlSettings(plan=PlanPace(objective=objective))
-        self.controller = SiteController(topology, book, settings, {}, Foresight(learning=learning))
+        self.controller = SiteController(topology, book, settings, {}, foresight)
         self.now = start
         self.cars: dict[str, Parked] = {}
         self.worst_a = 0.0
@@ -83,6 +81,7 @@ class DaySite:
         car = self.cars[station]
         self._registers_wh[station] += car.wish_wh - car.got_wh
         car.got_wh = car.wish_wh
+        self._says_full(station)
 
     def needs(self, station: str, energy_wh: float | None, departure: datetime | None) -> None:
         """The car tells (ISO 15118), or its CSMS."""
@@ -106,10 +105,15 @@ class DaySite:
                 car.got_wh += energy_wh
                 self._registers_wh[station] += energy_wh
                 self._measure(station)
-                if car.got_wh >= car.wish_wh and not car.is_full:
-                    car.is_full = True
-                    self.tell(station, words.TransactionUpdated(1, car.transaction, words.ChargingState.SUSPENDED_EV))
+                if car.got_wh >= car.wish_wh:
+                    self._says_full(station)
             self.carry_out(self.controller.expire(self.now))
+
+    def _says_full(self, station: str) -> None:
+        car = self.cars[station]
+        if not car.is_full:
+            car.is_full = True
+            self.tell(station, words.TransactionUpdated(1, car.transaction, words.ChargingState.SUSPENDED_EV))
 
     def tell(self, station: str, fact: object) -> None:
         self.carry_out(self.controller.station_changed(station, fact, self.now))
@@ -132,7 +136,7 @@ class DaySite:
                     self._answer(evse, LimitKind.WORKING, limit_a, LimitOutcome.ACCEPTED)
                 case Solve(number=number):
                     question = self.controller.question()
-                    allocation = solve(question.problem(), weights=OBJECTIVES[question.objective])
+                    allocation = solve(question.problem(), weights=question.weights())
                     self.carry_out(self.controller.planned(number, allocation, self.now))
 
     def _answer(self, evse: EvseId, kind: LimitKind, limit_a: float, outcome: LimitOutcome) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from local_controller.clock import Instant
+from local_controller.site.foresight import Foresight
 from local_controller.site.learning import Learning
+from local_controller.site.outlook import Kind, Source, Told
+from local_controller.site.price_table import PriceTable, PriceWindow
 from local_controller.site.snapshot import snapshot
+from local_controller.site.wishes import ChargingMode, Wish
+from local_controller.station.words import EvseId
 from optimizer.habits import Visit
+from optimizer.objectives import weights_of
 from tests.scenarios.day_site import DaySite, behind_one_fuse
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -20,10 +28,11 @@ COMMUTERS, VISITORS = ("CP-1", "CP-2", "CP-3"), ("CP-4", "CP-5", "CP-6")
 WISH_WH = 30_000.0
 
 
-def new_site(days: int = 400) -> DaySite:
-    """days: 0 learns nothing."""
+def new_site(days: int = 400, objective: str = "even", **foreseen: Any) -> DaySite:
+    """days: 0 learns nothing. foreseen: prices and wishes."""
     learning = Learning(BERLIN, days, lambda token: f"digest of {token}")
-    return DaySite(behind_one_fuse(73.0, 6), learning, Instant(1000.0, MONDAY.astimezone(UTC)))
+    foresight = Foresight(learning=learning, zone=BERLIN, **foreseen)
+    return DaySite(behind_one_fuse(73.0, 6), foresight, Instant(1000.0, MONDAY.astimezone(UTC)), objective)
 
 
 @lru_cache
@@ -36,9 +45,9 @@ def seven_weeks() -> tuple[Visit, ...]:
     return site.controller.learning.visits
 
 
-def learnt_site() -> DaySite:
+def learnt_site(objective: str = "even", **foreseen: Any) -> DaySite:
     """After seven weeks and a restart."""
-    site = new_site()
+    site = new_site(objective=objective, **foreseen)
     site.controller.learning.recall(seven_weeks())
     return site
 
@@ -82,6 +91,60 @@ def test_a_crowded_site_serves_first_who_leaves_first_once_it_knows_its_cars() -
     assert visitors_wh > 0.93 * 3 * WISH_WH
     assert commuters_wh == pytest.approx(as_before_wh, rel=0.01)
     assert commuters_wh >= 3 * WISH_WH
+
+
+@pytest.mark.parametrize("objective", ["fair", "throughput"])
+def test_with_other_objectives_it_is_no_worse(objective: str) -> None:
+    visitors_wh, commuters_wh = crowded_day(learnt_site(objective))
+    assert visitors_wh > 0.95 * 3 * WISH_WH
+    assert commuters_wh > 0.99 * 3 * WISH_WH
+
+
+def test_only_throughput_knows_how_wishes_spread_and_its_weights_are_those_for_guesses() -> None:
+    for objective, spread in (("even", 0), ("throughput", 6)):
+        site = learnt_site(objective)
+        site.plug("CP-1", WISH_WH, "CP-1")
+        site.run(60.0)
+        question = site.controller.question()
+        assert [len(one.wishes_wh) for one in question.problem().needs] == [spread]
+        assert question.weights() == weights_of(objective, guesses=True, tapers=False)
+        assert replace(question, tapers=True).weights() == weights_of(objective, guesses=True, tapers=True)
+
+
+def priced(cheap: tuple[int, int], *stations: str, ready_by: time | None = None) -> dict[str, Any]:
+    """Half the price between these hours, and cars at these stations that charge when it is cheapest."""
+    table = PriceTable(0.32, [PriceWindow(frozenset(range(7)), time(cheap[0]), time(cheap[1]), 0.16)], BERLIN)
+    wishes = {EvseId(station, 1): Wish(ChargingMode.CHEAPEST, ready_by) for station in stations}
+    return {"sources": {Kind.ENERGY: Source(Told(Kind.ENERGY, "EUR/kWh", table=table))}, "wishes": wishes}
+
+
+def test_a_cheapest_car_waits_for_hours_in_which_its_like_are_still_there() -> None:
+    site = learnt_site(**priced((13, 16), *COMMUTERS))
+    arrive(site, MONDAY + timedelta(days=49), 49)
+    site.run(4.5 * 3600.0)
+    waiting_wh = sum(site.cars[station].got_wh for station in COMMUTERS)
+    site.run(4 * 3600.0)
+    assert waiting_wh < 0.02 * 3 * WISH_WH
+    assert sum(site.cars[station].got_wh for station in COMMUTERS) > 0.99 * 3 * WISH_WH
+    assert all(site.cars[station].is_full for station in VISITORS), "who does not wait is served meanwhile"
+
+
+def test_a_cheapest_car_does_not_wait_for_hours_in_which_its_like_have_left() -> None:
+    visitors_wh, commuters_wh = crowded_day(learnt_site(**priced((18, 19), *COMMUTERS)))
+    assert visitors_wh > 0.93 * 3 * WISH_WH
+    assert commuters_wh > 0.99 * 3 * WISH_WH
+
+
+def test_the_site_file_s_hour_goes_before_what_was_learnt() -> None:
+    site = learnt_site(**priced((18, 20), "CP-1", ready_by=time(22)))
+    arrive(site, MONDAY + timedelta(days=49), 49)
+    site.run(60.0)
+    asked = {one.id: one for one in site.controller.question().problem().needs}
+    assert asked["CP-1/1"].presence is None
+    assert asked["CP-1/1"].departure_s == pytest.approx(14 * 3600.0, abs=90)
+    told = {evse.station: decision.reasons[-1] for evse, decision in site.controller.decisions.items()}
+    assert told["CP-1"].startswith("nobody said what this car wants")
+    assert told["CP-2"].startswith("nobody said when this car leaves and what it wants")
 
 
 def test_what_was_forgotten_serves_nobody_first() -> None:

@@ -21,6 +21,7 @@ from local_controller.site.topology import Evse
 from local_controller.site.wishes import ChargingMode, Wish
 from local_controller.station import words
 from local_controller.station.words import EvseId
+from optimizer.problem import Allocation
 from tests.site.virtual_site import START, Car, VirtualSite, topology
 
 EVERY_DAY = frozenset(range(7))
@@ -94,6 +95,23 @@ def test_a_car_that_waits_for_the_night_takes_no_turns_where_not_all_minimums_fi
     site.run(40 * 60)
     assert cheap.wh < 100.0
     assert normal.wh > 9.0 * 690 * 0.5
+
+
+def test_a_solver_that_fails_lets_who_has_time_wait_and_who_has_none_charge() -> None:
+    site = site_with({ONE: Wish(ChargingMode.CHEAPEST), TWO: Wish(ChargingMode.CHEAPEST)}, by_table)
+    patient, urgent = Energy(site, "CP-1"), Energy(site, "CP-2")
+    for station, energy_wh, hour in (("CP-1", 4_000.0, 6.0), ("CP-2", 14_000.0, 2.5)):
+        site.plug(station, Car(max_a=16.0))
+        wants(site, station, energy_wh, hour)
+    site.run(120)
+    before_wh = urgent.wh
+    plan = site.controller.plan
+    failed = Allocation({}, "timeout_share", 0.0, {})
+    site.carry_out(site.controller.planned(plan._number, failed, site.now))
+    site.run(90)
+    assert patient.wh < 100.0
+    assert urgent.wh - before_wh > 0.9 * 16 * 690 * 60 / 3600
+    assert site.controller.foresight.waiting(site.controller.evses.values(), site.now) == {"CP-1/1"}
 
 
 def test_a_normal_car_does_not_wait_for_the_night_beside_one_that_does() -> None:

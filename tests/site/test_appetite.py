@@ -52,7 +52,9 @@ def test_a_battery_that_gets_full_takes_less_and_less() -> None:
     appetite = Appetite()
     shown(appetite, 16.0, 23.0, 0, 120)
     assert shown(appetite, 11.0, 18.0, 130, 200) == 16.0
+    assert not appetite.tapers, "16 A may be its own maximum"
     assert shown(appetite, 11.0, 18.0, 250) == 11.0
+    assert appetite.tapers
 
 
 @given(st.lists(st.tuples(st.floats(3.0, 32.0), st.floats(0.0, 32.0), st.floats(0.0, 300.0)), max_size=20))

@@ -19,9 +19,12 @@ from local_controller.station.words import (
     Authorized,
     ChargingState,
     EvseId,
+    Measured,
     MeterSample,
+    Phase,
     TransactionEnded,
     TransactionStarted,
+    TransactionUpdated,
 )
 from optimizer.habits import ENOUGH, Visit
 from optimizer.problem import Horizon
@@ -55,17 +58,34 @@ class Place:
     def register(self, energy_wh: float, now: Instant) -> None:
         self.state.measured(MeterSample(energy_wh=energy_wh), now)
 
+    def says(self, charging: ChargingState, now: Instant) -> None:
+        self.state.charging_state_is(charging, now)
+        self.learning.saw(self.state, TransactionUpdated(1, f"tx-{self._count}", charging), now)
+
+    def draws(self, current_a: float, now: Instant, soc_percent: float | None = None) -> None:
+        sample = MeterSample(dict.fromkeys(Phase, current_a), soc_percent=soc_percent)
+        self.state.measured(sample, now)
+        self.learning.saw(self.state, Measured(1, sample), now)
+
     def end(self, now: Instant, *, ago_s: float = 0.0) -> None:
         ended = TransactionEnded(1, f"tx-{self._count}", ago_s)
         self.learning.ended(self.state, ended, now)
         self.state.ended(ended.transaction_id)
 
     def visit(
-        self, arrival: datetime, hours: float = 8.0, energy_wh: float = 11_000.0, token: str | None = None
+        self,
+        arrival: datetime,
+        hours: float = 8.0,
+        energy_wh: float = 11_000.0,
+        token: str | None = None,
+        *,
+        is_full: bool = True,
     ) -> None:
         begun = at(arrival)
         self.begin(begun, token)
         self.register(1_000.0 + energy_wh, begun.after(hours * 3600))
+        if is_full:
+            self.says(ChargingState.SUSPENDED_EV, begun.after(hours * 3600))
         self.end(begun.after(hours * 3600))
 
 
@@ -165,6 +185,86 @@ def test_a_card_that_charges_in_two_places_at_once_is_no_person() -> None:
     assert [visit.token for visit in memory.visits] == ["", "", ""]
 
 
+SUSPENDED, CHARGING, PLUGGED = ChargingState.SUSPENDED_EV, ChargingState.CHARGING, ChargingState.EV_CONNECTED
+
+
+@pytest.mark.parametrize(
+    ("said", "is_full"),
+    [
+        ([CHARGING], False),
+        ([CHARGING, SUSPENDED], True),
+        ([CHARGING, SUSPENDED, PLUGGED], True),  # 1.6: Finishing
+        ([CHARGING, SUSPENDED, CHARGING], False),  # it paused
+        ([CHARGING, ChargingState.SUSPENDED_EVSE], False),
+    ],
+)
+def test_a_car_that_left_before_it_was_full_wanted_more_than_it_took(said: list[ChargingState], is_full: bool) -> None:
+    place, now = Place(memory := learning()), at(MONDAY)
+    place.begin(now)
+    place.register(9_000.0, now.after(3600))
+    for charging in said:
+        place.says(charging, now.after(3600))
+    place.end(now.after(3700))
+    assert [(visit.has_left, visit.is_full) for visit in memory.visits] == [(True, is_full)]
+
+
+@pytest.mark.parametrize(
+    ("limit_a", "drawn_a", "for_s", "is_full"),
+    [
+        (16.0, 0.2, 130, True),
+        (16.0, 0.2, 100, False),
+        (16.0, 3.5, 600, False),
+        (16.0, 0.8, 600, False),
+        (0.0, 0.0, 600, False),
+    ],
+)
+def test_a_car_that_may_charge_and_draws_nothing_for_two_minutes_is_full(
+    limit_a: float, drawn_a: float, for_s: int, is_full: bool
+) -> None:
+    place, now = Place(memory := learning()), at(MONDAY)
+    place.begin(now)
+    place.state.ordered(limit_a, now)
+    place.state.sent(limit_a, None)
+    place.state.accepted(limit_a, now.after(1), None)
+    place.draws(16.0, now.after(60))
+    place.register(9_000.0, now.after(3600))
+    for second in range(0, for_s + 1, 10):
+        place.draws(drawn_a, now.after(3600 + second))
+    place.end(now.after(4300))
+    assert [visit.is_full for visit in memory.visits] == [is_full]
+
+
+def test_a_battery_at_a_hundred_percent_and_a_wish_that_was_met_are_full() -> None:
+    one, other, now = Place(memory := learning(), "CP-1"), Place(memory, "CP-2"), at(MONDAY)
+    for place in (one, other):
+        place.begin(now)
+        place.register(9_000.0, now.after(3600))
+    one.draws(6.0, now.after(3600), soc_percent=100.0)
+    other.state.needs(8_000.0, None)
+    for place in (one, other):
+        place.end(now.after(3700))
+    assert [visit.is_full for visit in memory.visits] == [True, True]
+
+
+def test_who_always_leaves_early_is_expected_to_want_more_than_it_ever_got() -> None:
+    """Half of the visits took 12 kWh, half 6 kWh: either they wanted no more, or nobody knows what they wanted."""
+    wishes = []
+    for is_full in (True, False):
+        place = Place(memory := learning())
+        for number in range(60):
+            early = number % 2 == 0
+            place.visit(
+                MONDAY - timedelta(days=90 - number), 8.0, 6_000.0 if early else 12_000.0, is_full=is_full or not early
+            )
+        place.begin(at(MONDAY))
+        guess = memory.guess(place.state, HOURS, at(MONDAY))
+        assert guess is not None
+        wishes.append(guess.wishes_wh)
+    full, unknown = wishes
+    assert full[0] < unknown[0]
+    assert sum(full) + 6_000.0 < sum(unknown)
+
+
 def test_too_few_visits_let_nothing_expect() -> None:
     place = Place(memory := learning())
     for number in range(ENOUGH - 1):
@@ -185,7 +285,7 @@ def test_a_car_that_takes_nothing_any_more_is_expected_to_want_nothing() -> None
     place.state.charging_state_is(ChargingState.SUSPENDED_EV, now)
     full = memory.guess(place.state, HOURS, now)
     assert full is not None
-    assert (full.expected_wh, full.presence) == (0.0, guess.presence)
+    assert (full.expected_wh, full.wishes_wh, full.presence) == (0.0, (), guess.presence)
 
 
 def test_old_visits_go() -> None:

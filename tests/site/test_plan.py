@@ -33,6 +33,21 @@ def test_a_plan_of_the_session_before_does_not_bind_the_next_one() -> None:
     assert plan.first_block_a("A/1") == 8.0
 
 
+NOTHING = Allocation({}, "timeout_share", 0.0, {})
+"""The solver ran out of time."""
+
+
+def test_who_waits_for_a_price_goes_on_by_the_last_plan_while_the_solver_fails() -> None:
+    plan = Plan(PlanPace())
+    plan.answered(plan.asked(ROOM, START), answer(A=0.0, B=8.0, C=0.0), START)
+    plan.forget("C/1")
+    for second in (300, 600, 900):
+        plan.answered(plan.asked(ROOM, START.after(second)), NOTHING, START.after(second), {"A/1", "C/1"})
+        assert [plan.first_block_a(f"{name}/1") for name in "ABC"] == [0.0, None, None]
+    plan.answered(plan.asked(ROOM, START.after(1200)), NOTHING, START.after(1200), {"A/1"})
+    assert plan.first_block_a("A/1") is None, "energy by departure goes above prices"
+
+
 def test_what_happens_while_the_worker_computes_asks_for_another_plan() -> None:
     plan = Plan(PlanPace())
     number = plan.asked(ROOM, START)

@@ -26,7 +26,6 @@ from local_controller.site.topology import Evse, FuseType, Node, Station, Topolo
 from local_controller.site.wiring import STAR, Grid
 from local_controller.station import words
 from local_controller.station.words import EvseId, LimitKind, LimitOutcome, MeterSample, Phase
-from optimizer.objectives import OBJECTIVES
 from optimizer.solve import solve
 from site_simulator.lines import Phasors, added, lengths, phasors
 
@@ -486,7 +485,7 @@ class VirtualSite:
                     self._limit(effect)
                 case Solve():
                     question = self.controller.question()
-                    allocation = solve(question.problem(), weights=OBJECTIVES[question.objective])
+                    allocation = solve(question.problem(), weights=question.weights())
                     self.after(
                         1.0,
                         lambda n=effect.number, a=allocation: self.carry_out(self.controller.planned(n, a, self.now)),
