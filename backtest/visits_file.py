@@ -10,13 +10,16 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
 from backtest.network import STEP_S
 from backtest.sessions import Session
 from backtest.tree import LEAST_A, Kind, Tree
+
+LONGEST: Final = timedelta(days=366)
+"""Of a visit, and of all of them together: of every step of a longer time each way of charging is asked."""
 
 NEEDED: Final = ("evse", "arrival", "departure", "kwh")
 
@@ -36,7 +39,12 @@ class Recorded:
 def read_visits(path: Path, zone: tzinfo) -> list[Recorded]:
     """In order of arrival. ValueError with file, row and remedy; OSError if it cannot be read."""
     rows = _json(path) if path.suffix.lower() == ".json" else _csv(path)
-    return sorted((_recorded(where, row, zone) for where, row in rows), key=lambda one: one.arrival)
+    found = sorted((_recorded(where, row, zone) for where, row in rows), key=lambda one: one.arrival)
+    if found and found[-1].arrival - found[0].arrival > LONGEST:
+        first, last = found[0], found[-1]
+        text = f"{last.arrival.date()} is more than {LONGEST.days} days after {first.arrival.date()} ({first.where})"
+        raise ValueError(f"{last.where}: {text}: give one year at a time")
+    return found
 
 
 def sessions_of(visits: Sequence[Recorded], site: Tree) -> tuple[list[Session], int, int]:
@@ -61,14 +69,19 @@ def sessions_of(visits: Sequence[Recorded], site: Tree) -> tuple[list[Session], 
 
 def _csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            yield f"{path}:{number}", row
+        try:
+            for number, row in enumerate(csv.DictReader(file), start=2):
+                yield f"{path}:{number}", row
+        except csv.Error as error:
+            raise ValueError(
+                f"{path}: {error}; a table with commas and the columns {', '.join(NEEDED)} was expected"
+            ) from None
 
 
 def _json(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}; a JSON list of visits was expected") from None
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise ValueError(f"{path}: a JSON list of objects was expected, each with {', '.join(NEEDED)}")
@@ -77,7 +90,7 @@ def _json(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _recorded(where: str, row: Mapping[str, Any], zone: tzinfo) -> Recorded:
-    if missing := [name for name in NEEDED if row.get(name) in {None, ""}]:
+    if missing := [name for name in NEEDED if row.get(name) in (None, "")]:
         raise ValueError(
             f"{where}: {missing[0]} is missing; a visit has {', '.join(NEEDED)}, and may have max_a and phases"
         )
@@ -90,14 +103,18 @@ def _recorded(where: str, row: Mapping[str, Any], zone: tzinfo) -> Recorded:
     arrival, departure = (_moment(where, row, name, zone) for name in ("arrival", "departure"))
     if departure <= arrival:
         raise ValueError(f"{where}: departure {row['departure']} is not after arrival {row['arrival']}")
+    if departure - arrival > LONGEST:
+        raise ValueError(
+            f"{where}: departure {row['departure']} is more than {LONGEST.days} days after arrival {row['arrival']}"
+        )
     return Recorded(str(row["evse"]), arrival, departure, _number(where, row, "kwh") or 0.0, kind, where)
 
 
 def _number(where: str, row: Mapping[str, Any], name: str) -> float | None:
-    if row.get(name) in {None, ""}:
+    if row.get(name) in (None, ""):
         return None
     try:
-        value = float(row[name])
+        value = math.nan if isinstance(row[name], bool) else float(row[name])
     except (TypeError, ValueError):
         value = math.nan
     if not (math.isfinite(value) and value > 0):
@@ -108,6 +125,6 @@ def _number(where: str, row: Mapping[str, Any], name: str) -> float | None:
 def _moment(where: str, row: Mapping[str, Any], name: str, zone: tzinfo) -> datetime:
     try:
         moment = datetime.fromisoformat(str(row[name]))
-    except ValueError:
+        return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
+    except (ValueError, OverflowError):
         raise ValueError(f"{where}: {name} {row[name]!r}: a time like 2026-03-02T08:15 was expected") from None
-    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)

@@ -123,7 +123,11 @@ class HabitsFile:
         else:
             self._key, self._is_new_key = secrets.token_bytes(_KEY_BYTES), True
         if self._folder is not None:
-            gone = [f"{NAME}.broken", f"{KEY_NAME}.broken", *([] if kept else [NAME, f"{NAME}.new", KEY_NAME])]
+            gone = [
+                f"{NAME}.broken",
+                f"{KEY_NAME}.broken",
+                *([] if kept else [NAME, f"{NAME}.new", KEY_NAME, f"{KEY_NAME}.new"]),
+            ]
             for name in gone:
                 (self._folder / name).unlink(missing_ok=True)
             onto_the_disk(self._folder)

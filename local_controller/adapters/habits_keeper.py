@@ -59,15 +59,22 @@ class HabitsKeeper:
     async def start(self, site: Site) -> None:
         """What was kept counts again; site: who is told of what is to be forgotten."""
         self._site = site
-        if self._folder is not None and not self._open.enter_context(alone(self._folder)):
-            remedy = "give each gateway a state_directory of its own"
-            log.warning("habits_not_kept", folder=str(self._folder), reason="another process uses it", remedy=remedy)
+        if self._folder is not None and (reason := self._taken(self._folder)):
+            remedy = "give each gateway a state_directory of its own, which exists and which it may read and write"
+            log.warning("habits_not_kept", folder=str(self._folder), reason=reason, remedy=remedy)
             self._file = HabitsFile(None, log)
         if self.learning.days <= 0:
             await self._done(lambda: self._file.forget([]))
             return
         self.learning.recall(self._file.read())
         self._task = asyncio.create_task(rounds(self._look, WRITE_S, log, "habits_look_failed"))
+
+    def _taken(self, folder: Path) -> str:
+        """Makes the folder ours until the end; why that cannot be, empty if it is."""
+        try:
+            return "" if self._open.enter_context(alone(folder)) else "another process uses it"
+        except OSError as error:
+            return str(error)
 
     async def stop(self) -> None:
         """What was learnt is on the disk."""

@@ -38,7 +38,7 @@ class LoadHistoryFile:
             kept = _decoder.decode(self._path.read_bytes())
         except FileNotFoundError:
             return
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             log.warning("base_load_forgotten", file=str(self._path), reason=str(error), text="it is learnt anew")
             return
         slots: dict[Slot, list[float]] = {
@@ -61,10 +61,11 @@ class LoadHistoryFile:
             log.warning("base_load_not_kept", file=str(self._path), reason=str(error), text="it is learnt anew")
 
     async def _keep(self) -> None:
-        if self._written == self._history.revision:
+        revision = self._history.revision
+        if self._written == revision:
             return
-        self._written = self._history.revision
         kept: dict[str, dict[int, list[float]]] = {}
         for (kind, quarter), means_w in sorted(self._history.means_w.items()):
             kept.setdefault(kind, {})[quarter] = means_w
         await asyncio.to_thread(write_whole, self._path, msgspec.json.encode(kept))
+        self._written = revision

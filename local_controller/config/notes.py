@@ -136,7 +136,9 @@ def _unused(config: SiteConfig) -> Iterator[str]:
     )
     used = {limit.broker for limit in config.mqtt_limits} | {box.broker for box in config.control_boxes}
     used |= {meter.broker for meter in config.mqtt_meters} | ({config.publish.broker} if config.publish else set())
-    yield from (f"broker {broker.id} sends no limit and no meter" for broker in config.brokers if broker.id not in used)
+    used |= {section.broker for section in config.told_ahead.values()}
+    idle = (broker.id for broker in config.brokers if broker.id not in used)
+    yield from (f"broker {broker} sends no limit, no meter, no price and no forecast" for broker in idle)
 
 
 def _ageless(config: SiteConfig) -> Iterator[str]:

@@ -147,7 +147,7 @@ class Foresight:
             np.array([mode is one for mode in modes], dtype=bool)
             for one in (ChargingMode.SURPLUS, ChargingMode.CHEAPEST)
         )
-        if takes.any():
+        if self._takes_surplus:  # also where none is there: what holds for the last car must not hold for the next
             caps_a = self.surplus.caps_a(_takers(places, columns, most_a, takes), now, is_blind=self.net_w(now) is None)
             bounds_a = [caps_a.get(place.state.evse.id, 0.0) for place in places]
             most_a = np.where(takes, np.minimum(most_a, bounds_a), most_a)

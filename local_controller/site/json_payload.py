@@ -28,5 +28,5 @@ def at_path(document: Any, path: str, name: str, key: str = "path") -> Any:
     """What stands there, None if nothing does. key: where the site file has the path, in the SourceError."""
     try:
         return jmespath.search(path, document)
-    except jmespath.exceptions.JMESPathError as error:
+    except (jmespath.exceptions.JMESPathError, ArithmeticError, ValueError) as error:  # ceil(to_number('nan'))
         raise SourceError(f"{key} {path!r} does not fit {name}: {error}") from error

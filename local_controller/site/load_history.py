@@ -25,6 +25,9 @@ NEEDED: Final = 3
 
 QUANTILE: Final = 0.8
 
+LARGEST_W: Final = 1e9
+"""More than any building draws: nothing above is kept, so that sums stay numbers."""
+
 KINDS_OF_DAY: Final = ("working day",) * 5 + ("saturday", "sunday")
 
 Slot = tuple[str, int]
@@ -67,7 +70,7 @@ class LoadHistory:
     def restore(self, kept: Mapping[Slot, Sequence[float]]) -> None:
         """What an earlier run has learnt; what cannot be a mean of a slot is left out."""
         for (kind, quarter), means_w in kept.items():
-            sound = [value for value in means_w if math.isfinite(value) and value >= 0]
+            sound = [value for value in means_w if 0 <= value <= LARGEST_W]
             if kind in KINDS_OF_DAY and 0 <= quarter < _QUARTERS and sound:
                 self.means_w[kind, quarter] = sound[-KEPT:]
 

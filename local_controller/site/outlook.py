@@ -8,6 +8,7 @@ price of tomorrow stays what it is; the number of this moment, however, is unkno
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -199,4 +200,6 @@ _INSTEAD: Final = {
 
 
 def _to_come(series: Series, now_s: float) -> list[tuple[float, float]]:
-    return [(step.end_s, step.value) for step in series.steps if step.end_s > now_s]
+    """What it says of the time to come. The number of a moment (one step) goes on with each message: that alone is no news."""
+    is_one = len(series.steps) == 1
+    return [(math.inf if is_one else step.end_s, step.value) for step in series.steps if step.end_s > now_s]

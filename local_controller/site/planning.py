@@ -52,6 +52,9 @@ SURELY_THERE: Final = 0.9
 SOON: Final = 1 - 1.25 / FIRM
 """What a car that does not charge by prices loses of a block's worth to the next: more than all that hours differ by in price."""
 
+LAST: Final = 1.0 / FIRM
+"""What surplus is worth to a car that takes nothing else: less than what others lose by one block, for they take it first."""
+
 STEP_A = 0.1
 """What 1.6 can say (multiples of 0.1 A), and what all versions are told."""
 
@@ -142,12 +145,19 @@ class Question:
         return Problem(self.horizon, circuits, needs, tariff=self.tariff)
 
     def _soon(self, asked: ChargingNeed, mode: ChargingMode) -> ChargingNeed:
-        """A car that does not charge by prices has its energy as soon as possible: each block is worth less than the one before."""
-        if mode is not ChargingMode.NORMAL or not self._has_cheaper_blocks():
+        """A car that does not charge by prices has its energy as soon as possible: each block is worth less than the one before.
+
+        Else it would wait while hours are dear, or while there is surplus for cars that cannot charge at other times.
+        """
+        if mode is ChargingMode.SURPLUS:
+            return _worth(asked, (LAST,) * self.horizon.blocks)
+        if mode is not ChargingMode.NORMAL or not (self._has_cheaper_blocks() or self._has_surplus_only):
             return asked
-        worth = (SOON**number for number in range(self.horizon.blocks))
-        stays = asked.presence or (1.0,) * self.horizon.blocks
-        return replace(asked, presence=tuple(likely * one for likely, one in zip(stays, worth, strict=True)))
+        return _worth(asked, [SOON**number for number in range(self.horizon.blocks)])
+
+    @property
+    def _has_surplus_only(self) -> bool:
+        return any(one.mode is ChargingMode.SURPLUS for one in self.asking)
 
     def _waits(self, asked: ChargingNeed, mode: ChargingMode) -> ChargingNeed:
         """A car that charges by prices waits as long as it is as good as surely still there, instead of weighing each hour.
@@ -165,6 +175,12 @@ class Question:
         if self.tariff is None or self.objective != BY_PRICE:
             return False
         return len(set(self.tariff.import_per_kwh)) > 1 or any(self.tariff.surplus_w)
+
+
+def _worth(need: ChargingNeed, worth: Sequence[float]) -> ChargingNeed:
+    """The car, to which energy of a block is worth so much."""
+    stays = need.presence or (1.0,) * len(worth)
+    return replace(need, presence=tuple(likely * one for likely, one in zip(stays, worth, strict=True)))
 
 
 def horizon_at(now: Instant) -> Horizon:

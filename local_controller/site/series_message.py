@@ -21,6 +21,10 @@ from local_controller.site.time_stamp import read_any
 LARGEST: Final = 1e9
 """More than any price or any power of a site."""
 
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+"""Between them times are told; a later end ("until further notice") ends there. Beyond, calendars and fractions of seconds end."""
+
 MOST_POINTS: Final = 1000
 """Ten days of quarters of an hour: 9 ms of the event loop, two days of them 1.4 ms."""
 
@@ -107,7 +111,7 @@ def _points(found: Any, settings: SeriesSettings) -> Iterator[Point]:
         raise SourceError(f"the {settings.name} has {len(found)} points, more than {MOST_POINTS}")
     before: datetime | None = None
     for start, end, value in pairs:
-        began = before = _time(start, "start", before, settings)
+        began = before = _start(start, before, settings)
         if value is not None:
             yield _point(began, end, value, settings)
 
@@ -128,20 +132,28 @@ def _point(began: datetime, end: Any, value: Any, settings: SeriesSettings) -> P
     amount = _amount(value, f"the {settings.name} of {began.isoformat()}", settings)
     if settings.end is None:
         return Point(began.timestamp(), None, amount)
-    ended = _time(end, "end", began, settings)
+    ended = min(_time(end, "end", began, settings), LATEST)
     if ended <= began:
         raise SourceError(f"a point of the {settings.name} ends at {ended.isoformat()}, not after its start")
     return Point(began.timestamp(), ended.timestamp(), amount)
 
 
+def _start(value: Any, before: datetime | None, settings: SeriesSettings) -> datetime:
+    began = _time(value, "start", before, settings)
+    if not EARLIEST <= began < LATEST:
+        raise UnexpectedValueError(f"start of a point of the {settings.name} must lie between 1970 and 2100", value)
+    return began
+
+
 def _time(value: Any, key: str, before: datetime | None, settings: SeriesSettings) -> datetime:
     """A time; of a text without a zone in the hour that the end of summer time repeats, the run that follows `before`."""
     at = read_any(value, f"{key} of a point of the {settings.name}", settings.zone)
-    if before is None or at > before or settings.zone is None or not isinstance(value, str) or value.isdigit():
+    is_earlier = before is not None and EARLIEST <= at <= before
+    if not is_earlier or settings.zone is None or not isinstance(value, str) or value.isdigit():
         return at
     written = datetime.fromisoformat(value)
     second = at if written.tzinfo is not None else written.replace(tzinfo=settings.zone, fold=1).astimezone(UTC)
-    return second if second > before else at
+    return second if before is None or second > before else at
 
 
 def _amount(value: Any, name: str, settings: SeriesSettings) -> float:

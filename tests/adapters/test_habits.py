@@ -151,6 +151,15 @@ async def test_a_second_gateway_in_the_same_folder_learns_in_memory_only(tmp_pat
     assert [one.evse for one in file(tmp_path).read()] == ["CP-1/1"]
 
 
+async def test_a_folder_that_is_not_there_costs_the_memory_and_not_the_start(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with running(tmp_path / "gone") as keeper:
+            learn(keeper, visit())
+            assert keeper.view()["kept_in"] is None
+    assert [one["event"] for one in logs] == ["habits_not_kept"]
+    assert "No such file or directory" in logs[0]["reason"]
+
+
 # --- what damages files ---------------------------------------------------------------------------------------------
 
 
@@ -261,6 +270,7 @@ async def test_what_was_forgotten_is_on_no_disk_any_more(tmp_path: Path) -> None
         learn(keeper, visit(mine), visit("", "CP-2/1"), visit("", "CP-3/1"))
         await keeper._keep()
         (tmp_path / f"{NAME}.broken").write_bytes(b"an old file, with the same visits perhaps")
+        (tmp_path / f"{KEY_NAME}.new").write_bytes(b"a key, left by a power cut")
         assert await keeper.forget(None, CARD) == {"forgotten": 1, "left": 2}
         assert file(tmp_path).read() == [visit("", "CP-2/1"), visit("", "CP-3/1")]
         assert not (tmp_path / f"{NAME}.broken").exists()

@@ -63,6 +63,13 @@ def test_sessions_are_steps_since_the_first_midnight_and_nobody_shares_an_evse(t
         ("A/1,2026-03-02T08:15,2026-03-02T17:00,nan,,", "kwh 'nan': a number above 0"),
         ("A/1,2026-03-02T08:15,2026-03-02T17:00,5,4,", "max_a 4: no car charges with less than 6 A"),
         ("A/1,2026-03-02T08:15,2026-03-02T17:00,5,,4", "phases '4': 1, 2 or 3 was expected"),
+        ("A/1,2026-03-02T08:15,2062-03-02T17:00,5,,", "departure 2062-03-02T17:00 is more than 366 days after"),
+        ("A/1,2026-03-02T08:15,9999-12-31T23:59:59-12:00,5,,", "departure '9999-.*a time like 2026-03-02T08:15"),
+        (
+            "A/1,2026-03-02T08:15,2026-03-02T17:00,5,,\nA/1,2062-03-02T08:15,2062-03-02T17:00,5,,",
+            r"visits\.csv:3: 2062-03-02 is more than 366 days after 2026-03-02 \(.*visits\.csv:2\): give one year",
+        ),
+        (f"{'A' * 200_000},2026-03-02T08:15,2026-03-02T17:00,5,,", "visits.csv: field larger.*columns evse, arrival"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_row(tmp_path: Path, row: str, why: str) -> None:
@@ -70,7 +77,22 @@ def test_what_is_wrong_is_named_with_its_row(tmp_path: Path, row: str, why: str)
         read_visits(written(tmp_path, f"{HEAD}{row}\n"), BERLIN)
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "[1]"])
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("kwh", {}, "kwh {}: a number above 0"),
+        ("kwh", True, "kwh True: a number above 0"),
+        ("phases", [3], r"phases \[3\]: a number above 0"),
+        ("arrival", [], r"arrival \[\]: a time like"),
+    ],
+)
+def test_json_may_hold_what_no_table_can(tmp_path: Path, key: str, value: object, why: str) -> None:
+    row = {"evse": "A/1", "arrival": "2026-03-02T08:15", "departure": "2026-03-02T17:00", "kwh": 11.5, key: value}
+    with pytest.raises(ValueError, match=f"visit 1: {why}"):
+        read_visits(written(tmp_path, json.dumps([row]), "visits.json"), BERLIN)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[1]", "[" * 200_000])
 def test_what_is_no_list_of_visits_is_told_so(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match="a JSON list of"):
         read_visits(written(tmp_path, text, "visits.json"), BERLIN)

@@ -85,7 +85,7 @@ def test_notes_tell_what_cannot_happen_at_the_same_time() -> None:
     assert others == [
         "the grid connection has no meter: the assumed base load counts all the time",
         "meter spare measures no circuit",
-        "broker site sends no limit and no meter",
+        "broker site sends no limit, no meter, no price and no forecast",
     ]
 
 

@@ -12,7 +12,7 @@ from local_controller.config.load import examined, load
 from local_controller.site.outlook import Kind
 from local_controller.site.wishes import ChargingMode, Wish
 from local_controller.station.words import EvseId
-from tests.config.test_connections import mistakes, sound
+from tests.config.test_connections import mistakes, sound, told
 
 CSMS = "csms: {url: ws://csms.example.com}\nbrokers: [{id: mq, host: 127.0.0.1}]\n"
 HEAD = "site: {name: Test, mode: control}\ngrid_connection: {fuse_a: 63, assumed_base_load_a: 20}\n"
@@ -83,6 +83,19 @@ def test_a_mode_that_cannot_be_kept_is_a_mistake(stations: str, message: str) ->
     _, wrong = examined(f"{HEAD}{CSMS}stations: {stations}", ())
     found = [one.message for one in wrong]
     assert any(message in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "prices: {energy: {mqtt: {broker: mq, topic: t}}}",
+        "prices: {feed_in: {mqtt: {broker: mq, topic: t}}}",
+        "forecasts: {pv: {broker: mq, topic: t}}",
+        "forecasts: {base_load: {broker: mq, topic: t}}",
+    ],
+)
+def test_a_broker_that_tells_prices_or_forecasts_only_is_not_told_to_be_of_no_use(section: str) -> None:
+    assert [note for note in told(f"{CSMS}{section}\nstations: [{{id: CP-1}}]\n", HEAD) if "broker" in note] == []
 
 
 def test_prices_and_wishes_reach_the_site() -> None:

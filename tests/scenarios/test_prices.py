@@ -339,6 +339,37 @@ def test_under_any_clouds_a_surplus_car_imports_no_more_and_no_longer_than_is_sa
     assert all(above_s <= FOLLOWS_S for _, above_s in sun.times), sun.times
 
 
+def test_a_normal_car_is_not_put_off_for_one_that_has_surplus_now_only() -> None:
+    """Surplus is more than the fuse carries, and nobody foresees any for later: no reason to let the other one wait till then."""
+    site = VirtualSite(topology(20.0, 2), foresight=lambda: Foresight(wishes={TWO: Wish(ChargingMode.SURPLUS)}))
+    site.base = lambda _: (-30.0,) * 3
+    site.connect()
+    site.run(15)
+    site.plug("CP-1", Car())
+    site.plug("CP-2", Car())
+    site.run(400)
+    assert site.drawn() == pytest.approx([9.5, 9.5], abs=0.5)
+    assert site.worst["grid"][0] == 0.0
+
+
+@pytest.mark.parametrize("is_blind", [False, True])
+def test_the_next_car_needs_its_own_proof_of_surplus(is_blind: bool) -> None:
+    """The first one left in the sun; the second one comes when the sun, or the meter, is back for some seconds after half an hour."""
+    site, _ = sunny(lambda s: 20.0 if s < 400 or s > 2000 or is_blind else 0.0)
+    site.run(300)
+    assert site.drawn()[0] > 15.0
+    site.unplug("CP-1")
+    site.run(400 - site.elapsed_s)
+    if is_blind:
+        site.go_blind(1600.0)
+    site.run(2010 - site.elapsed_s)
+    site.plug("CP-1", Car())
+    site.run(30)
+    assert site.drawn() == [0.0]
+    site.run(60)
+    assert site.drawn()[0] > 15.0
+
+
 def test_a_normal_car_beside_it_takes_from_the_surplus_first() -> None:
     site = VirtualSite(topology(80.0, 2), foresight=lambda: Foresight(wishes={TWO: Wish(ChargingMode.SURPLUS)}))
     site.base = lambda _: (-20.0,) * 3

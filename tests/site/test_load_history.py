@@ -120,17 +120,31 @@ async def test_it_outlives_a_restart_in_a_file_that_people_can_read(tmp_path: Pa
     assert expected_w(later, MONDAY + timedelta(hours=8)) == 4000.0
 
 
+async def test_what_a_full_disk_refused_is_written_when_there_is_room(tmp_path: Path) -> None:
+    history = LoadHistory(BERLIN)
+    learn(history, MONDAY + timedelta(hours=8), 0.25, lambda _: 4000.0)
+    keeper = LoadHistoryFile(history, tmp_path)
+    history.revision += 1
+    (tmp_path / f"{NAME}.new").mkdir()  # cannot be opened as a file
+    await keeper.stop()
+    assert not (tmp_path / NAME).exists()
+    (tmp_path / f"{NAME}.new").rmdir()
+    await keeper.stop()
+    assert json.loads((tmp_path / NAME).read_text()) == {"working day": {"32": [4000.0]}}
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "[]",
-        '{"working day": {"32": ["x"]}}',
-        '{"monday": {"32": [1]}, "sunday": {"96": [1], "-1": [1], "5": [-3]}}',
+        b"",
+        b"[]",
+        b'{"working day": {"32": ["x"]}}',
+        b'{"monday": {"32": [1]}, "sunday": {"96": [1], "-1": [1], "5": [-3], "6": [1e308, 1e308, 1e308]}}',
+        b'{"working d\xe1y": {"32": [1]}}',  # one bit has flipped
     ],
 )
-def test_a_file_that_is_no_history_teaches_nothing(tmp_path: Path, text: str) -> None:
-    (tmp_path / NAME).write_text(text)
+def test_a_file_that_is_no_history_teaches_nothing(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / NAME).write_bytes(text)
     history = LoadHistory(BERLIN)
     LoadHistoryFile(history, tmp_path).restore()
     assert history.means_w == {}

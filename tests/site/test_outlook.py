@@ -88,6 +88,17 @@ def test_what_is_told_again_is_no_news_also_when_hours_that_are_over_are_left_ou
     assert source.received(hourly(0.4, 0.6, start_s=NOW_S + 3600), later)
 
 
+def test_a_number_of_the_moment_that_is_said_again_and_again_wants_no_new_plan_each_time() -> None:
+    source = Source(Told(Kind.ENERGY, "EUR/kWh", "prices"))
+    news = [source.received(hourly(value, start_s=NOW_S + at_s), NOW.after(at_s)) for at_s, value in NUMBERS]
+    assert news == [True, False, True, False, True]
+    assert source.known_until_s(NOW.after(9000)) == NOW_S + 9000 + 3600
+
+
+NUMBERS = [(0.0, 0.3), (10.0, 0.3), (20.0, 0.4), (30.0, 0.4), (9000.0, 0.4)]
+"""The last one comes when the one before is over."""
+
+
 def test_where_messages_say_nothing_the_table_of_the_site_file_counts_and_that_is_told() -> None:
     table = PriceTable(0.32, [], UTC)
     source = Source(Told(Kind.ENERGY, "EUR/kWh", "prices", table=table))

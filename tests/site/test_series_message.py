@@ -113,6 +113,12 @@ def test_one_number_counts_from_its_arrival_and_a_retained_one_is_of_any_time() 
     assert parsed({"now": {"p": -0.01}}, SeriesSettings(PRICE, "now.p")).steps[0].value == -0.01
 
 
+def test_a_price_until_further_notice_ends_where_calendars_do_not_yet() -> None:
+    rows = [{"s": NOW_S, "e": "9999-12-31T23:59:59-12:00", "value": 0.3}]
+    series = parsed(rows, SeriesSettings(PRICE, start="s", end="e"))
+    assert datetime.fromtimestamp(series.known_until_s(NOW_S), UTC) == datetime(2100, 1, 1, tzinfo=UTC)
+
+
 # --- days on which the clock changes ------------------------------------------------------------------------------
 
 
@@ -175,6 +181,18 @@ def test_points_that_are_not_in_order_are_not_taken_for_a_second_run_of_an_hour(
         ([{"start": NOW_S, "value": 1}] * 1001, SeriesSettings(PRICE, start="start"), "1001 points, more than 1000"),
         (5, SeriesSettings("PV forecast", is_energy=True), "is one number: energy needs a time"),
         ({"9" * 30: 1}, SeriesSettings(PRICE), "must be milliseconds since 1970"),
+        ({"0001-01-01T00:00:00Z": 1}, SeriesSettings(PRICE), "must lie between 1970 and 2100, found '0001-"),
+        ({"9999-12-31T23:59:59-12:00": 1}, SeriesSettings(PRICE), "must lie between 1970 and 2100"),
+        (
+            {"2026-03-02T12:00": 1, "0001-01-01T00:00": 2},
+            SeriesSettings(PRICE, zone=BERLIN),
+            "must lie between 1970 and 2100",
+        ),
+        (
+            [{"s": NOW_S, "v": "nan"}],
+            SeriesSettings(PRICE, start="s", value="ceil(to_number(v))"),
+            "value 'ceil.to_number.v..' does not fit a point of the price of energy",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_told_with_what_was_expected(document: Any, settings: SeriesSettings, text: str) -> None:
