@@ -7,13 +7,13 @@ left are likely to: that peak is a good one to plan with from the start of a day
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
 
+from optimizer.highs import Linear, best
 from optimizer.rows import Array
 
 NEARLY = 0.01
@@ -111,17 +111,21 @@ def earned(day: Day, powers_w: Array) -> Array:
     hours = (np.diff(edges) / 3600)[interval]
     number = np.searchsorted([at_s for at_s, _ in prices], edges[interval], side="right") - 1
     worth = (day.worth_per_kwh - np.array([price for _, price in prices])[number]) * hours
-    columns = np.arange(len(stay))
-    most_w = np.array([one.max_w for one in stays])[stay]
-    energy = coo_array((hours, (stay, columns)), shape=(len(stays), len(stay))).tocsc()
-    power = coo_array((np.ones(len(stay)), (interval, columns)), shape=(len(edges) - 1, len(stay))).tocsc()
-    wanted = LinearConstraint(energy, -np.inf, [one.energy_wh for one in stays])
+    wanted_wh, column = np.array([one.energy_wh for one in stays]), np.arange(len(stay))
     found: list[float] = []
     for power_w in powers_w.tolist():
         if len(found) > 1 and found[-1] - found[-2] < 1e-9 * max(found[-1], 1.0):
             found.append(found[-1])  # more power has brought nothing: concave, so it never will
             continue
-        limit = LinearConstraint(power, -np.inf, power_w)
-        answer = milp(-worth, bounds=Bounds(0.0, most_w), constraints=(wanted, limit))
-        found.append(float(worth @ answer.x) / 1000)
+        high = np.concatenate((wanted_wh, np.full(len(edges) - 1, power_w)))
+        program = Linear(
+            worth=worth,
+            upper=np.array([one.max_w for one in stays])[stay],
+            row=np.concatenate((stay, len(stays) + interval)),
+            column=np.concatenate((column, column)),
+            value=np.concatenate((hours, np.ones(len(stay)))),
+            row_low=np.full(len(high), -np.inf),
+            row_high=high,
+        )
+        found.append(float(worth @ best(program, math.inf).x) / 1000)
     return np.array(found)

@@ -24,6 +24,18 @@ class Outcome(Enum):
     NO_ANSWER = auto()
 
 
+class Linear(NamedTuple):
+    """A program of no more than numbers, as `Program` has them."""
+
+    worth: Array
+    upper: Array
+    row: Indexes
+    column: Indexes
+    value: Array
+    row_low: Array
+    row_high: Array
+
+
 class Answer(NamedTuple):
     """x: the best columns if the outcome is OPTIMAL; else nothing that may be used."""
 
@@ -38,7 +50,7 @@ class _Quiet(highspy.Highs):
         """None are used."""
 
 
-def best(program: Program, time_limit_s: float) -> Answer:
+def best(program: Program | Linear, time_limit_s: float) -> Answer:
     """The columns of the highest worth, searched no longer than that.
 
     Presolve costs more than it saves: 10 to 15 % up to 200 cars.
@@ -69,7 +81,7 @@ def best(program: Program, time_limit_s: float) -> Answer:
     return Answer(_outcome(solver.getModelStatus()), np.array(solver.getSolution().col_value))
 
 
-def by_column(program: Program) -> tuple[Indexes, Indexes, Array]:
+def by_column(program: Program | Linear) -> tuple[Indexes, Indexes, Array]:
     """The matrix column by column: where each begins, and the row and value of each entry; repeated ones are added up."""
     height = max(len(program.row_low), 1)
     cells, of = np.unique(program.column * height + program.row, return_inverse=True)

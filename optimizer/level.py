@@ -41,6 +41,9 @@ _CHARACTER = attrgetter(
     )
 )
 
+TINY_WH = 1e-9
+"""An ampere brings so much at least, also to a car that is thought to have left."""
+
 ALIKE = 0.1
 """Of cars that are about as likely still there in a block, one may take its current there for the other's now: what is expected
 to be delivered changes by a tenth of that at most. Guesses for equal cars that came minutes apart differ by less."""
@@ -84,7 +87,8 @@ def average_twins(plan_a: Array, needs: tuple[ChargingNeed, ...]) -> Array:
 
 def _with_gifts(plan_a: Array, caps_a: Array, per_ampere_wh: Array, wanted_wh: Array, group: Indexes) -> Array:
     """(N,) block 0 after gifts: the lowest first, each up to what the plan leaves it unserved."""
-    unserved_a = (wanted_wh - (plan_a * per_ampere_wh).sum(axis=1)).clip(min=0.0) / per_ampere_wh[:, 0]
+    unserved_wh = (wanted_wh - (plan_a * per_ampere_wh).sum(axis=1)).clip(min=0.0)
+    unserved_a = unserved_wh / per_ampere_wh[:, 0].clip(min=TINY_WH)
     most_a = np.minimum(plan_a[:, 0] + unserved_a, caps_a[:, 0])
     return _even(plan_a[:, 0], np.zeros(len(plan_a)), most_a, group)
 

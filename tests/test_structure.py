@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -82,6 +84,12 @@ IMPURE_MODULES: Final = frozenset(
 STOP_WATCH: Final = ("optimizer.solve", "time.perf_counter")
 """The one clock that a pure part reads: it says how long the solver took, and nothing is decided by it."""
 
+IMPORTED_AS: Final = {"paho_mqtt": "paho", "pyserial": "serial", "ruamel.yaml": "ruamel"}
+"""Packages that are imported by another name than they are installed by."""
+
+BROUGHT_ALONG: Final = frozenset({"pydantic_core", "click", "annotated_types"})
+"""Parts of the packages that are named as dependencies."""
+
 FORBIDDEN_TEXT: Final = {
     "a path of one machine": re.compile(r"(?<![\w.])/(?:work|root|home|tmp|Users)/|\.\./shared"),
     "where packages come from is a matter of the machine": re.compile(
@@ -127,6 +135,16 @@ def wrong_imports(module: str, source: str) -> list[str]:
     wrong = [(line, name) for line, name in own if not any(within(name, one) for one in (part, *MAY_IMPORT[part]))]
     return [
         f"{module}:{line}: {short(part)} must not import {short(name)}: {reason(part, name)}" for line, name in wrong
+    ]
+
+
+def undeclared(module: str, source: str, installed: frozenset[str]) -> list[str]:
+    """Imports of packages that need not be there where the product is installed."""
+    there = {*sys.stdlib_module_names, *PACKAGES, *installed}
+    return [
+        f"{module}:{line}: {name.split('.')[0]} is no dependency of the product: see pyproject.toml"
+        for line, name in imports(module, ast.parse(source))
+        if name.split(".")[0] not in there
     ]
 
 
@@ -206,6 +224,15 @@ def test_pure_packages_do_not_wait_read_clocks_log_or_open() -> None:
     pure = [(module, source) for module, source in modules() if any(within(module, part) for part in PURE)]
     assert len(pure) > 50
     assert [impurity for module, source in pure for impurity in impurities(module, source)] == []
+
+
+def test_what_is_imported_is_installed_with_the_product() -> None:
+    """By its dependencies and extras; what only tests and benchmarks bring is not there at a site."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    names = [re.split(r"[^\w.-]", one)[0].lower().replace("-", "_") for one in wanted]
+    installed = BROUGHT_ALONG | frozenset(IMPORTED_AS.get(name, name) for name in names)
+    assert [wrong for module, source in modules() for wrong in undeclared(module, source, installed)] == []
 
 
 def test_each_module_says_in_its_first_line_what_it_is_about() -> None:
@@ -314,6 +341,11 @@ def test_the_stop_watch_of_the_solver_is_no_impurity() -> None:
 def test_a_forbidden_text_is_noticed_with_its_line(text: str) -> None:
     (found,) = forbidden_text("notes.md", f"first line\n{text}\n")
     assert found.startswith("notes.md:2: ")
+
+
+def test_a_package_that_only_tests_bring_is_noticed() -> None:
+    (found,) = undeclared("optimizer.solve", "import numpy\nfrom scipy.optimize import milp", frozenset({"numpy"}))
+    assert found.startswith("optimizer.solve:2: scipy is no dependency")
 
 
 @pytest.mark.parametrize("text", ["https://example.com/home/page", "path_to_root/x", "no TO" + "DO comments are kept"])

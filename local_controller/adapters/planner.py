@@ -117,7 +117,10 @@ class Planner:
             return _nothing(question, "deadline passed")
         except (EOFError, ConnectionError):
             await self._worker.end()
-            self._worker = Worker()
+            try:
+                self._worker = Worker()
+            except OSError as error:  # too many open files, no memory: the next question tries again
+                return _nothing(question, f"worker died and cannot be started now ({error})")
             return _nothing(question, "worker died and was restarted")
         except Exception as fault:  # our fault costs this plan, never the site
             log.exception("plan_fault")

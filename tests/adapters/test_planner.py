@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -189,4 +190,21 @@ async def test_a_question_that_makes_no_sense_costs_one_plan(planner: Planner) -
     question = asked()
     twice = replace(question, asking=(question.asking[0], question.asking[0]))
     assert (await planner.solve(twice)).status == "timeout_share"
+    assert (await planner.solve(question)).status == "optimal"
+
+
+async def test_a_worker_that_cannot_be_replaced_costs_plans_until_it_can(planner: Planner) -> None:
+    """Where a process may open no more files there is neither a socket nor a process."""
+    assert planner._worker is not None
+    question = asked()
+    assert (await planner.solve(question)).status == "optimal"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.kill(planner._worker.pid, signal.SIGKILL)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+        assert (await planner.solve(question)).status == "timeout_share"
+        assert (await planner.solve(question)).status == "timeout_share"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (await planner.solve(question)).status == "timeout_share"
     assert (await planner.solve(question)).status == "optimal"

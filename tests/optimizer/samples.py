@@ -38,6 +38,7 @@ def needs(draw: st.DrawFn, name: str, blocks: int, *, known: bool) -> ChargingNe
         priority=draw(st.integers(-1, 1)),
         voltage_v=draw(st.sampled_from((230.0, 120.0, 240.0))),
         wishes_wh=draw(st.just(()) | st.lists(st.floats(0.0, 40_000.0), max_size=6).map(sorted).map(tuple)),
+        presence=draw(st.sampled_from((None, None, (0.0,) * blocks, tuple(1.0 / (k + 1) for k in range(blocks))))),
     )
 
 
