@@ -435,9 +435,12 @@ class EvseState:
         session.switch.fell_back()
 
     def is_at_zero(self, now: Instant) -> bool:
-        """Whether nothing may flow, as was measured; without measurements: once it said yes and the car had its time."""
+        """Whether nothing may flow, as was measured; without measurements: once it said yes and the car had its time.
+
+        What is foreign matters where it lifts the limit of the session.
+        """
         session = self.session
-        if session is None or self._may_fall_back(now) or self.foreign is not None:
+        if session is None or self._may_fall_back(now) or self.foreign_limit_a > 0.0:
             return False
         is_measured = self.sampled(now)
         obeyed = session.may_apply if is_measured else session.settled(now, self.settle_s)
