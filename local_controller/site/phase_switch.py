@@ -29,6 +29,9 @@ ANSWER_S: Final = 20.0
 STUCK_S: Final = 600.0
 """A pause of which 0 A or the station's yes is not proven for so long is given up, so that no car starves in it."""
 
+HELD_S: Final = 3600.0
+"""So long a car stays on one phase whose CSMS allows no more: it may allow more later, and only asking tells."""
+
 UNSEEN_S: Final = 60.0
 """Room that nobody could look at for longer may have been gone meanwhile (the station was lost, or did not follow)."""
 
@@ -145,7 +148,7 @@ class Seen(NamedTuple):
 class PhaseSwitch:
     """The number of phases of one session. told: what it is told of that, None for nothing (three, by the standard).
 
-    told_at: since when. is_held: its CSMS allows one phase only, so that it is not told to use three again.
+    told_at: since when. held_at: when its CSMS turned out to allow one phase only.
     paused_at: when it was to get 0 A, or was told another number then. looked_at: when it was looked at last.
     """
 
@@ -158,7 +161,7 @@ class PhaseSwitch:
     confirmed_at: Instant | None = None
     room_since: Instant | None = None
     told_at: Instant | None = None
-    is_held: bool = False
+    held_at: Instant | None = None
     paused_at: Instant | None = None
     looked_at: Instant | None = None
 
@@ -187,7 +190,7 @@ class PhaseSwitch:
             self.confirmed_at = now
         is_late = self.told_at is not None and now.since(self.told_at) >= ANSWER_S
         if self.step is Step.LEAVES_ONE and self.is_told and phases == 1 and is_late:
-            self._stay_on_one()
+            self._stay_on_one(now)
         return self.is_on_one and self.step is Step.ONE and not is_like
 
     def look(self, seen: Seen, wire: OnePhase, evse: Evse, now: Instant) -> bool:
@@ -249,13 +252,13 @@ class PhaseSwitch:
     # --- one to three --------------------------------------------------------------------------------------------
 
     def _leave_one(self, seen: Seen, wire: OnePhase, evse: Evse, now: Instant) -> None:
-        self.room_since = (self.room_since or now) if self._wants_three(seen, wire, evse) else None
+        self.room_since = (self.room_since or now) if self._wants_three(seen, wire, evse, now) else None
         if self.room_since is not None and now.since(self.room_since) >= ROOM_S and wire.may_switch(now):
             self.step, self.paused_at = Step.LEAVES_ONE, now
 
-    def _wants_three(self, seen: Seen, wire: OnePhase, evse: Evse) -> bool:
+    def _wants_three(self, seen: Seen, wire: OnePhase, evse: Evse, now: Instant) -> bool:
         """Three phases carry the minimum, and together more than the one does."""
-        if self.is_held:
+        if self.held_at is not None and now.since(self.held_at) < HELD_S:
             return False
         three_a = min(seen.room_a(evse.grid_phases), seen.cap_a)
         lands_on = evse.grid_phases if self.told is None else wire.lands_on(self.told, evse)
@@ -263,14 +266,14 @@ class PhaseSwitch:
         return three_a >= seen.min_a and len(evse.grid_phases) * three_a > one_a
 
     def _tell_three(self, seen: Seen, wire: OnePhase, evse: Evse, now: Instant) -> bool:
-        if not self._wants_three(seen, wire, evse):
+        if not self._wants_three(seen, wire, evse, now):
             self.step, self.room_since = Step.ONE, None
             return False
         return self._tell(Told(len(evse.grid_phases)), wire, now)
 
-    def _stay_on_one(self) -> None:
+    def _stay_on_one(self, now: Instant) -> None:
         """The CSMS allows one phase only, so that this is what the station was told."""
-        self.step, self.is_told, self.is_held, self.room_since = Step.ONE, False, True, None
+        self.step, self.is_told, self.held_at, self.room_since = Step.ONE, False, now, None
         self.told = Told(1) if self.choice is None else self.choice.told
 
     # --- the pause -----------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from local_controller.clock import Instant
 from local_controller.site.phase_switch import (
     AGAIN_S,
     ANSWER_S,
+    HELD_S,
     PAUSE_S,
     ROOM_S,
     STUCK_S,
@@ -213,6 +214,7 @@ def test_a_csms_that_allows_one_phase_only_is_obeyed_and_the_car_goes_on() -> No
         )
     assert play.switch.told == Told(1)
     assert play.run(2 * int(ROOM_S)) is Step.ONE, "it is not tried again and again"
+    assert play.run(int(HELD_S)) is Step.THREE, "by then the CSMS allows three"
 
 
 def test_a_csms_that_names_two_phases_starves_nobody() -> None:
