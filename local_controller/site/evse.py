@@ -193,7 +193,7 @@ class EvseState:
         if self.session is not None:
             self.session.may_have_fallen_back = True
             if booted:
-                self.session.switch.fell_back()
+                self._count_on_all_phases(self.session)
 
     @_fact
     def lost(self) -> None:
@@ -203,7 +203,7 @@ class EvseState:
             self.fallback_a, self.confirmed = None, False
             if self.session is not None:
                 self.session.may_apply.append(Promise(self.evse.max_a, is_lost=True))
-                self.session.switch.fell_back()
+                self._count_on_all_phases(self.session)
 
     @_fact
     def takes(self, unit: str) -> None:
@@ -368,7 +368,7 @@ class EvseState:
             return
         if len(carrying) > 1:
             self.wire.is_disproved = True
-            switch.fell_back()
+            self._count_on_all_phases(session)
         elif carrying[0] not in self.wire.lands_on(switch.told, self.evse):
             self.wire.surprised_by(switch.told)
         elif session.spans and self.phases() == (carrying[0],):
@@ -425,12 +425,22 @@ class EvseState:
     def phases_accepted(self, phases: int | None, now: Instant) -> None:
         """The station said yes to a limit on so many phases. Who charges on one and is told otherwise may use all again."""
         if self.session is not None and self.session.switch.answered(phases, now):
-            self.session.switch.fell_back()
+            self._count_on_all_phases(self.session)
+
+    @staticmethod
+    def _count_on_all_phases(session: Session) -> None:
+        """It is not, or no longer, on the one phase it was told: that others carried nothing then says nothing now."""
+        if session.switch.is_on_one:
+            session.idle_phases = {}
+        session.switch.fell_back()
 
     def is_at_zero(self, now: Instant) -> bool:
-        """Whether nothing may flow, as was measured; without measurements: once it said yes and the car had its time."""
+        """Whether nothing may flow, as was measured; without measurements: once it said yes and the car had its time.
+
+        What is foreign matters where it lifts the limit of the session.
+        """
         session = self.session
-        if session is None or self._may_fall_back(now) or self.foreign is not None:
+        if session is None or self._may_fall_back(now) or self.foreign_limit_a > 0.0:
             return False
         is_measured = self.sampled(now)
         obeyed = session.may_apply if is_measured else session.settled(now, self.settle_s)
@@ -503,7 +513,7 @@ class EvseState:
         session.refusals += 1
         if session.switch.pauses and session.switch.is_told and session.switch.is_on_one:
             self.wire.is_disproved = True
-            session.switch.fell_back()
+            self._count_on_all_phases(session)
         if limit_a > session.may_apply[-1].limit_a and session.unconfirmed_at is None:
             session.ordered_a, session.unsent_a, session.raise_refused_at = None, None, now
         else:
@@ -537,7 +547,7 @@ class EvseState:
         if all(promise.is_over(now) for promise in session.in_force()):
             session.may_apply.append(Promise(self.floor_a, now))
             session.ordered_a, session.ordered_at = None, None
-            session.switch.fell_back()
+            self._count_on_all_phases(session)
         if not self.connected or self.mute(now):
             session.may_apply = [promise for promise in session.may_apply if not promise.is_over(now, self.settle_s)]
 

@@ -26,6 +26,15 @@ ROOM_S: Final = 600.0
 ANSWER_S: Final = 20.0
 """So long after a switch was told, answers may be to what was sent before (two time-outs of 8 s)."""
 
+STUCK_S: Final = 600.0
+"""A pause of which 0 A or the station's yes is not proven for so long is given up, so that no car starves in it."""
+
+HELD_S: Final = 3600.0
+"""So long a car stays on one phase whose CSMS allows no more: it may allow more later, and only asking tells."""
+
+UNSEEN_S: Final = 60.0
+"""Room that nobody could look at for longer may have been gone meanwhile (the station was lost, or did not follow)."""
+
 AGAIN_S: Final = 300.0
 """Between two switches of an EVSE, whoever charges there: KEBA takes no two within 5 min (grid-and-safety §4.8)."""
 
@@ -59,8 +68,8 @@ class OnePhase:
 
     may: what the station said of itself, or the site file of it. learnt: the grid phase that carried a car that was told so,
     as measured; doubted: it was another one than the site file says, or than was learnt. is_disproved: it was measured to
-    charge on more phases all the same, or it refuses to be told. is_missed: a switch would have helped, if it had been known
-    which phase carries the car. switched_at: when it was told another number of phases last.
+    charge on more phases all the same, or it refuses to be told. is_missed: a switch would have helped since the
+    last trial, if it had been known which phase carries the car. switched_at: when it was told another number of phases last.
     """
 
     may: PhaseSwitching = field(default_factory=PhaseSwitching)
@@ -122,7 +131,8 @@ class Seen(NamedTuple):
     is_at_zero: nothing may flow, and that is proven. settle_s: so long after its yes a station has done as told. min_a,
     cap_a: the least that lets the car charge, the most it may have.
     room_a: the current per phase that there would be for the car on these grid phases, beside the minimums of all others.
-    spans: it was measured on several phases in this session.
+    spans: it was measured on several phases in this session. is_lifted: something foreign lifts its limit, so that 0 A is
+    never proven, and no number of phases that it was told says anything.
     """
 
     is_at_zero: bool
@@ -131,13 +141,15 @@ class Seen(NamedTuple):
     cap_a: float
     room_a: Callable[[tuple[int, ...]], float]
     spans: bool
+    is_lifted: bool = False
 
 
 @dataclass(slots=True)
 class PhaseSwitch:
     """The number of phases of one session. told: what it is told of that, None for nothing (three, by the standard).
 
-    told_at: since when. is_held: its CSMS allows one phase only, so that it is not told to use three again.
+    told_at: since when. held_at: when its CSMS turned out to allow one phase only.
+    paused_at: when it was to get 0 A, or was told another number then. looked_at: when it was looked at last.
     """
 
     step: Step = Step.THREE
@@ -149,7 +161,9 @@ class PhaseSwitch:
     confirmed_at: Instant | None = None
     room_since: Instant | None = None
     told_at: Instant | None = None
-    is_held: bool = False
+    held_at: Instant | None = None
+    paused_at: Instant | None = None
+    looked_at: Instant | None = None
 
     @property
     def is_on_one(self) -> bool:
@@ -176,12 +190,17 @@ class PhaseSwitch:
             self.confirmed_at = now
         is_late = self.told_at is not None and now.since(self.told_at) >= ANSWER_S
         if self.step is Step.LEAVES_ONE and self.is_told and phases == 1 and is_late:
-            self._stay_on_one()
+            self._stay_on_one(now)
         return self.is_on_one and self.step is Step.ONE and not is_like
 
     def look(self, seen: Seen, wire: OnePhase, evse: Evse, now: Instant) -> bool:
         """One moment more; whether the session is told another number of phases from now on."""
         self.zero_since = (self.zero_since or now) if seen.is_at_zero else None
+        if self.looked_at is not None and now.since(self.looked_at) > UNSEEN_S:
+            self.room_since = None
+        self.looked_at = now
+        if self.pauses and (seen.is_lifted or self._is_stuck(now)):
+            return self._give_up(wire, now)
         match self.step:
             case Step.THREE:
                 self._leave_three(seen, wire, evse, now)
@@ -199,7 +218,7 @@ class PhaseSwitch:
 
     def _leave_three(self, seen: Seen, wire: OnePhase, evse: Evse, now: Instant) -> None:
         if wire.may_switch(now) and (choice := self._one_phase(seen, wire, evse)) is not None:
-            self.step, self.choice = Step.LEAVES_THREE, choice
+            self.step, self.choice, self.paused_at = Step.LEAVES_THREE, choice, now
 
     def _one_phase(self, seen: Seen, wire: OnePhase, evse: Evse) -> Choice | None:
         """How the car would charge on one phase, if it should: it cannot on three, or nobody knows yet which phase that is."""
@@ -225,18 +244,21 @@ class PhaseSwitch:
             self.step, self.choice = Step.THREE, None
             return False
         self.choice = choice
-        return self._tell(choice.told, wire, now)
+        is_told = self._tell(choice.told, wire, now)
+        if is_told and self.is_trial:
+            wire.is_missed = False  # once: a car that draws nothing then teaches nothing
+        return is_told
 
     # --- one to three --------------------------------------------------------------------------------------------
 
     def _leave_one(self, seen: Seen, wire: OnePhase, evse: Evse, now: Instant) -> None:
-        self.room_since = (self.room_since or now) if self._wants_three(seen, wire, evse) else None
+        self.room_since = (self.room_since or now) if self._wants_three(seen, wire, evse, now) else None
         if self.room_since is not None and now.since(self.room_since) >= ROOM_S and wire.may_switch(now):
-            self.step = Step.LEAVES_ONE
+            self.step, self.paused_at = Step.LEAVES_ONE, now
 
-    def _wants_three(self, seen: Seen, wire: OnePhase, evse: Evse) -> bool:
+    def _wants_three(self, seen: Seen, wire: OnePhase, evse: Evse, now: Instant) -> bool:
         """Three phases carry the minimum, and together more than the one does."""
-        if self.is_held:
+        if self.held_at is not None and now.since(self.held_at) < HELD_S:
             return False
         three_a = min(seen.room_a(evse.grid_phases), seen.cap_a)
         lands_on = evse.grid_phases if self.told is None else wire.lands_on(self.told, evse)
@@ -244,14 +266,14 @@ class PhaseSwitch:
         return three_a >= seen.min_a and len(evse.grid_phases) * three_a > one_a
 
     def _tell_three(self, seen: Seen, wire: OnePhase, evse: Evse, now: Instant) -> bool:
-        if not self._wants_three(seen, wire, evse):
+        if not self._wants_three(seen, wire, evse, now):
             self.step, self.room_since = Step.ONE, None
             return False
         return self._tell(Told(len(evse.grid_phases)), wire, now)
 
-    def _stay_on_one(self) -> None:
+    def _stay_on_one(self, now: Instant) -> None:
         """The CSMS allows one phase only, so that this is what the station was told."""
-        self.step, self.is_told, self.is_held, self.room_since = Step.ONE, False, True, None
+        self.step, self.is_told, self.held_at, self.room_since = Step.ONE, False, now, None
         self.told = Told(1) if self.choice is None else self.choice.told
 
     # --- the pause -----------------------------------------------------------------------------------------------
@@ -261,8 +283,23 @@ class PhaseSwitch:
         if self.zero_since is None:
             return False
         self.told, self.is_told, self.confirmed_at = told, True, None
-        self.told_at = wire.switched_at = now
+        self.told_at = self.paused_at = wire.switched_at = now
         return True
+
+    def _is_stuck(self, now: Instant) -> bool:
+        """Whether it waits too long for a proof; not while it was told and may draw, for then nothing is told anew."""
+        is_long = self.paused_at is not None and now.since(self.paused_at) >= STUCK_S
+        return is_long and (not self.is_told or self.zero_since is not None)
+
+    def _give_up(self, wire: OnePhase, now: Instant) -> bool:
+        """What is not proven for so long may never be: 0 A, or the station's yes where its CSMS names two phases."""
+        wire.is_missed &= not self.is_trial
+        if self.is_told:
+            self.fell_back()
+            wire.switched_at = now
+            return True
+        self.step, self.room_since = Step.ONE if self.step is Step.LEAVES_ONE else Step.THREE, None
+        return False
 
     def _begin_again(self, settle_s: float, now: Instant) -> None:
         """After a pause that was long enough, when the station has said yes and its contactor has moved."""

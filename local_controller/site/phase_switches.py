@@ -60,6 +60,7 @@ class PhaseSwitches:
                 float(columns.cap_a[at]) if columns.wanted_wh[at] > 0.0 else 0.0,
                 partial(room.without, loads[at], way),
                 state.session is not None and state.session.spans,
+                state.foreign_limit_a > 0.0,
             )
             self._look(state, seen, now)
             if state.session is not None and state.session.switch.pauses:
@@ -68,10 +69,15 @@ class PhaseSwitches:
 
     @staticmethod
     def _is_able(state: EvseState) -> bool:
-        """Whether there is anything to switch: not where 0 A cannot be told, nor where watts would be shared out anew."""
+        """Whether there is anything to switch: not where 0 A cannot be told, nor where watts would be shared out anew.
+
+        Where something foreign lifts its limit, 0 A would never be proven.
+        """
         session = state.session
-        if session is None or session.switch.step is not Step.THREE:
-            return session is not None
+        if session is None or (state.foreign_limit_a > 0.0 and not session.switch.pauses):
+            return False
+        if session.switch.step is not Step.THREE:
+            return True
         is_wired = state.evse.shows_phases and len(state.evse.station_phases) > 1
         can = (
             is_wired

@@ -86,10 +86,18 @@ class Grid:
         return (self.nominal_v,) if self.has_neutral else (self.nominal_v, self.line_v)
 
     def read(self, reading: MeterReading) -> MeterReading:
-        """A reading in the terms of this grid: nothing on lines that do not exist, voltages of a line to the middle."""
+        """A reading in the terms of this grid: nothing on lines that do not exist, voltages of a line to the middle.
+
+        Without neutral the power of one line is one of two wattmeters (Aron): of a motor between two lines it is negative
+        on one of them below a power factor of 0.87, and that line carries its full current. So a line counts as fed in only
+        where no line shows that power is drawn.
+        """
         if self.system is GridSystem.THREE_PHASE_WYE:
             return reading
         current_a, power_w = only(self.lines, reading.current_a), reading.phase_power_w
+        if not self.has_neutral and not _feeds_in(reading):
+            l1_a, l2_a, l3_a = current_a
+            current_a = abs(l1_a), abs(l2_a), abs(l3_a)
         return replace(
             reading,
             current_a=current_a,
@@ -105,6 +113,13 @@ class Grid:
         if not self.has_neutral and abs(shown_v / self.nominal_v - 1.0) <= SHOWN:
             return shown_v / math.sqrt(3.0)
         return shown_v
+
+
+def _feeds_in(reading: MeterReading) -> bool:
+    """Whether all lines together surely feed in; what does not tell its power does not."""
+    if reading.phase_power_w is not None:
+        return sum(reading.phase_power_w) < 0.0 and max(reading.phase_power_w) <= 0.0
+    return reading.power_w is not None and reading.power_w < 0.0
 
 
 STAR: Final = Grid()

@@ -195,9 +195,15 @@ def test_a_fallback_counts_on_all_phases() -> None:
     assert state.exposure(late) == (6.0, 8.0, 6.0), "the renewal is late"
 
 
+@pytest.mark.requirement("LC-112")
+@pytest.mark.parametrize("samples", [0, 3], ids=["unmeasured", "measured on one phase"])
 @pytest.mark.parametrize("how", ["expired", "booted", "forgot", "told otherwise"])
-def test_who_fell_back_counts_as_on_three_phases(how: str) -> None:
+def test_who_fell_back_counts_as_on_three_phases(how: str, samples: int) -> None:
+    """Whatever was measured on one phase: that the others carried nothing then says nothing of a fallback."""
     state, now = on_one()
+    for _ in range(samples):
+        now = now.after(10.0)
+        measured(state, now, L1=8.0)
     match how:
         case "expired":
             state.lost()

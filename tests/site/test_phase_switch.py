@@ -14,8 +14,11 @@ from local_controller.clock import Instant
 from local_controller.site.phase_switch import (
     AGAIN_S,
     ANSWER_S,
+    HELD_S,
     PAUSE_S,
     ROOM_S,
+    STUCK_S,
+    UNSEEN_S,
     OnePhase,
     PhaseSwitch,
     Seen,
@@ -211,6 +214,31 @@ def test_a_csms_that_allows_one_phase_only_is_obeyed_and_the_car_goes_on() -> No
         )
     assert play.switch.told == Told(1)
     assert play.run(2 * int(ROOM_S)) is Step.ONE, "it is not tried again and again"
+    assert play.run(int(HELD_S)) is Step.THREE, "by then the CSMS allows three"
+
+
+def test_a_csms_that_names_two_phases_starves_nobody() -> None:
+    """Its number is the one that the station is told and says yes to, and that is neither of ours."""
+    play = Play().on_one()
+    play.together_a = 60.0
+    while play.switch.told == Told(1):
+        play.at_zero = play.switch.pauses
+        play.second(answers=False)
+    for _ in range(int(STUCK_S)):
+        play.at_zero = True
+        play.second(answers=False)
+        play.switch.answered(2, play.now)
+    assert (play.switch.step, play.switch.told) == (Step.THREE, None)
+
+
+def test_room_that_nobody_looked_at_does_not_count() -> None:
+    """Its station was lost for minutes: the room may have been gone."""
+    play = Play().on_one()
+    play.together_a = 60.0
+    play.run(300)
+    play.now = play.now.after(UNSEEN_S)
+    assert play.run(int(ROOM_S) - 5) is Step.ONE
+    assert play.run(10) is Step.LEAVES_ONE
 
 
 def test_a_station_that_fell_back_counts_as_on_three_and_is_not_switched_again_at_once() -> None:

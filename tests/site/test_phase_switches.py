@@ -121,6 +121,43 @@ def test_a_car_that_turns_out_to_have_one_phase_is_switched_back_once_and_no_mor
     assert drawn(site)[0] >= 6.0
 
 
+def test_a_trial_that_teaches_nothing_is_not_made_again_before_the_next_dip() -> None:
+    """A full car draws nothing on one phase either: no contactor moves all night for that."""
+    site = site_of(topology(40.0, 1), PhaseSwitching(is_able=True))
+    site.plug("CP-1")
+    under(site, 9_000.0, 120)
+    under(site, 3_000.0, 120)
+    full = site.stations["CP-1"].car
+    assert full is not None
+    full.paused = True
+    under(site, 9_000.0, 3_600)
+    assert [lines for _, lines, _ in site.stations["CP-1"].moved] == [1, 3]
+    assert step_of(site) is Step.THREE
+    full.paused = False
+    under(site, 3_000.0, 120)
+    under(site, 9_000.0, 180)
+    assert step_of(site) is Step.ONE, "a switch would have helped once more"
+
+
+@pytest.mark.parametrize("after_s", [0, 25, 60], ids=["before the pause", "in the pause", "in the pause, and told"])
+@pytest.mark.parametrize("is_on_one", [False, True])
+@pytest.mark.parametrize("foreign", [words.ForeignLimit(1, fallback_a=10.0), words.ForeignLimit(1, limit_a=10.0)])
+def test_a_foreign_profile_starves_nobody(after_s: int, foreign: words.ForeignLimit, *, is_on_one: bool) -> None:
+    """Where it lifts the limit of the session, 0 A cannot be proven and nobody pauses for that; a lifted fallback does no harm."""
+    site = site_of(topology(40.0, 1), SAID if is_on_one else PhaseSwitching(is_able=True))
+    site.plug("CP-1")
+    under(site, 9_000.0, 90)
+    under(site, 3_000.0, 180)
+    if is_on_one:
+        assert step_of(site) is Step.ONE
+        under(site, 9_000.0, 600)
+    site.announce("ems", None, 120.0, power_w=9_000.0)
+    site.run(after_s)
+    site.tell("CP-1", foreign)
+    under(site, 9_000.0, 120)
+    assert max(drawn(site)) >= 6.0
+
+
 @pytest.mark.parametrize("fact", [words.UnitLearnt("W"), words.BehaviourLearnt(switching=SAID, least_a=6.0)])
 def test_who_takes_watts_only_or_no_pause_is_not_switched(fact: object) -> None:
     site = site_of(topology(40.0, 1))

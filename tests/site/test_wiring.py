@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -70,6 +71,28 @@ def test_voltages_between_lines_are_read_as_to_the_middle() -> None:
     assert between.voltage_v == pytest.approx([v / math.sqrt(3) for v in (230.0, 240.0, 220.0)])
     assert to_middle.voltage_v == (133.0, 138.0, 127.0)
     assert STAR.read(reading(230.0, 240.0, 220.0)).voltage_v == (230.0, 240.0, 220.0)
+
+
+@pytest.mark.parametrize(
+    ("powers_w", "power_w", "shown_a"),
+    [
+        ((-200.0, 0.0, 6_900.0), None, (30.0, 20.0, 30.0)),
+        ((-4_000.0, 0.0, -2_500.0), None, (-30.0, 20.0, -30.0)),
+        (None, -6_500.0, (-30.0, 20.0, -30.0)),
+        (None, 6_700.0, (30.0, 20.0, 30.0)),
+        (None, None, (30.0, 20.0, 30.0)),
+    ],
+    ids=["a motor", "all feed in", "in all fed in", "in all drawn", "nothing told"],
+)
+def test_without_neutral_the_sign_of_one_line_says_nothing(
+    powers_w: tuple[float, float, float] | None, power_w: float | None, shown_a: tuple[float, float, float]
+) -> None:
+    """A motor between L1 and L3 with a power factor of 0.85: one of the two wattmeters turns backwards."""
+    told = replace(
+        reading(230.0, 230.0, 230.0), current_a=(-30.0, 20.0, -30.0), power_w=power_w, phase_power_w=powers_w
+    )
+    assert DELTA.read(told).current_a == shown_a
+    assert STAR.read(told).current_a == (-30.0, 20.0, -30.0)
 
 
 def test_between_two_lines_flows_one_current() -> None:
