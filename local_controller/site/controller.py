@@ -153,7 +153,7 @@ class SiteController:
         self._given_up = {node: GivenUp() for node in self.nodes}
         self._last_seen = LastSeen(() if self._adds_up else (n.id for n in topology.nodes if n.meter is not None))
         self._turns = Turns(settings.turns)
-        self._switches = PhaseSwitches(self._places, self._table)
+        self._switches = PhaseSwitches(self._places, self._table, self.foresight.surplus.room_a)
         self._last_resort = LastResort(settings.stops_sessions)
         self._obligations = book.obligations()
         self._planned_a: tuple[int, Array] = -1, np.zeros(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from local_controller.clock import Instant
@@ -17,14 +17,18 @@ from local_controller.site.places import Columns, Place, Table
 from local_controller.station.words import EvseId
 from optimizer.manners import Indexes
 
+SurplusRoom = Callable[[EvseId, int, Instant], float]
+"""What is left over for an EVSE on so many phases, A per phase; infinite where it takes more than surplus."""
+
 
 class PhaseSwitches:
     """The switches of one site. Where no station can switch it costs a glance at each."""
 
-    def __init__(self, places: Sequence[Place], table: Table) -> None:
-        """`table` holds the standings of these places."""
+    def __init__(self, places: Sequence[Place], table: Table, surplus_a: SurplusRoom) -> None:
+        """`table` holds the standings of these places. surplus_a: what is left over for those that take nothing else."""
         self._places = places
         self._table = table
+        self._surplus_a = surplus_a
         self._notices: list[Notice] = []
         self._watched: set[EvseState] = set()
         self.has_news = False
@@ -57,8 +61,8 @@ class PhaseSwitches:
                 state.is_at_zero(now),
                 state.settle_s,
                 float(columns.min_a[at]),
-                float(columns.cap_a[at]) if columns.wanted_wh[at] > 0.0 else 0.0,
-                partial(room.without, loads[at], way),
+                min(float(columns.cap_a[at]), state.useful_a) if columns.wanted_wh[at] > 0.0 else 0.0,
+                partial(self._room_a, partial(room.without, loads[at], way), state.evse.id, now),
                 state.session is not None and state.session.spans,
                 state.foreign_limit_a > 0.0,
             )
@@ -66,6 +70,12 @@ class PhaseSwitches:
             if state.session is not None and state.session.switch.pauses:
                 shares[at] = 0.0
         return shares
+
+    def _room_a(
+        self, of_nodes_a: Callable[[Sequence[int]], float], evse: EvseId, now: Instant, phases: Sequence[int]
+    ) -> float:
+        """What there is for a car on these phases: below fuses and limits, and of surplus if it takes nothing else."""
+        return min(of_nodes_a(phases), self._surplus_a(evse, len(phases), now))
 
     @staticmethod
     def _is_able(state: EvseState) -> bool:

@@ -69,6 +69,7 @@ class Surplus:
     _rooms: deque[tuple[float, float]] = field(default_factory=deque)
     _runs: dict[EvseId, float] = field(default_factory=dict)
     _rests: dict[EvseId, Instant] = field(default_factory=dict)
+    _needs_a: dict[EvseId, float] = field(default_factory=dict)
     _short_s: float = 0.0
     _looked_at: Instant | None = None
     _waits: dict[EvseId, Wait] = field(default_factory=dict)
@@ -99,6 +100,7 @@ class Surplus:
             self._rooms.clear()
         room_a = -math.inf if self.left_a is None else self.left_a
         by_id = {taker.evse: taker for taker in takers}
+        self._needs_a = {taker.evse: taker.least_together_a for taker in takers}
         self._runs = {evse: cap_a for evse, cap_a in self._runs.items() if evse in by_id}
         self._pause([by_id[evse] for evse in self._runs], room_a, now)
         proven_a = self._proven_a(now)
@@ -108,6 +110,15 @@ class Surplus:
         self._runs = {evse: max(risen[evse], min(held[evse], cap_a)) for evse, cap_a in self._runs.items()}
         self._explain(takers, room_a)
         return {taker.evse: self._runs.get(taker.evse, 0.0) for taker in takers}
+
+    def room_a(self, evse: EvseId, phases: int, now: Instant) -> float:
+        """What was left over all the time of late for one taker on so many phases, A per phase; infinite for who takes more.
+
+        The minimums of all others that run are theirs.
+        """
+        if evse not in self._needs_a:
+            return math.inf
+        return (self._proven_a(now) - sum(self._needs_a[one] for one in self._runs if one != evse)) / phases - SPARE_A
 
     def _pause(self, running: Sequence[Taker], room_a: float, now: Instant) -> None:
         """Where the minimums of all take more than there is for too long, the last ones that began pause."""
