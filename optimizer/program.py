@@ -357,7 +357,7 @@ def _beyond(
             continue
         wishes = needs[n].wishes_wh
         widths = (*(b - a for a, b in pairwise(wishes)), np.inf)
-        dearest = 1 + weights.early
+        dearest = 1 + weights.early + weights.urgent
         columns += [(n, width, -dearest * (passed + 1) / len(wishes)) for passed, width in enumerate(widths)]
     need, width, value = np.array(columns).reshape(-1, 3).T
     return need.astype(np.intp), width, value

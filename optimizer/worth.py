@@ -53,7 +53,7 @@ def worth_of(problem: Problem, weights: Weights) -> Worth:
     blocks, cars = problem.horizon.blocks, len(problem.needs)
     tariff = problem.tariff
     if tariff is None or not weights.priced:
-        net = _in_time(problem, np.ones((cars, blocks)), weights.early)
+        net = _in_time(problem, np.ones((cars, blocks)), weights.early) + _sooner(problem, weights.urgent)
         return Worth(net, np.full(cars, weights.beyond_prior - 1), 1.0, np.zeros(blocks), np.zeros(blocks))
     hours = np.diff(np.array(problem.horizon.edges_s)) / 3600
     import_, export = np.array(tariff.import_per_kwh), _or_zero(tariff.export_per_kwh, blocks)
@@ -92,6 +92,14 @@ def _in_time(problem: Problem, worth: Array, early: float) -> Array:
             for need, one in zip(problem.needs, worth, strict=True)
         ]
     ).reshape(worth.shape)
+
+
+def _sooner(problem: Problem, urgent: float) -> Array:
+    """(N, K) the more now, falling to 0 at the horizon, the sooner a car is known to leave; 0 for who stays or does not say."""
+    edges = np.array(problem.horizon.edges_s)
+    stays_s = np.array([edges[-1] if n.departure_s is None else min(n.departure_s, edges[-1]) for n in problem.needs])
+    sooner: Array = urgent * np.outer(1 - stays_s / edges[-1], 1 - edges[:-1] / edges[-1])
+    return sooner
 
 
 def _mean_price(problem: Problem, hours: Array, tariff: Tariff) -> Array:

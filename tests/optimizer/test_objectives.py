@@ -56,6 +56,31 @@ def test_for_throughput_a_car_on_three_phases_goes_before_one_on_one_and_a_fair_
     assert energies_wh(crowded, "throughput")["three"] > energies_wh(crowded, "fair")["three"]
 
 
+def test_of_cars_that_can_all_be_served_who_leaves_first_charges_first() -> None:
+    """Both fit one after the other. If a third one comes in an hour, the one that stays can still wait for it."""
+    hurried = car("hurried", (0,), energy_wh=2_000.0, departure_s=3600.0)
+    patient = car("patient", (0,), energy_wh=2_000.0)
+    for cars in ((hurried, patient), (patient, hurried)):
+        plan = solve(garage(*cars, available_a=16.0), weights=THROUGHPUT).currents_a
+        assert (plan["hurried"][0], plan["patient"][0]) == (16.0, 0.0)
+        assert energies_wh(garage(*cars, available_a=16.0), "throughput")["patient"] == pytest.approx(2_000.0)
+
+
+def test_who_leaves_first_is_not_bought_with_energy() -> None:
+    """As with being early: a Wh by departure is lost only where it must be. Who stays gets all that the hurried one cannot."""
+    hurried = car("hurried", (0,), energy_wh=20_000.0, departure_s=3600.0)
+    patient = car("patient", (0,), energy_wh=20_000.0)
+    crowded = garage(hurried, patient, available_a=16.0)
+    with_it, without = (
+        sum(
+            float(wh_per_ampere(crowded)[n] @ solve(crowded, weights=weights).currents_a[need.id])
+            for n, need in enumerate(crowded.needs)
+        )
+        for weights in (THROUGHPUT, replace(THROUGHPUT, urgent=0.0))
+    )
+    assert with_it == pytest.approx(without, rel=1e-6)
+
+
 def test_what_a_car_got_before_counts_for_fairness_only() -> None:
     """Both still want the same; one has two thirds of its need, to which the other one is brought first."""
     late = car("late", energy_wh=10_000.0, served_wh=0.0, min_a=0.0)
