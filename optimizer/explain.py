@@ -81,7 +81,8 @@ class Explainer:
         """Where there is room and no bound of the car, it may be the price; not where it gets all that it still wants now."""
         now_a = self._now_a[need.id]
         least_a = need.step_a * (1 if now_a else max(1, math.ceil(need.min_a / need.step_a - NOISE_A)))
-        free = all(row.left_a >= least_a - NOISE_A for row in rows) and need.max_a >= least_a - NOISE_A
+        most_a = need.max_a if need.ceiling_a is None else min(need.max_a, need.ceiling_a[0])
+        free = all(left_a >= least_a - NOISE_A for left_a in (most_a, *(row.left_a for row in rows)))
         bound = need.energy_wh == 0 or {reason.code for reason in found} & {"vehicle_max", "csms_profile"}
         if self._cost is None or not free or bound or self._cost.satisfies(need, now_a):
             return ()

@@ -229,3 +229,11 @@ def test_what_is_worth_less_than_the_peak_is_left_out() -> None:
     problem, plan = priced(garage(wish, horizon=HOURS), Tariff(FLAT, peak_per_kw=12.0))
     assert sum(peaks_w(problem, plan)) == 0.0
     assert plan.reasons["CP-1"][0].code == "peak"
+
+
+def test_a_profile_of_the_csms_that_allows_nothing_is_no_matter_of_price() -> None:
+    stopped = car("CP-1", min_a=0.0, ceiling_a=(0.0,))
+    problem = garage(stopped, available_a=16.0, horizon=Horizon((0.0, 300.0)))
+    plan = solve(replace(problem, tariff=Tariff((0.3,))), weights=OBJECTIVES["cost"])
+    assert plan.currents_a["CP-1"] == (0.0,)
+    assert not any(reason.code == "price" for reason in plan.reasons["CP-1"])

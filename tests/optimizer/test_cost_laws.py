@@ -12,7 +12,7 @@ from scipy.sparse import csc_array
 
 from optimizer.check import violations
 from optimizer.objectives import COST, Weights
-from optimizer.problem import Problem, Tariff
+from optimizer.problem import ChargingNeed, Problem, Tariff
 from optimizer.program import build
 from optimizer.realize import realize
 from optimizer.rows import Array, caps_of, rows_of, wh_per_ampere
@@ -116,10 +116,15 @@ def test_another_currency_changes_nothing(problem: Problem, rate: float) -> None
     assert plans[0] == plans[1]
 
 
+def _wants_something_now(need: ChargingNeed) -> bool:
+    return (not need.energy_wh or need.energy_wh > 1e-3) and (need.presence is None or need.presence[0] > 0.0)
+
+
 @settings(max_examples=50, deadline=None)
 @given(problems(), st.sampled_from((0.0, 0.25, -0.125)))
 def test_a_flat_price_makes_nobody_wait(problem: Problem, price: float) -> None:
-    """No ampere is left now that a car could have, as without prices."""
+    """No ampere is left now that a car could have, as without prices; one that is there and wants more than a mere trace."""
+    problem = replace(problem, needs=tuple(filter(_wants_something_now, problem.needs)))
     plan = solve(replace(problem, tariff=Tariff((price,) * problem.horizon.blocks)), weights=COST)
     now = {name: currents[0] for name, currents in plan.currents_a.items()}
     again = realize(problem, now)
