@@ -204,9 +204,8 @@ class LocalController:
         if self.driver.observation is not None:
             proxy, state = observing_proxy(identity, version, settings, self._observed.get(identity))
             self._observed[identity] = state
-            switching = state.capability.switching(
-                len(settings.evses), version
-            )  # nobody asks it: what the site file says
+            # nobody asks it: what the site file says
+            switching = state.capability.switching(len(settings.evses), version)
             self.driver.station_changed(identity, BehaviourLearnt(switching=switching), self._clock.now())
             return proxy
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)

@@ -70,7 +70,7 @@ def plans(sizes: Mapping[int, int]) -> Iterator[dict[str, object]]:
 
 
 def _solver_ms(problem: Problem) -> float:
-    """CPU milliseconds of the solver alone, with what scipy does around it."""
+    """CPU milliseconds of the solver alone, with what it takes to hand it the program."""
     rows, caps = rows_of(problem), caps_of(problem)
     program = build(problem, rows, caps, shared_plan(problem, rows, caps)[:, 0], DEFAULT_WEIGHTS)
     started_s = time.process_time()

@@ -10,18 +10,16 @@ from typing import Annotated, Any
 from urllib.request import Request
 
 import typer
-from rich.console import Console
 
 from local_controller.cli.commission_picture import results_table
 from local_controller.cli.gateway import address_in, answered, read
+from local_controller.cli.terminal import wide_console
 from local_controller.config.build import topology
 from local_controller.config.load import load
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
 from local_controller.site.step_verdict import Conclusion
 from local_controller.station.words import EvseId
-
-NARROWEST, WHERE_NO_TERMINAL = 60, 100
 
 
 def commission(  # noqa: PLR0913  # options of a command
@@ -115,9 +113,7 @@ def _without_result(evse: EvseId, text: str) -> dict[str, Any]:
 
 
 def _show(results: list[dict[str, Any]]) -> None:
-    console = Console(markup=False, highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = max(NARROWEST, min(console.width, WHERE_NO_TERMINAL))
+    console = wide_console()
     console.print(results_table(results))
     kept = {one["kept"] for one in results if one.get("kept")}
     failed = {one["not_kept"] for one in results if one.get("not_kept")}

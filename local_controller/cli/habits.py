@@ -15,11 +15,11 @@ from urllib.request import Request
 
 import structlog
 import typer
-from rich.console import Console
 
 from local_controller.adapters.habits_file import HabitsFile, alone
 from local_controller.cli.gateway import address, address_in, answered, read
 from local_controller.cli.habits_picture import habits_table, summary
+from local_controller.cli.terminal import wide_console
 from local_controller.config.load import load
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
@@ -33,7 +33,6 @@ habits = typer.Typer(
     help="What the site has learnt from visits that have ended, and how it is forgotten.",
 )
 
-NARROWEST, WHERE_NO_TERMINAL = 60, 100
 _STDIN: Final = "-"
 _log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
@@ -59,9 +58,7 @@ def show(
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    console = Console(markup=False, highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = max(NARROWEST, min(console.width, WHERE_NO_TERMINAL))
+    console = wide_console()
     console.print(summary(found))
     if found["overall"] is not None:
         console.print(habits_table(found))

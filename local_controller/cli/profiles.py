@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.console import Console
 
 from local_controller.cli.gateway import address, answered, read
 from local_controller.cli.profiles_picture import profiles_picture
+from local_controller.cli.terminal import wide_console
 from local_controller.errors import LocalControllerError
-
-NARROWEST: Final = 60
-WHERE_NO_TERMINAL: Final = 100
 
 
 def profiles(
@@ -40,9 +37,7 @@ def profiles(
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    console = Console(markup=False, highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = max(NARROWEST, min(console.width, WHERE_NO_TERMINAL))
+    console = wide_console()
     console.print(profiles_picture(found))
 
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
 
 from backtest.comparison import Outcome, compare, ways
 from backtest.sessions import Session, weekdays
@@ -19,6 +18,7 @@ from backtest.visits_file import Recorded, read_visits, sessions_of
 from local_controller.cli.simulate_picture import comparison_table, summary
 from local_controller.cli.simulate_plot import plot
 from local_controller.cli.simulate_site import named_as_in_file, outlets, simulated
+from local_controller.cli.terminal import wide_console
 from local_controller.config.load import load
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
@@ -63,9 +63,7 @@ def simulate(  # noqa: PLR0913  # options of a command
     if as_json:
         print(json.dumps(_as_json(config, tree, sessions, found), indent=2, ensure_ascii=False))
         return
-    console = Console(markup=False, highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = WHERE_NO_TERMINAL
+    console = wide_console(WHERE_NO_TERMINAL)
     console.print(comparison_table(tree, found))
     console.print(f"{told} {summary(tree, found)}")
 

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from local_controller.config.capability import CapabilitySection
 from local_controller.config.section import Id, Section, Text, wrong
 from local_controller.config.week import TimeOfDay
+from local_controller.site.per_phase import PHASE_NAMES
 from local_controller.site.topology import GRID, grid_phases
 
 StationAmps = Annotated[float, Field(ge=0, le=500)]
@@ -36,15 +37,12 @@ class RateUnit(StrEnum):
     W = "W"
 
 
-LINES: Final = ("L1", "L2", "L3")
-
-
 def _phases(value: Any) -> int | tuple[str, str]:
     """The number of phases, or two lines in their order."""
     if (
         isinstance(value, list | tuple)
         and len(value) == 2
-        and all(one in LINES for one in value)
+        and all(one in PHASE_NAMES for one in value)
         and value[0] != value[1]
     ):
         first, second = sorted(value)
@@ -61,7 +59,13 @@ def _two_lines(value: Any) -> tuple[str, str]:
     raise PydanticCustomError("lines", "must be the two lines that it stands between, such as [L1, L2]")
 
 
-_PAIR: Final = {"type": "array", "items": {"enum": list(LINES)}, "minItems": 2, "maxItems": 2, "uniqueItems": True}
+_PAIR: Final = {
+    "type": "array",
+    "items": {"enum": list(PHASE_NAMES)},
+    "minItems": 2,
+    "maxItems": 2,
+    "uniqueItems": True,
+}
 Phases = Annotated[int | tuple[str, str], PlainValidator(_phases), WithJsonSchema({"anyOf": [{"enum": [1, 3]}, _PAIR]})]
 
 _SINGLE: Final = {"R": "R", "S": "S", "T": "T", "L1": "R", "L2": "S", "L3": "T"}
@@ -186,7 +190,7 @@ class StationSection(Section):
         """The grid phases (0..2) behind the phases of one of its EVSEs, or the two lines between which it stands."""
         if isinstance(self.phases, tuple):
             first, second = self.phases if evse.phases is None else evse.phases
-            return LINES.index(first), LINES.index(second)
+            return PHASE_NAMES.index(first), PHASE_NAMES.index(second)
         return grid_phases(self.rotation_of(evse))
 
     def rotation_of(self, evse: EvseSection) -> str:

@@ -8,7 +8,8 @@ from typing import Any, Final
 from local_controller.config.document import Path
 from local_controller.config.models import SiteConfig
 from local_controller.config.references import Finding
-from local_controller.config.stations import LINES, EvseSection, StationSection
+from local_controller.config.stations import EvseSection, StationSection
+from local_controller.site.per_phase import PHASE_NAMES
 from local_controller.site.wiring import USUAL_V, Grid, GridSystem
 
 MOST_V: Final = 277.0
@@ -91,7 +92,7 @@ def _wrong_lines(station: StationSection, path: Path, grid: Grid) -> Iterator[Fi
     named: dict[Path, EvseSection] = dict.fromkeys(places, EvseSection())
     named |= {(*path, "evses", n, key): e for n, e in enumerate(station.evses) if getattr(e, key) is not None}
     for place, evse in named.items():
-        missing = [LINES[line] for line in station.lines_of(evse) if line not in grid.lines]
+        missing = [PHASE_NAMES[line] for line in station.lines_of(evse) if line not in grid.lines]
         if missing:
             yield place, f"{grid.system} has {_lines(grid)} and no {missing[0]}: {_remedy(grid)}"
 
@@ -102,7 +103,7 @@ def _asymmetries(config: SiteConfig) -> Iterator[tuple[Path, float | None]]:
 
 
 def _lines(grid: Grid) -> str:
-    return " and ".join(LINES[line] for line in grid.lines)
+    return " and ".join(PHASE_NAMES[line] for line in grid.lines)
 
 
 def _remedy(grid: Grid) -> str:

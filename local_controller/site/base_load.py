@@ -10,12 +10,16 @@ less once every car that was counted on has been measured since.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
 from local_controller.clock import Instant
-from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, minus, plus, upper
+from local_controller.site.per_phase import PHASES, ZERO, PerPhase, equal, lower, minus, plus, upper
+
+ANY_SIGN: Final = equal(-math.inf)
+"""For `BaseLoad.lowest_a` where what feeds in counts: other loads may be negative."""
 
 PEAK_WINDOW_S: Final = 900.0
 """A silent meter counts with the highest base load of the last quarter of an hour (goal G5, grid-and-safety §6.4)."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from local_controller.clock import Instant
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V
-from local_controller.site.base_load import BaseLoad
+from local_controller.site.base_load import ANY_SIGN, BaseLoad
 from local_controller.site.effects import Notice
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import DrawBounds, EvseState, together
@@ -28,7 +28,7 @@ from local_controller.site.places import Columns, Place
 from local_controller.site.plan import HELD_S
 from local_controller.site.planning import BY_PRICE, Asking
 from local_controller.site.quarter_means import Peak
-from local_controller.site.readings import MeterReading
+from local_controller.site.readings import MeterReading, drawn_w
 from local_controller.site.series import Series
 from local_controller.site.surplus import Surplus, Taker
 from local_controller.site.wishes import AS_USUAL, ChargingMode, Wish
@@ -62,7 +62,8 @@ class Foresight:
     """Sources of prices and forecasts, wishes, and what the grid connection would carry without cars.
 
     zone: of the times of day in wishes. assumed_w: other loads where nothing is known of them. history: what the building draws at
-    which time of the week. learning: what earlier visits taught. peak: the highest mean power that was measured. known_s: so long a reading of the grid connection tells what flows there (G5). line_v: as of `Grid`.
+    which time of the week. learning: what earlier visits taught. peak: the highest mean power that was measured.
+    known_s: so long a reading of the grid connection tells what flows there (G5). line_v: as of `Grid`.
     """
 
     sources: Mapping[Kind, Source] = field(default_factory=dict)
@@ -76,7 +77,7 @@ class Foresight:
     peak: Peak = field(default_factory=Peak)
     known_s: float = METER_LADDER.stale_s
     line_v: float = NOMINAL_VOLTAGE_V
-    _without_cars: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=(-math.inf,) * 3))
+    _without_cars: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=ANY_SIGN))
     _seen_at: Instant | None = None
     _values: dict[Kind, float | None] = field(default_factory=dict)
     _lower: tuple[int, datetime | None] = (-1, None)
@@ -101,7 +102,7 @@ class Foresight:
             return
         self._without_cars.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at)
         self._seen_at = now
-        self.peak.measured(_drawn_w(reading, self.line_v), now)
+        self.peak.measured(drawn_w(reading, self.line_v), now)
         if (load_w := self._present_load_w(self.net_w(now), now)) is not None:
             self.history.measured(load_w, now)
         if self._takes_surplus:
@@ -295,10 +296,6 @@ def _takers(places: Sequence[Place], columns: Columns, most_a: Array, takes: Fla
     numbers = np.flatnonzero(takes & (columns.wanted_wh > 0)).tolist()
     who = ((places[number].state, float(columns.min_a[number]), float(most_a[number])) for number in numbers)
     return [Taker(state.evse.id, len(state.phases()), min_a, max_a) for state, min_a, max_a in who]
-
-
-def _drawn_w(reading: MeterReading, line_v: float) -> float:
-    return sum(reading.current_a) * line_v if reading.power_w is None else reading.power_w
 
 
 def _is_new(state: EvseState, now: Instant) -> bool:

@@ -15,7 +15,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from local_controller.clock import Instant
-from local_controller.site.quarter_means import QUARTER_S, QuarterMeans
+from local_controller.site.quarter_hour import QUARTER_S
+from local_controller.site.quarter_means import QuarterMeans
 
 KEPT: Final = 10
 """Two weeks of working days: a building's habits change with the season, and one odd day must not count for months."""

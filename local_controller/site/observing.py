@@ -48,8 +48,8 @@ _Fact = StationFact | CsmsLimitChanged
 class Car:
     """The session at an EVSE in both worlds.
 
-    limit_a: what it would be told; line: the one phase of its station that it would use, None for all. drawn_a: what it really drew when it was measured last, A per grid phase; power_w: if its
-    station says that. is_resting: its station has said since that it draws nothing.
+    limit_a: what it would be told; line: the one phase of its station that it would use, None for all. drawn_a: what it
+    really drew when it was measured last, A per grid phase; power_w: if its station says that. is_resting: its station has said since that it draws nothing.
     above_s, worst_above_a, withheld_wh: for how long and by how much it drew more than that, and how much energy.
     """
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from local_controller.clock import Instant
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V, voltage_for_watts_v
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.lead import lead_s
 from local_controller.site.limits import AppliesTo, Limit
-from local_controller.site.per_phase import equal
 from local_controller.site.quarter_hour import QuarterHour
-from local_controller.site.readings import MeterReading
+from local_controller.site.readings import MeterReading, drawn_w
 from local_controller.site.timetable import Timetable
 
 
@@ -95,16 +94,8 @@ class QuarterHourLimit:
     def look(self, node: str, reading: MeterReading) -> None:
         """What flows at its node counts."""
         if node == self.node:
-            self.quarter.measured(_power_w(reading, self.line_v), reading.asked_at)
+            self.quarter.measured(drawn_w(reading, self.line_v), reading.asked_at)
 
     def expect(self, settle_s: float) -> None:
         """It ends so calmly that the next quarter begins at its mean."""
         self.quarter.lead_s = lead_s(settle_s)
-
-
-def _power_w(reading: MeterReading, line_v: float) -> float:
-    """As the meter says; else its currents, where it tells no voltage at the highest one (G16)."""
-    if reading.power_w is not None:
-        return reading.power_w
-    volts = reading.voltage_v or equal(voltage_for_watts_v(None, line_v))
-    return sum(amperes * volt for amperes, volt in zip(reading.current_a, volts, strict=True))

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
-
-QUARTER_S: Final = 900.0
+from local_controller.site.quarter_hour import QUARTER_S
 
 WHOLE: Final = 0.8
 """A quarter counts when so much of it was measured."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from local_controller.clock import Instant
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V
-from local_controller.site.per_phase import PerPhase
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V, voltage_for_watts_v
+from local_controller.site.per_phase import PerPhase, equal
 
 VOLTAGE_WINDOW = (180.0 / 230.0, 270.0 / 230.0)
 """Of the nominal voltage: 180 to 270 V where that is 230 V. A wrong address or word order nearly always lands outside."""
@@ -63,6 +63,14 @@ class Finding:
     def __str__(self) -> str:
         """The finding as people read it."""
         return f"{self.doubt} implausible: {self.text}"
+
+
+def drawn_w(reading: MeterReading, line_v: float = NOMINAL_VOLTAGE_V) -> float:
+    """The power of all phases as the meter says; else its currents, where it tells no voltage at the highest one (G16)."""
+    if reading.power_w is not None:
+        return reading.power_w
+    volts = reading.voltage_v or equal(voltage_for_watts_v(None, line_v))
+    return sum(amperes * volt for amperes, volt in zip(reading.current_a, volts, strict=True))
 
 
 def implausible(reading: MeterReading, nominal_v: tuple[float, ...] = (NOMINAL_VOLTAGE_V,)) -> list[Finding]:

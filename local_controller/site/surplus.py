@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, watts_from_amps
-from local_controller.site.base_load import BaseLoad
+from local_controller.site.base_load import ANY_SIGN, BaseLoad
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import DrawBounds
 from local_controller.site.freshness import METER_LADDER
@@ -37,8 +37,6 @@ REST_S: Final = 300.0
 
 SPARE_A: Final = 0.5
 """So much is left over on each phase that such a car uses: smaller decreases are not worth a message (`Pace.dead_band_a`)."""
-
-_ANY_SIGN: Final = (-math.inf, -math.inf, -math.inf)
 
 
 class Taker(NamedTuple):
@@ -65,7 +63,7 @@ class Surplus:
 
     fresh_s: float = METER_LADDER.suspect_s
     line_v: float = NOMINAL_VOLTAGE_V
-    _others: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=_ANY_SIGN))
+    _others: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=ANY_SIGN))
     _rooms: deque[tuple[float, float]] = field(default_factory=deque)
     _runs: dict[EvseId, float] = field(default_factory=dict)
     _rests: dict[EvseId, Instant] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from typing import Final
 
 from local_controller.clock import Instant
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, amps_from_watts, voltage_for_watts_v
-from local_controller.site.base_load import BaseLoad
+from local_controller.site.base_load import ANY_SIGN, BaseLoad
 from local_controller.site.evse import DrawBounds
 from local_controller.site.limits import AppliesTo, PowerCeiling
 from local_controller.site.per_phase import PHASES, equal
@@ -23,8 +23,6 @@ TOGETHER: Final = len(PHASES)
 
 VOLTAGE_KEPT_S: Final = 60.0
 """So long the highest measured voltage counts: noise moves no limit, and what rises counts at once."""
-
-_MAY_BE_NEGATIVE: Final = equal(-math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class AllPhases:
     """
 
     line_v: float = NOMINAL_VOLTAGE_V
-    base: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=_MAY_BE_NEGATIVE))
+    base: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=ANY_SIGN))
     measured_a: float = 0.0
     unexplained_a: float = 0.0
     _highest_v: float = 0.0
