@@ -598,7 +598,7 @@ class EvseState:
         if self.fallback_doubted_at is not None:
             turns_s.append(self.fallback_doubted_at.monotonic_s + CONFIRM_S)
         if session is not None:
-            turns_s.append(session.started_at.monotonic_s + SAMPLE_MAX_AGE_S)
+            turns_s += (session.started_at.monotonic_s + SAMPLE_MAX_AGE_S, self._waits_until_s(session))
             if session.drawn is not None:
                 turns_s.append(session.drawn.at.monotonic_s + SAMPLE_MAX_AGE_S)
             for promise in session.may_apply:
@@ -629,7 +629,7 @@ class EvseState:
         """The most that a plan should reckon with: what it may be told, as far as its car takes that."""
         if self.session is None:
             return self.most_a
-        return min(self.most_a, max(self.session.appetite.useful_a, self._starting_a, self.csms_least_a))
+        return min(self.most_a, max(self.session.appetite.useful_a, self.evse.min_a, self.csms_least_a))
 
     @property
     def tapers(self) -> bool:
@@ -742,21 +742,24 @@ class EvseState:
     def min_a(self, now: Instant) -> float:
         """The least current that lets the car charge, and that its CSMS wants for it, as far as it can be had (LC-110)."""
         most_a = min(self.modest_a, self._allowed_a(now)) if self.mute(now) else self._allowed_a(now)
-        return max(self._starting_a, min(self.csms_least_a, most_a))
+        return max(self._starting_a(now), min(self.csms_least_a, most_a))
 
-    @property
-    def _starting_a(self) -> float:
+    def _starting_a(self, now: Instant) -> float:
         """The least current that lets the car charge.
 
-        A station that takes watts only gets them as if all might flow on one phase, until its car was measured. That is
-        enough to begin with for a car on one phase; one that does not begin may use more, and needs as many times the
-        current's worth. A pause does not make that forgotten.
+        A station that takes watts only gets them as if all might flow on one phase, until its car was measured. A car on
+        three needs three times the current's worth: it waits for that for a while. Where it is not to be had, what is
+        enough for a car on one phase is tried; one that does not begin needs all. A pause does not make that forgotten.
         """
         session = self.session
         if not self.watts_only or (session is not None and session.has_drawn):
             return self.evse.min_a
-        needs_all = session is not None and session.needs_all_phases
+        needs_all = session is not None and (session.needs_all_phases or now.monotonic_s < self._waits_until_s(session))
         return self.evse.min_a * WATTS_START * (len(self.evse.station_phases) if needs_all else 1)
+
+    def _waits_until_s(self, session: Session) -> float:
+        """So long a station that takes watts only waits for what a car on all its phases needs."""
+        return session.started_at.monotonic_s + STARTS_S
 
     def _does_not_start(self, session: Session, now: Instant) -> bool:
         """Whether a car draws nothing although it was offered long enough what one phase needs."""

@@ -76,11 +76,7 @@ def test_what_is_told_over_mqtt_is_what_really_flows(main_job: MainRun) -> None:
     for one in evses:
         assert one["connected"]
         assert one["reason"] or one["offered_a"] is None
-    above_a = [max(one["drawn_a"] or [0]) - one["offered_a"] for one in evses if one["offered_a"]]
-    just_lowered = [excess_a for excess_a in above_a if excess_a > 1.0]
-    assert len(just_lowered) <= len(evses) // 5, (
-        "a sample may be older than the limit: no more than a few change at a time"
-    )
+        assert one["offered_a"] is None or max(one["drawn_a"] or [0]) <= one["offered_a"] + 1.0 or one["offered_a"] == 0
     assert main_job.told["limit/grid-operator/state"]["state"] == "fresh"
     cards = {vehicle.card for station in STATIONS for vehicle in station.vehicles}
     assert cards

@@ -265,6 +265,7 @@ def test_facts_without_a_session_change_nothing() -> None:
 def test_a_watts_only_station_begins_with_what_one_phase_needs_and_knows_more_once_its_car_was_measured() -> None:
     state = charging()
     state.takes("W")
+    assert state.min_a(at(59)) == pytest.approx(20.0), "for a while it waits for what a car on three phases needs"
     assert state.min_a(at(60)) == pytest.approx(6.0 * 230 / 207)
     for second, current_a in ((10, 20.0), (20, 0.0)):
         state.measured(MeterSample(dict.fromkeys(Phase, current_a)), at(second))
@@ -274,13 +275,14 @@ def test_a_watts_only_station_begins_with_what_one_phase_needs_and_knows_more_on
 def test_a_car_that_does_not_begin_with_what_one_phase_needs_is_given_what_three_need() -> None:
     state = charging()
     state.takes("W")
-    order(state, 6.7, 1, accepted=2)
-    for second in range(10, 70, 10):
+    assert state.stand(at(5)).min_a == pytest.approx(20.0)
+    order(state, 6.7, 61, accepted=62)
+    for second in range(70, 130, 10):
         sample(state, 0.0, second)
         assert state.stand(at(second)).min_a == pytest.approx(6.0 * 230 / 207), "it may still be waking up"
-    sample(state, 0.0, 73)
-    assert state.stand(at(73)).min_a == pytest.approx(20.0)
-    order(state, 0.0, 80, accepted=81)
+    sample(state, 0.0, 133)
+    assert state.stand(at(133)).min_a == pytest.approx(20.0)
+    order(state, 0.0, 140, accepted=141)
     sample(state, 0.0, 200)
     assert state.stand(at(200)).min_a == pytest.approx(20.0), "which a pause does not make forgotten"
     order(state, 20.0, 210, accepted=211)
