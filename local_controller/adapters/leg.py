@@ -35,6 +35,7 @@ MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024  # LC-014
 MAX_HEAD_BYTES: Final = 64 * 1024  # of a request or response; a station's is below 1 kB
 HELD_BYTES: Final = 64 * 1024  # read ahead of a leg that is held; then its socket is no longer read
 TURN: Final = 16  # messages of one leg handled before others have their turn (LC-033)
+_UNTIL_READ_S: Final = 0.02  # the loop has looked at all sockets by then
 _REASON_BYTES: Final = 123  # RFC 6455 §5.5
 _HEAD_END: Final = b"\r\n\r\n"
 
@@ -502,7 +503,11 @@ class Leg(asyncio.Protocol, ABC):
         self._heard = False
         self.protocol.send_ping(b"")
         self.flush()
-        self._ping_timer = self._loop.call_later(self._settings.ping_timeout_s, self._check_pulse)
+        self._ping_timer = self._loop.call_later(self._settings.ping_timeout_s, self._look_once_more)
+
+    def _look_once_more(self) -> None:
+        """If we stood still the answer waits in the socket, and uvloop rings before it reads: it reads before the next ring."""
+        self._ping_timer = self._loop.call_later(_UNTIL_READ_S, self._check_pulse)
 
     def _check_pulse(self) -> None:
         if not self._heard and not self._holds:

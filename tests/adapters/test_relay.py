@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import os
 import socket
 import struct
+import time
 from contextlib import closing, suppress
 from typing import Any
 
@@ -20,7 +22,8 @@ from websockets.http11 import Response
 
 from local_controller.adapters import driver as driver_module
 from local_controller.adapters.driver import Outlets
-from local_controller.adapters.leg import LegSettings
+from local_controller.adapters.leg import Leg, LegSettings
+from local_controller.adapters.station_leg import StationLeg
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block, BlockEffect, OwnCall, Urgency
@@ -294,6 +297,34 @@ async def test_a_station_that_answers_no_ping_is_lost() -> None:
     async with site_with(leg=LegSettings(ping_interval_s=0.1, ping_timeout_s=0.1)) as site, site.raw_station():
         upstream = await site.csms.socket()
         assert await close_of(upstream) == 1001
+
+
+@pytest.mark.requirement("LC-015")
+async def test_an_answer_that_came_while_we_stood_still_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvloop rings timers before it reads again: after a pause of ours, all stations would be taken for lost at once."""
+    read, pauses = Leg.data_received, 0
+
+    def read_and_stand_still(leg: Leg, data: bytes) -> None:
+        nonlocal pauses
+        is_message = len(data) > 20 and not data.startswith(b"GET")  # and no mere pong
+        if isinstance(leg, StationLeg) and is_message:
+            os.write(writer.get_extra_info("socket").fileno(), b"\x8a\x80masK")
+            time.sleep(0.5)
+            pauses += 1
+        read(leg, data)
+
+    monkeypatch.setattr(Leg, "data_received", read_and_stand_still)
+    often = LegSettings(ping_interval_s=0.3, ping_timeout_s=0.3)
+    async with (
+        site_with(leg=often) as site,
+        site.raw_station(path=b"/slow/CP-1") as (reader, writer),
+        site.pair("slow/CP-2") as (other, _),
+    ):
+        for _ in range(3):
+            await reader.readuntil(b"\x89\x00")
+            await other.send('[6,"a","Heartbeat",{}]')
+        assert pauses >= 2
+        assert not any(isinstance(fact, Disconnected) for _, fact in site.facts)
 
 
 @pytest.mark.requirement("LC-036")
