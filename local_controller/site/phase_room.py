@@ -38,6 +38,12 @@ class PhaseRoom:
             if node in self._together:
                 self._together[node] += sign * load.min_a * len(load.phases)
 
+    def moved(self, before: Load, after: Load) -> Load:
+        """A car counts otherwise from now on; returns how."""
+        self._add(before, 1.0)
+        self._add(after, -1.0)
+        return after
+
     def without(self, own: Load, way: Sequence[str], phases: Sequence[int]) -> float:
         """The current per phase that there is on these phases all along this way, if what the car has now were free."""
         self._add(own, 1.0)

@@ -175,6 +175,12 @@ class PhaseSwitch:
         """Whether it is to get 0 A."""
         return self.step in {Step.LEAVES_THREE, Step.LEAVES_ONE}
 
+    def goal(self, evse: Evse) -> tuple[int, ...] | None:
+        """The grid phases that it pauses for; None where it does not pause."""
+        if self.step is Step.LEAVES_THREE and self.choice is not None:
+            return self.choice.lands_on
+        return evse.grid_phases if self.step is Step.LEAVES_ONE else None
+
     def fell_back(self) -> None:
         """The station obeys something else than what it was told last: it counts as if on three phases."""
         self.step, self.told, self.choice, self.is_told = Step.THREE, None, None, False

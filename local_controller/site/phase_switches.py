@@ -69,6 +69,7 @@ class PhaseSwitches:
             self._look(state, seen, now)
             if state.session is not None and state.session.switch.pauses:
                 shares[at] = 0.0
+            loads[at] = room.moved(loads[at], self._load(number, minima_a[at], shares[at]))
         return shares
 
     def _room_a(
@@ -106,6 +107,11 @@ class PhaseSwitches:
         return is_on_three and has_minimum and not state.wire.is_missed
 
     def _load(self, number: int, min_a: float, share_a: float) -> Load:
+        """What it counts with for others: whoever pauses for other phases has its minimum there already."""
+        state = self._places[number].state
+        goal = None if state.session is None else state.session.switch.goal(state.evse)
+        if goal is not None:
+            return Load(self._table.uneven_way(number), goal, min_a)
         return Load(self._table.ways[number], self._table.phases[number], min_a if share_a >= min_a else 0.0)
 
     def _look(self, state: EvseState, seen: Seen, now: Instant) -> None:

@@ -10,7 +10,7 @@ from local_controller.site.capacity import Left
 from local_controller.site.effects import ApplyLimit
 from local_controller.site.limits import AppliesTo, LimitSource
 from local_controller.site.phase_room import Load, PhaseRoom
-from local_controller.site.phase_switch import Step
+from local_controller.site.phase_switch import Step, Told
 from local_controller.site.topology import Topology
 from local_controller.station import words
 from local_controller.station.words import Phase, PhaseSwitching
@@ -97,6 +97,45 @@ def test_a_neighbour_of_a_car_on_three_phases_takes_what_is_left_on_one() -> Non
     assert sum(site.flow("grid")) * 230.0 <= 6_500.0
     assert all(max(drawn(site, name)) >= 6.0 for name in site.stations)
     assert {step_of(site, name) for name in site.stations} == {Step.ONE, Step.THREE}
+
+
+FREE = PhaseSwitching(is_able=True, takes_phase=True)
+"""It takes the phase that it is told; that it does was measured."""
+
+
+def follow_to_any_phase(site: VirtualSite) -> None:
+    for state in site.controller.evses.values():
+        state.wire.measured_on(Told(1, 1), 0)
+
+
+def test_two_cars_that_leave_three_phases_at_the_same_time_do_not_crowd_the_same_one() -> None:
+    """On L1 and on L2 there is room for one car each, on L3 for none."""
+    site = site_of(topology(25.0, 2), FREE)
+    follow_to_any_phase(site)
+    site.plug("CP-1")
+    site.plug("CP-2")
+    site.run(60)
+    site.base = lambda _s: (14.0, 15.0, 21.0)
+    site.run(200)
+    each = sorted(drawn(site, name) for name in site.stations)
+    assert [[amps >= 6.0 for amps in of_car] for of_car in each] == [[False, True, False], [True, False, False]]
+    assert max(site.flow("grid")) <= 25.0
+
+
+def test_of_two_cars_that_want_back_to_three_phases_only_as_many_go_as_there_is_room_for() -> None:
+    site = site_of(topology(25.0, 2), FREE)
+    follow_to_any_phase(site)
+    site.plug("CP-1")
+    site.plug("CP-2")
+    site.run(60)
+    site.base = lambda _s: (14.0, 15.0, 21.0)
+    site.run(200)
+    site.base = lambda _s: (11.0, 11.0, 16.0)
+    site.run(900)
+    assert sorted(step_of(site, name) for name in site.stations) == [Step.ONE, Step.THREE]
+    for _ in range(20):
+        site.run(60)
+        assert all(max(drawn(site, name)) >= 6.0 for name in site.stations)
 
 
 def test_a_single_phase_car_is_never_switched() -> None:
