@@ -55,7 +55,10 @@ POWER_S: Final = LAST_S
 SWITCHING: Final = 0.4
 """Of the sites have stations that switch phases; a part of them claim it only, and nobody but the site file vouches for a phase."""
 
-LONG_S: Final = (20, 60, 150, 400)
+SUNNY: Final = 0.5
+"""Of the events there are another limit in watts, so that now one phase fits and now three."""
+
+LONG_S: Final = (20, 90, 200, 700)
 """What lies between two events there: a switch takes minutes."""
 
 ROTATIONS: Final = ("RST", "STR", "TRS", "RTS", "SRT", "TSR", "R", "S", "T")
@@ -177,9 +180,8 @@ class Story:
             steps = [("power", *step[1:]) if step[0] == "limit" and watts.random() < 0.5 else step for step in steps]
         switching = random.Random(f"{seed}/switching")
         if not moves and switching.random() < SWITCHING:
-            suns = {"limit", "lift", "run", "free"}
             steps = [
-                ("sun" if name in suns else name, number, car, switching.choice(LONG_S))
+                ("sun" if switching.random() < SUNNY else name, number, car, switching.choice(LONG_S))
                 for name, number, car, _ in steps
             ]
         return cls(seed, moves, (*crowd, *steps))
