@@ -52,7 +52,7 @@ class ReceivedLimit:
 
     limit_a: A per phase of the grid; power_w: W over all phases; valid_until: the source must speak again before.
     may_raise: False for a message of unknown age: it may lower the limit in force, but not raise it.
-    reason: in the source's words, for people.
+    reason: in the source's words, for people. stated_at: when, by its time stamp; None where it has none.
     """
 
     limit_a: PerPhase | None
@@ -60,6 +60,7 @@ class ReceivedLimit:
     valid_until: Instant
     may_raise: bool = True
     reason: str = ""
+    stated_at: Instant | None = None
 
     @property
     def lifted(self) -> bool:
@@ -107,6 +108,7 @@ def parse_limit(
         valid_until=received.after(valid_s - age_s),
         may_raise=stamped is not None or not retained,
         reason=str(message.get("reason", "")),
+        stated_at=None if stamped is None else received.after(-age_s),
     )
 
 

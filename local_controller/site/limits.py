@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from local_controller.clock import Instant
 from local_controller.site.freshness import Freshness
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.per_phase import PHASES, PerPhase, lower
 from local_controller.site.readings import MeterReading
+
+SAME_S: Final = 1.0
+"""Of two time stamps of one source that are no further apart the older one may be of the newer message: many are in whole seconds."""
 
 
 class AppliesTo(StrEnum):
@@ -105,6 +108,7 @@ class ReceivedValue:
     """What a source said (see `Bound`; neither amperes nor watts: explicitly unlimited), until when.
 
     may_raise is False for a retained message without a time stamp: it may lower the limit in force, never raise it.
+    stated_at: when, by the time stamp of the source; None where it has none.
     """
 
     limit_a: PerPhase | None
@@ -113,11 +117,24 @@ class ReceivedValue:
     may_raise: bool = True
     reason: str = ""
     power_w: float | None = None
+    stated_at: Instant | None = None
 
     @classmethod
     def of(cls, received: ReceivedLimit, now: Instant) -> ReceivedValue:
         """A message that came just now."""
-        return cls(received.limit_a, now, received.valid_until, received.may_raise, received.reason, received.power_w)
+        return cls(
+            received.limit_a,
+            now,
+            received.valid_until,
+            received.may_raise,
+            received.reason,
+            received.power_w,
+            received.stated_at,
+        )
+
+    def is_over(self, now: Instant) -> bool:
+        """Whether it ended."""
+        return now.monotonic_s >= self.valid_until.monotonic_s
 
     @property
     def bound(self) -> Bound:
@@ -134,12 +151,16 @@ class ReceivedValue:
 class SourceState:
     """A limit source and the last thing it said; `failure` is empty while it is understood.
 
+    beside: what it said at an unknown time, or before its last word: until its end it holds beside what counts otherwise, so
+    that it lowers, but raises nothing and lets nothing last longer. stated_at: when it stated the newest that it ever said.
     is_there: whether it says so itself; None: it has not said anything about it yet. `absence` says more than no.
     outdated: what was wrong with the time of its latest message, which counts for nothing; empty if nothing was.
     """
 
     source: LimitSource
     value: ReceivedValue | None = None
+    beside: ReceivedValue | None = field(default=None, kw_only=True)
+    stated_at: Instant | None = field(default=None, kw_only=True)
     failure: str = ""
     is_there: bool | None = None
     absence: str = ""
@@ -164,9 +185,18 @@ class SourceState:
 
     def received(self, value: ReceivedValue, now: Instant) -> None:
         """Take over what the source said; see `ReceivedValue.may_raise`."""
-        if not (value.may_raise and self.may_raise):
+        self.failure = self.outdated = ""
+        if not value.may_raise or self._has_said_more_since(value):
+            self.beside = value if self.beside is None or self.beside.is_over(now) else value.within(self.beside.bound)
+            return
+        if not self.may_raise:
             value = value.within(self.bound(now))
-        self.value, self.failure, self.outdated = value, "", ""
+        self.value, self.beside, self.stated_at = value, None, value.stated_at or self.stated_at
+
+    def _has_said_more_since(self, value: ReceivedValue) -> bool:
+        """Whether a message is from before the last word: retained by a broker, or late. Its clock may have been put back, too."""
+        newest, stated = self.stated_at, value.stated_at
+        return newest is not None and stated is not None and newest.since(stated) > SAME_S
 
     def available(self, is_there: bool, absence: str, now: Instant) -> None:
         """It is there again, and its next message counts in full; or it is not, and at most its fallback counts at once.
@@ -179,13 +209,12 @@ class SourceState:
 
     def lost(self, failure: str) -> None:
         """The source said something unreadable: it counts as silent at once (grid-and-safety §3.3)."""
-        self.value, self.failure, self.outdated = None, failure, ""
+        self.value, self.beside, self.failure, self.outdated = None, None, failure, ""
 
     def bound(self, now: Instant) -> Bound:
         """What counts now; nothing is bounded only where the source explicitly lifted the limit."""
-        if self.value is None or self.state(now) is Freshness.STALE:
-            return self.source.fallback
-        return self.value.bound
+        counts = self.source.fallback if self.value is None or self.value.is_over(now) else self.value.bound
+        return counts if self.beside is None or self.beside.is_over(now) else counts.and_(self.beside.bound)
 
     def limit_a(self, now: Instant) -> PerPhase | None:
         """The amperes that count now; None: it bounds none."""
@@ -195,7 +224,7 @@ class SourceState:
         """FRESH for the first half of the validity, then SUSPECT (no increases), then STALE (fallback)."""
         if self.value is None:
             return Freshness.INIT
-        if now.monotonic_s >= self.value.valid_until.monotonic_s:
+        if self.value.is_over(now):
             return Freshness.STALE
         half_s = self.value.valid_until.since(self.value.received_at) / 2
         return Freshness.SUSPECT if now.since(self.value.received_at) > half_s else Freshness.FRESH
@@ -215,7 +244,8 @@ class SourceState:
         silent = not self.state(now).usable
         label = self.source.label
         if silent:
-            label = f"{label} (silent: fallback)"
+            at_most = "" if self.beside is None or self.beside.is_over(now) else "at most its "
+            label = f"{label} (silent: {at_most}fallback)"
         elif not self.may_raise:
             label = f"{label} (not there: at most its fallback)"
         until = None if silent or self.value is None else self.value.valid_until

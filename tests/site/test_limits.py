@@ -32,9 +32,17 @@ def ems() -> SourceState:
     return SourceState(LimitSource("ems", "EMS", "grid", AppliesTo.TOTAL, equal(16.0)))
 
 
-def said(limit_a: float | None, *, second: float = 0, valid_s: float = 60.0, may_raise: bool = True) -> ReceivedValue:
-    now = START.after(second)
-    return ReceivedValue(None if limit_a is None else equal(limit_a), now, now.after(valid_s), may_raise)
+def said(
+    limit_a: float | None,
+    *,
+    second: float = 0,
+    valid_s: float = 60.0,
+    may_raise: bool = True,
+    stated: float | None = None,
+) -> ReceivedValue:
+    now, stated_at = START.after(second), None if stated is None else START.after(stated)
+    limit = None if limit_a is None else equal(limit_a)
+    return ReceivedValue(limit, now, (stated_at or now).after(valid_s), may_raise, stated_at=stated_at)
 
 
 @pytest.mark.requirement("LC-116")
@@ -68,6 +76,46 @@ def test_a_message_of_unknown_age_lowers_but_never_raises(
     state.received(said(in_force_a), START)
     state.received(said(retained_a, second=1, may_raise=False), START.after(1))
     assert state.limit_a(START.after(2)) == equal(then_a)
+
+
+@pytest.mark.requirement("LC-116")
+@pytest.mark.parametrize(
+    ("in_force_a", "retained_a", "then_a"), [(60.0, 60.0, 16.0), (60.0, 50.0, 16.0), (60.0, 9.0, 9.0)]
+)
+def test_a_message_of_unknown_age_makes_no_limit_last_longer(
+    in_force_a: float, retained_a: float, then_a: float
+) -> None:
+    """A broker that comes and goes brings it again and again; what nobody repeats ends all the same."""
+    state = ems()
+    state.received(said(in_force_a), START)
+    for second in (20, 40, 50):
+        state.received(said(retained_a, second=second, may_raise=False), START.after(second))
+    assert state.limit_a(START.after(59)) == equal(min(in_force_a, retained_a))
+    assert state.state(START.after(51)) is Freshness.SUSPECT
+    assert state.limit_a(START.after(61)) == equal(then_a)
+    assert state.limit_a(START.after(111)) == equal(16.0)
+
+
+@pytest.mark.requirement("LC-116")
+def test_what_a_source_said_before_its_last_word_may_lower_but_not_raise() -> None:
+    """A broker that is back brings what was retained before the word in force, and a bridge mixes up the order."""
+    state = ems()
+    state.received(said(40.0, second=10, stated=10), START.after(10))
+    state.received(said(60.0, second=20, stated=5), START.after(20))
+    assert state.limit_a(START.after(21)) == equal(40.0)
+    state.received(said(30.0, second=30, stated=5), START.after(30))
+    assert state.limit_a(START.after(31)) == equal(30.0), "its clock may have been put back"
+    assert state.limit_a(START.after(71)) == equal(16.0)
+    state.received(said(60.0, second=80, stated=79), START.after(80))
+    assert state.limit_a(START.after(81)) == equal(60.0)
+
+
+@pytest.mark.requirement("LC-116")
+def test_a_message_that_is_repeated_with_the_same_time_is_the_same_message() -> None:
+    state = ems()
+    state.received(said(40.0, second=10, stated=9.6), START.after(10))
+    state.received(said(60.0, second=11, stated=9.5), START.after(11))  # both stamped in whole seconds
+    assert state.limit_a(START.after(12)) == equal(60.0)
 
 
 def test_nonsense_makes_a_source_silent_until_it_is_understood_again() -> None:
