@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.profiles.units import voltage_for_watts_v
@@ -18,6 +18,8 @@ from local_controller.site.readings import MeterReading
 from local_controller.site.together import TOGETHER, AllPhases, Together
 from local_controller.site.topology import Node
 
+_UNHEARD: Final = "no reading since the start"
+
 
 @dataclass(slots=True)
 class MeterState:
@@ -26,7 +28,21 @@ class MeterState:
     id: str
     watch: Watch
     reading: MeterReading | None = None
-    failure: str = "no reading since the start"
+    failure: str = _UNHEARD
+    _began: Instant | None = field(default=None, init=False, repr=False)
+
+    def look(self, now: Instant) -> str:
+        """Lets time pass; what is news, for people: that nothing is heard of it, though nobody said that it cannot be read.
+
+        So it is with a meter whose sender is gone, while the broker is there.
+        """
+        self._began = self._began or now
+        silent_s = now.since(self._began if self.watch.last is None else self.watch.last)
+        ladder = self.watch.ladder
+        if self.failure not in {"", _UNHEARD} or silent_s <= (ladder.failsafe_s if self.failure else ladder.stale_s):
+            return ""
+        self.failure = f"says nothing (for {silent_s:.0f} s by now)"
+        return f"meter {self.id} {self.failure}"
 
 
 @dataclass(slots=True)

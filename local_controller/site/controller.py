@@ -32,7 +32,7 @@ from local_controller.site.hold import Hold
 from local_controller.site.last_resort import LastResort
 from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, LimitBook, PowerCeiling, ReceivedValue
+from local_controller.site.limits import AppliesTo, LimitBook, PowerCeiling, ReceivedValue, SourceState
 from local_controller.site.lpc import LpcWord
 from local_controller.site.notices import fed_in_notice, overload_notice
 from local_controller.site.out_of_phase import LEAST_IN_PHASE, GivenUp, LastSeen, gain_a
@@ -163,7 +163,6 @@ class SiteController:
         self._lasting_is_new = False
         self._is_scarce = self._has_seen_taper = False
         self._longest_s = settings.pace.valid_s
-        self._boxes = [one for one in book.sources.values() if isinstance(one, ControlBox)]
 
     # --- inputs --------------------------------------------------------------------------------------------------
 
@@ -270,10 +269,14 @@ class SiteController:
             self.plan.want()
         return [*told]
 
-    def _look_at_boxes(self, now: Instant) -> list[SiteEffect]:
-        """Time alone changes what a control box allows."""
-        news = ((box.source.id, text) for box in self._boxes if (text := box.look(now)))
-        return [Notice("info", "limit_changed", text, {"source": source}) for source, text in news]
+    def _look_at_inputs(self, now: Instant) -> list[SiteEffect]:
+        """Time alone changes what a control box allows, and makes a source or a meter silent."""
+        sources = [(source, text) for source in self.book.sources.values() if (text := source.look(now))]
+        silent = [(meter.id, text) for meter in self.meters.values() if (text := meter.look(now))]
+        return [
+            *(Notice(*_kind_of_news(source), text, {"source": source.id}) for source, text in sources),
+            *(Notice("error", "meter_failed", text, {"meter": meter}) for meter, text in silent),
+        ]
 
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
         """A fact about one of the stations, in our words whatever its version. The site reacts at `deadline`: now.
@@ -530,7 +533,7 @@ class SiteController:
     def _react(self, now: Instant) -> list[SiteEffect]:
         self.deadline = now.monotonic_s + TICK_S
         self._started_at = self._started_at or now
-        told = [*self._take_samples(), *self._look_at_boxes(now), *self._look_ahead(now)]
+        told = [*self._take_samples(), *self._look_at_inputs(now), *self._look_ahead(now)]
         if self._lasting_is_new:
             self._cap_lasting()
         moment = self._moment(now)
@@ -778,6 +781,10 @@ class SiteController:
     def decisions(self) -> dict[EvseId, Decision]:
         """All records of the last reaction."""
         return {found.evse: found for found in self.explained() if found is not None}
+
+
+def _kind_of_news(source: SourceState) -> tuple[str, str]:
+    return ("info", "limit_changed") if isinstance(source, ControlBox) else ("warning", "limit_silent")
 
 
 def _presence(text: str, is_there: bool, source: str) -> Notice:

@@ -165,6 +165,7 @@ class SourceState:
     is_there: bool | None = None
     absence: str = ""
     outdated: str = ""
+    _began: Instant | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -210,6 +211,15 @@ class SourceState:
     def lost(self, failure: str) -> None:
         """The source said something unreadable: it counts as silent at once (grid-and-safety §3.3)."""
         self.value, self.beside, self.failure, self.outdated = None, None, failure, ""
+
+    def look(self, now: Instant) -> str:
+        """Lets time pass; what is news, for people: that it has fallen silent, once until it is heard again."""
+        self._began = self._began or now
+        is_silent = now.since(self._began) >= self.source.max_age_s if self.value is None else self.value.is_over(now)
+        if self.failure or self.is_there is False or not is_silent:
+            return ""
+        self.failure = "not heard since the start" if self.value is None else "its last word has run out"
+        return f"{self.source.label} is silent ({self.failure}): its fallback counts"
 
     def bound(self, now: Instant) -> Bound:
         """What counts now; nothing is bounded only where the source explicitly lifted the limit."""

@@ -238,6 +238,52 @@ def test_the_same_thing_is_not_said_again_and_again() -> None:
     assert (codes["unknown_evse"], codes["limit_unusable"], codes["meter_failed"]) == (1, 1, 1)
 
 
+def test_an_input_that_just_falls_silent_is_told_once_and_again_when_it_does_so_again() -> None:
+    """Nobody says that it cannot be read: an EMS that has died behind a sound broker, a meter whose bridge has."""
+    source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (16.0,) * 3)
+    never = LimitSource("dso", "DSO limit", "grid", AppliesTo.TOTAL, (50.0,) * 3)
+    there = LimitSource("hems", "HEMS limit", "grid", AppliesTo.TOTAL, (50.0,) * 3, tells_availability=True)
+    site = settled(VirtualSite(topology(60.0, 1), (source, never, there)))
+
+    def told() -> list[tuple[str, str]]:
+        return [(n.level, n.text) for n in site.notices if n.code in {"limit_silent", "meter_failed"}]
+
+    unheard = [
+        ("warning", f"{one} is silent (not heard since the start): its fallback counts")
+        for one in ("DSO limit", "HEMS limit")
+    ]
+    for _ in range(2):
+        site.announce("ems", 40.0)
+        site.run(59)
+    assert told() == unheard
+    assert (site.controller.book.sources["dso"].trouble, site.controller.book.sources["ems"].trouble) == (
+        "not heard since the start",
+        "",
+    )
+    site.run(60)
+    silent = ("warning", "EMS limit is silent (its last word has run out): its fallback counts")
+    assert told() == [*unheard, silent]
+    assert site.controller.book.sources["ems"].trouble == "its last word has run out"
+    site.announce("ems", 40.0)
+    assert site.controller.book.sources["ems"].trouble == ""
+    site.run(90)
+    assert told() == [*unheard, silent, silent]
+    site.go_blind(60)
+    site.run(59)
+    assert told()[4:] == [("error", "meter m says nothing (for 11 s by now)")]
+    site.run(20)
+    assert [n.text for n in site.notices if n.code == "meter_answers"][-1:] == ["meter m answers"]
+    assert len(told()) == 5
+
+
+def test_a_meter_that_was_never_heard_is_told() -> None:
+    site = VirtualSite(topology(60.0, 1))
+    site.meter_alive = False
+    site.connect()
+    site.run(60)
+    assert [n.text for n in site.notices if n.code == "meter_failed"] == ["meter m says nothing (for 31 s by now)"]
+
+
 @pytest.mark.requirement("LC-116")
 def test_cars_are_lowered_at_once_when_the_last_will_of_a_source_arrives() -> None:
     source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (22.0,) * 3, tells_availability=True)
