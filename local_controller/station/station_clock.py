@@ -26,14 +26,17 @@ SPAN_S = 60.0
 
 
 class StationClock:
-    """What the latest time stamps of one station say. due_s: when the next one is wanted, in monotonic seconds."""
+    """What the latest time stamps of one station say. due_s: when the next one is wanted, in monotonic seconds.
 
-    __slots__ = ("_is_wrong", "_old", "due_s")
+    is_right: a stamp was fresh, and nothing has spoken against the clock since.
+    """
+
+    __slots__ = ("_is_wrong", "_old", "due_s", "is_right")
 
     def __init__(self) -> None:
         """Before the CSMS has told its time there is nothing to compare with."""
         self.due_s = math.inf
-        self._is_wrong = False
+        self.is_right = self._is_wrong = False
         self._old: tuple[tuple[float, float], ...] = ()  # the latest stamps, if all are old: heard at, ahead by (s)
 
     def csms_told_its_time(self) -> None:
@@ -59,5 +62,5 @@ class StationClock:
         return self._judged(max(ahead_s for _, ahead_s in self._old), is_wrong=True)
 
     def _judged(self, ahead_s: float, *, is_wrong: bool) -> float | None:
-        was_wrong, self._is_wrong = self._is_wrong, is_wrong
+        was_wrong, self._is_wrong, self.is_right = self._is_wrong, is_wrong, not is_wrong
         return ahead_s if is_wrong and not was_wrong else None

@@ -197,13 +197,13 @@ class Bench:
             "TransactionEvent", head | {"transactionInfo": {"transactionId": transaction} | (info or {})} | more
         )
 
-    def meter(self, amps: Iterable[float], evse: int = 1) -> None:
+    def meter(self, amps: Iterable[float], evse: int = 1, taken_at: Instant | None = None) -> None:
         values = [
             {"value": str(a) if self.version is OcppVersion.V16 else a, "measurand": "Current.Import", "phase": f"L{n}"}
             for n, a in enumerate(amps, start=1)
         ]
         name = "connectorId" if self.version is OcppVersion.V16 else "evseId"
-        value = {"timestamp": stamp(self.now), "sampledValue": values}
+        value = {"timestamp": stamp(taken_at or self.now), "sampledValue": values}
         self.from_station("MeterValues", {name: evse, "meterValue": [value]})
 
     def csms_profile(self, purpose: str, limit: float, profile_id: int = 1, **more: Any) -> Payload:

@@ -281,3 +281,48 @@ def test_the_newest_is_known_in_time_and_readings_are_few(version: OcppVersion, 
         assert told_a[-1:] == values[-1:]
         assert set(told_a) <= set(values), "what belongs to the other EVSE"
         assert told_a == sorted(set(told_a)), "in order, each once"
+
+
+def back(bench: Any, b: Any) -> Any:
+    """The same station on its next connection."""
+    b.proxy.closed(Peer.STATION, b.now)
+    return bench(b.version, known=b.smart.state)
+
+
+@ALL
+def test_what_was_measured_before_the_connection_came_says_nothing_of_now(bench: Any, version: OcppVersion) -> None:
+    """1.6 §3.7.1: transaction-related messages are queued; behind a slow CSMS the queue takes minutes."""
+    b = running(bench(version))
+    b.meter([6.0])
+    b = back(bench, b)
+    came = b.now
+    for ago_s in (590.0, 300.0, 30.0):
+        b.wait(5.0)
+        b.meter([3.0], taken_at=came.after(-ago_s))
+    assert amps(b) == []
+    b.wait(5.0)
+    b.meter([16.0])
+    assert amps(b) == [16.0]
+
+
+@ALL
+def test_a_clock_that_is_not_known_to_be_right_hides_no_sample(bench: Any, version: OcppVersion) -> None:
+    b = running(bench(version))
+    b.meter([6.0], taken_at=b.now.after(-3600.0))
+    b = back(bench, b)
+    for number in range(3):
+        b.wait(5.0)
+        b.meter([6.0 + number], taken_at=b.now.after(-3600.0))
+    assert amps(b) == [6.0, 7.0, 8.0]
+
+
+@ALL
+def test_a_clock_that_is_put_back_hides_samples_until_it_is_found_out(bench: Any, version: OcppVersion) -> None:
+    b = running(bench(version))
+    b.meter([6.0])
+    b = back(bench, b)
+    for number in range(30):
+        b.wait(10.0)
+        b.meter([float(number)], taken_at=b.now.after(-3600.0))
+    assert amps(b) == [float(number) for number in range(int(amps(b)[0]), 30)], "from then on all"
+    assert amps(b)[0] <= 15.0, "no longer than a sample counts at the site"

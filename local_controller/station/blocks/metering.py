@@ -11,6 +11,9 @@ something else, and needs no timer.
 What waits is read before anything else is told of its EVSE (a change of state, the end of the transaction, the end of
 the connection), so that facts keep their order. A message that begins or ends a transaction never waits, nor does one
 of which nothing is known before all of it is read, because it is not in the standard's very form.
+
+What a station has measured while it had no connection it sends afterwards (1.6 §3.7.1): that says nothing of now, and would prove limits
+that it has not been measured at yet.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -29,6 +33,7 @@ from local_controller.station.block import UNCHANGED, Block, BlockEffect, Unread
 from local_controller.station.dialects.base import Dialect, MeterReport
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
+from local_controller.station.station_clock import TOLERANCE_S
 from local_controller.station.transaction import Transaction
 from local_controller.station.words import Measured, MeterSample, Phase
 
@@ -92,6 +97,12 @@ class Metering(Block):
         self._wiring = state.wiring
         self._waiting: dict[int, _Waiting] = {}
         self._due_s: float | None = None
+        self._here_since: datetime | None = None
+
+    def connected(self, now: Instant) -> Wanted:
+        """By the station's clock; what it has measured before is of the past."""
+        self._here_since = self._state.station_time(now) - timedelta(seconds=TOLERANCE_S)
+        return UNCHANGED
 
     @property
     def deadline(self) -> float | None:
@@ -216,6 +227,8 @@ class Metering(Block):
     ) -> None:
         """Every sample of a message that came then."""
         for sample in report.samples if self._wiring.is_usual else map(self._wiring.read, report.samples):
+            if self._is_past(sample):
+                continue
             told.append(Tell(Measured(evse, sample)))
             if transaction is not None:
                 transaction.sampled = came
@@ -227,6 +240,11 @@ class Metering(Block):
                 self._learn_soc(transaction, sample.soc_percent)
         if self._state.clock.due_s <= came.monotonic_s:
             told += self._judge_clock(report, came)
+
+    def _is_past(self, sample: MeterSample) -> bool:
+        """Whether it was measured before the connection came, by a clock that was seen to be right."""
+        taken_at, since = sample.taken_at, self._here_since
+        return taken_at is not None and since is not None and taken_at < since and self._state.clock.is_right
 
     def _judge_clock(self, report: MeterReport, now: Instant) -> list[BlockEffect]:
         """Says so once when the station's clock is not its CSMS's: our limits begin and end by it (LC-044)."""
