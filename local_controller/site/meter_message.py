@@ -7,7 +7,7 @@ missing or no numbers make no reading either; a meter of which one value is brok
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -100,8 +100,7 @@ class MeterMessages:
         )
         if doubts := implausible(reading, self.nominal_v):
             raise SourceError("; ".join(map(str, doubts)))
-        self._watch(reading, now)
-        return reading
+        return replace(reading, unchanged_s=self._unchanged_s(reading, now))
 
     def _signed(self, current_a: PerPhase, phase_power_w: PerPhase | None) -> PerPhase:
         """+ is drawn, as is what has its direction from powers that nobody has told just now."""
@@ -124,15 +123,17 @@ class MeterMessages:
         parts = self._parts(quantity, now)
         return None if parts is None else _joined(parts)
 
-    def _watch(self, reading: MeterReading, now: Instant) -> None:
-        """Voltages never stand still; without them nobody can tell."""
-        if reading.voltage_v is None:
-            return
+    def _unchanged_s(self, reading: MeterReading, now: Instant) -> float:
+        """For how long nothing at all has changed; SourceError once that is too long.
+
+        Voltages never stand still; without them nobody can tell.
+        """
         values = (reading.current_a, reading.voltage_v, reading.phase_power_w)
-        if self._moved is None or self._moved[0] != values:
+        if reading.voltage_v is None or self._moved is None or self._moved[0] != values:
             self._moved = values, now
-        elif (same_s := now.since(self._moved[1])) >= FROZEN_AFTER_S:
+        if (same_s := now.since(self._moved[1])) >= FROZEN_AFTER_S:
             raise SourceError(f"no value has changed for {same_s:.0f} s")
+        return same_s
 
 
 def _numbers(payload: bytes, place: Place, quantity: Quantity) -> tuple[float, ...]:

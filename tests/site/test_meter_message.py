@@ -136,6 +136,20 @@ def test_one_of_three_topics_has_one_number() -> None:
         told(MeterMessages("main", BARE), "a", [1, 2, 3])
 
 
+def test_a_reading_says_for_how_long_it_may_be_an_old_one() -> None:
+    """Before it is found out nothing rises by it, as by any meter that may repeat old data."""
+    meter, bare = MeterMessages("main", SHELLY), MeterMessages("main", {Quantity.CURRENT: Place(("t",))})
+    unchanged_s = []
+    for at_s, volts_v in ((0.0, 230.1), (1.0, 230.1), (5.0, 230.1), (6.0, 230.2), (8.0, 230.2)):
+        reading = told(meter, TOPIC, SAID | {"a_voltage": volts_v}, at_s)
+        assert reading is not None
+        unchanged_s.append(reading.unchanged_s)
+        alone = told(bare, "t", [5, 5, 5], at_s)
+        assert alone is not None
+        assert alone.unchanged_s == 0.0, "currents alone may well stand still"
+    assert unchanged_s == [0.0, 1.0, 5.0, 0.0, 2.0]
+
+
 def test_old_data_that_is_repeated_is_found_out_where_voltages_are_told() -> None:
     meter = MeterMessages("main", SHELLY)
     for second in range(30):
