@@ -21,6 +21,10 @@ STOP_S: Final = {FuseType.MCB: 20.0, FuseType.GG: 20.0, FuseType.SLS_E: 7.0, Fus
 """From here on cars give up what is measured above the rating, whatever is believed of them: 60 % of what the device
 bears; a gG link no later than a miniature breaker."""
 
+MOST_S: Final = 187.0
+"""No more than that: 120 s · (1.6² - 1), what a gG link comes to at the current at which it surely melts. What goes on conducting was no
+hotter, and a reading that says so was a wrong one, or of before a long silence."""
+
 
 @dataclass(slots=True)
 class Overload:
@@ -48,7 +52,7 @@ class Overload:
         seconds = max(0.0, asked_at.since(before_at))
         for phase in PHASES:
             most = max(abs(before_a[phase]), abs(current_a[phase])) / rating_a[phase]
-            self.stress_s[phase] = max(0.0, self.stress_s[phase] + (most**2 - 1.0) * seconds)
+            self.stress_s[phase] = min(MOST_S, max(0.0, self.stress_s[phase] + (most**2 - 1.0) * seconds))
             self._shed(phase, current_a[phase] - rating_a[phase], STOP_S[fuse])
         return [phase for phase in PHASES if self._is_news(phase)]
 

@@ -116,6 +116,20 @@ def test_what_overheats_a_fuse_is_taken_from_the_cars_whatever_is_believed_of_th
     assert max(site.flow("grid")) < 20.0
 
 
+def test_one_reading_that_no_fuse_would_have_borne_does_not_stop_the_cars_for_hours() -> None:
+    """A register that is all ones for a moment: S of it would be hours, which no device that still conducts can have."""
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.plug("CP-1")
+    site.run(120)
+    site.shown = lambda _flow: equal(6553.5)
+    site.run(1)
+    site.shown = lambda flow: flow
+    site.run(30)
+    assert max(site.flow("grid")) == 0.0, "it is believed"
+    site.run(420)
+    assert max(site.flow("grid")) > 20.0
+
+
 @pytest.mark.requirement("LC-109", "LC-118")
 def test_an_external_limit_drops_and_returns() -> None:
     source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (16.0, 16.0, 16.0))
