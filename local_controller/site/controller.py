@@ -425,13 +425,22 @@ class SiteController:
     def _sampled(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
         """One that shows what the last one showed waits for the next fact, reading or tick; the newest stands for all."""
         if state.session is None:
-            return []
+            return self._strayed(state, sample, now)
         if state.session.shown_a == sample.current_a:
             self._samples[state] = sample, now
             return []
         told = [*self._take_sample(state), *self._measured(state, sample, now)]
         state.stand(now)
         return told
+
+    @staticmethod
+    def _strayed(state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
+        """It charges without a transaction, as far as anybody told us: said once, until it rests."""
+        if not state.strays(sample, now):
+            return []
+        drawn_a = state.drawn_a(now)
+        text = f"{state.evse.id} draws {drawn_a:.1f} A without a transaction: it cannot be told a limit, the others make room"
+        return [Notice("warning", "no_transaction", text, {"evse": str(state.evse.id)})]
 
     def _take_sample(self, state: EvseState) -> list[SiteEffect]:
         waiting = self._samples.pop(state, None)

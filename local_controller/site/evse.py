@@ -44,6 +44,9 @@ PWM and car takes 12 s (grid-and-safety §7)."""
 SAMPLE_MAX_AGE_S: Final = 150.0
 """A station's own measurement counts this long: a 60 s sampling interval, missed once, plus its transport."""
 
+STRAY_MAX_AGE_S: Final = 1000.0
+"""What is measured without a transaction counts so long: such samples come by the clock, every 15 min by many a default."""
+
 OVERDRAW: Final = 1.1
 OVERDRAW_A: Final = 0.5
 """Stations tolerate 10 % + 0.5 A above the limit (EVerest EvseManager, grid-and-safety §4.8)."""
@@ -146,7 +149,8 @@ class EvseState:
     nobody renews, and the most for that. said_state: whether a car charges, as the station said last, be it before the
     transaction has an id (1.6). csms_steps: `csms` as POSIX seconds and amperes. csms_least_a: rather than less the CSMS
     wants its car to get nothing. foreign: what it obeys besides
-    ours and the CSMS's; None: not known of. wire: what is known of charging on one of its phases.
+    ours and the CSMS's; None: not known of. stray, strays_since: what was measured
+    last without a session, and since when. wire: what is known of charging on one of its phases.
     """
 
     evse: Evse
@@ -170,6 +174,8 @@ class EvseState:
     csms_steps: tuple[tuple[float, float | None], ...] = ()
     csms_least_a: float = 0.0
     foreign: ForeignLimit | None = None
+    stray: Drawn | None = None
+    strays_since: Instant | None = None
     wire: OnePhase = field(default_factory=OnePhase)
     _standing: Standing | None = field(default=None, init=False, repr=False)
 
@@ -263,6 +269,7 @@ class EvseState:
         if self.session is not None:
             self.ended(self.session.transaction_id)
         self.known = self.known or not is_found
+        self.stray = self.strays_since = None
         left_over = [promise for promise in self.left_over if not promise.is_over(now)]
         self.session = Session(transaction_id, now, [*left_over, Promise(self.floor_a, now)])
         self.session.is_found = self.session.may_have_fallen_back = is_found  # so it is told a limit at once
@@ -298,6 +305,21 @@ class EvseState:
             self._measured_again(session, now)
         else:
             self._take(session, sample, now)
+
+    @_fact
+    def strays(self, sample: MeterSample, now: Instant) -> bool:
+        """A sample without a session: what flows counts although it cannot be limited; whether it is news that it flows.
+
+        The second of two, so far apart that it is none of the closing ones of a session that has ended.
+        """
+        before, self.stray = self.stray, None
+        if max(sample.current_a.values(), default=0.0) < PHASE_ON_A:
+            self.strays_since = None
+            return False
+        self.strays_since = self.strays_since or now
+        if now.since(self.strays_since) >= SETTLE_S:
+            self.stray = Drawn(self.evse.on_grid(sample.current_a), now, sample.power_w)
+        return before is None and self.stray is not None
 
     @_fact
     def _take(self, session: Session, sample: MeterSample, now: Instant) -> None:
@@ -597,6 +619,8 @@ class EvseState:
         session = self.session
         if self.fallback_doubted_at is not None:
             turns_s.append(self.fallback_doubted_at.monotonic_s + CONFIRM_S)
+        if self.stray is not None:
+            turns_s += (self.stray.at.monotonic_s + age_s for age_s in (SAMPLE_MAX_AGE_S, STRAY_MAX_AGE_S))
         if session is not None:
             turns_s += (session.started_at.monotonic_s + SAMPLE_MAX_AGE_S, self._waits_until_s(session))
             if session.drawn is not None:
@@ -722,12 +746,16 @@ class EvseState:
 
     def measured_a(self, now: Instant) -> PerPhase:
         """A fresh sample on the phases of the grid, else 0."""
-        return self.session.drawn.current_a if self.sampled(now) and self.session and self.session.drawn else ZERO
+        return self._drawn.current_a if self._drawn is not None and self.sampled(now) else ZERO
+
+    @property
+    def _drawn(self) -> Drawn | None:
+        """The last sample, of whatever age."""
+        return self.stray if self.session is None else self.session.drawn
 
     def sampled(self, now: Instant) -> bool:
         """Whether the station measured lately."""
-        drawn = self.session.drawn if self.session else None
-        return drawn is not None and now.since(drawn.at) <= SAMPLE_MAX_AGE_S
+        return self._drawn is not None and now.since(self._drawn.at) <= SAMPLE_MAX_AGE_S
 
     def measured_since(self, moment: Instant) -> bool:
         """Whether the station has measured at that moment or later."""
@@ -826,8 +854,10 @@ class EvseState:
         worst = on(self.phases(), worst_a)
         if self.session is not None and self.session.switch.is_on_one:
             worst = upper(worst, on(self.evse.grid_phases, self._on_all_phases_a(worst_a, now)))
-        drawn = self.session.drawn if self.session and self.sampled(now) else None
-        return worst if drawn is None else upper(worst, drawn.current_a)
+        stray = self.stray if self.session is None else None
+        if stray is not None and now.since(stray.at) <= STRAY_MAX_AGE_S:
+            return upper(worst, stray.current_a)
+        return upper(worst, self.measured_a(now))
 
     def _on_all_phases_a(self, worst_a: float, now: Instant) -> float:
         """What one that was told to use one phase may draw on all of them.
@@ -848,7 +878,9 @@ class EvseState:
         return self._bounds(self.exposure(now), now)
 
     def _bounds(self, exposure: PerPhase, now: Instant) -> DrawBounds:
-        session = self.session
+        session, stray = self.session, self.stray
+        if session is None and stray is not None and self.connected and self.sampled(now):
+            return DrawBounds(stray.current_a, stray.current_a, stray.current_a, stray.at)
         if session is None or not self.connected or self.mute(now):
             return DrawBounds(ZERO, ZERO, ZERO)
         followed = on(PHASES, self._followed_a(session, now))

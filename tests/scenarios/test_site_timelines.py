@@ -16,7 +16,7 @@ from local_controller.site.per_phase import ZERO, equal
 from local_controller.site.timetable import Timetable, Window
 from local_controller.site.topology import FuseType
 from local_controller.station.effects import CsmsLimitChanged
-from local_controller.station.words import BehaviourLearnt, EvseId
+from local_controller.station.words import BehaviourLearnt, EvseId, Measured, MeterSample, Phase
 from tests.site.virtual_site import START, Car, VirtualSite, topology
 
 
@@ -334,3 +334,35 @@ def test_a_limit_of_the_timetable_is_kept_from_its_first_second_to_its_last(sett
     site.on_step.clear()
     site.run(120 + 4 * settle_s)
     assert site.flow("grid")[0] > 35.0
+
+
+@pytest.mark.parametrize("circuit_meters", [False, True])
+@pytest.mark.requirement("LC-107", "LC-111")
+def test_a_car_that_charges_without_a_transaction_counts_with_what_its_station_measures(circuit_meters: bool) -> None:
+    """A station that lets everybody charge keeps its fallback for transactions only; its meter values name none."""
+    site = settled(VirtualSite(topology(80.0, 2, circuits={"wing": 40.0}, circuit_meters=circuit_meters)))
+    free = site.stations["CP-1"]
+    free.car, free.transaction, free.fallback_a = Car(max_a=20.0, phases=1), "of its own", 32.0
+    site.run(30)
+    site.plug("CP-2")
+    site.run(180)
+    assert site.flow("wing") == pytest.approx((39.0, 19.0, 19.0), abs=0.3)
+    assert max(site.worst["wing"]) <= 40.0
+    (told,) = [n.text for n in site.notices if n.code == "no_transaction"]
+    assert told.endswith("A without a transaction: it cannot be told a limit, the others make room")
+    free.car, free.transaction = None, None
+    site.tell("CP-1", Measured(1, MeterSample({Phase.L1: 0.0})))
+    site.run(120)
+    assert max(site.flow("wing")) == pytest.approx(32.0, abs=1.1), "less margin and the fallback"
+
+
+def test_what_a_station_still_measures_when_a_session_has_ended_is_no_other_car() -> None:
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.plug("CP-1")
+    site.run(120)
+    site.unplug("CP-1")
+    for _ in range(2):
+        site.tell("CP-1", Measured(1, MeterSample({Phase.L1: 30.0})))
+        site.run(1)
+    assert not [n for n in site.notices if n.code == "no_transaction"]
+    assert site.controller.evses[EvseId("CP-1", 1)].exposure(site.now) == equal(6.0)
