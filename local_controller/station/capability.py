@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from local_controller.profiles.units import RateUnit
-from local_controller.station.dialects.base import StatedCapability
+from local_controller.station.dialects.base import ReadBounds, StatedCapability
 from local_controller.station.knowledge import Actuator, FloorPlace, Knowledge, Loss, StartKind, VendorKey, ZeroMeans
 from local_controller.station.words import OcppVersion, Phase, PhaseSwitching
 
@@ -104,7 +104,7 @@ class Capability:
     as stated. sample_s: how often it says that it sends meter values during a transaction; 0 for never, None if it did
     not say. learnt: what is not a default. proven: what the station has accepted before; works, holds: the way that it
     took a working limit, or a floor, last. disobeyed: what it accepted without effect, as measured. untriggered: messages
-    that it does not send when asked to, since its last boot.
+    that it does not send when asked to, since its last boot. bounds: of reading from it; None if it was not asked for any.
     """
 
     actuators: tuple[Actuator, ...] = (Actuator.TX_PROFILE, Actuator.TX_DEFAULT, Actuator.STATION_MAX)
@@ -141,6 +141,7 @@ class Capability:
     holds: Rung | None = None
     disobeyed: frozenset[Rung] = frozenset()
     untriggered: frozenset[str] = frozenset()
+    bounds: ReadBounds | None = None
     _working: tuple[Rung, ...] | None = field(default=None, init=False, repr=False, compare=False)
     _fallback: tuple[Rung, ...] | None = field(default=None, init=False, repr=False, compare=False)
 

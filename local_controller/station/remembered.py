@@ -15,7 +15,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.write_budget import DAY_S, WriteBudget
 from local_controller.station.capability import TOLD, Capability, Learnt, Rung
-from local_controller.station.dialects.base import BootCall
+from local_controller.station.dialects.base import BootCall, ReadBounds
 from local_controller.station.knowledge import Actuator, FloorPlace, StartKind
 from local_controller.station.words import OcppVersion
 
@@ -25,7 +25,7 @@ _BELIEFS: Final = ("actuators", "units", "kinds", "stack_level", "connector")
 class Remembered(msgspec.Struct, frozen=True):
     """One station's experience. who: as it said in its last boot; None if it has not booted since we know it.
 
-    The fields from `actuators` to `disobeyed` and `learnt` are those of `Capability`. paid_off: as `WriteBudget.due_s`.
+    The fields from `actuators` to `bounds` are those of `Capability`. paid_off: as `WriteBudget.due_s`.
     """
 
     version: OcppVersion
@@ -41,6 +41,7 @@ class Remembered(msgspec.Struct, frozen=True):
     proven: frozenset[Rung] = frozenset()
     disobeyed: frozenset[Rung] = frozenset()
     learnt: tuple[Learnt, ...] = ()
+    bounds: ReadBounds | None = None
     paid_off: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
     @classmethod
@@ -69,4 +70,4 @@ class Remembered(msgspec.Struct, frozen=True):
         return 0.0 if left_s <= 0.0 else now.monotonic_s + min(left_s, DAY_S)
 
 
-_EXPERIENCES: Final = ("unit_is_proven", "works", "holds", "proven", "disobeyed")
+_EXPERIENCES: Final = ("unit_is_proven", "works", "holds", "proven", "disobeyed", "bounds")

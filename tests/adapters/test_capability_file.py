@@ -12,7 +12,7 @@ from local_controller.adapters.capability_file import NAME, CapabilityMemory
 from local_controller.errors import LocalControllerError
 from local_controller.profiles.units import RateUnit
 from local_controller.station.capability import Rung
-from local_controller.station.dialects.base import BootCall
+from local_controller.station.dialects.base import BootCall, ReadBounds
 from local_controller.station.knowledge import Actuator
 from local_controller.station.remembered import Remembered
 from local_controller.station.words import OcppVersion
@@ -23,6 +23,7 @@ LEARNT = Remembered(
     actuators=(Actuator.TX_DEFAULT, Actuator.TX_PROFILE),
     works=Rung(Actuator.TX_DEFAULT, RateUnit.W),
     proven=frozenset({Rung(Actuator.TX_DEFAULT, RateUnit.W)}),
+    bounds=ReadBounds(items=4),
 )
 NO_ZONE = '{"format": 1, "stations": {"a": {"version": "ocpp1.6", "paid_off": "2026-06-01T12:00:00"}}}'
 pytestmark = pytest.mark.requirement("LC-105")

@@ -25,6 +25,7 @@ from local_controller.station.blocks.virtual_store import RULES
 from local_controller.station.blocks.wanted import ANY_PHASES, OnPhases
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.dialects import dialect
+from local_controller.station.dialects.base import NO_BOUNDS
 from local_controller.station.effects import (
     Close,
     CsmsLimitChanged,
@@ -65,14 +66,19 @@ class Bench:
 
     None as answer: that peer stays silent; a text: that CALLERROR; a function: called with the payload.
     foreign: profiles (EVSE, source, profile) that the station has from elsewhere, and reports with the others.
+    Its product is known to name no bounds on what it tells at a time, unless it `is_new`.
     """
 
-    def __init__(self, version: OcppVersion, settings: StationSettings, *, known: Any = None) -> None:
+    def __init__(
+        self, version: OcppVersion, settings: StationSettings, *, known: Any = None, is_new: bool = False
+    ) -> None:
         self.version = version
         self.settings = settings
         self.now = Instant(1000.0, NOON)
         numbers = count(1)
         self.proxy, self.smart = station_proxy("CP", version, settings, known, lambda: f"LC{next(numbers)}")
+        if known is None and not is_new:
+            self.smart.state.capability = replace(self.smart.state.capability, bounds=NO_BOUNDS)
         self.answers: dict[Peer, dict[str, Any]] = {Peer.STATION: {}, Peer.CSMS: {}}
         self.station, self.csms = self.answers[Peer.STATION], self.answers[Peer.CSMS]
         self.sent: dict[Peer, list[rpc.Frame]] = {Peer.STATION: [], Peer.CSMS: []}
@@ -363,9 +369,11 @@ MakeBench = Callable[..., Bench]
 
 @pytest.fixture
 def bench() -> MakeBench:
-    """Makes a bench; keywords go to StationSettings, except `known`."""
+    """Makes a bench; keywords go to StationSettings, except `known` and `is_new`."""
 
-    def make(version: OcppVersion = OcppVersion.V16, *, known: Any = None, **settings: Any) -> Bench:
-        return Bench(version, replace(StationSettings(fallback_a=6.0), **settings), known=known)
+    def make(
+        version: OcppVersion = OcppVersion.V16, *, known: Any = None, is_new: bool = False, **settings: Any
+    ) -> Bench:
+        return Bench(version, replace(StationSettings(fallback_a=6.0), **settings), known=known, is_new=is_new)
 
     return make

@@ -17,7 +17,9 @@ from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.own_questions import AGAIN_S, INSTALLING_S, SILENT_S, QuestionPace, site_pace
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.dialects import dialect
+from local_controller.station.dialects.base import NO_BOUNDS, ONE_AT_A_TIME, ReadBounds
 from local_controller.station.effects import Effect, Peer, Send
+from local_controller.station.remembered import Remembered
 from local_controller.station.turns import turns_after_boot
 from local_controller.station.words import LimitKind, LimitOutcome, Measured, OcppVersion
 from tests.station.conftest import EFFORT, NOON, Bench, own, stamp
@@ -347,10 +349,10 @@ def after_a_power_cut(
 @pytest.mark.parametrize(
     ("word", "questions_each", "limited_by_s", "holds"),
     [
-        ("BootNotification", 1, 3.0, False),
-        ("Heartbeat", 3, 0.0, False),
-        ("BootNotification", 3, 3.0, True),
-        ("Heartbeat", 5, 0.0, True),
+        ("BootNotification", 2, 3.0, False),
+        ("Heartbeat", 4, 0.0, False),
+        ("BootNotification", 4, 3.0, True),
+        ("Heartbeat", 6, 0.0, True),
     ],
 )
 @pytest.mark.requirement("LC-040")
@@ -400,7 +402,7 @@ def test_a_station_that_does_not_answer_is_left_alone_and_then_asked_again(bench
 @pytest.mark.parametrize("bound", ["keys", "bytes"])
 @pytest.mark.requirement("LC-127")
 def test_a_station_that_tells_one_value_at_a_time_is_asked_so(bench: Any, version: OcppVersion, bound: str) -> None:
-    """It takes so many keys, or so many bytes, at a time (B06)."""
+    """It takes so many keys, or so many bytes, at a time (B06), and names no bound."""
     b = bench(version)
     too_many = "OccurenceConstraintViolation" if version is OcppVersion.V16 else "OccurrenceConstraintViolation"
     refusal = too_many if bound == "keys" else dialect(version).format_violation
@@ -424,7 +426,7 @@ def test_a_station_that_tells_one_value_at_a_time_is_asked_so(bench: Any, versio
 
     b.station |= {"GetConfiguration": one_key, "GetVariables": one_variable}
     b.boot()
-    each = len(dialect(version).capability_questions())
+    each = 1 + len(dialect(version).capability_questions(bounds=ONE_AT_A_TIME))
     b.wait(12 * each)
     assert questions(b) == [read(version)] * each
     assert (b.smart.state.capability.only_unit, b.smart.state.capability.max_periods) == (RateUnit.W, 12)
@@ -432,9 +434,136 @@ def test_a_station_that_tells_one_value_at_a_time_is_asked_so(bench: Any, versio
     assert questions(b) == [read(version)] * each
 
 
+class Bounded:
+    """A station that names its bounds, if it has any, tells what it can do, and refuses to be asked for more at a time."""
+
+    def __init__(self, b: Any, items: int | None = None, size: int | None = None) -> None:
+        self.version, self.most = b.version, (items, size)
+        bounds = {"GetConfigurationMaxKeys": items, "ItemsPerMessage": items, "BytesPerMessage": size}
+        self.told = {name: str(bound) for name, bound in bounds.items() if bound is not None}
+        self.told |= {"ChargingScheduleMaxPeriods": "12", "PeriodsPerSchedule": "12"}
+        self.asked: list[list[str]] = []
+        self.refused = 0
+        b.station |= {"GetConfiguration": self._keys, "GetVariables": self._variables}
+
+    def _is_too_much(self, names: list[str], payload: dict[str, Any]) -> bool:
+        self.asked.append(names)
+        items, size = self.most
+        is_long = size is not None and len(rpc.call("i" * 36, "GetVariables", payload).text) > size
+        self.refused += is_too_much if (is_too_much := len(names) > (items or 99) or is_long) else 0
+        return is_too_much
+
+    def _keys(self, payload: dict[str, Any]) -> Any:
+        if self._is_too_much(payload["key"], payload):
+            return "OccurenceConstraintViolation"
+        known = [{"key": k, "readonly": True, "value": self.told[k]} for k in payload["key"] if k in self.told]
+        return {"configurationKey": known}
+
+    def _variables(self, payload: dict[str, Any]) -> Any:
+        asked_for = payload["getVariableData"]
+        if self._is_too_much([one["variable"]["name"] for one in asked_for], payload):
+            return "OccurrenceConstraintViolation"
+        results = []
+        for one in asked_for:
+            value = self.told.get(one["variable"]["name"])
+            verdict = {"attributeStatus": "UnknownVariable" if value is None else "Accepted"}
+            results.append(one | verdict | ({} if value is None else {"attributeValue": value}))
+        return {"getVariableResult": results}
+
+
+SMALLEST = 256
+"""Bytes; one variable of the longest names fits."""
+
+
+@pytest.mark.requirement("LC-127")
+@given(
+    version=st.sampled_from(OcppVersion),
+    items=st.none() | st.integers(1, 20),
+    size=st.none() | st.integers(SMALLEST, 4000),
+)
+@settings(max_examples=60 * EFFORT, deadline=None)
+def test_a_station_is_read_within_the_bounds_that_it_names(
+    version: OcppVersion, items: int | None, size: int | None
+) -> None:
+    b = Bench(version, StationSettings(fallback_a=6.0), is_new=True)
+    station = Bounded(b, items, None if version is V16 else size)
+    b.boot()
+    b.wait(LONG_S)
+    bounds = dialect(version).bound_questions()
+    assert station.refused == 0
+    assert [len(names) for names in station.asked[: len(bounds)]] == [1] * len(bounds), "no bound is smaller"
+    wanted = [name for names in station.asked[len(bounds) :] for name in names]
+    everything = dialect(version).capability_questions()[0]
+    assert len(wanted) == len(everything["key" if version is V16 else "getVariableData"])
+    assert b.smart.state.capability.max_periods == 12
+
+
 @ALL
-def test_a_station_that_tells_nothing_is_asked_once(bench: Any, version: OcppVersion) -> None:
-    b = bench(version)
+@pytest.mark.requirement("LC-127")
+def test_bounds_are_asked_for_once_and_again_when_other_firmware_is_there(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, is_new=True)
+    station = Bounded(b, items=4)
+    b.boot()
+    b.wait(60)
+    new = len(station.asked)
+    assert b.smart.state.capability.bounds == ReadBounds(4)
+    b.boot()
+    b.wait(60)
+    named = len(dialect(version).bound_questions())
+    assert len(station.asked) - new == new - named, "they are known"
+    known = Remembered.of(version, b.smart.state.who, b.smart.state.capability, b.smart.state.writes, b.now)
+    again = bench(version, is_new=True, remembered=known)
+    other = Bounded(again, items=4)
+    again.boot()
+    again.wait(60)
+    assert len(other.asked) == new - named, "also after a restart of ours"
+    again.boot(model="Two")
+    again.wait(60)
+    assert len(other.asked) == 2 * new - named, "another product has its own"
+    assert other.refused == station.refused == 0
+
+
+@ALL
+@pytest.mark.requirement("LC-127")
+def test_a_station_that_names_no_bound_is_asked_for_all_in_one(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, is_new=True)
+    station = Bounded(b)
+    b.boot()
+    b.wait(60)
+    assert b.smart.state.capability.bounds == NO_BOUNDS
+    assert len(station.asked) == len(dialect(version).bound_questions()) + 1
+
+
+@ALL
+@pytest.mark.requirement("LC-127")
+def test_bounds_that_cannot_be_told_leave_it_to_the_station_to_refuse(bench: Any, version: OcppVersion) -> None:
+    b = bench(version, is_new=True)
+    station = Bounded(b, items=4)
+    bounds = dialect(version).bound_questions()
+    told = b.station[read(version)]
+    b.station[read(version)] = lambda payload: "InternalError" if payload in bounds else told(payload)
+    b.boot()
+    b.wait(LONG_S)
+    assert b.smart.state.capability.max_periods == 12
+    assert station.refused == 1
+
+
+@pytest.mark.requirement("LC-091", "LC-127")
+def test_for_a_csms_that_waits_the_bounds_are_read_without_a_pause(bench: Any) -> None:
+    b = bench(OcppVersion.V21, is_new=True, questions=QuestionPace(spread_s=60.0))
+    station = Bounded(b, items=3)
+    b.boot()
+    before_s = b.now.monotonic_s
+    b.csms_sets("TxDefaultProfile", 16.0, stackLevel=100)
+    assert b.now.monotonic_s == before_s
+    named, (everything,) = len(dialect(b.version).bound_questions()), dialect(b.version).capability_questions()
+    assert len(station.asked) == named + -(-len(everything["getVariableData"]) // 3)
+
+
+@ALL
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_station_that_tells_nothing_is_asked_once(bench: Any, version: OcppVersion, is_new: bool) -> None:
+    b = bench(version, is_new=is_new)
     b.station[read(version)] = "NotImplemented"
     b.boot()
     b.wait(LONG_S)

@@ -1,26 +1,31 @@
 """A dialogue with a complete proxy, in which every message of ours is shown: how is it played, and what is wrong in it?
 
-The station CP-7 has one EVSE, its floor is 6 A, and its turn to be asked comes 9.94 s after it was accepted.
+The station CP-7 has one EVSE, its floor is 6 A, and its turn to be asked comes 9.94 s after it was accepted. Its product is
+known to name no bounds on what it tells at a time, unless the dialogue has the comment `# product: new`.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from local_controller.clock import Instant
 from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.wanted import OnPhases
 from local_controller.station.build import StationSettings, station_proxy
+from local_controller.station.dialects.base import NO_BOUNDS
 from local_controller.station.effects import Effect
 from tests.payloads import mistakes
-from tests.transcripts.dialogue import START, outputs, own_ids, play_with, spoken, version_of
+from tests.transcripts.dialogue import START, header, outputs, own_ids, play_with, spoken, version_of
 
 
 def play_complete(path: Path, *, is_asked_what_it_holds: bool = False) -> None:
     """Plays a file with a proxy of all blocks."""
     settings = StationSettings(fallback_a=6.0, is_asked_what_it_holds=is_asked_what_it_holds)
     proxy, charging = station_proxy("CP-7", version_of(path), settings, ids=own_ids())
+    if header(path, "product") != ["new"]:
+        charging.state.capability = replace(charging.state.capability, bounds=NO_BOUNDS)
     assert outputs(proxy.connected(START)) == []
 
     def gives(evse: int, limit_a: float, valid_s: float, now: Instant, on: OnPhases) -> list[Effect]:

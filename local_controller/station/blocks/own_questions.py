@@ -8,7 +8,7 @@ time, and not during a firmware update. Whatever a station sends because of it g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
@@ -18,7 +18,7 @@ from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block, BlockEffect, OwnCall, Urgency, Withdraw
 from local_controller.station.dialects import dialect
-from local_controller.station.dialects.base import NOTHING_SAID, Dialect, Payload
+from local_controller.station.dialects.base import NO_BOUNDS, NOTHING_SAID, ONE_AT_A_TIME, Dialect, Payload, ReadBounds
 from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Peer
 from local_controller.station.state import StationState
@@ -41,7 +41,6 @@ INSTALLING_S = 3600.0
 SITE_QUESTIONS_PER_S = 25.0
 """How many questions a whole site may be asked per second on average; after a power cut hardly ever twice that in one."""
 
-_ALL_IN_ONE = (0,)
 _CANNOT = frozenset({"NotImplemented", "NotSupported"})
 TO_FIRMWARE: Final = frozenset({"FirmwareStatusNotification", "SignedFirmwareStatusNotification"})
 _BUSY = frozenset({"Downloading", "Installing", "InstallRebooting"})
@@ -73,6 +72,7 @@ def site_pace(stations: int) -> QuestionPace:
 class Topic(StrEnum):
     """What a question is about."""
 
+    BOUNDS = "bounds"
     CAPABILITY = "capability"
     STATUS = "status"
     SAMPLE = "sample"
@@ -84,6 +84,12 @@ class Question:
 
     topic: Topic
     evse: int = 0
+
+
+_READS = frozenset({Topic.BOUNDS, Topic.CAPABILITY})
+
+_Reads = tuple[tuple[Topic, Payload], ...]
+"""Questions about the configuration, each with the payload that asks it."""
 
 
 class OwnQuestions(Block):
@@ -99,8 +105,9 @@ class OwnQuestions(Block):
         self._evses = tuple(evses)
         self._pace = pace
         self._delay_s = pace.delay_s(state.identity)
-        self._reads: tuple[int, ...] = ()  # which of the dialect's questions are still to be asked
-        self._said = NOTHING_SAID
+        self._reads: _Reads = ()  # what is still to be read
+        self._is_waited_for = False  # somebody waits for all of that
+        self._said, self._bounds = NOTHING_SAID, NO_BOUNDS
         self._open: Question | None = None
         self._due_s: float | None = None
 
@@ -138,13 +145,13 @@ class OwnQuestions(Block):
         return self._stop()
 
     def _plan(self, now: Instant) -> None:
-        self._reads, self._said = _ALL_IN_ONE, NOTHING_SAID
+        self._reads, self._said, self._bounds = self._to_read(), NOTHING_SAID, NO_BOUNDS
         self._due_s = now.monotonic_s + self._delay_s
-        self._state.is_unread = self._state.said == NOTHING_SAID and self._may_read_any
+        self._state.is_unread = self._state.said == NOTHING_SAID and bool(self._reads)
 
     def _stop(self) -> list[BlockEffect]:
         """Forgets what was to be asked; an answer that still comes is of no use."""
-        self._reads = ()
+        self._reads, self._is_waited_for = (), False
         given_up, self._open, self._due_s = self._open, None, None
         self._state.is_unread, self._state.read_at_s = False, None
         return [] if given_up is None else [Withdraw(Peer.STATION, given_up)]
@@ -170,6 +177,7 @@ class OwnQuestions(Block):
         """Asks one question, if it may be asked and there is one."""
         if (until_s := self._state.installing_until_s) is not None and until_s <= now.monotonic_s:
             self._state.installing_until_s, self._state.installs = None, False
+        self._is_waited_for |= self._state.read_at_s is not None
         self._due_s, self._state.read_at_s = now.monotonic_s + self._pace.every_s, None
         if self._open is not None or self._state.is_installing or not self._state.may_read:
             return []
@@ -183,8 +191,8 @@ class OwnQuestions(Block):
 
     def _next(self, now: Instant) -> Question | None:
         """The next question that still makes sense; a station that only may be read is asked for nothing else."""
-        if self._reads and self._may_read_any:  # to ask for no key at all would mean every one
-            return Question(Topic.CAPABILITY)
+        if self._reads:
+            return Question(self._reads[0][0])
         if not self._state.may_call:
             return None
         states = [Question(Topic.STATUS, evse) for evse in sorted(self._state.untold)]
@@ -193,20 +201,18 @@ class OwnQuestions(Block):
 
     def _asked(self, question: Question, now: Instant) -> tuple[str, Payload]:
         """Action and payload; a message that the station is asked for is not asked for again soon."""
-        if question.topic is Topic.CAPABILITY:
-            return self._dialect.capability_read, self._questions()[self._reads[0]]
+        if question.topic in _READS:
+            return self._dialect.capability_read, self._reads[0][1]
         self._state.asked_s[question.topic, question.evse] = now.monotonic_s
         if question.topic is Topic.SAMPLE:
             return "TriggerMessage", self._dialect.ask_for_sample(question.evse)
         self._state.untold.discard(question.evse)
         return "TriggerMessage", self._dialect.ask_for_status(question.evse)
 
-    @property
-    def _may_read_any(self) -> bool:
-        return _may_read_any(self._state.version, self._state.capability.never_read)
-
-    def _questions(self) -> list[Payload]:
-        return self._dialect.capability_questions(self._state.capability.never_read)
+    def _to_read(self) -> _Reads:
+        """The bounds first, unless they are known (LC-127)."""
+        capability = self._state.capability
+        return _to_read(self._state.version, capability.never_read, capability.bounds)
 
     def _may_ask(self, question: Question, now: Instant) -> bool:
         asked_s = self._state.asked_s.get((question.topic, question.evse))
@@ -243,23 +249,41 @@ class OwnQuestions(Block):
         if not isinstance(tag, Question) or tag is not self._open:
             return []
         self._open = None
-        if tag.topic is Topic.CAPABILITY:
-            self._state.is_unread = False
         if answer is None:  # left alone for a while, and then asked again what it can do
             self._due_s = now.monotonic_s + AGAIN_S
+        elif tag.topic is Topic.BOUNDS:
+            self._was_bounded(answer)
         elif tag.topic is Topic.CAPABILITY:
             self._was_read(answer, now)
         else:
             self._triggered(tag, answer)
+        if tag.topic in _READS:
+            self._state.is_unread &= answer is not None and bool(self._reads)
+            if self._state.is_unread and self._is_waited_for:
+                self._due_s = now.monotonic_s
+            self._is_waited_for &= self._state.is_unread
         return []
 
+    def _was_bounded(self, answer: Frame) -> None:
+        """The bounds are known when all were asked for; a station that cannot tell anything is asked no more."""
+        if answer.is_error and answer.error_code in _CANNOT:
+            self._reads = ()
+            return
+        self._reads = self._reads[1:]
+        if not answer.is_error:
+            self._bounds = self._bounds.and_also(self._dialect.stated_bounds(answer.payload))
+        if self._reads and self._reads[0][0] is Topic.BOUNDS:
+            return
+        self._state.capability = replace(self._state.capability, bounds=self._bounds)
+        self._reads = self._to_read()
+
     def _was_read(self, answer: Frame, now: Instant) -> None:
-        """A station may refuse to tell several values at a time (GetConfigurationMaxKeys, ItemsPerMessage; LC-127)."""
-        is_first, self._reads = self._reads == _ALL_IN_ONE, self._reads[1:]
+        """A station may refuse to tell several values at a time although it names no such bound."""
+        (_, asked), self._reads = self._reads[0], self._reads[1:]
         if answer.is_error:
-            if is_first and answer.error_code not in _CANNOT:
-                self._reads = tuple(range(1, len(self._questions())))
-                self._state.is_unread = bool(self._reads)
+            one_by_one = _to_read(self._state.version, self._state.capability.never_read, ONE_AT_A_TIME)
+            if (Topic.CAPABILITY, asked) not in one_by_one:
+                self._reads = () if answer.error_code in _CANNOT else one_by_one
             return
         self._said = self._said.and_also(self._dialect.capability_answer(answer.payload))
         self._state.said = self._said
@@ -284,6 +308,9 @@ def _status(answer: Frame) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _may_read_any(version: OcppVersion, never_read: frozenset[str]) -> bool:
-    """Whether there is a key that says what the station can do and may be read; the same for all of its kind."""
-    return bool(dialect(version).capability_questions(never_read)[1:])
+def _to_read(version: OcppVersion, never_read: frozenset[str], bounds: ReadBounds | None) -> _Reads:
+    """What is read from a station, in order; the same for all of its kind. Nothing, if it may tell nothing of what it can do."""
+    spoken = dialect(version)
+    asked = spoken.capability_questions(never_read, bounds or NO_BOUNDS)
+    before = spoken.bound_questions(never_read) if asked and bounds is None else []
+    return (*((Topic.BOUNDS, one) for one in before), *((Topic.CAPABILITY, one) for one in asked))

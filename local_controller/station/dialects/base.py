@@ -224,6 +224,27 @@ NOTHING_LACKS = Lacks()
 
 
 @dataclass(frozen=True, slots=True)
+class ReadBounds:
+    """How much of its configuration a station tells at a time; None where it names no bound.
+
+    items: keys or variables (GetConfigurationMaxKeys, ItemsPerMessage). size: bytes of the request (BytesPerMessage).
+    """
+
+    items: int | None = None
+    size: int | None = None
+
+    def and_also(self, said: ReadBounds) -> ReadBounds:
+        """The same with what it says in another answer."""
+        return ReadBounds(
+            self.items if said.items is None else said.items, self.size if said.size is None else said.size
+        )
+
+
+NO_BOUNDS: Final = ReadBounds()
+ONE_AT_A_TIME: Final = ReadBounds(items=1)
+
+
+@dataclass(frozen=True, slots=True)
 class StatedCapability:
     """What a station says about itself; None where it does not say.
 
@@ -348,10 +369,16 @@ class Dialect(Protocol):
         """Whether it was Accepted; None for an answer without a status. What needs a reboot first is not in force."""
 
     capability_read: str
-    """The action that asks for a StatedCapability."""
+    """The action that asks for ReadBounds and for a StatedCapability."""
 
-    def capability_questions(self, never_read: Collection[str] = ()) -> list[Payload]:
-        """Payloads of that action but for these names: all in one first, then each value by itself, for a station that takes fewer at a time."""
+    def bound_questions(self, never_read: Collection[str] = ()) -> list[Payload]:
+        """Payloads of that action but for these names: each asks for one bound, which is less than any bound."""
+
+    def stated_bounds(self, answer: Payload) -> ReadBounds:
+        """The answer to such a question."""
+
+    def capability_questions(self, never_read: Collection[str] = (), bounds: ReadBounds = NO_BOUNDS) -> list[Payload]:
+        """Payloads of that action but for these names, as few as the bounds allow; none if there is nothing to ask for."""
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """The answer to such a question; what is missing or odd in it is "not said"."""

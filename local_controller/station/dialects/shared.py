@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from local_controller.profiles.profile import Kind
 from local_controller.profiles.units import round_down
-from local_controller.station.dialects.base import OwnProfile, Payload
+from local_controller.station.dialects.base import OwnProfile, Payload, ReadBounds
 from local_controller.station.dialects.reading import Fields, timestamp
 from local_controller.station.words import RegistrationStatus
 
 LIMIT_STEP = 0.1
 """1.6 demands a multiple of 0.1 (A and W alike); 2.x has the same step for the sake of the stations."""
+
+_Item = TypeVar("_Item")
+
+ENVELOPE: Final = 64
+"""Bytes of a message of ours besides its payload: an id of 36 at most, the action, brackets and commas."""
 
 LONGEST_NAME = 255
 """Characters of a product's names that are kept, five times what OCPP allows; a peer may send 8 MiB."""
@@ -47,6 +54,22 @@ def write_profile(own: OwnProfile, id_name: str, schedule: Any) -> Payload:
     if own.offline_s is not None:
         profile |= {"maxOfflineDuration": own.offline_s, "invalidAfterOfflineDuration": True}
     return profile
+
+
+def in_parts(items: Sequence[_Item], asked: Callable[[Sequence[_Item]], Payload], bounds: ReadBounds) -> list[Payload]:
+    """Requests for these items, in order; each has at least one, however small the bounds are (LC-127)."""
+    parts: list[list[_Item]] = []
+    for item in items:
+        if not parts or not _fits(parts[-1], item, asked, bounds):
+            parts.append([])
+        parts[-1].append(item)
+    return [asked(part) for part in parts]
+
+
+def _fits(part: Sequence[_Item], item: _Item, asked: Callable[[Sequence[_Item]], Payload], bounds: ReadBounds) -> bool:
+    if bounds.items is not None and len(part) >= bounds.items:
+        return False
+    return bounds.size is None or len(json.dumps(asked([*part, item]))) + ENVELOPE <= bounds.size
 
 
 def write_schedule(own: OwnProfile, phase_to_use: int | None = None) -> Payload:

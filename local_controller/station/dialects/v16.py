@@ -5,8 +5,9 @@ Here "charge point" and "connector" are the standard's words; every connector is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from local_controller.profiles.composite import CompositeSchedule
 from local_controller.profiles.installed import Criteria
@@ -14,6 +15,7 @@ from local_controller.profiles.profile import Purpose
 from local_controller.rpc.frame import REFUSALS, Frame
 from local_controller.station.dialects import composite, strict
 from local_controller.station.dialects.base import (
+    NO_BOUNDS,
     BootCall,
     CompositeRequest,
     CompositeTold,
@@ -24,6 +26,7 @@ from local_controller.station.dialects.base import (
     Payload,
     ProfileQuery,
     ProfileSet,
+    ReadBounds,
     RemoteStart,
     StatedCapability,
     TransactionEvent,
@@ -33,6 +36,7 @@ from local_controller.station.dialects.reading import Fields, timestamp, whole_n
 from local_controller.station.dialects.sampled import meter_sample, sampled_value
 from local_controller.station.dialects.shared import (
     LIMIT_STEP,
+    in_parts,
     read_boot_status,
     read_current_time,
     read_name,
@@ -74,6 +78,7 @@ _PERIODS_KEY = "ChargingScheduleMaxPeriods"
 _SAMPLE_KEY = "MeterValueSampleInterval"
 _SWITCH_KEY = "ConnectorSwitch3to1PhaseSupported"
 _PLACES_KEY = "MaxChargingProfilesInstalled"
+_BOUND_KEY = "GetConfigurationMaxKeys"
 _ASKED = (_UNIT_KEY, _STACK_KEY, _PERIODS_KEY, _SAMPLE_KEY, _PLACES_KEY, _SWITCH_KEY)
 
 
@@ -262,15 +267,21 @@ class V16:
         """ChangeConfiguration.conf."""
         return Fields(self.setting_action, answer).text("status")
 
-    def capability_questions(self, never_read: Collection[str] = ()) -> list[Payload]:
+    def bound_questions(self, never_read: Collection[str] = ()) -> list[Payload]:
         """GetConfiguration.req."""
-        asked = [key for key in _ASKED if key not in never_read]
-        return [{"key": asked}, *({"key": [key]} for key in asked)]
+        return [] if _BOUND_KEY in never_read else [_asked([_BOUND_KEY])]
+
+    def stated_bounds(self, answer: Payload) -> ReadBounds:
+        """GetConfiguration.conf; 1.6 bounds no bytes."""
+        return ReadBounds(stated_integer(_values(answer).get(_BOUND_KEY)))
+
+    def capability_questions(self, never_read: Collection[str] = (), bounds: ReadBounds = NO_BOUNDS) -> list[Payload]:
+        """GetConfiguration.req."""
+        return in_parts([key for key in _ASKED if key not in never_read], _asked, bounds)
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """GetConfiguration.conf."""
-        entries = Fields("GetConfiguration", answer).children("configurationKey")
-        values = {entry.text("key"): entry.raw("value") for entry in entries}
+        values = _values(answer)
         return StatedCapability(
             units=stated_units(values.get(_UNIT_KEY)),
             max_stack_level=stated_integer(values.get(_STACK_KEY)),
@@ -300,6 +311,16 @@ class V16:
     def status_answer(self, status: str, reason: str | None = None) -> Payload:  # noqa: ARG002 - 1.6 gives no reasons
         """Any .conf that is a status."""
         return {"status": status}
+
+
+def _asked(keys: Sequence[str]) -> Payload:
+    return {"key": [*keys]}
+
+
+def _values(answer: Payload) -> dict[str | None, Any]:
+    """The values in a GetConfiguration.conf by key."""
+    entries = Fields("GetConfiguration", answer).children("configurationKey")
+    return {entry.text("key"): entry.raw("value") for entry in entries}
 
 
 def _name(purpose: Purpose) -> str:

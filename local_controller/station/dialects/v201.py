@@ -12,6 +12,7 @@ from local_controller.profiles.profile import Purpose
 from local_controller.rpc.frame import REFUSALS, Frame
 from local_controller.station.dialects import composite, strict
 from local_controller.station.dialects.base import (
+    NO_BOUNDS,
     NOTHING_LACKS,
     BootCall,
     CompositeRequest,
@@ -24,6 +25,7 @@ from local_controller.station.dialects.base import (
     Payload,
     ProfileQuery,
     ProfileSet,
+    ReadBounds,
     RemoteStart,
     StatedCapability,
     TransactionEvent,
@@ -33,6 +35,7 @@ from local_controller.station.dialects.reading import Fields, timestamp, whole_n
 from local_controller.station.dialects.sampled import SampledValue, meter_sample, sampled_value
 from local_controller.station.dialects.shared import (
     LIMIT_STEP,
+    in_parts,
     read_boot_status,
     read_current_time,
     read_name,
@@ -62,6 +65,10 @@ _ASKED = (
     (_SMART_CHARGING, _SWITCHES, None),
     (_SMART_CHARGING, _PHASE_TO_USE, None),
 )
+_OF_READS = "GetVariables"
+_ITEMS, _SIZE = ("ItemsPerMessage", _OF_READS), ("BytesPerMessage", _OF_READS)
+_BOUNDS = tuple(("DeviceDataCtrlr", *bound) for bound in (_ITEMS, _SIZE))
+_Asked = tuple[str, str, str | None]
 _CHARGING_STATES = {state.value.lower(): state for state in ChargingState}
 
 
@@ -72,7 +79,7 @@ class V201:
     format_violation = "FormatViolation"
     capability_read = "GetVariables"
     setting_action = "SetVariables"
-    asked: Sequence[tuple[str, str, str | None]] = _ASKED
+    asked: Sequence[_Asked] = _ASKED
     """Component, variable and instance of what is asked."""
     composite_step = LIMIT_STEP
     """What a limit in a composite schedule is a multiple of."""
@@ -276,17 +283,18 @@ class V201:
         result = next(Fields(self.setting_action, answer).children("setVariableResult"), None)
         return None if result is None else result.text("attributeStatus")
 
-    def capability_questions(self, never_read: Collection[str] = ()) -> list[Payload]:
+    def bound_questions(self, never_read: Collection[str] = ()) -> list[Payload]:
         """GetVariablesRequest."""
-        data = [
-            {
-                "component": {"name": component},
-                "variable": {"name": name} | ({"instance": instance} if instance else {}),
-            }
-            for component, name, instance in self.asked
-            if name not in never_read
-        ]
-        return [{"getVariableData": data}, *({"getVariableData": [one]} for one in data)]
+        return [_get_variables([one]) for one in _BOUNDS if one[1] not in never_read]
+
+    def stated_bounds(self, answer: Payload) -> ReadBounds:
+        """GetVariablesResponse."""
+        values = _accepted(answer)
+        return ReadBounds(stated_integer(values.get(_ITEMS)), stated_integer(values.get(_SIZE)))
+
+    def capability_questions(self, never_read: Collection[str] = (), bounds: ReadBounds = NO_BOUNDS) -> list[Payload]:
+        """GetVariablesRequest."""
+        return in_parts([one for one in self.asked if one[1] not in never_read], _get_variables, bounds)
 
     def capability_answer(self, answer: Payload) -> StatedCapability:
         """GetVariablesResponse."""
@@ -325,6 +333,19 @@ class V201:
     def status_answer(self, status: str, reason: str | None = None) -> Payload:
         """Any response that is a status."""
         return {"status": status} if reason is None else {"status": status, "statusInfo": {"reasonCode": reason}}
+
+
+def _get_variables(asked: Sequence[_Asked]) -> Payload:
+    """GetVariablesRequest."""
+    return {
+        "getVariableData": [
+            {
+                "component": {"name": component},
+                "variable": {"name": name} | ({"instance": instance} if instance else {}),
+            }
+            for component, name, instance in asked
+        ]
+    }
 
 
 def _accepted(answer: Payload) -> dict[tuple[str | None, str | None], Any]:
