@@ -13,6 +13,7 @@ from local_controller.station.blocks.certified_boot import CertifiedBoot
 from local_controller.station.blocks.composite_answers import CompositeAnswers, Shown
 from local_controller.station.blocks.configuration import Configuration
 from local_controller.station.blocks.customer_data import CustomerData
+from local_controller.station.blocks.forecasts import Forecasts
 from local_controller.station.blocks.guards import Guards
 from local_controller.station.blocks.metering import Metering
 from local_controller.station.blocks.own_questions import OwnQuestions, QuestionPace
@@ -166,4 +167,5 @@ def _looking_on(state: StationState, spoken: Dialect, settings: StationSettings)
     """Who tells the site what happens at the station."""
     metering = Metering(state, spoken)
     transactions = Transactions(state, spoken, settings.evses, metering)
-    return Availability(state, spoken, metering), transactions, metering, CustomerData(state)
+    forecasts = Forecasts(state, spoken, settings.evses)
+    return Availability(state, spoken, metering), transactions, metering, forecasts, CustomerData(state)

@@ -69,6 +69,9 @@ StationFact = (
     | words.TransactionEnded
     | words.Measured
     | words.NeedsKnown
+    | words.CarPlans
+    | words.SessionExpected
+    | words.ExpectationOver
     | words.UnitLearnt
     | words.BehaviourLearnt
     | words.LimitAnswered

@@ -16,6 +16,7 @@ from local_controller.station.blocks.virtual_store import EMPTY_STORE, VirtualSt
 from local_controller.station.blocks.write_budget import WriteBudget
 from local_controller.station.capability import NOTHING_KNOWN, Capability
 from local_controller.station.dialects.base import NOTHING_SAID, BootCall, StatedCapability
+from local_controller.station.expected_sessions import ExpectedSessions
 from local_controller.station.shown_values import ShownValues
 from local_controller.station.stand_ins import StandIns
 from local_controller.station.station_clock import SET_S, StationClock
@@ -48,6 +49,7 @@ class StationState:
     ours_ahead_s: our wall clock minus the monotonic one; None before the first look. set_s: by how much ours was set.
     time_zone: what the station calls local time.
     who: as it said in its last boot. writes: how often it was written to lately.
+    expected: sessions that it has agreed to have soon.
     carried_over: by EVSE, what the site wants, and what was written for its transaction; a station keeps its profiles over a reconnect.
     shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
     places: how many profiles the station says it takes; None if it did not say. said: what else it says of itself.
@@ -78,6 +80,7 @@ class StationState:
     phases_learnt_s: float | None = None
     ended: Recent[str] = field(default_factory=lambda: Recent(_ENDED_KEPT))
     store: VirtualStore = EMPTY_STORE
+    expected: ExpectedSessions = field(default_factory=ExpectedSessions)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     carried_over: dict[int, CarriedOver] = field(default_factory=dict)
     capability: Capability = NOTHING_KNOWN
@@ -158,6 +161,7 @@ class StationState:
     def forget_driver(self, id_token: str) -> None:
         """Nothing here names this driver any more (LC-146)."""
         self.remote_starts.forget(id_token)
+        self.expected.forget(id_token)
         for transaction in self.transactions.values():
             if (transaction.id_token or "").lower() == id_token.lower():
                 transaction.id_token = None

@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
+from local_controller.profiles.schedule import Schedule
+
 
 class OcppVersion(StrEnum):
     """The versions the gateway speaks, by their WebSocket subprotocol names."""
@@ -184,6 +186,43 @@ class NeedsKnown:
     evse: int
     energy_wh: float | None
     departure: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CarPlans:
+    """What a car of ISO 15118 says it will draw at most (NotifyEVChargingSchedule), A per phase; None where it says nothing."""
+
+    evse: int
+    schedule: Schedule
+
+
+class Foretold(StrEnum):
+    """By what it is known that a car will come."""
+
+    RESERVED = "reserved"
+    REMOTE_START = "remote start"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExpected:
+    """The station will have one more session soon (LC-078, LC-140); it replaces what was told with the same key.
+
+    evse: 0 is any of the station's. lasts_s: so long it may be waited for. id_token: whose it will be.
+    """
+
+    evse: int
+    key: str
+    by: Foretold
+    lasts_s: float
+    id_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationOver:
+    """The session with this key is waited for no longer: it began, or it will not come. `evse` as it was told."""
+
+    evse: int
+    key: str
 
 
 class UnitLearnt(msgspec.Struct, frozen=True, gc=False):

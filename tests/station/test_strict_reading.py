@@ -127,6 +127,7 @@ def payloads(version: OcppVersion, action: str) -> st.SearchStrategy[dict[str, A
             "evse": objects({}, {"id": numbers, "connectorId": numbers}),
             "idToken": objects({"idToken": words}, {"type": words}),
             "offline": st.booleans(),
+            "reservationId": numbers,
             "meterValue": meter_values,
         },
     )

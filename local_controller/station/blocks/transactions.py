@@ -14,7 +14,13 @@ from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction
-from local_controller.station.words import Authorized, TransactionEnded, TransactionStarted, TransactionUpdated
+from local_controller.station.words import (
+    Authorized,
+    ExpectationOver,
+    TransactionEnded,
+    TransactionStarted,
+    TransactionUpdated,
+)
 
 LONGEST_WAIT_S = 7 * 86_400.0
 """A message that waited for longer has no credible time stamp: then a transaction counts from when we hear of it."""
@@ -59,7 +65,7 @@ class Transactions(Block):
         known = named[0] if named else None
         if known is None or self._is_another(event, known):
             return self._start(event, call, now)
-        told = self._identified(event, known)
+        told = [*self._identified(event, known), *self._no_longer_expected(event, known)]
         if event.charging_state is None or event.charging_state is known.charging_state:
             return told or UNCHANGED
         known.charging_state = event.charging_state
@@ -75,6 +81,12 @@ class Transactions(Block):
         known.remote_start_id = known.remote_start_id or event.remote_start_id
         self._state.revision += 1
         return [Tell(Authorized(known.evse, known.transaction_id, known.id_token or ""))] if is_news else []
+
+    def _no_longer_expected(self, event: TransactionEvent, here: Transaction) -> list[BlockEffect]:
+        """A reservation or a remote start led to it, or its place is taken."""
+        return [
+            Tell(ExpectationOver(one.evse, one.key)) for one in self._state.expected.met(here, event.reservation_id)
+        ]
 
     def _named(self, event: TransactionEvent) -> list[Transaction]:
         """The running ones with this id: that of its EVSE if it names one, else all; some CSMSs of 1.6 give the same id twice."""
@@ -122,6 +134,7 @@ class Transactions(Block):
         started.is_found = is_found
         self._state.transactions[evse] = started
         self._state.revision += 1
+        effects += self._no_longer_expected(event, started)
         effects.append(Tell(TransactionStarted(evse, event.transaction_id, event.id_token, is_found, now.since(begun))))
         if event.charging_state is not None:
             effects.append(Tell(TransactionUpdated(evse, event.transaction_id, event.charging_state)))

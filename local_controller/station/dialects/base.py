@@ -16,7 +16,7 @@ import msgspec
 
 from local_controller.profiles.composite import CompositeSchedule
 from local_controller.profiles.installed import Criteria
-from local_controller.profiles.profile import ChargingProfile, Kind, Purpose
+from local_controller.profiles.profile import ChargingProfile, ChargingSchedule, Kind, Purpose
 from local_controller.profiles.rules import Rules
 from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
@@ -64,6 +64,7 @@ class TransactionEvent(msgspec.Struct, frozen=True, gc=False):
     id_token: str | None = None
     remote_start_id: int | None = None
     charging_state: ChargingState | None = None
+    reservation_id: int | None = None
 
 
 class MeterHead(msgspec.Struct, frozen=True, gc=False):
@@ -110,6 +111,29 @@ class RemoteStart:
     profile: ChargingProfile
     original: Mapping[str, Any]
     bare: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class ForetoldSession:
+    """A session that a request of the CSMS lets expect: a reservation until `expires` (the station's clock), or a remote start.
+
+    evse: 0 is any of the station's. reservation_id: None for a remote start, which bears `remote_start_id` in 2.x.
+    """
+
+    evse: int
+    id_token: str
+    reservation_id: int | None = None
+    expires: datetime | None = None
+    remote_start_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CarSchedule:
+    """What a car says it will draw from `start` on (the station's clock)."""
+
+    evse: int
+    start: datetime
+    schedule: ChargingSchedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +343,9 @@ class Dialect(Protocol):
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:
         """NotifyEVChargingNeeds; the departure is in the station's clock."""
 
+    def car_schedule(self, action: str, payload: Payload) -> CarSchedule | None:
+        """NotifyEVChargingSchedule."""
+
     # --- the CSMS's messages
 
     def profile_head(self, payload: Payload) -> tuple[int | None, Purpose]:
@@ -341,6 +368,9 @@ class Dialect(Protocol):
 
     def remote_start(self, action: str, payload: Payload) -> RemoteStart | None:
         """A remote start that brings a profile; None for anything else."""
+
+    def foretold(self, action: str, payload: Payload) -> ForetoldSession | None:
+        """ReserveNow, and a remote start with or without a profile."""
 
     def composite_request(self, payload: Payload) -> CompositeRequest:
         """GetCompositeSchedule."""

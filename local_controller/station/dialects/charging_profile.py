@@ -85,6 +85,14 @@ def read_profile(fields: Fields, purpose: Purpose, id_name: str = "id") -> Charg
         raise PayloadError(fields.action, fields.path, str(error)) from error
 
 
+def read_schedule(fields: Fields) -> ChargingSchedule:
+    """A schedule without a profile, as a car tells it; errors as above."""
+    try:
+        return _schedule(fields, has_id=False)
+    except ValueError as error:
+        raise PayloadError(fields.action, fields.path, str(error)) from error
+
+
 def _profile(fields: Fields, purpose: Purpose, id_name: str) -> ChargingProfile:
     return ChargingProfile(
         id=fields.need_integer(id_name),

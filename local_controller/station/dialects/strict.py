@@ -124,6 +124,7 @@ class _TransactionEvent(msgspec.Struct, gc=False):
     evse: _Evse | None = None
     idToken: _IdToken | None = None  # noqa: N815
     offline: bool | None = None
+    reservationId: _Integer | None = None  # noqa: N815
     meterValue: msgspec.Raw = _NO_LIST  # noqa: N815
 
 
@@ -185,7 +186,9 @@ def transaction_event(payload: msgspec.Raw) -> Said:
         evse,
         transaction_id,
         kind is _UPDATED,
-        TransactionEvent(kind, transaction_id, evse, id_token, info.remoteStartId, info.chargingState),
+        TransactionEvent(
+            kind, transaction_id, evse, id_token, info.remoteStartId, info.chargingState, read.reservationId
+        ),
         None if read.offline else read.meterValue,
         _decode_list,
     )

@@ -17,9 +17,11 @@ from local_controller.station.dialects import composite, strict
 from local_controller.station.dialects.base import (
     NO_BOUNDS,
     BootCall,
+    CarSchedule,
     CompositeRequest,
     CompositeTold,
     EventType,
+    ForetoldSession,
     MeterHead,
     MeterReport,
     OwnProfile,
@@ -139,6 +141,7 @@ class V16:
             str(Fields(action, answer).need_integer("transactionId")),
             evse=fields.need_integer("connectorId"),
             id_token=fields.text("idTag"),
+            reservation_id=whole_number(fields.raw("reservationId")),
         )
 
     def meter_report(self, action: str, payload: Payload) -> MeterReport | None:
@@ -177,6 +180,10 @@ class V16:
 
     def charging_needs(self, action: str, payload: Payload) -> NeedsKnown | None:  # noqa: ARG002 - 1.6 has no such message
         """1.6 knows no charging needs."""
+        return None
+
+    def car_schedule(self, action: str, payload: Payload) -> CarSchedule | None:  # noqa: ARG002 - as above
+        """1.6 knows no schedules of cars."""
         return None
 
     def profile_head(self, payload: Payload) -> tuple[int | None, Purpose]:
@@ -228,6 +235,20 @@ class V16:
             profile=read_profile(profile, _purpose(profile), "chargingProfileId"),
             original=profile.data,
             bare={name: value for name, value in payload.items() if name != "chargingProfile"},
+        )
+
+    def foretold(self, action: str, payload: Payload) -> ForetoldSession | None:
+        """ReserveNow.req, where connector 0 is any, and RemoteStartTransaction.req."""
+        fields = Fields(action, payload)
+        if action == "RemoteStartTransaction":
+            return ForetoldSession(fields.integer("connectorId") or 0, fields.need_text("idTag"))
+        if action != "ReserveNow":
+            return None
+        return ForetoldSession(
+            evse=fields.need_integer("connectorId"),
+            id_token=fields.need_text("idTag"),
+            reservation_id=fields.need_integer("reservationId"),
+            expires=fields.moment("expiryDate"),
         )
 
     def composite_request(self, payload: Payload) -> CompositeRequest:

@@ -15,9 +15,11 @@ from local_controller.station.dialects.base import (
     NO_BOUNDS,
     NOTHING_LACKS,
     BootCall,
+    CarSchedule,
     CompositeRequest,
     CompositeTold,
     EventType,
+    ForetoldSession,
     Lacks,
     MeterHead,
     MeterReport,
@@ -30,7 +32,7 @@ from local_controller.station.dialects.base import (
     StatedCapability,
     TransactionEvent,
 )
-from local_controller.station.dialects.charging_profile import read_profile
+from local_controller.station.dialects.charging_profile import read_profile, read_schedule
 from local_controller.station.dialects.reading import Fields, timestamp, whole_number
 from local_controller.station.dialects.sampled import SampledValue, meter_sample, sampled_value
 from local_controller.station.dialects.shared import (
@@ -123,6 +125,7 @@ class V201:
             id_token=id_token.text("idToken") if id_token else None,
             remote_start_id=info.integer("remoteStartId"),
             charging_state=_CHARGING_STATES.get((info.text("chargingState") or "").lower()),
+            reservation_id=whole_number(fields.raw("reservationId")),
         )
 
     def transaction_answered(
@@ -172,6 +175,15 @@ class V201:
         fields = Fields(action, payload)
         needs = fields.need_child("chargingNeeds")
         return NeedsKnown(fields.need_integer("evseId"), self._energy_wh(needs), needs.moment("departureTime"))
+
+    def car_schedule(self, action: str, payload: Payload) -> CarSchedule | None:
+        """NotifyEVChargingScheduleRequest; its periods count from timeBase, whatever its schedule says of a start."""
+        if action != "NotifyEVChargingSchedule":
+            return None
+        fields = Fields(action, payload)
+        start = fields.moment("timeBase") or fields.fail("timeBase", "missing")
+        schedule = read_schedule(fields.need_child("chargingSchedule"))
+        return CarSchedule(fields.need_integer("evseId"), start, schedule)
 
     def _energy_wh(self, needs: Fields) -> float | None:
         """The energy that the car asks for, in AC or DC."""
@@ -244,6 +256,16 @@ class V201:
             original=profile.data,
             bare={name: value for name, value in payload.items() if name != "chargingProfile"},
         )
+
+    def foretold(self, action: str, payload: Payload) -> ForetoldSession | None:
+        """ReserveNowRequest, perhaps for any EVSE, and RequestStartTransactionRequest."""
+        if action not in {"ReserveNow", "RequestStartTransaction"}:
+            return None
+        fields = Fields(action, payload)
+        evse, id_token = fields.integer("evseId") or 0, fields.need_child("idToken").need_text("idToken")
+        if action == "RequestStartTransaction":
+            return ForetoldSession(evse, id_token, remote_start_id=fields.need_integer("remoteStartId"))
+        return ForetoldSession(evse, id_token, fields.need_integer("id"), fields.moment("expiryDateTime"))
 
     def composite_request(self, payload: Payload) -> CompositeRequest:
         """GetCompositeScheduleRequest."""
