@@ -47,9 +47,13 @@ def _of_need(need: ChargingNeed, problem: Problem, currents: tuple[float, ...]) 
     now = currents[0]
     if 0 < now < need.min_a - TOLERANCE_A:
         yield f"{need.id}: {now} A now is neither 0 nor at least {need.min_a} A"
+    if need.arrival_s is not None and now > 0:
+        yield f"{need.id}: {now} A now, but it is yet to come"
     if abs(now - round(now / need.step_a) * need.step_a) > TOLERANCE_A:
         yield f"{need.id}: {now} A now is no multiple of {need.step_a} A"
     for block, current in enumerate(currents):
+        if current > 0 and need.arrival_s is not None and need.arrival_s >= problem.horizon.edges_s[block + 1]:
+            yield f"{need.id}, block {block}: {current} A before it comes"
         if current > need.max_a + TOLERANCE_A:
             yield f"{need.id}, block {block}: {current} A is above its maximum of {need.max_a} A"
         if need.ceiling_a is not None and current > need.ceiling_a[block] + TOLERANCE_A:
@@ -71,10 +75,12 @@ def _of_energy(need: ChargingNeed, problem: Problem, currents: tuple[float, ...]
 
 
 def _wh_per_ampere(need: ChargingNeed, problem: Problem, block: int) -> float:
-    """Energy of one ampere per phase; every car is there during the whole of block 0."""
+    """Energy of one ampere per phase; every car that is here is there during the whole of block 0."""
     start_s, end_s = problem.horizon.edges_s[block : block + 2]
+    if need.arrival_s is not None:
+        start_s = min(max(start_s, need.arrival_s), end_s)
     if need.departure_s is not None and block > 0:
-        end_s = min(end_s, max(need.departure_s, start_s))
+        end_s = max(min(end_s, need.departure_s), start_s)
     return need.voltage_v * len(need.phases) * (end_s - start_s) / 3600
 
 

@@ -31,6 +31,7 @@ _CHARACTER = attrgetter(
         "max_a",
         "step_a",
         "energy_wh",
+        "arrival_s",
         "departure_s",
         "ceiling_a",
         "priority",

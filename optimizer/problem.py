@@ -160,6 +160,8 @@ class ChargingNeed:
         is worth so much less. Empty: `expected_wh` is certain, and what is beyond it worth half.
     presence: [block] how likely (0..1) it is still there, where the departure is a guess; energy planned for then is worth so
         much less. None: it is there until it leaves.
+    arrival_s: None: it is here. Else it is expected to come so many seconds from now, and gets nothing in block 0, however soon that
+        is; nobody who is here gets less in block 0 because of it.
     departure_s: seconds from now; None means it stays over the horizon. A car that overstayed (0 or less) counts as
         present in block 0: it is still there, so it is still served, and it may leave any moment, so it is urgent.
     ceiling_a: [block] amperes that the CSMS's profiles allow; None means no constraint.
@@ -192,6 +194,7 @@ class ChargingNeed:
     energy_worth_per_kwh: float | None = None
     surplus_only: bool = False
     wishes_wh: tuple[float, ...] = ()
+    arrival_s: float | None = None
 
     def __post_init__(self) -> None:
         where = f"ChargingNeed {self.id!r}"
@@ -207,6 +210,8 @@ class ChargingNeed:
             _demand(_at_least_zero(self.energy_wh), where, "energy_wh", "None or finite, 0 or more", self.energy_wh)
         if self.departure_s is not None:
             _demand(math.isfinite(self.departure_s), where, "departure_s", "None or finite", self.departure_s)
+        if self.arrival_s is not None:
+            _demand(math.isfinite(self.arrival_s), where, "arrival_s", "None or finite", self.arrival_s)
         for wire, weight in self.wires:
             _demand(cmath.isfinite(weight) and weight != 0, where, f"wires[{wire!r}]", "finite, not 0", weight)
         if self.energy_worth_per_kwh is not None:

@@ -92,11 +92,14 @@ def _wires_of(problem: Problem) -> tuple[Phasors, Array]:
 
 
 def hours_of(problem: Problem) -> Array:
-    """(N, K) hours that each car is there in each block; all of them are there in block 0."""
+    """(N, K) hours that each car is there in each block; in block 0 all of them, `caps_of` knows who is yet to come."""
     edges = np.array(problem.horizon.edges_s)
+    comes_s = [0.0 if need.arrival_s is None else need.arrival_s for need in problem.needs]
+    begins = np.maximum(edges[:-1], np.array(comes_s)[:, None])
+    begins[:, 0] = edges[0]
     stays = [edges[-1] if need.departure_s is None else max(need.departure_s, edges[1]) for need in problem.needs]
     until = np.array(stays)[:, None]
-    hours: Array = (np.minimum(edges[1:], until) - edges[:-1]).clip(min=0.0) / 3600
+    hours: Array = (np.minimum(edges[1:], until) - begins).clip(min=0.0) / 3600
     return hours
 
 
@@ -138,6 +141,7 @@ def caps_of(problem: Problem) -> Array:
     step = np.array([need.step_a for need in problem.needs])
     caps[:, 0] = useful_caps(caps[:, 0], wanted, per_ampere[:, 0], minimum[:, 0], step)
     caps[(caps < minimum - TINY_A) | (per_ampere == 0) | (wanted == 0)[:, None]] = 0.0
+    caps[[need.arrival_s is not None for need in problem.needs], 0] = 0.0
     return caps
 
 

@@ -11,6 +11,7 @@ from optimizer import highs
 from optimizer.explain import explain
 from optimizer.level import average_twins, level
 from optimizer.manners import Manners, worthwhile
+from optimizer.newcomers import nobody_lowered, of_those_here
 from optimizer.objectives import DEFAULT_WEIGHTS, Weights
 from optimizer.peak import with_peak
 from optimizer.problem import Allocation, Problem
@@ -28,6 +29,14 @@ def solve(problem: Problem, *, time_limit_s: float = 1.0, weights: Weights = DEF
 
     time_limit_s is for the solver; preparing and rounding take a few milliseconds more.
     """
+    here = of_those_here(problem)
+    if len(here.needs) in {0, len(problem.needs)}:
+        return _solved(problem, time_limit_s, weights)
+    alone, together = (_solved(one, time_limit_s / 2, weights) for one in (here, problem))
+    return nobody_lowered(problem, alone, together)
+
+
+def _solved(problem: Problem, time_limit_s: float, weights: Weights) -> Allocation:
     if not problem.needs:
         return Allocation({}, "empty", 0.0, {})
     started_s = time.perf_counter()  # the one clock here: it measures, it decides nothing

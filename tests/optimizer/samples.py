@@ -32,6 +32,7 @@ def needs(draw: st.DrawFn, name: str, blocks: int, *, known: bool) -> ChargingNe
         max_a=draw(st.sampled_from((32.0, 16.0, 10.3, 6.0, 5.0, 0.0))),
         step_a=draw(st.sampled_from((0.1, 1.0, 0.5, 4.0, 1 / 3))),
         energy_wh=draw(energy if known else st.none() | energy),
+        arrival_s=draw(st.sampled_from((None, None, None, 0.0, 900.0))),
         departure_s=draw(st.none() | st.floats(-3600.0, 7200.0)),
         ceiling_a=draw(st.none() | ceiling),
         present_a=draw(st.sampled_from((0.0, 6.0, 16.0))),
