@@ -26,7 +26,7 @@ from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decid
 from local_controller.site.evse import DrawBounds, EvseState, together
 from local_controller.site.exceeded import Exceeded
 from local_controller.site.foreign import foreign_notices
-from local_controller.site.foresight import Foresight
+from local_controller.site.foresight import Forecast, Foresight
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.hold import Hold
 from local_controller.site.last_resort import LastResort
@@ -288,6 +288,10 @@ class SiteController:
         if isinstance(fact, words.Measured):
             state = evses.get(fact.evse)
             return self._stranger(station, fact.evse) if state is None else self._sampled(state, fact.sample, now)
+        if isinstance(fact, Forecast):  # a matter of plans, which the next tick asks for
+            if self.foresight.foretold(station, fact, self.evses, now):
+                self.plan.want()
+            return []
         if self.deadline is None or self.deadline > now.monotonic_s:
             self.deadline = now.monotonic_s
         return self._station_fact(station, evses, fact, now)
@@ -769,6 +773,7 @@ class SiteController:
             objective,
             tariff,
             tapers=self._has_seen_taper,
+            awaited=self.foresight.to_come(self._places, horizon, at),
         )
 
     def uneven_a(self, balance: Balance) -> PerPhase:

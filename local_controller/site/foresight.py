@@ -16,7 +16,9 @@ import numpy as np
 
 from local_controller.clock import Instant
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V
+from local_controller.site.awaited import Awaited, AwaitedSessions
 from local_controller.site.base_load import ANY_SIGN, BaseLoad
+from local_controller.site.car_schedules import CarSchedules
 from local_controller.site.effects import Notice
 from local_controller.site.enforcement import Wait
 from local_controller.site.evse import DrawBounds, EvseState, together
@@ -32,7 +34,7 @@ from local_controller.site.readings import MeterReading, drawn_w
 from local_controller.site.series import Series
 from local_controller.site.surplus import Surplus, Taker
 from local_controller.site.wishes import AS_USUAL, ChargingMode, Wish
-from local_controller.station.words import EvseId
+from local_controller.station.words import CarPlans, EvseId, ExpectationOver, SessionExpected
 from optimizer.problem import DEFAULT_ENERGY_WH, Horizon, Tariff
 from optimizer.realize import Flags
 from optimizer.rows import Array
@@ -46,6 +48,9 @@ PLANNED_S: Final = 30.0
 LOOKED_AHEAD_S: Final = 43_200.0
 LOOKED_AT_S: Final = 900.0
 """A lower price is looked for within twelve hours, as far as plans look, by the quarter of an hour."""
+
+
+Forecast = SessionExpected | ExpectationOver | CarPlans
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Foresight:
 
     zone: of the times of day in wishes. assumed_w: other loads where nothing is known of them. history: what the building draws at
     which time of the week. learning: what earlier visits taught. peak: the highest mean power that was measured.
+    awaited: sessions to come. car_schedules: what cars say they will draw.
     known_s: so long a reading of the grid connection tells what flows there (G5). line_v: as of `Grid`.
     """
 
@@ -77,6 +83,8 @@ class Foresight:
     peak: Peak = field(default_factory=Peak)
     known_s: float = METER_LADDER.stale_s
     line_v: float = NOMINAL_VOLTAGE_V
+    awaited: AwaitedSessions = field(default_factory=AwaitedSessions)
+    car_schedules: CarSchedules = field(default_factory=CarSchedules)
     _without_cars: BaseLoad = field(default_factory=lambda: BaseLoad(lowest_a=ANY_SIGN))
     _seen_at: Instant | None = None
     _values: dict[Kind, float | None] = field(default_factory=dict)
@@ -96,6 +104,13 @@ class Foresight:
         """A message that cannot be read."""
         self.sources[kind].failed(text)
 
+    def foretold(self, station: str, fact: Forecast, states: Mapping[EvseId, EvseState], now: Instant) -> bool:
+        """What a station tells of what is to come; whether a new plan should know."""
+        id_ = EvseId(station, fact.evse)
+        if isinstance(fact, CarPlans):
+            return id_ in states and self.car_schedules.told(states[id_], fact.schedule)
+        return self.awaited.told(station, fact, self.learning.like_one_to_come, now)
+
     def measured(self, reading: MeterReading, drawn: DrawBounds, evses: Sequence[EvseState], now: Instant) -> None:
         """A reading of the grid connection; between which bounds all EVSEs behind it draw, and these."""
         if not self.is_used:
@@ -113,6 +128,7 @@ class Foresight:
         """Time passes: whether a value is another one now, which a new plan should know, and what people must know."""
         values = {kind: source.at(now) for kind, source in self.sources.items()}
         is_new, self._values = values != self._values, values
+        is_new |= self.awaited.look(now)
         return is_new, [notice for source in self.sources.values() for notice in source.look(now)]
 
     @property
@@ -273,7 +289,43 @@ class Foresight:
         """What a session asks for, with the wishes for its EVSE."""
         mode, departure = self.wish(state.evse.id).mode, self._departure(state, now)
         departure_s = None if departure is None else (departure - now.utc).total_seconds()
-        return one._replace(departure_s=departure_s, mode=mode)
+        return one._replace(departure_s=departure_s, mode=mode, draws=self.car_schedules.draws(state))
+
+    def to_come(self, places: Sequence[Place], horizon: Horizon, now: Instant) -> tuple[Asking, ...]:
+        """What cars will ask for that are to come. Who takes surplus only takes what others leave."""
+        at = self.awaited.at((place.state for place in places), now)
+        who = ((place, at[place.state.evse.id]) for place in places if at and place.state.evse.id in at)
+        asked = (
+            self._to_come(place, one, horizon, now) for place, one in who if not self._is_taker(place.state.evse.id)
+        )
+        return tuple(one for one in asked if (one.arrival_s or 0.0) < horizon.edges_s[-1])
+
+    def _to_come(self, place: Place, one: Awaited, horizon: Horizon, now: Instant) -> Asking:
+        """As it will be asked when it is here, on top of what is reserved for its EVSE anyhow."""
+        state, evse = place.state, place.state.evse
+        standing, wish, arrives_in_s = state.stand(now), self.wish(evse.id), one.arrives_in_s(now)
+        free_a = max(0.0, state.most_a - max(standing.exposure))
+        part = free_a / state.most_a if state.most_a > 0 else 0.0
+        ready = wish.departure(now.after(arrives_in_s).utc, self.zone)
+        presence, expected_wh = one.presence(arrives_in_s, horizon)
+        return Asking(
+            key=f"{place.key} to come",
+            path=place.path,
+            phases=standing.phases,
+            min_a=0.0,
+            cap_a=free_a,
+            evse_max_a=evse.max_a,
+            present_a=0.0,
+            energy_wh=None,
+            departure_s=None if ready is None else (ready - now.utc).total_seconds(),
+            served_wh=0.0,
+            csms=state.csms_steps,
+            line_v=evse.line_v,
+            expected_wh=part * (DEFAULT_ENERGY_WH if expected_wh is None else expected_wh),
+            presence=presence if ready is None else None,
+            mode=wish.mode,
+            arrival_s=arrives_in_s,
+        )
 
     def expected(self, state: EvseState, now: Instant) -> Expected | None:
         """What visits let expect of the running session, as far as neither driver, CSMS nor site file says it."""

@@ -188,6 +188,13 @@ class Learning:
         is_full = state.said_state is ChargingState.SUSPENDED_EV
         return replace(guess, expected_wh=0.0, wishes_wh=()) if is_full else guess
 
+    def like_one_to_come(self, evse: str, id_token: str | None, arrives: Instant) -> Likely | None:
+        """What visits did like one that is to come; None where there are too few. evse: "" where that is not known."""
+        if self.days <= 0:
+            return None
+        likely = self._similar(evse, self._pseudonym(id_token) if id_token else "", arrives)
+        return likely if len(likely.stays_s) else None
+
     def expected(self, state: EvseState) -> Expected | None:
         """What its plan goes by; None where that is what was said, or nothing."""
         stay, session = self._running(state), state.session
@@ -199,12 +206,14 @@ class Learning:
         return Expected(_COUNTS[stay.likely.basis], len(stay.likely.stays_s), *stay.medians, is_open, wants)
 
     def _look_up(self, evse: EvseId, stay: _Stay) -> Likely:
-        arrived = stay.arrived.utc.astimezone(self._zone)
-        hour = arrived.hour + arrived.minute / 60
-        likely = stay.likely = self._habits.likely(str(evse), stay.token, arrived.weekday(), hour)
+        likely = stay.likely = self._similar(str(evse), stay.token, stay.arrived)
         if len(likely.stays_s):
             stay.medians = float(np.median(likely.stays_s)), float(np.median(likely.energies_wh))
         return likely
+
+    def _similar(self, evse: str, token: str, arrives: Instant) -> Likely:
+        at = arrives.utc.astimezone(self._zone)
+        return self._habits.likely(evse, token, at.weekday(), at.hour + at.minute / 60)
 
     def _running(self, state: EvseState) -> _Stay | None:
         stay = self._stays.get(state.evse.id)

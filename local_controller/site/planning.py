@@ -18,6 +18,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.capacity import Capacity
+from local_controller.site.car_schedules import Draws, highest_a
 from local_controller.site.evse import PRESENT_S, EvseState
 from local_controller.site.per_phase import PHASES, PerPhase, minus
 from local_controller.site.wishes import ChargingMode
@@ -64,7 +65,8 @@ class Asking(NamedTuple):
 
     key: its name in the optimizer's words. path: the nodes that carry it. cap_a: what caps it just now. csms: what the
     CSMS's profiles allow, as POSIX seconds and amperes. line_v: as of `Evse`. expected_wh, presence, wishes_wh: as in
-    `ChargingNeed`, by `site.learning`. mode: when its car charges, where there is a tariff.
+    `ChargingNeed`, by `site.learning`. mode: when its car charges, where there is a tariff. draws: what its car says it draws,
+    by `site.car_schedules`. arrival_s: as in `ChargingNeed`.
     """
 
     key: str
@@ -83,6 +85,8 @@ class Asking(NamedTuple):
     presence: tuple[float, ...] | None = None
     mode: ChargingMode = ChargingMode.NORMAL
     wishes_wh: tuple[float, ...] = ()
+    draws: Draws = ()
+    arrival_s: float | None = None
 
     def with_guess(self, guess: Guess | None) -> Asking:
         """The same with what is expected of it; what was said (by driver, CSMS or site file) goes first."""
@@ -117,7 +121,8 @@ class Question:
     """The site at `at_s` (POSIX seconds): the capacities, what EVSEs that nobody controls may draw, and who asks.
 
     objective: what the plan is for, a key of `optimizer.objectives.OBJECTIVES`. tariff: what energy costs; None: it is all one.
-    tapers: whether a battery was seen to take less and less.
+    tapers: whether a battery was seen to take less and less. awaited: who is to come; only where prices count it makes a difference
+    (`optimizer.newcomers`).
     """
 
     at_s: float
@@ -128,6 +133,7 @@ class Question:
     objective: str = "even"
     tariff: Tariff | None = None
     tapers: bool = False
+    awaited: tuple[Asking, ...] = ()
 
     def weights(self) -> Weights:
         """What the plan is for, as weights: where departures or wishes are guesses, some other ones serve better."""
@@ -138,7 +144,8 @@ class Question:
         """The question in the optimizer's words."""
         circuits = tuple(circuit(c, self.reserved_a[c.node], self.horizon.blocks) for c in self.capacities)
         needs = tuple(
-            self._waits(self._soon(need(one, self.horizon, self.at_s), one.mode), one.mode) for one in self.asking
+            self._waits(self._soon(need(one, self.horizon, self.at_s), one.mode), one.mode)
+            for one in (*self.asking, *(self.awaited if self.objective == BY_PRICE else ()))
         )
         if self.objective != BY_WISHES:
             needs = tuple(replace(one, wishes_wh=()) if one.wishes_wh else one for one in needs)
@@ -219,7 +226,7 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
         step_a=STEP_A,
         energy_wh=one.energy_wh,
         departure_s=one.departure_s,
-        ceiling_a=_ceilings(one, horizon, at_s) if one.csms else None,
+        ceiling_a=_ceilings(one, horizon, at_s) if one.csms or one.draws else None,
         present_a=one.present_a,
         voltage_v=one.line_v,
         served_wh=one.served_wh,
@@ -227,17 +234,23 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
         presence=one.presence,
         wishes_wh=one.wishes_wh,
         surplus_only=one.mode is ChargingMode.SURPLUS,
+        arrival_s=one.arrival_s,
     )
 
 
 def _ceilings(one: Asking, horizon: Horizon, at_s: float) -> tuple[float, ...] | None:
-    """The CSMS's limit in each block: its lowest value there, so that no instant exceeds it. None: no constraint."""
+    """The CSMS's limit in each block: its lowest value there, so that no instant exceeds it; or what the car says it draws at most.
+
+    None: no constraint.
+    """
     csms, at = (
         Schedule(tuple((datetime.fromtimestamp(s, UTC), a) for s, a in one.csms)),
         datetime.fromtimestamp(at_s, UTC),
     )
     edges = [at + timedelta(seconds=edge_s) for edge_s in horizon.edges_s]
     lows = [csms.lowest(start, end) for start, end in pairwise(edges)]
-    if all(low is None for low in lows):
+    draws_a = highest_a(one.draws, horizon, at_s)
+    if all(low is None for low in lows) and min(draws_a) == math.inf:
         return None
-    return tuple(one.evse_max_a if low is None else low for low in lows)
+    allowed_a = (one.evse_max_a if low is None else low for low in lows)
+    return tuple(map(min, allowed_a, draws_a))

@@ -91,7 +91,8 @@ class NodeView:
 class EvseView:
     """An EVSE: limit_a ordered, acknowledged_a the station said yes to, worst_case_a it might draw, measured_a.
 
-    expected: what its plan takes for what nobody said, None where that is nothing.
+    expected: what its plan takes for what nobody said, None where that is nothing. awaited: which session is to come, as a
+    sentence; "" where none is known of.
     above_limit: None but in observe mode, where limit_a is what would be ordered.
     """
 
@@ -113,6 +114,7 @@ class EvseView:
     fallback_a: float | None
     reasons: tuple[str, ...]
     expected: Expected | None = None
+    awaited: str = ""
     above_limit: AboveLimit | None = None
 
 
@@ -196,9 +198,10 @@ def pieces(site: SiteController, now: Instant) -> Iterator[SiteSnapshot | None]:
         if decision is not None:
             decisions[decision.evse] = decision
         yield None
-    evses = []
-    for state in site.evses.values():
-        evses.append(_evse(state, decisions.get(state.evse.id), site.foresight.expected(state, now), now))
+    evses, awaited = [], site.foresight.awaited.at(site.evses.values(), now)
+    for id_, state in site.evses.items():
+        to_come = awaited[id_].sentence(site.foresight.zone, now) if id_ in awaited else ""
+        evses.append(_evse(state, decisions.get(id_), site.foresight.expected(state, now), to_come, now))
         yield None
     nodes = []
     for node in site.nodes.values():
@@ -259,7 +262,9 @@ def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
     )
 
 
-def _evse(state: EvseState, decided: Decision | None, expected: Expected | None, now: Instant) -> EvseView:
+def _evse(
+    state: EvseState, decided: Decision | None, expected: Expected | None, to_come: str, now: Instant
+) -> EvseView:
     session = state.session
     drawn = session.drawn if session else None
     energy_wh = state.session_energy_wh()
@@ -280,8 +285,9 @@ def _evse(state: EvseState, decided: Decision | None, expected: Expected | None,
         measured_age_s=round(now.since(drawn.at), 1) if drawn else None,
         energy_kwh=None if energy_wh is None else round(energy_wh / 1000, 3),
         fallback_a=state.fallback_a,
-        reasons=decided.reasons if decided else (),
+        reasons=decided.reasons if decided else (to_come,) if to_come else (),
         expected=expected,
+        awaited=to_come,
     )
 
 
