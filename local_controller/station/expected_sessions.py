@@ -45,12 +45,13 @@ class ExpectedSessions:
     _waiting: dict[str, ExpectedSession] = field(default_factory=dict)
 
     def expect(self, one: ExpectedSession, now: Instant) -> list[ExpectedSession]:
-        """The station has accepted it; which ones it replaces."""
-        kept = [other for other in self._waiting.values() if other.until_s > now.monotonic_s]
-        replaced = [other for other in kept if other.is_like(one)]
-        kept = [other for other in kept if other not in replaced][1 - MOST :]
+        """The station has accepted it; which ones are waited for no longer because of that."""
+        waiting = [other for other in self._waiting.values() if other.until_s > now.monotonic_s]
+        replaced = [other for other in waiting if other.is_like(one)]
+        others = [other for other in waiting if other not in replaced]
+        forgotten, kept = others[: 1 - MOST], others[1 - MOST :]
         self._waiting = {other.key: other for other in (*kept, one)}
-        return [other for other in replaced if other.key != one.key]
+        return [other for other in (*replaced, *forgotten) if other.key != one.key]
 
     def reservation_over(self, reservation_id: int) -> list[ExpectedSession]:
         """It was cancelled, or the station gave it up; none if it is not known."""

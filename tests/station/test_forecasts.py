@@ -181,6 +181,24 @@ def test_a_remote_start_that_is_refused_or_meets_a_running_transaction_lets_noth
     assert told(b) == []
 
 
+@ALL
+@pytest.mark.requirement("LC-078")
+def test_a_session_that_is_told_before_the_answer_to_its_remote_start_is_not_waited_for(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version, evses=(1, 2))
+    b.boot()
+
+    def begins_first(_request: Payload) -> Payload:
+        start(b, 2, CARD, remote=3)
+        return {"status": "Accepted"}
+
+    b.station["RemoteStartTransaction"] = b.station["RequestStartTransaction"] = begins_first
+    remote_start(b)
+    assert [fact.evse for fact in b.facts if isinstance(fact, words.TransactionStarted)] == [2]
+    assert told(b) == []
+
+
 @V2
 @pytest.mark.requirement("LC-078")
 def test_whose_transaction_it_is_may_be_known_later(bench: Any, version: OcppVersion) -> None:
@@ -237,6 +255,8 @@ def test_endless_reservations_do_not_fill_the_memory(bench: Any, version: OcppVe
     for number in range(200):
         reserve(b, evse=0, number=number, tag=f"T{number}")
     assert len(b.smart.state.expected._waiting) == 32
+    over = {fact.key for fact in told(b) if isinstance(fact, ExpectationOver)}
+    assert over == {f"reservation {number}" for number in range(200 - 32)}, "so the site forgets them too"
 
 
 @ALL

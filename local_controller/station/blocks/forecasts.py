@@ -51,11 +51,8 @@ class Forecasts(Block):
         if call.action == _CANCEL:
             return self._over(call)
         found = self._dialect.foretold(call.action, call.payload)
-        runs = said.text("transactionId") is not None or (found is not None and found.evse in self._state.transactions)
-        if (
-            found is None or runs or found.evse not in self._evses | {0}
-        ):  # F02: a transaction that waited for its driver
-            return UNCHANGED
+        if found is None or found.evse not in self._evses | {0} or said.text("transactionId") is not None:
+            return UNCHANGED  # F02: what it starts runs already, and waited for its driver
         return self._expected(found, call.message_id, now)
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:  # noqa: ARG002 - says its own times
@@ -68,7 +65,7 @@ class Forecasts(Block):
         return UNCHANGED if told is None or told.evse not in self._evses else [Tell(self._plans(told))]
 
     def _expected(self, found: ForetoldSession, message_id: str, now: Instant) -> list[BlockEffect]:
-        """A reservation without an end is waited for as long as a remote start."""
+        """A reservation without an end is waited for as long as a remote start; what runs already is not."""
         by, key = Foretold.RESERVED, f"reservation {found.reservation_id}"
         if found.reservation_id is None:
             by, key = Foretold.REMOTE_START, f"start {found.remote_start_id or message_id}"
@@ -78,6 +75,8 @@ class Forecasts(Block):
         until_s = now.monotonic_s + lasts_s
         ids = found.reservation_id, found.remote_start_id
         one = ExpectedSession(key, found.evse, found.id_token, until_s, *ids)
+        if any(one.is_met_by(transaction, None) for transaction in self._state.transactions.values()):
+            return []
         replaced = self._state.expected.expect(one, now)
         return [*_told_over(replaced), Tell(SessionExpected(found.evse, key, by, lasts_s, found.id_token))]
 
