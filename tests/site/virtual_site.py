@@ -192,12 +192,13 @@ class VirtualStation:
             self.moved.append((now_s, len(lines), is_told))
 
     def draw_a(self) -> dict[Phase, float]:
+        phases = self.evse.station_phases
         if self.car is None or self.transaction is None or self.pwm_a < 6.0 or self.car.paused:
-            return dict.fromkeys(self.evse.station_phases, 0.0)
+            return dict.fromkeys(phases, 0.0)
         amps = min(self.pwm_a, self.car.max_a) * self.car.overdraw
-        lines = self.lines if len(self.evse.station_phases) > 1 else (0,)
-        used = [p for i, p in enumerate(self.evse.station_phases) if i in lines][: self.car.phases]
-        return {p: amps if p in used else 0.0 for p in self.evse.station_phases}
+        lines = self.lines if len(phases) > 1 else (0,)
+        used = [p for i, p in enumerate(phases) if i in lines][: self.car.phases]
+        return {p: amps if p in used else 0.0 for p in phases}
 
 
 class VirtualSite:
@@ -250,7 +251,9 @@ class VirtualSite:
         self.disobeyed: list[tuple[float, EvseId, float]] = []
         self._by_id = {station.evse.id: station for station in self.stations.values()}
         self._below = {n.id: [self._by_id[evse.id] for evse in topo.evses_below(n.id)] for n in topo.nodes}
+        self._where = {id_: connection(station.evse) for id_, station in self._by_id.items()}
         self._flows: dict[str, PerPhase] = {}
+        self._loads: dict[EvseId, Phasors] = {}
         self._is_still = False
 
     def _begun(self) -> SiteController:
@@ -393,7 +396,7 @@ class VirtualSite:
             action()
         for station in self.stations.values():
             station.step(now_s)
-        self._flows, self._is_still = {}, True
+        self._flows, self._loads, self._is_still = {}, {}, True
         for node, flow in ((n.id, self.flow(n.id)) for n in self.topology.nodes):
             self.worst[node] = tuple(max(a, b) for a, b in zip(self.worst[node], flow, strict=True))
             if node == "grid":
@@ -401,6 +404,7 @@ class VirtualSite:
         for hook in self.on_step:
             hook(self)
             self._flows.clear()  # it may have changed something
+            self._loads.clear()
         self._is_still = False
         self._look_at_what_is_remembered()
         self._samples(now_s)
@@ -451,10 +455,16 @@ class VirtualSite:
 
     # --- physics ---
     def _flow(self, node: str) -> PerPhase:
-        loads = self._building(node)
-        for station in self._below[node]:
-            loads.append(self._phasors(connection(station.evse), tuple(station.draw_a().values()), station.lag))
-        return lengths(added(loads))
+        return lengths(added([*self._building(node), *map(self._load, self._below[node])]))
+
+    def _load(self, station: VirtualStation) -> Phasors:
+        """What an EVSE draws; looked up by the nodes above it while nothing changes."""
+        id_ = station.evse.id
+        found = self._loads.get(id_) if self._is_still else None
+        if found is None:
+            found = self._phasors(self._where[id_], tuple(station.draw_a().values()), station.lag)
+            self._loads[id_] = found
+        return found
 
     def building(self, node: str) -> PerPhase:
         """The part of it that is no car."""
