@@ -641,7 +641,7 @@ class SiteController:
         seats = self._sharing.seated(moment.followers, min_a, in_order, available)
         if self._turns.seated({int(moment.followers[number]) for number in np.flatnonzero(seats).tolist()}, now_s):
             self.plan.want()
-        waiting = np.setdiff1d(can, np.flatnonzero(seats))
+        waiting = can[~seats[can]]
         counts_on_who_waits = bool((caps_a[waiting] >= min_a[waiting]).any())
         wanted_a = most_a if counts_on_who_waits else np.maximum(caps_a, np.minimum(min_a, most_a))
         return np.where(seats, wanted_a, 0.0)

@@ -1,7 +1,7 @@
 """Who may draw how much at this moment? Max-min fair shares of what is left, for every session that can be controlled.
 
 The plan looks ahead; this is asked at every reading, so it works on arrays, and what only changes with the sessions is
-remembered.
+remembered, and so is the last answer: where nothing moves, it is asked the same again and again.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class Sharing:
         self._first_row = {node: len(PHASES) * number for number, node in enumerate(nodes)}
         self._loading: tuple[int, bytes, tuple[str, ...]] | None = None
         self._rows = Rows((), (), np.zeros((0, 0)), np.zeros((0, 0)))
+        self._question: tuple[object, ...] = ()
+        self._answer_a: Array = np.zeros(0)
 
     def shares_a(self, sharers: Indexes, columns: Columns, caps_a: Array, available: Left) -> Array:
         """What each may draw, A per phase, on steps; `available` is what each node has left for all of them.
@@ -35,12 +37,20 @@ class Sharing:
         """
         if not len(sharers):
             return caps_a
-        rows = self._rows_for(sharers, available)
-        step = np.full(len(sharers), STEP_A)
+        rows, left_a = self._rows_for(sharers, available), self._available(available)
+        asked = left_a, caps_a, columns.min_a, columns.wanted_wh, columns.per_ampere_wh, columns.ordered_a
+        question = self._loading, *(one.tobytes() for one in asked)
+        if question != self._question:
+            self._question, self._answer_a = question, self._shared(rows, left_a, columns, caps_a)
+        return self._answer_a.copy()
+
+    @staticmethod
+    def _shared(rows: Rows, left_a: Array, columns: Columns, caps_a: Array) -> Array:
+        step = np.full(len(caps_a), STEP_A)
         minimum = on_step_above(columns.min_a, step)
         caps = useful_caps(caps_a.clip(min=0.0), columns.wanted_wh, columns.per_ampere_wh, minimum, step)
-        manners = Manners(minimum, step, np.zeros(len(sharers)), columns.ordered_a)
-        return realized(rows, self._available(available), manners, caps, caps)
+        manners = Manners(minimum, step, np.zeros(len(caps_a)), columns.ordered_a)
+        return realized(rows, left_a, manners, caps, caps)
 
     def seated(self, sharers: Indexes, min_a: Array, in_order: Indexes, available: Left) -> Flags:
         """Whose minimums fit if those in the list have it one after the other: positions among `sharers`."""
