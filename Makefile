@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
+# Tests start many processes: what is compiled is kept, although the environment may say otherwise (empty: it does not).
+export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles soak-site bench-control fuzz stories \
     oracle oracle-mutants bench-composite bench-optimizer bench-optimizer-full bench-reference quirks ladder
@@ -30,7 +32,7 @@ test: test-fast  ## all tests; those that need mosquitto, Node.js or tshark say 
 	$(BIN)/python -m pytest -q -m e2e -n $(JOBS) $(ARGS) || [ $$? -eq 5 ]
 
 test-fast: $(VENV)/dev  ## without the end-to-end tests, on JOBS=2 processes
-	$(BIN)/python -m pytest -q -m "not e2e" -n $(JOBS) $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -q -m "not e2e" -n $(JOBS) --dist worksteal $(ARGS) || [ $$? -eq 5 ]
 
 fuzz: $(VENV)/dev  ## the laws of messages and sessions with EFFORT=50 times as many inputs, and how many were tried
 	EFFORT=$(or $(EFFORT),50) $(BIN)/python -m pytest -q --timeout 7200 tests/rpc tests/station/test_session_law.py \
