@@ -108,6 +108,28 @@ async def test_a_plan_is_for_what_the_site_wants(planner: Planner) -> None:
     assert {key: currents_a[0] for key, currents_a in fair.items()} == {"CP-0/1": 0.0, "CP-1/1": 13.0}
 
 
+async def test_the_worker_is_told_who_is_to_come_and_what_cars_say_they_draw(planner: Planner) -> None:
+    """Where prices count; else the question is that of the cars that are here."""
+    waits, rests = asked(2).asking
+    rests = rests._replace(draws=((START.utc.timestamp(), 0.0), (START.utc.timestamp() + 7200.0, None)))
+    comes = rests._replace(key="CP-2/1 to come", draws=(), arrival_s=3600.0, min_a=0.0)
+    question = replace(asked(2), asking=(waits, rests), awaited=(comes,), objective="cost")
+    problem = question.problem()
+    assert [need.arrival_s for need in problem.needs] == [None, None, 3600.0]
+    assert problem.needs[1].ceiling_a is not None
+    assert (problem.needs[1].ceiling_a[0], problem.needs[1].ceiling_a[1], problem.needs[1].ceiling_a[-1]) == (
+        32.0,
+        0.0,
+        32.0,
+    )
+    whole = solve(problem, weights=question.weights())
+    assert violations(problem, whole) == []
+    assert max(whole.currents_a["CP-2/1 to come"]) > 0.0
+    allocation = await planner.solve(question)
+    assert allocation.currents_a == {key: currents_a[:1] for key, currents_a in whole.currents_a.items()}
+    assert len(replace(question, objective="even").problem().needs) == 2
+
+
 async def test_a_killed_worker_costs_one_plan_and_is_replaced(planner: Planner) -> None:
     assert planner._worker is not None
     os.kill(planner._worker.pid, signal.SIGKILL)
