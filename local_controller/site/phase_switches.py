@@ -14,11 +14,12 @@ from local_controller.site.per_phase import PHASE_NAMES
 from local_controller.site.phase_room import Load, PhaseRoom
 from local_controller.site.phase_switch import PAUSE_S, ROOM_S, Seen, Step
 from local_controller.site.places import Columns, Place, Table
+from local_controller.site.surplus import Taker
 from local_controller.station.words import EvseId
 from optimizer.manners import Indexes
 
-SurplusRoom = Callable[[EvseId, int, Instant], float]
-"""What is left over for an EVSE on so many phases, A per phase; infinite where it takes more than surplus."""
+SurplusRoom = Callable[[EvseId, int, Mapping[EvseId, Taker], Instant], float]
+"""What is left over for an EVSE on so many phases beside those that pause for others (`Surplus.room_a`)."""
 
 
 class PhaseSwitches:
@@ -53,6 +54,9 @@ class PhaseSwitches:
         per_car = zip(numbers, minima_a, shares, strict=True)
         loads = [self._load(number, min_a, share_a) for number, min_a, share_a in per_car]
         room = PhaseRoom(available, loads)
+        aims: dict[EvseId, Taker] = {}
+        for at in able:
+            self._aim(aims, self._places[numbers[at]].state, minima_a[at])
         for at in able:
             number, state = numbers[at], self._places[numbers[at]].state
             self._watched.add(state)
@@ -62,7 +66,7 @@ class PhaseSwitches:
                 state.settle_s,
                 float(columns.min_a[at]),
                 min(float(columns.cap_a[at]), state.useful_a) if columns.wanted_wh[at] > 0.0 else 0.0,
-                partial(self._room_a, partial(room.without, loads[at], way), state.evse.id, now),
+                partial(self._room_a, partial(room.without, loads[at], way), state.evse.id, aims, now),
                 state.session is not None and state.session.spans,
                 state.foreign_limit_a > 0.0,
             )
@@ -70,13 +74,19 @@ class PhaseSwitches:
             if state.session is not None and state.session.switch.pauses:
                 shares[at] = 0.0
             loads[at] = room.moved(loads[at], self._load(number, minima_a[at], shares[at]))
+            self._aim(aims, state, minima_a[at])
         return shares
 
     def _room_a(
-        self, of_nodes_a: Callable[[Sequence[int]], float], evse: EvseId, now: Instant, phases: Sequence[int]
+        self,
+        of_nodes_a: Callable[[Sequence[int]], float],
+        evse: EvseId,
+        aims: Mapping[EvseId, Taker],
+        now: Instant,
+        phases: Sequence[int],
     ) -> float:
         """What there is for a car on these phases: below fuses and limits, and of surplus if it takes nothing else."""
-        return min(of_nodes_a(phases), self._surplus_a(evse, len(phases), now))
+        return min(of_nodes_a(phases), self._surplus_a(evse, len(phases), aims, now))
 
     @staticmethod
     def _is_able(state: EvseState) -> bool:
@@ -113,6 +123,14 @@ class PhaseSwitches:
         if goal is not None:
             return Load(self._table.uneven_way(number), goal, min_a)
         return Load(self._table.ways[number], self._table.phases[number], min_a if share_a >= min_a else 0.0)
+
+    @staticmethod
+    def _aim(aims: dict[EvseId, Taker], state: EvseState, min_a: float) -> None:
+        """Notes what it takes on the phases that it pauses for, so that nobody else counts on that."""
+        goal = None if state.session is None else state.session.switch.goal(state.evse)
+        aims.pop(state.evse.id, None)
+        if goal is not None:
+            aims[state.evse.id] = Taker(state.evse.id, len(goal), min_a, min_a)
 
     def _look(self, state: EvseState, seen: Seen, now: Instant) -> None:
         session = state.session

@@ -109,14 +109,18 @@ class Surplus:
         self._explain(takers, room_a)
         return {taker.evse: self._runs.get(taker.evse, 0.0) for taker in takers}
 
-    def room_a(self, evse: EvseId, phases: int, now: Instant) -> float:
+    def room_a(self, evse: EvseId, phases: int, aims: Mapping[EvseId, Taker], now: Instant) -> float:
         """What was left over all the time of late for one taker on so many phases, A per phase; infinite for who takes more.
 
-        The minimums of all others that run are theirs.
+        The minimums of all others that run are theirs. aims: those that pause for other phases have their minimum there already.
         """
         if evse not in self._needs_a:
             return math.inf
-        return (self._proven_a(now) - sum(self._needs_a[one] for one in self._runs if one != evse)) / phases - SPARE_A
+        needs_a = {one: self._needs_a[one] for one in self._runs}
+        for one, aim in aims.items():
+            if one in self._needs_a:
+                needs_a[one] = max(needs_a.get(one, 0.0), aim.least_together_a)
+        return (self._proven_a(now) - sum(need_a for one, need_a in needs_a.items() if one != evse)) / phases - SPARE_A
 
     def _pause(self, running: Sequence[Taker], room_a: float, now: Instant) -> None:
         """Where the minimums of all take more than there is for too long, the last ones that began pause."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from local_controller.site.phase_switch import PAUSE_S, ROOM_S
@@ -45,3 +47,23 @@ def test_without_sun_nobody_is_switched() -> None:
     site.run(1800)
     assert site.stations["CP-1"].moved == []
     assert site.drawn()[0] == 0.0
+
+
+def test_of_two_cars_on_one_phase_only_as_many_go_back_to_three_as_there_is_sun_for() -> None:
+    """33 A are left over: enough for three times 6 A and once 6 A, not for twice three times."""
+    site, sun = sunny(lambda s: 7.0 if s < 900 else 13.0, stations=2)
+    for name, phase in (("CP-1", Phase.L1), ("CP-2", Phase.L2)):
+        site.stations[name].car.max_a = 10.0
+        site.stations[name].one_phase = [*Phase].index(phase) + 1
+        site.stations[name].switching = PhaseSwitching(is_able=True, one_phase=phase)
+        site.tell(name, BehaviourLearnt(switching=site.stations[name].switching))
+    site.run(800)
+    assert [[lines for _, lines, _ in station.moved] for station in site.stations.values()] == [[1], [1]]
+    idle_s = Counter[str]()
+    site.on_step.append(
+        lambda _: idle_s.update(n for n, one in site.stations.items() if max(one.draw_a().values()) == 0.0)
+    )
+    site.run(2 * ROOM_S + 200)
+    assert sorted([lines for _, lines, _ in station.moved] for station in site.stations.values()) == [[1], [1, 3]]
+    assert [*idle_s] == ["CP-1"], "nobody else pauses for it"
+    assert sum(lasted_s for lasted_s, _ in sun.times) == 0.0
