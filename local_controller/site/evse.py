@@ -17,10 +17,12 @@ from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
+from local_controller.site.overdraw import tolerated_a
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, total, upper
 from local_controller.site.phase_switch import OnePhase, Seen
 from local_controller.site.session import Drawn, Promise, Session
 from local_controller.site.topology import Evse
+from local_controller.site.used_phases import PHASE_OFF_A, PHASE_ON_A, PHASE_PROOF_A, carrying
 from local_controller.station.words import BehaviourLearnt, ChargingState, ForeignLimit, LimitKind, MeterSample
 
 SETTLE_S: Final = 10.0
@@ -47,10 +49,6 @@ SAMPLE_MAX_AGE_S: Final = 150.0
 STRAY_MAX_AGE_S: Final = 1000.0
 """What is measured without a transaction counts so long: such samples come by the clock, every 15 min by many a default."""
 
-OVERDRAW: Final = 1.1
-OVERDRAW_A: Final = 0.5
-"""Stations tolerate 10 % + 0.5 A above the limit (EVerest EvseManager, grid-and-safety §4.8)."""
-
 WATTS_START: Final = 230.0 / 207.0
 """Watts are commanded at the lowest voltage (207 V) but must reach the minimum current at 230 V."""
 
@@ -62,12 +60,6 @@ PRESENT_S: Final = 300.0
 
 CLOCK_CHECK_S: Final = 10.0
 """The CSMS's profiles are looked at again after so long, although nothing changed: the wall clock may have been set."""
-
-PHASE_ON_A: Final = 1.0
-PHASE_OFF_A: Final = 0.5
-PHASE_PROOF_A: Final = 3.0
-PHASE_PROOF_SAMPLES: Final = 3
-"""A phase is out of use after three samples below 0.5 A while another carries 3 A; one sample above 1 A brings it back."""
 
 
 class DrawBounds(NamedTuple):
@@ -330,9 +322,10 @@ class EvseState:
         session.needs_all_phases |= self._does_not_start(session, now)
         if session.is_found and session.asked_a is None and max(session.drawn.current_a) >= self.evse.min_a:
             session.found_a = math.floor(max(session.drawn.current_a) * 10 + 1e-6) / 10
-        self._learn_phases(session)
-        self._learn_wire(session)
-        self._learn_evenness(session)
+        session.uses.shown(
+            session.drawn.current_a, shows_phases=self.evse.shows_phases, is_on_one=session.switch.is_on_one
+        )
+        self._learn_wire(session, carrying(session.drawn.current_a))
         self._learn_appetite(session, now)
         self._prove(session, now)
         self._judge(session, now)
@@ -351,8 +344,8 @@ class EvseState:
             and (session.needs_all_phases or not self._does_not_start(session, now))
             and (session.suspended_at is None or session.suspended_at.since(drawn.at) < 0)
             and self._is_outdated(session, drawn.at) == self._is_outdated(session, now)
-            and not any(count < PHASE_PROOF_SAMPLES for count in session.idle_phases.values())
-            and max(drawn.current_a) <= _tolerated_a(self.ordered_a)
+            and not session.uses.would_learn
+            and max(drawn.current_a) <= tolerated_a(self.ordered_a)
         )
 
     def _measured_again(self, session: Session, now: Instant) -> None:
@@ -369,39 +362,18 @@ class EvseState:
             self._standing = standing
         session.drawn = None if drawn is None else Drawn(drawn.current_a, now, drawn.power_w)
 
-    def _learn_phases(self, session: Session) -> None:
-        drawn = session.drawn.current_a if session.drawn else ZERO
-        session.has_drawn |= max(drawn) >= PHASE_ON_A
-        if not self.evse.shows_phases:
-            return
-        charging = max(drawn) >= PHASE_PROOF_A
-        for phase in PHASES:
-            if drawn[phase] > PHASE_ON_A:
-                session.idle_phases.pop(phase, None)
-            elif charging and drawn[phase] < PHASE_OFF_A:
-                session.idle_phases[phase] = session.idle_phases.get(phase, 0) + 1
-
-    def _learn_wire(self, session: Session) -> None:
+    def _learn_wire(self, session: Session, carried_by: Sequence[int]) -> None:
         """Which phase carries a car that is told to use one, and whether it uses one alone (LC-112)."""
-        drawn, switch = session.drawn.current_a if session.drawn else ZERO, session.switch
-        carrying = [phase for phase in PHASES if drawn[phase] >= PHASE_PROOF_A]
-        session.spans |= len(carrying) > 1 and not switch.is_on_one
-        if switch.told is None or not switch.is_on_one or not carrying:
+        switch = session.switch
+        if switch.told is None or not switch.is_on_one or not carried_by:
             return
-        if len(carrying) > 1:
+        if len(carried_by) > 1:
             self.wire.is_disproved = True
             self._count_on_all_phases(session)
-        elif carrying[0] not in self.wire.lands_on(switch.told, self.evse):
+        elif carried_by[0] not in self.wire.lands_on(switch.told, self.evse):
             self.wire.surprised_by(switch.told)
-        elif session.spans and self.phases() == (carrying[0],):
-            self.wire.measured_on(switch.told, carrying[0])
-
-    @staticmethod
-    def _learn_evenness(session: Session) -> None:
-        """A car that draws enough to tell loads three phases alike, as nearly as stations keep a limit, or it does not."""
-        drawn = session.drawn.current_a if session.drawn else ZERO
-        if max(drawn) >= PHASE_PROOF_A:
-            session.is_even = _tolerated_a(min(drawn)) >= max(drawn)
+        elif session.uses.spans and self.phases() == (carried_by[0],):
+            self.wire.measured_on(switch.told, carried_by[0])
 
     def _learn_appetite(self, session: Session, now: Instant) -> None:
         """A car that charges, long after it was raised and while nothing else than its limit bounds it."""
@@ -413,7 +385,7 @@ class EvseState:
         """A limit that a sample keeps, taken after the station had time to follow, proves that older ones are gone."""
         for i in reversed(range(len(session.may_apply))):
             promise = session.may_apply[i]
-            if promise.has_settled(now, self.settle_s) and self.drawn_a(now) <= _tolerated_a(promise.limit_a):
+            if promise.has_settled(now, self.settle_s) and self.drawn_a(now) <= tolerated_a(promise.limit_a):
                 session.may_apply = session.may_apply[i:]
                 return
 
@@ -423,12 +395,12 @@ class EvseState:
         Nor does one above all that it may obey by now, be it told less and less all the time.
         """
         drawn_a = self.drawn_a(now)
-        if drawn_a <= _tolerated_a(self.ordered_a):
+        if drawn_a <= tolerated_a(self.ordered_a):
             session.is_defiant = False
         elif now.since(session.lowered_at or session.started_at) >= DEFIANCE_S + self.settle_s - SETTLE_S:
             session.is_defiant = True
         elif session.settled(now, self._followed_s)[0].has_settled(now, self._followed_s):
-            session.is_defiant |= drawn_a > _tolerated_a(self._followed_a(session, now))
+            session.is_defiant |= drawn_a > tolerated_a(self._followed_a(session, now))
 
     # --- on how many phases --------------------------------------------------------------------------------------
 
@@ -438,7 +410,7 @@ class EvseState:
         if session is None or not session.switch.look(seen, self.wire, self.evse, now):
             return False
         self._standing = None
-        session.idle_phases, session.is_even = {}, False
+        session.uses.forget()
         for promise in session.may_apply:
             promise.is_wider = session.switch.is_on_one
         return True
@@ -453,7 +425,7 @@ class EvseState:
     def _count_on_all_phases(session: Session) -> None:
         """It is not, or no longer, on the one phase it was told: that others carried nothing then says nothing now."""
         if session.switch.is_on_one:
-            session.idle_phases = {}
+            session.uses.forget_idle()
         session.switch.fell_back()
 
     def is_at_zero(self, now: Instant) -> bool:
@@ -780,7 +752,7 @@ class EvseState:
         enough for a car on one phase is tried; one that does not begin needs all. A pause does not make that forgotten.
         """
         session = self.session
-        if not self.watts_only or (session is not None and session.has_drawn):
+        if not self.watts_only or (session is not None and session.uses.has_drawn):
             return self.evse.min_a
         needs_all = session is not None and (session.needs_all_phases or now.monotonic_s < self._waits_until_s(session))
         return self.evse.min_a * WATTS_START * (len(self.evse.station_phases) if needs_all else 1)
@@ -792,7 +764,7 @@ class EvseState:
     def _does_not_start(self, session: Session, now: Instant) -> bool:
         """Whether a car draws nothing although it was offered long enough what one phase needs."""
         offered_at, drawn = session.offered_at, session.drawn
-        if offered_at is None or drawn is None or session.has_drawn or max(drawn.current_a) >= PHASE_ON_A:
+        if offered_at is None or drawn is None or session.uses.has_drawn or max(drawn.current_a) >= PHASE_ON_A:
             return False
         return now.since(offered_at) >= STARTS_S + self.settle_s
 
@@ -835,16 +807,13 @@ class EvseState:
         session = self.session
         if session is None:
             return self.evse.grid_phases
-        told, idle = session.switch.told, session.idle_phases
+        told = session.switch.told
         wired = self.wire.lands_on(told, self.evse) if told is not None and told.phases == 1 else self.evse.grid_phases
-        if not idle:
-            return wired
-        used = tuple(p for p in wired if idle.get(p, 0) < PHASE_PROOF_SAMPLES)
-        return used or wired
+        return session.uses.of(wired)
 
     def is_uneven(self, now: Instant) -> bool:
         """Whether it may load one phase more than another: whatever was not just measured to load three alike (goal G13)."""
-        return self.session is None or not (self.session.is_even and self.sampled(now))
+        return self.session is None or not (self.session.uses.is_even and self.sampled(now))
 
     def exposure(self, now: Instant) -> PerPhase:
         """The worst case on each phase of the grid; a measured current counts wherever it flows."""
@@ -920,7 +889,3 @@ class EvseState:
         if session is None or session.register_wh is None or session.start_register_wh is None:
             return None
         return session.register_wh - session.start_register_wh
-
-
-def _tolerated_a(limit_a: float) -> float:
-    return limit_a * OVERDRAW + OVERDRAW_A

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from local_controller.clock import Instant
-from local_controller.site.evse import PHASE_OFF_A, PHASE_PROOF_A, EvseState
+from local_controller.site.evse import EvseState
+from local_controller.site.used_phases import PHASE_OFF_A, PHASE_PROOF_A
 from local_controller.station import words
 from local_controller.station.words import ChargingState
 

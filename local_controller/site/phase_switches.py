@@ -67,7 +67,7 @@ class PhaseSwitches:
                 float(columns.min_a[at]),
                 min(float(columns.cap_a[at]), state.useful_a) if columns.wanted_wh[at] > 0.0 else 0.0,
                 partial(self._room_a, partial(room.without, loads[at], way), state.evse.id, aims, now),
-                state.session is not None and state.session.spans,
+                state.session is not None and state.session.uses.spans,
                 state.foreign_limit_a > 0.0,
             )
             self._look(state, seen, now)

@@ -10,6 +10,7 @@ from local_controller.clock import Instant
 from local_controller.site.appetite import Appetite
 from local_controller.site.per_phase import PerPhase
 from local_controller.site.phase_switch import PhaseSwitch, Told
+from local_controller.site.used_phases import UsedPhases
 from local_controller.station.words import ChargingState, Phase
 
 
@@ -54,11 +55,11 @@ class Session:
     last order, while it may still succeed, and as long as it is not on the wire; asked_a: the same, whatever became of it.
     unconfirmed_at, tried_a: when and with which limit the last attempt failed (or began, if one failed before it).
     refusals: in a row. raise_refused_at: the station keeps its limit but takes no higher one. postponed_until: before then
-    it may be written to for reductions only. has_drawn: a current was measured, so the phases in use are known.
+    it may be written to for reductions only.
     offered_at: since when it may draw what a car on one phase needs to begin; needs_all_phases: in vain.
-    is_even: measured last to draw the same on three phases. is_found, found_a: it ran before we did, and drew so much
+    is_found, found_a: it ran before we did, and drew so much
     when it was measured first. may_have_fallen_back: it (re)connected since its limit was accepted. is_defiant: measured
-    above its limit. spans: it was measured on several phases. asked_phases: what was ordered last of them, `switch` what should be.
+    above its limit. asked_phases: what was ordered last of them, `switch` what should be.
     """
 
     transaction_id: str
@@ -83,9 +84,7 @@ class Session:
     found_a: float | None = None
     may_have_fallen_back: bool = False
     is_defiant: bool = False
-    idle_phases: dict[int, int] = field(default_factory=dict)
-    is_even: bool = False
-    has_drawn: bool = False
+    uses: UsedPhases = field(default_factory=UsedPhases)
     appetite: Appetite = field(default_factory=Appetite)
     offered_at: Instant | None = None
     needs_all_phases: bool = False
@@ -93,7 +92,6 @@ class Session:
     departure: datetime | None = None
     start_register_wh: float | None = None
     register_wh: float | None = None
-    spans: bool = False
     switch: PhaseSwitch = field(default_factory=PhaseSwitch)
     asked_phases: Told | None = None
 

@@ -175,7 +175,7 @@ def test_the_phase_of_one_car_is_known_for_the_next() -> None:
 def test_a_car_that_has_one_phase_only_teaches_nothing() -> None:
     state, now = on_one(ANY)
     assert state.session is not None
-    state.session.spans = False
+    state.session.uses.spans = False
     for seconds in (20, 30, 40):
         measured(state, now.after(seconds), L2=8.0)
     assert state.wire.learnt == {}
