@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from local_controller.clock import Instant
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.capacity import Capacity, NodeState
-from local_controller.site.evse import EvseState, together
+from local_controller.site.evse import EvseState
 from local_controller.site.limits import Ceiling
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, equal, lower, minus, plus, total, upper
+from local_controller.site.standing import together
 from local_controller.site.topology import Node, Topology
 
 _SOURCE = "asymmetry limit"

@@ -7,7 +7,8 @@ from local_controller.errors import LocalControllerError
 from local_controller.site.capacity import NodeState
 from local_controller.site.controller import SiteController
 from local_controller.site.effects import SiteEffect
-from local_controller.site.evse import SETTLE_S, EvseState
+from local_controller.site.evse import EvseState
+from local_controller.site.known_evse import SETTLE_S
 from local_controller.site.step_test import Drawn, Manner, Seen, StepTest
 from local_controller.station.words import EvseId
 

@@ -23,7 +23,7 @@ from local_controller.site.capacity import Capacity, Left, MeterState, NodeState
 from local_controller.site.control_box import ControlBox
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, SiteEffect, Solve
 from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
-from local_controller.site.evse import DrawBounds, EvseState, together
+from local_controller.site.evse import EvseState
 from local_controller.site.exceeded import Exceeded
 from local_controller.site.foreign import foreign_notices
 from local_controller.site.foresight import Forecast, Foresight
@@ -50,6 +50,7 @@ from local_controller.site.reasons import Decision, Grants, Reaction, explained
 from local_controller.site.resumed import KEPT_S, kept_a
 from local_controller.site.series import Series
 from local_controller.site.sharing import Sharing
+from local_controller.site.standing import DrawBounds, together
 from local_controller.site.step_caps import StepCaps
 from local_controller.site.together import TOGETHER, excess_a
 from local_controller.site.topology import GRID, Topology

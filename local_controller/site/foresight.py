@@ -21,7 +21,7 @@ from local_controller.site.base_load import ANY_SIGN, BaseLoad
 from local_controller.site.car_schedules import CarSchedules
 from local_controller.site.effects import Notice
 from local_controller.site.enforcement import Wait
-from local_controller.site.evse import DrawBounds, EvseState, together
+from local_controller.site.evse import EvseState
 from local_controller.site.freshness import METER_LADDER, Ladder
 from local_controller.site.learning import Expected, Learning
 from local_controller.site.load_history import LoadHistory
@@ -32,6 +32,7 @@ from local_controller.site.planning import BY_PRICE, Asking
 from local_controller.site.quarter_means import Peak
 from local_controller.site.readings import MeterReading, drawn_w
 from local_controller.site.series import Series
+from local_controller.site.standing import DrawBounds, together
 from local_controller.site.surplus import Surplus, Taker
 from local_controller.site.wishes import AS_USUAL, ChargingMode, Wish
 from local_controller.station.words import CarPlans, EvseId, ExpectationOver, SessionExpected

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.site.effects import Notice, StopSession
-from local_controller.site.evse import SETTLE_S, EvseState
+from local_controller.site.evse import EvseState
 from local_controller.site.exceeded import Exceeded, Over
+from local_controller.site.known_evse import SETTLE_S
 from local_controller.site.per_phase import PerPhase
 from local_controller.site.places import Place
 from local_controller.station.words import EvseId

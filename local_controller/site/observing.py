@@ -20,8 +20,8 @@ from local_controller.clock import Instant
 from local_controller.site.asymmetry import leads_a
 from local_controller.site.dimming import Power
 from local_controller.site.effects import ApplyFallback, ApplyLimit, ForStation, Notice
-from local_controller.site.evse import SAMPLE_MAX_AGE_S
 from local_controller.site.excess import Excess
+from local_controller.site.known_evse import SAMPLE_MAX_AGE_S
 from local_controller.site.limits import AppliesTo, LimitBook
 from local_controller.site.overdraw import OVERDRAW_A
 from local_controller.site.overload import Overload

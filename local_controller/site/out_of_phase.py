@@ -21,9 +21,9 @@ from typing import Final
 
 import numpy as np
 
-from local_controller.site.evse import DrawBounds
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, minus, plus, total, upper
 from local_controller.site.places import Table
+from local_controller.site.standing import DrawBounds
 from local_controller.site.topology import Evse
 from optimizer.rows import Array
 from optimizer.wiring import Weights, between, to_neutral

@@ -12,9 +12,11 @@ import numpy as np
 
 from local_controller.clock import Instant
 from local_controller.site.asymmetry import balance_id, balances
-from local_controller.site.evse import PRESENT_S, EvseState, Standing
+from local_controller.site.evse import EvseState
 from local_controller.site.per_phase import PHASES, PerPhase
+from local_controller.site.standing import Standing
 from local_controller.site.topology import Topology
+from local_controller.site.worst_case import PRESENT_S
 from optimizer.manners import Indexes
 from optimizer.realize import Flags
 from optimizer.rows import Array

@@ -19,9 +19,10 @@ from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V
 from local_controller.site.capacity import Capacity
 from local_controller.site.car_schedules import Draws, highest_a
-from local_controller.site.evse import PRESENT_S, EvseState
+from local_controller.site.evse import EvseState
 from local_controller.site.per_phase import PHASES, PerPhase, minus
 from local_controller.site.wishes import ChargingMode
+from local_controller.site.worst_case import PRESENT_S
 from optimizer.habits import Guess
 from optimizer.objectives import Weights, weights_of
 from optimizer.problem import (

@@ -14,9 +14,10 @@ from local_controller.clock import Instant
 from local_controller.site.asymmetry import is_balance
 from local_controller.site.capacity import Capacity
 from local_controller.site.enforcement import Wait
-from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
+from local_controller.site.evse import EvseState
 from local_controller.site.foreign import foreign_reasons
 from local_controller.site.foresight import Foresight
+from local_controller.site.known_evse import SAMPLE_MAX_AGE_S
 from local_controller.site.per_phase import PHASES, PerPhase
 from local_controller.site.phase_switches import switch_reasons
 from local_controller.site.places import Place

@@ -14,7 +14,8 @@ from typing import Final
 
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity, Left, NodeState
-from local_controller.site.evse import SAMPLE_MAX_AGE_S, EvseState
+from local_controller.site.evse import EvseState
+from local_controller.site.known_evse import SAMPLE_MAX_AGE_S
 from local_controller.site.limits import AppliesTo
 from local_controller.site.per_phase import lower, minus
 

@@ -123,3 +123,9 @@ class Session:
             if end is not None and (earliest is None or end.monotonic_s < earliest.monotonic_s):
                 earliest = end
         return earliest
+
+    def count_on_all_phases(self) -> None:
+        """It is not, or no longer, on the one phase it was told: that others carried nothing then says nothing now."""
+        if self.switch.is_on_one:
+            self.uses.forget_idle()
+        self.switch.fell_back()

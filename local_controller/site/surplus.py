@@ -21,9 +21,9 @@ from local_controller.clock import Instant
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, watts_from_amps
 from local_controller.site.base_load import ANY_SIGN, BaseLoad
 from local_controller.site.enforcement import Wait
-from local_controller.site.evse import DrawBounds
 from local_controller.site.freshness import METER_LADDER
 from local_controller.site.per_phase import PerPhase
+from local_controller.site.standing import DrawBounds
 from local_controller.station.words import EvseId
 
 PROOF_S: Final = 60.0

@@ -13,10 +13,10 @@ from typing import Final
 from local_controller.clock import Instant
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, amps_from_watts, voltage_for_watts_v
 from local_controller.site.base_load import ANY_SIGN, BaseLoad
-from local_controller.site.evse import DrawBounds
 from local_controller.site.limits import AppliesTo, PowerCeiling
 from local_controller.site.per_phase import PHASES, equal
 from local_controller.site.readings import MeterReading
+from local_controller.site.standing import DrawBounds
 
 TOGETHER: Final = len(PHASES)
 """Stands in the place of a phase for the sum over all phases."""

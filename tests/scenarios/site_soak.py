@@ -25,7 +25,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from local_controller.site.evse import FOLLOWED_S
+from local_controller.site.known_evse import FOLLOWED_S
 from local_controller.site.limits import AppliesTo, Limit, LimitSource
 from local_controller.site.phase_switch import PAUSE_S
 from local_controller.site.topology import Topology

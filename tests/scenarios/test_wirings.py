@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from local_controller.config.load import load
 from local_controller.config.models import SiteConfig
-from local_controller.site.evse import DrawBounds
 from local_controller.site.out_of_phase import LEAST_IN_PHASE, gain_a
 from local_controller.site.snapshot import snapshot
+from local_controller.site.standing import DrawBounds
 from local_controller.site.topology import Evse, Topology
 from local_controller.site.wiring import Grid, GridSystem
 from local_controller.station.words import EvseId, MeterSample, Phase

@@ -12,13 +12,13 @@ import pytest
 
 from local_controller.adapters.load_history_file import NAME, LoadHistoryFile
 from local_controller.clock import Instant
-from local_controller.site.evse import together
 from local_controller.site.foresight import Foresight
 from local_controller.site.load_history import KEPT, LoadHistory
 from local_controller.site.outlook import Kind, Source, Told
 from local_controller.site.outlook_view import outlook_views
 from local_controller.site.readings import MeterReading
 from local_controller.site.series import Series, Step
+from local_controller.site.standing import together
 from local_controller.site.wishes import ChargingMode
 from optimizer.problem import Horizon
 

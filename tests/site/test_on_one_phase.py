@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from local_controller.clock import Instant
-from local_controller.site.evse import CONFIRM_S, EXPIRY_LEAD_S, SETTLE_S, EvseState
+from local_controller.site.evse import EvseState
+from local_controller.site.known_evse import EXPIRY_LEAD_S, SETTLE_S
 from local_controller.site.phase_switch import AGAIN_S, PAUSE_S, Seen, Step, Told
 from local_controller.site.topology import Evse
+from local_controller.site.worst_case import CONFIRM_S
 from local_controller.station.words import BehaviourLearnt, EvseId, ForeignLimit, MeterSample, Phase, PhaseSwitching
 
 NOW = Instant(1000.0, datetime(2026, 6, 1, 12, 0, tzinfo=UTC))

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_controller.clock import Instant
-from local_controller.site.evse import together
 from local_controller.site.foresight import FLAT_PER_KWH, Foresight, Money
 from local_controller.site.outlook import PATIENCE_S, Kind, Source, Standing, Told
 from local_controller.site.outlook_view import outlook_views
@@ -18,6 +17,7 @@ from local_controller.site.per_phase import ZERO
 from local_controller.site.price_table import REACHES, PriceTable, PriceWindow
 from local_controller.site.readings import MeterReading
 from local_controller.site.series import Series, Step
+from local_controller.site.standing import together
 from local_controller.site.wishes import ChargingMode, Wish
 from optimizer.problem import Horizon
 

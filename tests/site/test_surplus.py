@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_controller.site.evse import DrawBounds
 from local_controller.site.per_phase import ZERO, equal
+from local_controller.site.standing import DrawBounds
 from local_controller.site.surplus import PROOF_S, REST_S, RIDE_S, SPARE_A, Surplus, Taker
 from local_controller.station.words import EvseId
 from tests.site.virtual_site import START

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local_controller.site.evse import CONFIRM_S
+from local_controller.site.worst_case import CONFIRM_S
 from local_controller.station.turns import Turns, turns_after_boot
 from local_controller.station.words import LimitKind, LimitOutcome, OcppVersion
 

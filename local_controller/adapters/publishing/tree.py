@@ -15,8 +15,8 @@ from local_controller.adapters.any_json import any_json
 from local_controller.adapters.publishing import topics
 from local_controller.clock import Instant
 from local_controller.site.effects import Notice
-from local_controller.site.evse import SAMPLE_MAX_AGE_S
 from local_controller.site.freshness import Freshness
+from local_controller.site.known_evse import SAMPLE_MAX_AGE_S
 from local_controller.site.outlook_view import OutlookView
 from local_controller.site.snapshot import EvseView, LimitSourceView, MeterView, NodeView, SiteSnapshot
 
