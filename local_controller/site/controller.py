@@ -16,11 +16,9 @@ from typing import Final
 import numpy as np
 
 from local_controller.clock import Instant
-from local_controller.profiles.units import watts_from_amps
-from local_controller.site.asymmetry import Balance, balance_id, balances_of
+from local_controller.site.asymmetry import Balance, balances_of
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.capacity import Capacity, Left, MeterState, NodeState, capacity, left
-from local_controller.site.control_box import ControlBox
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, SiteEffect, Solve
 from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
 from local_controller.site.evse import EvseState
@@ -28,17 +26,18 @@ from local_controller.site.exceeded import Exceeded
 from local_controller.site.foreign import foreign_notices
 from local_controller.site.foresight import Forecast, Foresight
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
+from local_controller.site.heard import Heard, Sources
 from local_controller.site.hold import Hold
 from local_controller.site.last_resort import LastResort
 from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, LimitBook, PowerCeiling, ReceivedValue, SourceState
+from local_controller.site.limits import LimitBook
 from local_controller.site.lpc import LpcWord
-from local_controller.site.notices import fed_in_notice, overload_notice
-from local_controller.site.out_of_phase import LEAST_IN_PHASE, GivenUp, LastSeen, gain_a
+from local_controller.site.measuring import Measuring
+from local_controller.site.out_of_phase import LEAST_IN_PHASE, LastSeen
 from local_controller.site.outlook import Kind
-from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, upper
-from local_controller.site.person_limit import PersonLimit, Told
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase
+from local_controller.site.person_limit import Told
 from local_controller.site.phase_switch import Told as OnPhases
 from local_controller.site.phase_switches import PhaseSwitches
 from local_controller.site.places import Columns, Place, Table
@@ -50,9 +49,8 @@ from local_controller.site.reasons import Decision, Grants, Reaction, explained
 from local_controller.site.resumed import KEPT_S, kept_a
 from local_controller.site.series import Series
 from local_controller.site.sharing import Sharing
-from local_controller.site.standing import DrawBounds, together
 from local_controller.site.step_caps import StepCaps
-from local_controller.site.together import TOGETHER, excess_a
+from local_controller.site.together import TOGETHER
 from local_controller.site.topology import GRID, Topology
 from local_controller.site.turns import Asker, TurnPace, Turns
 from local_controller.station import words
@@ -151,7 +149,16 @@ class SiteController:
         self._table = Table(topology, self._places)
         self._limited: Mapping[str, NodeState] = self.nodes | self.balances
         self._sharing = Sharing(tuple(self._limited), self._table)
-        self._given_up = {node: GivenUp() for node in self.nodes}
+        self._sources = Sources(book)
+        self._measuring = Measuring(
+            self._below,
+            self.balances,
+            book,
+            self.foresight,
+            adds_up=self._adds_up,
+            tolerance_a=settings.pace.tolerance_a,
+            calm_s=settings.calm_s,
+        )
         self._last_seen = LastSeen(() if self._adds_up else (n.id for n in topology.nodes if n.meter is not None))
         self._turns = Turns(settings.turns)
         self._switches = PhaseSwitches(self._places, self._table, self.foresight.surplus.room_a)
@@ -177,7 +184,7 @@ class SiteController:
         for state in self.nodes.values():
             if state.meter is meter:
                 self._last_seen.read(state.node.id)
-                notices += self._measure(state, reading, now)
+                notices += self._measuring.read(state, reading, now)
         return [*notices, *self._react(now)]
 
     def meter_failed(self, meter: str, text: str, now: Instant) -> list[SiteEffect]:
@@ -189,68 +196,32 @@ class SiteController:
 
     def limit_received(self, source: str, limit: ReceivedLimit, now: Instant) -> list[SiteEffect]:
         """A limit of an external source: EMS, grid operator, a person."""
-        state = self.book.sources[source]
-        before = state.bound(now)
-        state.received(ReceivedValue.of(limit, now), now)
-        notices: list[SiteEffect] = []
-        if state.bound(now) != before:
-            self.plan.want()
-            notices.append(
-                Notice("info", "limit_changed", state.sentence(now), {"source": source, "reason": limit.reason})
-            )
-        return [*notices, *self._react(now)]
+        return self._heard(self._sources.received(source, limit, now), now)
 
     def limit_told(self, limit: str, told: Told | None, now: Instant) -> list[SiteEffect]:
         """A person sets a limit for a while, or ends it."""
-        found = next(one for one in self.book.own if isinstance(one, PersonLimit) and one.id == limit)
-        found.told = told
-        self.plan.want()
-        notice = Notice("info", "limit_changed", found.sentence(now), {"source": limit})
-        return [notice, *self._react(now)]
+        return self._heard(self._sources.told(limit, told, now), now)
 
     def limit_source_failed(self, source: str, text: str, now: Instant) -> list[SiteEffect]:
         """A source said something that cannot be understood: it counts as silent at once."""
-        state = self.book.sources[source]
-        is_news = text != state.failure
-        state.lost(text)
-        self.plan.want()
-        notice = Notice("error", "limit_unusable", f"{text}; its fallback counts", {"source": source})
-        return [*([notice] if is_news else []), *self._react(now)]
+        return self._heard(self._sources.failed(source, text), now)
 
     def limit_outdated(self, source: str, text: str, _now: Instant) -> list[SiteEffect]:
         """A message of another time counts for nothing and changes nothing; the first of several is told."""
-        state = self.book.sources[source]
-        is_news, state.outdated = not state.outdated, text
-        return (
-            [Notice("warning", "limit_outdated", f"{text}; it counts for nothing", {"source": source})]
-            if is_news
-            else []
-        )
+        return [*self._sources.outdated(source, text).notices]
 
     def limit_source_available(self, source: str, is_there: bool, text: str, now: Instant) -> list[SiteEffect]:
         """A source says that it is there, or its last will that it is not; text: what it says otherwise."""
-        state = self.book.sources[source]
-        is_news = (is_there, text) != (state.is_there, state.absence)
-        state.available(is_there, text, now)
-        if not is_news:
-            return self._react(now)
-        self.plan.want()
-        there = f"{state.source.label} is there; its next message counts in full"
-        return [
-            _presence(there if is_there else f"{text}; at most its fallback counts", is_there, source),
-            *self._react(now),
-        ]
+        return self._heard(self._sources.available(source, is_there, text, now), now)
 
     def control_box_said(self, source: str, word: LpcWord, now: Instant) -> list[SiteEffect]:
         """A grid operator's control box spoke."""
-        box = self.book.sources[source]
-        if not isinstance(box, ControlBox):
-            raise TypeError(f"{source} is no control box")
-        before = box.bound(now)
-        box.hear(word, now)
-        if box.bound(now) != before:
+        return self._heard(self._sources.box_said(source, word, now), now)
+
+    def _heard(self, heard: Heard, now: Instant) -> list[SiteEffect]:
+        if heard.is_new:
             self.plan.want()
-        return self._react(now)
+        return [*heard.notices, *self._react(now)]
 
     def series_received(self, kind: Kind, series: Series, now: Instant) -> list[SiteEffect]:
         """Prices or power ahead. Nothing of this moment depends on it: the next tick is soon enough."""
@@ -272,12 +243,9 @@ class SiteController:
 
     def _look_at_inputs(self, now: Instant) -> list[SiteEffect]:
         """Time alone changes what a control box allows, and makes a source or a meter silent."""
-        sources = [(source, text) for source in self.book.sources.values() if (text := source.look(now))]
         silent = [(meter.id, text) for meter in self.meters.values() if (text := meter.look(now))]
-        return [
-            *(Notice(*_kind_of_news(source), text, {"source": source.id}) for source, text in sources),
-            *(Notice("error", "meter_failed", text, {"meter": meter}) for meter, text in silent),
-        ]
+        meters = (Notice("error", "meter_failed", text, {"meter": meter}) for meter, text in silent)
+        return [*self._sources.look(now), *meters]
 
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
         """A fact about one of the stations, in our words whatever its version. The site reacts at `deadline`: now.
@@ -486,61 +454,6 @@ class SiteController:
             return None if math.isinf(fact.lasts_s) else now.after(fact.lasts_s)
         ordered_at = None if state.session is None else state.session.ordered_at
         return (ordered_at or now).after(self.settings.pace.valid_s)
-
-    # --- measuring -----------------------------------------------------------------------------------------------
-
-    def _measure(self, state: NodeState, reading: MeterReading, now: Instant) -> list[SiteEffect]:
-        """What a meter means for its node; the notices of a fuse that is overheating, and of a feed-in."""
-        for limit in self.book.own:
-            limit.look(state.node.id, reading)
-        hot = state.overload.measured(reading.current_a, state.node.rating_a, state.node.fuse_type, reading.asked_at)
-        self._measure_load(state, reading, now)
-        told: list[SiteEffect] = [overload_notice(state, phase, reading.current_a) for phase in hot]
-        if not state.told_fed_in and (phases := state.base.fed_in(now)):
-            state.told_fed_in = True
-            told.append(fed_in_notice(state, phases, reading.current_a))
-        return told
-
-    def _measure_load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
-        below = self._below[state.node.id]
-        bounds = [evse.stand(now).bounds for evse in below]
-        drawn, given_up_a, gained_a = together(bounds), ZERO, ZERO
-        if not self._adds_up:
-            given_up_a = self._given_up[state.node.id].since_last(bounds)
-            gained_a = gain_a((evse.evse for evse in below), bounds)
-        if state.node.id == GRID:
-            self.foresight.measured(reading, drawn, below, now)
-        state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at, given_up_a, gained_a)
-        power = self.book.power(state.node.id, AppliesTo.TOTAL, now)
-        if any(self.book.may_bound_power(state.node.id, kind) for kind in AppliesTo):
-            self._measure_all_phases(state, reading, drawn, power, now)
-        ceiling = self.book.ceiling(state.node.id, AppliesTo.TOTAL, now)
-        if ceiling is None:
-            return
-        over_a = minus(reading.current_a, ceiling.limit_a)
-        explained_a = plus(drawn.followed_a, state.base.current_a or ZERO)
-        too_much_a = lower(minus(reading.current_a, explained_a), plus(over_a, state.node.margin_a))
-        state.unexplained_a = upper(ZERO, too_much_a)
-        if (balance := self.balances.get(balance_id(state.node.id))) is not None:
-            pace = self.settings.pace
-            balance.measured(reading.current_a, self._below[state.node.id], pace.tolerance_a, self.settings.calm_s, now)
-        state.over_limit.measured(max(*over_a, excess_a(reading, power, state.node.line_v)), now)
-        state.over_fuse.measured(max(minus(reading.current_a, state.node.rating_a)), now)
-        for phase in PHASES:
-            if over_a[phase] > self.settings.pace.tolerance_a:
-                where = f"{state.node.label} {PHASE_NAMES[phase]}"
-                text = f"{where} was {over_a[phase]:.1f} A over its limit"
-                state.hold(phase, now.monotonic_s + self.settings.calm_s, text)
-
-    def _measure_all_phases(
-        self, state: NodeState, reading: MeterReading, drawn: DrawBounds, limit: PowerCeiling | None, now: Instant
-    ) -> None:
-        """The same for a limit in watts."""
-        over_a = state.all_phases.measured(reading, drawn, limit, sum(state.node.margin_a), now)
-        if over_a > self.settings.pace.tolerance_a:
-            over_w = watts_from_amps(over_a, 1, state.all_phases.volts_v)
-            text = f"{state.node.label} drew {over_w:.0f} W more than its limit"
-            state.hold(TOGETHER, now.monotonic_s + self.settings.calm_s, text)
 
     # --- reacting ------------------------------------------------------------------------------------------------
 
@@ -796,15 +709,6 @@ class SiteController:
     def decisions(self) -> dict[EvseId, Decision]:
         """All records of the last reaction."""
         return {found.evse: found for found in self.explained() if found is not None}
-
-
-def _kind_of_news(source: SourceState) -> tuple[str, str]:
-    return ("info", "limit_changed") if isinstance(source, ControlBox) else ("warning", "limit_silent")
-
-
-def _presence(text: str, is_there: bool, source: str) -> Notice:
-    code = "limit_source_online" if is_there else "limit_source_offline"
-    return Notice("info" if is_there else "error", code, text, {"source": source})
 
 
 def _answers_again(meter: MeterState) -> list[SiteEffect]:

@@ -1,0 +1,106 @@
+"""What does the reading of a meter mean for the node that it measures?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from local_controller.clock import Instant
+from local_controller.profiles.units import watts_from_amps
+from local_controller.site.asymmetry import Balance, balance_id
+from local_controller.site.capacity import NodeState
+from local_controller.site.effects import Notice
+from local_controller.site.evse import EvseState
+from local_controller.site.foresight import Foresight
+from local_controller.site.limits import AppliesTo, LimitBook, PowerCeiling
+from local_controller.site.notices import fed_in_notice, overload_notice
+from local_controller.site.out_of_phase import GivenUp, gain_a
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, lower, minus, plus, upper
+from local_controller.site.readings import MeterReading
+from local_controller.site.standing import DrawBounds, together
+from local_controller.site.together import TOGETHER, excess_a
+from local_controller.site.topology import GRID
+
+
+class Measuring:
+    """The metered nodes of one site.
+
+    below: the EVSEs that each node carries. balances: the asymmetry limits, by their ids. adds_up: whether currents of a
+    phase add up like numbers. tolerance_a: what a limit may be exceeded by; calm_s: so long nobody is raised after more.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a reading may mean something for
+        self,
+        below: Mapping[str, Sequence[EvseState]],
+        balances: Mapping[str, Balance],
+        book: LimitBook,
+        foresight: Foresight,
+        *,
+        adds_up: bool,
+        tolerance_a: float,
+        calm_s: float,
+    ) -> None:
+        self._below = below
+        self._balances = balances
+        self._book = book
+        self._foresight = foresight
+        self._adds_up = adds_up
+        self._tolerance_a, self._calm_s = tolerance_a, calm_s
+        self._given_up = {node: GivenUp() for node in below}
+
+    def read(self, state: NodeState, reading: MeterReading, now: Instant) -> list[Notice]:
+        """Takes a reading in; the notices of a fuse that is overheating, and of a feed-in."""
+        for limit in self._book.own:
+            limit.look(state.node.id, reading)
+        hot = state.overload.measured(reading.current_a, state.node.rating_a, state.node.fuse_type, reading.asked_at)
+        self._load(state, reading, now)
+        told = [overload_notice(state, phase, reading.current_a) for phase in hot]
+        if not state.told_fed_in and (phases := state.base.fed_in(now)):
+            state.told_fed_in = True
+            told.append(fed_in_notice(state, phases, reading.current_a))
+        return told
+
+    def _load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
+        """What of it are cars, what other loads, and what nobody explains."""
+        below = self._below[state.node.id]
+        bounds = [evse.stand(now).bounds for evse in below]
+        drawn, given_up_a, gained_a = together(bounds), ZERO, ZERO
+        if not self._adds_up:
+            given_up_a = self._given_up[state.node.id].since_last(bounds)
+            gained_a = gain_a((evse.evse for evse in below), bounds)
+        if state.node.id == GRID:
+            self._foresight.measured(reading, drawn, below, now)
+        state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at, given_up_a, gained_a)
+        power = self._book.power(state.node.id, AppliesTo.TOTAL, now)
+        if any(self._book.may_bound_power(state.node.id, kind) for kind in AppliesTo):
+            self._all_phases(state, reading, drawn, power, now)
+        self._excess(state, reading, drawn, power, now)
+
+    def _excess(
+        self, state: NodeState, reading: MeterReading, drawn: DrawBounds, power: PowerCeiling | None, now: Instant
+    ) -> None:
+        """By how much fuse and limits are exceeded."""
+        ceiling = self._book.ceiling(state.node.id, AppliesTo.TOTAL, now)
+        if ceiling is None:
+            return
+        over_a = minus(reading.current_a, ceiling.limit_a)
+        explained_a = plus(drawn.followed_a, state.base.current_a or ZERO)
+        too_much_a = lower(minus(reading.current_a, explained_a), plus(over_a, state.node.margin_a))
+        state.unexplained_a = upper(ZERO, too_much_a)
+        if (balance := self._balances.get(balance_id(state.node.id))) is not None:
+            balance.measured(reading.current_a, self._below[state.node.id], self._tolerance_a, self._calm_s, now)
+        state.over_limit.measured(max(*over_a, excess_a(reading, power, state.node.line_v)), now)
+        state.over_fuse.measured(max(minus(reading.current_a, state.node.rating_a)), now)
+        for phase in PHASES:
+            if over_a[phase] > self._tolerance_a:
+                text = f"{state.node.label} {PHASE_NAMES[phase]} was {over_a[phase]:.1f} A over its limit"
+                state.hold(phase, now.monotonic_s + self._calm_s, text)
+
+    def _all_phases(
+        self, state: NodeState, reading: MeterReading, drawn: DrawBounds, limit: PowerCeiling | None, now: Instant
+    ) -> None:
+        """The same for a limit in watts."""
+        over_a = state.all_phases.measured(reading, drawn, limit, sum(state.node.margin_a), now)
+        if over_a > self._tolerance_a:
+            over_w = watts_from_amps(over_a, 1, state.all_phases.volts_v)
+            text = f"{state.node.label} drew {over_w:.0f} W more than its limit"
+            state.hold(TOGETHER, now.monotonic_s + self._calm_s, text)
