@@ -19,11 +19,10 @@ from local_controller.clock import Instant
 from local_controller.site.asymmetry import Balance, balances_of
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.capacity import Capacity, Left, MeterState, NodeState, capacity, left
-from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, SiteEffect, Solve
+from local_controller.site.effects import ApplyLimit, Notice, SiteEffect, Solve
 from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
 from local_controller.site.evse import EvseState
 from local_controller.site.exceeded import Exceeded
-from local_controller.site.foreign import foreign_notices
 from local_controller.site.foresight import Forecast, Foresight
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.heard import Heard, Sources
@@ -49,13 +48,14 @@ from local_controller.site.reasons import Decision, Grants, Reaction, explained
 from local_controller.site.resumed import KEPT_S, kept_a
 from local_controller.site.series import Series
 from local_controller.site.sharing import Sharing
+from local_controller.site.station_facts import StationFacts
 from local_controller.site.step_caps import StepCaps
 from local_controller.site.together import TOGETHER
 from local_controller.site.topology import GRID, Topology
 from local_controller.site.turns import Asker, TurnPace, Turns
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged, StationFact
-from local_controller.station.words import EvseId, LimitKind, LimitOutcome
+from local_controller.station.words import EvseId
 from optimizer.manners import Indexes
 from optimizer.problem import Allocation
 from optimizer.rows import Array
@@ -140,12 +140,12 @@ class SiteController:
         self.learning = self.foresight.learning
         self.deadline: float | None = None
         self._started_at: Instant | None = None
-        self._with_strangers: set[str] = set()
-        self._samples: dict[EvseState, tuple[words.MeterSample, Instant]] = {}
         self._places = [Place(state, str(id_), topology.path(id_)) for id_, state in self.evses.items()]
         self._in_turn = itertools.cycle(range(len(self._places)))
         self._below = {n.id: [p.state for p in self._places if n.id in p.path] for n in topology.nodes}
-        self._of_station = {s.id: {e.id.evse: self.evses[e.id] for e in s.evses} for s in topology.stations}
+        self._facts = StationFacts(
+            topology, self.evses, self.plan, self.learning, settings.pace.valid_s, is_balanced=bool(self.balances)
+        )
         self._table = Table(topology, self._places)
         self._limited: Mapping[str, NodeState] = self.nodes | self.balances
         self._sharing = Sharing(tuple(self._limited), self._table)
@@ -168,7 +168,6 @@ class SiteController:
         self._reaction: Reaction | None = None
         self.step_caps = StepCaps()
         self._delays = RandomDelays(settings.random_delay_s, settings.pace.dead_band_a)
-        self._lasting_is_new = False
         self._is_scarce = self._has_seen_taper = False
         self._longest_s = settings.pace.valid_s
 
@@ -178,7 +177,7 @@ class SiteController:
         """A plausible reading; its age starts at `reading.asked_at`."""
         reading = self.topology.grid.read(reading)
         meter = self.meters[reading.meter]
-        notices = [*_answers_again(meter), *self._take_samples()]
+        notices = [*_answers_again(meter), *self._facts.take_all_waiting()]
         meter.watch.seen(reading.asked_at, reading.unchanged_s)
         meter.reading, meter.failure = reading, ""
         for state in self.nodes.values():
@@ -253,17 +252,15 @@ class SiteController:
         A sample alone is no reason to react: what it proves is used with the next fact, reading or tick. Hundreds of
         stations measure more often than that.
         """
-        evses = self._of_station.get(station, {})
         if isinstance(fact, words.Measured):
-            state = evses.get(fact.evse)
-            return self._stranger(station, fact.evse) if state is None else self._sampled(state, fact.sample, now)
+            return self._facts.sampled(station, fact, now)
         if isinstance(fact, Forecast):  # a matter of plans, which the next tick asks for
             if self.foresight.foretold(station, fact, self.evses, now):
                 self.plan.want()
             return []
         if self.deadline is None or self.deadline > now.monotonic_s:
             self.deadline = now.monotonic_s
-        return self._station_fact(station, evses, fact, now)
+        return self._facts.told(station, fact, now)
 
     def planned(self, number: int, allocation: Allocation, now: Instant) -> list[SiteEffect]:
         """The answer to `Solve(number, ...)`; an outdated one is dropped. It looks hours ahead: the next tick is soon enough."""
@@ -296,8 +293,8 @@ class SiteController:
         for _ in self._places:
             number = next(self._in_turn)
             state = self._places[number].state
-            if state in self._samples or not state.stands(now):
-                told = self._take_sample(state)
+            if self._facts.has_waiting(state) or not state.stands(now):
+                told = self._facts.take_waiting(state)
                 self._table.look(number, now)
                 yield told
 
@@ -311,36 +308,9 @@ class SiteController:
             return False
         return session.asked_phases == (None if order.phases is None else OnPhases(order.phases, order.phase_to_use))
 
-    # --- facts of stations ---------------------------------------------------------------------------------------
-
-    def _station_fact(
-        self, station: str, evses: Mapping[int, EvseState], fact: StationFact | CsmsLimitChanged, now: Instant
-    ) -> list[SiteEffect]:
-        match fact:
-            case words.Connected() | words.Booted(status=words.RegistrationStatus.ACCEPTED):
-                return self._assert_fallbacks(evses.values(), isinstance(fact, words.Booted), now)
-            case words.Disconnected():
-                for state in evses.values():
-                    state.lost()
-                return [Notice("warning", "station_lost", f"{station}: {fact.reason}", {"station": station})]
-            case words.UnitLearnt():
-                for state in evses.values():
-                    state.takes(fact.unit)
-            case words.BehaviourLearnt():
-                for state in evses.values():
-                    state.behaves(fact)
-                self._lasting_is_new = True
-            case words.Booted():
-                pass
-            case _ if fact.evse in evses:
-                return self._evse_fact(evses[fact.evse], fact, now)
-            case _:
-                return self._stranger(station, fact.evse)
-        return []
-
     def _cap_lasting(self) -> None:
         """Stations whose limits outlast the gateway share what is safe without it; slow ones are told of the hour earlier."""
-        self._lasting_is_new = False
+        self._facts.lasting_is_new = False
         self._longest_s = max(map(self._outlasts_s, self.evses.values()), default=0.0)
         caps = lasting_caps_a(self.topology, {id_ for id_, state in self.evses.items() if state.lasts_s > LONG_S})
         for id_, state in self.evses.items():
@@ -349,119 +319,13 @@ class SiteController:
         for limit in self.book.own:
             limit.expect(max((state.settle_s for state in self._below[limit.node]), default=0.0))
 
-    def _stranger(self, station: str, evse: int) -> list[SiteEffect]:
-        """An EVSE that is wired, but not in the site file; said once per station. 0 is the station itself."""
-        if evse == 0 or station in self._with_strangers:
-            return []
-        self._with_strangers.add(station)
-        text = f"{station} has an EVSE {evse} that the site file does not know: it is not controlled; add it"
-        return [Notice("error", "unknown_evse", text, {"station": station, "evse": evse})]
-
-    @staticmethod
-    def _assert_fallbacks(evses: Iterable[EvseState], booted: bool, now: Instant) -> list[SiteEffect]:
-        """Both a new connection and a reboot may have lost the station's profiles (LC-041, LC-042)."""
-        for state in evses:
-            state.connected_now(now, booted=booted)
-        return [ApplyFallback(state.evse.id, state.evse.fallback_a) for state in evses]
-
-    def _evse_fact(self, state: EvseState, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
-        told = self._take_sample(state)
-        match fact:
-            case words.LimitAnswered(kind=LimitKind.FALLBACK):
-                told += _fallback_answered(state, fact, now)
-            case words.LimitAnswered(outcome=LimitOutcome.SENT):
-                state.sent(fact.limit_a, self._valid_until(state, fact, now))
-                return told  # soon it is answered
-            case words.LimitAnswered():
-                told += _limit_answered(state, fact, self._valid_until(state, fact, now), now)
-            case words.ForeignLimit():
-                state.meets_foreign(fact)
-                told += foreign_notices(state, now)
-            case words.TransactionStarted():
-                state.started(fact.transaction_id, now, is_found=fact.is_found)
-                self.learning.began(state.evse.id, fact, now)
-                self.plan.forget(str(state.evse.id))
-            case words.Authorized():
-                self.learning.authorized(state.evse.id, fact)
-            case words.TransactionEnded():
-                self.learning.ended(state, fact, now)
-                state.ended(fact.transaction_id)
-                self.plan.forget(str(state.evse.id))
-            case _ if _changes_the_question(state, fact, now):
-                self.plan.want()
-            case _:
-                pass
-        self.learning.saw(state, fact, now)
-        state.stand(now)  # derived now rather than for hundreds at once in the next reaction
-        return told
-
-    def _sampled(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
-        """One that shows what the last one showed waits for the next fact, reading or tick; the newest stands for all."""
-        if state.session is None:
-            return self._strayed(state, sample, now)
-        if state.session.shown_a == sample.current_a:
-            self._samples[state] = sample, now
-            return []
-        told = [*self._take_sample(state), *self._measured(state, sample, now)]
-        state.stand(now)
-        return told
-
-    @staticmethod
-    def _strayed(state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
-        """It charges without a transaction, as far as anybody told us: said once, until it rests."""
-        if not state.strays(sample, now):
-            return []
-        drawn_a = state.drawn_a(now)
-        text = f"{state.evse.id} draws {drawn_a:.1f} A without a transaction: it cannot be told a limit, the others make room"
-        return [Notice("warning", "no_transaction", text, {"evse": str(state.evse.id)})]
-
-    def _take_sample(self, state: EvseState) -> list[SiteEffect]:
-        waiting = self._samples.pop(state, None)
-        return [] if waiting is None else self._measured(state, *waiting)
-
-    def _take_samples(self) -> list[SiteEffect]:
-        """Everything that was measured counts from now on, each from the moment it was told."""
-        told: list[SiteEffect] = []
-        while self._samples:
-            state, (sample, at) = self._samples.popitem()
-            told += self._measured(state, sample, at)
-        return told
-
-    def _measured(self, state: EvseState, sample: words.MeterSample, now: Instant) -> list[SiteEffect]:
-        """A sample may show other phases in use, which the plan should know, and a car above its limit (LC-115)."""
-        loads, was_defiant = self._loads(state, now), state.ignores_its_limit
-        state.measured(sample, now)
-        if self._loads(state, now) != loads:
-            self.plan.want()
-        if not state.ignores_its_limit:
-            return []
-        disobeyed = Disobeyed(state.evse.id, state.drawn_a(now))
-        if was_defiant:
-            return [disobeyed]
-        text = f"{state.evse.id} draws {state.drawn_a(now):.1f} A although it may draw {state.ordered_a:.1f} A only"
-        return [disobeyed, Notice("error", "limit_ignored", f"{text}: check the station", {"evse": str(state.evse.id)})]
-
-    def _loads(self, state: EvseState, now: Instant) -> tuple[tuple[int, ...], bool, float]:
-        """The phases that a car may use, whether it counts at asymmetry limits, and the most that it takes."""
-        return state.phases(), bool(self.balances) and state.is_uneven(now), state.useful_a
-
-    def _valid_until(self, state: EvseState, fact: words.LimitAnswered, now: Instant) -> Instant | None:
-        """A limit ends with its order; a station that is told again because the CSMS changed a profile keeps that end.
-
-        One that is seldom written to obeys longer, one that obeys a setting of its maker for ever (None).
-        """
-        if fact.lasts_s is not None:
-            return None if math.isinf(fact.lasts_s) else now.after(fact.lasts_s)
-        ordered_at = None if state.session is None else state.session.ordered_at
-        return (ordered_at or now).after(self.settings.pace.valid_s)
-
     # --- reacting ------------------------------------------------------------------------------------------------
 
     def _react(self, now: Instant) -> list[SiteEffect]:
         self.deadline = now.monotonic_s + TICK_S
         self._started_at = self._started_at or now
-        told = [*self._take_samples(), *self._look_at_inputs(now), *self._look_ahead(now)]
-        if self._lasting_is_new:
+        told = [*self._facts.take_all_waiting(), *self._look_at_inputs(now), *self._look_ahead(now)]
+        if self._facts.lasting_is_new:
             self._cap_lasting()
         moment = self._moment(now)
         self._watch_room(moment.left, now)
@@ -715,51 +579,3 @@ def _answers_again(meter: MeterState) -> list[SiteEffect]:
     if not meter.failure:
         return []
     return [Notice("info", "meter_answers", f"meter {meter.id} answers", {"meter": meter.id})]
-
-
-def _changes_the_question(state: EvseState, fact: StationFact | CsmsLimitChanged, now: Instant) -> bool:
-    """Take over a fact of a session; whether the plan should know it."""
-    match fact:
-        case words.NeedsKnown():
-            return state.needs(fact.energy_wh, fact.departure)
-        case CsmsLimitChanged():
-            return state.csms_allows(fact.schedule, fact.least_a)
-        case words.TransactionUpdated() | words.ConnectorChanged(charging_state=words.ChargingState()):
-            if fact.charging_state is not None:
-                state.charging_state_is(fact.charging_state, now)
-    return False
-
-
-def _limit_answered(
-    state: EvseState, fact: words.LimitAnswered, until: Instant | None, now: Instant
-) -> list[SiteEffect]:
-    match fact.outcome:
-        case LimitOutcome.ACCEPTED:
-            state.accepted(fact.limit_a, now, until)
-            state.phases_accepted(fact.phases, now)
-        case LimitOutcome.TIMED_OUT | LimitOutcome.DROPPED:
-            state.unconfirmed(now)
-        case LimitOutcome.POSTPONED:
-            state.postponed(now.after(fact.again_s or 0.0))
-        case LimitOutcome.REFUSED:
-            is_news = not state.refuses
-            state.refused(fact.limit_a, now)
-            counted_a = state.exposure_a(now)
-            text = f"{state.evse.id} refuses {fact.limit_a:.1f} A ({fact.detail}); it counts with {counted_a:.1f} A"
-            return [Notice("warning", "limit_refused", text, {"evse": str(state.evse.id)})] if is_news else []
-    return []
-
-
-def _fallback_answered(state: EvseState, fact: words.LimitAnswered, now: Instant) -> list[SiteEffect]:
-    match fact.outcome:
-        case LimitOutcome.ACCEPTED:
-            state.fallback_answered(fact.limit_a, now)
-        case LimitOutcome.REFUSED:
-            state.fallback_answered(None, now)
-            text = (
-                f"{state.evse.id} takes no fallback ({fact.detail}): it counts with its maximum {state.evse.max_a:g} A"
-            )
-            return [Notice("error", "fallback_refused", text, {"evse": str(state.evse.id)})]
-        case _:
-            pass
-    return []
