@@ -15,7 +15,16 @@ import numpy as np
 from optimizer.draw import Draw
 from optimizer.habits import Guess, Habits, Likely, Visit
 from optimizer.objectives import weights_of
-from optimizer.problem import DEFAULT_ENERGY_WH, ChargingNeed, Horizon, Problem, Tariff, WireLimit, variable_horizon
+from optimizer.problem import (
+    DEFAULT_ENERGY_WH,
+    Allocation,
+    ChargingNeed,
+    Horizon,
+    Problem,
+    Tariff,
+    WireLimit,
+    variable_horizon,
+)
 from optimizer.rows import Array
 from optimizer.solve import solve
 
@@ -30,6 +39,10 @@ Prices = Callable[[Mapping[str, Any], Horizon, float], Tariff]
 """The tariff over a horizon, given what is observed at its start and the site's highest mean power (W) until then."""
 
 
+Seen = Callable[[Mapping[str, Any], Problem, Allocation], None]
+"""Is told each plan: what was observed, what was asked and what came out. Needs and wires are named by their numbers."""
+
+
 class Sale(NamedTuple):
     """For the objective `cost`: what energy costs, and what drivers pay for a kWh (None: all is to be delivered)."""
 
@@ -37,12 +50,14 @@ class Sale(NamedTuple):
     worth_per_kwh: float | None = None
 
 
-def make(
+def make(  # noqa: PLR0913  # what a scheduler is
     net: Any,
     objective: str = "throughput",
     habits: Habits | None = None,
     first_weekday: int | None = None,
     sale: Sale | None = None,
+    *,
+    seen: Seen | None = None,
 ) -> Callable[[Mapping[str, Any]], Array]:
     """A scheduler for this network: `scheduler(obs)` gives the pilots (A) of all stations.
 
@@ -50,6 +65,7 @@ def make(
     until it leaves and `rem` kWh that it still wants (-1: unknown), `prev_pilot` and `prev_rate` (A), what it was told and drew,
     `deliv` kWh that it got, `age` steps that it is there, `sid` its session. habits: what unknown departures and wishes are
     guessed by, and what learns from those who leave; None: it starts empty. first_weekday: of step 0; None: all days are alike.
+    seen: is told each plan.
     """
     wires = [[(f"{w}", complex(row[i])) for w, row in enumerate(net.C) if row[i] != 0] for i in range(len(net.max))]
     diary = _Diary(Habits() if habits is None else habits, first_weekday)
@@ -67,7 +83,10 @@ def make(
             tariff = sale.prices(obs, horizon, meter.peak_w(obs))
             needs = tuple(replace(need, energy_worth_per_kwh=sale.worth_per_kwh) for need in needs)
         weights = weights_of(objective, guesses=any(guesses), tapers=watch.has_seen_taper)
-        plan = solve(Problem(horizon, (), needs, limits, tariff), time_limit_s=PATIENCE_S, weights=weights)
+        problem = Problem(horizon, (), needs, limits, tariff)
+        plan = solve(problem, time_limit_s=PATIENCE_S, weights=weights)
+        if seen is not None:
+            seen(obs, problem, plan)
         pilots = np.zeros(len(net.max))
         for need in needs:
             pilots[int(need.id)] = plan.currents_a[need.id][0]

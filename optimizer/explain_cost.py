@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from optimizer.problem import ChargingNeed, Problem, Reason, ReasonCode, Tariff
 
-DAY_S = 86_400
+DAY_S, HOUR_S = 86_400, 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class CostView:
 
     def _until(self, start_s: float) -> str:
         if self.tariff.now_s_of_day is None:
-            return f"{start_s / 3600:.1f} h"
+            return f"{start_s / 3600:.1f} h" if start_s >= HOUR_S else f"{start_s / 60:.0f} min"
         minutes = round((self.tariff.now_s_of_day + start_s) % DAY_S / 60)
         return f"for {minutes // 60 % 24:02d}:{minutes % 60:02d}"
 

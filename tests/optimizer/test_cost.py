@@ -65,6 +65,13 @@ def test_without_the_time_of_day_it_is_said_how_long_a_car_waits_and_the_currenc
     assert plan.reasons["CP-1"][0].text == "Paused: waits 2.0 h: 0.12 instead of 0.31 USD/kWh."
 
 
+def test_a_wait_of_less_than_an_hour_is_told_in_minutes() -> None:
+    soon = Horizon((0.0, 300.0, 7200.0))
+    tariff = Tariff((0.31, 0.12), currency="USD")
+    _, plan = priced(garage(car("CP-1", energy_wh=10_000.0), horizon=soon), tariff)
+    assert plan.reasons["CP-1"][0].text == "Paused: waits 5 min: 0.12 instead of 0.31 USD/kWh."
+
+
 @pytest.mark.parametrize(("worth", "expected_wh"), [(0.05, 0.0), (0.25, 14_720.0), (0.40, 20_000.0), (-0.10, 0.0)])
 def test_hours_that_cost_more_than_a_kwh_is_worth_are_left_out(worth: float, expected_wh: float) -> None:
     wish = car("CP-1", (0,), energy_wh=20_000.0, energy_worth_per_kwh=worth)

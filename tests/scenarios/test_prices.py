@@ -81,7 +81,7 @@ def test_a_night_tariff_moves_charging_behind_two_o_clock_and_the_car_has_its_en
     site.run(57 * 60)
     assert energy.wh < 100.0, "but for the seconds in which a station begins by itself, it waits"
     assert {limit_a for _, evse, limit_a in site.orders if evse == ONE} == {0.0}, "also before the first plan"
-    assert site.controller.decisions[ONE].reasons[0] == "Paused: waits 0.1 h: 0.18 instead of 0.32 EUR/kWh."
+    assert site.controller.decisions[ONE].reasons[0] == "Paused: waits 5 min: 0.18 instead of 0.32 EUR/kWh."
     site.run(55 * 60)
     assert energy.wh >= 8_000.0
 
