@@ -20,7 +20,7 @@ from local_controller.site.asymmetry import Balance, balances_of
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.capacity import Capacity, Left, MeterState, NodeState, capacity, left
 from local_controller.site.effects import ApplyLimit, Notice, SiteEffect, Solve
-from local_controller.site.enforcement import Candidate, Pace, Room, Wait, decide, is_noise, is_quiet
+from local_controller.site.enforcement import Candidate, Doubt, Pace, Room, Wait, decide, is_noise, is_quiet
 from local_controller.site.evse import EvseState
 from local_controller.site.exceeded import Exceeded
 from local_controller.site.foresight import Forecast, Foresight
@@ -445,11 +445,19 @@ class SiteController:
         room = Room(moment.left, {node: state.node.label for node, state in self._limited.items()})
         pace = self.settings.pace
         others, stops = self._for_set_aside(moment, now)
-        orders, waits = decide([*self._candidates(grants, moment, room, now), *others], room, pace, now)
+        candidates = [*self._candidates(grants, moment, room, now), *others]
+        orders, waits = decide(candidates, room, pace, now, self._doubts())
         for order in orders:
             self.evses[order.evse].ordered(order.limit_a, now)
         limits = [ApplyLimit(o.evse, o.limit_a, pace.valid_s, o.urgent, *self._phases(o.evse)) for o in orders]
         return [*limits, *stops], {wait.evse: wait for wait in waits}
+
+    def _doubts(self) -> Iterator[Doubt]:
+        """Of stations that boot or come, until they have confirmed their fallbacks (LC-041)."""
+        for number, place in enumerate(self._places):
+            if (unproven_a := place.state.unproven_a) > 0.0:
+                worst_a = self._table.standing(number).worst_a
+                yield Doubt(place.path, place.state.evse.grid_phases, max(0.0, unproven_a - worst_a))
 
     def _phases(self, evse: EvseId) -> OnPhases | tuple[None, None]:
         """What is told of phases with a limit."""

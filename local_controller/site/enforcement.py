@@ -9,7 +9,7 @@ The measured constants are those of grid-and-safety §6.5 and goal G15.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final, NamedTuple
@@ -138,10 +138,20 @@ def _need_no_renewal(columns: Columns, pace: Pace, now: Instant) -> Flags:
     return columns.is_settled & (columns.ends_s - now.monotonic_s > pace.valid_s * RENEWED_AT)
 
 
-def decide(candidates: Sequence[Candidate], room: Room, pace: Pace, now: Instant) -> tuple[list[Order], list[Wait]]:
+class Doubt(NamedTuple):
+    """What an EVSE may draw besides its worst case, because its station has not confirmed anything since it came."""
+
+    path: Sequence[str]
+    phases: Sequence[int]
+    more_a: float
+
+
+def decide(
+    candidates: Sequence[Candidate], room: Room, pace: Pace, now: Instant, doubts: Iterable[Doubt] = ()
+) -> tuple[list[Order], list[Wait]]:
     """Decreases at once, increases where there is room (the smallest current first), renewals of what holds.
 
-    Of equal currents the earlier candidate has its turn first.
+    Of equal currents the earlier candidate has its turn first. For `doubts` nobody is lowered, but nobody raised either.
     """
     orders: list[Order] = []
     others: list[tuple[float, Candidate]] = []
@@ -153,6 +163,8 @@ def decide(candidates: Sequence[Candidate], room: Room, pace: Pace, now: Instant
             others.append((candidate.state.ordered_a, candidate))
         else:
             orders.append(order)
+    for doubt in doubts:
+        room.take(*doubt)
     waits: list[Wait] = []
     for _, candidate in sorted(others, key=itemgetter(0)):
         outcome = _increase(candidate, room, pace, now) or _renewal(candidate, pace, now)

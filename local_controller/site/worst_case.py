@@ -25,8 +25,9 @@ from local_controller.site.standing import DrawBounds, Standing
 from local_controller.site.used_phases import PHASE_OFF_A, PHASE_ON_A
 
 CONFIRM_S: Final = 10.0
-"""A station that (re)connects has this long to confirm its fallback before it counts with its maximum. No car gets from
-a boot through authorization to full current in that time, and its neighbours are not disturbed by every reconnect."""
+"""A station that (re)connects has this long to confirm its fallback before its neighbours are lowered to make room for its
+maximum; until then nobody is raised into that. No car gets from a boot through authorization to full current in that time,
+and its neighbours are not disturbed by every reconnect."""
 
 STRAY_MAX_AGE_S: Final = 1000.0
 """What is measured without a transaction counts so long: such samples come by the clock, every 15 min by many a default."""
@@ -93,6 +94,11 @@ class WorstCase(KnownEvse):
         fallback_a = self.floor_a if self._may_fall_back(now) else 0.0
         ordered_a = max(promised_a, self.session.unsent_a or 0.0, fallback_a, self.drawn_a(now))
         return ordered_a if self.foreign is None else max(ordered_a, self.foreign_limit_a)
+
+    @property
+    def unproven_a(self) -> float:
+        """Up to what it may draw although its worst case does not say so yet: it has just come, and confirmed nothing (LC-041)."""
+        return 0.0 if self.fallback_doubted_at is None else self.evse.max_a
 
     def _left_over_a(self, now: Instant) -> list[float]:
         """Limits of the last transaction that may outlive it: nobody would see a car come to a lost station.

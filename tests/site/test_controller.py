@@ -10,6 +10,7 @@ import pytest
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
+from local_controller.site.evse import CONFIRM_S
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitSource
 from local_controller.station import words
@@ -73,6 +74,30 @@ def test_a_paused_station_that_comes_back_with_its_fallback_only_is_counted_with
     site.connect("CP-2", boot=boot)
     site.run(120)
     assert max(site.worst["grid"]) <= 18.0
+
+
+@pytest.mark.requirement("LC-041")
+@pytest.mark.parametrize("manner", [Manner.HONEST, Manner.DEAF])
+def test_into_what_a_station_may_draw_that_boots_nobody_is_raised_before_it_has_confirmed(manner: Manner) -> None:
+    """It counts at its worst for those who want more from its boot on; those who charge make room when it has had its time."""
+    site = settled(VirtualSite(topology(40.0, 2)))
+    site.stations["CP-2"].answer_s, site.stations["CP-2"].manner = 5.0, manner
+    site.plug("CP-1")
+    site.run(18)
+    (before_a,) = {limit_a for _, evse, limit_a in site.orders[-1:] if evse.station == "CP-1"}
+    assert before_a < 20.0
+    site.disconnect("CP-2")
+    site.connect("CP-2")
+    booted, heard = site.elapsed_s, len(site.orders)
+    site.run(60)
+    ordered = [(at_s - booted, limit_a) for at_s, evse, limit_a in site.orders[heard:] if evse.station == "CP-1"]
+    assert all(limit_a >= before_a for at_s, limit_a in ordered if at_s < CONFIRM_S), "nobody is lowered in that time"
+    raised = [at_s for at_s, limit_a in ordered if limit_a > before_a]
+    if manner is Manner.DEAF:
+        assert raised == []
+        assert ordered[-1][1] <= 8.0, "40 A less the 32 A that CP-2 can draw"
+    else:
+        assert 5.0 <= raised[0] <= 8.0, "as soon as it has confirmed"
 
 
 @pytest.mark.requirement("LC-108")
