@@ -60,7 +60,7 @@ class RpcConnection(Generic[Origin]):
         """`own_budget_s`: when our own CALLs held up a foreign one for so long, the foreign one is next (LC-024).
 
         The same after a single own time-out. So a dead own CALL costs a foreign one at most its time-out, while a
-        series of answered reductions still goes first.
+        series of answered reductions still goes first. And a dead foreign one costs a more urgent one of ours no more.
         """
         self.own_budget_s = own_budget_s
         self.in_flight: Call[Origin] | None = None
@@ -92,7 +92,9 @@ class RpcConnection(Generic[Origin]):
             self.waiting[call.urgency] = deque((call,))
         else:
             queue.append(call)
-        if call.patience_s is not None:  # our own never become too old
+        if call.patience_s is None:
+            self._press(call)
+        else:  # our own never become too old
             self._look_ahead()
         return True
 
@@ -171,6 +173,16 @@ class RpcConnection(Generic[Origin]):
         return sent or any(call.frame.message_id == message_id for call in others)
 
     # --- inside --------------------------------------------------------------------------------------------------
+
+    def _press(self, own: Call[Origin]) -> None:
+        """A foreign CALL on the wire keeps its slot no longer than one of ours would, if a more urgent one of ours waits.
+
+        How long an answer is awaited is free (Part 4 §4.1.1); one that comes later is passed on all the same (decision 0026).
+        """
+        call = self.in_flight
+        if call is not None and call.patience_s is not None and own.urgency < call.urgency:
+            call.timeout_s = min(call.timeout_s, self.own_budget_s)
+            self._look_ahead()
 
     def _next_urgency(self) -> int:
         """Whose turn it is: the most urgent, unless a foreign CALL was held up long enough."""

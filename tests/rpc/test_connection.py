@@ -95,6 +95,36 @@ def test_answered_reductions_go_first_until_they_held_up_the_csms_for_one_time_o
     assert order == ["own 0", "own 1", "own 2", "reset", "own 3", "own 4", "own 5"]
 
 
+@pytest.mark.requirement("LC-022", "LC-024", "LC-027")
+@pytest.mark.parametrize(("waits_from_s", "free_at_s"), [(0.0, 8.0), (5.0, 8.0), (20.0, 20.0), (29.0, 29.0)])
+def test_a_reduction_waits_for_a_dead_call_of_the_csms_no_longer_than_for_one_of_ours(
+    waits_from_s: float, free_at_s: float
+) -> None:
+    leg: RpcConnection[str] = RpcConnection()
+    leg.submit(call("diagnostics"))
+    assert leg.next_to_send(0.0)
+    assert leg.submit(call("reduction", SAFETY, waits_from_s))
+    assert leg.next_to_send(waits_from_s) is None
+    assert leg.deadline is not None
+    assert max(waits_from_s, leg.deadline) == free_at_s
+    assert leg.expire(free_at_s).timed_out
+    sent = leg.next_to_send(free_at_s)
+    assert sent
+    assert sent.origin == "reduction"
+    found = leg.answered("diagnostics", free_at_s + 1.0)
+    assert found
+    assert (found[0].origin, found[1]) == ("diagnostics", True), "it is passed on all the same"
+
+
+@pytest.mark.parametrize("urgency", [RAISE, QUERY])
+def test_what_is_less_urgent_waits_as_long_as_the_csms_itself_would(urgency: int) -> None:
+    leg: RpcConnection[str] = RpcConnection()
+    leg.submit(call("diagnostics"))
+    assert leg.next_to_send(0.0)
+    assert leg.submit(call("raise", urgency))
+    assert leg.deadline == 30.0
+
+
 def test_a_withdrawn_call_is_gone_unless_it_was_sent() -> None:
     leg: RpcConnection[str] = RpcConnection()
     leg.submit(call("raise", RAISE))
