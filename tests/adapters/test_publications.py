@@ -355,6 +355,9 @@ def test_every_sensor_reads_its_payload(picture: SiteSnapshot) -> None:
     assert shown["station-CP-1"] == {"connected": "ON"}
     assert shown["station-CP-3"] == {"connected": "OFF"}
     assert shown["station-CP-3-evse-1"]["drawn_a_l1"] == "None"
+    assert shown["limit-ems"]["trouble"] == "not heard since the start"
+    sound = tuple(replace(limit, trouble="") for limit in picture.limits)
+    shown = rendered(messages(text), payloads | told(replace(picture, limits=sound)))
     assert shown["limit-ems"]["trouble"] == "-"
 
 
