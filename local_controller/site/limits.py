@@ -21,6 +21,10 @@ SAME_S: Final = 1.0
 """Of two time stamps of one source that are no further apart the older one may be of the newer message: many are in whole seconds."""
 
 
+MOST_BESIDE: Final = 16
+"""So many messages of unknown age of one source hold at a time."""
+
+
 class AppliesTo(StrEnum):
     """What a limit bounds: everything that flows through the node, or the cars below it."""
 
@@ -147,19 +151,31 @@ class ReceivedValue:
         return replace(self, limit_a=both.limit_a, power_w=both.power_w, may_raise=False)
 
 
+def _that_count(values: Sequence[ReceivedValue]) -> tuple[ReceivedValue, ...]:
+    """Without those that are no lower than another one that lasts as long; of too many, the two that end first count as one."""
+    kept: list[ReceivedValue] = []
+    for value in sorted(values, key=lambda one: one.valid_until.monotonic_s, reverse=True):
+        if all(longer.bound.and_(value.bound) != longer.bound for longer in kept):
+            kept.append(value)
+    if len(kept) > MOST_BESIDE:
+        *kept, longer, shorter = kept
+        kept.append(longer.within(shorter.bound))
+    return tuple(kept)
+
+
 @dataclass(slots=True)
 class SourceState:
     """A limit source and the last thing it said; `failure` is empty while it is understood.
 
-    beside: what it said at an unknown time, or before its last word: until its end it holds beside what counts otherwise, so
-    that it lowers, but raises nothing and lets nothing last longer. stated_at: when it stated the newest that it ever said.
+    beside: what it said at an unknown time, or before its last word: each until its end they hold beside what counts otherwise,
+    so that they lower, but raise nothing and let nothing last longer. stated_at: when it stated the newest that it ever said.
     is_there: whether it says so itself; None: it has not said anything about it yet. `absence` says more than no.
     outdated: what was wrong with the time of its latest message, which counts for nothing; empty if nothing was.
     """
 
     source: LimitSource
     value: ReceivedValue | None = None
-    beside: ReceivedValue | None = field(default=None, kw_only=True)
+    beside: tuple[ReceivedValue, ...] = field(default=(), kw_only=True)
     stated_at: Instant | None = field(default=None, kw_only=True)
     failure: str = ""
     is_there: bool | None = None
@@ -188,11 +204,11 @@ class SourceState:
         """Take over what the source said; see `ReceivedValue.may_raise`."""
         self.failure = self.outdated = ""
         if not value.may_raise or self._has_said_more_since(value):
-            self.beside = value if self.beside is None or self.beside.is_over(now) else value.within(self.beside.bound)
+            self.beside = _that_count((*self.beside_at(now), value))
             return
         if not self.may_raise:
             value = value.within(self.bound(now))
-        self.value, self.beside, self.stated_at = value, None, value.stated_at or self.stated_at
+        self.value, self.beside, self.stated_at = value, (), value.stated_at or self.stated_at
 
     def _has_said_more_since(self, value: ReceivedValue) -> bool:
         """Whether a message is from before the last word: retained by a broker, or late. Its clock may have been put back, too."""
@@ -210,7 +226,7 @@ class SourceState:
 
     def lost(self, failure: str) -> None:
         """The source said something unreadable: it counts as silent at once (grid-and-safety §3.3)."""
-        self.value, self.beside, self.failure, self.outdated = None, None, failure, ""
+        self.value, self.beside, self.failure, self.outdated = None, (), failure, ""
 
     def look(self, now: Instant) -> str:
         """Lets time pass; what is news, for people: that it has fallen silent, once until it is heard again."""
@@ -224,7 +240,13 @@ class SourceState:
     def bound(self, now: Instant) -> Bound:
         """What counts now; nothing is bounded only where the source explicitly lifted the limit."""
         counts = self.source.fallback if self.value is None or self.value.is_over(now) else self.value.bound
-        return counts if self.beside is None or self.beside.is_over(now) else counts.and_(self.beside.bound)
+        for one in self.beside_at(now):
+            counts = counts.and_(one.bound)
+        return counts
+
+    def beside_at(self, now: Instant) -> tuple[ReceivedValue, ...]:
+        """What holds beside it at this moment."""
+        return tuple(one for one in self.beside if not one.is_over(now)) if self.beside else ()
 
     def limit_a(self, now: Instant) -> PerPhase | None:
         """The amperes that count now; None: it bounds none."""
@@ -254,7 +276,7 @@ class SourceState:
         silent = not self.state(now).usable
         label = self.source.label
         if silent:
-            at_most = "" if self.beside is None or self.beside.is_over(now) else "at most its "
+            at_most = "at most its " if self.beside_at(now) else ""
             label = f"{label} (silent: {at_most}fallback)"
         elif not self.may_raise:
             label = f"{label} (not there: at most its fallback)"

@@ -313,7 +313,7 @@ def _meter(state: MeterState, now: Instant) -> MeterView:
 
 
 def _limit(state: SourceState, replaced: Container[str], now: Instant) -> LimitSourceView:
-    source, value, bound = state.source, state.value or state.beside, state.bound(now)
+    source, value, bound = state.source, state.value or next(iter(state.beside), None), state.bound(now)
     return LimitSourceView(
         id=source.id,
         label=source.label,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from local_controller.site.freshness import Freshness
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import (
+    MOST_BESIDE,
     AppliesTo,
     Bound,
     Limit,
@@ -94,6 +95,44 @@ def test_a_message_of_unknown_age_makes_no_limit_last_longer(
     assert state.state(START.after(51)) is Freshness.SUSPECT
     assert state.limit_a(START.after(61)) == equal(then_a)
     assert state.limit_a(START.after(111)) == equal(16.0)
+
+
+@pytest.mark.requirement("LC-116")
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 60), st.sampled_from([5.0, 10.0, 20.0, 32.0, 60.0]), st.integers(1, 90)),
+        min_size=1,
+        max_size=2 * MOST_BESIDE,
+    )
+)
+def test_each_message_of_unknown_age_holds_until_its_own_end(messages: list[tuple[int, float, int]]) -> None:
+    """A shorter one that comes later does not end a lower one; nor does it make that last longer, but for more than are kept."""
+    state, held = ems(), sorted(messages)
+    state.received(said(32.0, valid_s=600.0), START)
+    for second, limit_a, valid_s in held:
+        state.received(said(limit_a, second=second, valid_s=valid_s, may_raise=False), START.after(second))
+    assert len(state.beside) <= MOST_BESIDE
+    for second in range(60, 160):
+        valid_a = [limit_a for at, limit_a, valid_s in held if at + valid_s > second]
+        bound = state.limit_a(START.after(second))
+        assert bound is not None
+        assert bound <= equal(min([32.0, *valid_a]))
+        if len({limit_a for _, limit_a, _ in held}) <= MOST_BESIDE:
+            assert bound == equal(min([32.0, *valid_a]))
+
+
+@pytest.mark.requirement("LC-116")
+def test_of_too_many_messages_of_unknown_age_none_is_forgotten() -> None:
+    state = ems()
+    state.received(said(32.0, valid_s=600.0), START)
+    for number in range(2 * MOST_BESIDE):
+        late = said(1.0 + number / 10, second=1, valid_s=100.0 + number, may_raise=False)
+        state.received(late, START.after(1))
+    assert len(state.beside) == MOST_BESIDE
+    for number in range(2 * MOST_BESIDE):
+        bound = state.limit_a(START.after(100.5 + number))
+        assert bound is not None
+        assert bound <= equal(1.0 + number / 10)
 
 
 @pytest.mark.requirement("LC-116")
