@@ -92,10 +92,7 @@ class RpcConnection(Generic[Origin]):
             self.waiting[call.urgency] = deque((call,))
         else:
             queue.append(call)
-        if call.patience_s is None:
-            self._press(call)
-        else:  # our own never become too old
-            self._look_ahead()
+        self._look_ahead()
         return True
 
     def next_to_send(self, now_s: float) -> Call[Origin] | None:
@@ -174,15 +171,14 @@ class RpcConnection(Generic[Origin]):
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _press(self, own: Call[Origin]) -> None:
-        """A foreign CALL on the wire keeps its slot no longer than one of ours would, if a more urgent one of ours waits.
+    def _press(self) -> None:
+        """A foreign CALL on the wire keeps its slot no longer than one of ours would, if a more urgent one waits.
 
         How long an answer is awaited is free (Part 4 §4.1.1); one that comes later is passed on all the same (decision 0026).
         """
         call = self.in_flight
-        if call is not None and call.patience_s is not None and own.urgency < call.urgency:
+        if call is not None and call.patience_s is not None and any(urgency < call.urgency for urgency in self.waiting):
             call.timeout_s = min(call.timeout_s, self.own_budget_s)
-            self._look_ahead()
 
     def _next_urgency(self) -> int:
         """Whose turn it is: the most urgent, unless a foreign CALL was held up long enough."""
@@ -211,6 +207,7 @@ class RpcConnection(Generic[Origin]):
 
     def _look_ahead(self) -> None:
         """Finds out when `expire` has something to do."""
+        self._press()
         self.due_s = math.inf if self.in_flight is None else self.in_flight.since_s + self.in_flight.timeout_s
         for queue in self.waiting.values():
             if (first := queue[0]).patience_s is not None:  # as above

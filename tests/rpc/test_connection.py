@@ -116,6 +116,19 @@ def test_a_reduction_waits_for_a_dead_call_of_the_csms_no_longer_than_for_one_of
     assert (found[0].origin, found[1]) == ("diagnostics", True), "it is passed on all the same"
 
 
+@pytest.mark.requirement("LC-024")
+def test_who_takes_the_slot_while_a_reduction_waits_has_it_no_longer_either() -> None:
+    leg: RpcConnection[str] = RpcConnection()
+    leg.submit(call("dead", SAFETY))
+    leg.submit(call("reduction", SAFETY))
+    leg.submit(call("diagnostics"))
+    assert leg.next_to_send(0.0)
+    assert leg.expire(8.0).timed_out
+    sent = leg.next_to_send(8.0)
+    assert sent
+    assert (sent.origin, leg.deadline) == ("diagnostics", 16.0)
+
+
 @pytest.mark.parametrize("urgency", [RAISE, QUERY])
 def test_what_is_less_urgent_waits_as_long_as_the_csms_itself_would(urgency: int) -> None:
     leg: RpcConnection[str] = RpcConnection()

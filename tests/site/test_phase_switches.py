@@ -103,33 +103,28 @@ FREE = PhaseSwitching(is_able=True, takes_phase=True)
 """It takes the phase that it is told; that it does was measured."""
 
 
-def follow_to_any_phase(site: VirtualSite) -> None:
+def without_room_on_three_phases() -> VirtualSite:
+    """Two cars that charged on three phases: now there is room for one of them on L1 and on L2 each, for none on L3."""
+    site = site_of(topology(25.0, 2), FREE)
     for state in site.controller.evses.values():
         state.wire.measured_on(Told(1, 1), 0)
-
-
-def test_two_cars_that_leave_three_phases_at_the_same_time_do_not_crowd_the_same_one() -> None:
-    """On L1 and on L2 there is room for one car each, on L3 for none."""
-    site = site_of(topology(25.0, 2), FREE)
-    follow_to_any_phase(site)
     site.plug("CP-1")
     site.plug("CP-2")
     site.run(60)
     site.base = lambda _s: (14.0, 15.0, 21.0)
     site.run(200)
+    return site
+
+
+def test_two_cars_that_leave_three_phases_at_the_same_time_do_not_crowd_the_same_one() -> None:
+    site = without_room_on_three_phases()
     each = sorted(drawn(site, name) for name in site.stations)
     assert [[amps >= 6.0 for amps in of_car] for of_car in each] == [[False, True, False], [True, False, False]]
     assert max(site.flow("grid")) <= 25.0
 
 
 def test_of_two_cars_that_want_back_to_three_phases_only_as_many_go_as_there_is_room_for() -> None:
-    site = site_of(topology(25.0, 2), FREE)
-    follow_to_any_phase(site)
-    site.plug("CP-1")
-    site.plug("CP-2")
-    site.run(60)
-    site.base = lambda _s: (14.0, 15.0, 21.0)
-    site.run(200)
+    site = without_room_on_three_phases()
     site.base = lambda _s: (11.0, 11.0, 16.0)
     site.run(900)
     assert sorted(step_of(site, name) for name in site.stations) == [Step.ONE, Step.THREE]
