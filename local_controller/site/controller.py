@@ -20,7 +20,7 @@ from local_controller.site.asymmetry import Balance, balances_of
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.capacity import Capacity, Left, MeterState, NodeState, capacity, left
 from local_controller.site.effects import ApplyLimit, Notice, SiteEffect, Solve
-from local_controller.site.enforcement import Candidate, Doubt, Pace, Room, Wait, decide, is_noise, is_quiet
+from local_controller.site.enforcement import NOISE_A, Candidate, Doubt, Pace, Room, Wait, decide, is_noise, is_quiet
 from local_controller.site.evse import EvseState
 from local_controller.site.exceeded import Exceeded
 from local_controller.site.foresight import Forecast, Foresight
@@ -375,7 +375,10 @@ class SiteController:
         most_a = np.where(blind | columns.is_modest, np.minimum(columns.cap_a, columns.modest_a), columns.cap_a)
         available = moment.for_followers()
         places = [self._places[number] for number in moment.followers.tolist()]
-        planned_a, most_a = self.foresight.bound(places, columns, self._planned()[moment.followers], most_a, now)
+        planned_a = self._planned()[moment.followers]
+        if ((planned_a > 0.0) & (planned_a < columns.min_a - NOISE_A)).any():
+            self.plan.want()  # a car needs more to charge at all than it did when that was planned
+        planned_a, most_a = self.foresight.bound(places, columns, planned_a, most_a, now)
         caps_a = self._in_turns(moment, np.minimum(planned_a, most_a), most_a, available, now)
         shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available).tolist()
         shares_a = self._kept(moment, shares_a, most_a, now)
@@ -411,7 +414,8 @@ class SiteController:
         can = np.flatnonzero((most_a >= min_a) & (moment.columns.wanted_wh > 0))
         fits = self._sharing.seated(moment.followers, min_a, can, available)
         if fits[can].all():
-            self._turns.all_seated(now_s)
+            if self._turns.all_seated(now_s):
+                self.plan.want()
             return caps_a
         position = {int(moment.followers[number]): number for number in can.tolist()}
         order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)

@@ -215,7 +215,7 @@ def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order 
     phases = state.phases()
     exposure_a = state.exposure_a(now) if candidate.worst_a is None else candidate.worst_a
     left_a, place = room.scarcest(candidate.path, phases)
-    least_a = state.min_a(now)
+    least_a = _tenths_that_reach(state.min_a(now))
     steps = max(1.0, state.every_s / pace.raise_interval_s)  # the same pace in fewer steps
     next_step_a = max(state.ordered_a + pace.raise_step_a * steps, least_a)
     grant_a = _whole_tenths(min(candidate.target_a, next_step_a, exposure_a + max(0.0, left_a)))
@@ -280,4 +280,9 @@ def _commanded_lately(state: EvseState, interval_s: float, now: Instant) -> bool
 
 def _whole_tenths(limit_a: float) -> float:
     """Rounded down to what OCPP 1.6 can say (multiples of 0.1 A)."""
-    return int(limit_a * 10 + 1e-6) / 10
+    return int(limit_a * 10 + NOISE_A) / 10
+
+
+def _tenths_that_reach(least_a: float) -> float:
+    """Rounded up to what OCPP 1.6 can say: a car that needs 6.67 A (a station in watts) does not begin with 6.6 A."""
+    return math.ceil(least_a * 10 - NOISE_A) / 10

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
-from local_controller.site.known_evse import SETTLE_S, fact
+from local_controller.site.known_evse import SETTLE_S, WATTS_START, fact
 from local_controller.site.phase_switch import Seen
 from local_controller.site.sampled_evse import SampledEvse
 from local_controller.site.session import Promise, Session
 from local_controller.site.standing import Standing
-from local_controller.site.worst_case import CONFIRM_S, WATTS_START
+from local_controller.site.worst_case import CONFIRM_S
 from local_controller.station.words import BehaviourLearnt, ChargingState, ForeignLimit
 
 

@@ -48,13 +48,13 @@ class Fullness:
     def _drew(self, drawn_a: float, state: EvseState, now: Instant) -> None:
         if drawn_a >= PHASE_PROOF_A:
             self.is_full = False
-        if drawn_a > PHASE_OFF_A or not _may_charge(state):
+        if drawn_a > PHASE_OFF_A or not _may_charge(state, now):
             self._idle_since = None
         else:
             since = self._idle_since = self._idle_since or now
             self.is_full |= now.since(since) >= IDLE_S
 
 
-def _may_charge(state: EvseState) -> bool:
-    """Whether the station accepted a limit at which a car can charge, and was told no lower one since."""
-    return state.session is not None and state.session.offered_at is not None and state.ordered_a >= state.evse.min_a
+def _may_charge(state: EvseState, now: Instant) -> bool:
+    """Whether the station accepted a limit at which its car can charge, and was told no lower one since."""
+    return state.session is not None and state.session.offered_at is not None and state.ordered_a >= state.min_a(now)

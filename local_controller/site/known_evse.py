@@ -30,6 +30,9 @@ for the slowest step (8 s). Renewals are sent when 55 % of the validity is left,
 SAMPLE_MAX_AGE_S: Final = 150.0
 """A station's own measurement counts this long: a 60 s sampling interval, missed once, plus its transport."""
 
+WATTS_START: Final = 230.0 / 207.0
+"""Watts are commanded at the lowest voltage (207 V) but must reach the minimum current at 230 V."""
+
 
 @dataclass(slots=True, eq=False)
 class KnownEvse:
@@ -84,11 +87,16 @@ class KnownEvse:
         return min(self.evse.max_a, self.lasting_cap_a)
 
     @property
+    def keeps_going_a(self) -> float:
+        """The least current with which a car goes on: 6.67 A in watts, since 6 A at 207 V are 5.4 A at 230 V."""
+        return self.evse.min_a * (WATTS_START if self.watts_only else 1.0)
+
+    @property
     def useful_a(self) -> float:
         """The most that a plan should reckon with: what it may be told, as far as its car takes that."""
         if self.session is None:
             return self.most_a
-        return min(self.most_a, max(self.session.appetite.useful_a, self.evse.min_a, self.csms_least_a))
+        return min(self.most_a, max(self.session.appetite.useful_a, self.keeps_going_a, self.csms_least_a))
 
     @property
     def tapers(self) -> bool:

@@ -125,11 +125,13 @@ class Turns:
         self._waiting = [claim.asker.place for claim in waiting]
         return before != places
 
-    def all_seated(self, now_s: float) -> None:
-        """Everybody can have the minimum: nobody waits."""
+    def all_seated(self, now_s: float) -> bool:
+        """Everybody can have the minimum: nobody waits; whether that is new."""
         self._waiting = []
+        is_new = any(not claim.charges for claim in self._claims.values())
         for claim in self._claims.values():
             claim.takes_seat(now_s)
+        return is_new
 
     def waits_s(self, now_s: float) -> dict[int, float]:
         """In about how many seconds each waiting place has its turn."""

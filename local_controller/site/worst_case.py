@@ -17,6 +17,7 @@ from local_controller.clock import Instant
 from local_controller.site.known_evse import (
     EXPIRY_LEAD_S,
     SAMPLE_MAX_AGE_S,
+    WATTS_START,
     KnownEvse,
 )
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, upper
@@ -31,9 +32,6 @@ and its neighbours are not disturbed by every reconnect."""
 
 STRAY_MAX_AGE_S: Final = 1000.0
 """What is measured without a transaction counts so long: such samples come by the clock, every 15 min by many a default."""
-
-WATTS_START: Final = 230.0 / 207.0
-"""Watts are commanded at the lowest voltage (207 V) but must reach the minimum current at 230 V."""
 
 STARTS_S: Final = 60.0
 """A car begins within that after it was offered enough, be it asleep (as a step test waits for one, `step_test.RESUME_S`)."""
@@ -71,7 +69,7 @@ class WorstCase(KnownEvse):
         """
         session = self.session
         if not self.watts_only or (session is not None and session.uses.has_drawn):
-            return self.evse.min_a
+            return self.keeps_going_a
         needs_all = session is not None and (session.needs_all_phases or now.monotonic_s < self._waits_until_s(session))
         return self.evse.min_a * WATTS_START * (len(self.evse.station_phases) if needs_all else 1)
 

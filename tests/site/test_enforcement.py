@@ -166,3 +166,18 @@ def test_one_that_may_be_raised_each_minute_only_is_raised_at_the_same_pace_in_f
     assert decided((state, 32.0))[0] == {"A": 12.0}
     state.behaves(BehaviourLearnt(every_s=30.0))
     assert decided((state, 32.0))[0] == {"A": 24.0}
+
+
+def test_what_a_car_needs_at_least_is_rounded_to_what_reaches_it() -> None:
+    """6.67 A for a station in watts: 6.6 A would be in vain, so it would wait for ever beside 9 A of free room."""
+    state = EvseState(Evse(EvseId("W", 1), "grid", (0, 1, 2)))
+    state.connected_now(START.after(-120))
+    state.fallback_answered(6.0, START.after(-119))
+    state.started("tx-W", START.after(-60))
+    state.takes("W")
+    state.ordered(0.0, START)
+    state.sent(0.0, START.after(90))
+    state.accepted(0.0, START, START.after(90))
+    sample = MeterSample(dict.fromkeys(state.evse.station_phases, 0.0))
+    state.measured(sample, START.after(10))
+    assert decided((state, 9.4), left_a=9.0) == ({"W": 6.7}, {})

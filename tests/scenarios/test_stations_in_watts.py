@@ -1,0 +1,86 @@
+"""Do stations that only take watts get their turn, although nobody knows how many phases their car uses?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import pytest
+from ruamel.yaml import YAML
+
+from local_controller.config.models import SiteConfig
+from site_simulator.outlet import StationSpec
+from site_simulator.site import Node
+from site_simulator.vehicle import VehicleSpec
+from tests.scenarios.socketless_site import SocketlessSite
+from tests.virtual_loop import VirtualLoop, run
+
+SITE_FILE = """
+site: {name: Two bays, mode: control}
+csms: {url: "ws://127.0.0.1:1/ocpp"}
+grid_connection: {fuse_a: 25, assumed_base_load_a: 0, meter: main}
+meters: [{id: main, device: eastron_sdm630, host: 127.0.0.1}]
+brokers: [{id: ems, host: 127.0.0.1}]
+limits: [{id: ems, broker: ems, topic: limit, node: grid, fallback_a: 25}]
+stations:
+  - {id: AMPERES, max_a: 32}
+  - {id: WATTS, max_a: 32}
+"""
+FUSE_A = 25.0
+COMES_S = 120.0
+
+
+@pytest.mark.requirement("LC-110")
+@pytest.mark.parametrize(("phases", "within_s"), [(1, 120.0), (3, 300.0)])
+def test_a_car_at_a_station_in_watts_begins_although_another_one_uses_all(phases: int, within_s: float) -> None:
+    """It would need 20 A at first, were it on three phases. Those are not free for a minute, so 6.7 A are tried.
+
+    Once it has begun it goes on: it is never told less than a car needs at 230 V, where 6 A x 207 V are 5.4 A.
+    """
+    loop = VirtualLoop()
+    site = SocketlessSite(_config(), _specs(phases), loop, [Node("grid", FUSE_A)])
+    in_watts_a, total_a = run(_currents(site, COMES_S + within_s + 300.0), loop)
+    assert min(in_watts_a[-300:]) >= 6.0 * 0.99
+    assert max(total_a) <= FUSE_A
+
+
+@pytest.mark.requirement("LC-110")
+def test_a_car_that_proves_to_need_more_is_given_it_without_waiting_for_the_next_plan() -> None:
+    """While 10 A are allowed it is tried with what one phase needs; then all is free, and 20 A + 6 A fit."""
+    loop = VirtualLoop()
+    site = SocketlessSite(_config(fuse_a=30), _specs(3), loop, [Node("grid", 30.0)])
+    cut_s, proven_s = 100.0, 70.0 + 20.0
+    changes = {0.0: 10.0, COMES_S + cut_s: 30.0}
+    in_watts_a, total_a = run(_currents(site, COMES_S + cut_s + proven_s + 60.0, changes), loop)
+    assert in_watts_a[-1] >= 6.0 * 0.99
+    assert max(total_a) <= 30.0
+
+
+async def _currents(
+    site: SocketlessSite, seconds: float, limits_a: Mapping[float, float] = MappingProxyType({})
+) -> tuple[list[float], list[float]]:
+    """Of the station in watts and of the most loaded phase of the grid connection, each second. limits_a: from then on."""
+    in_watts_a, total_a = [], []
+    async with site.running():
+        for second in range(int(seconds)):
+            if second in limits_a:
+                site.order("ems", limits_a[second])
+            await asyncio.sleep(1.0)
+            in_watts_a.append(site.drawn_a("WATTS"))
+            total_a.append(max(site.world.gauges["grid"].current_a))
+    return in_watts_a, total_a
+
+
+def _config(fuse_a: int = int(FUSE_A)) -> SiteConfig:
+    text = SITE_FILE.replace("fuse_a: 25", f"fuse_a: {fuse_a}")
+    return SiteConfig.model_validate(YAML(typ="safe", pure=True).load(text), strict=False)
+
+
+def _specs(phases: int) -> list[StationSpec]:
+    always = VehicleSpec(phases=3, max_a=32.0, need_wh=1e6, arrives_s=5.0)
+    late = VehicleSpec(phases=phases, max_a=32.0, need_wh=1e6, arrives_s=COMES_S)
+    return [
+        StationSpec("AMPERES", "ocpp2.0.1", 3, 32.0, "RST", "grid", (always,)),
+        StationSpec("WATTS", "ocpp2.0.1", 3, 32.0, "RST", "grid", (late,), units=("W",)),
+    ]
