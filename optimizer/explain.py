@@ -70,6 +70,8 @@ class Explainer:
     def reasons(self, need: ChargingNeed) -> tuple[Reason, ...]:
         """Why this need of the problem gets no more, the decisive reason first."""
         need = self._needs[need.id]
+        if need.arrival_s is not None:
+            return (Reason("expected", f"{need.id} is expected: nothing flows before it is here."),)
         rows = [self._by_row[circuit, phase] for circuit in need.circuits for phase in need.phases]
         sums = [self._by_row[circuit, TOGETHER] for circuit in need.circuits if (circuit, TOGETHER) in self._by_row]
         rows += [replace(row, left_a=row.left_a / len(need.phases)) for row in sums]

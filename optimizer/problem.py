@@ -279,7 +279,16 @@ def _demand_unique(field: str, ids: Iterable[str]) -> None:
 
 
 ReasonCode = Literal[
-    "circuit", "shared", "vehicle_max", "csms_profile", "energy_met", "minimum_rate", "price", "peak", "surplus"
+    "circuit",
+    "shared",
+    "vehicle_max",
+    "csms_profile",
+    "energy_met",
+    "minimum_rate",
+    "price",
+    "peak",
+    "surplus",
+    "expected",
 ]
 
 
@@ -290,7 +299,7 @@ class Reason:
     code: "circuit" a circuit is full; "shared" another car on that circuit gets more, and why; "vehicle_max" the
         maximum of car, cable or station; "csms_profile" the CSMS's charging profile; "energy_met" it wants no more;
         "minimum_rate" it is paused because what is left is less than its minimum; "price" it waits for a lower one, or a
-        kWh costs more than it is worth; "peak" more would raise the site's peak; "surplus" there is no more of it.
+        kWh costs more than it is worth; "peak" more would raise the site's peak; "surplus" there is no more of it; "expected" it is not here yet.
     text: one sentence in plain English with numbers and units. circuit, phase: the row that binds, if one does.
     limit_a: the amperes per phase that the code speaks of (of the circuit: what it has for all cars).
     """

@@ -60,6 +60,15 @@ def test_half_a_block_is_half_of_its_energy() -> None:
     assert solve(problem).currents_a["comes"] == pytest.approx((0.0, 0.0, 32.0, 0.0))
 
 
+@pytest.mark.parametrize("price", [None, 0.0, 0.25])
+def test_a_car_that_is_yet_to_come_waits_for_no_price(price: float | None) -> None:
+    tariff = None if price is None else Tariff((price,) * HOURS.blocks)
+    problem = replace(garage(car("comes", arrival_s=0.0, energy_wh=None), horizon=HOURS), tariff=tariff)
+    plan = solve(problem, weights=COST)
+    assert plan.currents_a["comes"][0] == 0.0
+    assert [reason.code for reason in plan.reasons["comes"]] == ["expected"]
+
+
 def test_the_judge_sees_what_is_given_to_a_car_that_is_not_there() -> None:
     problem = garage(car("comes", arrival_s=3600.0), horizon=HOURS)
     given_a = Allocation({"comes": (6.0, 6.0, 6.0, 0.0)}, "optimal", 0.0, {})
