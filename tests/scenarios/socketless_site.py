@@ -40,6 +40,9 @@ STEP_S = 0.5
 ON_THE_WAY_S = 0.05
 """So long a message travels."""
 
+REPEATED_S = 10.0
+"""So often a limit from outside is said again; each holds for 30 s."""
+
 READ_S = 0.002
 """So long a peer is busy with a message before it reads the next one."""
 
@@ -147,6 +150,7 @@ class SocketlessSite:
         draws = {name: (lambda one=one: one.outlet.currents_a) for name, one in self.stations.items()}
         self.world = SiteWorld(self.world_nodes, placements, draws, lines=self.lines, volts=self.volts)
         self.orders: dict[str, float] = {}
+        self._announced: dict[str, tuple[float, Instant]] = {}
         self._logger = structlog.wrap_logger(structlog.PrintLogger(), processors=[self._noted])
         self._talks: set[asyncio.Task[None]] = set()
 
@@ -200,7 +204,7 @@ class SocketlessSite:
                 raise fault
 
     async def _flow(self) -> None:
-        """Physics in steps; each second the meters are read and what was ordered is repeated."""
+        """Physics in steps; each second the meters are read, and what was ordered is told where that is due."""
         begin_s = done_s = self.clock.monotonic_s()
         while True:
             await asyncio.sleep(STEP_S)
@@ -218,16 +222,19 @@ class SocketlessSite:
         for meter, node in self._metered().items():
             self.gateway.driver.meter_read(MeterReading(meter, now, self.world.gauges[node].current_a))
         for source, limit_a in self.orders.items():
-            self._announce(source, limit_a, now)
+            last_a, at = self._announced.get(source, (None, now))
+            if limit_a != last_a or now.since(at) >= REPEATED_S:
+                self._announce(source, limit_a, now)
 
     def _metered(self) -> dict[str, str]:
         return {node.meter: node.id for node in self.gateway.topology.nodes if node.meter is not None}
 
     def _announce(self, source: str, limit_a: float, now: Instant) -> None:
+        self._announced[source] = limit_a, now
         self.gateway.driver.limit_received(source, ReceivedLimit((limit_a,) * 3, None, now.after(30.0)))
 
     def order(self, source: str, limit_a: float) -> None:
-        """A limit from outside, repeated each second."""
+        """A limit from outside, from the next second on, repeated while it holds."""
         self.orders[source] = limit_a
 
     # --- what is seen --------------------------------------------------------------------------------------------
