@@ -350,7 +350,12 @@ def _station_settings(
             turns=turns_after_boot(len(tree.stations)),
             maxima_a={evse.id.evse: evse.max_a for evse in station.evses},
             composite=Shown(config.control.composite_schedules),
-            wiring=Wiring(station.phase_v, any(evse.is_between for evse in station.evses), tree.grid.has_neutral),
+            wiring=Wiring(
+                station.phase_v,
+                any(evse.is_between for evse in station.evses),
+                tree.grid.has_neutral,
+                min(len(evse.station_phases) for evse in station.evses),
+            ),
         )
         for station in tree.stations
     }

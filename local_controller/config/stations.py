@@ -125,7 +125,7 @@ class StationSection(Section):
     """Which grid phase is behind each phase of the station, as OCPP says it: RST is straight, STR means that its L1
     is the grid's L2. A single-phase station has one: R, S, T or L1, L2, L3, and must say which."""
     max_a: StationAmps = 32.0
-    """The most that an EVSE can draw, in amperes per phase."""
+    """The most that an EVSE can draw, in amperes per phase: of its hardware, as installed. It is relied upon."""
     fallback_a: StationAmps = 6.0
     """What an EVSE takes by itself when nobody controls it, in amperes per phase; 0 pauses it."""
     min_a: StationAmps = Field(default=6.0, gt=0)

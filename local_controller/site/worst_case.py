@@ -17,7 +17,6 @@ from local_controller.clock import Instant
 from local_controller.site.known_evse import (
     EXPIRY_LEAD_S,
     SAMPLE_MAX_AGE_S,
-    WATTS_START,
     KnownEvse,
 )
 from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, upper
@@ -66,12 +65,14 @@ class WorstCase(KnownEvse):
         A station that takes watts only gets them as if all might flow on one phase, until its car was measured. A car on
         three needs three times the current's worth: it waits for that for a while. Where it is not to be had, what is
         enough for a car on one phase is tried; one that does not begin needs all. A pause does not make that forgotten.
+        What a phase can carry at most is enough in any case: then watts are told for all of them.
         """
         session = self.session
         if not self.watts_only or (session is not None and session.uses.has_drawn):
             return self.keeps_going_a
         needs_all = session is not None and (session.needs_all_phases or now.monotonic_s < self._waits_until_s(session))
-        return self.evse.min_a * WATTS_START * (len(self.evse.station_phases) if needs_all else 1)
+        phases = len(self.evse.station_phases) if needs_all else 1
+        return min(self.keeps_going_a * phases, max(self.keeps_going_a, self.evse.max_a))
 
     def _waits_until_s(self, session: Session) -> float:
         """So long a station that takes watts only waits for what a car on all its phases needs."""

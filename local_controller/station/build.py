@@ -84,6 +84,7 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
         version,
         time_zone=settings.time_zone,
         wiring=settings.wiring,
+        maxima_a=settings.maxima_a,
     )
     own = () if settings.unit is None else (Knowledge(unit=settings.unit),)
     for knowledge in (*own, settings.knowledge):

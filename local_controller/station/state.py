@@ -5,6 +5,7 @@ It outlives a connection: a station keeps its profiles and its transactions over
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -58,7 +59,7 @@ class StationState:
     stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
     outdated: profiles that it holds and has yet to clear, by the id that the CSMS gave them.
     truth: what was written into it and what it says that it holds, each with its age.
-    wiring: at which voltage and between what its phases stand.
+    wiring: at which voltage and between what its phases stand. maxima_a: by EVSE, what its hardware lets a phase carry.
     """
 
     identity: str
@@ -96,6 +97,7 @@ class StationState:
     truth: StationTruth = field(default_factory=StationTruth)
     said: StatedCapability = NOTHING_SAID
     wiring: Wiring = USUAL
+    maxima_a: Mapping[int, float] = field(default_factory=dict)
     is_unread: bool = False
     read_at_s: float | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -57,6 +58,24 @@ def test_a_car_that_proves_to_need_more_is_given_it_without_waiting_for_the_next
     assert max(total_a) <= 30.0
 
 
+@pytest.mark.requirement("LC-110")
+@pytest.mark.parametrize("phases", [1, 2, 3])
+def test_any_car_begins_at_a_station_of_11_kw_in_watts(phases: int) -> None:
+    """The 20 A that a car on three phases would need on one of them are more than that can carry: 16 A are promised."""
+    loop = VirtualLoop()
+    site = SocketlessSite(_config(40, 16), _specs(phases, 16.0), loop, [Node("grid", 40.0)])
+    in_watts_a, total_a = run(_currents(site, COMES_S + 120.0, {0.0: 40.0}), loop)
+    assert in_watts_a[-1] >= 12.0
+    assert max(total_a) <= 40.0
+    told_w = [_highest_w(profile) for profile in site.written("WATTS")]
+    assert 16.0 * 207 * 3 in told_w
+
+
+def _highest_w(request: dict[str, Any]) -> float:
+    (schedule,) = request["chargingProfile"]["chargingSchedule"]
+    return max(period["limit"] for period in schedule["chargingSchedulePeriod"])
+
+
 async def _currents(
     site: SocketlessSite, seconds: float, limits_a: Mapping[float, float] = MappingProxyType({})
 ) -> tuple[list[float], list[float]]:
@@ -72,15 +91,15 @@ async def _currents(
     return in_watts_a, total_a
 
 
-def _config(fuse_a: int = int(FUSE_A)) -> SiteConfig:
-    text = SITE_FILE.replace("fuse_a: 25", f"fuse_a: {fuse_a}")
+def _config(fuse_a: int = int(FUSE_A), max_a: int = 32) -> SiteConfig:
+    text = SITE_FILE.replace("fuse_a: 25", f"fuse_a: {fuse_a}").replace("max_a: 32", f"max_a: {max_a}")
     return SiteConfig.model_validate(YAML(typ="safe", pure=True).load(text), strict=False)
 
 
-def _specs(phases: int) -> list[StationSpec]:
+def _specs(phases: int, max_a: float = 32.0) -> list[StationSpec]:
     always = VehicleSpec(phases=3, max_a=32.0, need_wh=1e6, arrives_s=5.0)
     late = VehicleSpec(phases=phases, max_a=32.0, need_wh=1e6, arrives_s=COMES_S)
     return [
-        StationSpec("AMPERES", "ocpp2.0.1", 3, 32.0, "RST", "grid", (always,)),
-        StationSpec("WATTS", "ocpp2.0.1", 3, 32.0, "RST", "grid", (late,), units=("W",)),
+        StationSpec("AMPERES", "ocpp2.0.1", 3, max_a, "RST", "grid", (always,)),
+        StationSpec("WATTS", "ocpp2.0.1", 3, max_a, "RST", "grid", (late,), units=("W",)),
     ]

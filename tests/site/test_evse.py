@@ -21,9 +21,9 @@ def at(seconds: float) -> Instant:
     return START.after(seconds)
 
 
-def charging(fallback_a: float = 6.0, grid_phases: tuple[int, ...] = (0, 1, 2)) -> EvseState:
+def charging(fallback_a: float = 6.0, grid_phases: tuple[int, ...] = (0, 1, 2), max_a: float = 32.0) -> EvseState:
     """An EVSE whose fallback is confirmed, with a transaction that began at second 0."""
-    state = EvseState(Evse(EvseId("CP-1", 1), "grid", grid_phases, fallback_a=fallback_a))
+    state = EvseState(Evse(EvseId("CP-1", 1), "grid", grid_phases, fallback_a=fallback_a, max_a=max_a))
     state.connected_now(at(-20))
     state.fallback_answered(fallback_a, at(-19))
     state.started("tx", at(0))
@@ -288,6 +288,13 @@ def test_a_car_that_does_not_begin_with_what_one_phase_needs_is_given_what_three
     order(state, 20.0, 210, accepted=211)
     sample(state, 6.0, 230)
     assert state.stand(at(230)).min_a == pytest.approx(6.0 * 230 / 207)
+
+
+def test_a_watts_only_station_of_11_kw_begins_with_all_that_a_phase_can_carry() -> None:
+    state = charging(max_a=16.0)
+    state.takes("W")
+    assert state.min_a(at(59)) == 16.0, "watts are then told for all phases"
+    assert state.min_a(at(60)) == pytest.approx(6.0 * 230 / 207)
 
 
 @given(st.sampled_from([(0, 1, 2), (2, 0, 1), (1,)]), st.floats(6.0, 20.0), st.lists(st.integers(0, 200), max_size=6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -61,6 +62,8 @@ def limit_of(own: OwnProfile, seconds: float, phases: int) -> float | None:
         least_a=st.sampled_from([0.0, 6.0]),
     ),
     phases=st.integers(1, 3),
+    full_a=st.sampled_from([math.inf, 10.0, 16.0]),
+    lines=st.integers(1, 3),
 )
 @pytest.mark.requirement("LC-087", "LC-093")
 def test_a_written_profile_never_allows_more_than_site_and_csms(
@@ -72,12 +75,15 @@ def test_a_written_profile_never_allows_more_than_site_and_csms(
     rung: Rung,
     capability: Capability,
     phases: int,
+    full_a: float,
+    lines: int,
 ) -> None:
+    """Whatever a station in watts is told where its hardware is the limit, no phase carries more than that."""
     now = NOON + timedelta(seconds=fraction_s)
     until = now + timedelta(seconds=valid_s)
     floor_a = lower(fallback_a, allowed.lowest(now, now + timedelta(days=2))) or 0.0  # as the writer makes it
     working = working_limit(wish_a, until, floor_a, allowed, now)
-    target = Target(1, floor_a, working, "7", phases)
+    target = Target(1, floor_a, working, "7", phases, full_a=full_a, lines=lines)
     own = own_profile(target, rung, capability, now)
     assert len(own.periods) <= capability.max_periods
     for version in OcppVersion:
@@ -91,6 +97,7 @@ def test_a_written_profile_never_allows_more_than_site_and_csms(
         csms_a = allowed.at(moment)
         most_a = site_a if csms_a is None else min(site_a, csms_a)
         written_a = limit_of(own, seconds, phases)
+        written_a = None if written_a is None else min(written_a, full_a)
         assert (floor_a if written_a is None else written_a) <= most_a + EPSILON
         assert written_a is None or moment >= until or written_a <= told_limit_a(target, rung, capability) + EPSILON
 

@@ -9,6 +9,7 @@ import pytest
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.wanted import OnPhases
 from local_controller.station.knowledge import Actuator, FloorPlace, Knowledge, VendorKey
+from local_controller.station.wiring import Wiring
 from local_controller.station.words import (
     BehaviourLearnt,
     LimitAnswered,
@@ -133,6 +134,27 @@ def test_watts_are_told_for_the_phases_that_may_be_used(bench: Any, version: Ocp
     assert told(b)[0] == (9936.0, None), "16 A x 3 x 207 V"
     assert of_csms(b, at(0, 3680.0, 2), unit="W") == "Accepted"
     assert told(b)[0] == (3312.0, 2), "8 A on two phases: 2 x 207 V"
+
+
+@ALL
+@pytest.mark.requirement("LC-093", "LC-110")
+def test_watts_are_told_for_all_phases_where_none_can_carry_more_until_a_car_was_measured(
+    bench: Any, version: OcppVersion
+) -> None:
+    """11 kW: a car on three phases, which 16 A x 207 V would not even start, begins, and one on a single phase gets 16 A."""
+    b = bench(version, knowledge=Knowledge(unit=RateUnit.W), wiring=Wiring(lines=3), maxima_a={1: 16.0})
+    b.boot()
+    b.wait(30.0)
+    b.start(7 if version is OcppVersion.V16 else "7")
+    b.set_limit(15.9, 900.0)
+    assert told(b)[0] == (3291.3, None), "15.9 A x 207 V, as all of it may flow on one phase"
+    b.set_limit(16.0, 900.0)
+    assert told(b)[0] == (9936.0, None), "16 A x 3 x 207 V"
+    assert b.in_force_a() == pytest.approx(14.4), "on three phases at 230 V"
+    assert [fact.limit_a for fact in b.facts if isinstance(fact, LimitAnswered)][-1] == 16.0
+    b.meter([10.0, 0.0, 0.0])
+    b.wait(1.0)
+    assert told(b)[0] == (3312.0, None), "16 A x 207 V: of one phase, no more than the site file says"
 
 
 @ALL

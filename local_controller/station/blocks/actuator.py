@@ -61,7 +61,8 @@ class Target(msgspec.Struct, frozen=True):
     phases: how many phases share the watts, where watts are needed. floor_phases, fewer: how many the CSMS allows the
     floor and the working limit, where that is fewer than all (numberPhases). offline_s: without a connection for longer,
     the floor takes over from the working limit (2.1 maxOfflineDuration). phase_to_use: where the working limit is on one
-    phase. phase_v: nominal voltage of each of its phases.
+    phase. phase_v: nominal voltage of each of its phases. full_a: the most that its hardware lets a phase carry, infinite where
+    nobody knows; lines: on how many phases, as long as no measurement has shown which ones its car uses.
     """
 
     evse: int
@@ -74,6 +75,8 @@ class Target(msgspec.Struct, frozen=True):
     offline_s: int | None = None
     phase_to_use: int | None = None
     phase_v: float = NOMINAL_VOLTAGE_V
+    full_a: float = math.inf
+    lines: int = 1
 
     @property
     def floor(self) -> tuple[float, int | None]:
@@ -82,13 +85,26 @@ class Target(msgspec.Struct, frozen=True):
 
     def sharing(self, moment: datetime) -> int:
         """How many phases share the watts at this moment."""
-        allowed = self.fewer.at(moment)
-        return self.phases if allowed is None else min(self.phases, int(allowed))
+        limit_a, allowed = None if self.working is None else self.working.at(moment), self.fewer.at(moment)
+        return self.shared_by(limit_a or 0.0, allowed)
+
+    def shared_by(self, limit_a: float, allowed: float | None) -> int:
+        """How many phases share the watts of such a limit."""
+        return phases_sharing(limit_a, self.phases, self.lines, self.full_a, allowed)
 
     @property
     def kind(self) -> LimitKind:
         """Which of the two profiles this is about."""
         return LimitKind.FALLBACK if self.working is None else LimitKind.WORKING
+
+
+def phases_sharing(limit_a: float, phases: int, lines: int, full_a: float, allowed: float | None) -> int:
+    """How many phases share the watts of a limit: all `lines` where no phase can carry more than that, however few are used.
+
+    phases: known to be used; allowed: no more than those, None for any.
+    """
+    told = max(lines, phases) if limit_a >= full_a - _NOISE_A else phases
+    return told if allowed is None else min(told, int(allowed))
 
 
 def profile_id(evse: int, kind: LimitKind) -> int:
@@ -139,7 +155,7 @@ _PURPOSES: Mapping[Actuator, Purpose] = {
 
 def own_profile(target: Target, rung: Rung, capability: Capability, now: datetime) -> OwnProfile:
     """The profile that tells this target by this rung."""
-    told = _Told(rung.unit, target.phases, capability, target.phase_v)
+    told = _Told(rung.unit, target, capability)
     if target.working is None:
         return _profile(target, rung, FALLBACK_START, (_Period(0, told.alone(target.fallback_a), target.floor_phases),))
     start = now.replace(microsecond=0) - timedelta(seconds=HEAD_START_S)
@@ -204,7 +220,7 @@ def _profile(
 
 def told_limit_a(target: Target, rung: Rung, capability: Capability) -> float:
     """The most that a phase may carry because of this profile: the highest of its periods after rounding."""
-    told = _Told(rung.unit, target.phases, capability, target.phase_v)
+    told = _Told(rung.unit, target, capability)
     if target.working is None:
         return told.amps(told.alone(target.fallback_a), 1)
     limits = [told(segment.limit_a or 0.0) for segment in _segments(target.working)]
@@ -225,13 +241,12 @@ class _Told(NamedTuple):
     """How a limit in A per phase is told: in the station's unit, rounded down to what it takes."""
 
     unit: RateUnit
-    phases: int
+    target: Target
     capability: Capability
-    phase_v: float
 
     def __call__(self, limit_a: float, allowed: float | None = None) -> float:
         """W at the lowest voltage (207 V of 230), where they need the most amperes; on no more phases than are `allowed`."""
-        phases = self.phases if allowed is None else min(self.phases, int(allowed))
+        phases = self.target.shared_by(limit_a, allowed)
         return self._in_unit(settable_a(limit_a, self.capability, self.unit), phases)
 
     def alone(self, limit_a: float) -> float:
@@ -240,12 +255,14 @@ class _Told(NamedTuple):
 
     def amps(self, limit: float, phases: int) -> float:
         """What such a limit lets flow on a phase at most."""
-        return limit if self.unit is RateUnit.A else limit / (lowest_voltage_v(self.phase_v) * phases)
+        if self.unit is RateUnit.A:
+            return limit
+        return min(limit / (lowest_voltage_v(self.target.phase_v) * phases), self.target.full_a)
 
     def _in_unit(self, limit_a: float, phases: int) -> float:
         if self.unit is RateUnit.A:
             return round_down(limit_a, LIMIT_STEP)
-        return round_down(safe_watts_from_amps(limit_a, phases, nominal_v=self.phase_v), LIMIT_STEP)
+        return round_down(safe_watts_from_amps(limit_a, phases, nominal_v=self.target.phase_v), LIMIT_STEP)
 
 
 def settable_a(limit_a: float, capability: Capability, unit: RateUnit = RateUnit.A) -> float:

@@ -90,10 +90,15 @@ class NextWrite:
         held = e.held.target
         if e.held.rung.actuator is Actuator.VENDOR_KEY:
             return setting_a(target, self._state.capability, at) == e.held.limit_a
-        phases = target.phases if e.held.rung.unit is RateUnit.A else held.phases  # matter for watts only
+        told = target if e.held.rung.unit is RateUnit.A else held  # what shares watts matters for them only
         but_floor = structs.replace(
-            held, fallback_a=target.fallback_a, phases=phases, floor_phases=target.floor_phases
-        )  # looked after apart
+            held,
+            fallback_a=target.fallback_a,  # looked after apart
+            floor_phases=target.floor_phases,
+            phases=told.phases,
+            lines=told.lines,
+            full_a=told.full_a,
+        )
         return is_same(but_floor, target, at)
 
     # --- what it should hold -------------------------------------------------------------------------------------

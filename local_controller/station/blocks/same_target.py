@@ -12,7 +12,8 @@ def is_same(a: Target, b: Target, at: datetime) -> bool:
     """Whether two targets mean the same from now on."""
     return (
         (a.working is None) == (b.working is None)
-        and (a.evse, a.fallback_a, a.transaction_id, a.phases) == (b.evse, b.fallback_a, b.transaction_id, b.phases)
+        and (a.evse, a.fallback_a, a.transaction_id) == (b.evse, b.fallback_a, b.transaction_id)
+        and (a.phases, a.lines, a.full_a) == (b.phases, b.lines, b.full_a)
         and a.floor_phases == b.floor_phases
         and (a.working is b.working or _rest(a.working, at) == _rest(b.working, at))
         and (a.working is None or (a.offline_s, a.phase_to_use) == (b.offline_s, b.phase_to_use))

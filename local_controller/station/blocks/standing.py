@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, RateUnit, safe_watts_from_amps
-from local_controller.station.blocks.actuator import NOT_FEWER, Target, settable_a
+from local_controller.station.blocks.actuator import NOT_FEWER, Target, phases_sharing, settable_a
 from local_controller.station.capability import Capability, Rung
 
 
@@ -15,7 +16,8 @@ from local_controller.station.capability import Capability, Rung
 class Held:
     """A limit of ours that a station holds, as it was told: in A per phase over its clock, in `unit` for `phases`.
 
-    fewer: how many phases it was told to use, where that is fewer. phase_v: nominal voltage of each of its phases.
+    fewer: how many phases it was told to use, where that is fewer. phase_v: nominal voltage of each of its phases. full_a,
+    lines: as of `Target`.
     """
 
     limit: Schedule
@@ -23,6 +25,8 @@ class Held:
     phases: int
     fewer: Schedule = NOT_FEWER
     phase_v: float = NOMINAL_VOLTAGE_V
+    full_a: float = math.inf
+    lines: int = 1
 
     def shown_a(self, moment: datetime, phases: int) -> float | None:
         """What a station shows of it in A on so many phases; None where it does not hold.
@@ -32,7 +36,7 @@ class Held:
         limit_a = self.limit.at(moment)
         if limit_a is None or self.unit is RateUnit.A:
             return limit_a
-        told = min(self.phases, int(self.fewer.at(moment) or self.phases))
+        told = phases_sharing(limit_a, self.phases, self.lines, self.full_a, self.fewer.at(moment))
         return safe_watts_from_amps(limit_a, told, nominal_v=self.phase_v) / (self.phase_v * phases)
 
     @property
@@ -101,4 +105,5 @@ def held_working(target: Target, rung: Rung, capability: Capability) -> Held | N
     if target.working is None:
         return None
     steps = ((t, None if a is None else settable_a(a, capability, rung.unit)) for t, a in target.working.steps)
-    return Held(Schedule(tuple(steps)), rung.unit, target.phases, target.fewer, target.phase_v)
+    limit = Schedule(tuple(steps))
+    return Held(limit, rung.unit, target.phases, target.fewer, target.phase_v, target.full_a, target.lines)

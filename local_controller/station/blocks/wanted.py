@@ -22,6 +22,7 @@ from local_controller.station.blocks.virtual_store import VIRTUAL
 from local_controller.station.dialects.shared import LIMIT_STEP
 from local_controller.station.evse_context import context_of
 from local_controller.station.state import StationState
+from local_controller.station.transaction import Transaction
 
 DEFAULTS = frozenset({Purpose.TX_DEFAULT_PROFILE, Purpose.CHARGING_STATION_MAX_PROFILE})
 """What holds without a transaction."""
@@ -337,19 +338,27 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     on = ANY_PHASES if wish is None or until <= at else wish.on
     if working is not None and on.phases is not None:
         fewer = fewer.minimum(on.during(at, min(until, working.steps[-1][0])))
-    in_use = transaction.phases_in_use or 1
+    phases, lines = sharing(state, transaction)
     return Target(
         orders.evse,
         least.limit_a,
         working,
         transaction.transaction_id,
-        in_use,
+        phases,
         least.phases,
         fewer,
         offline_s,
         on.phase_to_use,
         state.wiring.phase_v,
+        state.maxima_a.get(orders.evse, inf),
+        lines,
     )
+
+
+def sharing(state: StationState, transaction: Transaction) -> tuple[int, int]:
+    """How many phases share the watts of its limits, and how many those of the hardware's own (`Target`)."""
+    in_use = transaction.phases_in_use
+    return (1, state.wiring.phases(state.wiring.lines)) if in_use is None else (in_use, 1)
 
 
 def _offline(

@@ -38,7 +38,8 @@ def lowest_of_all(target: Target, others: Sequence[Target], *, idle_count: bool)
         working = working.minimum(_whole(other, start, end))
         fewer = fewer.minimum(_whole_fewer(other, start, end))
     phases = min((t.phases for t in (target, *counting) if t.working is not None), default=1)
-    return replace(lowest, working=working, phases=phases, fewer=fewer)
+    lines, full_a = min(t.lines for t in (target, *others)), max(t.full_a for t in (target, *others))
+    return replace(lowest, working=working, phases=phases, fewer=fewer, lines=lines, full_a=full_a)
 
 
 def _whole_fewer(target: Target, start: datetime, end: datetime) -> Schedule:
