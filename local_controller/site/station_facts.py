@@ -137,7 +137,10 @@ class StationFacts:
         if not state.strays(sample, now):
             return []
         drawn_a = state.drawn_a(now)
-        text = f"{state.evse.id} draws {drawn_a:.1f} A without a transaction: it cannot be told a limit, the others make room"
+        text = (
+            f"{state.evse.id} draws {drawn_a:.1f} A without a transaction: it cannot be told a limit, the others make room; "
+            "set its station to begin one for every car (authorization in place of free charging)"
+        )
         return [Notice("warning", "no_transaction", text, {"evse": str(state.evse.id)})]
 
     def has_waiting(self, state: EvseState) -> bool:
