@@ -250,7 +250,12 @@ def test_a_station_that_refuses_everything_counts_with_its_maximum() -> None:
     site.plug("CP-2")
     site.run(200)
     assert max(site.worst["grid"]) <= 50.0
-    assert any(n.code == "fallback_refused" for n in site.notices)
+    told = {n.code: n.text for n in site.notices if n.code in {"fallback_refused", "limit_refused"}}
+    assert len(told) == 2
+    for text in told.values():
+        assert text.endswith(
+            "; is smart charging switched on in it? `local-controller profiles CP-1` shows what it holds"
+        )
 
 
 @pytest.mark.requirement("LC-093")
