@@ -251,6 +251,8 @@ def test_when_the_sun_gives_room_to_all_nobody_is_told_less_for_a_plan_in_which_
     least_a = dict(zip(site.stations, before_a, strict=True))
     ordered = len(site.orders)
     site.run(30)
+    begun = {evse.station: at for at, evse, amps in reversed(site.orders[ordered:]) if amps >= 6.0}
+    assert begun["CP-4"] == begun["CP-5"], "who waited does not wait for the next plan too"
     told_less = [(evse, amps) for _, evse, amps in site.orders[ordered:] if amps < least_a[evse.station] - 0.1]
     assert told_less == []
     charging_w = sum(sum(one.draw_a().values()) for one in site.stations.values()) * 230.0
