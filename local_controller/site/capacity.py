@@ -20,6 +20,8 @@ from local_controller.site.topology import Node
 
 _UNHEARD: Final = "no reading since the start"
 
+_SILENT_REMEDY: Final = "does it have power, and does what sends its readings run? `local-controller doctor` asks it"
+
 
 @dataclass(slots=True)
 class MeterState:
@@ -32,7 +34,7 @@ class MeterState:
     _began: Instant | None = field(default=None, init=False, repr=False)
 
     def look(self, now: Instant) -> str:
-        """Lets time pass; what is news, for people: that nothing is heard of it, though nobody said that it cannot be read.
+        """Lets time pass; what is news, for people, with what helps: nothing is heard of it, though nobody said that it cannot be read.
 
         So it is with a meter whose sender is gone, while the broker is there.
         """
@@ -42,7 +44,7 @@ class MeterState:
         if self.failure not in {"", _UNHEARD} or silent_s <= (ladder.failsafe_s if self.failure else ladder.stale_s):
             return ""
         self.failure = f"says nothing (for {silent_s:.0f} s by now)"
-        return f"meter {self.id} {self.failure}"
+        return f"meter {self.id} {self.failure}: {_SILENT_REMEDY}"
 
 
 @dataclass(slots=True)

@@ -408,15 +408,18 @@ class SiteController:
     def _in_turns(self, moment: _Moment, caps_a: Array, most_a: Array, available: Left, now: Instant) -> Array:
         """The caps, where not all minimums fit: those whose turn it is may have theirs whatever the plan says, others wait.
 
-        A plan that gives something to who waits, or rests, binds nobody: else that would be left unused.
+        A plan that gives something to who waits, or rests, binds nobody: else that would be left unused. From when all fit until
+        the next plan, nobody has less than before, and nobody less than the minimum.
         """
         min_a, now_s = moment.columns.min_a, now.monotonic_s
         can = np.flatnonzero((most_a >= min_a) & (moment.columns.wanted_wh > 0))
         fits = self._sharing.seated(moment.followers, min_a, can, available)
         if fits[can].all():
             if self._turns.all_seated(now_s):
-                self.plan.want()
-            return caps_a
+                self.plan.outgrow()
+            if not self.plan.is_outgrown:
+                return caps_a
+            return np.maximum(caps_a, np.minimum(np.maximum(min_a, moment.columns.ordered_a), most_a))
         position = {int(moment.followers[number]): number for number in can.tolist()}
         order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)
         in_order = np.array([position[place] for place in order], dtype=np.intp)

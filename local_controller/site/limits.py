@@ -20,6 +20,9 @@ from local_controller.site.readings import MeterReading
 SAME_S: Final = 1.0
 """Of two time stamps of one source that are no further apart the older one may be of the newer message: many are in whole seconds."""
 
+_UNHEARD: Final = "not heard since the start", "does it run, and send to where the site file listens?"
+_RUN_OUT: Final = "its last word has run out", "does it still run, and repeat in time what it says?"
+"""Why a source is silent, and what to look for."""
 
 MOST_BESIDE: Final = 16
 """So many messages of unknown age of one source hold at a time."""
@@ -229,13 +232,13 @@ class SourceState:
         self.value, self.beside, self.failure, self.outdated = None, (), failure, ""
 
     def look(self, now: Instant) -> str:
-        """Lets time pass; what is news, for people: that it has fallen silent, once until it is heard again."""
+        """Lets time pass; what is news, for people, with what helps: that it has fallen silent, once until it is heard again."""
         self._began = self._began or now
         is_silent = now.since(self._began) >= self.source.max_age_s if self.value is None else self.value.is_over(now)
         if self.failure or self.is_there is False or not is_silent:
             return ""
-        self.failure = "not heard since the start" if self.value is None else "its last word has run out"
-        return f"{self.source.label} is silent ({self.failure}): its fallback counts"
+        self.failure, remedy = _UNHEARD if self.value is None else _RUN_OUT
+        return f"{self.source.label} is silent ({self.failure}): its fallback counts; {remedy}"
 
     def bound(self, now: Instant) -> Bound:
         """What counts now; nothing is bounded only where the source explicitly lifted the limit."""

@@ -41,6 +41,8 @@ class Plan:
     answered_at: Instant | None = None
     revision: int = 0
     _number: int = 0
+    _answered: int = 0
+    _outgrown: int = -1
     _asked_at: Instant | None = None
     _planned_at: Instant | None = None
     _pending: bool = False
@@ -52,6 +54,15 @@ class Plan:
     def want(self) -> None:
         """Something happened that a new plan should know."""
         self._wanted = True
+
+    def outgrow(self) -> None:
+        """From now on all have room: every question until now was put while some had to wait for theirs."""
+        self._outgrown, self._wanted = self._number, True
+
+    @property
+    def is_outgrown(self) -> bool:
+        """Whether the present plan answers one of those."""
+        return self._answered <= self._outgrown
 
     def forget(self, evse: str) -> None:
         """The session at this EVSE is over; what was planned for it must not bind the next one."""
@@ -89,6 +100,7 @@ class Plan:
         else:
             self._planned_at = now
         self._pending, self.allocation, self.answered_at = False, allocation, now
+        self._answered = number
         self._gone = set(self._gone_since_asked)
         self.revision += 1
         return True

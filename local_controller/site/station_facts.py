@@ -137,7 +137,10 @@ class StationFacts:
         if not state.strays(sample, now):
             return []
         drawn_a = state.drawn_a(now)
-        text = f"{state.evse.id} draws {drawn_a:.1f} A without a transaction: it cannot be told a limit, the others make room"
+        text = (
+            f"{state.evse.id} draws {drawn_a:.1f} A without a transaction: it cannot be told a limit, the others make room; "
+            "set its station to begin one for every car (authorization in place of free charging)"
+        )
         return [Notice("warning", "no_transaction", text, {"evse": str(state.evse.id)})]
 
     def has_waiting(self, state: EvseState) -> bool:
@@ -214,7 +217,8 @@ def _limit_answered(
             is_news = not state.refuses
             state.refused(fact.limit_a, now)
             counted_a = state.exposure_a(now)
-            text = f"{state.evse.id} refuses {fact.limit_a:.1f} A ({fact.detail}); it counts with {counted_a:.1f} A"
+            refused = f"{state.evse.id} refuses {fact.limit_a:.1f} A ({fact.detail})"
+            text = f"{refused}; it counts with {counted_a:.1f} A; {_refusal_remedy(state)}"
             return [Notice("warning", "limit_refused", text, {"evse": str(state.evse.id)})] if is_news else []
     return []
 
@@ -225,10 +229,14 @@ def _fallback_answered(state: EvseState, fact: words.LimitAnswered, now: Instant
             state.fallback_answered(fact.limit_a, now)
         case LimitOutcome.REFUSED:
             state.fallback_answered(None, now)
-            text = (
-                f"{state.evse.id} takes no fallback ({fact.detail}): it counts with its maximum {state.evse.max_a:g} A"
-            )
+            refused = f"{state.evse.id} takes no fallback ({fact.detail})"
+            text = f"{refused}: it counts with its maximum {state.evse.max_a:g} A; {_refusal_remedy(state)}"
             return [Notice("error", "fallback_refused", text, {"evse": str(state.evse.id)})]
         case _:
             pass
     return []
+
+
+def _refusal_remedy(state: EvseState) -> str:
+    station = state.evse.id.station
+    return f"is smart charging switched on in it? `local-controller profiles {station}` shows what it holds"

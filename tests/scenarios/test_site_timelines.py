@@ -250,7 +250,12 @@ def test_a_station_that_refuses_everything_counts_with_its_maximum() -> None:
     site.plug("CP-2")
     site.run(200)
     assert max(site.worst["grid"]) <= 50.0
-    assert any(n.code == "fallback_refused" for n in site.notices)
+    told = {n.code: n.text for n in site.notices if n.code in {"fallback_refused", "limit_refused"}}
+    assert len(told) == 2
+    for text in told.values():
+        assert text.endswith(
+            "; is smart charging switched on in it? `local-controller profiles CP-1` shows what it holds"
+        )
 
 
 @pytest.mark.requirement("LC-093")
@@ -349,7 +354,10 @@ def test_a_car_that_charges_without_a_transaction_counts_with_what_its_station_m
     assert site.flow("wing") == pytest.approx((39.0, 19.0, 19.0), abs=0.3)
     assert max(site.worst["wing"]) <= 40.0
     (told,) = [n.text for n in site.notices if n.code == "no_transaction"]
-    assert told.endswith("A without a transaction: it cannot be told a limit, the others make room")
+    assert told.endswith(
+        "A without a transaction: it cannot be told a limit, the others make room; set its station to begin one for every car"
+        " (authorization in place of free charging)"
+    )
     free.car, free.transaction = None, None
     site.tell("CP-1", Measured(1, MeterSample({Phase.L1: 0.0})))
     site.run(120)

@@ -13,7 +13,7 @@ from local_controller.site.controller import ControlSettings
 from local_controller.site.limits import AppliesTo, Bound, LimitSource
 from local_controller.site.section_14a import minimum_power_w
 from local_controller.site.turns import TurnPace
-from tests.site.virtual_site import START, VirtualSite, topology
+from tests.site.virtual_site import START, Car, VirtualSite, topology
 
 NO_LIMIT = Bound()
 W4 = ContactTable((Contact("W4", 0),), {frozenset({"W4"}): Bound(power_w=4200.0), frozenset(): NO_LIMIT})
@@ -228,3 +228,32 @@ def test_cars_whose_turn_it_is_use_the_surplus_while_the_others_rest() -> None:
     site.base = lambda _: (-15.0, -15.0, -15.0)
     site.run(60)
     assert 0.95 * (minimum_power_w(10) + 45.0 * 230.0) < cars_w(site) <= minimum_power_w(10) + 45.0 * 230.0
+
+
+@pytest.mark.parametrize("dimmed_s", [30, 40, 60])
+def test_when_the_sun_gives_room_to_all_nobody_is_told_less_for_a_plan_in_which_some_had_to_wait(dimmed_s: int) -> None:
+    """Three charge and two rest; the plan of then shares less among four, and whoever is told that has to wait for a raise."""
+    limit_w = minimum_power_w(5)
+    source = LimitSource("dso", "dim", "grid", AppliesTo.CHARGING, None, 1e6, fallback_w=limit_w, adds_surplus=True)
+    site = VirtualSite(topology(400.0, 5), (source,))
+    site.shows_volts = True
+    site.announce("dso", None, 1e6)
+    site.connect()
+    site.run(15)
+    for name in site.stations:
+        site.plug(name, Car(phases=1 if name == "CP-5" else 3, max_a=16.0, obey_s=10.0))
+    site.run(20)
+    site.announce("dso", None, 1e6, power_w=limit_w)
+    site.run(dimmed_s)
+    before_a = site.drawn()
+    assert [amps > 0.0 for amps in before_a] == [True, True, True, False, False]
+    site.base = lambda _: (-15.0, -15.0, -15.0)
+    least_a = dict(zip(site.stations, before_a, strict=True))
+    ordered = len(site.orders)
+    site.run(30)
+    begun = {evse.station: at for at, evse, amps in reversed(site.orders[ordered:]) if amps >= 6.0}
+    assert begun["CP-4"] == begun["CP-5"], "who waited does not wait for the next plan too"
+    told_less = [(evse, amps) for _, evse, amps in site.orders[ordered:] if amps < least_a[evse.station] - 0.1]
+    assert told_less == []
+    charging_w = sum(sum(one.draw_a().values()) for one in site.stations.values()) * 230.0
+    assert 0.9 * (limit_w + 45.0 * 230.0) < charging_w <= limit_w + 45.0 * 230.0

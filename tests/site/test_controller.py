@@ -263,6 +263,9 @@ def test_the_same_thing_is_not_said_again_and_again() -> None:
     assert (codes["unknown_evse"], codes["limit_unusable"], codes["meter_failed"]) == (1, 1, 1)
 
 
+SILENT_METER = "does it have power, and does what sends its readings run? `local-controller doctor` asks it"
+
+
 def test_an_input_that_just_falls_silent_is_told_once_and_again_when_it_does_so_again() -> None:
     """Nobody says that it cannot be read: an EMS that has died behind a sound broker, a meter whose bridge has."""
     source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (16.0,) * 3)
@@ -274,7 +277,10 @@ def test_an_input_that_just_falls_silent_is_told_once_and_again_when_it_does_so_
         return [(n.level, n.text) for n in site.notices if n.code in {"limit_silent", "meter_failed"}]
 
     unheard = [
-        ("warning", f"{one} is silent (not heard since the start): its fallback counts")
+        (
+            "warning",
+            f"{one} is silent (not heard since the start): its fallback counts; does it run, and send to where the site file listens?",
+        )
         for one in ("DSO limit", "HEMS limit")
     ]
     for _ in range(2):
@@ -286,7 +292,10 @@ def test_an_input_that_just_falls_silent_is_told_once_and_again_when_it_does_so_
         "",
     )
     site.run(60)
-    silent = ("warning", "EMS limit is silent (its last word has run out): its fallback counts")
+    silent = (
+        "warning",
+        "EMS limit is silent (its last word has run out): its fallback counts; does it still run, and repeat in time what it says?",
+    )
     assert told() == [*unheard, silent]
     assert site.controller.book.sources["ems"].trouble == "its last word has run out"
     site.announce("ems", 40.0)
@@ -295,7 +304,8 @@ def test_an_input_that_just_falls_silent_is_told_once_and_again_when_it_does_so_
     assert told() == [*unheard, silent, silent]
     site.go_blind(60)
     site.run(59)
-    assert told()[4:] == [("error", "meter m says nothing (for 11 s by now)")]
+    assert told()[4:] == [("error", f"meter m says nothing (for 11 s by now): {SILENT_METER}")]
+    assert site.controller.meters["m"].failure == "says nothing (for 11 s by now)"
     site.run(20)
     assert [n.text for n in site.notices if n.code == "meter_answers"][-1:] == ["meter m answers"]
     assert len(told()) == 5
@@ -306,7 +316,9 @@ def test_a_meter_that_was_never_heard_is_told() -> None:
     site.meter_alive = False
     site.connect()
     site.run(60)
-    assert [n.text for n in site.notices if n.code == "meter_failed"] == ["meter m says nothing (for 31 s by now)"]
+    assert [n.text for n in site.notices if n.code == "meter_failed"] == [
+        f"meter m says nothing (for 31 s by now): {SILENT_METER}"
+    ]
 
 
 @pytest.mark.requirement("LC-116")

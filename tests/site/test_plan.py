@@ -57,6 +57,18 @@ def test_what_happens_while_the_worker_computes_asks_for_another_plan() -> None:
     assert plan.due(ROOM, START.after(5))
 
 
+def test_what_was_asked_while_some_had_to_wait_is_outgrown_once_all_have_room() -> None:
+    plan = Plan(PlanPace())
+    assert not plan.is_outgrown
+    number = plan.asked(ROOM, START)
+    plan.outgrow()
+    plan.answered(number, answer(A=8.0, B=0.0), START.after(1))
+    assert plan.is_outgrown
+    assert plan.due(ROOM, START.after(5))
+    plan.answered(plan.asked(ROOM, START.after(5)), answer(A=8.0, B=8.0), START.after(6))
+    assert not plan.is_outgrown
+
+
 def test_an_answer_to_an_older_question_is_dropped() -> None:
     plan = Plan(PlanPace())
     first = plan.asked(ROOM, START)
