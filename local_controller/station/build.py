@@ -95,6 +95,7 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
             state.capability = quirk.applied(state.capability)
         state.capability = settings.remembered.applied(state.capability).in_version(version)
         state.who, state.writes.due_s = who, settings.writes_due_s
+        state.registration = settings.remembered.registration
     return state
 
 
