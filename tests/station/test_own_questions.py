@@ -609,6 +609,49 @@ def test_bounds_that_cannot_be_told_leave_it_to_the_station_to_refuse(bench: Any
     assert station.refused == 1
 
 
+@ALL
+@pytest.mark.requirement("LC-041", "LC-127")
+def test_a_bound_that_is_never_told_stops_no_other_question(bench: Any, version: OcppVersion) -> None:
+    b = obeying(bench(version, is_new=True))
+    station = Bounded(b, items=1)
+    bounds = dialect(version).bound_questions()
+    told = b.station[read(version)]
+    b.station[read(version)] = lambda payload: None if payload in bounds else told(payload)
+    b.boot()
+    b.start()
+    b.wait(AGAIN_S + 20 * 11)
+    assert b.smart.state.capability.max_periods == 12
+    assert station.refused == 0, "who may have a bound is asked for one thing at a time"
+    assert sample(version) in questions(b), "its meter is silent"
+    b.set_limit(16.0)
+    assert b.in_force_a() == 16.0
+    b.station[read(version)] = told
+    b.wait(AGAIN_S + SILENT_S + 3 * 11)
+    assert b.smart.state.capability.bounds == ReadBounds(1), "it was asked again"
+    before = len(station.asked)
+    b.wait(LONG_S)
+    assert len(station.asked) == before
+
+
+@ALL
+@pytest.mark.requirement("LC-024", "LC-041", "LC-076")
+@pytest.mark.parametrize("is_new", [False, True])
+def test_of_a_station_that_never_tells_what_it_can_do_the_meter_is_asked_all_the_same(
+    bench: Any, version: OcppVersion, is_new: bool
+) -> None:
+    b = obeying(bench(version, is_new=is_new))
+    b.station[read(version)] = None
+    b.boot()
+    b.start()
+    b.wait(2 * AGAIN_S + SILENT_S)
+    assert sample(version) in questions(b)
+    before = questions(b).count(read(version))
+    b.wait(6 * AGAIN_S)
+    assert 4 <= questions(b).count(read(version)) - before <= 13, "each holds up the CSMS's own CALLs"
+    b.set_limit(16.0)
+    assert b.in_force_a() == 16.0
+
+
 @pytest.mark.requirement("LC-091", "LC-127")
 def test_for_a_csms_that_waits_the_bounds_are_read_without_a_pause(bench: Any) -> None:
     b = bench(OcppVersion.V21, is_new=True, questions=QuestionPace(spread_s=60.0))
