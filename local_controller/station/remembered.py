@@ -17,6 +17,7 @@ from local_controller.station.blocks.write_budget import DAY_S
 from local_controller.station.capability import TOLD, Capability, Learnt, Rung
 from local_controller.station.dialects.base import BootCall, ReadBounds
 from local_controller.station.knowledge import Actuator, FloorPlace, StartKind
+from local_controller.station.shown_values import sample_interval
 from local_controller.station.state import StationState
 from local_controller.station.words import OcppVersion, RegistrationStatus
 
@@ -27,7 +28,8 @@ class Remembered(msgspec.Struct, frozen=True):
     """One station's experience. who: as it said in its last boot; None if it has not booted since we know it.
 
     The fields from `actuators` to `bounds` are those of `Capability`. paid_off: as `WriteBudget.due_s`. registration: the
-    CSMS's latest verdict, which decides whether it may be called (LC-039).
+    CSMS's latest verdict, which decides whether it may be called (LC-039). sample_interval: ours in the station, and the
+    one that its CSMS set and reads back (LC-077).
     """
 
     version: OcppVersion
@@ -46,6 +48,7 @@ class Remembered(msgspec.Struct, frozen=True):
     bounds: ReadBounds | None = None
     paid_off: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     registration: RegistrationStatus | None = None
+    sample_interval: tuple[str, str] | None = None
 
     @classmethod
     def of(cls, state: StationState, now: Instant) -> Remembered:
@@ -55,8 +58,9 @@ class Remembered(msgspec.Struct, frozen=True):
         learnt = tuple(one for one in capability.learnt if one.what in _BELIEFS and one.origin.how not in TOLD)
         left_s = state.writes.due_s - now.monotonic_s
         paid_off = now.utc + timedelta(seconds=left_s) if left_s > 0.0 else None
-        verdict = state.registration
-        return cls(state.version, state.who, **own, learnt=learnt, paid_off=paid_off, registration=verdict)
+        verdict, shown = state.registration, state.shown.kept(sample_interval(state.version))
+        others = cls(state.version, state.who, learnt=learnt, paid_off=paid_off, **own)
+        return msgspec.structs.replace(others, registration=verdict, sample_interval=shown)
 
     def applied(self, capability: Capability) -> Capability:
         """The capability with this experience; what the site file says stays as it says."""
