@@ -18,7 +18,7 @@ from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.effects import Peer
 from local_controller.station.guard_policy import GuardPolicy, Policy
 from local_controller.station.stand_ins import STAND_INS
-from local_controller.station.words import Booted, OcppVersion
+from local_controller.station.words import Booted, LimitKind, LimitOutcome, OcppVersion
 from tests.effort import TRIED
 from tests.station.conftest import EFFORT
 from tests.station.test_profile_sharing import max_purpose
@@ -198,6 +198,60 @@ def test_what_breaks_its_schema_where_control_reads_it_says_nothing_else_than_wh
             for fact in facts_of(bench, version, action, changed):
                 assert any(map(partial(says_no_more, fact), sound)), (action, path, value, fact)
     assert broken > 100
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "BootNotification": {"status": "Accepted", "currentTime": "2026-06-01T12:00:00Z", "interval": 300},
+    "StartTransaction": {"transactionId": 7, "idTagInfo": {"status": "Accepted"}},
+    "Heartbeat": {"currentTime": "2026-06-01T12:10:00Z"},
+}
+"""What the CSMS says that control reads, by what it answers."""
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@pytest.mark.requirement("LC-020", "LC-039")
+def test_an_answer_of_the_csms_that_breaks_its_schema_says_nothing_else_than_what_is_sound(
+    bench: Any, version: OcppVersion
+) -> None:
+    calls = STATION_CALLS[version] | {"Heartbeat": {}}
+    broken = 0
+    for action in ANSWERS.keys() & calls.keys():
+        sound = facts_of(bench, version, action, calls[action], ANSWERS[action])
+        for path, value in product(leaves(ANSWERS[action]), NO_READING):
+            changed = replaced(ANSWERS[action], path, value)
+            if violation(version, action, changed, is_answer=True) is None:
+                continue
+            broken += 1
+            for fact in facts_of(bench, version, action, calls[action], changed):
+                assert any(map(partial(says_no_more, fact), sound)), (action, path, value, fact)
+    assert broken >= 20
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@pytest.mark.parametrize("status", [*NO_READING, None, ""])
+@pytest.mark.requirement("LC-020", "LC-039")
+def test_a_verdict_that_cannot_be_read_is_none(bench: Any, version: OcppVersion, status: Any) -> None:
+    b = bench(version)
+    b.csms["BootNotification"] = ANSWERS["BootNotification"] | {"status": status}
+    b.boot()
+    b.set_limit(16.0)
+    b.wait(60)
+    assert not [frame for frame in b.sent[Peer.STATION] if frame.action is not None]
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@pytest.mark.parametrize("answer", [*({"status": word} for word in (*NO_READING, None, "")), {}])
+@pytest.mark.requirement("LC-020", "LC-107")
+def test_an_answer_to_a_limit_that_cannot_be_read_is_no_yes(bench: Any, version: OcppVersion, answer: Any) -> None:
+    b = bench(version)
+    b.station["SetChargingProfile"] = answer
+    b.boot()
+    b.start(7)
+    b.set_limit(16.0)
+    b.wait(60)
+    told = {outcome for kind in LimitKind for outcome, _ in b.outcomes(kind)}
+    assert LimitOutcome.SENT in told
+    assert LimitOutcome.ACCEPTED not in told
 
 
 @pytest.mark.parametrize("version", list(OcppVersion))
