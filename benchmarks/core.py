@@ -92,8 +92,8 @@ def round_trips(proxy: StationProxy, pairs: Iterable[tuple[str, str]], moments: 
 
 
 def every(seconds: float) -> Iterator[Instant]:
-    """Moments so far apart; the wall clock stands, as the time stamps of the messages do."""
-    return (Instant(NOW.monotonic_s + seconds * number, NOW.utc) for number in count()) if seconds else repeat(NOW)
+    """Moments so far apart, on both clocks: one that stands would count as set back with every message."""
+    return (NOW.after(seconds * number) for number in count()) if seconds else repeat(NOW)
 
 
 def parsed(pairs: Iterable[tuple[str, str]]) -> None:

@@ -407,6 +407,7 @@ def _guards(config: SiteConfig) -> GuardPolicy:
         identity=Policy(guards.identity),
         root_certificates=Policy(guards.root_certificates),
         sample_interval_s=None if is_observing else guards.sample_interval_s,
+        thins_samples=guards.thin_samples,
         public_url=config.listen.public_url,
     )
 

@@ -66,6 +66,9 @@ class GuardsSection(Section):
     sample_interval_s: int | None = Field(default=None, ge=5, le=900)
     """Stations send meter values of a transaction at least this often, in seconds, whatever their CSMS sets; it reads
     back what it set, but gets the additional values. Left out: as the CSMS sets it."""
+    thin_samples: bool = False
+    """With sample_interval_s, in OCPP 1.6: the CSMS gets meter values as seldom as it set. The gateway answers the others, which
+    stations mark as Sample.Periodic, and uses them."""
 
 
 class WebSection(Section):

@@ -74,6 +74,14 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
+class Overheard:
+    """Show a claimed CALL of `sender` to all blocks, as if it had been relayed: it is answered here, but used all the same."""
+
+    sender: Peer
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
 class Withdraw:
     """Forget the OwnCall with this tag if it still waits for its slot; then (only then) `answered(tag, None)` follows.
 
@@ -108,6 +116,7 @@ BlockEffect = (
     | Answer
     | AnswerError
     | Forward
+    | Overheard
     | Close
     | Tell
     | Note

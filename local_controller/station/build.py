@@ -22,6 +22,7 @@ from local_controller.station.blocks.provisioning import Provisioning
 from local_controller.station.blocks.schema_watch import SchemaWatch
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.station_truth import StationTruth
+from local_controller.station.blocks.thinning import Thinning
 from local_controller.station.blocks.transactions import Transactions
 from local_controller.station.blocks.write_budget import lasting_s
 from local_controller.station.capability import How, Origin
@@ -33,6 +34,7 @@ from local_controller.station.knowledge import Knowledge
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
 from local_controller.station.quirks import Quirk, quirk_of, shipped_quirks
 from local_controller.station.remembered import Remembered
+from local_controller.station.shown_values import sample_interval
 from local_controller.station.state import StationState
 from local_controller.station.turns import Turns
 from local_controller.station.wiring import USUAL, Wiring
@@ -96,6 +98,9 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
             state.capability = quirk.applied(state.capability)
         state.capability = settings.remembered.applied(state.capability).in_version(version)
         state.who, state.writes.due_s = who, settings.writes_due_s
+        state.registration = settings.remembered.registration
+        if settings.remembered.sample_interval is not None:
+            state.shown.write(sample_interval(version), *settings.remembered.sample_interval)
     return state
 
 
@@ -125,8 +130,10 @@ def station_proxy(
     truth: tuple[Block, ...] = ()
     if settings.is_asked_what_it_holds:
         truth = (StationTruth(state, spoken, settings.evses, settings.questions, smart_charging),)
+    thinning = (Thinning(state),) if settings.guards.thins_samples and version is OcppVersion.V16 else ()
     blocks = (
         *_guarding(state, spoken, settings),
+        *thinning,
         Configuration(state, spoken, settings.guards, ProfilePlaces(state, settings.evses)),
         *_looking_on(state, spoken, settings),
         OwnQuestions(state, spoken, settings.evses, settings.questions),

@@ -115,8 +115,8 @@ class GuardPolicy:
 
     security_profile: `refuse` lets those pass that a door serves. root_certificates: `refuse` lets those pass that do
     us no harm. Only `network` can be rewritten. sample_interval_s: a station measures at least this often, whatever its
-    CSMS sets; None: as it sets. public_url: the gateway's own address as stations dial it, without identity; None: not
-    known, so no rewriting.
+    CSMS sets; None: as it sets. thins_samples: in 1.6 the CSMS gets only those that it would get by its own interval.
+    public_url: the gateway's own address as stations dial it, without identity; None: not known, so no rewriting.
     """
 
     network: Policy = Policy.REFUSE
@@ -126,6 +126,7 @@ class GuardPolicy:
     root_certificates: Policy = Policy.REFUSE
     sample_interval_s: int | None = None
     public_url: str | None = None
+    thins_samples: bool = False
 
     def __post_init__(self) -> None:
         if self.network is Policy.REWRITE and self.public_url is None:

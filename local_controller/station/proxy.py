@@ -30,6 +30,7 @@ from local_controller.station.block import (
     Block,
     BlockEffect,
     Forward,
+    Overheard,
     OwnCall,
     SchemaBroken,
     Unreadable,
@@ -541,6 +542,8 @@ class StationProxy:
                 effects += self._unreadable_payload(one.error)
             elif isinstance(one, SchemaBroken):
                 effects += self._fault("schema_broken", asdict(one))
+            elif isinstance(one, Overheard):
+                self._show(one.frame, one.sender, effects, now)
             elif self._is_open:
                 effects += self._do_one(one, now)
 

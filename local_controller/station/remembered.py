@@ -1,4 +1,4 @@
-"""What of a station outlives a restart of the gateway? How it could be told limits, as long as it is the same product.
+"""What of a station outlives a restart of the gateway? Whether it is accepted, and how the same product could be told limits.
 
 What a record or the site file says is not kept: both may be corrected, and count anew at each start.
 """
@@ -13,11 +13,13 @@ import msgspec
 
 from local_controller.clock import Instant
 from local_controller.profiles.units import RateUnit
-from local_controller.station.blocks.write_budget import DAY_S, WriteBudget
+from local_controller.station.blocks.write_budget import DAY_S
 from local_controller.station.capability import TOLD, Capability, Learnt, Rung
 from local_controller.station.dialects.base import BootCall, ReadBounds
 from local_controller.station.knowledge import Actuator, FloorPlace, StartKind
-from local_controller.station.words import OcppVersion
+from local_controller.station.shown_values import sample_interval
+from local_controller.station.state import StationState
+from local_controller.station.words import OcppVersion, RegistrationStatus
 
 _BELIEFS: Final = ("actuators", "units", "kinds", "stack_level", "connector")
 
@@ -25,7 +27,9 @@ _BELIEFS: Final = ("actuators", "units", "kinds", "stack_level", "connector")
 class Remembered(msgspec.Struct, frozen=True):
     """One station's experience. who: as it said in its last boot; None if it has not booted since we know it.
 
-    The fields from `actuators` to `bounds` are those of `Capability`. paid_off: as `WriteBudget.due_s`.
+    The fields from `actuators` to `bounds` are those of `Capability`. paid_off: as `WriteBudget.due_s`. registration: the
+    CSMS's latest verdict, which decides whether it may be called (LC-039). sample_interval: ours in the station, and the
+    one that its CSMS set and reads back (LC-077).
     """
 
     version: OcppVersion
@@ -43,17 +47,20 @@ class Remembered(msgspec.Struct, frozen=True):
     learnt: tuple[Learnt, ...] = ()
     bounds: ReadBounds | None = None
     paid_off: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    registration: RegistrationStatus | None = None
+    sample_interval: tuple[str, str] | None = None
 
     @classmethod
-    def of(
-        cls, version: OcppVersion, who: BootCall | None, capability: Capability, writes: WriteBudget, now: Instant
-    ) -> Remembered:
+    def of(cls, state: StationState, now: Instant) -> Remembered:
         """What is worth remembering of this station now."""
+        capability = state.capability
         own = {name: getattr(capability, name) for name in (*_BELIEFS, *_EXPERIENCES)}
         learnt = tuple(one for one in capability.learnt if one.what in _BELIEFS and one.origin.how not in TOLD)
-        left_s = writes.due_s - now.monotonic_s
+        left_s = state.writes.due_s - now.monotonic_s
         paid_off = now.utc + timedelta(seconds=left_s) if left_s > 0.0 else None
-        return cls(version, who, **own, learnt=learnt, paid_off=paid_off)
+        verdict, shown = state.registration, state.shown.kept(sample_interval(state.version))
+        others = cls(state.version, state.who, learnt=learnt, paid_off=paid_off, **own)
+        return msgspec.structs.replace(others, registration=verdict, sample_interval=shown)
 
     def applied(self, capability: Capability) -> Capability:
         """The capability with this experience; what the site file says stays as it says."""

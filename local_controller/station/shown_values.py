@@ -10,9 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from local_controller.station.dialects.base import Payload
+from local_controller.station.words import OcppVersion
 
 MOST_SHOWN: Final = 64
 """So many settings of a station may differ; a guarded write makes one, and there are some ten network profiles."""
+
+LONGEST_KEPT: Final = 32
+"""Characters of a number that outlives a restart."""
+
+LONGEST_INTERVAL: Final = 9
+"""Digits of seconds: 30 years, whatever a CSMS writes."""
 
 
 class Setting(NamedTuple):
@@ -56,6 +63,20 @@ class ShownValues:
         known = self._values.get(setting)
         return known.wished if known is not None and str(value).strip() == known.real else None
 
+    def kept(self, setting: Setting) -> tuple[str, str] | None:
+        """What is in the station, and what the CSMS set; None if that is the same, or too long to be worth keeping."""
+        known = self._values.get(setting)
+        if known is None or max(len(known.real), len(known.wished)) > LONGEST_KEPT:
+            return None
+        return known.real, known.wished
+
+    def intervals_s(self, setting: Setting) -> tuple[int, int] | None:
+        """Of an interval that we shortened, in seconds: ours, and the longer one of the CSMS (0: never). Else None."""
+        known = self._values.get(setting)
+        if known is None or not known.real.isdecimal() or not known.wished.isdecimal():
+            return None
+        return int(known.real), int(known.wished[:LONGEST_INTERVAL])
+
 
 def key(name: Any) -> Setting:
     """A configuration key of 1.6."""
@@ -89,3 +110,15 @@ def is_actual(attribute_type: Any) -> bool:
 
 def _plain(name: Any) -> str:
     return "" if name is None else str(name).strip().lower()
+
+
+SAMPLE_KEY: Final = "MeterValueSampleInterval"
+SAMPLE_VARIABLE: Final = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
+_SAMPLE_INTERVALS: Final = (key(SAMPLE_KEY), variable(SAMPLE_VARIABLE))
+
+
+def sample_interval(version: OcppVersion) -> Setting:
+    """How often a station samples during a transaction."""
+    found = _SAMPLE_INTERVALS[version is not OcppVersion.V16]
+    assert found is not None  # noqa: S101 - our own constant
+    return found

@@ -40,7 +40,8 @@ class StationState:
     phases_learnt_s: when, between two messages, a sample showed other phases in use (monotonic); None: nothing to look at.
     registration: the CSMS's latest verdict on the station, whatever the connection; None if we have seen none.
     is_booting: it sent a BootNotification that is not answered yet.
-    answered: a CALL of the station was answered normally since it connected or booted.
+    answered: a CALL of the station was answered normally since it connected or booted; without a verdict one that shows
+    that it is accepted.
     installing_until_s: while it downloads or installs firmware, when that will have taken too long (monotonic seconds).
     installs: it installs just now, and is left alone altogether (LC-141).
     untold: EVSEs whose connectors have not told their state on this connection.
@@ -111,8 +112,8 @@ class StationState:
         """Whether we may send any CALL to the station (LC-039).
 
         After a BootNotification only once it was accepted; after a pure reconnect once a CALL of the station was
-        answered normally, unless the latest verdict says otherwise. Without a verdict, because the gateway was
-        restarted, that answer is the proof: no CSMS gives it before it has accepted the station (FR.04, decision 0009).
+        answered normally, unless the latest verdict says otherwise, be it of an earlier run. Without any, that answer is
+        the proof: no CSMS gives it before it has accepted the station (FR.04, decision 0009).
         Not while it installs firmware, which even a limit must not disturb: it runs out by itself.
         """
         return self.answered and not self.installs and self.registration in {None, RegistrationStatus.ACCEPTED}

@@ -15,7 +15,7 @@ from local_controller.station.capability import Rung
 from local_controller.station.dialects.base import BootCall, ReadBounds
 from local_controller.station.knowledge import Actuator
 from local_controller.station.remembered import Remembered
-from local_controller.station.words import OcppVersion
+from local_controller.station.words import OcppVersion, RegistrationStatus
 
 LEARNT = Remembered(
     OcppVersion.V16,
@@ -24,6 +24,7 @@ LEARNT = Remembered(
     works=Rung(Actuator.TX_DEFAULT, RateUnit.W),
     proven=frozenset({Rung(Actuator.TX_DEFAULT, RateUnit.W)}),
     bounds=ReadBounds(items=4),
+    registration=RegistrationStatus.PENDING,
 )
 NO_ZONE = '{"format": 1, "stations": {"a": {"version": "ocpp1.6", "paid_off": "2026-06-01T12:00:00"}}}'
 pytestmark = pytest.mark.requirement("LC-105")

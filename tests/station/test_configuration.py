@@ -11,10 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local_controller.rpc import frame as rpc
+from local_controller.station.blocks.smart_charging import REVIEW_S
 from local_controller.station.effects import Effect, Fate, Peer, Send, Trace
 from local_controller.station.guard_policy import GuardPolicy, Policy
 from local_controller.station.shown_values import MOST_SHOWN, Setting, ShownValues, key
 from local_controller.station.words import OcppVersion
+from tests.station.test_memory import remembered
 
 V16, V201, V21 = OcppVersion
 V2X = pytest.mark.parametrize("version", [V201, V21])
@@ -358,6 +360,28 @@ def test_a_slot_that_is_no_number_of_a_slot_passes_as_it_is(bench: Any, version:
         store.values[place(SLOT)] = told
         assert variable_read(b, SLOT) == told
     assert b.smart.state.slots_here == {2}
+
+
+@ALL
+@pytest.mark.requirement("LC-077", "LC-128")
+@pytest.mark.parametrize("is_told_by_csms", [True, False])
+def test_the_csms_reads_its_own_interval_also_after_a_restart_of_ours(
+    bench: Any, version: OcppVersion, is_told_by_csms: bool
+) -> None:
+    b = bench(version, guards=SAMPLING)
+    store = Store(b)
+    store.interval = "900"
+    b.boot()
+    b.wait(ASKED_S)
+    if is_told_by_csms:
+        csms_writes_interval(b, "300")
+    b.wait(REVIEW_S)
+    again = bench(version, guards=SAMPLING, remembered=remembered(b))
+    kept = Store(again)
+    kept.interval = store.interval
+    assert csms_reads_interval(again) == ("300" if is_told_by_csms else "900")
+    kept.interval = "45"
+    assert csms_reads_interval(again) == "45", "somebody has set it at the station"
 
 
 @ALL

@@ -955,11 +955,11 @@ def test_a_site_that_says_nothing_of_guards_has_the_safe_ones() -> None:
 def test_a_sites_policies_reach_its_stations() -> None:
     text = SITE + f"listen: {{public_url: {GATEWAY}/}}\n"
     text += "guards: {network: rewrite, security_profile: pass, credentials: refuse, identity: pass, "
-    text += "root_certificates: pass, sample_interval_s: 60}\n"
+    text += "root_certificates: pass, sample_interval_s: 60, thin_samples: true}\n"
     config, mistakes = examined(text, ())
     assert mistakes == []
     assert config is not None
-    assert _guards(config) == GuardPolicy(REWRITE, PASS, REFUSE, PASS, PASS, 60, GATEWAY)
+    assert _guards(config) == GuardPolicy(REWRITE, PASS, REFUSE, PASS, PASS, 60, GATEWAY, thins_samples=True)
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,6 @@ OTHERS: list[tuple[str, list[dict[str, Any]], dict[str, Any]]] = [
     ("state of charge in the car", [value("55", "SoC", location="EV", unit="Percent")], {"soc_percent": 55.0}),
     ("temperature in Celcius", [value("40", "Temperature", unit="Celcius", location="Body")], {}),
     ("signed data", [value("a8f0", "Energy.Active.Import.Register", format="SignedData")], {}),
-    ("not a number", [value("NaN", "Power.Active.Import")], {}),
     ("nothing", [value("")], {}),
 ]
 
@@ -143,6 +142,48 @@ def test_other_quantities(values: list[dict[str, Any]], wanted: dict[str, float]
     names = ("power_w", "energy_wh", "soc_percent")
     found = {} if sample is None else {name: getattr(sample, name) for name in names}
     assert {name: amount for name, amount in found.items() if amount is not None} == pytest.approx(wanted)
+
+
+BROKEN: list[tuple[str, dict[str, Any]]] = [
+    ("no number", current("abc", "L2")),
+    ("not a number", current("NaN", "L2")),
+    ("a list", current([16], "L2")),
+    ("a glitch", current("1e15", "L2")),
+    ("power that is no number", power("-", "L2")),
+    ("exported power that is no number", value("x", "Power.Active.Export")),
+    ("voltage that is no number", voltage({}, "L2-N")),
+    ("a phase that there is not", current("16", "L4")),
+    ("a context that there is not", current("16", "L2", context="Sample")),
+    ("a place that there is not", current("16", "L2", location="Cellar")),
+]
+
+
+@pytest.mark.requirement("LC-020", "LC-074")
+@pytest.mark.parametrize("version", list(OcppVersion))
+@pytest.mark.parametrize("broken", [case[1] for case in BROKEN], ids=[case[0] for case in BROKEN])
+def test_nothing_is_read_where_one_phase_cannot_be(version: OcppVersion, broken: dict[str, Any]) -> None:
+    """A phase that vanishes would be one that carries nothing."""
+    with pytest.raises(PayloadError, match=r"^MeterValues: \$\.meterValue\[0\]\.sampledValue\[1\]"):
+        read(version, current("16", "L1"), broken, current("15", "L3"))
+
+
+@pytest.mark.requirement("LC-020", "LC-074")
+@pytest.mark.parametrize("version", list(OcppVersion))
+@pytest.mark.parametrize(
+    "beside",
+    [
+        value("abc", "Temperature"),
+        value("abc", "SoC"),
+        value("a8f0", "Energy.Active.Import.Register", format="SignedData"),
+        value("a8f0", "Current.Import", phase="L2", format="SignedData"),
+        value("1", "Energy.Active.Import.Register", location="Cellar"),
+        value("7", "Vendor.Own", phase="L9", context="Vendor"),
+    ],
+)
+def test_what_says_nothing_of_the_load_spoils_no_current(version: OcppVersion, beside: dict[str, Any]) -> None:
+    sample = read(version, current("16", "L1"), current("15.5", "L2"), current("15", "L3"), beside)
+    assert sample is not None
+    assert dict(sample.current_a) == EVERY
 
 
 def test_unit_and_multiplier_of_2_x() -> None:

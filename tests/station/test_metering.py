@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local_controller.rpc import frame as rpc
 from local_controller.station import words
 from local_controller.station.blocks.metering import FLOOD, KEPT, KEPT_CHARS, KNOWN_S, PAUSE_S
 from local_controller.station.build import StationSettings
 from local_controller.station.effects import Peer, Tell
 from local_controller.station.words import ChargingState, OcppVersion, Phase
-from tests.station.conftest import EFFORT, Bench
+from tests.station.conftest import EFFORT, Bench, stamp
 
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
 V2 = pytest.mark.parametrize("version", [OcppVersion.V201, OcppVersion.V21])
@@ -250,6 +251,26 @@ def test_what_waited_and_cannot_be_read_is_noted_and_spoils_nothing_else(bench: 
     assert [note.event for note in b.notes].count("unreadable_payload") == 1
     assert b.proxy.faults["unreadable_payload"] == 1
     assert amps(b) == [1.0, 16.0]
+
+
+@ALL
+@pytest.mark.requirement("LC-018", "LC-020")
+def test_a_sample_with_a_phase_that_cannot_be_read_goes_up_as_it_is_and_proves_nothing(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = running(bench(version))
+    name = "connectorId" if version is OcppVersion.V16 else "evseId"
+    values = [
+        {"value": value, "measurand": "Current.Import", "phase": f"L{n}"} for n, value in enumerate(["1.0", "x"], 1)
+    ]
+    payload = {name: 1, "meterValue": [{"timestamp": stamp(b.now), "sampledValue": values}]}
+    message = rpc.call("m", "MeterValues", payload).text
+    b._do(b.proxy.receive(Peer.STATION, message, b.now))
+    assert b.sent[Peer.CSMS][-1].text == message
+    assert [note.fields["path"] for note in b.notes if note.event == "unreadable_payload"] == [
+        "$.meterValue[0].sampledValue[1].value"
+    ]
+    assert amps(b) == []
 
 
 GAPS = st.lists(

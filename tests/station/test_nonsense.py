@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
+from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from local_controller.rpc.schemas import violation
+from local_controller.station.announcements import CapabilityLearnt
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.effects import Peer
 from local_controller.station.guard_policy import GuardPolicy, Policy
 from local_controller.station.stand_ins import STAND_INS
-from local_controller.station.words import OcppVersion
+from local_controller.station.words import Booted, LimitKind, LimitOutcome, OcppVersion
 from tests.effort import TRIED
 from tests.station.conftest import EFFORT
 from tests.station.test_profile_sharing import max_purpose
@@ -106,9 +111,9 @@ STATION_CALLS: dict[OcppVersion, dict[str, Any]] = {
     },
     OcppVersion.V201: {
         "BootNotification": {"reason": "PowerUp", "chargingStation": {"vendorName": "v", "model": "m"}},
-        "StatusNotification": {"evseId": 1, "connectorId": 1, "connectorStatus": "Occupied"},
-        "TransactionEvent": {"eventType": "Started", "evse": {"id": 1}, "transactionInfo": {"transactionId": "7", "chargingState": "Charging", "remoteStartId": 1}, "idToken": {"idToken": "T"}},
-        "NotifyEVChargingNeeds": {"evseId": 1, "chargingNeeds": {"departureTime": "2026-06-01T12:00:00Z", "acChargingParameters": {"energyAmount": 1}}},
+        "StatusNotification": {"timestamp": "2026-06-01T12:00:00Z", "evseId": 1, "connectorId": 1, "connectorStatus": "Occupied"},
+        "TransactionEvent": {"eventType": "Started", "timestamp": "2026-06-01T12:00:00Z", "triggerReason": "Authorized", "seqNo": 0, "evse": {"id": 1}, "transactionInfo": {"transactionId": "7", "chargingState": "Charging", "remoteStartId": 1}, "idToken": {"idToken": "T", "type": "Central"}},
+        "NotifyEVChargingNeeds": {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": "AC_three_phase", "departureTime": "2026-06-01T12:00:00Z", "acChargingParameters": {"energyAmount": 1, "evMinCurrent": 6, "evMaxCurrent": 16, "evMaxVoltage": 400}}},
     },
 }  # fmt: skip
 STATION_CALLS[OcppVersion.V21] = STATION_CALLS[OcppVersion.V201]
@@ -133,6 +138,120 @@ def test_a_station_that_sends_nonsense_is_relayed(bench: Any, version: OcppVersi
         b.wait(1)
     relayed = [frame.action for frame in b.sent[Peer.CSMS] if frame.action]
     assert relayed.count("Heartbeat") * 2 == len(relayed)
+
+
+CURRENTS = [{"value": 9.5, "measurand": "Current.Import", "phase": phase, "context": "Trigger", "location": "Outlet"} for phase in ("L1", "L2", "L3")]  # fmt: skip
+METERED: dict[OcppVersion, dict[str, Any]] = {
+    version: {"MeterValues": {name: 1, "meterValue": [{"timestamp": "2026-06-01T12:00:00Z", "sampledValue": CURRENTS}]}}
+    for version, name in zip(OcppVersion, ("connectorId", "evseId", "evseId"), strict=True)
+}
+METERED[OcppVersion.V16] = json.loads(json.dumps(METERED[OcppVersion.V16]).replace("9.5", '"9.5"'))
+NO_READING: list[Any] = [[], {}, [1], True, "no such word", {"x": 1}]
+"""What is neither a number, nor a time, nor a word of any enumeration."""
+
+
+def facts_of(bench: Any, version: OcppVersion, action: str, payload: Any, answer: Any = None) -> list[Any]:
+    """What the site is told because of this message."""
+    b = bench(version)
+    b.csms["StartTransaction"] = {"transactionId": 7, "idTagInfo": {"status": "Accepted"}}
+    if action != "BootNotification":
+        b.boot()
+    if action not in {"StartTransaction", "TransactionEvent", "BootNotification"}:
+        b.start(7)
+    b.csms |= {} if answer is None else {action: answer}
+    before = len(b.facts)
+    b.from_station(action, payload)
+    assert b.calls_to(Peer.CSMS, action)[-1].payload == payload
+    told = [fact for fact in b.facts[before:] if not isinstance(fact, CapabilityLearnt)]
+    return [fact.status if isinstance(fact, Booted) else fact for fact in told]  # a name may be missing
+
+
+def says_no_more(fact: Any, sound: Any) -> bool:
+    """Whether it is the same, but for what it leaves open."""
+    return type(fact) is type(sound) and all(
+        said is None or said == meant for said, meant in zip(parts(fact), parts(sound), strict=True)
+    )
+
+
+def parts(fact: Any) -> list[Any]:
+    """A fact's fields, whatever it is made of; a word has none."""
+    names = getattr(fact, "__struct_fields__", None) or getattr(fact, "__dataclass_fields__", ())
+    return [getattr(fact, name) for name in names] or [fact]
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@pytest.mark.requirement("LC-020")
+def test_what_breaks_its_schema_where_control_reads_it_says_nothing_else_than_what_is_sound(
+    bench: Any, version: OcppVersion
+) -> None:
+    """Part of what the sound message says, or nothing: never a load, a place or a state that it does not have."""
+    broken = 0
+    for action, payload in (STATION_CALLS[version] | METERED[version]).items():
+        sound = facts_of(bench, version, action, payload)
+        assert sound, action
+        assert violation(version, action, payload, is_answer=False) is None
+        for path, value in product(leaves(payload), NO_READING):
+            changed = replaced(payload, path, value)
+            if path[-1] == "measurand" or violation(version, action, changed, is_answer=False) is None:
+                continue  # a measurand of the vendor's own, or another sound message
+            broken += 1
+            for fact in facts_of(bench, version, action, changed):
+                assert any(map(partial(says_no_more, fact), sound)), (action, path, value, fact)
+    assert broken > 100
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "BootNotification": {"status": "Accepted", "currentTime": "2026-06-01T12:00:00Z", "interval": 300},
+    "StartTransaction": {"transactionId": 7, "idTagInfo": {"status": "Accepted"}},
+    "Heartbeat": {"currentTime": "2026-06-01T12:10:00Z"},
+}
+"""What the CSMS says that control reads, by what it answers."""
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@pytest.mark.requirement("LC-020", "LC-039")
+def test_an_answer_of_the_csms_that_breaks_its_schema_says_nothing_else_than_what_is_sound(
+    bench: Any, version: OcppVersion
+) -> None:
+    calls = STATION_CALLS[version] | {"Heartbeat": {}}
+    broken = 0
+    for action in ANSWERS.keys() & calls.keys():
+        sound = facts_of(bench, version, action, calls[action], ANSWERS[action])
+        for path, value in product(leaves(ANSWERS[action]), NO_READING):
+            changed = replaced(ANSWERS[action], path, value)
+            if violation(version, action, changed, is_answer=True) is None:
+                continue
+            broken += 1
+            for fact in facts_of(bench, version, action, calls[action], changed):
+                assert any(map(partial(says_no_more, fact), sound)), (action, path, value, fact)
+    assert broken >= 20
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@pytest.mark.parametrize("status", [*NO_READING, None, ""])
+@pytest.mark.requirement("LC-020", "LC-039")
+def test_a_verdict_that_cannot_be_read_is_none(bench: Any, version: OcppVersion, status: Any) -> None:
+    b = bench(version)
+    b.csms["BootNotification"] = ANSWERS["BootNotification"] | {"status": status}
+    b.boot()
+    b.set_limit(16.0)
+    b.wait(60)
+    assert not [frame for frame in b.sent[Peer.STATION] if frame.action is not None]
+
+
+@pytest.mark.parametrize("version", list(OcppVersion))
+@pytest.mark.parametrize("answer", [*({"status": word} for word in (*NO_READING, None, "")), {}])
+@pytest.mark.requirement("LC-020", "LC-107")
+def test_an_answer_to_a_limit_that_cannot_be_read_is_no_yes(bench: Any, version: OcppVersion, answer: Any) -> None:
+    b = bench(version)
+    b.station["SetChargingProfile"] = answer
+    b.boot()
+    b.start(7)
+    b.set_limit(16.0)
+    b.wait(60)
+    told = {outcome for kind in LimitKind for outcome, _ in b.outcomes(kind)}
+    assert LimitOutcome.SENT in told
+    assert LimitOutcome.ACCEPTED not in told
 
 
 @pytest.mark.parametrize("version", list(OcppVersion))

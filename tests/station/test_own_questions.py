@@ -23,6 +23,7 @@ from local_controller.station.remembered import Remembered
 from local_controller.station.turns import turns_after_boot
 from local_controller.station.words import LimitKind, LimitOutcome, Measured, OcppVersion
 from tests.station.conftest import EFFORT, NOON, Bench, own, stamp
+from tests.station.test_memory import remembered
 
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
 V16 = OcppVersion.V16
@@ -159,6 +160,60 @@ def test_a_station_known_as_accepted_is_called_after_one_normal_answer_and_not_b
 
 
 @ALL
+@pytest.mark.parametrize(("status", "reads", "limits"), [("Rejected", 0, 0), ("Pending", 1, 0), ("Accepted", 1, 1)])
+@pytest.mark.requirement("LC-039", "LC-042")
+def test_a_verdict_outlives_a_restart_of_the_gateway(
+    bench: Any, version: OcppVersion, status: str, reads: int, limits: int
+) -> None:
+    b = bench(version)
+    verdict(b, status)
+    b.boot()
+    again = obeying(bench(version, remembered=remembered(b)))
+    again.csms["Heartbeat"] = "InternalError"
+    again.from_station("Heartbeat", {})
+    again.wait(LONG_S)
+    assert asked(again) == [], "nothing before one normal answer"
+    again.csms["Heartbeat"] = again._heartbeat_answer
+    again.from_station("Heartbeat", {})
+    again.wait(20)
+    assert asked(again).count(read(version)) == reads
+    assert asked(again).count("SetChargingProfile") == limits
+    again.boot()
+    again.wait(60)
+    assert "SetChargingProfile" in asked(again)
+
+
+@ALL
+@pytest.mark.requirement("LC-039")
+def test_what_a_station_says_because_it_was_told_to_does_not_show_that_it_is_accepted(
+    bench: Any, version: OcppVersion
+) -> None:
+    """One that must wait does so too (1.6 §4.2, B02.FR.02): of one whose verdict is unknown that proves nothing."""
+    b = obeying(bench(version))
+    b.from_csms("TriggerMessage", {"requestedMessage": "StatusNotification"})
+    tell_state(b, 1)
+    if version is not V16:
+        b.from_station("NotifyReport", {"requestId": 1, "generatedAt": stamp(b.now), "seqNo": 0})
+    b.from_station("DataTransfer", {"vendorId": "acme"})
+    b.wait(LONG_S)
+    assert asked(b) == []
+    b.from_station("Heartbeat", {})
+    assert asked(b) == ["SetChargingProfile"]
+
+
+@ALL
+@pytest.mark.requirement("LC-039")
+def test_of_one_that_is_known_as_accepted_any_answer_shows_that_it_still_is(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    b.boot()
+    again = obeying(reconnected(bench, b))
+    again.from_csms("TriggerMessage", {"requestedMessage": "StatusNotification"})
+    assert asked(again) == []
+    tell_state(again, 1)
+    assert asked(again) == ["SetChargingProfile"]
+
+
+@ALL
 @pytest.mark.requirement("LC-039")
 def test_an_answer_to_what_was_said_before_a_boot_opens_no_way(bench: Any, version: OcppVersion) -> None:
     b = bench(version)
@@ -197,6 +252,7 @@ class Watched(Bench):
         self.last: str | None = None
         self.booting = 0
         self.proof = False
+        self.told_to: set[str] = set()
         self.wrong: list[str] = []
         super().__init__(version, StationSettings(fallback_a=6.0))
         obeying(self)
@@ -220,10 +276,14 @@ class Watched(Bench):
             self.booting = 0
         if not answer.is_error:
             self.last = answer.payload["status"] if action == "BootNotification" else self.last
-            self.proof = self.proof or self.booting == 0
+            is_proof = self.last is not None or action not in self.told_to
+            self.proof = self.proof or (is_proof and self.booting == 0)
 
 
-DEEDS = ("boot", "heartbeat", "state", "start", "limit", "wait", "long", "Accepted", "Pending", "Rejected", "broken")
+DEEDS = (
+    *("boot", "heartbeat", "state", "start", "limit", "wait", "long", "told to tell its state"),
+    *("Accepted", "Pending", "Rejected", "broken"),
+)
 
 
 @pytest.mark.requirement("LC-039")
@@ -239,14 +299,15 @@ def test_nobody_is_called_who_may_not_be_called(version: OcppVersion, deeds: Seq
                 b.from_station("Heartbeat", {})
             case "state":
                 tell_state(b, 1)
+            case "told to tell its state":
+                b.told_to.add("StatusNotification")
+                b.from_csms("TriggerMessage", {"requestedMessage": "StatusNotification"})
             case "start":
                 b.start()
             case "limit":
                 b.set_limit(16.0)
-            case "wait":
-                b.wait(11)
-            case "long":
-                b.wait(700)
+            case "wait" | "long":
+                b.wait(11 if deed == "wait" else 700)
             case "broken":
                 b.csms["BootNotification"] = "InternalError"
             case status:
@@ -511,7 +572,7 @@ def test_bounds_are_asked_for_once_and_again_when_other_firmware_is_there(bench:
     b.wait(60)
     named = len(dialect(version).bound_questions())
     assert len(station.asked) - new == new - named, "they are known"
-    known = Remembered.of(version, b.smart.state.who, b.smart.state.capability, b.smart.state.writes, b.now)
+    known = Remembered.of(b.smart.state, b.now)
     again = bench(version, is_new=True, remembered=known)
     other = Bounded(again, items=4)
     again.boot()
@@ -546,6 +607,49 @@ def test_bounds_that_cannot_be_told_leave_it_to_the_station_to_refuse(bench: Any
     b.wait(LONG_S)
     assert b.smart.state.capability.max_periods == 12
     assert station.refused == 1
+
+
+@ALL
+@pytest.mark.requirement("LC-041", "LC-127")
+def test_a_bound_that_is_never_told_stops_no_other_question(bench: Any, version: OcppVersion) -> None:
+    b = obeying(bench(version, is_new=True))
+    station = Bounded(b, items=1)
+    bounds = dialect(version).bound_questions()
+    told = b.station[read(version)]
+    b.station[read(version)] = lambda payload: None if payload in bounds else told(payload)
+    b.boot()
+    b.start()
+    b.wait(AGAIN_S + 20 * 11)
+    assert b.smart.state.capability.max_periods == 12
+    assert station.refused == 0, "who may have a bound is asked for one thing at a time"
+    assert sample(version) in questions(b), "its meter is silent"
+    b.set_limit(16.0)
+    assert b.in_force_a() == 16.0
+    b.station[read(version)] = told
+    b.wait(AGAIN_S + SILENT_S + 3 * 11)
+    assert b.smart.state.capability.bounds == ReadBounds(1), "it was asked again"
+    before = len(station.asked)
+    b.wait(LONG_S)
+    assert len(station.asked) == before
+
+
+@ALL
+@pytest.mark.requirement("LC-024", "LC-041", "LC-076")
+@pytest.mark.parametrize("is_new", [False, True])
+def test_of_a_station_that_never_tells_what_it_can_do_the_meter_is_asked_all_the_same(
+    bench: Any, version: OcppVersion, is_new: bool
+) -> None:
+    b = obeying(bench(version, is_new=is_new))
+    b.station[read(version)] = None
+    b.boot()
+    b.start()
+    b.wait(2 * AGAIN_S + SILENT_S)
+    assert sample(version) in questions(b)
+    before = questions(b).count(read(version))
+    b.wait(6 * AGAIN_S)
+    assert 4 <= questions(b).count(read(version)) - before <= 13, "each holds up the CSMS's own CALLs"
+    b.set_limit(16.0)
+    assert b.in_force_a() == 16.0
 
 
 @pytest.mark.requirement("LC-091", "LC-127")

@@ -288,3 +288,40 @@ def test_all_reports_of_a_big_station_arrive_and_the_last_one_says_so(bench: Any
     told = seen(b)
     assert len(told) == 100, "also after one that the CSMS did not answer"
     assert [is_continued for *_, is_continued, _ in told] == [True] * 99 + [False]
+
+
+@V2
+@pytest.mark.requirement("LC-024", "LC-147")
+def test_a_car_that_asks_for_its_certificate_waits_for_no_more_than_the_report_under_way(
+    bench: Any, version: OcppVersion
+) -> None:
+    """That one stands for the station's own, which would hold up the next CALL as well."""
+    b = charging(bench, version)
+    b.csms_sets("TxDefaultProfile", 9.0, 4)
+    b.csms_sets("ChargingStationMaxProfile", 20.0, 2, evse=0)
+    b.csms["ReportChargingProfiles"] = b.csms["Get15118EVCertificate"] = None
+    assert asked(b, 6) == "Accepted"
+    (report,) = b.calls_to(Peer.CSMS, "ReportChargingProfiles")
+    request = {"iso15118SchemaVersion": "urn:iso:15118:2:2013:MsgDef", "action": "Install", "exiRequest": "gJgCUQ=="}
+    b.from_station("Get15118EVCertificate", request)
+    assert b.sent[Peer.CSMS][-1] == report
+    b._do(b.proxy.receive(Peer.CSMS, rpc.result(report.message_id, {}).text, b.now))
+    assert b.sent[Peer.CSMS][-1].action == "Get15118EVCertificate", "before our second report"
+
+
+@V2
+@pytest.mark.requirement("LC-023", "LC-147")
+def test_a_car_that_asks_for_its_certificate_waits_for_nothing_that_we_ask_its_station(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = charging(bench, version)
+    b.station["GetVariables"] = b.station["SetChargingProfile"] = None
+    b.set_limit(8.0)
+    b.wait(1.0)
+    assert own(b.sent[Peer.STATION][-1])
+    request = {"iso15118SchemaVersion": "urn:iso:15118:2:2013:MsgDef", "action": "Install", "exiRequest": "gJgCUQ=="}
+    b.csms["Get15118EVCertificate"] = {"status": "Accepted", "exiResponse": "gKACVA=="}
+    before = b.now
+    b.from_station("Get15118EVCertificate", request)
+    assert b.sent[Peer.STATION][-1].payload == b.csms["Get15118EVCertificate"]
+    assert b.now == before

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local_controller.rpc.schemas import violation
-from local_controller.station.blocks.schema_watch import ACTIONS, EVERY_S, LARGEST
+from local_controller.station.blocks.schema_watch import ACTIONS, AT_ONCE, EVERY_S, LARGEST
 from local_controller.station.effects import Note, Peer
 from local_controller.station.words import OcppVersion
 from tests.station.conftest import FOLDER, validator
@@ -33,7 +33,6 @@ def test_a_broken_call_is_relayed_counted_and_told_with_its_place(bench: Any, ve
     missing, action, rest = CHARGED[version]
     b.from_station(action, {**rest, missing: 1})
     assert not told(b)
-    b.wait(EVERY_S)
     b.from_station(action, {**rest, missing: "one"})
     assert len(b.calls_to(Peer.CSMS, action)) == 2
     (note,) = told(b)
@@ -74,10 +73,26 @@ def test_a_flood_is_looked_at_now_and_then(bench: Any) -> None:
     b = bench()
     for _ in range(100):
         b.from_station("StatusNotification", {"connectorId": "one"})
-    assert len(told(b)) == 1
-    b.wait(EVERY_S)
-    b.from_station("StatusNotification", {"connectorId": "one"})
-    assert len(told(b)) == 2
+    assert b.proxy.faults["schema_broken"] == AT_ONCE
+    for _ in range(100):
+        b.wait(EVERY_S / 10)
+        b.from_station("StatusNotification", {"connectorId": "one"})
+    assert b.proxy.faults["schema_broken"] == pytest.approx(AT_ONCE + 10, abs=1)
+    b.wait(AT_ONCE * EVERY_S)
+    for _ in range(100):
+        b.from_station("StatusNotification", {"connectorId": "one"})
+    assert b.proxy.faults["schema_broken"] == pytest.approx(2 * AT_ONCE + 10, abs=1)
+
+
+@ALL
+def test_whatever_a_station_sends_at_its_usual_pace_is_looked_at(bench: Any, version: OcppVersion) -> None:
+    b = bench(version)
+    missing, action, rest = CHARGED[version]
+    for _ in range(20):
+        for place in (1, "one", 2):  # three EVSEs in the same second
+            b.from_station(action, {**rest, missing: place})
+        b.wait(15.0)
+    assert b.proxy.faults["schema_broken"] == 20
 
 
 @ALL

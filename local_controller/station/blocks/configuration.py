@@ -19,12 +19,18 @@ from local_controller.station.blocks.profile_places import PLACES_KEY, ProfilePl
 from local_controller.station.dialects.base import Dialect, Payload
 from local_controller.station.effects import Note, Peer
 from local_controller.station.guard_policy import GuardPolicy, Policy, as_text, slot_number
-from local_controller.station.shown_values import Setting, is_actual, key, variable
+from local_controller.station.shown_values import (
+    SAMPLE_KEY,
+    SAMPLE_VARIABLE,
+    Setting,
+    is_actual,
+    key,
+    sample_interval,
+    variable,
+)
 from local_controller.station.state import StationState
 from local_controller.station.words import OcppVersion
 
-_KEY: Final = "MeterValueSampleInterval"
-_VARIABLE: Final = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
 _ABOUT_PLACES: Final = re.compile(f"{PLACES_KEY.name}|entries", re.IGNORECASE)
 _SLOT_IN_USE: Final = ("ocppcommctrlr", "activenetworkprofile")
 
@@ -48,6 +54,7 @@ class Configuration(Block):
         self._places = places
         self._is_16 = dialect.version is OcppVersion.V16
         self._most_s = policy.sample_interval_s
+        self._setting = sample_interval(dialect.version)
         self._learns_slots = policy.network is Policy.REWRITE
 
     # --- what the CSMS reads -------------------------------------------------------------------------------------
@@ -133,19 +140,13 @@ class Configuration(Block):
             return [Note("info", "sample_interval_set", {"before_s": tag.before, "now_s": self._most_s})]
         return []
 
-    @property
-    def _setting(self) -> Setting:
-        found = key(_KEY) if self._is_16 else variable(_VARIABLE)
-        assert found is not None  # noqa: S101 - our own constant
-        return found
-
     def _order(self, tag: _Shorter) -> OwnCall:
         """Sets the interval alone, so that no station's bounds on keys and bytes are met (LC-127)."""
         wanted = str(self._most_s)
         if self._is_16:
-            payload: Payload = {"key": _KEY, "value": wanted}
+            payload: Payload = {"key": SAMPLE_KEY, "value": wanted}
             return OwnCall(Peer.STATION, "ChangeConfiguration", payload, Urgency.QUERY, tag)
-        payload = {"setVariableData": [_VARIABLE | {"attributeValue": wanted}]}
+        payload = {"setVariableData": [SAMPLE_VARIABLE | {"attributeValue": wanted}]}
         return OwnCall(Peer.STATION, "SetVariables", payload, Urgency.QUERY, tag)
 
     def _read(self, answer: Payload) -> str | None:

@@ -19,6 +19,7 @@ from local_controller.station.effects import CsmsLimitChanged, Tell
 from local_controller.station.evse_context import context_of
 from local_controller.station.knowledge import Loss
 from local_controller.station.remembered import Remembered
+from local_controller.station.shown_values import sample_interval
 from local_controller.station.state import StationState
 from local_controller.station.words import BehaviourLearnt, UnitLearnt
 
@@ -85,15 +86,17 @@ class News:
         return [] if self._told_behaviour == before else [Tell(self._told_behaviour)]
 
     def _experience(self, now: Instant) -> list[BlockEffect]:
-        """What was learnt by telling it limits."""
+        """What was learnt by telling it limits, and what the CSMS thinks of it."""
         state = self._state
-        known = (state.capability, state.who, state.writes.due_s)
-        if known == self._told_known or (state.capability.works is None and state.capability.holds is None):
+        shown = state.shown.kept(sample_interval(state.version))
+        known = (state.capability, state.who, state.registration, state.writes.due_s, shown)
+        is_nothing = state.registration is None and state.capability.works is None and state.capability.holds is None
+        if known == self._told_known or is_nothing:
             return []
         self._told_known = known
         before, self._remembered = (
             self._remembered,
-            Remembered.of(state.version, state.who, state.capability, state.writes, now),
+            Remembered.of(state, now),
         )
         return [] if self._remembered == before else [Tell(CapabilityLearnt(self._remembered))]
 

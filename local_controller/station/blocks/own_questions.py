@@ -7,6 +7,7 @@ time, and not during a firmware update. Whatever a station sends because of it g
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -27,7 +28,8 @@ from local_controller.station.turns import Turns
 from local_controller.station.words import OcppVersion, RegistrationStatus
 
 AGAIN_S = 600.0
-"""A station is asked for the same message at most so often; also how long we leave alone one that did not answer.
+"""A station is asked for the same message at most so often; also how long we keep back a question that it did not answer,
+and leave it alone altogether if it did not answer the next one either: each holds up the CSMS's own CALLs for 8 s.
 LC-076 allows one a minute: what we ask for costs the CSMS's traffic too. One that samples only when asked to is asked
 whenever it has been silent for `SILENT_S`, as nothing else would show what its car draws."""
 
@@ -106,6 +108,11 @@ class OwnQuestions(Block):
         self._pace = pace
         self._delay_s = pace.delay_s(state.identity)
         self._reads: _Reads = ()  # what is still to be read
+        self._unanswered: _Reads = ()  # what is to be asked again
+        self._again_s = math.inf  # and when
+        self._is_again = False  # it is asked again just now, when nothing else is to be asked
+        self._is_bound_read = False  # whether the questions after those for the bounds were chosen
+        self._is_silent = False  # it did not answer the last question
         self._is_waited_for = False  # somebody waits for all of that
         self._said, self._bounds = NOTHING_SAID, NO_BOUNDS
         self._open: Question | None = None
@@ -146,12 +153,14 @@ class OwnQuestions(Block):
 
     def _plan(self, now: Instant) -> None:
         self._reads, self._said, self._bounds = self._to_read(), NOTHING_SAID, NO_BOUNDS
+        self._unanswered, self._again_s = (), math.inf
+        self._is_again = self._is_bound_read = self._is_silent = False
         self._due_s = now.monotonic_s + self._delay_s
         self._state.is_unread = self._state.said == NOTHING_SAID and bool(self._reads)
 
     def _stop(self) -> list[BlockEffect]:
         """Forgets what was to be asked; an answer that still comes is of no use."""
-        self._reads, self._is_waited_for = (), False
+        self._reads, self._unanswered, self._is_waited_for = (), (), False
         given_up, self._open, self._due_s = self._open, None, None
         self._state.is_unread, self._state.read_at_s = False, None
         return [] if given_up is None else [Withdraw(Peer.STATION, given_up)]
@@ -181,9 +190,11 @@ class OwnQuestions(Block):
         self._due_s, self._state.read_at_s = now.monotonic_s + self._pace.every_s, None
         if self._open is not None or self._state.is_installing or not self._state.may_read:
             return []
+        if self._unanswered and not self._reads and self._again_s <= now.monotonic_s:
+            self._reads, self._unanswered, self._again_s, self._is_again = self._unanswered, (), math.inf, True
         question = self._next(now)
         if question is None:
-            self._due_s = max(self._due_s, now.monotonic_s + self._quiet_s(now))
+            self._due_s = max(self._due_s, min(now.monotonic_s + self._quiet_s(now), self._again_s))
             return []
         self._open = question
         action, payload = self._asked(question, now)
@@ -191,13 +202,12 @@ class OwnQuestions(Block):
 
     def _next(self, now: Instant) -> Question | None:
         """The next question that still makes sense; a station that only may be read is asked for nothing else."""
-        if self._reads:
-            return Question(self._reads[0][0])
-        if not self._state.may_call:
-            return None
+        read = Question(self._reads[0][0]) if self._reads else None
+        if not self._state.may_call or (read is not None and not self._is_again):
+            return read
         states = [Question(Topic.STATUS, evse) for evse in sorted(self._state.untold)]
         silent = [Question(Topic.SAMPLE, t.evse) for t in self._state.transactions.values() if self._silent(t, now)]
-        return next((question for question in states + silent if self._may_ask(question, now)), None)
+        return next((question for question in states + silent if self._may_ask(question, now)), read)
 
     def _asked(self, question: Question, now: Instant) -> tuple[str, Payload]:
         """Action and payload; a message that the station is asked for is not asked for again soon."""
@@ -213,6 +223,9 @@ class OwnQuestions(Block):
         """The bounds first, unless they are known (LC-127)."""
         capability = self._state.capability
         return _to_read(self._state.version, capability.never_read, capability.bounds)
+
+    def _one_by_one(self) -> _Reads:
+        return _to_read(self._state.version, self._state.capability.never_read, ONE_AT_A_TIME)
 
     def _may_ask(self, question: Question, now: Instant) -> bool:
         asked_s = self._state.asked_s.get((question.topic, question.evse))
@@ -249,14 +262,15 @@ class OwnQuestions(Block):
         if not isinstance(tag, Question) or tag is not self._open:
             return []
         self._open = None
-        if answer is None:  # left alone for a while, and then asked again what it can do
-            self._due_s = now.monotonic_s + AGAIN_S
+        if answer is None:
+            self._was_silent(tag, now)
         elif tag.topic is Topic.BOUNDS:
             self._was_bounded(answer)
         elif tag.topic is Topic.CAPABILITY:
             self._was_read(answer, now)
         else:
             self._triggered(tag, answer)
+        self._is_silent = answer is None
         if tag.topic in _READS:
             self._state.is_unread &= answer is not None and bool(self._reads)
             if self._state.is_unread and self._is_waited_for:
@@ -264,24 +278,44 @@ class OwnQuestions(Block):
             self._is_waited_for &= self._state.is_unread
         return []
 
+    def _was_silent(self, question: Question, now: Instant) -> None:
+        """What it did not answer is asked again later, behind all else: no question stops another one."""
+        later_s = now.monotonic_s + AGAIN_S
+        if question.topic in _READS:
+            self._unanswered, self._reads = (*self._unanswered, self._reads[0]), self._reads[1:]
+            self._again_s = later_s
+        if question.topic is Topic.BOUNDS:
+            self._follow_bounds()
+        if self._is_silent or question.topic not in _READS:
+            self._unanswered, self._reads = (*self._reads, *self._unanswered), ()
+            self._due_s = self._again_s = later_s
+
     def _was_bounded(self, answer: Frame) -> None:
-        """The bounds are known when all were asked for; a station that cannot tell anything is asked no more."""
+        """A station that cannot tell anything is asked no more."""
         if answer.is_error and answer.error_code in _CANNOT:
-            self._reads = ()
+            self._reads = self._unanswered = ()
             return
         self._reads = self._reads[1:]
         if not answer.is_error:
             self._bounds = self._bounds.and_also(self._dialect.stated_bounds(answer.payload))
-        if self._reads and self._reads[0][0] is Topic.BOUNDS:
+        self._follow_bounds()
+
+    def _follow_bounds(self) -> None:
+        """The bounds are known when all are answered. Until then any may be the smallest (LC-127)."""
+        if any(topic is Topic.BOUNDS for topic, _ in self._reads):
             return
-        self._state.capability = replace(self._state.capability, bounds=self._bounds)
-        self._reads = self._to_read()
+        is_known = all(topic is not Topic.BOUNDS for topic, _ in self._unanswered)
+        if is_known:
+            self._state.capability = replace(self._state.capability, bounds=self._bounds)
+        if not self._is_bound_read:
+            self._is_bound_read = True
+            self._reads = self._to_read() if is_known else self._one_by_one()
 
     def _was_read(self, answer: Frame, now: Instant) -> None:
         """A station may refuse to tell several values at a time although it names no such bound."""
         (_, asked), self._reads = self._reads[0], self._reads[1:]
         if answer.is_error:
-            one_by_one = _to_read(self._state.version, self._state.capability.never_read, ONE_AT_A_TIME)
+            one_by_one = self._one_by_one()
             if (Topic.CAPABILITY, asked) not in one_by_one:
                 self._reads = () if answer.error_code in _CANNOT else one_by_one
             return

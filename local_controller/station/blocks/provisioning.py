@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
@@ -10,6 +11,7 @@ from local_controller.rpc.frame import CALLRESULT, Frame
 from local_controller.station.announcements import OperatorMustKnow
 from local_controller.station.block import UNCHANGED, Block, BlockEffect, Wanted
 from local_controller.station.dialects.base import BootCall, Dialect
+from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.quirks import Quirk, quirk_of
 from local_controller.station.state import StationState
@@ -27,21 +29,38 @@ would write every limit again. Own profiles may be 2 s off (LC-044)."""
 CLOCK_NONSENSE_S = 366 * 86400.0
 """A clock that is years off is none: a time zone, a dead battery or a slip cannot explain it."""
 
+TRIGGERS: Final = frozenset({"TriggerMessage", "ExtendedTriggerMessage"})
+
+_BY_ACCEPTED: Final = frozenset(
+    {
+        "Heartbeat",
+        "StatusNotification",
+        "MeterValues",
+        "Authorize",
+        "StartTransaction",
+        "StopTransaction",
+        "TransactionEvent",
+    }
+)
+"""What a station sends by itself only when it is accepted; while it must wait, what it is told to send, and reports (B02)."""
+
 
 class Provisioning(Block):
     """Reads BootNotification, Heartbeat and their answers."""
 
-    called_only = frozenset({"BootNotification"})
+    called_only = frozenset({"BootNotification", *TRIGGERS})
 
     def __init__(self, state: StationState, dialect: Dialect, quirks: Sequence[Quirk]) -> None:
         """Keeps registration and clock of `state`, and what `quirks` know about the product."""
         self._state = state
         self._dialect = dialect
         self._quirks = quirks
+        self._triggered: set[str] = set()  # what the CSMS has asked for, of what else shows acceptance
 
     def connected(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - nothing to time here
         """What only holds for one connection is unknown again; the CSMS's verdict is kept (LC-039)."""
         self._state.is_booting = self._state.answered = False
+        self._triggered.clear()
         return []
 
     def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
@@ -51,7 +70,10 @@ class Provisioning(Block):
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """Between BootNotification and its answer nobody calls a station (LC-039)."""
-        if sender is _STATION:
+        if call.action in TRIGGERS:
+            if (name := Fields(call.action, call.payload).text("requestedMessage")) in _BY_ACCEPTED:
+                self._triggered.add(name)
+        elif sender is _STATION:
             self._state.is_booting, self._state.answered = True, False
         return UNCHANGED
 
@@ -66,9 +88,15 @@ class Provisioning(Block):
             return UNCHANGED
         if is_boot:
             return self._booted(call, answer, now)
-        if not self._state.is_booting:  # else it answers what the station said before its boot
+        if not self._state.is_booting and self._shows_acceptance(call):  # else it answers what was said before a boot
             self._state.answered = True
         return self._follow_clock(answer, now) if call.action == "Heartbeat" else UNCHANGED
+
+    def _shows_acceptance(self, call: Frame) -> bool:
+        """Whether an answer to it opens the way: any, where the CSMS's verdict is known (LC-039)."""
+        if self._state.registration is not None:
+            return True
+        return call.action in _BY_ACCEPTED and call.action not in self._triggered
 
     def _booted(self, call: Frame, answer: Frame, now: Instant) -> list[BlockEffect]:
         self._state.registration = status = self._dialect.boot_status(answer.payload)

@@ -248,7 +248,8 @@ class SmartCharging(Block):
             self._could_call = True
             delay_s = self._turn_s if call.action == "BootNotification" else 0.0
             begun = [*self._writer.begin(delay_s, now), *self._sets.clear_outdated(), *self._settle(now)]
-        return [*begun, *self._follow_clock(now), *self._follow(now)]
+        verdict = self._news.latest(now) if call.action == "BootNotification" else []
+        return [*begun, *verdict, *self._follow_clock(now), *self._follow(now)]
 
     def _restart(self, now: Instant) -> list[BlockEffect]:
         """The station boots: until it is accepted nothing of ours is sent, then all of it again (LC-039, LC-041).

@@ -35,6 +35,11 @@ _PHASES: Mapping[str, tuple[Phase, ...]] = {
     "L2-L3": (Phase.L2, Phase.L3),
     "L3-L1": (Phase.L3, Phase.L1),
 }
+_NO_SAMPLES = frozenset({"interruption.begin", "interruption.end", "other"})
+_ELSEWHERE = frozenset({"body", "ev", "upstream"})
+_KNOWN_CONTEXTS, _KNOWN_LOCATIONS = _CONTEXTS | _NO_SAMPLES, _ELSEWHERE.union(_LOCATIONS)
+_LOAD = frozenset({"current.import", "current.export", "power.active.import", "power.active.export", "voltage"})
+"""What the load of each phase is read from."""
 _PREFIXES = {"k": 1e3, "m": 1e-3, "M": 1e6}
 LARGEST: Final = 1e12  # Wh of the largest register; whatever is larger is noise
 LIVE_V: Final = 100.0  # far above an induced voltage, far below any supply
@@ -59,19 +64,43 @@ Readings = Mapping[Phase | None, float]
 
 
 def sampled_value(fields: Fields, unit: str | None, multiplier: int) -> SampledValue | None:
-    """One entry, or None if it is of no use: no number (signed data, ""), or a context that is no sample (LC-075)."""
+    """One entry, or None if it is of no use: no number (signed data, ""), or a context that is no sample (LC-075).
+
+    Raises PayloadError where what tells the load is broken: the phase would vanish, and seem to carry nothing (LC-020).
+    """
+    if "value" not in fields.data:
+        fields.fail("value", "missing")
     value = _in_base_units(number(fields.raw("value")), unit, multiplier)
-    context = str(fields.raw("context") or "Sample.Periodic").strip().lower()
+    context = _word(fields, "context", "Sample.Periodic")
+    measurand = _word(fields, "measurand", "Energy.Active.Import.Register")
+    location, phase = _word(fields, "location", "Outlet"), _word(fields, "phase", "").upper()
+    if measurand in _LOAD:
+        _refuse_broken(fields, context, location, phase, value)
     if value is None or context not in _CONTEXTS:
         return None
-    phase = str(fields.raw("phase") or "").strip().upper()
-    return SampledValue(
-        value=value,
-        measurand=str(fields.raw("measurand") or "Energy.Active.Import.Register").strip().lower(),
-        location=str(fields.raw("location") or "Outlet").strip().lower(),
-        phases=_PHASES.get(phase, ()),
-        is_line_to_line=len(_PHASES.get(phase, ())) > 1,
-    )
+    phases = _PHASES.get(phase, ())
+    return SampledValue(value, measurand, location, phases, len(phases) > 1)
+
+
+def _word(fields: Fields, name: str, default: str) -> str:
+    said = fields.raw(name)
+    return default.lower() if said is None else str(said).strip().lower()
+
+
+def _refuse_broken(fields: Fields, context: str, location: str, phase: str, value: float | None) -> None:
+    """What is no word of the standard, or no number. An empty value says nothing, signed data nothing to us."""
+    if fields.raw("value") is None or _word(fields, "format", "Raw") == "signeddata":
+        return
+    if context not in _KNOWN_CONTEXTS:
+        fields.fail("context", f"{context:.40} is no ReadingContext")
+    if location not in _KNOWN_LOCATIONS:
+        fields.fail("location", f"{location:.40} is no Location")
+    if context in _NO_SAMPLES or location in _ELSEWHERE:
+        return
+    if phase and phase != "N" and phase not in _PHASES:
+        fields.fail("phase", f"{phase:.40} is no Phase")
+    if value is None:
+        fields.fail("value", f"{fields.raw('value')!r:.40} is nothing that a meter measures")
 
 
 def _in_base_units(value: float | None, unit: str | None, multiplier: int) -> float | None:
