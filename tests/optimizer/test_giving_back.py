@@ -140,6 +140,10 @@ def test_an_own_wish_to_give_back_is_told_on_steps() -> None:
     assert realize(problem, {"CP-1": -2.0, "CP-2": -4.0})["CP-2"] == -6.0
 
 
+def test_who_gives_back_is_not_told_to_charge_with_what_is_left() -> None:
+    assert realize(site(generous(energy_wh=5_000.0)), {"CP-1": -12.7}) == {"CP-1": -12.0}
+
+
 def judged(currents: tuple[float, ...], need: ChargingNeed | None = None, **of_site: Any) -> list[str]:
     problem = site(need or generous(), **of_site)
     return violations(problem, Allocation({"CP-1": currents}, "optimal", 0.0, {}))
