@@ -9,6 +9,7 @@ explain     what binds each car, in plain English
 program     Problem -> rows and columns of the linear program; objectives: what an ampere is worth in it
 level       like cars are treated alike: the even one of equally good plans
 worth       what a Wh is worth to each car in each block when prices count; surplus and peak: the rows that come with them
+arbitrage   a second program: when is it worth giving energy back? feed_in: what may be; money: what a plan costs
 demand      which peak will a billing period turn out to be worth? Guessed by the days that have ended
 rows        which car loads which circuit and phase
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from optimizer.explain_back import BackView
 from optimizer.explain_cost import CostView
 from optimizer.problem import PHASES, TOGETHER, ChargingNeed, CircuitLimit, Problem, Reason, WireLimit
 from optimizer.surplus import SURPLUS, with_surplus
@@ -63,6 +64,7 @@ class Explainer:
         problem = with_surplus(problem)
         self._needs = {need.id: need for need in problem.needs}
         self._now_a = now_a
+        self._back = BackView(problem, plan_a or {name: (current,) for name, current in now_a.items()})
         self._cost = CostView.of(problem, now_a, plan_a)
         self._by_row = _rows(problem, now_a)
         self._by_wire = {wire.id: _Wire.of(wire, problem, now_a) for wire in problem.wires}
@@ -72,6 +74,10 @@ class Explainer:
         need = self._needs[need.id]
         if need.arrival_s is not None:
             return (Reason("expected", f"{need.id} is expected: nothing flows before it is here."),)
+        back = self._back.reasons(need)
+        return back if self._now_a[need.id] < 0 else (*self._charging(need), *back)
+
+    def _charging(self, need: ChargingNeed) -> tuple[Reason, ...]:
         rows = [self._by_row[circuit, phase] for circuit in need.circuits for phase in need.phases]
         sums = [self._by_row[circuit, TOGETHER] for circuit in need.circuits if (circuit, TOGETHER) in self._by_row]
         rows += [replace(row, left_a=row.left_a / len(need.phases)) for row in sums]

@@ -91,9 +91,24 @@ class CostView:
 
     def _until(self, start_s: float) -> str:
         if self.tariff.now_s_of_day is None:
-            return f"{start_s / 3600:.1f} h" if start_s >= HOUR_S else f"{start_s / 60:.0f} min"
-        minutes = round((self.tariff.now_s_of_day + start_s) % DAY_S / 60)
-        return f"for {minutes // 60 % 24:02d}:{minutes % 60:02d}"
+            return _in(start_s)
+        return f"for {_clock(self.tariff.now_s_of_day + start_s)}"
+
+
+def clock_of(tariff: Tariff, start_s: float) -> str:
+    """When a block is that starts so many seconds from now."""
+    if tariff.now_s_of_day is None:
+        return f"in {_in(start_s)}"
+    return f"at {_clock(tariff.now_s_of_day + start_s)}"
+
+
+def _in(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= HOUR_S else f"{seconds / 60:.0f} min"
+
+
+def _clock(s_of_day: float) -> str:
+    minutes = round(s_of_day % DAY_S / 60)
+    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
 
 
 def _told(*prices: float) -> list[str]:

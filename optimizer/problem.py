@@ -75,6 +75,8 @@ class CircuitLimit:
         available came about ("63.0 A fuse - 41.2 A other loads"), for explanations.
     together_a: [block] amperes left for cars in the sum over the phases, where their power is limited; None: no such
         limit. together_source: as `sources`.
+    feed_in_a: [block][phase] amperes, 0 or more, that all cars below may give back through it: what may be exported there and what
+        other loads are sure to draw. Cars that charge do not count as such loads, they may stop. None: nothing may be given back.
     """
 
     id: str
@@ -83,8 +85,14 @@ class CircuitLimit:
     sources: tuple[str, str, str] = ("", "", "")
     together_a: tuple[float, ...] | None = None
     together_source: str = ""
+    feed_in_a: tuple[tuple[float, float, float], ...] | None = None
 
     def __post_init__(self) -> None:
+        for back in self.feed_in_a or ():
+            sound = len(back) == len(PHASES) and all(map(_at_least_zero, back))
+            _demand(
+                sound, f"CircuitLimit {self.id!r}", "feed_in_a", "None or three numbers, 0 or more, per block", back
+            )
         for sum_a in self.together_a or ():
             _demand(math.isfinite(sum_a), f"CircuitLimit {self.id!r}", "together_a", "None or finite numbers", sum_a)
         for block in self.available_a:
@@ -146,6 +154,37 @@ class Tariff:
 
 
 @dataclass(frozen=True, slots=True)
+class Discharge:
+    """What a car may give back, as `ChargingNeed.discharge`. Energy is counted at the EVSE, as the energy of charging is.
+
+    spare_wh: Wh, 0 or more, that it holds above what must not be gone below, as that took to charge. Giving 1 kWh back takes
+        1 / efficiency of it.
+    max_a, min_a: amperes per phase that it can give back, 0 or between the two, on `ChargingNeed.step_a`.
+    ceiling_a: [block] amperes allowed; None means no constraint.
+    efficiency: of the round trip, above 0 and at most 1: kWh given back per kWh charged for it.
+    wear_per_kwh: what a kWh given back costs its owner, in the currency of `Problem.tariff`, 0 or more.
+    """
+
+    spare_wh: float
+    max_a: float = 16.0
+    min_a: float = 6.0
+    ceiling_a: tuple[float, ...] | None = None
+    efficiency: float = 0.8
+    wear_per_kwh: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in ("spare_wh", "max_a", "min_a", "wear_per_kwh"):
+            _demand(_at_least_zero(getattr(self, field)), "Discharge", field, "finite, 0 or more", getattr(self, field))
+        _demand(0 < self.efficiency <= 1, "Discharge", "efficiency", "above 0, at most 1", self.efficiency)
+        for ceiling in self.ceiling_a or ():
+            _demand(_at_least_zero(ceiling), "Discharge", "ceiling_a", "None or finite numbers, 0 or more", ceiling)
+
+    def most_a(self, block: int) -> float:
+        """Amperes per phase that it may give back in the block at most."""
+        return self.max_a if self.ceiling_a is None else min(self.max_a, self.ceiling_a[block])
+
+
+@dataclass(frozen=True, slots=True)
 class ChargingNeed:
     """One car at one EVSE and what it wants.
 
@@ -170,6 +209,8 @@ class ChargingNeed:
     wires: for each `WireLimit` that carries it, the phasor that one ampere of the car adds there.
     energy_worth_per_kwh: what a kWh is worth to whoever pays, in the currency of `Problem.tariff`, so that dearer hours are
         left out. None: its energy by departure goes above every price, so prices only choose when.
+    discharge: what it may give back; None: nothing. Only the objective `cost` makes use of it, of a car that is here and whose energy and
+        departure are known. Who speaks OCPP 2.1 would fill it from the limits of V2X and its operation mode; the gateway does not yet.
     surplus_only: it draws only what `Tariff.surplus_w` covers, its minimum too; nothing where there is no tariff.
     priority: of two cars that cannot both run at their minimum, the higher runs. It does not scale the currents.
         At equal priority a charging car goes before a waiting one, and then the earlier in `Problem.needs`.
@@ -195,6 +236,7 @@ class ChargingNeed:
     surplus_only: bool = False
     wishes_wh: tuple[float, ...] = ()
     arrival_s: float | None = None
+    discharge: Discharge | None = None
 
     def __post_init__(self) -> None:
         where = f"ChargingNeed {self.id!r}"
@@ -223,6 +265,8 @@ class ChargingNeed:
         _demand(wishes_sound, where, "wishes_wh", "finite, 0 or more, ascending", self.wishes_wh)
         for ceiling in self.ceiling_a or ():
             _demand(_at_least_zero(ceiling), where, "ceiling_a", "None or finite numbers, 0 or more", ceiling)
+        on_wires = self.discharge is not None and bool(self.wires)
+        _demand(not on_wires, where, "discharge", "None for a car on wires", self.discharge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +286,9 @@ class Problem:
         for circuit in self.circuits:
             fits = len(circuit.available_a) == blocks
             _demand(fits, f"CircuitLimit {circuit.id!r}", "available_a", f"{blocks} blocks", len(circuit.available_a))
+            if circuit.feed_in_a is not None:
+                fits = len(circuit.feed_in_a) == blocks
+                _demand(fits, f"CircuitLimit {circuit.id!r}", "feed_in_a", f"{blocks} blocks", len(circuit.feed_in_a))
             if circuit.together_a is not None:
                 fits = len(circuit.together_a) == blocks
                 _demand(fits, f"CircuitLimit {circuit.id!r}", "together_a", f"{blocks} blocks", len(circuit.together_a))
@@ -261,6 +308,9 @@ class Problem:
                 _demand(len(need.presence) == blocks, where, "presence", f"{blocks} blocks", len(need.presence))
             if need.ceiling_a is not None:
                 _demand(len(need.ceiling_a) == blocks, where, "ceiling_a", f"{blocks} blocks", len(need.ceiling_a))
+            if need.discharge is not None and need.discharge.ceiling_a is not None:
+                length = len(need.discharge.ceiling_a)
+                _demand(length == blocks, where, "discharge.ceiling_a", f"{blocks} blocks", length)
         if self.tariff is not None:
             _demand_blocks(self.tariff, blocks)
 
@@ -289,6 +339,7 @@ ReasonCode = Literal[
     "peak",
     "surplus",
     "expected",
+    "discharge",
 ]
 
 
@@ -299,7 +350,8 @@ class Reason:
     code: "circuit" a circuit is full; "shared" another car on that circuit gets more, and why; "vehicle_max" the
         maximum of car, cable or station; "csms_profile" the CSMS's charging profile; "energy_met" it wants no more;
         "minimum_rate" it is paused because what is left is less than its minimum; "price" it waits for a lower one, or a
-        kWh costs more than it is worth; "peak" more would raise the site's peak; "surplus" there is no more of it; "expected" it is not here yet.
+        kWh costs more than it is worth; "peak" more would raise the site's peak; "surplus" there is no more of it; "expected" it is not here yet;
+        "discharge" why it gives energy back, or why it does not although it could.
     text: one sentence in plain English with numbers and units. circuit, phase: the row that binds, if one does.
     limit_a: the amperes per phase that the code speaks of (of the circuit: what it has for all cars).
     """
@@ -313,9 +365,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Currents per need and block, in amperes per phase.
+    """Currents per need and block, in amperes per phase; below 0 is given back, by cars with `ChargingNeed.discharge` only.
 
-    Block 0 can be told to stations: 0 or at least the minimum, on steps, no circuit or ceiling exceeded. The later
+    Block 0 can be told to stations: 0 or at least the minimum, on steps, no circuit or ceiling exceeded, also if all cars that
+    give back stopped. The later
     blocks keep all limits too, but are a plan: steps and minimums are applied when their time comes.
     status: "optimal" the plan of the program; "share" max-min fair shares, asked for or because the solver gave up;
         "timeout_share" the same because time ran out; "empty" nobody needs anything.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.feed_in import told_back
 from optimizer.manners import Indexes, Manners
 from optimizer.problem import Problem
 from optimizer.rows import TINY_A, Array, Rows, caps_of, rows_of
@@ -21,12 +22,15 @@ def realize(problem: Problem, wanted: Mapping[str, float]) -> Mapping[str, float
 
     Who runs: cars in the order of `ChargingNeed.priority` whose minimum still fits, first those that are wanted to
     run (at half of their minimum or more, as in rounding), then any others. How fast: up to the wanted current, the
-    lowest first, and then on until each car is at its maximum or in a full row (work-conserving).
+    lowest first, and then on until each car is at its maximum or in a full row (work-conserving). Below 0 is given back as far as
+    that may be (`optimizer.feed_in`), and makes no room for others; a car that may not is one that nobody wants to run.
     """
-    problem = with_surplus(problem)
     asked = np.array([wanted.get(need.id, 0.0) for need in problem.needs])
-    rows = rows_of(problem)
-    currents = realized_now(rows, Manners.of(problem), caps_of(problem)[:, 0], asked)
+    back = told_back(problem, -asked)
+    problem = with_surplus(problem)
+    rows, caps = rows_of(problem), caps_of(problem)[:, 0]
+    caps[back > 0] = 0.0
+    currents = realized_now(rows, Manners.of(problem), caps, asked) - back
     return {need.id: float(current) for need, current in zip(problem.needs, currents, strict=True)}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from optimizer import highs
+from optimizer.arbitrage import giving_back
 from optimizer.explain import explain
 from optimizer.level import average_twins, level
 from optimizer.manners import Manners, worthwhile
@@ -29,6 +31,15 @@ def solve(problem: Problem, *, time_limit_s: float = 1.0, weights: Weights = DEF
 
     time_limit_s is for the solver; preparing and rounding take a few milliseconds more.
     """
+    alone = _charging(problem, time_limit_s, weights)
+    if not weights.priced or all(need.discharge is None for need in problem.needs):
+        return alone
+    started_s = time.perf_counter()
+    plan = giving_back(problem, alone, time_limit_s)
+    return replace(plan, solve_s=alone.solve_s + time.perf_counter() - started_s)
+
+
+def _charging(problem: Problem, time_limit_s: float, weights: Weights) -> Allocation:
     here = of_those_here(problem)
     if len(here.needs) in {0, len(problem.needs)}:
         return _solved(problem, time_limit_s, weights)
@@ -39,7 +50,7 @@ def solve(problem: Problem, *, time_limit_s: float = 1.0, weights: Weights = DEF
 def _solved(problem: Problem, time_limit_s: float, weights: Weights) -> Allocation:
     if not problem.needs:
         return Allocation({}, "empty", 0.0, {})
-    started_s = time.perf_counter()  # the one clock here: it measures, it decides nothing
+    started_s = time.perf_counter()  # the only clock here: it measures, it decides nothing
     problem = with_surplus(problem)
     rows, caps = rows_of(problem), caps_of(problem)
     shared = shared_plan(problem, rows, caps)

@@ -16,5 +16,5 @@ def test_the_examples_print_what_the_document_says() -> None:
     promised = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
     together = "\n".join(examples)
     printed = subprocess.run([sys.executable, "-c", together], check=True, capture_output=True, text=True).stdout
-    assert len(examples) == len(promised) == 5
+    assert len(examples) == len(promised) == 6
     assert printed == "".join(promised)

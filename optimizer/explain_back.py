@@ -1,0 +1,104 @@
+"""Why does a car give energy back, or why does it not although it could? Prices, losses, limits and its own need, in plain English."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from optimizer.explain_cost import clock_of
+from optimizer.feed_in import may_give_back
+from optimizer.money import others_w
+from optimizer.problem import PHASES, ChargingNeed, Discharge, Problem, Reason, Tariff
+
+NOISE_A = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class BackView:
+    """A problem as cars see it that may give back. plan_a: currents by need, those of block 0 only where no plan is known."""
+
+    problem: Problem
+    plan_a: Mapping[str, Sequence[float]]
+
+    def reasons(self, need: ChargingNeed) -> tuple[Reason, ...]:
+        """Why it gives back so much in block 0, or why nothing; empty where it cannot, or nobody knows a price."""
+        back, tariff, now_a = need.discharge, self.problem.tariff, self.plan_a[need.id][0]
+        if back is None or tariff is None:
+            return ()
+        if now_a < 0:
+            return (Reason("discharge", f"Gives back {-now_a:.1f} A: {self._gain(need, back, tariff)}."),)
+        why = next(self._obstacles(need, back, tariff))
+        return (Reason("discharge", f"Gives nothing back: {why}."),)
+
+    def _gain(self, need: ChargingNeed, back: Discharge, tariff: Tariff) -> str:
+        now, is_own = self._worth_now(tariff)
+        block = self._refill(need, tariff)
+        verb = "costs" if is_own else "earns"
+        if block is None:
+            return f"a kWh {verb} {now:.2f} {tariff.currency} now"
+        later = tariff.import_per_kwh[block]
+        if later / back.efficiency + back.wear_per_kwh >= now and tariff.peak_per_kw is not None:
+            return f"it keeps the site's peak lower, at {tariff.peak_per_kw:.2f} {tariff.currency}/kW"
+        when = clock_of(tariff, self.problem.horizon.edges_s[block])
+        then = f"is exported for {_export(tariff, block):.2f}" if self._sun(tariff, block) else f"{later:.2f}"
+        return f"a kWh {verb} {now:.2f} {tariff.currency} now, {then} {when}"
+
+    def _obstacles(self, need: ChargingNeed, back: Discharge, tariff: Tariff) -> Iterator[str]:
+        """What stands in the way, the plainest first; the last one always does."""
+        if not may_give_back(need, self.problem):
+            yield "what it wants or when it leaves is not known for certain"
+        least = f"its minimum of {back.min_a:.1f} A"
+        if back.most_a(0) < back.min_a - NOISE_A:
+            yield f"it may give back {back.most_a(0):.1f} A now, less than {least}"
+        if back.spare_wh == 0:
+            yield "it holds nothing above what it must keep"
+        yield from self._full(need, least)
+        yield from self._later(need, tariff)
+        block, (now, _) = self._refill(need, tariff), self._worth_now(tariff)
+        if block is not None:
+            price = _export(tariff, block) if self._sun(tariff, block) else tariff.import_per_kwh[block]
+            again = price / back.efficiency + back.wear_per_kwh
+            if again >= now:
+                yield f"a kWh is worth {now:.2f} {tariff.currency} now, and {again:.2f} with losses and wear to put it back"
+        yield "it could not have what it wants by its departure for less, or what it gave back is too little for a step"
+
+    def _full(self, need: ChargingNeed, least: str) -> Iterator[str]:
+        """Circuits that let less through than its minimum beside what others give back."""
+        for circuit in self.problem.circuits:
+            for phase in need.phases if circuit.id in need.circuits else ():
+                cars = (one for one in self.problem.needs if circuit.id in one.circuits and phase in one.phases)
+                taken_a = sum(max(-self.plan_a[one.id][0], 0.0) for one in cars)
+                allowed_a = circuit.feed_in_a[0][phase] if circuit.feed_in_a is not None else 0.0
+                if need.discharge is not None and allowed_a - taken_a < need.discharge.min_a - NOISE_A:
+                    yield f"{circuit.label}, {PHASES[phase]}: {max(allowed_a - taken_a, 0.0):.1f} A may be fed in, less than {least}"
+                    return
+
+    def _later(self, need: ChargingNeed, tariff: Tariff) -> Iterator[str]:
+        """The first block in which it is planned to: dearer, or as dear and so long the car keeps what it has."""
+        then = next((block for block, current in enumerate(self.plan_a[need.id]) if current < 0), None)
+        if then is not None:
+            when = clock_of(tariff, self.problem.horizon.edges_s[then])
+            now, later = tariff.import_per_kwh[0], tariff.import_per_kwh[then]
+            yield f"planned {when}: a kWh costs {now:.2f} {tariff.currency} now, {later:.2f} then"
+
+    def _refill(self, need: ChargingNeed, tariff: Tariff) -> int | None:
+        """The cheapest block after this one in which it is planned to charge, or could; the earliest of those."""
+        edges, plan = self.problem.horizon.edges_s, self.plan_a[need.id]
+        until_s = edges[-1] if need.departure_s is None else need.departure_s
+        there = [block for block in range(1, self.problem.horizon.blocks) if edges[block] < until_s]
+        planned = [block for block in there if len(plan) > block and plan[block] > 0]
+        return min(planned or there, key=lambda block: tariff.import_per_kwh[block], default=None)
+
+    def _worth_now(self, tariff: Tariff) -> tuple[float, bool]:
+        """What one kWh given back replaces now, and whether that would be bought: else it is exported."""
+        watts = {need.id: need.voltage_v * len(need.phases) for need in self.problem.needs}
+        drawn_w = sum(max(self.plan_a[name][0], 0.0) * per_a for name, per_a in watts.items())
+        is_own = float(others_w(tariff, self.problem.horizon.blocks)[0]) + drawn_w > 0
+        return (tariff.import_per_kwh[0] if is_own else _export(tariff, 0)), is_own
+
+    def _sun(self, tariff: Tariff, block: int) -> bool:
+        return float(others_w(tariff, self.problem.horizon.blocks)[block]) < 0
+
+
+def _export(tariff: Tariff, block: int) -> float:
+    return tariff.export_per_kwh[block] if tariff.export_per_kwh else 0.0
