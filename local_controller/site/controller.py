@@ -20,13 +20,14 @@ from local_controller.site.asymmetry import Balance, balances_of
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.capacity import Capacity, Left, MeterState, NodeState, capacity, left
 from local_controller.site.effects import ApplyLimit, Notice, SiteEffect, Solve
-from local_controller.site.enforcement import NOISE_A, Candidate, Doubt, Pace, Room, Wait, decide, is_noise, is_quiet
+from local_controller.site.enforcement import Candidate, Doubt, Pace, Room, Wait, decide, is_noise, is_quiet
 from local_controller.site.evse import EvseState
 from local_controller.site.exceeded import Exceeded
 from local_controller.site.foresight import Forecast, Foresight
 from local_controller.site.freshness import METER_LADDER, Watch, scaled_to
 from local_controller.site.heard import Heard, Sources
 from local_controller.site.hold import Hold
+from local_controller.site.known_evse import NOISE_A
 from local_controller.site.last_resort import LastResort
 from local_controller.site.lasting import LONG_S, MOST_LASTING_S, lasting_caps_a
 from local_controller.site.limit_message import ReceivedLimit

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from local_controller.clock import Instant
 from local_controller.site.capacity import Left
 from local_controller.site.evse import EvseState
+from local_controller.site.known_evse import NOISE_A, tenths_that_reach
 from local_controller.site.per_phase import PHASE_NAMES, minus, on
 from local_controller.site.places import Columns
 from local_controller.site.session import Session
@@ -26,9 +27,6 @@ from optimizer.rows import Array
 
 RENEWED_AT: Final = 0.55
 """A working limit is renewed when so much of its validity is left."""
-
-NOISE_A: Final = 1e-6
-"""Rounding of sums; no station resolves it."""
 
 ANSWER_S: Final = 20.0
 """So long an order may wait for its answer: 8 s for the CALL under way, 8 s for itself."""
@@ -215,7 +213,7 @@ def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order 
     phases = state.phases()
     exposure_a = state.exposure_a(now) if candidate.worst_a is None else candidate.worst_a
     left_a, place = room.scarcest(candidate.path, phases)
-    least_a = _tenths_that_reach(state.min_a(now))
+    least_a = tenths_that_reach(state.min_a(now))
     steps = max(1.0, state.every_s / pace.raise_interval_s)  # the same pace in fewer steps
     next_step_a = max(state.ordered_a + pace.raise_step_a * steps, least_a)
     grant_a = _whole_tenths(min(candidate.target_a, next_step_a, exposure_a + max(0.0, left_a)))
@@ -281,8 +279,3 @@ def _commanded_lately(state: EvseState, interval_s: float, now: Instant) -> bool
 def _whole_tenths(limit_a: float) -> float:
     """Rounded down to what OCPP 1.6 can say (multiples of 0.1 A)."""
     return int(limit_a * 10 + NOISE_A) / 10
-
-
-def _tenths_that_reach(least_a: float) -> float:
-    """Rounded up to what OCPP 1.6 can say: a car that needs 6.67 A (a station in watts) does not begin with 6.6 A."""
-    return math.ceil(least_a * 10 - NOISE_A) / 10

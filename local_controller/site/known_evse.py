@@ -33,6 +33,9 @@ SAMPLE_MAX_AGE_S: Final = 150.0
 WATTS_START: Final = 230.0 / 207.0
 """Watts are commanded at the lowest voltage (207 V) but must reach the minimum current at 230 V."""
 
+NOISE_A: Final = 1e-6
+"""Rounding of sums; no station resolves it."""
+
 
 @dataclass(slots=True, eq=False)
 class KnownEvse:
@@ -96,7 +99,8 @@ class KnownEvse:
         """The most that a plan should reckon with: what it may be told, as far as its car takes that."""
         if self.session is None:
             return self.most_a
-        return min(self.most_a, max(self.session.appetite.useful_a, self.keeps_going_a, self.csms_least_a))
+        least_a = tenths_that_reach(max(self.keeps_going_a, self.csms_least_a))  # else a plan, in tenths, would stop it
+        return min(self.most_a, max(self.session.appetite.useful_a, least_a))
 
     @property
     def tapers(self) -> bool:
@@ -255,6 +259,11 @@ class KnownEvse:
     def _is_outdated(self, session: Session, drawn_at: Instant) -> bool:
         """Whether a car may have followed a raise since it was measured."""
         return session.raised_at is not None and drawn_at.since(session.raised_at) < self._followed_s
+
+
+def tenths_that_reach(least_a: float) -> float:
+    """Rounded up to what OCPP 1.6 can say: a car that needs 6.67 A (a station in watts) does not begin with 6.6 A."""
+    return math.ceil(least_a * 10 - NOISE_A) / 10
 
 
 _Evse = TypeVar("_Evse", bound=KnownEvse)

@@ -71,6 +71,16 @@ def test_any_car_begins_at_a_station_of_11_kw_in_watts(phases: int) -> None:
     assert 16.0 * 207 * 3 in told_w
 
 
+@pytest.mark.requirement("LC-110")
+def test_a_car_that_takes_little_at_a_station_in_watts_is_not_stopped_where_not_all_can_have_all() -> None:
+    """It takes 4 A, so that 6.67 A are all that it is worth offering: no whole tenth, and less than the 6.7 A that it needs."""
+    loop = VirtualLoop()
+    site = SocketlessSite(_config(), _specs(3, car_a=4.0), loop, [Node("grid", FUSE_A)])
+    in_watts_a, total_a = run(_currents(site, COMES_S + 600.0), loop)
+    assert min(in_watts_a[-300:]) == pytest.approx(4.0)
+    assert max(total_a) <= FUSE_A
+
+
 def _highest_w(request: dict[str, Any]) -> float:
     (schedule,) = request["chargingProfile"]["chargingSchedule"]
     return max(period["limit"] for period in schedule["chargingSchedulePeriod"])
@@ -96,9 +106,9 @@ def _config(fuse_a: int = int(FUSE_A), max_a: int = 32) -> SiteConfig:
     return SiteConfig.model_validate(YAML(typ="safe", pure=True).load(text), strict=False)
 
 
-def _specs(phases: int, max_a: float = 32.0) -> list[StationSpec]:
+def _specs(phases: int, max_a: float = 32.0, car_a: float = 32.0) -> list[StationSpec]:
     always = VehicleSpec(phases=3, max_a=32.0, need_wh=1e6, arrives_s=5.0)
-    late = VehicleSpec(phases=phases, max_a=32.0, need_wh=1e6, arrives_s=COMES_S)
+    late = VehicleSpec(phases=phases, max_a=car_a, need_wh=1e6, arrives_s=COMES_S)
     return [
         StationSpec("AMPERES", "ocpp2.0.1", 3, max_a, "RST", "grid", (always,)),
         StationSpec("WATTS", "ocpp2.0.1", 3, max_a, "RST", "grid", (late,), units=("W",)),
