@@ -158,6 +158,31 @@ def test_watts_are_told_for_all_phases_where_none_can_carry_more_until_a_car_was
 
 
 @ALL
+@pytest.mark.requirement("LC-087", "LC-113")
+def test_watts_that_fewer_phases_share_than_before_are_lowered_at_once_though_writes_are_dear(
+    bench: Any, version: OcppVersion
+) -> None:
+    """10 A on three phases are 6210 W: 30 A, if the car goes on with one of them."""
+    b = bench(version, knowledge=Knowledge(unit=RateUnit.W, writes_per_day=25))
+    b.boot()
+    b.wait(30.0)
+    b.start(7 if version is OcppVersion.V16 else "7")
+    b.meter(THREE)
+    for limit_a in (8.0, 9.0, 11.0, 10.0):
+        b.set_limit(limit_a, 900.0)
+    assert told(b)[0] == (6210.0, None)
+    b.wait(10.0)
+    b.meter([10.0, 0.0, 0.0])
+    b.wait(1.0)
+    assert told(b)[0] == (2070.0, None)
+    b.wait(10.0)
+    b.meter(THREE)
+    b.wait(1.0)
+    b.set_limit(10.0, 900.0)
+    assert told(b)[0] == (2070.0, None), "a raise waits for its turn"
+
+
+@ALL
 @pytest.mark.requirement("LC-093")
 def test_what_the_station_says_that_it_holds_is_compared_for_the_phases_that_were_told(
     bench: Any, version: OcppVersion

@@ -79,7 +79,7 @@ class NextWrite:
         if target.working is None:
             is_fewer = (target.floor_phases or ALL_PHASES) < (e.held_phases or ALL_PHASES)
             return e.held_fallback_a is None or target.fallback_a < e.held_fallback_a or is_fewer
-        before_a, after_a = e.in_force_a(at), target.working.at(at)
+        before_a, after_a = _may_carry_a(e, target, at), target.working.at(at)
         is_lower_now = before_a is None or (after_a is not None and after_a < before_a)
         return is_lower_now or e.is_lowered_later(target.working, at) or e.is_on_fewer_phases(target.fewer, at)
 
@@ -163,6 +163,15 @@ class NextWrite:
     def budget(self, rung: Rung | None) -> Budget:
         """How often this station may be written to this way."""
         return Budget.of(self._state.capability, Actuator.TX_PROFILE if rung is None else rung.actuator)
+
+
+def _may_carry_a(e: EvseLimits, target: Target, at: datetime) -> float | None:
+    """What a phase may carry by what the station obeys now: more than it was told, where fewer phases share the watts by now."""
+    limit_a, held = e.in_force_a(at), e.held
+    if limit_a is None or held is None or held.rung.unit is not RateUnit.W or e.held_limit().at(at) is None:
+        return limit_a
+    more_a = limit_a * held.target.sharing(at) / max(1, target.sharing(at))
+    return max(limit_a, min(more_a, target.full_a))
 
 
 def _is_one_profile(e: EvseLimits, at: datetime) -> bool:
