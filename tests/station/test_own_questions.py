@@ -990,3 +990,21 @@ def test_an_answer_that_was_meant_for_the_question_before_a_boot_is_not_taken_fo
     b.wait(AGAIN_S)
     b.wait(40)
     assert questions(b) == [read(version)] * 3, "the second one is still without an answer"
+
+
+@ALL
+def test_who_sent_nothing_when_asked_to_is_not_looked_at_more_often_for_ever(bench: Any, version: OcppVersion) -> None:
+    """Nothing is left to be asked again, so that only a transaction that falls silent is a reason to look."""
+    b = bench(version)
+    b.station["TriggerMessage"] = None
+    b.boot()
+    b.start()
+    b.wait(2 * SILENT_S)
+    assert questions(b)[-1] == sample(version)
+    b.stop()
+    b.wait(AGAIN_S)
+    looks, end = 0, b.now.after(3600.0)
+    while b.proxy.deadline is not None and b.proxy.deadline < end.monotonic_s:
+        b.wait(b.proxy.deadline - b.now.monotonic_s)
+        looks += 1
+    assert looks <= 2 * 3600.0 / SILENT_S

@@ -194,7 +194,8 @@ class OwnQuestions(Block):
             self._reads, self._unanswered, self._again_s, self._is_again = self._unanswered, (), math.inf, True
         question = self._next(now)
         if question is None:
-            self._due_s = max(self._due_s, min(now.monotonic_s + self._quiet_s(now), self._again_s))
+            again_s = self._again_s if self._unanswered else math.inf
+            self._due_s = max(self._due_s, min(now.monotonic_s + self._quiet_s(now), again_s))
             return []
         self._open = question
         action, payload = self._asked(question, now)
