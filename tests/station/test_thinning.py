@@ -73,6 +73,18 @@ def test_the_csms_gets_what_it_would_get_without_us_and_the_site_gets_all(
     assert arrived == [0 if every is None else number // every for number in range(1, 21)]
 
 
+def test_all_messages_of_one_moment_go_up_or_none(bench: Any) -> None:
+    """A station that sends each measurand by itself; else its CSMS would never again hear of the second one."""
+    b = charging(bench, "300")
+    arrived = []
+    for _ in range(10):
+        b.wait(60)
+        samples(b, amps=9.0)
+        samples(b, amps=8.0)
+        arrived.append(came(b))
+    assert arrived == [0, 0, 0, 0, 2, 2, 2, 2, 2, 4]
+
+
 def test_what_goes_up_is_what_the_station_wrote(bench: Any) -> None:
     b = charging(bench, "30")
     text = '[2, "m1","MeterValues",{"connectorId":1 ,"transactionId":7,"meterValue":[{"timestamp":"2026-06-01T12:00:00Z","sampledValue":[{"value":"1.50","context":"Sample.Periodic"}]}]}]'

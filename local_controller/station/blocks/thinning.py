@@ -8,6 +8,8 @@ numbered events of the transaction, where each is owed to the CSMS (LC-072).
 
 from __future__ import annotations
 
+import math
+
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Answer, Block, BlockEffect, Overheard
@@ -41,7 +43,10 @@ class Thinning(Block):
         if transaction is None or not _is_periodic(frame.payload):
             return None
         real_s, wished_s = intervals
-        last_s = max(transaction.started.monotonic_s, self._passed_s.get(transaction.evse, 0.0))
+        passed_s = self._passed_s.get(transaction.evse, -math.inf)
+        if now.monotonic_s - passed_s < real_s / 2:  # more of the same moment: some send each measurand by itself
+            return None
+        last_s = max(transaction.started.monotonic_s, passed_s)
         if wished_s and now.monotonic_s - last_s >= wished_s - real_s / 2:  # the nearest one of those that come
             self._passed_s[transaction.evse] = now.monotonic_s
             return None
