@@ -99,6 +99,7 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
         state.capability = settings.remembered.applied(state.capability).in_version(version)
         state.who, state.writes.due_s = who, settings.writes_due_s
         state.registration = settings.remembered.registration
+        state.is_verdict_old = state.registration is not None
         if settings.remembered.sample_interval is not None:
             state.shown.write(sample_interval(version), *settings.remembered.sample_interval)
     return state

@@ -38,7 +38,8 @@ class StationState:
 
     revision: counts whatever happens to the transactions, so that who follows them sees whether there is anything new.
     phases_learnt_s: when, between two messages, a sample showed other phases in use (monotonic); None: nothing to look at.
-    registration: the CSMS's latest verdict on the station, whatever the connection; None if we have seen none.
+    registration: the CSMS's latest verdict on the station, whatever the connection; None if we have seen none. is_verdict_old:
+    it is one of an earlier run of the gateway.
     is_booting: it sent a BootNotification that is not answered yet.
     answered: a CALL of the station was answered normally since it connected or booted; without a verdict one that shows
     that it is accepted.
@@ -66,6 +67,7 @@ class StationState:
     identity: str
     version: OcppVersion
     registration: RegistrationStatus | None = None
+    is_verdict_old: bool = False
     is_booting: bool = False
     answered: bool = False
     installing_until_s: float | None = None

@@ -185,6 +185,25 @@ def test_a_verdict_outlives_a_restart_of_the_gateway(
 
 @ALL
 @pytest.mark.requirement("LC-039")
+@pytest.mark.parametrize("status", ["Pending", "Rejected"])
+def test_a_verdict_of_an_earlier_run_does_not_outweigh_a_car_that_the_csms_serves(
+    bench: Any, version: OcppVersion, status: str
+) -> None:
+    """It was accepted while nobody kept that: by a gateway that only observed, or was killed."""
+    b = bench(version)
+    verdict(b, status)
+    b.boot()
+    again = obeying(bench(version, remembered=remembered(b)))
+    again.from_station("Heartbeat", {})
+    again.wait(60)
+    assert "SetChargingProfile" not in asked(again)
+    again.start(7 if version is OcppVersion.V16 else "7")
+    again.wait(60)
+    assert "SetChargingProfile" in asked(again)
+
+
+@ALL
+@pytest.mark.requirement("LC-039")
 def test_what_a_station_says_because_it_was_told_to_does_not_show_that_it_is_accepted(
     bench: Any, version: OcppVersion
 ) -> None:

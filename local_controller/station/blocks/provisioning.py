@@ -44,6 +44,9 @@ _BY_ACCEPTED: Final = frozenset(
 )
 """What a station sends by itself only when it is accepted; while it must wait, what it is told to send, and reports (B02)."""
 
+_OF_DRIVERS: Final = frozenset({"Authorize", "StartTransaction", "TransactionEvent"})
+"""What no station that must wait is served with: its answer outweighs a verdict of an earlier run, which may have changed unseen."""
+
 
 class Provisioning(Block):
     """Reads BootNotification, Heartbeat and their answers."""
@@ -94,12 +97,16 @@ class Provisioning(Block):
 
     def _shows_acceptance(self, call: Frame) -> bool:
         """Whether an answer to it opens the way: any, where the CSMS's verdict is known (LC-039)."""
+        by_itself = call.action not in self._triggered
+        if self._state.is_verdict_old and by_itself and call.action in _OF_DRIVERS:
+            self._state.registration, self._state.is_verdict_old = None, False
         if self._state.registration is not None:
             return True
-        return call.action in _BY_ACCEPTED and call.action not in self._triggered
+        return by_itself and call.action in _BY_ACCEPTED
 
     def _booted(self, call: Frame, answer: Frame, now: Instant) -> list[BlockEffect]:
         self._state.registration = status = self._dialect.boot_status(answer.payload)
+        self._state.is_verdict_old = False
         self._state.answered = True
         effects = self._follow_clock(answer, now)
         who = self._dialect.boot(call.payload)
