@@ -43,12 +43,16 @@ NOISE_COST = 1e-9
 
 
 def giving_back(problem: Problem, alone: Allocation, time_limit_s: float) -> Allocation:
-    """The plan in which cars give energy back where that costs less; `alone`, the plan without it, where it does not."""
+    """The plan in which cars give energy back where that costs less; `alone`, the plan without it, where it does not.
+
+    time_limit_s: for both, so what `alone` took of it is gone.
+    """
     if alone.status != "optimal" or problem.tariff is None or not most_back_a(problem).any():
         return alone
     base = np.array([alone.currents_a[need.id] for need in problem.needs])
     best, least = base, cost_of(problem, base)
-    for plan in _plans(problem, problem.tariff, base, time_limit_s / 5):
+    left_s = max(time_limit_s - alone.solve_s, 0.0)
+    for plan in _plans(problem, problem.tariff, base, left_s / 5):
         cost = cost_of(problem, plan)
         if cost < least - NOISE_COST * max(1.0, abs(least)):
             best, least = plan, cost
