@@ -170,6 +170,22 @@ def test_the_second_program_has_the_time_that_the_first_one_left(monkeypatch: py
     assert sum(given_s) <= 0.1 + 1e-9
 
 
+def test_nothing_is_given_back_because_of_a_car_that_might_come() -> None:
+    """Its peak would let what is given back be put back for less; if it stayed away, that would be a peak of its own."""
+    flat = replace(EVENING, import_per_kwh=(0.35, 0.12, 0.12, 0.12), peak_per_kw=10.0, peak_w=12_000.0)
+    comes = car("CP-2", arrival_s=300.0, energy_wh=11_000.0, departure_s=2100.0)
+    plan = planned(site(generous(), comes, tariff=flat))
+    assert plan.currents_a["CP-2"][1] > 30.0
+    assert plan.currents_a["CP-1"] == (0.0,) * 4
+
+
+def test_a_car_that_might_come_takes_the_room_in_which_energy_is_put_back() -> None:
+    """Alone it would find room for the 3 kWh; not in what a car leaves that wants all of the fuse until it goes."""
+    comes = car("CP-2", arrival_s=300.0, energy_wh=90_000.0)
+    assert planned(site(generous(), available_a=32.0)).currents_a["CP-1"][0] == -16.0
+    assert planned(site(generous(), comes, available_a=32.0)).currents_a["CP-1"] == (0.0,) * 4
+
+
 def test_it_makes_no_room_for_others() -> None:
     """A fuse of 20 A for a car that wants all it can get: 16 A given back beside it are no 36 A."""
     plan = planned(site(generous(), car("CP-2", energy_wh=30_000.0, departure_s=3900.0), available_a=20.0))
