@@ -147,6 +147,20 @@ def test_what_surplus_puts_back_is_named_and_not_the_peak() -> None:
     assert first(worn)[1].startswith("Gives nothing back: a kWh is worth 0.30 EUR now, and 0.31 with losses")
 
 
+def test_surplus_that_another_car_takes_puts_nothing_back() -> None:
+    """9 kW from the roof, and a car that draws more than that in this half hour."""
+    noon = Tariff(
+        (0.35, 0.35, 0.12, 0.35),
+        surplus_w=(0.0, 0.0, 9_000.0, 0.0),
+        export_per_kwh=(0.05,) * 4,
+        background_w=(12_000.0, 12_000.0, 0.0, 12_000.0),
+    )
+    other = car("CP-2", energy_wh=10_000.0, departure_s=3900.0, ceiling_a=(0.0, 0.0, 32.0, 0.0))
+    plan = planned(site(generous(discharge=replace(V2X, ceiling_a=(16.0, 0.0, 0.0, 0.0))), other, tariff=noon))
+    assert plan.currents_a["CP-2"][2] > 20.0
+    assert first(plan) == (-16.0, "Gives back 16.0 A: a kWh costs 0.35 EUR now, 0.12 in 35 min.")
+
+
 def test_no_reason_is_made_up_where_nobody_looked_for_a_better_plan() -> None:
     problem = site(generous())
     for plan in (share(problem), solve(problem, weights=FAIR), solve(problem, time_limit_s=0.0, weights=COST)):
