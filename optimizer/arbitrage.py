@@ -25,6 +25,7 @@ from optimizer.explain import explain
 from optimizer.feed_in import feed_in_rows, may_give_back, most_back_a, refill_caps, told_back
 from optimizer.manners import Indexes
 from optimizer.money import cost_of, others_w
+from optimizer.newcomers import of_those_here
 from optimizer.problem import Allocation, Problem, Tariff
 from optimizer.rows import TINY_A, Array, minimum_of, rows_of, wh_per_ampere
 from optimizer.share import currents_by_id
@@ -43,19 +44,32 @@ NOISE_COST = 1e-9
 
 
 def giving_back(problem: Problem, alone: Allocation, time_limit_s: float) -> Allocation:
-    """The plan in which cars give energy back where that costs less; `alone`, the plan without it, where it does not."""
+    """The plan in which cars give energy back where that costs less; `alone`, the plan without it, where it does not.
+
+    time_limit_s: for both, so what `alone` took of it is gone.
+    """
     if alone.status != "optimal" or problem.tariff is None or not most_back_a(problem).any():
         return alone
     base = np.array([alone.currents_a[need.id] for need in problem.needs])
-    best, least = base, cost_of(problem, base)
-    for plan in _plans(problem, problem.tariff, base, time_limit_s / 5):
-        cost = cost_of(problem, plan)
-        if cost < least - NOISE_COST * max(1.0, abs(least)):
-            best, least = plan, cost
+    best, least = base, -NOISE_COST * max(1.0, abs(cost_of(problem, base)))
+    left_s = max(time_limit_s - alone.solve_s, 0.0)
+    for plan in _plans(problem, problem.tariff, base, left_s / 5):
+        if (dearer := _dearer(problem, plan, base)) < least:
+            best, least = plan, dearer
     if not (best < 0).any():
         return alone
     currents = currents_by_id(problem, best)
     return Allocation(currents, "optimal", alone.solve_s, explain(problem, currents))
+
+
+def _dearer(problem: Problem, plan_a: Array, than_a: Array) -> float:
+    """By how much a plan costs more than another one, at worst: whether cars that are yet to come do come or not."""
+    here = np.flatnonzero([need.arrival_s is None for need in problem.needs])
+    without = of_those_here(problem)
+    return max(
+        cost_of(problem, plan_a) - cost_of(problem, than_a),
+        cost_of(without, plan_a[here]) - cost_of(without, than_a[here]),
+    )
 
 
 def _plans(problem: Problem, tariff: Tariff, base_a: Array, time_limit_s: float) -> Iterator[Array]:
@@ -157,6 +171,8 @@ class _Arbitrage:
         self._enter_sums(rows.loads[:, cars], rows.available_a - rows.loads @ others_a, self._charge)
         loads, limits = feed_in_rows(problem)
         self._enter_sums(loads[:, cars], limits, self._back)
+        # Who is yet to come has room kept for it, but may not come.
+        others_a[[need.arrival_s is not None for need in problem.needs]] = 0.0
         self._enter_meter(tariff, (others_a * wh_per_ampere(problem)).sum(axis=0))
 
     def _money(self, edges_s: tuple[float, ...], tariff: Tariff, wear: Array) -> Array:

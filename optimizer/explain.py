@@ -64,7 +64,7 @@ class Explainer:
         problem = with_surplus(problem)
         self._needs = {need.id: need for need in problem.needs}
         self._now_a = now_a
-        self._back = BackView(problem, plan_a or {name: (current,) for name, current in now_a.items()})
+        self._back = BackView.of(problem, plan_a or {name: (current,) for name, current in now_a.items()})
         self._cost = CostView.of(problem, now_a, plan_a)
         self._by_row = _rows(problem, now_a)
         self._by_wire = {wire.id: _Wire.of(wire, problem, now_a) for wire in problem.wires}

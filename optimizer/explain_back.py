@@ -9,16 +9,32 @@ from optimizer.explain_cost import clock_of
 from optimizer.feed_in import may_give_back
 from optimizer.money import others_w
 from optimizer.problem import PHASES, ChargingNeed, Discharge, Problem, Reason, Tariff
+from optimizer.surplus import SURPLUS
 
 NOISE_A = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class BackView:
-    """A problem as cars see it that may give back. plan_a: currents by need, those of block 0 only where no plan is known."""
+    """A problem as cars see it that may give back. plan_a: currents by need, those of block 0 only where no plan is known.
+
+    used_w: [block] what the site draws with all that charge by the plan; below 0 is surplus. Empty where nobody knows a price.
+    """
 
     problem: Problem
     plan_a: Mapping[str, Sequence[float]]
+    used_w: Sequence[float]
+
+    @classmethod
+    def of(cls, problem: Problem, plan_a: Mapping[str, Sequence[float]]) -> BackView:
+        """Adds up once what all of them draw."""
+        if problem.tariff is None or all(need.discharge is None for need in problem.needs):
+            return cls(problem, plan_a, ())
+        used_w = others_w(problem.tariff, problem.horizon.blocks).tolist()
+        for need in problem.needs:
+            for block, current in enumerate(plan_a[need.id]):
+                used_w[block] += _drawn_w(need, current)
+        return cls(problem, plan_a, used_w)
 
     def reasons(self, need: ChargingNeed) -> tuple[Reason, ...]:
         """Why it gives back so much in block 0, or why nothing; empty where it cannot, or nobody knows a price."""
@@ -36,11 +52,11 @@ class BackView:
         verb = "costs" if is_own else "earns"
         if block is None:
             return f"a kWh {verb} {now:.2f} {tariff.currency} now"
-        later = tariff.import_per_kwh[block]
-        if later / back.efficiency + back.wear_per_kwh >= now and tariff.peak_per_kw is not None:
+        later = self._price(need, tariff, block)
+        if later / back.efficiency + back.wear_per_kwh >= now and tariff.peak_per_kw:
             return f"it keeps the site's peak lower, at {tariff.peak_per_kw:.2f} {tariff.currency}/kW"
         when = clock_of(tariff, self.problem.horizon.edges_s[block])
-        then = f"is exported for {_export(tariff, block):.2f}" if self._sun(tariff, block) else f"{later:.2f}"
+        then = f"is exported for {later:.2f}" if self._sun(need, block) else f"{later:.2f}"
         return f"a kWh {verb} {now:.2f} {tariff.currency} now, {then} {when}"
 
     def _obstacles(self, need: ChargingNeed, back: Discharge, tariff: Tariff) -> Iterator[str]:
@@ -56,16 +72,15 @@ class BackView:
         yield from self._later(need, tariff)
         block, (now, _) = self._refill(need, tariff), self._worth_now(tariff)
         if block is not None:
-            price = _export(tariff, block) if self._sun(tariff, block) else tariff.import_per_kwh[block]
-            again = price / back.efficiency + back.wear_per_kwh
+            again = self._price(need, tariff, block) / back.efficiency + back.wear_per_kwh
             if again >= now:
                 yield f"a kWh is worth {now:.2f} {tariff.currency} now, and {again:.2f} with losses and wear to put it back"
-        yield "it could not have what it wants by its departure for less, or what it gave back is too little for a step"
+        yield "no plan was found that costs less and in which it has all it wants by its departure"
 
     def _full(self, need: ChargingNeed, least: str) -> Iterator[str]:
         """Circuits that let less through than its minimum beside what others give back."""
         for circuit in self.problem.circuits:
-            for phase in need.phases if circuit.id in need.circuits else ():
+            for phase in need.phases if circuit.id in need.circuits and circuit.id != SURPLUS else ():
                 cars = (one for one in self.problem.needs if circuit.id in one.circuits and phase in one.phases)
                 taken_a = sum(max(-self.plan_a[one.id][0], 0.0) for one in cars)
                 allowed_a = circuit.feed_in_a[0][phase] if circuit.feed_in_a is not None else 0.0
@@ -87,17 +102,25 @@ class BackView:
         until_s = edges[-1] if need.departure_s is None else need.departure_s
         there = [block for block in range(1, self.problem.horizon.blocks) if edges[block] < until_s]
         planned = [block for block in there if len(plan) > block and plan[block] > 0]
-        return min(planned or there, key=lambda block: tariff.import_per_kwh[block], default=None)
+        return min(planned or there, key=lambda block: self._price(need, tariff, block), default=None)
+
+    def _price(self, need: ChargingNeed, tariff: Tariff, block: int) -> float:
+        """Of a kWh that is put back then."""
+        return _export(tariff, block) if self._sun(need, block) else tariff.import_per_kwh[block]
 
     def _worth_now(self, tariff: Tariff) -> tuple[float, bool]:
         """What one kWh given back replaces now, and whether that would be bought: else it is exported."""
-        watts = {need.id: need.voltage_v * len(need.phases) for need in self.problem.needs}
-        drawn_w = sum(max(self.plan_a[name][0], 0.0) * per_a for name, per_a in watts.items())
-        is_own = float(others_w(tariff, self.problem.horizon.blocks)[0]) + drawn_w > 0
+        is_own = self.used_w[0] > 0
         return (tariff.import_per_kwh[0] if is_own else _export(tariff, 0)), is_own
 
-    def _sun(self, tariff: Tariff, block: int) -> bool:
-        return float(others_w(tariff, self.problem.horizon.blocks)[block]) < 0
+    def _sun(self, need: ChargingNeed, block: int) -> bool:
+        """Whether the others leave surplus."""
+        plan = self.plan_a[need.id]
+        return self.used_w[block] - (_drawn_w(need, plan[block]) if len(plan) > block else 0.0) < 0
+
+
+def _drawn_w(need: ChargingNeed, current: float) -> float:
+    return max(current, 0.0) * need.voltage_v * len(need.phases)
 
 
 def _export(tariff: Tariff, block: int) -> float:

@@ -7,14 +7,19 @@ from typing import Any
 
 import pytest
 
+from optimizer import highs
+from optimizer.arbitrage import giving_back
 from optimizer.check import violations
-from optimizer.objectives import COST
+from optimizer.objectives import COST, FAIR
 from optimizer.problem import Allocation, ChargingNeed, Discharge, Problem, Tariff
+from optimizer.program import Program
 from optimizer.realize import realize
+from optimizer.share import share
 from optimizer.solve import solve
 from tests.optimizer.samples import HALF_HOURS, car, garage
 
 EVENING = Tariff((0.35, 0.35, 0.12, 0.12), background_w=(12_000.0,) * 4, now_s_of_day=18 * 3600.0)
+NOTHING_BETTER = "no plan was found that costs less and in which it has all it wants by its departure"
 V2X = Discharge(spare_wh=10_000.0, max_a=16.0, wear_per_kwh=0.02)
 
 
@@ -52,7 +57,7 @@ def test_who_lacks_energy_until_it_leaves_gives_nothing_back() -> None:
     """16 A on three phases for 95 minutes are 17.5 kWh; there is no time to put anything back."""
     plan = planned(site(generous(energy_wh=17_400.0, max_a=16.0, departure_s=5700.0)))
     assert min(plan.currents_a["CP-1"]) >= 0
-    assert first(plan)[1].startswith("Gives nothing back: it could not have what it wants")
+    assert first(plan)[1] == f"Gives nothing back: {NOTHING_BETTER}."
 
 
 def test_who_cannot_be_served_does_not_keep_others_from_giving_back() -> None:
@@ -118,6 +123,81 @@ def test_the_peak_of_others_is_kept_lower() -> None:
     amps, why = first(planned(site(generous(), tariff=tariff)))
     assert why == f"Gives back {-amps:.1f} A: it keeps the site's peak lower, at 10.00 EUR/kW."
     assert 21_000.0 + 690.0 * amps == pytest.approx(15_000.0, abs=690.0)
+
+
+def test_surplus_is_no_circuit_that_lets_too_little_through() -> None:
+    plan = planned(site(generous(surplus_only=True, discharge=replace(V2X, wear_per_kwh=0.25))))
+    assert first(plan)[1].startswith("Gives nothing back: a kWh is worth 0.35 EUR now, and 0.40 with losses")
+
+
+def test_what_surplus_puts_back_is_named_and_not_the_peak() -> None:
+    """A kWh is dearer at noon, but not the one from the roof; no peak is near."""
+    noon = Tariff(
+        (0.30, 0.40, 0.40, 0.40),
+        surplus_w=(0.0, 0.0, 12_000.0, 0.0),
+        export_per_kwh=(0.05,) * 4,
+        peak_per_kw=10.0,
+        peak_w=90_000.0,
+        background_w=(12_000.0, 12_000.0, 0.0, 12_000.0),
+    )
+    only_now = replace(V2X, ceiling_a=(16.0, 0.0, 0.0, 0.0))
+    plan = planned(site(generous(discharge=only_now), tariff=noon))
+    assert first(plan) == (-16.0, "Gives back 16.0 A: a kWh costs 0.30 EUR now, is exported for 0.05 in 35 min.")
+    worn = planned(site(generous(discharge=replace(only_now, wear_per_kwh=0.25)), tariff=noon))
+    assert first(worn)[1].startswith("Gives nothing back: a kWh is worth 0.30 EUR now, and 0.31 with losses")
+
+
+def test_surplus_that_another_car_takes_puts_nothing_back() -> None:
+    """9 kW from the roof, and a car that draws more than that in this half hour."""
+    noon = Tariff(
+        (0.35, 0.35, 0.12, 0.35),
+        surplus_w=(0.0, 0.0, 9_000.0, 0.0),
+        export_per_kwh=(0.05,) * 4,
+        background_w=(12_000.0, 12_000.0, 0.0, 12_000.0),
+    )
+    other = car("CP-2", energy_wh=10_000.0, departure_s=3900.0, ceiling_a=(0.0, 0.0, 32.0, 0.0))
+    plan = planned(site(generous(discharge=replace(V2X, ceiling_a=(16.0, 0.0, 0.0, 0.0))), other, tariff=noon))
+    assert plan.currents_a["CP-2"][2] > 20.0
+    assert first(plan) == (-16.0, "Gives back 16.0 A: a kWh costs 0.35 EUR now, 0.12 in 35 min.")
+
+
+def test_no_reason_is_made_up_where_nobody_looked_for_a_better_plan() -> None:
+    problem = site(generous())
+    for plan in (share(problem), solve(problem, weights=FAIR), solve(problem, time_limit_s=0.0, weights=COST)):
+        assert first(plan) == (0.0, f"Gives nothing back: {NOTHING_BETTER}.")
+
+
+def test_the_second_program_has_the_time_that_the_first_one_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_s: list[float] = []
+    answered = highs.best
+
+    def best(program: Program | highs.Linear, time_limit_s: float) -> highs.Answer:
+        if isinstance(program, highs.Linear):
+            given_s.append(time_limit_s)
+        return answered(program, time_limit_s)
+
+    monkeypatch.setattr(highs, "best", best)
+    alone = solve(site(generous(discharge=None)), weights=COST)
+    giving_back(site(generous()), replace(alone, solve_s=0.9), 1.0)
+    giving_back(site(generous()), replace(alone, solve_s=1.1), 1.0)
+    assert given_s
+    assert sum(given_s) <= 0.1 + 1e-9
+
+
+def test_nothing_is_given_back_because_of_a_car_that_might_come() -> None:
+    """Its peak would let what is given back be put back for less; if it stayed away, that would be a peak of its own."""
+    flat = replace(EVENING, import_per_kwh=(0.35, 0.12, 0.12, 0.12), peak_per_kw=10.0, peak_w=12_000.0)
+    comes = car("CP-2", arrival_s=300.0, energy_wh=11_000.0, departure_s=2100.0)
+    plan = planned(site(generous(), comes, tariff=flat))
+    assert plan.currents_a["CP-2"][1] > 30.0
+    assert plan.currents_a["CP-1"] == (0.0,) * 4
+
+
+def test_a_car_that_might_come_takes_the_room_in_which_energy_is_put_back() -> None:
+    """Alone it would find room for the 3 kWh; not in what a car leaves that wants all of the fuse until it goes."""
+    comes = car("CP-2", arrival_s=300.0, energy_wh=90_000.0)
+    assert planned(site(generous(), available_a=32.0)).currents_a["CP-1"][0] == -16.0
+    assert planned(site(generous(), comes, available_a=32.0)).currents_a["CP-1"] == (0.0,) * 4
 
 
 def test_it_makes_no_room_for_others() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.check import violations
+from optimizer.newcomers import of_those_here
 from optimizer.objectives import COST, OBJECTIVES
 from optimizer.problem import Allocation, ChargingNeed, CircuitLimit, Discharge, Horizon, Problem, Tariff
 from optimizer.realize import realize
@@ -157,10 +158,11 @@ def test_nobody_leaves_with_less_and_others_keep_their_plan(problem: Problem) ->
 
 @settings(max_examples=150, deadline=None)
 @given(sites())
-def test_it_never_costs_more(problem: Problem) -> None:
+def test_it_never_costs_more_whether_cars_that_are_yet_to_come_do_or_not(problem: Problem) -> None:
     plan, alone = solve(problem, weights=COST), solve(without_giving_back(problem), weights=COST)
-    before, after = bill(problem, alone.currents_a), bill(problem, plan.currents_a)
-    assert after <= before + 1e-6 * max(1.0, abs(before))
+    for come in (problem, of_those_here(problem)):
+        before, after = bill(come, alone.currents_a), bill(come, plan.currents_a)
+        assert after <= before + 1e-6 * max(1.0, abs(before))
 
 
 @settings(max_examples=80, deadline=None)
