@@ -4,8 +4,6 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
-# Many fast tests wait for a clock or a socket: one process more than the two cores of a small machine uses that time.
-FAST_JOBS ?= 3
 # Tests start many processes: what is compiled is kept, although the environment may say otherwise (empty: it does not).
 export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
@@ -33,8 +31,8 @@ demo: $(VENV)/run  ## a whole site in one command: stations, CSMS, meter, broker
 test: test-fast  ## all tests; those that need mosquitto, Node.js or tshark say so when it is missing
 	$(BIN)/python -m pytest -q -m e2e -n $(JOBS) $(ARGS) || [ $$? -eq 5 ]
 
-test-fast: $(VENV)/dev  ## without the end-to-end tests, on FAST_JOBS=3 processes
-	$(BIN)/python -m pytest -q -m "not e2e" -n $(FAST_JOBS) --dist worksteal $(ARGS) || [ $$? -eq 5 ]
+test-fast: $(VENV)/dev  ## without the end-to-end tests, on JOBS=2 processes
+	$(BIN)/python -m pytest -q -m "not e2e" -n $(JOBS) --dist worksteal $(ARGS) || [ $$? -eq 5 ]
 
 fuzz: $(VENV)/dev  ## the laws of messages and sessions with EFFORT=50 times as many inputs, and how many were tried
 	EFFORT=$(or $(EFFORT),50) $(BIN)/python -m pytest -q --timeout 7200 tests/rpc tests/station/test_session_law.py \
