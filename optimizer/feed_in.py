@@ -17,10 +17,11 @@ from optimizer.rows import TINY_A, Array, caps_of, wh_per_ampere
 
 def may_give_back(need: ChargingNeed, problem: Problem) -> bool:
     """Whether the car is here, able to, and known to stay long enough; who leaves when, and wants what, is no guess."""
-    known = need.energy_wh is not None and need.departure_s is not None and need.presence is None
-    if need.discharge is None or not known or need.arrival_s is not None or problem.tariff is None:
+    if need.discharge is None or problem.tariff is None or need.arrival_s is not None or need.presence is not None:
         return False
-    return need.departure_s is not None and need.departure_s >= problem.horizon.edges_s[1]
+    if need.energy_wh is None or need.departure_s is None:
+        return False
+    return need.departure_s >= problem.horizon.edges_s[1]
 
 
 def most_back_a(problem: Problem) -> Array:
