@@ -10,7 +10,7 @@ from local_controller.profiles.context import Context
 from local_controller.profiles.profile import ChargingSchedule, LimitAtSoc, OperationMode, SchedulePeriod
 from local_controller.profiles.rates import Rates, between, highest, in_unit, lowest, mapped, rates, total, whole
 from local_controller.profiles.schedule import lower
-from local_controller.profiles.units import RateUnit, converted
+from local_controller.profiles.units import RateUnit
 
 _SHOWN = (
     "preconditioningRequest",
@@ -184,8 +184,7 @@ def bound_of(schedule: ChargingSchedule, period: SchedulePeriod, context: Contex
         return bound_of_limit(max(0.0, limit), schedule.rate_unit, unit, phases, context)
 
     def wanted(said: Rates) -> Rates:
-        volts = context.nominal_voltage_v
-        return in_unit(said, schedule.rate_unit, unit, phases=phases, voltage_v=volts)
+        return in_unit(said, schedule.rate_unit, unit, phases, context)
 
     said = rates(period.limit, period.limit_l2, period.limit_l3)
     if period.operation_mode is OperationMode.IDLE:
@@ -208,11 +207,8 @@ def bound_of(schedule: ChargingSchedule, period: SchedulePeriod, context: Contex
 
 def bound_of_limit(limit: float, given: RateUnit, unit: RateUnit, phases: int, context: Context) -> Bound:
     """A limit for all phases alike, in `unit`."""
-    volts = context.nominal_voltage_v
-    each = (
-        converted(limit, given, unit, phases=1, voltage_v=volts) if given is RateUnit.A and unit is RateUnit.W else None
-    )
-    return Bound(converted(limit, given, unit, phases=phases, voltage_v=volts), phases, None, each)
+    each = context.converted(limit, given, unit, 1) if given is RateUnit.A and unit is RateUnit.W else None
+    return Bound(context.converted(limit, given, unit, phases), phases, None, each)
 
 
 def _both_in_full(a: Bound, b: Bound, unit: RateUnit) -> Bound:

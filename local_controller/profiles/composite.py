@@ -48,20 +48,26 @@ def composite(installed: InstalledProfiles, context: Context, start: datetime, h
 
 
 class Allowed(NamedTuple):
-    """What may be drawn when: amperes per phase, and on how many phases where that is fewer than usual."""
+    """What may be drawn when: amperes per phase, and on how many phases where that is fewer than usual.
+
+    watts: of all phases together; worked out where an EVSE is told watts.
+    """
 
     limit: Schedule
     phases: Schedule
+    watts: Schedule = Schedule.unlimited()
 
     def within(self, other: Allowed) -> Allowed:
         """The lower of both at every instant."""
-        return Allowed(self.limit.minimum(other.limit), self.phases.minimum(other.phases))
+        return Allowed(*(mine.minimum(others) for mine, others in zip(self, other, strict=True)))
 
     def on_all_phases(self, used: int) -> Allowed:
         """The same power for a car that stays on so many phases, whatever it is told of them."""
-        instants = sorted({moment for schedule in self for moment, _ in schedule.steps})
+        if not self.phases.steps:
+            return self
+        instants = sorted({moment for schedule in (self.limit, self.phases) for moment, _ in schedule.steps})
         steps = [(moment, self._spread_a(moment, used)) for moment in instants]
-        return Allowed(Schedule(tuple(steps)), Schedule()) if self.phases.steps else self
+        return self._replace(limit=Schedule(tuple(steps)), phases=Schedule())
 
     def _spread_a(self, moment: datetime, used: int) -> float | None:
         limit_a, phases = self.limit.at(moment), self.phases.at(moment)
@@ -78,7 +84,11 @@ def allowed(installed: InstalledProfiles, context: Context, start: datetime, hor
         return FREE_OF_LIMITS
     window = Window.of(start, horizon_s)
     line = _evse(installed, context, RateUnit.A, window)
-    return Allowed(_schedule(line, window), _fewer_phases(line, window, context.default_phases))
+    fewer = _fewer_phases(line, window, context.default_phases)
+    if context.told_in_watts is None:
+        return Allowed(_schedule(line, window), fewer)
+    in_watts = _evse(installed, context, RateUnit.W, window)
+    return Allowed(_schedule(line, window), fewer, _schedule(in_watts, window))
 
 
 def composite_station(

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from typing import NamedTuple
 
 from local_controller.profiles.schedule import Schedule
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V, PHASES_IF_ABSENT
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V, PHASES_IF_ABSENT, RateUnit, converted
+
+
+class ToldInWatts(NamedTuple):
+    """How an EVSE that obeys watts only is told amperes per phase: on so many phases, at so many volts line to neutral."""
+
+    phases: int
+    voltage_v: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,7 @@ class Context:
         it already. None: nobody.
     chosen_schedule: index of the schedule that the car has selected (ISO 15118); None if unknown, then the lowest of
         the alternatives counts.
+    told_in_watts: limits in W become the amperes that are told as these very watts; None: it obeys amperes.
     """
 
     evse: int
@@ -44,6 +53,19 @@ class Context:
     delay_shares: tuple[float, ...] = ()
     allocated: Schedule | None = None
     chosen_schedule: int | None = None
+    told_in_watts: ToldInWatts | None = None
+
+    def converted(self, limit: float, given: RateUnit, wanted: RateUnit, phases: int) -> float:
+        """What a limit on so many phases means in another unit, by the nominal voltage (1.6 errata 3.69; K01.FR.50/.51)."""
+        phases, voltage_v = self._spread(given, phases)
+        return converted(limit, given, wanted, phases=phases, voltage_v=voltage_v)
+
+    def _spread(self, given: RateUnit, phases: int) -> tuple[int, float]:
+        """Over how many phases, and at which voltage."""
+        told = self.told_in_watts
+        if told is None or given is RateUnit.A:
+            return phases, self.nominal_voltage_v
+        return min(phases, told.phases), told.voltage_v
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from local_controller.profiles.explained import STATION_WIDE, Leading, explained
 from local_controller.profiles.installed import InstalledProfiles
 from local_controller.profiles.lines import Window
 from local_controller.profiles.profile import ChargingSchedule
-from local_controller.profiles.units import PHASES_IF_ABSENT, RateUnit, converted
+from local_controller.profiles.units import PHASES_IF_ABSENT, RateUnit
 
 _MOMENT_S: Final = 1.0
 
@@ -32,8 +32,7 @@ def _asked_a(lead: Leading, context: Context) -> float:
     schedules = lead.entry.profile.schedules
     schedule = schedules[min(lead.choice, len(schedules) - 1)]
     rate = schedule.min_charging_rate or 0.0
-    volts = context.nominal_voltage_v
-    return converted(rate, schedule.rate_unit, RateUnit.A, phases=_phases(schedule), voltage_v=volts)
+    return context.converted(rate, schedule.rate_unit, RateUnit.A, _phases(schedule))
 
 
 def _phases(schedule: ChargingSchedule) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from local_controller.profiles.context import Context
 from local_controller.profiles.schedule import lower
-from local_controller.profiles.units import RateUnit, converted
+from local_controller.profiles.units import RateUnit
 
 Rates = tuple[float | None, ...]
 """One rate for all phases alike (A of each, or W of all), or three: of L1, L2 and L3. Empty: nothing is said."""
@@ -19,14 +20,12 @@ def rates(l1: float | None, l2: float | None, l3: float | None) -> Rates:
     return (l1, l2, l3)
 
 
-def in_unit(given: Rates, unit: RateUnit, wanted: RateUnit, *, phases: int, voltage_v: float) -> Rates:
+def in_unit(given: Rates, unit: RateUnit, wanted: RateUnit, phases: int, context: Context) -> Rates:
     """The same in another unit; a rate for all is spread over `phases`, one of a phase is that phase's (K01.FR.50/.51)."""
     if unit is wanted:
         return given
     over = phases if len(given) == 1 else 1
-    return tuple(
-        None if rate is None else converted(rate, unit, wanted, phases=over, voltage_v=voltage_v) for rate in given
-    )
+    return tuple(None if rate is None else context.converted(rate, unit, wanted, over) for rate in given)
 
 
 def whole(given: Rates, unit: RateUnit) -> float | None:

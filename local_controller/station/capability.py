@@ -187,12 +187,19 @@ class Capability:
 
         OCPP 1.6 cannot say which phase.
         """
-        way = next(iter(self.working_rungs()), None)
-        is_shared = way is not None and way.place is FloorPlace.STATION and evses > 1
-        if not self.switches_phases or self.ignores_phases or self.vendor_key is not None or way is None or is_shared:
+        if not self.switches_phases or self.ignores_phases or not self._tells_apart(evses):
             return PhaseSwitching()
         takes_phase = self.phase_to_use and version is not OcppVersion.V16
         return PhaseSwitching(is_able=True, takes_phase=takes_phase, one_phase=self.one_phase)
+
+    def tells_watts(self, evses: int) -> bool:
+        """Whether an EVSE is told watts, by a profile for it alone."""
+        return self.unit_in_use is RateUnit.W and self._tells_apart(evses)
+
+    def _tells_apart(self, evses: int) -> bool:
+        """Whether each EVSE has a profile of its own."""
+        way = next(iter(self.working_rungs()), None)
+        return way is not None and self.vendor_key is None and (way.place is FloorPlace.EVSE or evses == 1)
 
     @property
     def only_unit(self) -> RateUnit | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
-from local_controller.profiles.context import Context
+from local_controller.profiles.context import Context, ToldInWatts
+from local_controller.profiles.units import lowest_voltage_v
 from local_controller.station.state import StationState
 
 _SHARES = 16
@@ -25,6 +27,22 @@ def context_of(state: StationState, evse: int, *, with_transaction: bool = True)
         nominal_voltage_v=state.wiring.phase_v,
         delay_shares=_delay_shares(transaction.transaction_id),
     )
+
+
+def told_context_of(state: StationState, evse: int, evses: int, *, with_transaction: bool = True) -> Context:
+    """The same for what the EVSE, one of `evses`, will be told: where it obeys watts only, those of the CSMS pass unchanged."""
+    context = context_of(state, evse, with_transaction=with_transaction)
+    if not state.capability.tells_watts(evses):
+        return context
+    phases, _ = sharing(state, evse)
+    return replace(context, told_in_watts=ToldInWatts(phases, lowest_voltage_v(state.wiring.phase_v)))
+
+
+def sharing(state: StationState, evse: int) -> tuple[int, int]:
+    """How many phases share the watts of the running transaction's limits, and how many those of the hardware's own."""
+    transaction = state.transactions.get(evse)
+    in_use = None if transaction is None else transaction.phases_in_use
+    return (1, state.wiring.phases(state.wiring.lines)) if in_use is None else (in_use, 1)
 
 
 def _delay_shares(transaction_id: str) -> tuple[float, ...]:

@@ -81,18 +81,59 @@ def test_a_car_that_takes_little_at_a_station_in_watts_is_not_stopped_where_not_
     assert max(total_a) <= FUSE_A
 
 
+@pytest.mark.requirement("LC-093", "LC-110")
+@pytest.mark.parametrize(("max_a", "allowed_w"), [(32, 11_000.0), (32, 5_000.0), (16, 7_000.0), (16, 4_200.0)])
+@pytest.mark.parametrize("phases", [1, 2, 3])
+def test_a_limit_of_the_csms_in_watts_is_told_to_the_watt(max_a: int, allowed_w: float, phases: int) -> None:
+    """It is of all phases together, so nobody needs to know how many a car uses to begin; and none of it is given away."""
+    loop = VirtualLoop()
+    site = SocketlessSite(_config(70, max_a), _specs(phases, max_a), loop, [Node("grid", 70.0)])
+    in_watts_a, total_a = run(_currents(site, COMES_S + 240.0, {0.0: 70.0}, _limit_w(allowed_w)), loop)
+    all_a = min(allowed_w / phases / 230.0, float(max_a) * 207 / 230)
+    assert in_watts_a[-1] == pytest.approx(all_a, rel=0.02)
+    assert max(total_a) <= 70.0
+    told_w = [_highest_w(profile) for profile in site.written("WATTS")]
+    assert max(told_w) <= allowed_w
+
+
+def _limit_w(allowed_w: float) -> dict[str, Any]:
+    """A TxDefaultProfile for every transaction."""
+    schedule = {
+        "id": 1,
+        "start_schedule": "2026-06-01T00:00:00Z",
+        "charging_rate_unit": "W",
+        "charging_schedule_period": [{"start_period": 0, "limit": allowed_w}],
+    }
+    return {
+        "id": 5,
+        "stack_level": 0,
+        "charging_profile_purpose": "TxDefaultProfile",
+        "charging_profile_kind": "Absolute",
+        "charging_schedule": [schedule],
+    }
+
+
 def _highest_w(request: dict[str, Any]) -> float:
     (schedule,) = request["chargingProfile"]["chargingSchedule"]
     return max(period["limit"] for period in schedule["chargingSchedulePeriod"])
 
 
 async def _currents(
-    site: SocketlessSite, seconds: float, limits_a: Mapping[float, float] = MappingProxyType({})
+    site: SocketlessSite,
+    seconds: float,
+    limits_a: Mapping[float, float] = MappingProxyType({}),
+    profile: Mapping[str, Any] | None = None,
 ) -> tuple[list[float], list[float]]:
-    """Of the station in watts and of the most loaded phase of the grid connection, each second. limits_a: from then on."""
+    """Of the station in watts and of the most loaded phase of the grid connection, each second.
+
+    limits_a: from then on. profile: of the CSMS, a minute after the start.
+    """
     in_watts_a, total_a = [], []
     async with site.running():
         for second in range(int(seconds)):
+            if second == 60 and profile is not None:
+                answer = await site.csms.command("WATTS", "SetChargingProfile", evse_id=0, charging_profile=profile)
+                assert answer.status == "Accepted"
             if second in limits_a:
                 site.order("ems", limits_a[second])
             await asyncio.sleep(1.0)

@@ -53,6 +53,9 @@ _GRID = timedelta(hours=12)
 NOT_FEWER = Schedule.unlimited()
 """As many phases as the station likes."""
 
+ANY_WATTS = Schedule.unlimited()
+"""No limit on all phases together."""
+
 
 class Target(msgspec.Struct, frozen=True):
     """What a station is to hold: the floor alone, or the working limit of a transaction above it.
@@ -62,7 +65,8 @@ class Target(msgspec.Struct, frozen=True):
     floor and the working limit, where that is fewer than all (numberPhases). offline_s: without a connection for longer,
     the floor takes over from the working limit (2.1 maxOfflineDuration). phase_to_use: where the working limit is on one
     phase. phase_v: nominal voltage of each of its phases. full_a: the most that its hardware lets a phase carry, infinite where
-    nobody knows; lines: on how many phases, as long as no measurement has shown which ones its car uses.
+    nobody knows; lines: on how many phases, as long as no measurement has shown which ones its car uses. most_w: what the
+    CSMS allows all of them together meanwhile.
     """
 
     evse: int
@@ -77,6 +81,7 @@ class Target(msgspec.Struct, frozen=True):
     phase_v: float = NOMINAL_VOLTAGE_V
     full_a: float = math.inf
     lines: int = 1
+    most_w: Schedule = ANY_WATTS
 
     @property
     def floor(self) -> tuple[float, int | None]:
@@ -244,10 +249,11 @@ class _Told(NamedTuple):
     target: Target
     capability: Capability
 
-    def __call__(self, limit_a: float, allowed: float | None = None) -> float:
+    def __call__(self, limit_a: float, allowed: float | None = None, most_w: float | None = None) -> float:
         """W at the lowest voltage (207 V of 230), where they need the most amperes; on no more phases than are `allowed`."""
         phases = self.target.shared_by(limit_a, allowed)
-        return self._in_unit(settable_a(limit_a, self.capability, self.unit), phases)
+        told = self._in_unit(settable_a(limit_a, self.capability, self.unit), phases)
+        return told if most_w is None or self.unit is RateUnit.A else min(told, round_down(most_w, LIMIT_STEP))
 
     def alone(self, limit_a: float) -> float:
         """A floor: it must be safe for a car on any single phase."""
@@ -311,9 +317,10 @@ def _periods(
     segments: Sequence[Segment], start: datetime, end_s: int, told: _Told, fewer: Schedule
 ) -> tuple[_Period, ...]:
     """Whole seconds after `start`: every second gets the lowest limit that holds in it, the head start the first one."""
+    first, end, most_w = segments[0].start, segments[-1].end, told.target.most_w
     if len(segments) == 1 and not fewer.steps:
-        return (_Period(0, told(segments[0].limit_a or 0.0)),)
-    limit, first, end = Schedule.of(segments), segments[0].start, segments[-1].end
+        return (_Period(0, told(segments[0].limit_a or 0.0, most_w=most_w.lowest(first, end))),)
+    limit = Schedule.of(segments)
     marks = [
         *(segment.start for segment in segments[1:]),
         *(moment for moment, _ in fewer.steps if first < moment < end),
@@ -325,9 +332,8 @@ def _periods(
     periods: list[_Period] = []
     for cut, instant, following in zip(cuts, instants, [*instants[1:], end], strict=True):
         phases = fewer.lowest(max(instant, first), following)
-        period = _Period(
-            cut, told(limit.lowest(instant, following) or 0.0, phases), None if phases is None else int(phases)
-        )
+        limit_a, watts = limit.lowest(instant, following) or 0.0, most_w.lowest(instant, following)
+        period = _Period(cut, told(limit_a, phases, watts), None if phases is None else int(phases))
         if not periods or period[1:] != periods[-1][1:]:
             periods.append(period)
     return tuple(periods)

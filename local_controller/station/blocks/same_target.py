@@ -17,7 +17,8 @@ def is_same(a: Target, b: Target, at: datetime) -> bool:
         and a.floor_phases == b.floor_phases
         and (a.working is b.working or _rest(a.working, at) == _rest(b.working, at))
         and (a.working is None or (a.offline_s, a.phase_to_use) == (b.offline_s, b.phase_to_use))
-        and (a.working is None or a.fewer is b.fewer or _phases(a.fewer, at) == _phases(b.fewer, at))
+        and (a.working is None or _is_like(a.fewer, b.fewer, at))
+        and (a.working is None or _is_like(a.most_w, b.most_w, at))
     )
 
 
@@ -29,9 +30,13 @@ def _rest(working: Schedule | None, at: datetime) -> tuple[object, ...]:
     return working.at(at), [step for step in until if step[0] > at], end
 
 
-def _phases(fewer: Schedule, at: datetime) -> tuple[object, ...]:
-    """What is left of the phases."""
-    return fewer.at(at), [step for step in fewer.steps if step[0] > at]
+def _is_like(a: Schedule, b: Schedule, at: datetime) -> bool:
+    """Whether the same is left of both."""
+    return a is b or (a.at(at) == b.at(at) and _steps_after(a, at) == _steps_after(b, at))
+
+
+def _steps_after(schedule: Schedule, at: datetime) -> list[tuple[datetime, float | None]]:
+    return [step for step in schedule.steps if step[0] > at]
 
 
 def is_flat(target: Target) -> bool:

@@ -16,13 +16,12 @@ from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import ALL_PHASES, ChargingSchedule, Kind, Purpose, SchedulePeriod
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import RateUnit, round_down
-from local_controller.station.blocks.actuator import FORESIGHT, Target, foresight, working_limit
+from local_controller.station.blocks.actuator import ANY_WATTS, FORESIGHT, Target, foresight, working_limit
 from local_controller.station.blocks.next_transaction import of_awaited, stores_of_any_start
 from local_controller.station.blocks.virtual_store import VIRTUAL
 from local_controller.station.dialects.shared import LIMIT_STEP
-from local_controller.station.evse_context import context_of
+from local_controller.station.evse_context import context_of, sharing, told_context_of
 from local_controller.station.state import StationState
-from local_controller.station.transaction import Transaction
 
 DEFAULTS = frozenset({Purpose.TX_DEFAULT_PROFILE, Purpose.CHARGING_STATION_MAX_PROFILE})
 """What holds without a transaction."""
@@ -85,7 +84,7 @@ class Allowances:
         self._outdated: set[int] = set()  # in the station, where they may hide what it should see to
         self._meant: dict[tuple[frozenset[Purpose], int | None], _Meant] = {}
         self._offline_s: tuple[int, ...] | None = None
-        self._known: dict[tuple[int, int], _Known] = {}
+        self._known: dict[_Key, _Known] = {}
         self._next: dict[tuple[int, int], _Known] = {}  # of the transaction that begins next
 
     def within(
@@ -108,10 +107,11 @@ class Allowances:
         meant = self._of(purposes, offline_s)
         if not meant.profiles.entries:
             return FREE_OF_LIMITS
-        basis = self._basis(meant, evse)
-        known = self._known.get((id(meant.profiles), evse))
+        basis = self._basis(meant, evse, is_floor=purposes == DEFAULTS)
+        key = id(meant.profiles), evse, basis.context.told_in_watts is None
+        known = self._known.get(key)
         if known is None or known.basis != basis or start < known.start or end > known.end:
-            known = self._work_out(meant, evse, (start, end), basis)
+            known = self._work_out(meant, key, (start, end), basis)
         return known.allowed
 
     def offline_s(self) -> tuple[int, ...]:
@@ -162,12 +162,19 @@ class Allowances:
             self._next[id(meant.profiles), evse] = known
         return known.allowed
 
-    def _basis(self, meant: _Meant, evse: int) -> _Basis:
-        """What the limit depends on besides the profiles."""
-        context = context_of(self._state, evse, with_transaction=meant.depends_on_transaction)
+    def _basis(self, meant: _Meant, evse: int, *, is_floor: bool) -> _Basis:
+        """What the limit depends on besides the profiles.
+
+        A floor may be told to EVSEs together, whatever phases they use; and who names phases means the amperes of each.
+        """
+        depends = meant.depends_on_transaction
+        if is_floor or meant.names_phases:
+            context = context_of(self._state, evse, with_transaction=depends)
+        else:
+            context = told_context_of(self._state, evse, self._evses, with_transaction=depends)
         return _Basis(context, self._state.csms_ahead_s)
 
-    def _work_out(self, meant: _Meant, evse: int, window: tuple[datetime, datetime], basis: _Basis) -> _Known:
+    def _work_out(self, meant: _Meant, key: _Key, window: tuple[datetime, datetime], basis: _Basis) -> _Known:
         """More than is asked for, so that it serves for a while; but not where the moment of asking is the origin."""
         start, end = window
         context = basis.context
@@ -175,7 +182,7 @@ class Allowances:
             return _Known(basis, start, end, allowed(meant.profiles, context, start, (end - start).total_seconds()))
         end = max(end, start + FORESIGHT + FORESIGHT / 2) + AHEAD
         known = _Known(basis, start, end, allowed(meant.profiles, context, start, (end - start).total_seconds()))
-        self._known[id(meant.profiles), evse] = known
+        self._known[key] = known
         return known
 
 
@@ -217,17 +224,26 @@ def _divided(period: SchedulePeriod, among: float) -> SchedulePeriod:
 
 
 class _Meant(NamedTuple):
-    """Some of the installed profiles, and whether what they allow depends on the transaction, or on when it began."""
+    """Some of the installed profiles, and whether what they allow depends on the transaction, or on when it began.
+
+    names_phases: whether one of them allows fewer phases than there are.
+    """
 
     profiles: InstalledProfiles
     depends_on_transaction: bool
     is_relative: bool
+    names_phases: bool
 
     @classmethod
     def of(cls, profiles: InstalledProfiles) -> _Meant:
         """These profiles."""
         is_relative = any(entry.profile.kind is Kind.RELATIVE for entry in profiles)
-        return cls(profiles, is_relative or any(map(_is_of_transaction, profiles)), is_relative)
+        depends = is_relative or any(map(_is_of_transaction, profiles))
+        return cls(profiles, depends, is_relative, any(map(_names_phases, profiles)))
+
+
+def _names_phases(entry: Installed) -> bool:
+    return any(period.number_phases in {1, 2} for schedule in entry.profile.schedules for period in schedule.periods)
 
 
 def _is_of_transaction(entry: Installed) -> bool:
@@ -236,6 +252,10 @@ def _is_of_transaction(entry: Installed) -> bool:
     return entry.profile.purpose in {Purpose.TX_PROFILE, Purpose.PRIORITY_CHARGING} or any(
         schedule.randomized_delay_s or schedule.limit_at_soc for schedule in schedules
     )
+
+
+_Key = tuple[int, int, bool]
+"""Which profiles, which EVSE, and whether its limits are told in amperes."""
 
 
 class _Basis(NamedTuple):
@@ -338,7 +358,7 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     on = ANY_PHASES if wish is None or until <= at else wish.on
     if working is not None and on.phases is not None:
         fewer = fewer.minimum(on.during(at, min(until, working.steps[-1][0])))
-    phases, lines = sharing(state, transaction)
+    phases, lines = sharing(state, orders.evse)
     return Target(
         orders.evse,
         least.limit_a,
@@ -352,13 +372,8 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
         state.wiring.phase_v,
         state.maxima_a.get(orders.evse, inf),
         lines,
+        found.watts if lines > phases else ANY_WATTS,
     )
-
-
-def sharing(state: StationState, transaction: Transaction) -> tuple[int, int]:
-    """How many phases share the watts of its limits, and how many those of the hardware's own (`Target`)."""
-    in_use = transaction.phases_in_use
-    return (1, state.wiring.phases(state.wiring.lines)) if in_use is None else (in_use, 1)
 
 
 def _offline(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import reduce
 
 from msgspec.structs import replace
 
@@ -39,7 +40,8 @@ def lowest_of_all(target: Target, others: Sequence[Target], *, idle_count: bool)
         fewer = fewer.minimum(_whole_fewer(other, start, end))
     phases = min((t.phases for t in (target, *counting) if t.working is not None), default=1)
     lines, full_a = min(t.lines for t in (target, *others)), max(t.full_a for t in (target, *others))
-    return replace(lowest, working=working, phases=phases, fewer=fewer, lines=lines, full_a=full_a)
+    most_w = reduce(Schedule.minimum, (t.most_w for t in counting), target.most_w)
+    return replace(lowest, working=working, phases=phases, fewer=fewer, lines=lines, full_a=full_a, most_w=most_w)
 
 
 def _whole_fewer(target: Target, start: datetime, end: datetime) -> Schedule:

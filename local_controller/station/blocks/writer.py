@@ -28,11 +28,12 @@ from local_controller.station.blocks.same_target import is_flat, is_same
 from local_controller.station.blocks.standing import Standing, held_floor, held_working
 from local_controller.station.blocks.station_word import NONSENSE, SILENCE, setting_word, station_word
 from local_controller.station.blocks.trials import MOST_UNANSWERED, TRIAL_PAUSE_S, Trials
-from local_controller.station.blocks.wanted import ANY_PHASES, Allowances, OnPhases, Wish, no_higher, sharing
+from local_controller.station.blocks.wanted import ANY_PHASES, Allowances, OnPhases, Wish, no_higher
 from local_controller.station.blocks.write_budget import TOO_OFTEN, Budget, too_often_s
 from local_controller.station.capability import Rung
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Note, Peer, Tell
+from local_controller.station.evse_context import sharing
 from local_controller.station.knowledge import Actuator, FloorPlace
 from local_controller.station.state import StationState
 from local_controller.station.words import LimitAnswered, LimitKind, LimitOutcome
@@ -283,8 +284,8 @@ class ProfileWriter:
     def shares_watts_wrongly(self) -> bool:
         """Whether a car uses other phases than those for which its watts were meant."""
         in_watts = [e.held.target for e in self._evses.values() if e.held and e.held.rung.unit is RateUnit.W]
-        running = ((target, self._state.transactions.get(target.evse)) for target in in_watts)
-        return any(t is not None and (one.phases, one.lines) != sharing(self._state, t) for one, t in running)
+        running = (target for target in in_watts if target.evse in self._state.transactions)
+        return any((target.phases, target.lines) != sharing(self._state, target.evse) for target in running)
 
     def knows_draws(self) -> bool:
         """Whether enough was measured of a car that stays at its floor, or no longer does."""
