@@ -64,6 +64,7 @@ def limit_of(own: OwnProfile, seconds: float, phases: int) -> float | None:
     phases=st.integers(1, 3),
     full_a=st.sampled_from([math.inf, 10.0, 16.0]),
     lines=st.integers(1, 3),
+    most_w=st.sampled_from([math.inf, 7000.0, 1242.0]),
 )
 @pytest.mark.requirement("LC-087", "LC-093")
 def test_a_written_profile_never_allows_more_than_site_and_csms(
@@ -77,14 +78,20 @@ def test_a_written_profile_never_allows_more_than_site_and_csms(
     phases: int,
     full_a: float,
     lines: int,
+    most_w: float,
 ) -> None:
-    """Whatever a station in watts is told where its hardware is the limit, no phase carries more than that."""
+    """Whatever a station in watts is told where its hardware is the limit, no phase carries more than that.
+
+    Nor do all of them together more than the CSMS's watts.
+    """
     now = NOON + timedelta(seconds=fraction_s)
     until = now + timedelta(seconds=valid_s)
     floor_a = lower(fallback_a, allowed.lowest(now, now + timedelta(days=2))) or 0.0  # as the writer makes it
     working = working_limit(wish_a, until, floor_a, allowed, now)
-    target = Target(1, floor_a, working, "7", phases, full_a=full_a, lines=lines)
+    csms_w = Schedule() if math.isinf(most_w) else Schedule.constant(most_w, NOON - timedelta(days=2))
+    target = Target(1, floor_a, working, "7", phases, full_a=full_a, lines=lines, most_w=csms_w)
     own = own_profile(target, rung, capability, now)
+    assert rung.unit is RateUnit.A or own.periods[0][1] <= most_w
     assert len(own.periods) <= capability.max_periods
     for version in OcppVersion:
         validate(version, "SetChargingProfile", dialect(version).set_profile(1, own), is_answer=False)
