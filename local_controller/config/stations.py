@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
@@ -14,7 +15,19 @@ from local_controller.config.week import TimeOfDay
 from local_controller.site.per_phase import PHASE_NAMES
 from local_controller.site.topology import GRID, grid_phases
 
-StationAmps = Annotated[float, Field(ge=0, le=500)]
+
+def _in_tenths(amps: float) -> float:
+    """OCPP 1.6 says no more (multipleOf 0.1), and what is told would stay below what this says for ever."""
+    if abs(amps * 10 - round(amps * 10)) > 1e-6:
+        raise PydanticCustomError(
+            "tenths",
+            "{amps} A is finer than the tenths that a station can be told: write {rounded}",
+            {"amps": f"{amps:g}", "rounded": f"{math.ceil(amps * 10) / 10:g}"},
+        )
+    return amps
+
+
+StationAmps = Annotated[float, Field(ge=0, le=500), AfterValidator(_in_tenths)]
 
 
 def _identity(value: str) -> str:

@@ -137,6 +137,7 @@ def test_the_sound_file_is_sound() -> None:
         ("circuit: garage", "fallback_a: 4", "10:28: stations[CP-1].fallback_a: 0 or from min_a (6 A) to max_a (32 A), not 4 A"),
         ("circuit: garage", "evses: [{fallback_a: 40}]", "10:37: stations[CP-1].evses[#1].fallback_a: 0 or from min_a (6 A) to max_a (32 A), not 40 A"),
         ("circuit: garage", "max_a: 5", "10:23: stations[CP-1].max_a: 5 A is below min_a (6 A)"),
+        ("circuit: garage", "max_a: 15.95", "10:23: stations[CP-1].max_a: 15.95 A is finer than the tenths that a station can be told: write 16"),
         ("circuit: garage}", "circuit: garage}\n  - {id: CP-1}", "11:10: stations[CP-1].id: CP-1 is the id of another one of the stations: ids are unique"),
         ("fuse_a: 50", "fuse_a: 50, meter: main", "8:37: circuits[garage].meter: meter main measures another circuit already: a meter has one place"),
         ("fuse_a: 50", "fuse_a: 50, parent: garage", "8:38: circuits[garage].parent: circuits feed each other: garage -> garage"),
