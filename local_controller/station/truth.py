@@ -80,7 +80,7 @@ class OwnWrite(msgspec.Struct, frozen=True):
         begun = [limit for start_s, limit in own.periods if start_s <= max(offset_s, 0.0)]
         if own.unit is RateUnit.A:
             return begun[-1]
-        return begun[-1] / (lowest_voltage_v(self.push.target.phase_v) * self.phases(at))
+        return begun[-1] / (lowest_voltage_v(self.push.target.in_watts.phase_v) * self.phases(at))
 
     def phases(self, at: datetime) -> int:
         """How many share its watts."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from local_controller.profiles.schedule import Schedule, lower
 from local_controller.profiles.units import RateUnit
-from local_controller.station.blocks.actuator import Target, own_profile, told_limit_a, working_limit
+from local_controller.station.blocks.actuator import InWatts, Target, own_profile, told_limit_a, working_limit
 from local_controller.station.capability import Capability, Rung
 from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import OwnProfile
@@ -89,7 +89,7 @@ def test_a_written_profile_never_allows_more_than_site_and_csms(
     floor_a = lower(fallback_a, allowed.lowest(now, now + timedelta(days=2))) or 0.0  # as the writer makes it
     working = working_limit(wish_a, until, floor_a, allowed, now)
     csms_w = Schedule() if math.isinf(most_w) else Schedule.constant(most_w, NOON - timedelta(days=2))
-    target = Target(1, floor_a, working, "7", phases, full_a=full_a, lines=lines, most_w=csms_w)
+    target = Target(1, floor_a, working, "7", InWatts(phases, full_a=full_a, lines=lines, most_w=csms_w))
     own = own_profile(target, rung, capability, now)
     assert rung.unit is RateUnit.A or own.periods[0][1] <= most_w
     assert len(own.periods) <= capability.max_periods

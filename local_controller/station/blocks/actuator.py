@@ -57,31 +57,55 @@ ANY_WATTS = Schedule.unlimited()
 """No limit on all phases together."""
 
 
+class InWatts(msgspec.Struct, frozen=True):
+    """How a limit in amperes per phase is told where watts are needed.
+
+    phases: how many of them share the watts. phase_v: nominal voltage of each. full_a: the most that the hardware lets a
+    phase carry, infinite where nobody knows; lines: on how many phases, as long as no measurement has shown which ones the
+    car uses. most_w: what the CSMS allows all of them together meanwhile.
+    """
+
+    phases: int = 1
+    phase_v: float = NOMINAL_VOLTAGE_V
+    full_a: float = math.inf
+    lines: int = 1
+    most_w: Schedule = ANY_WATTS
+
+    def shared_by(self, limit_a: float, allowed: float | None) -> int:
+        """How many phases share them: all `lines` where no phase can carry more than this limit, however few are used.
+
+        allowed: no more than those, None for any.
+        """
+        told = max(self.lines, self.phases) if limit_a >= self.full_a - _NOISE_A else self.phases
+        return told if allowed is None else min(told, int(allowed))
+
+    def of(self, limit_a: float, phases: int) -> float:
+        """W at the lowest voltage (207 V of 230), where they need the most amperes, when so many phases share them."""
+        return safe_watts_from_amps(limit_a, phases, nominal_v=self.phase_v)
+
+    def amps(self, watts: float, phases: int) -> float:
+        """What so many watts let flow on each of these phases at most."""
+        return min(watts / (lowest_voltage_v(self.phase_v) * phases), self.full_a)
+
+
 class Target(msgspec.Struct, frozen=True):
     """What a station is to hold: the floor alone, or the working limit of a transaction above it.
 
     working: A per phase, gapless from its first instant to its last, where the fallback takes over; None for the floor.
-    phases: how many phases share the watts, where watts are needed. floor_phases, fewer: how many the CSMS allows the
-    floor and the working limit, where that is fewer than all (numberPhases). offline_s: without a connection for longer,
-    the floor takes over from the working limit (2.1 maxOfflineDuration). phase_to_use: where the working limit is on one
-    phase. phase_v: nominal voltage of each of its phases. full_a: the most that its hardware lets a phase carry, infinite where
-    nobody knows; lines: on how many phases, as long as no measurement has shown which ones its car uses. most_w: what the
-    CSMS allows all of them together meanwhile.
+    floor_phases, fewer: how many the CSMS allows the floor and the working limit, where that is fewer than all
+    (numberPhases). offline_s: without a connection for longer, the floor takes over from the working limit (2.1
+    maxOfflineDuration). phase_to_use: where the working limit is on one phase.
     """
 
     evse: int
     fallback_a: float
     working: Schedule | None = None
     transaction_id: str | None = None
-    phases: int = 1
+    in_watts: InWatts = InWatts()
     floor_phases: int | None = None
     fewer: Schedule = NOT_FEWER
     offline_s: int | None = None
     phase_to_use: int | None = None
-    phase_v: float = NOMINAL_VOLTAGE_V
-    full_a: float = math.inf
-    lines: int = 1
-    most_w: Schedule = ANY_WATTS
 
     @property
     def floor(self) -> tuple[float, int | None]:
@@ -91,25 +115,12 @@ class Target(msgspec.Struct, frozen=True):
     def sharing(self, moment: datetime) -> int:
         """How many phases share the watts at this moment."""
         limit_a, allowed = None if self.working is None else self.working.at(moment), self.fewer.at(moment)
-        return self.shared_by(limit_a or 0.0, allowed)
-
-    def shared_by(self, limit_a: float, allowed: float | None) -> int:
-        """How many phases share the watts of such a limit."""
-        return phases_sharing(limit_a, self.phases, self.lines, self.full_a, allowed)
+        return self.in_watts.shared_by(limit_a or 0.0, allowed)
 
     @property
     def kind(self) -> LimitKind:
         """Which of the two profiles this is about."""
         return LimitKind.FALLBACK if self.working is None else LimitKind.WORKING
-
-
-def phases_sharing(limit_a: float, phases: int, lines: int, full_a: float, allowed: float | None) -> int:
-    """How many phases share the watts of a limit: all `lines` where no phase can carry more than that, however few are used.
-
-    phases: known to be used; allowed: no more than those, None for any.
-    """
-    told = max(lines, phases) if limit_a >= full_a - _NOISE_A else phases
-    return told if allowed is None else min(told, int(allowed))
 
 
 def profile_id(evse: int, kind: LimitKind) -> int:
@@ -230,8 +241,8 @@ def told_limit_a(target: Target, rung: Rung, capability: Capability) -> float:
         return told.amps(told.alone(target.fallback_a), 1)
     limits = [told(segment.limit_a or 0.0) for segment in _segments(target.working)]
     if rung.holds_floor and _room(rung, capability) == 1:
-        return told.amps(min(told.alone(target.fallback_a), *limits), target.phases)
-    return told.amps(min(limits) if rung.kind is StartKind.RELATIVE else max(limits), target.phases)
+        return told.amps(min(told.alone(target.fallback_a), *limits), target.in_watts.phases)
+    return told.amps(min(limits) if rung.kind is StartKind.RELATIVE else max(limits), target.in_watts.phases)
 
 
 class _Period(NamedTuple):
@@ -250,8 +261,8 @@ class _Told(NamedTuple):
     capability: Capability
 
     def __call__(self, limit_a: float, allowed: float | None = None, most_w: float | None = None) -> float:
-        """W at the lowest voltage (207 V of 230), where they need the most amperes; on no more phases than are `allowed`."""
-        phases = self.target.shared_by(limit_a, allowed)
+        """On no more phases than are `allowed`, and no more watts than `most_w`."""
+        phases = self.target.in_watts.shared_by(limit_a, allowed)
         told = self._in_unit(settable_a(limit_a, self.capability, self.unit), phases)
         return told if most_w is None or self.unit is RateUnit.A else min(told, round_down(most_w, LIMIT_STEP))
 
@@ -263,12 +274,12 @@ class _Told(NamedTuple):
         """What such a limit lets flow on a phase at most."""
         if self.unit is RateUnit.A:
             return limit
-        return min(limit / (lowest_voltage_v(self.target.phase_v) * phases), self.target.full_a)
+        return self.target.in_watts.amps(limit, phases)
 
     def _in_unit(self, limit_a: float, phases: int) -> float:
         if self.unit is RateUnit.A:
             return round_down(limit_a, LIMIT_STEP)
-        return round_down(safe_watts_from_amps(limit_a, phases, nominal_v=self.target.phase_v), LIMIT_STEP)
+        return round_down(self.target.in_watts.of(limit_a, phases), LIMIT_STEP)
 
 
 def settable_a(limit_a: float, capability: Capability, unit: RateUnit = RateUnit.A) -> float:
@@ -317,7 +328,7 @@ def _periods(
     segments: Sequence[Segment], start: datetime, end_s: int, told: _Told, fewer: Schedule
 ) -> tuple[_Period, ...]:
     """Whole seconds after `start`: every second gets the lowest limit that holds in it, the head start the first one."""
-    first, end, most_w = segments[0].start, segments[-1].end, told.target.most_w
+    first, end, most_w = segments[0].start, segments[-1].end, told.target.in_watts.most_w
     if len(segments) == 1 and not fewer.steps:
         return (_Period(0, told(segments[0].limit_a or 0.0, most_w=most_w.lowest(first, end))),)
     limit = Schedule.of(segments)

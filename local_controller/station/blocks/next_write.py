@@ -95,9 +95,7 @@ class NextWrite:
             held,
             fallback_a=target.fallback_a,  # looked after apart
             floor_phases=target.floor_phases,
-            phases=told.phases,
-            lines=told.lines,
-            full_a=told.full_a,
+            in_watts=told.in_watts,
         )
         return is_same(but_floor, target, at)
 
@@ -171,7 +169,7 @@ def _may_carry_a(e: EvseLimits, target: Target, at: datetime) -> float | None:
     if limit_a is None or held is None or held.rung.unit is not RateUnit.W or e.held_limit().at(at) is None:
         return limit_a
     more_a = limit_a * held.target.sharing(at) / max(1, target.sharing(at))
-    return max(limit_a, min(more_a, target.full_a))
+    return max(limit_a, min(more_a, target.in_watts.full_a))
 
 
 def _is_one_profile(e: EvseLimits, at: datetime) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from local_controller.profiles.schedule import Schedule
-from local_controller.station.blocks.actuator import Target
+from local_controller.station.blocks.actuator import InWatts, Target
 
 
 def is_same(a: Target, b: Target, at: datetime) -> bool:
@@ -13,12 +15,11 @@ def is_same(a: Target, b: Target, at: datetime) -> bool:
     return (
         (a.working is None) == (b.working is None)
         and (a.evse, a.fallback_a, a.transaction_id) == (b.evse, b.fallback_a, b.transaction_id)
-        and (a.phases, a.lines, a.full_a) == (b.phases, b.lines, b.full_a)
+        and _is_told_alike(a.in_watts, b.in_watts, at)
         and a.floor_phases == b.floor_phases
         and (a.working is b.working or _rest(a.working, at) == _rest(b.working, at))
         and (a.working is None or (a.offline_s, a.phase_to_use) == (b.offline_s, b.phase_to_use))
         and (a.working is None or _is_like(a.fewer, b.fewer, at))
-        and (a.working is None or _is_like(a.most_w, b.most_w, at))
     )
 
 
@@ -28,6 +29,11 @@ def _rest(working: Schedule | None, at: datetime) -> tuple[object, ...]:
         return ()
     *until, (end, _) = working.steps
     return working.at(at), [step for step in until if step[0] > at], end
+
+
+def _is_told_alike(a: InWatts, b: InWatts, at: datetime) -> bool:
+    """Whether the same amperes become the same watts."""
+    return a is b or (replace(a, most_w=b.most_w) == b and _is_like(a.most_w, b.most_w, at))
 
 
 def _is_like(a: Schedule, b: Schedule, at: datetime) -> bool:

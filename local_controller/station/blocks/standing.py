@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from local_controller.profiles.schedule import Schedule
-from local_controller.profiles.units import NOMINAL_VOLTAGE_V, RateUnit, safe_watts_from_amps
-from local_controller.station.blocks.actuator import NOT_FEWER, Target, phases_sharing, settable_a
+from local_controller.profiles.units import NOMINAL_VOLTAGE_V, RateUnit
+from local_controller.station.blocks.actuator import NOT_FEWER, InWatts, Target, settable_a
 from local_controller.station.capability import Capability, Rung
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A limit of ours that a station holds, as it was told: in A per phase over its clock, in `unit` for `phases`.
+    """A limit of ours that a station holds, as it was told: in A per phase over its clock, in `unit`.
 
-    fewer: how many phases it was told to use, where that is fewer. phase_v: nominal voltage of each of its phases. full_a,
-    lines: as of `Target`.
+    fewer: how many phases it was told to use, where that is fewer.
     """
 
     limit: Schedule
     unit: RateUnit
-    phases: int
+    in_watts: InWatts
     fewer: Schedule = NOT_FEWER
-    phase_v: float = NOMINAL_VOLTAGE_V
-    full_a: float = math.inf
-    lines: int = 1
 
     def shown_a(self, moment: datetime, phases: int) -> float | None:
         """What a station shows of it in A on so many phases; None where it does not hold.
@@ -36,8 +31,8 @@ class Held:
         limit_a = self.limit.at(moment)
         if limit_a is None or self.unit is RateUnit.A:
             return limit_a
-        told = phases_sharing(limit_a, self.phases, self.lines, self.full_a, self.fewer.at(moment))
-        return safe_watts_from_amps(limit_a, told, nominal_v=self.phase_v) / (self.phase_v * phases)
+        told = self.in_watts.shared_by(limit_a, self.fewer.at(moment))
+        return self.in_watts.of(limit_a, told) / (self.in_watts.phase_v * phases)
 
     @property
     def ends(self) -> datetime | None:
@@ -97,7 +92,7 @@ def held_floor(
     if limit_a is None:
         return None
     told_a = settable_a(limit_a, capability, rung.unit)
-    return Held(Schedule.constant(told_a, datetime.min.replace(tzinfo=UTC)), rung.unit, 1, phase_v=phase_v)
+    return Held(Schedule.constant(told_a, datetime.min.replace(tzinfo=UTC)), rung.unit, InWatts(phase_v=phase_v))
 
 
 def held_working(target: Target, rung: Rung, capability: Capability) -> Held | None:
@@ -106,4 +101,4 @@ def held_working(target: Target, rung: Rung, capability: Capability) -> Held | N
         return None
     steps = ((t, None if a is None else settable_a(a, capability, rung.unit)) for t, a in target.working.steps)
     limit = Schedule(tuple(steps))
-    return Held(limit, rung.unit, target.phases, target.fewer, target.phase_v, target.full_a, target.lines)
+    return Held(limit, rung.unit, target.in_watts, target.fewer)

@@ -16,7 +16,7 @@ from local_controller.profiles.installed import Installed, InstalledProfiles
 from local_controller.profiles.profile import ALL_PHASES, ChargingSchedule, Kind, Purpose, SchedulePeriod
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import RateUnit, round_down
-from local_controller.station.blocks.actuator import ANY_WATTS, FORESIGHT, Target, foresight, working_limit
+from local_controller.station.blocks.actuator import ANY_WATTS, FORESIGHT, InWatts, Target, foresight, working_limit
 from local_controller.station.blocks.next_transaction import of_awaited, stores_of_any_start
 from local_controller.station.blocks.virtual_store import VIRTUAL
 from local_controller.station.dialects.shared import LIMIT_STEP
@@ -345,7 +345,8 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     least = floor_of(state, allowances, orders.evse, orders.fallback_a, now)
     transaction = state.transactions.get(orders.evse)
     if transaction is None:
-        return Target(orders.evse, least.limit_a, floor_phases=least.phases, phase_v=state.wiring.phase_v)
+        in_watts = InWatts(phase_v=state.wiring.phase_v)
+        return Target(orders.evse, least.limit_a, in_watts=in_watts, floor_phases=least.phases)
     at, wish = state.station_time(now), orders.wish
     until = at if wish is None else max(at, _whole_second(state.to_station_time(wish.until), wish, least))
     may_fall = may_fall and wish is not None and until > at and wish.limit_a >= least.limit_a
@@ -358,22 +359,24 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     on = ANY_PHASES if wish is None or until <= at else wish.on
     if working is not None and on.phases is not None:
         fewer = fewer.minimum(on.during(at, min(until, working.steps[-1][0])))
-    phases, lines = sharing(state, orders.evse)
     return Target(
         orders.evse,
         least.limit_a,
         working,
         transaction.transaction_id,
-        phases,
+        _in_watts(state, orders.evse, found),
         least.phases,
         fewer,
         offline_s,
         on.phase_to_use,
-        state.wiring.phase_v,
-        state.maxima_a.get(orders.evse, inf),
-        lines,
-        found.watts if lines > phases else ANY_WATTS,
     )
+
+
+def _in_watts(state: StationState, evse: int, found: Allowed) -> InWatts:
+    """How the limits of the running transaction are told in watts, within those of the CSMS."""
+    phases, lines = sharing(state, evse)
+    full_a, most_w = state.maxima_a.get(evse, inf), found.watts if lines > phases else ANY_WATTS
+    return InWatts(phases, state.wiring.phase_v, full_a, lines, most_w)
 
 
 def _offline(

@@ -14,7 +14,7 @@ from functools import reduce
 from msgspec.structs import replace
 
 from local_controller.profiles.schedule import Schedule
-from local_controller.station.blocks.actuator import Target
+from local_controller.station.blocks.actuator import InWatts, Target
 
 
 def lowest_floor(target: Target, others: Sequence[Target]) -> Target:
@@ -38,10 +38,21 @@ def lowest_of_all(target: Target, others: Sequence[Target], *, idle_count: bool)
     for other in counting:
         working = working.minimum(_whole(other, start, end))
         fewer = fewer.minimum(_whole_fewer(other, start, end))
-    phases = min((t.phases for t in (target, *counting) if t.working is not None), default=1)
-    lines, full_a = min(t.lines for t in (target, *others)), max(t.full_a for t in (target, *others))
-    most_w = reduce(Schedule.minimum, (t.most_w for t in counting), target.most_w)
-    return replace(lowest, working=working, phases=phases, fewer=fewer, lines=lines, full_a=full_a, most_w=most_w)
+    in_watts = _in_watts_of_all(target, others, counting)
+    return replace(lowest, working=working, fewer=fewer, in_watts=in_watts)
+
+
+def _in_watts_of_all(target: Target, others: Sequence[Target], counting: Sequence[Target]) -> InWatts:
+    """The fewest phases, the fewest lines with the strongest hardware on each, and the least of what the CSMS allows."""
+    own, told = target.in_watts, [t.in_watts for t in (target, *counting) if t.working is not None]
+    all_told = [t.in_watts for t in (target, *others)]
+    return replace(
+        own,
+        phases=min((one.phases for one in told), default=1),
+        lines=min(one.lines for one in all_told),
+        full_a=max(one.full_a for one in all_told),
+        most_w=reduce(Schedule.minimum, (one.in_watts.most_w for one in counting), own.most_w),
+    )
 
 
 def _whole_fewer(target: Target, start: datetime, end: datetime) -> Schedule:

@@ -285,7 +285,7 @@ class ProfileWriter:
         """Whether a car uses other phases than those for which its watts were meant."""
         in_watts = [e.held.target for e in self._evses.values() if e.held and e.held.rung.unit is RateUnit.W]
         running = (target for target in in_watts if target.evse in self._state.transactions)
-        return any((target.phases, target.lines) != sharing(self._state, target.evse) for target in running)
+        return any((t.in_watts.phases, t.in_watts.lines) != sharing(self._state, t.evse) for t in running)
 
     def knows_draws(self) -> bool:
         """Whether enough was measured of a car that stays at its floor, or no longer does."""
