@@ -30,7 +30,8 @@ from local_controller.adapters.plan_worker import Answer
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.site_driver import SiteDriver
 from local_controller.clock import Clock, Instant
-from local_controller.site.controller import ControlSettings, SiteController
+from local_controller.site.control_settings import ControlSettings
+from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, ForStation, Notice, SiteEffect, Solve
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
@@ -97,7 +98,7 @@ class Obedience:
         result = []
         for node in self.site.topology.nodes:
             if node.meter is not None:
-                below = self.site.below(node.id)
+                below = self.site.tree.below(node.id)
                 amps = sum(self.limit_a.get(state.evse.id, 6.0) - 0.3 for state in below)
                 result.append(MeterReading(node.meter, now, (amps,) * 3))
         return result

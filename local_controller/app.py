@@ -43,7 +43,8 @@ from local_controller.config.build import own_limits, topology
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
 from local_controller.profiles.units import RateUnit
-from local_controller.site.controller import ControlSettings, SiteController
+from local_controller.site.control_settings import ControlSettings
+from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, Disobeyed, ForStation, Notice, StopSession
 from local_controller.site.enforcement import Pace
 from local_controller.site.learning import Learning

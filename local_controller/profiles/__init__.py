@@ -10,5 +10,6 @@ activity    which period of a profile is active at an instant
 leading     what the profiles of one purpose say when: the line of their leaders
 least       below which current a car is to pause rather than charge, by its CSMS
 bound       what a period allows, and how bounds merge; rates: L1, L2, L3; lines: step functions
+overdraw    by how much an honest station exceeds its limit
 composite   the limit that results from all installed profiles
 """

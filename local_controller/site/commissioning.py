@@ -62,7 +62,7 @@ class SiteStepTest:
         self.node = node.node.id
         self._site, self.state, self.meter = site, state, node.meter
         self._transaction = state.session.transaction_id
-        self._others_a = {one.evse.id: one.ordered_a for one in site.below(self.node) if one is not state}
+        self._others_a = {one.evse.id: one.ordered_a for one in site.tree.below(self.node) if one is not state}
         per_a = WATTS_PER_A if state.watts_only else 1.0
         manner = Manner(settle_s=state.settle_s - SETTLE_S, limit_per_a=per_a, may_pause=may_pause)
         self.test = StepTest(state.evse, node.meter.id, manner)

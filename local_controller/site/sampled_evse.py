@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from local_controller.clock import Instant
+from local_controller.profiles.overdraw import tolerated_a
 from local_controller.site.known_evse import SAMPLE_MAX_AGE_S, SETTLE_S, fact
-from local_controller.site.overdraw import tolerated_a
 from local_controller.site.session import Drawn, Session
 from local_controller.site.used_phases import PHASE_ON_A, PHASE_PROOF_A, carrying
 from local_controller.site.worst_case import WorstCase

@@ -224,7 +224,7 @@ def pieces(site: SiteController, now: Instant) -> Iterator[SiteSnapshot | None]:
 
 def _node(site: SiteController, state: NodeState, now: Instant) -> NodeView:
     room = capacity(state, site.book, now)
-    below = site.below(state.node.id)
+    below = site.tree.below(state.node.id)
     reading = state.meter.reading if state.meter else None
     highest_first = sorted(room.watts, key=lambda one: -one.ceiling.power_w)
     power_w = {one.applies_to: one.ceiling.power_w for one in highest_first}

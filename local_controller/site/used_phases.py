@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from local_controller.site.overdraw import tolerated_a
+from local_controller.profiles.overdraw import tolerated_a
 from local_controller.site.per_phase import PHASES, PerPhase
 
 PHASE_ON_A: Final = 1.0

@@ -26,7 +26,8 @@ from local_controller.clock import Clock
 from local_controller.config.load import load
 from local_controller.errors import LocalControllerError
 from local_controller.site.commissioning import UntestableError
-from local_controller.site.controller import ControlSettings, SiteController
+from local_controller.site.control_settings import ControlSettings
+from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook
 from local_controller.site.observing import Observation

@@ -14,7 +14,8 @@ import pytest_asyncio
 from local_controller.adapters import site_driver
 from local_controller.adapters.site_driver import KEPT_NOTICES, PAUSE_S, SLICE_S, SiteDriver
 from local_controller.site import controller
-from local_controller.site.controller import ControlSettings, SiteController
+from local_controller.site.control_settings import ControlSettings
+from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Solve
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState

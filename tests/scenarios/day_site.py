@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from local_controller.clock import Instant
-from local_controller.site.controller import ControlSettings, SiteController
+from local_controller.site.control_settings import ControlSettings
+from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, SiteEffect, Solve
 from local_controller.site.foresight import Foresight
 from local_controller.site.limits import AppliesTo, Limit, LimitBook

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_controller.site.contacts import STEADY_S, UNREADABLE_S, Contact, ContactTable, Steady
-from local_controller.site.controller import ControlSettings
+from local_controller.site.control_settings import ControlSettings
 from local_controller.site.limits import AppliesTo, Bound, LimitSource
 from local_controller.site.section_14a import minimum_power_w
 from local_controller.site.turns import TurnPace

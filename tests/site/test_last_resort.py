@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from local_controller.site.controller import ControlSettings
+from local_controller.site.control_settings import ControlSettings
 from local_controller.site.limits import AppliesTo, LimitSource
 from local_controller.site.per_phase import ZERO, equal
 from local_controller.station import words

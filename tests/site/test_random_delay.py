@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_controller.app import _random_delay
-from local_controller.site.controller import ControlSettings
+from local_controller.site.control_settings import ControlSettings
 from local_controller.site.limits import AppliesTo, LimitSource
 from local_controller.site.snapshot import snapshot
 from tests.site.virtual_site import VirtualSite, topology

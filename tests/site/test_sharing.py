@@ -17,7 +17,7 @@ from tests.site.virtual_site import VirtualSite, topology
 
 CARS = 3
 NODES = ["grid", "left", "right"]
-TABLE = settled(VirtualSite(topology(40.0, CARS, circuits={"left": 32.0, "right": 32.0}))).controller._table
+TABLE = settled(VirtualSite(topology(40.0, CARS, circuits={"left": 32.0, "right": 32.0}))).controller.tree.table
 
 
 def of_each(*values: float) -> st.SearchStrategy[tuple[float, ...]]:

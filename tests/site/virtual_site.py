@@ -15,7 +15,8 @@ from itertools import islice
 
 from local_controller.clock import Instant
 from local_controller.site.control_box import control_box
-from local_controller.site.controller import ControlSettings, SiteController
+from local_controller.site.control_settings import ControlSettings
+from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, Solve, StopSession
 from local_controller.site.foresight import Foresight
 from local_controller.site.limit_message import ReceivedLimit

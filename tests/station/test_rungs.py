@@ -10,7 +10,7 @@ import pytest
 
 from local_controller.profiles.units import RateUnit
 from local_controller.station.announcements import OperatorMustKnow
-from local_controller.station.blocks.writer import UNANSWERED_RETRY_S
+from local_controller.station.blocks.trials import UNANSWERED_RETRY_S
 from local_controller.station.capability import How
 from local_controller.station.effects import Peer
 from local_controller.station.knowledge import (

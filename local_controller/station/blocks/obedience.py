@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from local_controller.profiles.overdraw import tolerated_a
 from local_controller.station.capability import Rung
-
-OVERDRAW = 1.1
-OVERDRAW_A = 0.5
-"""Stations tolerate 10 % and 0.5 A above the limit; so does the site's own judgement."""
 
 LEAST_SETTLE_S = 15.0
 """From an accepted limit to a car that has followed: the worst honest chain of answer, PWM and car takes 12 s."""
@@ -51,7 +48,7 @@ class Obedience:
         """A sample; whether it completes the proof that limits told this way are without effect."""
         settle_s = max(settle_s, LEAST_SETTLE_S)
         self.before = [(until_s, a) for until_s, a in self.before if now_s - until_s < settle_s]
-        if drawn_a <= max([limit_a, *(a for _, a in self.before)]) * OVERDRAW + OVERDRAW_A:
+        if drawn_a <= tolerated_a(max([limit_a, *(a for _, a in self.before)])):
             self.samples = 0
             return False
         if self.way is None or now_s - self.since_s < settle_s:

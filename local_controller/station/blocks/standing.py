@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, RateUnit
 from local_controller.station.blocks.actuator import NOT_FEWER, InWatts, Target, settable_a
+from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.capability import Capability, Rung
+from local_controller.station.state import StationState
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,24 @@ class Standing:
         if working_a is not None:
             return working_a
         return None if self.floor is None else self.floor.shown_a(moment, phases)
+
+
+def standing_of(e: EvseLimits, state: StationState, now: Instant) -> Standing:
+    """What this EVSE is given now, and what the station holds because of it."""
+    at = state.station_time(now)
+    is_wished = e.wish is not None and e.wish.until > now.utc and e.number in state.transactions
+    given_a = e.wish.limit_a if e.wish is not None and is_wished else e.fallback_a
+    floor = None
+    if e.floor_rung is not None:
+        floor = held_floor(e.held_fallback_a, e.floor_rung, state.capability, state.wiring.phase_v)
+    working = None
+    if e.held is not None and e.holds_after(at):
+        working = held_working(e.held.target, e.held.rung, state.capability)
+    possible = (push.target.working.at(at) for push in e.possible if push.target.working is not None)
+    highest_a = max(given_a, e.in_force_a(at) or 0.0, *(limit_a or 0.0 for limit_a in possible))
+    is_unsure = working is None and e.may_hold_after(at)
+    until = state.to_station_time(e.wish.until) if e.wish is not None and is_wished else None
+    return Standing(highest_a, e.fallback_a, floor, working, is_unsure, until)
 
 
 def held_floor(

@@ -13,6 +13,12 @@ from local_controller.station.words import LimitKind
 TRIAL_PAUSE_S = 900.0
 """A rung that failed is not tried again so soon, unless it is the best guess and there is no other."""
 
+REFUSED_RETRY_S = 300.0
+"""After every rung was refused, we try again this much later, or as soon as something changes (Wallbox: refusals pass)."""
+
+UNANSWERED_RETRY_S = 30.0
+"""After silence sooner: the station's usual time to answer is over (some take up to 60 s, field experience)."""
+
 MOST_UNANSWERED = 2
 """So many rungs in a row may go unanswered; then the station is silent rather than unwilling."""
 

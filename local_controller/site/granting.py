@@ -1,0 +1,140 @@
+"""What does every session that can be controlled get, if all of it could be had at once?
+
+Fair shares of what is left within what the plan wants; where not all minimums fit, cars take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from local_controller.clock import Instant
+from local_controller.site.capacity import Left
+from local_controller.site.control_settings import ControlSettings
+from local_controller.site.effects import Notice
+from local_controller.site.enforcement import Wait
+from local_controller.site.foresight import Foresight
+from local_controller.site.known_evse import NOISE_A
+from local_controller.site.moment import Moment
+from local_controller.site.phase_switches import PhaseSwitches
+from local_controller.site.plan import Plan
+from local_controller.site.random_delay import RandomDelays
+from local_controller.site.reasons import Grants
+from local_controller.site.resumed import KEPT_S, kept_a
+from local_controller.site.sharing import Sharing
+from local_controller.site.step_caps import StepCaps
+from local_controller.site.tree import Tree
+from local_controller.site.turns import Asker, Turns
+from local_controller.station.words import EvseId
+from optimizer.rows import Array
+
+
+class Granting:
+    """The grants of one site, one set per reaction."""
+
+    def __init__(self, tree: Tree, plan: Plan, foresight: Foresight, settings: ControlSettings) -> None:
+        self._tree = tree
+        self._plan = plan
+        self._foresight = foresight
+        self._tolerance_a = settings.pace.tolerance_a
+        self._sharing = Sharing(tuple(tree.limited), tree.table)
+        self._turns = Turns(settings.turns)
+        self._switches = PhaseSwitches(tree.places, tree.table, foresight.surplus.room_a)
+        self._delays = RandomDelays(settings.random_delay_s, settings.pace.dead_band_a)
+        self._planned_a: tuple[int, Array] = -1, np.zeros(0)
+
+    def granted(self, moment: Moment, step_caps: StepCaps, now: Instant) -> Grants:
+        """The most is the plan's current, and only its fallback where nothing measures (G5)."""
+        columns, table = moment.columns, self._tree.table
+        blind = table.below({n for n, state in self._tree.nodes.items() if state.blind(now)})[moment.followers]
+        most_a = np.where(blind | columns.is_modest, np.minimum(columns.cap_a, columns.modest_a), columns.cap_a)
+        available = moment.for_followers()
+        places = [self._tree.places[number] for number in moment.followers.tolist()]
+        planned_a = self._planned()[moment.followers]
+        if ((planned_a > 0.0) & (planned_a < columns.min_a - NOISE_A)).any():
+            self._plan.want()  # a car needs more to charge at all than it did when that was planned
+        planned_a, most_a = self._foresight.bound(places, columns, planned_a, most_a, now)
+        caps_a = self._in_turns(moment, np.minimum(planned_a, most_a), most_a, available, now)
+        shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available).tolist()
+        shares_a = self._kept(moment, shares_a, most_a, now)
+        shares_a = self._switched(moment, shares_a, available, now)
+        shares_a = step_caps.lowered(places, shares_a, now)
+        shares_a = self._delays.lowered(places, shares_a, now)
+        ways = [table.ways[number] for number in moment.followers.tolist()]
+        return Grants(places, ways, [place.state.session for place in places], caps_a, blind, shares_a)
+
+    def is_scarce(self, moment: Moment, room: Left) -> bool:
+        """Whether those that follow cannot all have what they may draw at most."""
+        return not self._sharing.fits(moment.followers, moment.columns.cap_a, room)
+
+    def _planned(self) -> Array:
+        """The plan's current for each place, infinite where it says nothing."""
+        revision, planned_a = self._planned_a
+        if revision != self._plan.revision:
+            planned_a = np.array(self._plan.first_blocks_a(place.key for place in self._tree.places))
+            self._planned_a = self._plan.revision, planned_a
+        return planned_a
+
+    def _switched(self, moment: Moment, shares_a: Sequence[float], available: Left, now: Instant) -> Sequence[float]:
+        """The shares; nothing for cars that pause to charge on another number of phases (goal G9)."""
+        lowered_a = self._switches.lowered(moment.followers, moment.columns, shares_a, available, now)
+        if self._switches.has_news:
+            self._switches.has_news = False
+            self._plan.want()
+        return lowered_a
+
+    def _kept(self, moment: Moment, shares_a: Sequence[float], most_a: Array, now: Instant) -> Sequence[float]:
+        """The shares; soon after the start no less than what cars may keep that went on without us."""
+        if moment.runs_s > 2 * KEPT_S:
+            return shares_a
+        at, tree, tolerance_a = {c.node: c for c in moment.capacities}, self._tree, self._tolerance_a
+        who = ((tree.places[number].state, tree.table.ways[number]) for number in moment.followers.tolist())
+        kept = (kept_a(state, way, tree.limited, at, moment.left, tolerance_a, now) for state, way in who)
+        return [max(share, min(one, cap)) for share, one, cap in zip(shares_a, kept, most_a.tolist(), strict=True)]
+
+    def _in_turns(self, moment: Moment, caps_a: Array, most_a: Array, available: Left, now: Instant) -> Array:
+        """The caps, where not all minimums fit: those whose turn it is may have theirs whatever the plan says, others wait.
+
+        A plan that gives something to who waits, or rests, binds nobody: else that would be left unused. From when all fit until
+        the next plan, nobody has less than before, and nobody less than the minimum.
+        """
+        min_a, now_s = moment.columns.min_a, now.monotonic_s
+        can = np.flatnonzero((most_a >= min_a) & (moment.columns.wanted_wh > 0))
+        fits = self._sharing.seated(moment.followers, min_a, can, available)
+        if fits[can].all():
+            if self._turns.all_seated(now_s):
+                self._plan.outgrow()
+            if not self._plan.is_outgrown:
+                return caps_a
+            return np.maximum(caps_a, np.minimum(np.maximum(min_a, moment.columns.ordered_a), most_a))
+        position = {int(moment.followers[number]): number for number in can.tolist()}
+        order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)
+        in_order = np.array([position[place] for place in order], dtype=np.intp)
+        seats = self._sharing.seated(moment.followers, min_a, in_order, available)
+        if self._turns.seated({int(moment.followers[number]) for number in np.flatnonzero(seats).tolist()}, now_s):
+            self._plan.want()
+        waiting = can[~seats[can]]
+        counts_on_who_waits = bool((caps_a[waiting] >= min_a[waiting]).any())
+        wanted_a = most_a if counts_on_who_waits else np.maximum(caps_a, np.minimum(min_a, most_a))
+        return np.where(seats, wanted_a, 0.0)
+
+    def _asker(self, place: int, min_a: float) -> Asker:
+        state = self._tree.places[place].state
+        transaction = "" if state.session is None else state.session.transaction_id
+        return Asker(place, transaction, state.ordered_a >= min_a, state.session_energy_wh() or 0.0)
+
+    # --- what people ask -------------------------------------------------------------------------------------------
+
+    def turns_s(self, now: Instant) -> dict[EvseId, float]:
+        """In about how many seconds those have their turn that wait."""
+        waits_s = self._turns.waits_s(now.monotonic_s)
+        return {self._tree.places[place].state.evse.id: wait_s for place, wait_s in waits_s.items()}
+
+    def delays(self, now: Instant) -> dict[EvseId, Wait]:
+        """Who waits for a random time."""
+        return self._delays.reasons(now)
+
+    def news(self) -> list[Notice]:
+        """What people must know of cars that are told another number of phases, since the last call."""
+        return self._switches.news()

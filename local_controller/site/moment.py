@@ -1,0 +1,75 @@
+"""What may be drawn everywhere at this instant, what may flow at worst, and what is left?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from local_controller.clock import Instant
+from local_controller.site.capacity import Capacity, Left, capacity, left
+from local_controller.site.limits import LimitBook
+from local_controller.site.out_of_phase import LastSeen
+from local_controller.site.per_phase import PerPhase
+from local_controller.site.places import Columns, Place
+from local_controller.site.tree import Tree
+from optimizer.manners import Indexes
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The site at one instant, per node: capacity, what all may draw, what those that do not follow may, what is left.
+
+    runs_s: how long after the start. followers, set_aside: sessions that can be controlled just now (the numbers of their
+    places), and those that are lost or defiant. columns: what the standings of the followers say.
+    """
+
+    runs_s: float
+    capacities: Sequence[Capacity]
+    worst: Mapping[str, PerPhase]
+    reserved: Mapping[str, PerPhase]
+    left: Left
+    followers: Indexes
+    columns: Columns
+    set_aside: Sequence[Place]
+
+    def for_followers(self) -> Left:
+        """What each node has for those that follow."""
+        return left(self.capacities, self.reserved)
+
+
+class Moments:
+    """The moments of one site, one per reaction."""
+
+    def __init__(self, tree: Tree, book: LimitBook) -> None:
+        self._tree = tree
+        self._book = book
+        self._started_at: Instant | None = None
+        nodes = tree.topology.nodes
+        self._last_seen = LastSeen(() if tree.topology.adds_up else (n.id for n in nodes if n.meter is not None))
+
+    def read(self, node: str) -> None:
+        """The meter of a node has just been read."""
+        self._last_seen.read(node)
+
+    def at(self, now: Instant) -> Moment:
+        """The next one; the first is the start."""
+        self._started_at = self._started_at or now
+        table = self._tree.table
+        follows = table.at(now)
+        followers = np.flatnonzero(follows)
+        worst, reserved = table.exposures(), table.exposures(~follows)
+        capacities = [capacity(state, self._book, now) for state in self._tree.nodes.values()]
+        capacities += [balance.capacity(now) for balance in self._tree.balances.values()]
+        others = [self._tree.places[number] for number in np.flatnonzero(~follows).tolist()]
+        return Moment(
+            runs_s=now.since(self._started_at),
+            capacities=capacities,
+            worst=worst,
+            reserved=reserved,
+            left=left(capacities, self._last_seen.counted(worst, table)),
+            followers=followers,
+            columns=table.of(followers),
+            set_aside=[place for place in others if place.state.session is not None],
+        )
