@@ -274,9 +274,9 @@ def test_the_judge_counts_on_nothing_that_may_stop() -> None:
         ({"ceiling_a": (-1.0,)}, "ceiling_a"),
     ],
 )
-def test_wrong_bounds_are_refused(wrong: dict[str, Any], field: str) -> None:
-    with pytest.raises(ValueError, match=f"Discharge: {field} must be"):
-        replace(V2X, **wrong)
+def test_wrong_bounds_are_refused_with_the_name_of_the_car(wrong: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValueError, match=f"ChargingNeed 'CP-1': discharge.{field} must be"):
+        generous(discharge=replace(V2X, **wrong))
 
 
 def test_bounds_fit_the_horizon() -> None:
