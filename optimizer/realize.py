@@ -44,7 +44,7 @@ def realized_now(rows: Rows, manners: Manners, caps_a: Array, wanted_a: Array) -
 def realized(rows: Rows, available_a: Array, manners: Manners, caps_a: Array, wanted_a: Array) -> Array:
     """`realize` on arrays, without wires: available_a (R,), the others (N,)."""
     loads, minimum = rows.loads, manners.minimum_a
-    order = manners.in_order(np.flatnonzero((caps_a > 0) & (caps_a >= minimum - TINY_A)))
+    order = manners.able(caps_a)
     is_wanted = (wanted_a > 0) & (wanted_a >= minimum / 2)
     runs = admit(rows, available_a, minimum, order[is_wanted[order]])
     towards = np.where(runs, np.clip(wanted_a, minimum, np.maximum(caps_a, minimum)), 0.0)
