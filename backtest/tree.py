@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtest.network import STEP_S, Array, Network
+from backtest.network import STEP_S, Network
+from optimizer.arrays import Array
 from optimizer.problem import PHASES
 
 PerPhase = tuple[float, float, float]

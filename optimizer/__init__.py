@@ -9,6 +9,7 @@ The question
     check            violations(problem, allocation): the judge, written apart from everything it judges
 
 The same in numbers
+    arrays           kinds of arrays
     rows             which car loads which circuit and phase, and how much it may draw
     tangents         a limit on the length of a phasor as rows
     surplus          one circuit more, for cars that take nothing but surplus

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from optimizer.arrays import Array, Indexes
 from optimizer.explain import explain
 from optimizer.feed_in import may_give_back, most_back_a, told_back
-from optimizer.manners import Indexes
 from optimizer.money import cost_of
 from optimizer.newcomers import of_those_here
 from optimizer.problem import Allocation, Problem, Tariff
-from optimizer.rows import TINY_A, Array, minimum_of, on_step_below, wh_per_ampere
+from optimizer.rows import TINY_A, minimum_of, on_step_below, wh_per_ampere
 from optimizer.share import currents_by_id
 from optimizer.storage import Storage
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from optimizer.arrays import Array
 from optimizer.highs import best
 from optimizer.linear import Draft, Linear
-from optimizer.rows import Array
 
 NEARLY = 0.01
 """Of peaks that pay the same to so much, the highest is taken: the top is flat, drivers get more, and a day in which nobody knows who

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from optimizer.arrays import Array
 from optimizer.problem import PHASES, ChargingNeed, Discharge, Problem
-from optimizer.rows import TINY_A, Array, allowed_a, caps_of, on_step_above, on_step_below, wh_per_ampere
+from optimizer.rows import TINY_A, allowed_a, caps_of, on_step_above, on_step_below, wh_per_ampere
 
 NOTHING = Discharge(spare_wh=0.0, max_a=0.0, min_a=0.0)
 

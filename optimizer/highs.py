@@ -11,9 +11,8 @@ from typing import NamedTuple
 import highspy
 import numpy as np
 
+from optimizer.arrays import Array, Indexes
 from optimizer.linear import Linear
-from optimizer.manners import Indexes
-from optimizer.rows import Array
 
 
 class Outcome(Enum):

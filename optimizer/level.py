@@ -18,10 +18,10 @@ from operator import attrgetter
 
 import numpy as np
 
-from optimizer.manners import Indexes
+from optimizer.arrays import Array, Indexes
 from optimizer.problem import ChargingNeed, Problem
 from optimizer.realize import fill
-from optimizer.rows import TINY_A, Array, likely_of, wh_per_ampere
+from optimizer.rows import TINY_A, likely_of, wh_per_ampere
 
 _CHARACTER = attrgetter(
     *(

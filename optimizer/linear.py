@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from optimizer.manners import Indexes
-from optimizer.rows import Array
+from optimizer.arrays import Array, Indexes
 
 
 @dataclass(frozen=True, slots=True)

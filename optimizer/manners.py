@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from optimizer.arrays import Array, Indexes
 from optimizer.problem import Problem
-from optimizer.rows import TINY_A, Array, minimum_of
-
-Indexes = npt.NDArray[np.intp]
+from optimizer.rows import TINY_A, minimum_of
 
 
 @dataclass(frozen=True, slots=True)

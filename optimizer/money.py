@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from optimizer.arrays import Array
 from optimizer.feed_in import discharge_of
 from optimizer.problem import Problem, Tariff
-from optimizer.rows import Array, block_hours, wh_per_ampere
+from optimizer.rows import block_hours, wh_per_ampere
 
 
 def by_block(values: tuple[float, ...], tariff: Tariff) -> Array:

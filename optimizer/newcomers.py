@@ -12,10 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from optimizer.arrays import Array
 from optimizer.explain import explain
 from optimizer.problem import Allocation, Problem
 from optimizer.realize import fill
-from optimizer.rows import TINY_A, Array, minimum_of, on_step_below, rows_of, trim_to_energy
+from optimizer.rows import TINY_A, minimum_of, on_step_below, rows_of, trim_to_energy
 from optimizer.share import currents_by_id
 from optimizer.surplus import with_surplus
 from optimizer.tangents import inner_rows

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from optimizer.arrays import Array
 from optimizer.manners import Manners
 from optimizer.problem import TOGETHER, Problem
 from optimizer.program import Program
-from optimizer.rows import TINY_A, Array, Rows, on_step_above, wh_per_ampere
+from optimizer.rows import TINY_A, Rows, on_step_above, wh_per_ampere
 from optimizer.worth import Worth
 
 

@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from optimizer.arrays import Array, Indexes
 from optimizer.linear import Draft, Linear
-from optimizer.manners import Indexes
 from optimizer.objectives import Weights, first_block
 from optimizer.problem import PHASES, TOGETHER, ChargingNeed, Problem
-from optimizer.rows import Array, Rows, block_hours, wh_per_ampere
+from optimizer.rows import Rows, block_hours, wh_per_ampere
 from optimizer.tangents import directions, tangent
 from optimizer.worth import Worth, worth_of
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from optimizer.arrays import Array, Flags, Indexes
 from optimizer.feed_in import told_back
-from optimizer.manners import Indexes, Manners
+from optimizer.manners import Manners
 from optimizer.problem import Problem
-from optimizer.rows import TINY_A, Array, Rows, caps_of, rows_of
+from optimizer.rows import TINY_A, Rows, caps_of, rows_of
 from optimizer.surplus import with_surplus
 from optimizer.wire_steps import realized_on_wires
-
-Flags = npt.NDArray[np.bool_]
 
 
 def realize(problem: Problem, wanted: Mapping[str, float]) -> Mapping[str, float]:

@@ -9,13 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from optimizer.arrays import Array, Phasors
 from optimizer.problem import TOGETHER, ChargingNeed, Problem
-
-Array = npt.NDArray[np.float64]
-
-Phasors = npt.NDArray[np.complex128]
 
 TINY_A = 1e-9
 """Rounding noise of sums of currents; the judge (`check`) tolerates a thousand times more."""

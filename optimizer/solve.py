@@ -10,6 +10,7 @@ import numpy as np
 
 from optimizer import highs
 from optimizer.arbitrage import giving_back
+from optimizer.arrays import Array
 from optimizer.explain import explain
 from optimizer.level import average_twins, level
 from optimizer.manners import Manners
@@ -19,7 +20,7 @@ from optimizer.priced_rounding import within_price
 from optimizer.problem import Allocation, Problem
 from optimizer.program import Program, build
 from optimizer.realize import realized_now
-from optimizer.rows import Array, Rows, caps_of, rows_of, trim_to_energy
+from optimizer.rows import Rows, caps_of, rows_of, trim_to_energy
 from optimizer.share import currents_by_id, shared_plan
 from optimizer.surplus import with_surplus
 from optimizer.tangents import within_wires

@@ -14,12 +14,12 @@ from dataclasses import replace
 import numpy as np
 
 from optimizer import highs
+from optimizer.arrays import Array, Indexes
 from optimizer.feed_in import discharge_of, feed_in_rows, most_back_a, refill_caps
 from optimizer.linear import Draft
-from optimizer.manners import Indexes
 from optimizer.money import by_block, others_w
 from optimizer.problem import Problem, Tariff
-from optimizer.rows import TINY_A, Array, block_hours, falling, rows_of, wh_per_ampere
+from optimizer.rows import TINY_A, block_hours, falling, rows_of, wh_per_ampere
 from optimizer.surplus import with_surplus
 
 TIE = 1e-3

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.manners import Indexes, Manners
-from optimizer.rows import TINY_A, Array, Rows, on_step_below
+from optimizer.arrays import Array, Indexes
+from optimizer.manners import Manners
+from optimizer.rows import TINY_A, Rows, on_step_below
 
 
 class Load:

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optimizer.arrays import Array
 from optimizer.money import by_block
 from optimizer.objectives import Weights
 from optimizer.problem import Problem, Tariff
-from optimizer.rows import Array, block_hours, falling
+from optimizer.rows import block_hours, falling
 
 FIRM = 50.0
 FIRM_PEAK = 2.0

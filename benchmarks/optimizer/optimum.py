@@ -19,9 +19,10 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from backtest.engine import HOURS
-from backtest.network import Array, Network
+from backtest.network import Network
 from backtest.sessions import Session
 from benchmarks.optimizer.contract import Contract
+from optimizer.arrays import Array
 
 TOLERANCE_A = 1e-6
 FIRST_CUTS = 12

@@ -8,12 +8,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimizer.arrays import Array
 from optimizer.check import violations
 from optimizer.objectives import COST, Weights
 from optimizer.problem import ChargingNeed, Problem, Tariff
 from optimizer.program import build
 from optimizer.realize import realize
-from optimizer.rows import Array, caps_of, rows_of, wh_per_ampere
+from optimizer.rows import caps_of, rows_of, wh_per_ampere
 from optimizer.share import share
 from optimizer.solve import solve
 from optimizer.surplus import with_surplus

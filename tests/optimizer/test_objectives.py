@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimizer.arrays import Array
 from optimizer.check import violations
 from optimizer.objectives import FAIR, LADDER, OBJECTIVES, THROUGHPUT, Weights
 from optimizer.problem import Problem
 from optimizer.program import build
-from optimizer.rows import Array, caps_of, rows_of, wh_per_ampere
+from optimizer.rows import caps_of, rows_of, wh_per_ampere
 from optimizer.solve import solve
 from tests.optimizer.by_scipy import by_scipy
 from tests.optimizer.samples import car, garage, problems
