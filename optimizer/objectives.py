@@ -84,13 +84,13 @@ class Weights:
 DEFAULT_WEIGHTS = Weights()
 
 # `early` 1 makes a Wh now worth twice one at the horizon. `calm`: in the first case above cars stop 6.1 times each without
-# it and 0.12 times with 0.05, at the same energy (69.4 %); docs/optimizer.md has what chose `keep`, `urgent` and 0.02.
+# it and 0.12 times with 0.05, at the same energy (69.4 %); docs/optimizer-figures.md has what chose `keep`, `urgent` and 0.02.
 THROUGHPUT = Weights(minimum=0.0, early=1.0, fair=0.0, calm=0.02, keep=0.5, urgent=0.3, levels=False)
-# `fair` in the table above had `early` 0.1; docs/optimizer.md has the figures that chose 0.3.
+# `fair` in the table above had `early` 0.1; docs/optimizer-figures.md has the figures that chose 0.3.
 FAIR = Weights(minimum=0.0, early=0.3, fair=0.0, calm=0.1, ladder=LADDER, levels=False)
 # Being early is worth a twentieth of what prices differ by over the whole horizon, a pause as much as that of its minimum's energy in one block.
 COST = Weights(minimum=0.0, early=0.05, fair=0.0, calm=0.02, keep=0.05, levels=False, priced=True)
-# What is known of cars decides how `throughput` goes about it; docs/optimizer.md has the figures that chose these.
+# What is known of cars decides how `throughput` goes about it; docs/optimizer-figures.md has the figures that chose these.
 GUESSING = replace(THROUGHPUT, fair=0.1, urgent=0.0)
 """Where wishes and departures are guesses: who is as likely to want it as others gets as much."""
 

@@ -20,7 +20,7 @@ DEFAULT_ENERGY_WH = 13_000.0
 """What a car is assumed to want when nobody said: the prior with which the method was measured on real sessions."""
 
 HORIZON_BLOCKS = ((3, 300.0), (4, 900.0), (4, 1800.0), (9, 3600.0))
-"""Number and width (s) of blocks, near to far. Finer ones deliver no more and cost more: docs/optimizer.md has the figures."""
+"""Number and width (s) of blocks, near to far. Finer ones deliver no more and cost more: docs/optimizer-figures.md has the figures."""
 
 
 def _demand(condition: bool, where: str, field: str, rule: str, value: object) -> None:
