@@ -102,9 +102,7 @@ class _Builder:
         self._wh, self._money = wh_per_ampere(problem), worth_of(problem, weights)
         self._groups, self.group = _groups(problem.needs)
         self._wanted_wh = np.array([n.expected_wh if n.energy_wh is None else n.energy_wh for n in problem.needs])
-        need, block, upper, worth = _current_columns(problem, caps_a, fair_a, self._money, weights)
-        self._need, self._block, self._wh_of_current = need, block, self._wh[need, block]
-        self._current = self._add_columns(upper, worth, lambda i: f"current[{self._id(need[i])}, {block[i]}]")
+        self._add_currents(fair_a)
 
     def program(self) -> Program:
         """All that was added."""
@@ -190,6 +188,27 @@ class _Builder:
         self._enter_some(below, peaked, (self._block, self._current, self._wh_of_current / hours[self._block]))
         self._draft.enter(below, peak, -1.0)
 
+    def _add_currents(self, fair_a: Array) -> None:
+        """Of each need in each later block in which it may draw, then of each in block 0, segment by segment."""
+        caps_a, worth = self._caps_a, self._wh * self._money.net
+        bonus = self._wh[:, 0] * self._money.unit
+        later, after = np.nonzero(caps_a[:, 1:])
+        segments = [
+            (n, segment.width_a, segment.worth_wh)
+            for n, need in enumerate(self._problem.needs)
+            if caps_a[n, 0]
+            for segment in first_block(need, caps_a[n, 0], fair_a[n], (worth[n, 0], bonus[n]), self._weights)
+        ]
+        now, width, worth_now = np.array(segments).reshape(-1, 3).T
+        need = self._need = np.concatenate((later, now.astype(np.intp)))
+        block = self._block = np.concatenate((after + 1, np.zeros(len(now), dtype=np.intp)))
+        self._wh_of_current = self._wh[need, block]
+        self._current = self._add_columns(
+            np.concatenate((caps_a[:, 1:][later, after], width)),
+            np.concatenate((worth[:, 1:][later, after], worth_now)),
+            lambda i: f"current[{self._id(need[i])}, {block[i]}]",
+        )
+
     def _add_columns(self, upper: Array, worth: Array | float, name: Name) -> Indexes:
         self._columns.append((len(upper), name))
         return self._draft.columns(upper, worth)
@@ -241,30 +260,6 @@ def _worth_a_sum(car_cell: Indexes, row_cell: Indexes, count: int) -> Indexes:
     cars, rows = np.bincount(car_cell, minlength=count), np.bincount(row_cell, minlength=count)
     cells: Indexes = np.flatnonzero((rows > 2) & (cars * rows > cars + rows + 1))
     return cells
-
-
-def _current_columns(
-    problem: Problem, caps_a: Array, fair_a: Array, money: Worth, weights: Weights
-) -> tuple[Indexes, Indexes, Array, Array]:
-    """Need, block, upper bound (A) and worth (Wh per A) of each current column: later blocks, then block 0's segments."""
-    need, block = np.nonzero(caps_a[:, 1:])
-    block += 1
-    per_ampere = wh_per_ampere(problem)
-    value = per_ampere * money.net
-    segments = [
-        (n, segment.width_a, segment.worth_wh)
-        for n in np.flatnonzero(caps_a[:, 0])
-        for segment in first_block(
-            problem.needs[n], caps_a[n, 0], fair_a[n], (value[n, 0], per_ampere[n, 0] * money.unit), weights
-        )
-    ]
-    now, width, worth = np.array(segments).reshape(-1, 3).T
-    return (
-        np.concatenate((need, now.astype(np.intp))),
-        np.concatenate((block, np.zeros(len(now), dtype=np.intp))),
-        np.concatenate((caps_a[need, block], width)),
-        np.concatenate((value[need, block], worth)),
-    )
 
 
 def _is_guessed(need: ChargingNeed, weights: Weights) -> bool:
