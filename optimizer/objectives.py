@@ -15,17 +15,20 @@
 6. Calm (block 0): each ampere that the car has already earns `calm` on top, less than `fair`: ties stay as they are.
 7. Keep (block 0): the first `min_a` of a car that charges now earn `keep` on top: it is stopped only where that is worth
    more than `keep` of what its minimum brings in the block. Where nobody would be stopped, `keep` takes no energy.
-
-8. Urgent: a Wh now earns up to `urgent` more, the sooner its car is known to leave, falling to 0 at the horizon as 4 does. Of cars that can
-   all be served it charges first who leaves first, so those that can wait are still there when new cars come.
+8. Urgent: a Wh now earns up to `urgent` more, the sooner its car is known to leave, falling to 0 at the horizon as 4 does. Of
+   cars that can all be served it charges first who leaves first, so those that can wait are still there when new cars come.
 
 The tiers 2 and 5 pay nothing beyond the fair share, so the plan delivers as much as `share` would, save at most
 `early` of it and `calm` of block 0. All are steps of one concave function of a car's current, so they cost columns but no rows.
 
-Four objectives weigh them: `even` as above, without 7 and 8; `throughput` has only 3, 4, 6, 7 and 8; `fair` has the `ladder` instead of 2 and 5:
-each Wh earns the more, the smaller the fraction of the need that its car will have been served by its departure, what it
-got since it came included. That is concave too and costs a row for each car. `cost` has 3, then what energy and the peak cost
-(`optimizer.worth`), then 4, 6 and 7 as fractions of what prices can differ by, so that they decide between hours of nearly the same price only.
+Four objectives weigh them:
+
+even        as above, without 7 and 8
+throughput  only 3, 4, 6, 7 and 8
+fair        the `ladder` instead of 2 and 5: each Wh earns the more, the smaller the fraction of the need that its car will have been
+            served by its departure, what it got since it came included. That is concave too and costs a row for each car
+cost        3, then what energy and the peak cost (`optimizer.worth`), then 4, 6 and 7 as fractions of what prices can differ by, so
+            that they decide between hours of nearly the same price only
 
 Measured in closed loop on real sessions with a simulator that is not ours (`benchmarks/optimizer` agrees with it; delivered of
 what was asked for / the fraction that the worst served tenth got / Jain's index of the fractions / stops for each car; whole

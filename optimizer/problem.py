@@ -344,11 +344,17 @@ ReasonCode = Literal[
 class Reason:
     """Why a car gets no more in block 0.
 
-    code: "circuit" a circuit is full; "shared" another car on that circuit gets more, and why; "vehicle_max" the
-        maximum of car, cable or station; "csms_profile" the CSMS's charging profile; "energy_met" it wants no more;
-        "minimum_rate" it is paused because what is left is less than its minimum; "price" it waits for a lower one, or a
-        kWh costs more than it is worth; "peak" more would raise the site's peak; "surplus" there is no more of it; "expected" it is not here yet;
-        "discharge" why it gives energy back, or why it does not although it could.
+    code: "circuit"       a circuit is full
+          "shared"        another car on that circuit gets more, and why
+          "vehicle_max"   the maximum of car, cable or station
+          "csms_profile"  the CSMS's charging profile
+          "energy_met"    it wants no more
+          "minimum_rate"  it is paused because what is left is less than its minimum
+          "price"         it waits for a lower one, or a kWh costs more than it is worth
+          "peak"          more would raise the site's peak
+          "surplus"       there is no more of it
+          "expected"      it is not here yet
+          "discharge"     why it gives energy back, or why it does not although it could
     text: one sentence in plain English with numbers and units. circuit, phase: the row that binds, if one does.
     limit_a: the amperes per phase that the code speaks of (of the circuit: what it has for all cars).
     """
@@ -365,8 +371,7 @@ class Allocation:
     """Currents per need and block, in amperes per phase; below 0 is given back, by cars with `ChargingNeed.discharge` only.
 
     Block 0 can be told to stations: 0 or at least the minimum, on steps, no circuit or ceiling exceeded, also if all cars that
-    give back stopped. The later
-    blocks keep all limits too, but are a plan: steps and minimums are applied when their time comes.
+    give back stopped. The later blocks keep all limits too, but are a plan: steps and minimums are applied when their time comes.
     status: "optimal" the plan of the program; "share" max-min fair shares, asked for or because the solver gave up;
         "timeout_share" the same because time ran out; "empty" nobody needs anything.
     solve_s: seconds spent building and solving the program; 0 where none was solved.

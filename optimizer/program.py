@@ -1,15 +1,25 @@
 """Which linear program is this problem? Sparse matrices as coordinates, with a name for every row and column.
 
-Columns: current[need, block] in A (in block 0 one per segment of worth), group[circuits, phases, block] in A,
-beyond[need] in Wh beyond the prior of a car whose wish is unknown, one for each likely wish, rung[need, number] in Wh of the need that is
-served by departure, if fractions of needs count, and, if prices count, covered[block] in Wh that surplus covers, and peak in W
-by which the site's mean power in some block is above its highest so far. A group is all cars on the same circuits, phases and wires; it has a column
-in the blocks in which that makes the program smaller (`_worth_a_sum`), else its cars stand in the rows themselves.
-Rows: link[circuits, phases, block] (currents add up to the group), limit[circuit, phase or sum, block] (of groups),
-wire[wire, degrees, block] (a tangent, of groups), energy[need], fraction[need] (rungs up to what was and will
-be delivered), covered[block] (no more than is drawn) and peak[block] (what is drawn beyond the room is at most the peak, which may
-grow, so it never makes a site infeasible). So many cars show in link, energy and fraction rows only, however deep the tree of circuits is.
-Rows that cannot bind, because the cars' own maxima are less, are left out.
+Columns
+    current[need, block]                 A; in block 0 one for each segment of worth
+    group[circuits, phases, block]       A; the sum of a group, where that makes the program smaller (`_worth_a_sum`)
+    beyond[need]                         Wh beyond the prior of a car whose wish is unknown; one for each likely wish
+    rung[need, number]                   Wh of the need that is served by departure, if fractions of needs count
+    covered[block]                       Wh that surplus covers, if prices count
+    peak                                 W by which the site's mean power in some block is above its highest so far, if that costs
+
+Rows
+    link[circuits, phases, block]        the currents of a group add up to its sum
+    limit[circuit, phase or sum, block]  of the currents of groups
+    wire[wire, degrees, block]           the same, along one direction: a tangent
+    energy[need]                         no more than is wanted
+    fraction[need]                       rungs up to what was and will be delivered
+    covered[block]                       no more than is drawn
+    peak[block]                          what is drawn beyond the room is at most the peak
+
+A group is all cars on the same circuits, phases and wires. Where it has no sum its cars stand in limits and wires themselves; so many
+cars show in link, energy and fraction rows only, however deep the tree of circuits is. The peak may grow, so it never makes a site
+infeasible. Rows that cannot bind, because the cars' own maxima are less, are left out.
 """
 
 from __future__ import annotations
@@ -42,8 +52,10 @@ Name = Callable[[int], str]
 class Program:
     """A linear program and what it means.
 
-    need, block: of each current column; these come first. group, wanted_wh: (N,) which needs are one group, and what counts as
-    wanted. money: what all of it is worth. named_columns, named_rows: how many were added at a time, and their names.
+    need, block: of each current column; these come first.
+    group, wanted_wh: (N,) equal numbers are one group, and what counts as wanted.
+    money: what all of it is worth.
+    named_columns, named_rows: how many were added at a time, and their names.
     """
 
     linear: Linear

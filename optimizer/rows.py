@@ -21,8 +21,10 @@ TINY_A = 1e-9
 class Rows:
     """The rows that cars load.
 
-    names: (circuit index, phase or TOGETHER) of each row. of_need: the rows that each need loads, the sum over the phases
-    once for each of its phases. loads: the same as (R, N), how often the need loads the row. available_a: (R, K), never negative: a circuit without room allows its cars 0 A.
+    names: (circuit index, phase or TOGETHER) of each row.
+    of_need: the rows that each need loads, the sum over the phases once for each of its phases.
+    loads: the same as (R, N), how often the need loads the row.
+    available_a: (R, K), never negative: a circuit without room allows its cars 0 A.
     weights: (W, N) phasors that an ampere of each need adds to each wire. wire_a: (W, K) what the wires can carry.
     """
 

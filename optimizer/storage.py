@@ -1,10 +1,17 @@
 """What is the cheapest way to use what batteries hold? A linear program of its own, beside that of charging.
 
-Columns: charge[car, block] and back[car, block] in A, stored[car, block] in Wh above what must be kept at the end of the block,
-bought[block] and sold[block] in Wh of the site, and the peak in W above its highest so far.
-Rows: stored[car, block] (what was, what comes and what goes, with losses), and all that is wanted at the end, limit[circuit and phase,
-block] (of charging alone: what is given back may end at any moment), fed[circuit and phase, block] (of giving back alone),
-meter[block], peak[block].
+Columns
+    charge[car, block], back[car, block]  A
+    stored[car, block]                    Wh above what must be kept, at the end of the block
+    bought[block], sold[block]            Wh of the site
+    peak                                  W above the highest mean so far
+
+Rows
+    stored[car, block]                    what was, what comes and what goes, with losses
+    wanted[car]                           all of it at the end
+    limit[circuit and phase, block]       of charging alone: what is given back may end at any moment
+    fed[circuit and phase, block]         of giving back alone
+    meter[block], peak[block]             what the site buys and sells, and the most of it
 """
 
 from __future__ import annotations
@@ -23,7 +30,7 @@ from optimizer.rows import TINY_A, block_hours, falling, rows_of, wh_per_ampere
 from optimizer.surplus import with_surplus
 
 TIE = 1e-3
-"""Of what prices differ by: giving back for less is not worth a battery's while, and of hours that cost the same the earlier is taken."""
+"""Of what prices differ by: giving back for less is not worth a battery's while; and it decides between hours that cost the same."""
 
 NEGLIGIBLE = 1e-6
 """Prices so small beside that of the peak are none to a solver whose own tolerance is 1e-7."""

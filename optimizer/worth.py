@@ -1,14 +1,16 @@
 """What is a Wh worth to each car in each block, and what does the site pay for it? In one unit, so that a program can add up.
 
-Without prices a Wh delivered by departure is worth 1. With prices all is in the tariff's currency, divided by the most
-that a kWh is worth beyond its price, so that the program's numbers are near 1 whatever the currency is. Multiplying all prices by a number changes
-nothing but for cars whose owner named a worth.
+Without prices a Wh delivered by departure is worth 1. With prices all is in the tariff's currency, divided by the most that a kWh is
+worth beyond its price, so that the program's numbers are near 1 whatever the currency is. Multiplying all prices by a number
+changes nothing but for cars whose owner named a worth.
 
 A car whose owner named none gets its energy by departure whatever it costs: a kWh is worth `FIRM` times what hours can differ by,
-plus `FIRM_PEAK` times what it costs if nothing but the shortest block raises the peak for it. Beyond the prior of such a car whose wish is unknown, a kWh is worth the middle between the lowest and
-the highest price: it is bought in cheap hours only, or else who says nothing would never wait. So at most 1 / `FIRM` of the energy that
-is moved, and 1 / `FIRM_PEAK` of a peak in that block, is given up for prices. More would make the prices too small beside the
+plus `FIRM_PEAK` times what it costs if nothing but the shortest block raises the peak for it. So at most 1 / `FIRM` of the energy
+that is moved, and 1 / `FIRM_PEAK` of a peak in that block, is given up for prices. More would make the prices too small beside the
 worth for a solver whose own tolerance is 1e-7.
+
+Beyond the prior of such a car whose wish is unknown, a kWh is worth the middle between the lowest and the highest price: it is
+bought in cheap hours only, or else who says nothing would never wait.
 """
 
 from __future__ import annotations
@@ -34,11 +36,12 @@ NOISE = 1e-6
 class Worth:
     """What `program` adds up.
 
-    net: (N, K) worth of a Wh that is bought in the block. beyond: (N,) by how much more a Wh is worth that is beyond the prior of a
-    car whose wish is unknown, below 0. unit: what the weights of being early, fair and calm are fractions of.
-
-    saved: (K,) by how much less a Wh costs that is covered by surplus_wh (K,); both 0 where there is none. per_peak_w: what a W of the
-    peak costs; peak_room_w: (K,) what cars may draw without raising it, negative where others raise it; None: no peak.
+    net: (N, K) worth of a Wh that is bought in the block.
+    beyond: (N,) by how much more a Wh is worth that is beyond the prior of a car whose wish is unknown, below 0.
+    unit: what the weights of being early, fair and calm are fractions of.
+    saved: (K,) by how much less a Wh costs that is covered by surplus_wh (K,); both 0 where there is none.
+    per_peak_w: what a W of the peak costs.
+    peak_room_w: (K,) what cars may draw without raising the peak, negative where others raise it; None: no peak.
     """
 
     net: Array
