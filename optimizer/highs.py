@@ -42,7 +42,7 @@ def best(linear: Linear, time_limit_s: float) -> Answer:
 
     Presolve costs more than it saves: 10 to 15 % up to 200 cars.
     """
-    starts, rows, values = by_column(linear)
+    starts, rows, values = _by_column(linear)
     solver = _Quiet()  # type: ignore[no-untyped-call]  # highspy leaves its constructor without types
     for name, value in (("output_flag", False), ("presolve", "off"), ("time_limit", time_limit_s), ("threads", 1)):
         solver.setOptionValue(name, value)
@@ -68,7 +68,7 @@ def best(linear: Linear, time_limit_s: float) -> Answer:
     return Answer(_outcome(solver.getModelStatus()), np.array(solver.getSolution().col_value))
 
 
-def by_column(linear: Linear) -> tuple[Indexes, Indexes, Array]:
+def _by_column(linear: Linear) -> tuple[Indexes, Indexes, Array]:
     """The matrix column by column: where each begins, and the row and value of each entry; repeated ones are added up."""
     height = max(len(linear.row_low), 1)
     cells, of = np.unique(linear.column * height + linear.row, return_inverse=True)

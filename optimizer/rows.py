@@ -102,7 +102,7 @@ def falling(problem: Problem) -> Array:
     return part
 
 
-def hours_of(problem: Problem) -> Array:
+def _hours_of(problem: Problem) -> Array:
     """(N, K) hours that each car is there in each block; in block 0 all of them, `caps_of` knows who is yet to come."""
     edges = np.array(problem.horizon.edges_s)
     comes_s = [0.0 if need.arrival_s is None else need.arrival_s for need in problem.needs]
@@ -117,7 +117,7 @@ def hours_of(problem: Problem) -> Array:
 def wh_per_ampere(problem: Problem) -> Array:
     """(N, K) energy that one ampere per phase brings in each block."""
     watts = np.array([need.power_w(1.0) for need in problem.needs])
-    per_ampere: Array = watts[:, None] * hours_of(problem)
+    per_ampere: Array = watts[:, None] * _hours_of(problem)
     return per_ampere
 
 
