@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from backtest.engine import Algorithm, Car, run
-from backtest.network import STEP_S, Array
+from backtest.network import STEP_S
 from backtest.rules import RULES
 from backtest.sessions import Session
 from backtest.tree import Tree
 from optimizer import acn
+from optimizer.arrays import Array
 from optimizer.habits import Habits
 
 WELL_SERVED = 0.8

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from backtest.batteries import Battery, Ideal, fitted
-from backtest.network import STEP_S, Array, Network
+from backtest.network import STEP_S, Network
 from backtest.sessions import Session
+from optimizer.arrays import Array
 
 Algorithm = Callable[[Mapping[str, Any]], Array]
 Watch = Callable[[int, Array], None]

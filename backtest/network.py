@@ -9,12 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from optimizer.arrays import Array, Flags, Phasors
 from optimizer.wiring import before_transformer, between
-
-Array = npt.NDArray[np.float64]
-Phasors = npt.NDArray[np.complex128]
 
 STEP_S = 300.0
 """Pilots change every 5 minutes, as in all published figures of such sites."""
@@ -100,5 +97,5 @@ class Wiring:
         self._rows.append(weights)
         self._limits[name] = limit_a
 
-    def _has(self, stations: Sequence[str]) -> npt.NDArray[np.bool_]:
+    def _has(self, stations: Sequence[str]) -> Flags:
         return np.isin(self._stations, stations)

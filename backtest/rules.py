@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from backtest.engine import Algorithm
-from backtest.network import Array, Network
+from backtest.network import Network
+from optimizer.arrays import Array
 
 Order = Callable[[Mapping[str, Any], Network], Array]
 """A number for each active car; the lowest goes first."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from backtest.network import STEP_S, Array, Network
+from backtest.network import STEP_S, Network
+from optimizer.arrays import Array
 from optimizer.problem import PHASES
 
 PerPhase = tuple[float, float, float]
@@ -73,38 +75,40 @@ def tree(circuits: Sequence[Circuit], outlets: Sequence[Outlet], kinds: Iterable
     columns = tuple(dict.fromkeys([*((outlet.id, ANY) for outlet in outlets), *kinds]))
     if unknown := [id_ for id_, _ in columns if id_ not in at]:
         raise ValueError(f"{unknown[0]}: no EVSE of the site, which has {', '.join(at)}")
-    uses = [_uses(at[id_], kind) for id_, kind in columns]
-    paths = [_path(circuits, at[id_]) for id_, _ in columns]
+    uses = [_use(circuits, at[id_], kind) for id_, kind in columns]
+    for use, (id_, _) in zip(uses, columns, strict=True):
+        if use.max_a < LEAST_A:
+            raise ValueError(f"{id_}: has less than {LEAST_A:g} A, with which no car charges")
     rows = tuple((circuit.id, phase) for circuit in circuits for phase in range(len(PHASES)))
     fuse, reserved, margin = (
-        np.array([getattr(circuit, field)[phase] for circuit in circuits for phase in range(len(PHASES))])
+        np.array([getattr(circuit, field) for circuit in circuits]).ravel()
         for field in ("fuse_a", "reserved_a", "margin_a")
     )
-    loads = [
-        [float(row[0] in path and row[1] in use[0]) for use, path in zip(uses, paths, strict=True)] for row in rows
-    ]
-    most = np.array([use[1] for use in uses])
-    if (most < LEAST_A).any():
-        which = columns[int(np.argmax(most < LEAST_A))][0]
-        raise ValueError(f"{which}: has less than {LEAST_A:g} A, with which no car charges")
     network = Network(
         stations=tuple(id_ if kind == ANY else f"{id_} {_named(kind)}" for id_, kind in columns),
         limits=tuple(f"{circuit}, {PHASES[phase]}" for circuit, phase in rows),
-        C=np.array(loads, dtype=np.complex128),
+        C=np.array([[circuit in use.path and phase in use.phases for use in uses] for circuit, phase in rows], complex),
         lim=(fuse - reserved - margin).clip(min=0.0),
-        allowed=tuple(np.concatenate(([0.0], np.arange(LEAST_A, np.floor(most_a) + 1))) for most_a in most.tolist()),
-        max=np.floor(most),
-        a2k=np.array(
-            [at[id_].volts * len(use[0]) * STEP_S / 3.6e6 for (id_, _), use in zip(columns, uses, strict=True)]
-        ),
+        allowed=tuple(np.concatenate(([0.0], np.arange(LEAST_A, np.floor(use.max_a) + 1))) for use in uses),
+        max=np.floor([use.max_a for use in uses]),
+        a2k=np.array([use.volts * len(use.phases) * STEP_S / 3.6e6 for use in uses]),
     )
     return Tree(network, columns, rows, fuse - reserved, reserved)
 
 
-def _uses(outlet: Outlet, kind: Kind) -> tuple[tuple[int, ...], float]:
-    """Phases of the grid that such a car loads there, and the most that it draws."""
+class _Use(NamedTuple):
+    """What such a car does at an EVSE: phases of the grid that it loads, the circuits that carry it, the most that it draws."""
+
+    phases: tuple[int, ...]
+    path: set[str]
+    max_a: float
+    volts: float
+
+
+def _use(circuits: Sequence[Circuit], outlet: Outlet, kind: Kind) -> _Use:
     phases = outlet.phases if kind.phases is None else outlet.phases[: kind.phases]
-    return phases, outlet.max_a if kind.max_a is None else min(outlet.max_a, kind.max_a)
+    max_a = outlet.max_a if kind.max_a is None else min(outlet.max_a, kind.max_a)
+    return _Use(phases, _path(circuits, outlet), max_a, outlet.volts)
 
 
 def _named(kind: Kind) -> str:

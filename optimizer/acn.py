@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from optimizer.arrays import Array
 from optimizer.draw import Draw
 from optimizer.habits import Guess, Habits, Likely, Visit
 from optimizer.objectives import weights_of
@@ -25,7 +26,6 @@ from optimizer.problem import (
     WireLimit,
     variable_horizon,
 )
-from optimizer.rows import Array
 from optimizer.solve import solve
 
 STEP_S = 300.0

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optimizer.highs import Linear, best
-from optimizer.rows import Array
+from optimizer.arrays import Array
+from optimizer.highs import best
+from optimizer.linear import Draft, Linear
 
 NEARLY = 0.01
 """Of peaks that pay the same to so much, the highest is taken: the top is flat, drivers get more, and a day in which nobody knows who
@@ -100,9 +101,23 @@ def _expected(curves: Sequence[Array], like: Array) -> Array:
 
 def earned(day: Day, powers_w: Array) -> Array:
     """What a day would have earned at best if its power had been at most each of these, the circuits left aside."""
-    stays, prices = day.stays, day.prices
-    if not stays:
+    if not day.stays:
         return np.zeros(len(powers_w))
+    linear = _program(day)
+    found: list[float] = []
+    is_power = np.arange(len(linear.row_high)) >= len(day.stays)
+    for power_w in powers_w.tolist():
+        if len(found) > 1 and found[-1] - found[-2] < 1e-9 * max(found[-1], 1.0):
+            found.append(found[-1])  # more power has brought nothing: concave, so it never will
+            continue
+        limited = replace(linear, row_high=np.where(is_power, power_w, linear.row_high))
+        found.append(float(linear.worth @ best(limited, math.inf).x) / 1000)
+    return np.array(found)
+
+
+def _program(day: Day) -> Linear:
+    """Columns: W of each stay between any two moments at which a car or the price changes. Rows: each stay's Wh, each interval's W."""
+    stays, prices = day.stays, day.prices
     moves = [at_s for stay in stays for at_s in (stay.arrival_s, stay.departure_s)]
     edges = np.unique([*moves, *(at_s for at_s, _ in prices if min(moves) < at_s < max(moves))])
     first, last = (np.searchsorted(edges, [getattr(s, end) for s in stays]) for end in ("arrival_s", "departure_s"))
@@ -111,21 +126,8 @@ def earned(day: Day, powers_w: Array) -> Array:
     hours = (np.diff(edges) / 3600)[interval]
     number = np.searchsorted([at_s for at_s, _ in prices], edges[interval], side="right") - 1
     worth = (day.worth_per_kwh - np.array([price for _, price in prices])[number]) * hours
-    wanted_wh, column = np.array([one.energy_wh for one in stays]), np.arange(len(stay))
-    found: list[float] = []
-    for power_w in powers_w.tolist():
-        if len(found) > 1 and found[-1] - found[-2] < 1e-9 * max(found[-1], 1.0):
-            found.append(found[-1])  # more power has brought nothing: concave, so it never will
-            continue
-        high = np.concatenate((wanted_wh, np.full(len(edges) - 1, power_w)))
-        program = Linear(
-            worth=worth,
-            upper=np.array([one.max_w for one in stays])[stay],
-            row=np.concatenate((stay, len(stays) + interval)),
-            column=np.concatenate((column, column)),
-            value=np.concatenate((hours, np.ones(len(stay)))),
-            row_low=np.full(len(high), -np.inf),
-            row_high=high,
-        )
-        found.append(float(worth @ best(program, math.inf).x) / 1000)
-    return np.array(found)
+    draft = Draft()
+    power = draft.columns(np.array([one.max_w for one in stays])[stay], worth)
+    draft.enter(draft.rows(np.array([one.energy_wh for one in stays]))[stay], power, hours)
+    draft.enter(draft.rows(np.full(len(edges) - 1, np.inf))[interval], power, 1.0)
+    return draft.numbers()

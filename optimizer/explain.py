@@ -98,34 +98,30 @@ class Explainer:
 
 
 def _rows(problem: Problem, now: Mapping[str, float]) -> dict[tuple[str, int], _Row]:
+    circuits = {circuit.id: circuit for circuit in problem.circuits}
     loading: dict[tuple[str, int], list[ChargingNeed]] = {}
     for need in problem.needs:
-        for circuit in need.circuits:
-            for phase in need.phases:
-                loading.setdefault((circuit, phase), []).append(need)
-    circuits = {circuit.id: circuit for circuit in problem.circuits}
-    rows = {(name, phase): _row(circuits[name], phase, needs, now) for (name, phase), needs in loading.items()}
-    limited = [circuit for circuit in problem.circuits if circuit.together_a is not None]
-    return rows | {(circuit.id, TOGETHER): _sum_row(circuit, problem, now) for circuit in limited}
-
-
-def _sum_row(circuit: CircuitLimit, problem: Problem, now: Mapping[str, float]) -> _Row:
-    """The sum over all phases, where the power is limited."""
-    needs = [need for need in problem.needs if circuit.id in need.circuits]
-    running = [need for need in needs if now[need.id] > 0]
-    available = 0.0 if circuit.together_a is None else max(circuit.together_a[0], 0.0)
-    left_a = available - sum(len(need.phases) * now[need.id] for need in running)
-    first = max(running, key=lambda need: now[need.id], default=None)
-    label = f"{circuit.label}, all phases together"
-    return _Row(circuit.id, label, circuit.together_source, TOGETHER, available, left_a, len(running), first)
+        for name in need.circuits:
+            limited = () if circuits[name].together_a is None else (TOGETHER,)
+            for phase in (*need.phases, *limited):
+                loading.setdefault((name, phase), []).append(need)
+    return {(name, phase): _row(circuits[name], phase, needs, now) for (name, phase), needs in loading.items()}
 
 
 def _row(circuit: CircuitLimit, phase: int, needs: list[ChargingNeed], now: Mapping[str, float]) -> _Row:
-    available = max(circuit.available_a[0][phase], 0.0)
-    running = [now[need.id] for need in needs if now[need.id] > 0]
-    first = max(needs, key=lambda need: now[need.id]) if running else None
-    label, source = f"{circuit.label}, {PHASES[phase]}", circuit.sources[phase]
-    return _Row(circuit.id, label, source, phase, available, available - sum(running), len(running), first)
+    """Of the needs that load it; with `together_a` also the sum over all phases."""
+    running = [need for need in needs if now[need.id] > 0]
+    first = max(running, key=lambda need: now[need.id], default=None)
+    if phase == TOGETHER and circuit.together_a is not None:
+        label, source, available = "all phases together", circuit.together_source, circuit.together_a[0]
+        used = sum(len(need.phases) * now[need.id] for need in running)
+    else:
+        label, source, available = PHASES[phase], circuit.sources[phase], circuit.available_a[0][phase]
+        used = sum(now[need.id] for need in running)
+    available = max(available, 0.0)
+    return _Row(
+        circuit.id, f"{circuit.label}, {label}", source, phase, available, available - used, len(running), first
+    )
 
 
 @dataclass(frozen=True, slots=True)

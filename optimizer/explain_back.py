@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from optimizer.explain_cost import clock_of
+from optimizer.explain_cost import at, clock_of
 from optimizer.feed_in import may_give_back
 from optimizer.money import others_w
 from optimizer.problem import PHASES, ChargingNeed, Discharge, Problem, Reason, Tariff
@@ -30,10 +30,10 @@ class BackView:
         """Adds up once what all of them draw."""
         if problem.tariff is None or all(need.discharge is None for need in problem.needs):
             return cls(problem, plan_a, ())
-        used_w = others_w(problem.tariff, problem.horizon.blocks).tolist()
+        used_w = others_w(problem.tariff).tolist()
         for need in problem.needs:
             for block, current in enumerate(plan_a[need.id]):
-                used_w[block] += _drawn_w(need, current)
+                used_w[block] += need.power_w(max(current, 0.0))
         return cls(problem, plan_a, used_w)
 
     def reasons(self, need: ChargingNeed) -> tuple[Reason, ...]:
@@ -106,22 +106,14 @@ class BackView:
 
     def _price(self, need: ChargingNeed, tariff: Tariff, block: int) -> float:
         """Of a kWh that is put back then."""
-        return _export(tariff, block) if self._sun(need, block) else tariff.import_per_kwh[block]
+        return at(tariff.export_per_kwh, block) if self._sun(need, block) else tariff.import_per_kwh[block]
 
     def _worth_now(self, tariff: Tariff) -> tuple[float, bool]:
         """What one kWh given back replaces now, and whether that would be bought: else it is exported."""
         is_own = self.used_w[0] > 0
-        return (tariff.import_per_kwh[0] if is_own else _export(tariff, 0)), is_own
+        return (tariff.import_per_kwh[0] if is_own else at(tariff.export_per_kwh, 0)), is_own
 
     def _sun(self, need: ChargingNeed, block: int) -> bool:
         """Whether the others leave surplus."""
         plan = self.plan_a[need.id]
-        return self.used_w[block] - (_drawn_w(need, plan[block]) if len(plan) > block else 0.0) < 0
-
-
-def _drawn_w(need: ChargingNeed, current: float) -> float:
-    return max(current, 0.0) * need.voltage_v * len(need.phases)
-
-
-def _export(tariff: Tariff, block: int) -> float:
-    return tariff.export_per_kwh[block] if tariff.export_per_kwh else 0.0
+        return self.used_w[block] - (need.power_w(max(plan[block], 0.0)) if len(plan) > block else 0.0) < 0

@@ -26,13 +26,13 @@ class CostView:
         """None where there is no tariff."""
         if problem.tariff is None:
             return None
-        drawn_w = sum(now_a[need.id] * need.voltage_v * len(need.phases) for need in problem.needs)
+        drawn_w = sum(need.power_w(now_a[need.id]) for need in problem.needs)
         return cls(problem, problem.tariff, drawn_w, plan_a or {})
 
     def satisfies(self, need: ChargingNeed, current: float) -> bool:
         """Whether so much in block 0 is all that it still wants."""
         hours = self.problem.horizon.edges_s[1] / 3600
-        return need.energy_wh is not None and current * need.voltage_v * len(need.phases) * hours >= need.energy_wh
+        return need.energy_wh is not None and need.power_w(current) * hours >= need.energy_wh
 
     def reasons(self, need: ChargingNeed, current: float) -> tuple[Reason, ...]:
         """Why it gets no more than this although there is room; empty if no price is the reason."""
@@ -76,8 +76,8 @@ class CostView:
         tariff = self.tariff
         if tariff.peak_per_kw is None:
             return
-        others_w = _at(tariff.background_w, 0) - _at(tariff.surplus_w, 0)
-        step_w = (need.step_a if current else need.min_a) * need.voltage_v * len(need.phases)
+        others_w = at(tariff.background_w, 0) - at(tariff.surplus_w, 0)
+        step_w = need.power_w(need.step_a if current else need.min_a)
         if others_w + self.drawn_w + step_w > tariff.peak_w:
             peak_kw = max(tariff.peak_w, others_w + self.drawn_w) / 1000
             cost = f"{tariff.peak_per_kw:.2f} {tariff.currency}/kW"
@@ -85,8 +85,8 @@ class CostView:
 
     def _price(self, block: int, drawn_w: float) -> float:
         """Of one kWh more where so much is drawn already."""
-        if _at(self.tariff.surplus_w, block) > drawn_w:
-            return _at(self.tariff.export_per_kwh, block)
+        if at(self.tariff.surplus_w, block) > drawn_w:
+            return at(self.tariff.export_per_kwh, block)
         return self.tariff.import_per_kwh[block]
 
     def _until(self, start_s: float) -> str:
@@ -117,5 +117,6 @@ def _told(*prices: float) -> list[str]:
     return short if len(set(short)) == len(prices) else [f"{price:.4f}" for price in prices]
 
 
-def _at(values: tuple[float, ...], block: int) -> float:
+def at(values: tuple[float, ...], block: int) -> float:
+    """Of a series of the tariff; 0 where it is empty."""
     return values[block] if values else 0.0

@@ -6,13 +6,20 @@ others give back. So these limits stand beside those of `optimizer.rows` and sha
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
-from optimizer.problem import PHASES, ChargingNeed, Problem
-from optimizer.rows import TINY_A, Array, caps_of, wh_per_ampere
+from optimizer.arrays import Array
+from optimizer.problem import PHASES, ChargingNeed, Discharge, Problem
+from optimizer.rows import TINY_A, allowed_a, caps_of, on_step_above, on_step_below, wh_per_ampere
+
+NOTHING = Discharge(spare_wh=0.0, max_a=0.0, min_a=0.0)
+
+
+def discharge_of(need: ChargingNeed) -> Discharge:
+    """What the car may give back by itself; nothing where it does not say."""
+    return need.discharge or NOTHING
 
 
 def may_give_back(need: ChargingNeed, problem: Problem) -> bool:
@@ -26,12 +33,11 @@ def may_give_back(need: ChargingNeed, problem: Problem) -> bool:
 
 def most_back_a(problem: Problem) -> Array:
     """(N, K) the most that each car may give back in each block; 0 where less than its minimum is allowed."""
-    most = np.zeros((len(problem.needs), problem.horizon.blocks))
-    for n, need in enumerate(problem.needs):
-        if need.discharge is not None and may_give_back(need, problem):
-            allowed = [need.discharge.most_a(block) for block in range(problem.horizon.blocks)]
-            most[n] = [amps if amps >= need.discharge.min_a - TINY_A else 0.0 for amps in allowed]
-    most[wh_per_ampere(problem) == 0] = 0.0
+    blocks = problem.horizon.blocks
+    backs = [discharge_of(need) if may_give_back(need, problem) else NOTHING for need in problem.needs]
+    most = np.array([allowed_a(back.max_a, back.ceiling_a, blocks) for back in backs]).reshape(-1, blocks)
+    least = np.array([back.min_a for back in backs])[:, None]
+    most[(most < least - TINY_A) | (wh_per_ampere(problem) == 0)] = 0.0
     return most
 
 
@@ -54,36 +60,33 @@ def feed_in_rows(problem: Problem) -> tuple[Array, Array]:
 
 
 def told_back(problem: Problem, wanted_a: Array) -> Array:
-    """(N,) what can be given back in block 0 near the wanted amperes (N,), 0 or more: on steps, 0 or at least the minimum.
+    """(N,) what can be given back in block 0 near the wanted amperes (N,): on steps, 0 or at least the minimum.
 
     One car after the other by `ChargingNeed.priority`, as far as it can have all it wants by departure if nobody is in its way.
+    Who is wanted to give back less than 0 does not.
     """
     told = np.zeros(len(problem.needs))
     if not (wanted_a > 0).any():
         return told
-    most, (loads, limits) = most_back_a(problem)[:, 0], feed_in_rows(problem)
-    room, per_ampere, caps = limits[:, 0].copy(), wh_per_ampere(problem), refill_caps(problem)
-    for n in sorted(np.flatnonzero((wanted_a > 0) & (most > 0)).tolist(), key=lambda n: -problem.needs[n].priority):
-        need = problem.needs[n]
-        later_wh = float((caps[n, 1:] * per_ampere[n, 1:]).sum())
-        free_a = float(min(room[loads[:, n] > 0], default=math.inf))
-        told[n] = _on_step(need, wanted_a[n], min(most[n], free_a, _restorable_a(need, later_wh, per_ampere[n, 0])))
-        room -= loads[:, n] * told[n]
+    step = np.array([need.step_a for need in problem.needs])
+    least = on_step_above(np.array([discharge_of(need).min_a for need in problem.needs]), step)
+    most, (loads, limits) = np.minimum(most_back_a(problem)[:, 0], _restorable_a(problem)), feed_in_rows(problem)
+    room = limits[:, 0].copy()
+    able = np.flatnonzero((wanted_a > 0) & (wanted_a >= least / 2) & (most > 0))
+    for n in sorted(able.tolist(), key=lambda n: -problem.needs[n].priority):
+        most[n] = room[loads[:, n] > 0].min(initial=most[n])
+        if most[n] >= least[n] - TINY_A:
+            told[n] = np.round(on_step_below(np.clip(wanted_a[n], least[n], most[n]), step[n]), 9)
+            room -= loads[:, n] * told[n]
     return told
 
 
-def _restorable_a(need: ChargingNeed, later_wh: float, per_ampere_wh: float) -> float:
-    """The amperes in block 0 that leave what must be kept, and that later blocks can put back on top of what is wanted."""
-    if need.discharge is None or need.energy_wh is None:
-        return 0.0
-    free_wh = min(need.discharge.spare_wh, later_wh - need.energy_wh)
-    return max(free_wh, 0.0) * need.discharge.efficiency / per_ampere_wh
-
-
-def _on_step(need: ChargingNeed, wanted_a: float, most_a: float) -> float:
-    least_a = need.discharge.min_a if need.discharge is not None else math.inf
-    least_a = math.ceil(least_a / need.step_a - TINY_A) * need.step_a
-    if wanted_a < least_a / 2 or most_a < least_a - TINY_A:
-        return 0.0
-    amps = min(max(wanted_a, least_a), most_a)
-    return round(math.floor(amps / need.step_a + TINY_A) * need.step_a, 9)
+def _restorable_a(problem: Problem) -> Array:
+    """(N,) amperes in block 0 that leave what must be kept, and that later blocks can put back on top of what is wanted."""
+    per_ampere, backs = wh_per_ampere(problem), [discharge_of(need) for need in problem.needs]
+    later_wh = (refill_caps(problem)[:, 1:] * per_ampere[:, 1:]).sum(axis=1)
+    free_wh = np.minimum(
+        [back.spare_wh for back in backs], later_wh - [need.energy_wh or 0.0 for need in problem.needs]
+    )
+    restorable: Array = free_wh.clip(min=0.0) * [back.efficiency for back in backs] / per_ampere[:, 0]
+    return restorable

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optimizer.arrays import Array
 from optimizer.problem import DEFAULT_ENERGY_WH
-from optimizer.rows import Array
 
 MEMORY = 3000
 """Visits that are remembered, the latest ones: a month of a busy garage."""

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import highspy
 import numpy as np
 
-from optimizer.manners import Indexes
-from optimizer.program import Program
-from optimizer.rows import Array
+from optimizer.arrays import Array, Indexes
+from optimizer.linear import Linear
 
 
 class Outcome(Enum):
@@ -22,18 +21,6 @@ class Outcome(Enum):
     OPTIMAL = auto()
     TIME_IS_UP = auto()
     NO_ANSWER = auto()
-
-
-class Linear(NamedTuple):
-    """A program of no more than numbers, as `Program` has them."""
-
-    worth: Array
-    upper: Array
-    row: Indexes
-    column: Indexes
-    value: Array
-    row_low: Array
-    row_high: Array
 
 
 class Answer(NamedTuple):
@@ -50,28 +37,28 @@ class _Quiet(highspy.Highs):
         """None are used."""
 
 
-def best(program: Program | Linear, time_limit_s: float) -> Answer:
+def best(linear: Linear, time_limit_s: float) -> Answer:
     """The columns of the highest worth, searched no longer than that.
 
     Presolve costs more than it saves: 10 to 15 % up to 200 cars.
     """
-    starts, rows, values = by_column(program)
+    starts, rows, values = _by_column(linear)
     solver = _Quiet()  # type: ignore[no-untyped-call]  # highspy leaves its constructor without types
     for name, value in (("output_flag", False), ("presolve", "off"), ("time_limit", time_limit_s), ("threads", 1)):
         solver.setOptionValue(name, value)
-    columns = len(program.worth)
+    columns = len(linear.worth)
     solver.passModel(
         columns,
-        len(program.row_low),
+        len(linear.row_low),
         len(values),
         int(highspy.MatrixFormat.kColwise),
         int(highspy.ObjSense.kMaximize),
         0.0,
-        program.worth,
+        linear.worth,
         np.zeros(columns),
-        program.upper,
-        program.row_low,
-        program.row_high,
+        linear.upper,
+        linear.row_low,
+        linear.row_high,
         starts,
         rows,
         values,
@@ -81,12 +68,12 @@ def best(program: Program | Linear, time_limit_s: float) -> Answer:
     return Answer(_outcome(solver.getModelStatus()), np.array(solver.getSolution().col_value))
 
 
-def by_column(program: Program | Linear) -> tuple[Indexes, Indexes, Array]:
+def _by_column(linear: Linear) -> tuple[Indexes, Indexes, Array]:
     """The matrix column by column: where each begins, and the row and value of each entry; repeated ones are added up."""
-    height = max(len(program.row_low), 1)
-    cells, of = np.unique(program.column * height + program.row, return_inverse=True)
-    values = np.bincount(of, weights=program.value, minlength=len(cells)).astype(np.float64)
-    starts = np.searchsorted(cells, np.arange(len(program.worth) + 1) * height)
+    height = max(len(linear.row_low), 1)
+    cells, of = np.unique(linear.column * height + linear.row, return_inverse=True)
+    values = np.bincount(of, weights=linear.value, minlength=len(cells)).astype(np.float64)
+    starts = np.searchsorted(cells, np.arange(len(linear.worth) + 1) * height)
     rows: Indexes = cells % height
     return starts.astype(np.int32), rows.astype(np.int32), values
 

@@ -18,10 +18,10 @@ from operator import attrgetter
 
 import numpy as np
 
-from optimizer.manners import Indexes
-from optimizer.problem import ChargingNeed
+from optimizer.arrays import Array, Indexes
+from optimizer.problem import ChargingNeed, Problem
 from optimizer.realize import fill
-from optimizer.rows import TINY_A, Array
+from optimizer.rows import TINY_A, likely_of, wh_per_ampere
 
 _CHARACTER = attrgetter(
     *(
@@ -50,14 +50,12 @@ ALIKE = 0.1
 to be delivered changes by a tenth of that at most. Guesses for equal cars that came minutes apart differ by less."""
 
 
-def level(  # noqa: PLR0913, PLR0917  # columns of the same cars
-    plan_a: Array, caps_a: Array, per_ampere_wh: Array, wanted_wh: Array, group: Indexes, likely: Array
-) -> Array:
+def level(problem: Problem, plan_a: Array, caps_a: Array, wanted_wh: Array, group: Indexes) -> Array:
     """The plan (N, K) with block 0 as even inside each group as gifts and then swaps can make it.
 
-    caps_a, per_ampere_wh, likely: (N, K), bounds, energy of an ampere, how likely the car is still there; wanted_wh: (N,);
-    group: (N,), equal numbers load the same rows.
+    caps_a: (N, K) as of `caps_of`. wanted_wh: (N,) what counts as wanted. group: (N,), equal numbers load the same rows.
     """
+    per_ampere_wh, likely = wh_per_ampere(problem), likely_of(problem)
     plan = plan_a.copy()
     plan[:, 0] = _with_gifts(plan, caps_a, per_ampere_wh * likely, wanted_wh, group)
     later = per_ampere_wh[:, 1:] / per_ampere_wh[:, :1]

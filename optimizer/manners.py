@@ -5,22 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from optimizer.arrays import Array, Indexes
 from optimizer.problem import Problem
-from optimizer.rows import TINY_A, Array, minimum_of
-
-Indexes = npt.NDArray[np.intp]
-
-
-def worthwhile(manners: Manners, caps_a: Array, useful_a: Array, wanted_a: Array) -> Array:
-    """(N,) the caps lowered to what is useful, up to a step; 0 where that is less than half of a minimum.
-
-    wanted_a: A that would bring all that is still wanted; who can have the rest of it at its minimum gets that.
-    """
-    steps: Array = np.ceil(useful_a / manners.step_a - TINY_A) * manners.step_a
-    runs = (useful_a > 0.0) & ((useful_a >= manners.minimum_a / 2) | (useful_a >= wanted_a - TINY_A))
-    return np.where(runs, np.minimum(np.maximum(steps, manners.minimum_a), caps_a), 0.0)
+from optimizer.rows import TINY_A, minimum_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +28,8 @@ class Manners:
         )
         return cls(minimum_of(problem), step, priority, present)
 
-    def in_order(self, cars: Indexes) -> Indexes:
-        """Cars by falling preference, as `ChargingNeed.priority` states it."""
+    def able(self, caps_a: Array) -> Indexes:
+        """The cars that can run below these caps (N,), by falling preference, as `ChargingNeed.priority` states it."""
+        cars = np.flatnonzero((caps_a > 0) & (caps_a >= self.minimum_a - TINY_A))
         order: Indexes = cars[np.lexsort((cars, self.present_a[cars] == 0, -self.priority[cars]))]
         return order

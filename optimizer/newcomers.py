@@ -12,10 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from optimizer.arrays import Array
 from optimizer.explain import explain
 from optimizer.problem import Allocation, Problem
 from optimizer.realize import fill
-from optimizer.rows import TINY_A, Array, minimum_of, rows_of, trim_to_energy
+from optimizer.rows import TINY_A, minimum_of, on_step_below, rows_of, trim_to_energy
 from optimizer.share import currents_by_id
 from optimizer.surplus import with_surplus
 from optimizer.tangents import inner_rows
@@ -50,13 +51,13 @@ def _raised(problem: Problem, least_a: Array, wanted_a: Array) -> Array:
     """(N,) block 0 between what each has anyhow and what it should have; together no more power than the stronger one of the two."""
     whole = with_surplus(problem)
     loads, available_a = inner_rows(rows_of(whole))
-    watts = np.array([need.voltage_v * len(need.phases) for need in problem.needs])
+    watts = np.array([need.power_w(1.0) for need in problem.needs])
     most_w = max(float(watts @ least_a), float(watts @ wanted_a))
     now_a = fill(
         np.vstack((loads, watts)), np.append(available_a[:, 0], most_w), least_a, np.maximum(least_a, wanted_a)
     )
     steps_a = np.array([need.step_a for need in problem.needs])
-    now_a = np.round(np.floor(now_a / steps_a + TINY_A) * steps_a, 9)
+    now_a = np.round(on_step_below(now_a, steps_a), 9)
     stays = (now_a < least_a + TINY_A) | (now_a < minimum_of(problem) - TINY_A)
     raised: Array = np.where(stays, least_a, now_a)
     return raised

@@ -15,17 +15,20 @@
 6. Calm (block 0): each ampere that the car has already earns `calm` on top, less than `fair`: ties stay as they are.
 7. Keep (block 0): the first `min_a` of a car that charges now earn `keep` on top: it is stopped only where that is worth
    more than `keep` of what its minimum brings in the block. Where nobody would be stopped, `keep` takes no energy.
-
-8. Urgent: a Wh now earns up to `urgent` more, the sooner its car is known to leave, falling to 0 at the horizon as 4 does. Of cars that can
-   all be served it charges first who leaves first, so those that can wait are still there when new cars come.
+8. Urgent: a Wh now earns up to `urgent` more, the sooner its car is known to leave, falling to 0 at the horizon as 4 does. Of
+   cars that can all be served it charges first who leaves first, so those that can wait are still there when new cars come.
 
 The tiers 2 and 5 pay nothing beyond the fair share, so the plan delivers as much as `share` would, save at most
 `early` of it and `calm` of block 0. All are steps of one concave function of a car's current, so they cost columns but no rows.
 
-Four objectives weigh them: `even` as above, without 7 and 8; `throughput` has only 3, 4, 6, 7 and 8; `fair` has the `ladder` instead of 2 and 5:
-each Wh earns the more, the smaller the fraction of the need that its car will have been served by its departure, what it
-got since it came included. That is concave too and costs a row for each car. `cost` has 3, then what energy and the peak cost
-(`optimizer.worth`), then 4, 6 and 7 as fractions of what prices can differ by, so that they decide between hours of nearly the same price only.
+Four objectives weigh them:
+
+even        as above, without 7 and 8
+throughput  only 3, 4, 6, 7 and 8
+fair        the `ladder` instead of 2 and 5: each Wh earns the more, the smaller the fraction of the need that its car will have been
+            served by its departure, what it got since it came included. That is concave too and costs a row for each car
+cost        3, then what energy and the peak cost (`optimizer.worth`), then 4, 6 and 7 as fractions of what prices can differ by, so
+            that they decide between hours of nearly the same price only
 
 Measured in closed loop on real sessions with a simulator that is not ours (`benchmarks/optimizer` agrees with it; delivered of
 what was asked for / the fraction that the worst served tenth got / Jain's index of the fractions / stops for each car; whole
@@ -84,13 +87,13 @@ class Weights:
 DEFAULT_WEIGHTS = Weights()
 
 # `early` 1 makes a Wh now worth twice one at the horizon. `calm`: in the first case above cars stop 6.1 times each without
-# it and 0.12 times with 0.05, at the same energy (69.4 %); docs/optimizer.md has what chose `keep`, `urgent` and 0.02.
+# it and 0.12 times with 0.05, at the same energy (69.4 %); docs/optimizer-figures.md has what chose `keep`, `urgent` and 0.02.
 THROUGHPUT = Weights(minimum=0.0, early=1.0, fair=0.0, calm=0.02, keep=0.5, urgent=0.3, levels=False)
-# `fair` in the table above had `early` 0.1; docs/optimizer.md has the figures that chose 0.3.
+# `fair` in the table above had `early` 0.1; docs/optimizer-figures.md has the figures that chose 0.3.
 FAIR = Weights(minimum=0.0, early=0.3, fair=0.0, calm=0.1, ladder=LADDER, levels=False)
 # Being early is worth a twentieth of what prices differ by over the whole horizon, a pause as much as that of its minimum's energy in one block.
 COST = Weights(minimum=0.0, early=0.05, fair=0.0, calm=0.02, keep=0.05, levels=False, priced=True)
-# What is known of cars decides how `throughput` goes about it; docs/optimizer.md has the figures that chose these.
+# What is known of cars decides how `throughput` goes about it; docs/optimizer-figures.md has the figures that chose these.
 GUESSING = replace(THROUGHPUT, fair=0.1, urgent=0.0)
 """Where wishes and departures are guesses: who is as likely to want it as others gets as much."""
 

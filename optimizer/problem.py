@@ -5,7 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -20,13 +20,23 @@ DEFAULT_ENERGY_WH = 13_000.0
 """What a car is assumed to want when nobody said: the prior with which the method was measured on real sessions."""
 
 HORIZON_BLOCKS = ((3, 300.0), (4, 900.0), (4, 1800.0), (9, 3600.0))
-"""Number and width (s) of blocks, near to far. Finer ones deliver no more and cost more: docs/optimizer.md has the figures."""
+"""Number and width (s) of blocks, near to far. Finer ones deliver no more and cost more: docs/optimizer-figures.md has the figures."""
 
 
 def _demand(condition: bool, where: str, field: str, rule: str, value: object) -> None:
     """ValueError that names the guilty object, its field, the rule and the value, unless the condition holds."""
     if not condition:
         raise ValueError(f"{where}: {field} must be {rule}, is {value!r}")
+
+
+def _demand_blocks(where: str, field: str, series: Sized | None, blocks: int) -> None:
+    if series is not None:
+        _demand(len(series) == blocks, where, field, f"{blocks} blocks", len(series))
+
+
+def _demand_unique(field: str, ids: Iterable[str]) -> None:
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    _demand(not twice, "Problem", field, "of different ids", twice)
 
 
 def _at_least_zero(value: float) -> bool:
@@ -88,16 +98,15 @@ class CircuitLimit:
     feed_in_a: tuple[tuple[float, float, float], ...] | None = None
 
     def __post_init__(self) -> None:
+        where = f"CircuitLimit {self.id!r}"
         for back in self.feed_in_a or ():
             sound = len(back) == len(PHASES) and all(map(_at_least_zero, back))
-            _demand(
-                sound, f"CircuitLimit {self.id!r}", "feed_in_a", "None or three numbers, 0 or more, per block", back
-            )
+            _demand(sound, where, "feed_in_a", "None or three numbers, 0 or more, per block", back)
         for sum_a in self.together_a or ():
-            _demand(math.isfinite(sum_a), f"CircuitLimit {self.id!r}", "together_a", "None or finite numbers", sum_a)
+            _demand(math.isfinite(sum_a), where, "together_a", "None or finite numbers", sum_a)
         for block in self.available_a:
             sound = len(block) == len(PHASES) and all(map(math.isfinite, block))
-            _demand(sound, f"CircuitLimit {self.id!r}", "available_a", "three finite numbers per block", block)
+            _demand(sound, where, "available_a", "three finite numbers per block", block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +166,8 @@ class Tariff:
 class Discharge:
     """What a car may give back, as `ChargingNeed.discharge`. Energy is counted at the EVSE, as the energy of charging is.
 
+    It is judged as part of its need, so that an error names the car.
+
     spare_wh: Wh, 0 or more, that it holds above what must not be gone below, as that took to charge. Giving 1 kWh back takes
         1 / efficiency of it.
     max_a, min_a: amperes per phase that it can give back, 0 or between the two, on `ChargingNeed.step_a`.
@@ -171,13 +182,6 @@ class Discharge:
     ceiling_a: tuple[float, ...] | None = None
     efficiency: float = 0.8
     wear_per_kwh: float = 0.0
-
-    def __post_init__(self) -> None:
-        for field in ("spare_wh", "max_a", "min_a", "wear_per_kwh"):
-            _demand(_at_least_zero(getattr(self, field)), "Discharge", field, "finite, 0 or more", getattr(self, field))
-        _demand(0 < self.efficiency <= 1, "Discharge", "efficiency", "above 0, at most 1", self.efficiency)
-        for ceiling in self.ceiling_a or ():
-            _demand(_at_least_zero(ceiling), "Discharge", "ceiling_a", "None or finite numbers, 0 or more", ceiling)
 
     def most_a(self, block: int) -> float:
         """Amperes per phase that it may give back in the block at most."""
@@ -238,6 +242,10 @@ class ChargingNeed:
     arrival_s: float | None = None
     discharge: Discharge | None = None
 
+    def power_w(self, current_a: float) -> float:
+        """W of so many amperes per phase."""
+        return current_a * self.voltage_v * len(self.phases)
+
     def __post_init__(self) -> None:
         where = f"ChargingNeed {self.id!r}"
         phases_sound = 0 < len(self.phases) == len(set(self.phases)) and set(self.phases) <= {0, 1, 2}
@@ -250,23 +258,29 @@ class ChargingNeed:
             _demand(math.isfinite(value) and value > 0, where, field, "finite, above 0", value)
         if self.energy_wh is not None:
             _demand(_at_least_zero(self.energy_wh), where, "energy_wh", "None or finite, 0 or more", self.energy_wh)
-        if self.departure_s is not None:
-            _demand(math.isfinite(self.departure_s), where, "departure_s", "None or finite", self.departure_s)
-        if self.arrival_s is not None:
-            _demand(math.isfinite(self.arrival_s), where, "arrival_s", "None or finite", self.arrival_s)
+        for field in ("departure_s", "arrival_s", "energy_worth_per_kwh"):
+            if (value := getattr(self, field)) is not None:
+                _demand(math.isfinite(value), where, field, "None or finite", value)
         for wire, weight in self.wires:
             _demand(cmath.isfinite(weight) and weight != 0, where, f"wires[{wire!r}]", "finite, not 0", weight)
-        if self.energy_worth_per_kwh is not None:
-            worth = self.energy_worth_per_kwh
-            _demand(math.isfinite(worth), where, "energy_worth_per_kwh", "None or finite", worth)
         for likely in self.presence or ():
             _demand(0 <= likely <= 1, where, "presence", "None or numbers from 0 to 1", likely)
         wishes_sound = all(map(_at_least_zero, self.wishes_wh)) and list(self.wishes_wh) == sorted(self.wishes_wh)
         _demand(wishes_sound, where, "wishes_wh", "finite, 0 or more, ascending", self.wishes_wh)
         for ceiling in self.ceiling_a or ():
             _demand(_at_least_zero(ceiling), where, "ceiling_a", "None or finite numbers, 0 or more", ceiling)
-        on_wires = self.discharge is not None and bool(self.wires)
-        _demand(not on_wires, where, "discharge", "None for a car on wires", self.discharge)
+        if self.discharge is not None:
+            _demand(not self.wires, where, "discharge", "None for a car on wires", self.discharge)
+            _demand_discharge(where, self.discharge)
+
+
+def _demand_discharge(where: str, back: Discharge) -> None:
+    for field in ("spare_wh", "max_a", "min_a", "wear_per_kwh"):
+        value = getattr(back, field)
+        _demand(_at_least_zero(value), where, f"discharge.{field}", "finite, 0 or more", value)
+    _demand(0 < back.efficiency <= 1, where, "discharge.efficiency", "above 0, at most 1", back.efficiency)
+    for ceiling in back.ceiling_a or ():
+        _demand(_at_least_zero(ceiling), where, "discharge.ceiling_a", "None or finite numbers, 0 or more", ceiling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,20 +297,12 @@ class Problem:
         blocks = self.horizon.blocks
         _demand_unique("circuits", (circuit.id for circuit in self.circuits))
         _demand_unique("needs", (need.id for need in self.needs))
-        for circuit in self.circuits:
-            fits = len(circuit.available_a) == blocks
-            _demand(fits, f"CircuitLimit {circuit.id!r}", "available_a", f"{blocks} blocks", len(circuit.available_a))
-            if circuit.feed_in_a is not None:
-                fits = len(circuit.feed_in_a) == blocks
-                _demand(fits, f"CircuitLimit {circuit.id!r}", "feed_in_a", f"{blocks} blocks", len(circuit.feed_in_a))
-            if circuit.together_a is not None:
-                fits = len(circuit.together_a) == blocks
-                _demand(fits, f"CircuitLimit {circuit.id!r}", "together_a", f"{blocks} blocks", len(circuit.together_a))
         _demand_unique("wires", (wire.id for wire in self.wires))
+        for circuit in self.circuits:
+            for field in ("available_a", "feed_in_a", "together_a"):
+                _demand_blocks(f"CircuitLimit {circuit.id!r}", field, getattr(circuit, field), blocks)
         for wire in self.wires:
-            _demand(
-                len(wire.limit_a) == blocks, f"WireLimit {wire.id!r}", "limit_a", f"{blocks} blocks", len(wire.limit_a)
-            )
+            _demand_blocks(f"WireLimit {wire.id!r}", "limit_a", wire.limit_a, blocks)
         known, known_wires = {circuit.id for circuit in self.circuits}, {wire.id for wire in self.wires}
         for need in self.needs:
             where = f"ChargingNeed {need.id!r}"
@@ -304,28 +310,19 @@ class Problem:
             wires = [wire for wire, _ in need.wires]
             sound = known_wires.issuperset(wires) and len(set(wires)) == len(wires)
             _demand(sound, where, "wires", "different ids of Problem.wires", wires)
-            if need.presence is not None:
-                _demand(len(need.presence) == blocks, where, "presence", f"{blocks} blocks", len(need.presence))
-            if need.ceiling_a is not None:
-                _demand(len(need.ceiling_a) == blocks, where, "ceiling_a", f"{blocks} blocks", len(need.ceiling_a))
-            if need.discharge is not None and need.discharge.ceiling_a is not None:
-                length = len(need.discharge.ceiling_a)
-                _demand(length == blocks, where, "discharge.ceiling_a", f"{blocks} blocks", length)
+            _demand_blocks(where, "presence", need.presence, blocks)
+            _demand_blocks(where, "ceiling_a", need.ceiling_a, blocks)
+            if need.discharge is not None:
+                _demand_blocks(where, "discharge.ceiling_a", need.discharge.ceiling_a, blocks)
         if self.tariff is not None:
-            _demand_blocks(self.tariff, blocks)
+            _demand_tariff(self.tariff, blocks)
 
 
-def _demand_blocks(tariff: Tariff, blocks: int) -> None:
-    known = len(tariff.import_per_kwh)
-    _demand(known == blocks, "Tariff", "import_per_kwh", f"{blocks} blocks", known)
+def _demand_tariff(tariff: Tariff, blocks: int) -> None:
+    _demand_blocks("Tariff", "import_per_kwh", tariff.import_per_kwh, blocks)
     for field in ("surplus_w", "export_per_kwh", "background_w"):
         known = len(getattr(tariff, field))
-        _demand(known in (0, blocks), "Tariff", field, f"empty or {blocks} blocks", known)
-
-
-def _demand_unique(field: str, ids: Iterable[str]) -> None:
-    twice = [name for name, count in Counter(ids).items() if count > 1]
-    _demand(not twice, "Problem", field, "of different ids", twice)
+        _demand(known in {0, blocks}, "Tariff", field, f"empty or {blocks} blocks", known)
 
 
 ReasonCode = Literal[
@@ -347,11 +344,17 @@ ReasonCode = Literal[
 class Reason:
     """Why a car gets no more in block 0.
 
-    code: "circuit" a circuit is full; "shared" another car on that circuit gets more, and why; "vehicle_max" the
-        maximum of car, cable or station; "csms_profile" the CSMS's charging profile; "energy_met" it wants no more;
-        "minimum_rate" it is paused because what is left is less than its minimum; "price" it waits for a lower one, or a
-        kWh costs more than it is worth; "peak" more would raise the site's peak; "surplus" there is no more of it; "expected" it is not here yet;
-        "discharge" why it gives energy back, or why it does not although it could.
+    code: "circuit"       a circuit is full
+          "shared"        another car on that circuit gets more, and why
+          "vehicle_max"   the maximum of car, cable or station
+          "csms_profile"  the CSMS's charging profile
+          "energy_met"    it wants no more
+          "minimum_rate"  it is paused because what is left is less than its minimum
+          "price"         it waits for a lower one, or a kWh costs more than it is worth
+          "peak"          more would raise the site's peak
+          "surplus"       there is no more of it
+          "expected"      it is not here yet
+          "discharge"     why it gives energy back, or why it does not although it could
     text: one sentence in plain English with numbers and units. circuit, phase: the row that binds, if one does.
     limit_a: the amperes per phase that the code speaks of (of the circuit: what it has for all cars).
     """
@@ -368,8 +371,7 @@ class Allocation:
     """Currents per need and block, in amperes per phase; below 0 is given back, by cars with `ChargingNeed.discharge` only.
 
     Block 0 can be told to stations: 0 or at least the minimum, on steps, no circuit or ceiling exceeded, also if all cars that
-    give back stopped. The later
-    blocks keep all limits too, but are a plan: steps and minimums are applied when their time comes.
+    give back stopped. The later blocks keep all limits too, but are a plan: steps and minimums are applied when their time comes.
     status: "optimal" the plan of the program; "share" max-min fair shares, asked for or because the solver gave up;
         "timeout_share" the same because time ran out; "empty" nobody needs anything.
     solve_s: seconds spent building and solving the program; 0 where none was solved.

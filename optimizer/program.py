@@ -1,32 +1,42 @@
 """Which linear program is this problem? Sparse matrices as coordinates, with a name for every row and column.
 
-Maximise worth @ x where row_low <= A @ x <= row_high and 0 <= x <= upper.
+Columns
+    current[need, block]                 A; in block 0 one for each segment of worth
+    group[circuits, phases, block]       A; the sum of a group, where that makes the program smaller (`_worth_a_sum`)
+    beyond[need]                         Wh beyond the prior of a car whose wish is unknown; one for each likely wish
+    rung[need, number]                   Wh of the need that is served by departure, if fractions of needs count
+    covered[block]                       Wh that surplus covers, if prices count
+    peak                                 W by which the site's mean power in some block is above its highest so far, if that costs
 
-Columns: current[need, block] in A (in block 0 one per segment of worth), group[circuits, phases, block] in A,
-beyond[need] in Wh beyond the prior of a car whose wish is unknown, one for each likely wish, rung[need, number] in Wh of the need that is
-served by departure, if fractions of needs count, and, if prices count, covered[block] in Wh that surplus covers, and peak in W
-by which the site's mean power in some block is above its highest so far. A group is all cars on the same circuits, phases and wires; it has a column
-in the blocks in which that makes the program smaller (`_worth_a_sum`), else its cars stand in the rows themselves.
-Rows: link[circuits, phases, block] (currents add up to the group), limit[circuit, phase or sum, block] (of groups),
-wire[wire, degrees, block] (a tangent, of groups), energy[need], fraction[need] (rungs up to what was and will
-be delivered), covered[block] (no more than is drawn) and peak[block] (what is drawn beyond the room is at most the peak, which may
-grow, so it never makes a site infeasible). So many cars show in link, energy and fraction rows only, however deep the tree of circuits is.
-Rows that cannot bind, because the cars' own maxima are less, are left out.
+Rows
+    link[circuits, phases, block]        the currents of a group add up to its sum
+    limit[circuit, phase or sum, block]  of the currents of groups
+    wire[wire, degrees, block]           the same, along one direction: a tangent
+    energy[need]                         no more than is wanted
+    fraction[need]                       rungs up to what was and will be delivered
+    covered[block]                       no more than is drawn
+    peak[block]                          what is drawn beyond the room is at most the peak
+
+A group is all cars on the same circuits, phases and wires. Where it has no sum its cars stand in limits and wires themselves; so many
+cars show in link, energy and fraction rows only, however deep the tree of circuits is. The peak may grow, so it never makes a site
+infeasible. Rows that cannot bind, because the cars' own maxima are less, are left out.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.manners import Indexes
+from optimizer.arrays import Array, Indexes
+from optimizer.linear import Draft, Linear
 from optimizer.objectives import Weights, first_block
 from optimizer.problem import PHASES, TOGETHER, ChargingNeed, Problem
-from optimizer.rows import Array, Rows, wh_per_ampere
+from optimizer.rows import Rows, block_hours, wh_per_ampere
 from optimizer.tangents import directions, tangent
 from optimizer.worth import Worth, worth_of
 
@@ -34,93 +44,37 @@ Group = tuple[tuple[str, ...], tuple[int, ...], tuple[tuple[str, complex], ...]]
 """What cars have in common that load the same rows in the same way: circuits, phases, wires."""
 
 
+Name = Callable[[int], str]
+"""The name of a row or column by its number among those that were added with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A linear program; `row`, `column` and `value` are the coordinates of A (repeated ones add up).
+    """A linear program and what it means.
 
-    The rest says what rows and columns mean. need, block: of each current column. groups: as `Group`. group,
-    wanted_wh: (N,) group of each need, and what counts as wanted by it. summed: those with a column, as numbers of groups
-    times blocks plus block. limits: (index of `Rows.names`, block) of each
-    limit row. tangents: (index of the wire, block) of each wire row, and angles: its direction in radians. capped: need
-    of each energy row; open: of each beyond; climbing: of each fraction row. covered: block of each covered column and row;
-    peaked: of each peak row, with one column for all, if there is any. money: what all of it is worth.
+    need, block: of each current column; these come first.
+    group, wanted_wh: (N,) equal numbers are one group, and what counts as wanted.
+    money: what all of it is worth.
+    named_columns, named_rows: how many were added at a time, and their names.
     """
 
-    worth: Array
-    upper: Array
-    row: Indexes
-    column: Indexes
-    value: Array
-    row_low: Array
-    row_high: Array
+    linear: Linear
     problem: Problem
-    rows: Rows
     need: Indexes
     block: Indexes
-    groups: tuple[Group, ...]
     group: Indexes
-    summed: Indexes
     wanted_wh: Array
-    limits: Indexes
-    tangents: Indexes
-    angles: Array
-    capped: Indexes
-    open: Indexes
-    climbing: Indexes
-    covered: Indexes
-    peaked: Indexes
     money: Worth
+    named_columns: tuple[tuple[int, Name], ...]
+    named_rows: tuple[tuple[int, Name], ...]
 
     def column_name(self, index: int) -> str:
         """As in the list of columns above."""
-        currents, grouped = len(self.need), len(self.summed)
-        if index < currents:
-            return f"current[{self.problem.needs[self.need[index]].id}, {self.block[index]}]"
-        if index < currents + grouped:
-            return f"group[{self._group_name(self.summed[index - currents])}]"
-        if index < currents + grouped + len(self.open):
-            return f"beyond[{self.problem.needs[self.open[index - currents - grouped]].id}]"
-        priced = index - len(self.worth) + len(self.covered) + self._peaks
-        if priced >= 0:
-            return f"covered[{self.covered[priced]}]" if priced < len(self.covered) else "peak"
-        climber, rung = divmod(index - currents - grouped - len(self.open), self._rungs)
-        return f"rung[{self.problem.needs[self.climbing[climber]].id}, {rung}]"
+        return _name(self.named_columns, index)
 
     def row_name(self, index: int) -> str:
         """As in the list of rows above."""
-        links, limits, tangents = len(self.summed), len(self.limits), len(self.tangents)
-        if index < links:
-            return f"link[{self._group_name(self.summed[index])}]"
-        if index < links + limits:
-            row, block = self.limits[index - links]
-            circuit, phase = self.rows.names[row]
-            name = "sum" if phase == TOGETHER else PHASES[phase]
-            return f"limit[{self.problem.circuits[circuit].id}, {name}, {block}]"
-        if index < links + limits + tangents:
-            wire, block = self.tangents[index - links - limits]
-            degrees = math.degrees(self.angles[index - links - limits])
-            return f"wire[{self.problem.wires[wire].id}, {degrees:.1f}, {block}]"
-        if index < links + limits + tangents + len(self.capped):
-            return f"energy[{self.problem.needs[self.capped[index - links - limits - tangents]].id}]"
-        priced = index - len(self.row_high) + len(self.covered) + len(self.peaked)
-        if priced >= 0:
-            blocks = (*(f"covered[{k}]" for k in self.covered), *(f"peak[{k}]" for k in self.peaked))
-            return blocks[priced]
-        return f"fraction[{self.problem.needs[self.climbing[priced]].id}]"
-
-    @property
-    def _rungs(self) -> int:
-        others = len(self.need) + len(self.summed) + len(self.open) + len(self.covered) + self._peaks
-        return (len(self.worth) - others) // max(len(self.climbing), 1)
-
-    @property
-    def _peaks(self) -> int:
-        return min(len(self.peaked), 1)
-
-    def _group_name(self, index: int) -> str:
-        group, block = divmod(int(index), self.problem.horizon.blocks)
-        circuits, phases, wires = self.groups[group]
-        return f"{'/'.join((*circuits, *dict(wires)))}, {'+'.join(PHASES[phase] for phase in phases)}, {block}"
+        return _name(self.named_rows, index)
 
     def currents(self, x: Array) -> Array:
         """The plan (N, K) in a solution, its segments added up."""
@@ -129,128 +83,167 @@ class Program:
         return plan
 
 
+def _name(added: tuple[tuple[int, Name], ...], index: int) -> str:
+    for count, name in added:
+        if index < count:
+            return name(index)
+        index -= count
+    raise IndexError(index)
+
+
 def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: Weights) -> Program:
     """The program of a problem; caps_a (N, K) as of `caps_of`, fair_a (N,) the fair share of block 0."""
-    blocks, per_ampere = problem.horizon.blocks, wh_per_ampere(problem)
-    money = worth_of(problem, weights)
-    need, block, upper, worth = _current_columns(problem, caps_a, fair_a, money, weights)
-    groups, group = _groups(problem.needs)
-    wanted = np.array([n.expected_wh if n.energy_wh is None else n.energy_wh for n in problem.needs])
-    certain = np.array(
-        [n.wishes_wh[0] if _is_guessed(n, weights) else wh for n, wh in zip(problem.needs, wanted, strict=True)]
-    )
-    capped = np.flatnonzero((caps_a * per_ampere).sum(axis=1) > certain)
-    open_, beyond_wh, beyond_worth = _beyond(problem.needs, capped, weights, money.beyond)
-    climbing = np.flatnonzero(caps_a.any(axis=1)) if weights.ladder else np.zeros(0, dtype=np.intp)
-    served = np.array([n.served_wh for n in problem.needs])
-    limits, limit_row, limit_group, times = _limits(rows, caps_a, group)
-    wires = _tangents(rows, caps_a, group)
-    priced = _priced_blocks(problem, caps_a, money)
-    car_cell = group[need] * blocks + block
-    limit_cell = limit_group * blocks + limits[limit_row, 1]
-    wire_cell = wires.group * blocks + wires.of[wires.row, 1]
-    summed = _worth_a_sum(car_cell, np.concatenate((limit_cell, wire_cell)), len(groups) * blocks)
-
-    columns = _Columns()
-    current = columns.add(upper, worth)
-    total = columns.add(np.full(len(summed), np.inf), 0.0)
-    beyond = columns.add(beyond_wh, beyond_worth)
-    width, value = np.array(weights.ladder).reshape(-1, 2).T
-    rungs = columns.add(np.outer((served + wanted)[climbing], width).ravel(), np.tile(value, len(climbing)))
-    matrix = _Matrix()
-    link = matrix.add(np.zeros(len(total)), equal=True)
-    matrix.enter_some(link, summed, (car_cell, current, np.ones(len(current))))
-    matrix.enter(link, total, -1.0)
-    alone = ~np.isin(car_cell, summed)
-    members = _Members(np.concatenate((car_cell[alone], summed)), np.concatenate((current[alone], total)))
-    limit = matrix.add(rows.available_a[limits[:, 0], limits[:, 1]])
-    entry, column = members.of(limit_cell)
-    matrix.enter(limit[limit_row[entry]], column, times[entry])
-    wire = matrix.add(rows.wire_a[wires.of[:, 0], wires.of[:, 1]])
-    entry, column = members.of(wire_cell)
-    matrix.enter(wire[wires.row[entry]], column, wires.value[entry])
-    energy = matrix.add(certain[capped])
-    matrix.enter_some(energy, capped, (need, current, per_ampere[need, block]))
-    matrix.enter_some(energy, capped, (open_, beyond, np.full(len(open_), -1.0)))
-    climb = matrix.add(served[climbing])
-    matrix.enter_some(climb, climbing, (need, current, -per_ampere[need, block]))
-    matrix.enter(np.repeat(climb, len(width)), rungs, 1.0)
-    _enter_prices(columns, matrix, (block, current, per_ampere[need, block]), priced)
-    return Program(
-        worth=np.concatenate(columns.worth),
-        upper=np.concatenate(columns.upper),
-        row=np.concatenate(matrix.row),
-        column=np.concatenate(matrix.column),
-        value=np.concatenate(matrix.value),
-        row_low=np.concatenate(matrix.low),
-        row_high=np.concatenate(matrix.high),
-        problem=problem,
-        rows=rows,
-        need=need,
-        block=block,
-        groups=groups,
-        group=group,
-        summed=summed,
-        wanted_wh=wanted,
-        limits=limits,
-        tangents=wires.of,
-        angles=wires.angles,
-        capped=capped,
-        open=open_,
-        climbing=climbing,
-        covered=priced.covered,
-        peaked=priced.peaked,
-        money=money,
-    )
+    builder = _Builder(problem, caps_a, fair_a, weights)
+    builder.add_limits(_limits(problem, rows, caps_a, builder.group), _tangents(problem, rows, caps_a, builder.group))
+    builder.add_energies()
+    builder.add_fractions()
+    builder.add_surplus()
+    builder.add_peak()
+    return builder.program()
 
 
-class _Columns:
-    """The columns so far."""
+class _Builder:
+    """The program so far; it begins with the currents."""
 
-    def __init__(self) -> None:
-        self.upper: list[Array] = []
-        self.worth: list[Array] = []
-        self._count = 0
+    def __init__(self, problem: Problem, caps_a: Array, fair_a: Array, weights: Weights) -> None:
+        """As `build`."""
+        self._problem, self._caps_a, self._weights = problem, caps_a, weights
+        self._draft = Draft()
+        self._columns: list[tuple[int, Name]] = []
+        self._rows: list[tuple[int, Name]] = []
+        self._wh, self._money = wh_per_ampere(problem), worth_of(problem, weights)
+        self._groups, self.group = _groups(problem.needs)
+        self._wanted_wh = np.array([n.expected_wh if n.energy_wh is None else n.energy_wh for n in problem.needs])
+        self._add_currents(fair_a)
 
-    def add(self, upper: Array, worth: Array | float) -> Indexes:
-        """The indexes of more columns."""
-        self.upper.append(upper)
-        self.worth.append(np.broadcast_to(worth, upper.shape))
-        self._count += len(upper)
-        return np.arange(self._count - len(upper), self._count)
+    def program(self) -> Program:
+        """All that was added."""
+        return Program(
+            linear=self._draft.numbers(),
+            problem=self._problem,
+            need=self._need,
+            block=self._block,
+            group=self.group,
+            wanted_wh=self._wanted_wh,
+            money=self._money,
+            named_columns=tuple(self._columns),
+            named_rows=tuple(self._rows),
+        )
 
+    def add_limits(self, *limits: _Limits) -> None:
+        """Limits on the currents of groups, and the sum of a group in a block where that makes them smaller."""
+        blocks = self._problem.horizon.blocks
+        cells = [one.group * blocks + one.block[one.row] for one in limits]
+        car_cell = self.group[self._need] * blocks + self._block
+        summed = _worth_a_sum(car_cell, np.concatenate(cells), len(self._groups) * blocks)
+        total = self._add_columns(np.full(len(summed), np.inf), 0.0, lambda i: f"group[{self._group_name(summed[i])}]")
+        link = self._add_rows(np.zeros(len(summed)), lambda i: f"link[{self._group_name(summed[i])}]", low=0.0)
+        self._enter_some(link, summed, (car_cell, self._current, np.ones(len(car_cell))))
+        self._draft.enter(link, total, -1.0)
+        alone = ~np.isin(car_cell, summed)
+        members = _Members(np.concatenate((car_cell[alone], summed)), np.concatenate((self._current[alone], total)))
+        for one, cell in zip(limits, cells, strict=True):
+            row = self._add_rows(one.limit_a, one.name)
+            entry, column = members.of(cell)
+            self._draft.enter(row[one.row[entry]], column, one.value[entry])
 
-class _Matrix:
-    """The rows so far, and the coordinates of what is in them."""
+    def add_energies(self) -> None:
+        """No more energy than is wanted, and where that is unknown columns for what may be."""
+        needs, weights = self._problem.needs, self._weights
+        certain_wh = np.array(
+            [n.wishes_wh[0] if _is_guessed(n, weights) else wh for n, wh in zip(needs, self._wanted_wh, strict=True)]
+        )
+        capped = np.flatnonzero((self._caps_a * self._wh).sum(axis=1) > certain_wh)
+        need, width_wh, worth = _beyond(needs, capped, weights, self._money.beyond)
+        beyond = self._add_columns(width_wh, worth, lambda i: f"beyond[{self._id(need[i])}]")
+        energy = self._add_rows(certain_wh[capped], lambda i: f"energy[{self._id(capped[i])}]")
+        self._enter_some(energy, capped, (self._need, self._current, self._wh_of_current))
+        self._enter_some(energy, capped, (need, beyond, np.full(len(need), -1.0)))
 
-    def __init__(self) -> None:
-        self.low: list[Array] = []
-        self.high: list[Array] = []
-        self.row: list[Indexes] = []
-        self.column: list[Indexes] = []
-        self.value: list[Array] = []
-        self._count = 0
+    def add_fractions(self) -> None:
+        """Rungs of each need, if the objective has a ladder."""
+        if not self._weights.ladder:
+            return
+        climbing = np.flatnonzero(self._caps_a.any(axis=1))
+        served_wh = np.array([need.served_wh for need in self._problem.needs])
+        width, worth = np.array(self._weights.ladder).T
+        rungs = self._add_columns(
+            np.outer((served_wh + self._wanted_wh)[climbing], width).ravel(),
+            np.tile(worth, len(climbing)),
+            lambda i: f"rung[{self._id(climbing[i // len(width)])}, {i % len(width)}]",
+        )
+        climb = self._add_rows(served_wh[climbing], lambda i: f"fraction[{self._id(climbing[i])}]")
+        self._enter_some(climb, climbing, (self._need, self._current, -self._wh_of_current))
+        self._draft.enter(np.repeat(climb, len(width)), rungs, 1.0)
 
-    def add(self, high: Array, *, equal: bool = False) -> Indexes:
-        """The indexes of more rows; `equal`: they are not only at most `high`."""
-        self.high.append(high)
-        self.low.append(high if equal else np.full(len(high), -np.inf))
-        self._count += len(high)
-        return np.arange(self._count - len(high), self._count)
+    def add_surplus(self) -> None:
+        """What surplus covers, in the blocks in which it makes energy cheaper."""
+        money = self._money
+        covered = np.flatnonzero((money.saved > 0) & self._caps_a.any(axis=0))
+        saved = self._add_columns(money.surplus_wh[covered], money.saved[covered], lambda i: f"covered[{covered[i]}]")
+        cover = self._add_rows(np.zeros(len(covered)), lambda i: f"covered[{covered[i]}]")
+        self._enter_some(cover, covered, (self._block, self._current, -self._wh_of_current))
+        self._draft.enter(cover, saved, 1.0)
 
-    def enter(self, row: Indexes, column: Indexes, value: Array | float) -> None:
-        """Coordinates and values."""
-        self.row.append(row)
-        self.column.append(column)
-        self.value.append(np.broadcast_to(value, row.shape))
+    def add_peak(self) -> None:
+        """The peak, in the blocks in which the cars' most raises it."""
+        room_w = self._money.peak_room_w
+        if room_w is None:
+            return
+        hours = block_hours(self._problem)
+        most_w = (self._caps_a * self._wh).sum(axis=0) / hours
+        peaked = np.flatnonzero((most_w > room_w) & (most_w > 0))
+        if not len(peaked):
+            return
+        peak = self._add_columns(np.full(1, np.inf), -self._money.per_peak_w, lambda _: "peak")
+        below = self._add_rows(room_w[peaked], lambda i: f"peak[{peaked[i]}]")
+        self._enter_some(below, peaked, (self._block, self._current, self._wh_of_current / hours[self._block]))
+        self._draft.enter(below, peak, -1.0)
 
-    def enter_some(self, rows: Indexes, owners: Indexes, entries: tuple[Indexes, Indexes, Array]) -> None:
+    def _add_currents(self, fair_a: Array) -> None:
+        """Of each need in each later block in which it may draw, then of each in block 0, segment by segment."""
+        caps_a, worth = self._caps_a, self._wh * self._money.net
+        bonus = self._wh[:, 0] * self._money.unit
+        later, after = np.nonzero(caps_a[:, 1:])
+        segments = [
+            (n, segment.width_a, segment.worth_wh)
+            for n, need in enumerate(self._problem.needs)
+            if caps_a[n, 0]
+            for segment in first_block(need, caps_a[n, 0], fair_a[n], (worth[n, 0], bonus[n]), self._weights)
+        ]
+        now, width, worth_now = np.array(segments).reshape(-1, 3).T
+        need = self._need = np.concatenate((later, now.astype(np.intp)))
+        block = self._block = np.concatenate((after + 1, np.zeros(len(now), dtype=np.intp)))
+        self._wh_of_current = self._wh[need, block]
+        self._current = self._add_columns(
+            np.concatenate((caps_a[:, 1:][later, after], width)),
+            np.concatenate((worth[:, 1:][later, after], worth_now)),
+            lambda i: f"current[{self._id(need[i])}, {block[i]}]",
+        )
+
+    def _add_columns(self, upper: Array, worth: Array | float, name: Name) -> Indexes:
+        self._columns.append((len(upper), name))
+        return self._draft.columns(upper, worth)
+
+    def _add_rows(self, high: Array, name: Name, *, low: float = -np.inf) -> Indexes:
+        self._rows.append((len(high), name))
+        return self._draft.rows(high, low)
+
+    def _enter_some(self, rows: Indexes, owners: Indexes, entries: tuple[Indexes, Indexes, Array]) -> None:
         """Of entries (owner, column, value) those whose owner has one of these rows: `owners` tells whose they are."""
         owner, column, value = entries
         row_of = np.full(max(owner.max(initial=-1), owners.max(initial=-1)) + 1, -1)
         row_of[owners] = rows
         has_row = row_of[owner] >= 0
-        self.enter(row_of[owner][has_row], column[has_row], value[has_row])
+        self._draft.enter(row_of[owner][has_row], column[has_row], value[has_row])
+
+    def _id(self, need: int) -> str:
+        return self._problem.needs[need].id
+
+    def _group_name(self, cell: int) -> str:
+        group, block = divmod(int(cell), self._problem.horizon.blocks)
+        circuits, phases, wires = self._groups[group]
+        return f"{'/'.join((*circuits, *dict(wires)))}, {'+'.join(PHASES[phase] for phase in phases)}, {block}"
 
 
 class _Members:
@@ -279,63 +272,6 @@ def _worth_a_sum(car_cell: Indexes, row_cell: Indexes, count: int) -> Indexes:
     cars, rows = np.bincount(car_cell, minlength=count), np.bincount(row_cell, minlength=count)
     cells: Indexes = np.flatnonzero((rows > 2) & (cars * rows > cars + rows + 1))
     return cells
-
-
-def _current_columns(
-    problem: Problem, caps_a: Array, fair_a: Array, money: Worth, weights: Weights
-) -> tuple[Indexes, Indexes, Array, Array]:
-    """Need, block, upper bound (A) and worth (Wh per A) of each current column: later blocks, then block 0's segments."""
-    need, block = np.nonzero(caps_a[:, 1:])
-    block += 1
-    per_ampere = wh_per_ampere(problem)
-    value = per_ampere * money.net
-    segments = [
-        (n, segment.width_a, segment.worth_wh)
-        for n in np.flatnonzero(caps_a[:, 0])
-        for segment in first_block(
-            problem.needs[n], caps_a[n, 0], fair_a[n], (value[n, 0], per_ampere[n, 0] * money.unit), weights
-        )
-    ]
-    now, width, worth = np.array(segments).reshape(-1, 3).T
-    return (
-        np.concatenate((need, now.astype(np.intp))),
-        np.concatenate((block, np.zeros(len(now), dtype=np.intp))),
-        np.concatenate((caps_a[need, block], width)),
-        np.concatenate((value[need, block], worth)),
-    )
-
-
-class _Priced(NamedTuple):
-    """The blocks in which surplus makes energy cheaper, and those in which the cars' most raises the peak; (K,) hours."""
-
-    covered: Indexes
-    peaked: Indexes
-    hours: Array
-    money: Worth
-
-
-def _priced_blocks(problem: Problem, caps_a: Array, money: Worth) -> _Priced:
-    hours = np.diff(np.array(problem.horizon.edges_s)) / 3600
-    covered, peaked = np.flatnonzero((money.saved > 0) & caps_a.any(axis=0)), np.zeros(0, dtype=np.intp)
-    if money.peak_room_w is not None:
-        most_w = (caps_a * wh_per_ampere(problem)).sum(axis=0) / hours
-        peaked = np.flatnonzero((most_w > money.peak_room_w) & (most_w > 0))
-    return _Priced(covered, peaked, hours, money)
-
-
-def _enter_prices(columns: _Columns, matrix: _Matrix, energy: tuple[Indexes, Indexes, Array], priced: _Priced) -> None:
-    """Columns and rows of surplus and peak. energy: block, column and Wh per ampere of each current column."""
-    block, current, wh = energy
-    covered, peaked, hours, money = priced
-    saved = columns.add(money.surplus_wh[covered], money.saved[covered])
-    cover = matrix.add(np.zeros(len(covered)))
-    matrix.enter_some(cover, covered, (block, current, -wh))
-    matrix.enter(cover, saved, 1.0)
-    if money.peak_room_w is not None and len(peaked):
-        peak = columns.add(np.full(1, np.inf), -money.per_peak_w)
-        below = matrix.add(money.peak_room_w[peaked])
-        matrix.enter_some(below, peaked, (block, current, wh / hours[block]))
-        matrix.enter(below, np.repeat(peak, len(below)), -1.0)
 
 
 def _is_guessed(need: ChargingNeed, weights: Weights) -> bool:
@@ -371,37 +307,49 @@ def _groups(needs: tuple[ChargingNeed, ...]) -> tuple[tuple[Group, ...], Indexes
     return groups, np.array([number[key] for key in keys], dtype=np.intp)
 
 
-def _limits(rows: Rows, caps_a: Array, group: Indexes) -> tuple[Indexes, Indexes, Indexes, Array]:
-    """(L, 2) row and block of each limit that can bind, and the entries of what loads it: limit, group, how often."""
-    limits = np.argwhere(rows.loads @ caps_a > rows.available_a)
-    _, example = np.unique(group, return_index=True)
-    loads = rows.loads[np.ix_(limits[:, 0], example)]
-    limit_row, limit_group = np.nonzero(loads)
-    return limits, limit_row, limit_group, loads[limit_row, limit_group]
+class _Limits(NamedTuple):
+    """Rows on the currents of groups: (L,) limit and block of each, and the entries of what loads it: row, group, value."""
 
-
-class _Tangents(NamedTuple):
-    """(T, 2) wire and block of each tangent, (T,) its angle, and its entries: row, group, value."""
-
-    of: Indexes
-    angles: Array
+    limit_a: Array
+    block: Indexes
     row: Indexes
     group: Indexes
     value: Array
+    name: Name
 
 
-def _tangents(rows: Rows, caps_a: Array, group: Indexes) -> _Tangents:
+def _limits(problem: Problem, rows: Rows, caps_a: Array, group: Indexes) -> _Limits:
+    """Those of `Rows` that can bind."""
+    of, block = np.nonzero(rows.loads @ caps_a > rows.available_a)
+    _, example = np.unique(group, return_index=True)
+    loads = rows.loads[np.ix_(of, example)]
+    row, number = np.nonzero(loads)
+
+    def name(i: int) -> str:
+        circuit, phase = rows.names[of[i]]
+        return f"limit[{problem.circuits[circuit].id}, {'sum' if phase == TOGETHER else PHASES[phase]}, {block[i]}]"
+
+    return _Limits(rows.available_a[of, block], block, row, number, loads[row, number], name)
+
+
+def _tangents(problem: Problem, rows: Rows, caps_a: Array, group: Indexes) -> _Limits:
     """The tangents that can bind: cars that all draw their most would be beyond them."""
     _, example = np.unique(group, return_index=True)
     most_a = np.array([caps_a[group == number].sum(axis=0) for number in range(len(example))])
-    of, angles, along = [], [], []
+    of: list[tuple[int, int, float]] = []
+    along = []
     for wire, weights in enumerate(rows.weights[:, example] if rows.has_wires else ()):
         for angle in directions(weights):
             one = tangent(weights, angle)
-            blocks = np.flatnonzero(one.clip(min=0.0) @ most_a > rows.wire_a[wire])
-            of += [(wire, block) for block in blocks]
-            angles += [angle] * len(blocks)
+            blocks = np.flatnonzero(one.clip(min=0.0) @ most_a > rows.wire_a[wire]).tolist()
+            of += [(wire, block, angle) for block in blocks]
             along += [one] * len(blocks)
     values = np.array(along).reshape(len(of), len(example))
     row, number = np.nonzero(values)
-    return _Tangents(np.array(of, dtype=np.intp).reshape(-1, 2), np.array(angles), row, number, values[row, number])
+    wires, blocks_of = (np.array([one[k] for one in of], dtype=np.intp) for k in (0, 1))
+
+    def name(i: int) -> str:
+        wire, block, angle = of[i]
+        return f"wire[{problem.wires[wire].id}, {math.degrees(angle):.1f}, {block}]"
+
+    return _Limits(rows.wire_a[wires, blocks_of], blocks_of, row, number, values[row, number], name)

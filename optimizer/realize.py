@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from optimizer.arrays import Array, Flags, Indexes
 from optimizer.feed_in import told_back
-from optimizer.manners import Indexes, Manners
+from optimizer.manners import Manners
 from optimizer.problem import Problem
-from optimizer.rows import TINY_A, Array, Rows, caps_of, rows_of
+from optimizer.rows import TINY_A, Rows, caps_of, rows_of
 from optimizer.surplus import with_surplus
 from optimizer.wire_steps import realized_on_wires
-
-Flags = npt.NDArray[np.bool_]
 
 
 def realize(problem: Problem, wanted: Mapping[str, float]) -> Mapping[str, float]:
@@ -44,7 +42,7 @@ def realized_now(rows: Rows, manners: Manners, caps_a: Array, wanted_a: Array) -
 def realized(rows: Rows, available_a: Array, manners: Manners, caps_a: Array, wanted_a: Array) -> Array:
     """`realize` on arrays, without wires: available_a (R,), the others (N,)."""
     loads, minimum = rows.loads, manners.minimum_a
-    order = manners.in_order(np.flatnonzero((caps_a > 0) & (caps_a >= minimum - TINY_A)))
+    order = manners.able(caps_a)
     is_wanted = (wanted_a > 0) & (wanted_a >= minimum / 2)
     runs = admit(rows, available_a, minimum, order[is_wanted[order]])
     towards = np.where(runs, np.clip(wanted_a, minimum, np.maximum(caps_a, minimum)), 0.0)

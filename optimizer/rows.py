@@ -9,13 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from optimizer.arrays import Array, Phasors
 from optimizer.problem import TOGETHER, ChargingNeed, Problem
-
-Array = npt.NDArray[np.float64]
-
-Phasors = npt.NDArray[np.complex128]
 
 TINY_A = 1e-9
 """Rounding noise of sums of currents; the judge (`check`) tolerates a thousand times more."""
@@ -25,8 +21,10 @@ TINY_A = 1e-9
 class Rows:
     """The rows that cars load.
 
-    names: (circuit index, phase or TOGETHER) of each row. of_need: the rows that each need loads, the sum over the phases
-    once for each of its phases. loads: the same as (R, N), how often the need loads the row. available_a: (R, K), never negative: a circuit without room allows its cars 0 A.
+    names: (circuit index, phase or TOGETHER) of each row.
+    of_need: the rows that each need loads, the sum over the phases once for each of its phases.
+    loads: the same as (R, N), how often the need loads the row.
+    available_a: (R, K), never negative: a circuit without room allows its cars 0 A.
     weights: (W, N) phasors that an ampere of each need adds to each wire. wire_a: (W, K) what the wires can carry.
     """
 
@@ -91,7 +89,20 @@ def _wires_of(problem: Problem) -> tuple[Phasors, Array]:
     return weights, np.array([wire.limit_a for wire in problem.wires]).reshape(len(number), problem.horizon.blocks)
 
 
-def hours_of(problem: Problem) -> Array:
+def block_hours(problem: Problem) -> Array:
+    """(K,) how long each block is."""
+    hours: Array = np.diff(np.array(problem.horizon.edges_s)) / 3600
+    return hours
+
+
+def falling(problem: Problem) -> Array:
+    """(K,) 1 now, falling to 0 at the horizon, for what is worth more the sooner it is."""
+    edges = np.array(problem.horizon.edges_s)
+    part: Array = 1 - edges[:-1] / edges[-1]
+    return part
+
+
+def _hours_of(problem: Problem) -> Array:
     """(N, K) hours that each car is there in each block; in block 0 all of them, `caps_of` knows who is yet to come."""
     edges = np.array(problem.horizon.edges_s)
     comes_s = [0.0 if need.arrival_s is None else need.arrival_s for need in problem.needs]
@@ -105,8 +116,8 @@ def hours_of(problem: Problem) -> Array:
 
 def wh_per_ampere(problem: Problem) -> Array:
     """(N, K) energy that one ampere per phase brings in each block."""
-    watts = np.array([need.voltage_v * len(need.phases) for need in problem.needs])
-    per_ampere: Array = watts[:, None] * hours_of(problem)
+    watts = np.array([need.power_w(1.0) for need in problem.needs])
+    per_ampere: Array = watts[:, None] * _hours_of(problem)
     return per_ampere
 
 
@@ -128,6 +139,12 @@ def on_step_above(minimum_a: Array, step_a: Array) -> Array:
     return lowest
 
 
+def on_step_below(current_a: Array, step_a: Array) -> Array:
+    """The highest multiples of the steps within the currents."""
+    highest: Array = np.floor(current_a / step_a + TINY_A) * step_a
+    return highest
+
+
 def caps_of(problem: Problem) -> Array:
     """(N, K) the highest current of each car in each block, on steps in block 0; 0 where it cannot or need not run.
 
@@ -136,8 +153,8 @@ def caps_of(problem: Problem) -> Array:
     per_ampere = wh_per_ampere(problem)
     minimum = minimum_of(problem)[:, None]
     blocks = problem.horizon.blocks
-    caps = np.array([_permitted_a(need.max_a, need.ceiling_a, blocks) for need in problem.needs]).reshape(-1, blocks)
-    wanted = np.array([np.inf if need.energy_wh is None else need.energy_wh for need in problem.needs])
+    caps = np.array([allowed_a(need.max_a, need.ceiling_a, blocks) for need in problem.needs]).reshape(-1, blocks)
+    wanted = _wanted_wh(problem)
     step = np.array([need.step_a for need in problem.needs])
     caps[:, 0] = useful_caps(caps[:, 0], wanted, per_ampere[:, 0], minimum[:, 0], step)
     caps[(caps < minimum - TINY_A) | (per_ampere == 0) | (wanted == 0)[:, None]] = 0.0
@@ -145,31 +162,36 @@ def caps_of(problem: Problem) -> Array:
     return caps
 
 
+def allowed_a(max_a: float, ceiling_a: tuple[float, ...] | None, blocks: int) -> list[float]:
+    """[block] the highest current below a maximum and perhaps a ceiling."""
+    if ceiling_a is None:
+        return [max_a] * blocks
+    return [min(max_a, ceiling) for ceiling in ceiling_a]
+
+
 def useful_caps(permitted_a: Array, wanted_wh: Array, per_ampere_wh: Array, minimum_a: Array, step_a: Array) -> Array:
     """(N,) the highest current of each car in a first block, on steps; 0 where it cannot or need not run.
 
     wanted_wh: infinite where unknown.
     """
-    useful = np.ceil(wanted_wh / per_ampere_wh / step_a - TINY_A) * step_a
-    caps: Array = np.minimum(np.floor(permitted_a / step_a + TINY_A) * step_a, np.maximum(useful, minimum_a))
+    useful = on_step_above(wanted_wh / per_ampere_wh, step_a)
+    caps: Array = np.minimum(on_step_below(permitted_a, step_a), np.maximum(useful, minimum_a))
     caps[(caps < minimum_a - TINY_A) | (wanted_wh == 0)] = 0.0
     return caps
-
-
-def _permitted_a(max_a: float, ceiling_a: tuple[float, ...] | None, blocks: int) -> list[float]:
-    if ceiling_a is None:
-        return [max_a] * blocks
-    return [min(max_a, ceiling) for ceiling in ceiling_a]
 
 
 def trim_to_energy(plan_a: Array, problem: Problem) -> Array:
     """The plan (N, K) without what follows once the wanted energy is delivered; block 0 stays as it is."""
     per_ampere = wh_per_ampere(problem)
     planned = plan_a * per_ampere
-    wanted = np.array([np.inf if need.energy_wh is None else need.energy_wh for need in problem.needs])[:, None]
     before = planned.cumsum(axis=1) - planned
-    kept: Array = np.minimum(planned, (wanted - before).clip(min=0.0))
+    kept: Array = np.minimum(planned, (_wanted_wh(problem)[:, None] - before).clip(min=0.0))
     trimmed: Array = np.divide(kept, per_ampere, out=np.zeros_like(kept), where=per_ampere > 0)
     trimmed = np.minimum(trimmed, plan_a)  # x * y / y may exceed x by rounding
     trimmed[:, 0] = plan_a[:, 0]
     return trimmed
+
+
+def _wanted_wh(problem: Problem) -> Array:
+    """(N,) what is still wanted; infinite where unknown."""
+    return np.array([np.inf if need.energy_wh is None else need.energy_wh for need in problem.needs])

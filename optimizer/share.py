@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from optimizer.arrays import Array
 from optimizer.explain import explain
 from optimizer.manners import Manners
 from optimizer.problem import Allocation, Problem
 from optimizer.realize import fill, realized_now
-from optimizer.rows import TINY_A, Array, Rows, caps_of, minimum_of, rows_of, trim_to_energy
+from optimizer.rows import TINY_A, Rows, caps_of, minimum_of, rows_of, trim_to_energy
 from optimizer.surplus import with_surplus
 from optimizer.tangents import inner_rows
 

@@ -10,20 +10,20 @@ import numpy as np
 
 from optimizer import highs
 from optimizer.arbitrage import giving_back
+from optimizer.arrays import Array
 from optimizer.explain import explain
 from optimizer.level import average_twins, level
-from optimizer.manners import Manners, worthwhile
+from optimizer.manners import Manners
 from optimizer.newcomers import nobody_lowered, of_those_here
 from optimizer.objectives import DEFAULT_WEIGHTS, Weights
-from optimizer.peak import with_peak
+from optimizer.priced_rounding import within_price
 from optimizer.problem import Allocation, Problem
 from optimizer.program import Program, build
 from optimizer.realize import realized_now
-from optimizer.rows import Array, caps_of, likely_of, rows_of, trim_to_energy, wh_per_ampere
+from optimizer.rows import Rows, caps_of, rows_of, trim_to_energy
 from optimizer.share import currents_by_id, shared_plan
 from optimizer.surplus import with_surplus
 from optimizer.tangents import within_wires
-from optimizer.worth import useful_now
 
 
 def solve(problem: Problem, *, time_limit_s: float = 1.0, weights: Weights = DEFAULT_WEIGHTS) -> Allocation:
@@ -56,7 +56,7 @@ def _solved(problem: Problem, time_limit_s: float, weights: Weights) -> Allocati
     shared = shared_plan(problem, rows, caps)
     program = build(problem, rows, caps, shared[:, 0], weights)
     plan, status = best_plan(program, time_limit_s)
-    plan_a = shared if plan is None else _realized_plan(program, caps, plan, weights)
+    plan_a = shared if plan is None else _realized_plan(program, rows, caps, plan, weights)
     currents = currents_by_id(problem, plan_a)
     solve_s = time.perf_counter() - started_s
     return Allocation(currents, status, solve_s, explain(problem, currents))
@@ -66,27 +66,24 @@ def best_plan(
     program: Program, time_limit_s: float
 ) -> tuple[Array | None, Literal["optimal", "share", "timeout_share"]]:
     """The plan (N, K) of a program, or None and why not."""
-    if not len(program.worth):
-        return program.currents(program.worth), "optimal"
-    answer = highs.best(program, time_limit_s)
+    if not len(program.linear.worth):
+        return program.currents(program.linear.worth), "optimal"
+    answer = highs.best(program.linear, time_limit_s)
     if answer.outcome is highs.Outcome.OPTIMAL:
         return program.currents(answer.x), "optimal"
     return None, "timeout_share" if answer.outcome is highs.Outcome.TIME_IS_UP else "share"
 
 
-def _realized_plan(program: Program, caps_a: Array, plan_a: Array, weights: Weights) -> Array:
+def _realized_plan(program: Program, rows: Rows, caps_a: Array, plan_a: Array, weights: Weights) -> Array:
     """The plan with a block 0 that stations can be told, and no more energy than wanted."""
     problem = program.problem
     plan = np.clip(plan_a, 0.0, caps_a)
     if weights.levels:
-        plan = level(plan, caps_a, wh_per_ampere(problem), program.wanted_wh, program.group, likely_of(problem))
+        plan = level(problem, plan, caps_a, program.wanted_wh, program.group)
         plan = average_twins(plan, problem.needs)
-    rows = program.rows
     plan = within_wires(rows, plan)
-    manners, now = Manners.of(problem), caps_a[:, 0]
+    manners, now_a = Manners.of(problem), caps_a[:, 0]
     if weights.priced and problem.tariff is not None:
-        useful = useful_now(problem, program.money, plan, program.wanted_wh)
-        now = worthwhile(manners, now, useful, program.wanted_wh / wh_per_ampere(problem)[:, 0])
-        rows = with_peak(rows, problem, program.money, plan[:, 0])
-    plan[:, 0] = realized_now(rows, manners, now, plan[:, 0])
+        rows, now_a = within_price(program, rows, manners, now_a, plan)
+    plan[:, 0] = realized_now(rows, manners, now_a, plan[:, 0])
     return trim_to_energy(plan, problem)

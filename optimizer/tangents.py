@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 
-from optimizer.rows import Array, Phasors, Rows
+from optimizer.arrays import Array, Phasors
+from optimizer.rows import Rows
 
 STEPS = 8
 """Tangents per 60 degrees; the corner between two of them is 1 / cos(3.75 deg) = 1.0021 of the limit away."""

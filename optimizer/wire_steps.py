@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.manners import Indexes, Manners
-from optimizer.rows import TINY_A, Array, Rows
+from optimizer.arrays import Array, Indexes
+from optimizer.manners import Manners
+from optimizer.rows import TINY_A, Rows, on_step_below
 
 
 class Load:
@@ -68,14 +69,14 @@ def realized_on_wires(
 ) -> Array:
     """`optimizer.realize.realized`; limits: (R,) of the rows and (W,) of the wires."""
     minimum, step = manners.minimum_a, manners.step_a
-    order = manners.in_order(np.flatnonzero((caps_a > 0) & (caps_a >= minimum - TINY_A)))
+    order = manners.able(caps_a)
     wanted = np.where(wanted_a >= minimum / 2, np.clip(wanted_a, minimum, np.maximum(caps_a, minimum)), 0.0)
     idle = np.ones(len(caps_a), dtype=bool)
     idle[order] = False
     wanted[idle | (wanted_a <= 0)] = 0.0
-    load = Load(rows, *limits, np.floor(wanted / step + TINY_A) * step)
+    load = Load(rows, *limits, on_step_below(wanted, step))
     _relieve(load, minimum, step, order)
-    most = np.floor(caps_a / step + TINY_A) * step
+    most = on_step_below(caps_a, step)
     _raise(load, np.floor(wanted / step + 0.5) * step, order, step, minimum)
     _raise(load, np.where(idle, 0.0, most), order, step, minimum)
     while _start(load, order, minimum):

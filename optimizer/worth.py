@@ -1,14 +1,16 @@
 """What is a Wh worth to each car in each block, and what does the site pay for it? In one unit, so that a program can add up.
 
-Without prices a Wh delivered by departure is worth 1. With prices all is in the tariff's currency, divided by the most
-that a kWh is worth beyond its price, so that the program's numbers are near 1 whatever the currency is. Multiplying all prices by a number changes
-nothing but for cars whose owner named a worth.
+Without prices a Wh delivered by departure is worth 1. With prices all is in the tariff's currency, divided by the most that a kWh is
+worth beyond its price, so that the program's numbers are near 1 whatever the currency is. Multiplying all prices by a number
+changes nothing but for cars whose owner named a worth.
 
 A car whose owner named none gets its energy by departure whatever it costs: a kWh is worth `FIRM` times what hours can differ by,
-plus `FIRM_PEAK` times what it costs if nothing but the shortest block raises the peak for it. Beyond the prior of such a car whose wish is unknown, a kWh is worth the middle between the lowest and
-the highest price: it is bought in cheap hours only, or else who says nothing would never wait. So at most 1 / `FIRM` of the energy that
-is moved, and 1 / `FIRM_PEAK` of a peak in that block, is given up for prices. More would make the prices too small beside the
+plus `FIRM_PEAK` times what it costs if nothing but the shortest block raises the peak for it. So at most 1 / `FIRM` of the energy
+that is moved, and 1 / `FIRM_PEAK` of a peak in that block, is given up for prices. More would make the prices too small beside the
 worth for a solver whose own tolerance is 1e-7.
+
+Beyond the prior of such a car whose wish is unknown, a kWh is worth the middle between the lowest and the highest price: it is
+bought in cheap hours only, or else who says nothing would never wait.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optimizer.arrays import Array
+from optimizer.money import by_block
 from optimizer.objectives import Weights
-from optimizer.problem import ChargingNeed, Problem, Tariff
-from optimizer.rows import Array, wh_per_ampere
+from optimizer.problem import Problem, Tariff
+from optimizer.rows import block_hours, falling
 
 FIRM = 50.0
 FIRM_PEAK = 2.0
@@ -32,11 +36,12 @@ NOISE = 1e-6
 class Worth:
     """What `program` adds up.
 
-    net: (N, K) worth of a Wh that is bought in the block. beyond: (N,) by how much more a Wh is worth that is beyond the prior of a
-    car whose wish is unknown, below 0. unit: what the weights of being early, fair and calm are fractions of.
-
-    saved: (K,) by how much less a Wh costs that is covered by surplus_wh (K,); both 0 where there is none. per_peak_w: what a W of the
-    peak costs; peak_room_w: (K,) what cars may draw without raising it, negative where others raise it; None: no peak.
+    net: (N, K) worth of a Wh that is bought in the block.
+    beyond: (N,) by how much more a Wh is worth that is beyond the prior of a car whose wish is unknown, below 0.
+    unit: what the weights of being early, fair and calm are fractions of.
+    saved: (K,) by how much less a Wh costs that is covered by surplus_wh (K,); both 0 where there is none.
+    per_peak_w: what a W of the peak costs.
+    peak_room_w: (K,) what cars may draw without raising the peak, negative where others raise it; None: no peak.
     """
 
     net: Array
@@ -50,45 +55,55 @@ class Worth:
 
 def worth_of(problem: Problem, weights: Weights) -> Worth:
     """Of a problem for this objective."""
+    if problem.tariff is None or not weights.priced:
+        return _by_energy(problem, weights)
+    return _by_price(problem, problem.tariff, weights)
+
+
+def _by_energy(problem: Problem, weights: Weights) -> Worth:
     blocks, cars = problem.horizon.blocks, len(problem.needs)
-    tariff = problem.tariff
-    if tariff is None or not weights.priced:
-        net = _in_time(problem, np.ones((cars, blocks)), weights.early) + _sooner(problem, weights.urgent)
-        return Worth(net, np.full(cars, weights.beyond_prior - 1), 1.0, np.zeros(blocks), np.zeros(blocks))
-    hours = np.diff(np.array(problem.horizon.edges_s)) / 3600
-    import_, export = np.array(tariff.import_per_kwh), _or_zero(tariff.export_per_kwh, blocks)
-    surplus_w = _or_zero(tariff.surplus_w, blocks)
+    net = _in_time(problem, np.ones((cars, blocks)), weights.early) + _sooner(problem, weights.urgent)
+    return Worth(net, np.full(cars, weights.beyond_prior - 1), 1.0, np.zeros(blocks), np.zeros(blocks))
+
+
+def _by_price(problem: Problem, tariff: Tariff, weights: Weights) -> Worth:
+    hours, per_peak_kw = block_hours(problem), tariff.peak_per_kw or 0.0
+    import_, export = np.array(tariff.import_per_kwh), by_block(tariff.export_per_kwh, tariff)
+    surplus_w = by_block(tariff.surplus_w, tariff)
     sold = surplus_w > 0
     prices = np.concatenate((import_, export[sold]))
-    highest = float(np.abs(prices).max())
-    spread = float(prices.max() - prices.min())
-    unit = spread if spread > NOISE * highest else highest or 1.0
-    firm = prices.max() + FIRM * unit + FIRM_PEAK * (tariff.peak_per_kw or 0.0) / hours.min()
+    unit = _unit(prices)
+    firm = prices.max() + FIRM * unit + FIRM_PEAK * per_peak_kw / hours.min()
+    cheap = prices.min() + weights.beyond_prior * unit
     named = [need.energy_worth_per_kwh for need in problem.needs]
     full = np.array([firm if worth is None else worth for worth in named])
-    cheap = prices.min() + weights.beyond_prior * unit
     beyond = [cheap if worth is None else worth - (1 - weights.beyond_prior) * abs(worth) for worth in named]
-    paid = np.where(sold & (export > import_), _mean_price(problem, hours, tariff), import_)
+    paid = np.where(sold & (export > import_), _mean_price(problem, tariff), import_)
     scale = float(np.abs(full[:, None] - paid).max(initial=unit))
-    room_w = tariff.peak_w - _or_zero(tariff.background_w, blocks) + surplus_w
+    room_w = tariff.peak_w - by_block(tariff.background_w, tariff) + surplus_w
     return Worth(
         net=_in_time(problem, full[:, None] - paid, weights.early * unit) / scale,
         beyond=(np.array(beyond) - full) / scale,
         unit=unit / scale,
         saved=np.where(sold, import_ - export, 0.0).clip(min=0.0) / scale,
         surplus_wh=surplus_w * hours,
-        per_peak_w=(tariff.peak_per_kw or 0.0) / scale,
+        per_peak_w=per_peak_kw / scale,
         peak_room_w=None if tariff.peak_per_kw is None else room_w,
     )
 
 
+def _unit(prices: Array) -> float:
+    """What they can differ by; where they do not, the price itself."""
+    highest, spread = float(np.abs(prices).max()), float(prices.max() - prices.min())
+    return spread if spread > NOISE * highest else highest or 1.0
+
+
 def _in_time(problem: Problem, worth: Array, early: float) -> Array:
     """(N, K) worth with `early` more now, falling to 0 at the horizon; or as it becomes unlikely that the car is there."""
-    edges = np.array(problem.horizon.edges_s)
-    falling = early * (1 - edges[:-1] / edges[-1])
+    sooner = early * falling(problem)
     return np.array(
         [
-            one + falling if need.presence is None else (one + early) * np.array(need.presence)
+            one + sooner if need.presence is None else (one + early) * np.array(need.presence)
             for need, one in zip(problem.needs, worth, strict=True)
         ]
     ).reshape(worth.shape)
@@ -96,47 +111,18 @@ def _in_time(problem: Problem, worth: Array, early: float) -> Array:
 
 def _sooner(problem: Problem, urgent: float) -> Array:
     """(N, K) the more now, falling to 0 at the horizon, the sooner a car is known to leave; 0 for who stays or does not say."""
-    edges = np.array(problem.horizon.edges_s)
-    stays_s = np.array([edges[-1] if n.departure_s is None else min(n.departure_s, edges[-1]) for n in problem.needs])
-    sooner: Array = urgent * np.outer(1 - stays_s / edges[-1], 1 - edges[:-1] / edges[-1])
+    end_s = problem.horizon.edges_s[-1]
+    stays_s = np.array([end_s if need.departure_s is None else min(need.departure_s, end_s) for need in problem.needs])
+    sooner: Array = urgent * np.outer(1 - stays_s / end_s, falling(problem))
     return sooner
 
 
-def _mean_price(problem: Problem, hours: Array, tariff: Tariff) -> Array:
+def _mean_price(problem: Problem, tariff: Tariff) -> Array:
     """(K,) price of a kWh where surplus earns more than the grid asks, if all cars draw their most.
 
     There the first kWh is the dearest, which no linear program can say.
     """
-    most_w = sum(_most_w(need) for need in problem.needs) or 1.0
-    export, surplus_w = _or_zero(tariff.export_per_kwh, len(hours)), _or_zero(tariff.surplus_w, len(hours))
-    part = (surplus_w / most_w).clip(max=1.0)
-    mean: Array = part * export + (1 - part) * np.array(tariff.import_per_kwh)
+    most_w = sum(need.power_w(need.max_a) for need in problem.needs) or 1.0
+    part = (by_block(tariff.surplus_w, tariff) / most_w).clip(max=1.0)
+    mean: Array = part * by_block(tariff.export_per_kwh, tariff) + (1 - part) * np.array(tariff.import_per_kwh)
     return mean
-
-
-def _most_w(need: ChargingNeed) -> float:
-    return need.max_a * need.voltage_v * len(need.phases)
-
-
-def _or_zero(values: tuple[float, ...], blocks: int) -> Array:
-    return np.array(values or (0.0,) * blocks)
-
-
-def useful_now(problem: Problem, worth: Worth, plan_a: Array, wanted_wh: Array) -> Array:
-    """(N,) A in block 0 up to which a car is no worse off than by the plan (N, K).
-
-    Beyond its planned current that replaces energy that the plan buys later at no better worth, and energy that it leaves out.
-    """
-    per_ampere = wh_per_ampere(problem)
-    planned = plan_a * per_ampere
-    drawn = planned.sum(axis=0)
-    spare = np.where(
-        np.arange(len(drawn)) == 0, drawn < worth.surplus_wh * (1 - 1e-9), drawn <= worth.surplus_wh * (1 + 1e-9)
-    )
-    value = worth.net + worth.saved * (spare & (worth.saved > 0))
-    replaced = (planned[:, 1:] * (value[:, 1:] <= value[:, :1])).sum(axis=1)
-    more = (wanted_wh - planned.sum(axis=1)).clip(min=0.0) * (value[:, 0] > 0)
-    unknown = np.array([need.energy_wh is None for need in problem.needs])
-    more[unknown & (value[:, 0] + worth.beyond > 0)] = np.inf
-    useful: Array = plan_a[:, 0] + (replaced + more) / per_ampere[:, 0]
-    return useful

@@ -5,7 +5,6 @@ Also where nobody says when he leaves and what he wants (G4), and with batteries
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from backtest.engine import Algorithm, run
 from backtest.network import Network
 from backtest.rules import RULES
 from backtest.sessions import Session
-from benchmarks.optimizer.goals import SOUND_A, line
+from benchmarks.optimizer.goals import SOUND_A, line, say
 from benchmarks.optimizer.optimum import optimum
 from optimizer import acn
 from optimizer.habits import Habits
@@ -35,7 +34,7 @@ class Case:
     def lines(self) -> Iterator[dict[str, object]]:
         """All figures of the case. Calm is worth nothing without the energy, so G2 is reached only where G1 is."""
         best = optimum(self.network, self.sessions)
-        _say(
+        say(
             f"{self}: optimum {best.delivered_pct:.3f} %, {best.cuts} cuts, {best.wall_s:.1f} s, {best.cpu_s:.1f} s CPU"
         )
         rules = {name: self._figures(name, make(self.network)) for name, make in RULES.items()}
@@ -104,12 +103,8 @@ class Case:
         result = run(self.network, self.sessions, algorithm, informed=informed, two_stage=two_stage)
         figures = result.figures()
         told = ", ".join(f"{key} {figures[key]:.3f}" for key in SHOWN)
-        _say(f"{self}, {name}: {told}, violation {figures['violation_a']:.2g} A, {sum(result.wall_s):.0f} s")
+        say(f"{self}, {name}: {told}, violation {figures['violation_a']:.2g} A, {sum(result.wall_s):.0f} s")
         return figures
 
     def __str__(self) -> str:
         return f"{self.window}, {self.limit_kw:g} kW"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

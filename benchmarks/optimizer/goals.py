@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -64,6 +65,11 @@ def line(
     good = to_reach is None or (value >= to_reach if goal.at_least else value <= to_reach)
     figures = {"figure": figure, "value": value, "optimum": optimum, "to_reach": to_reach}
     return {**_rounded(figures), "reached": bool(good and sound), "unit": goal.unit, **_rounded(more)}
+
+
+def say(text: str) -> None:
+    """Progress, beside the figures."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def _rounded(figures: Mapping[str, object]) -> dict[str, object]:

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
+from scipy.sparse import csc_array
 
 from backtest.engine import HOURS
-from backtest.network import Array, Network
+from backtest.network import Network
 from backtest.sessions import Session
 from benchmarks.optimizer.contract import Contract
+from optimizer.arrays import Array, Indexes
+from optimizer.linear import Draft
 
 TOLERANCE_A = 1e-6
 FIRST_CUTS = 12
@@ -91,7 +93,7 @@ class BestProfit:
 def best_profit(network: Network, sessions: Sequence[Session], contract: Contract) -> BestProfit:
     """The most that a period can earn. Its peak is one for all days, so this is one program."""
     wall_s = time.perf_counter()
-    part = _Priced(network, sessions, contract).solved()
+    part = _Program(network, sessions, contract).solved()
     return BestProfit(
         profit=part.worth,
         delivered_kwh=part.kwh,
@@ -129,18 +131,18 @@ class _Part:
 
 
 class _Program:
-    """Columns: the current (A) of each session in each interval in which it is there, the sums of like EVSEs, the margins.
+    """Columns: the current (A) of each session in each interval in which it is there, sums of like EVSEs, margins, the peak.
 
-    Rows: each sum is what its cars draw; each car's energy; a tangent (limit, interval, angle) for each cut. A margin
-    belongs to all tangents of a limit in an interval.
+    Rows: each sum is what its cars draw; each car's energy; a tangent (limit, interval, angle) for each cut; each interval's power,
+    where the peak costs. A margin belongs to all tangents of a limit in an interval.
     """
 
-    def __init__(self, network: Network, sessions: Sequence[Session], changes: Sequence[int] = ()) -> None:
-        """changes: steps at which something else than who is there changes."""
-        self._network = network
+    def __init__(self, network: Network, sessions: Sequence[Session], contract: Contract | None = None) -> None:
+        """Worth the energy, or what a contract makes of it; then intervals end where prices change, too."""
+        self._network, self._contract = network, contract
+        changes = () if contract is None else contract.changes(max(session.departure for session in sessions))
         moves = [step for session in sessions for step in (session.arrival, session.departure)]
         edges = np.unique([*moves, *(step for step in changes if min(moves) < step < max(moves))])
-        self._edges = edges
         first, last = (np.searchsorted(edges, [getattr(s, end) for s in sessions]) for end in ("arrival", "departure"))
         session = np.repeat(np.arange(len(sessions)), last - first)
         self._interval = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
@@ -148,6 +150,9 @@ class _Program:
         self._step_kwh = network.a2k[station]
         self._kwh = self._step_kwh * np.diff(edges)[self._interval]
         self._worth = self._kwh
+        if contract is not None:
+            prices = np.array([contract.price(int(step)) for step in edges])[self._interval]
+            self._worth = self._kwh * (contract.revenue_per_kwh - prices)
         self._most_a = network.max[station]
         used = np.unique(station)
         self._weights, like = np.unique(network.C[:, used], axis=1, return_inverse=True)
@@ -178,81 +183,47 @@ class _Program:
         for w, k in np.argwhere(np.abs(self._weights) @ most > self._network.lim[:, None]).tolist():
             yield from ((w, k, 2 * np.pi * turn / FIRST_CUTS) for turn in range(FIRST_CUTS))
 
-    def _peak(self) -> tuple[float, coo_array]:
-        """What a kW of the peak costs, and what each current adds to the power of each interval: here, nothing."""
-        return 0.0, coo_array((0, len(self._kwh)))
-
     def _solve(self) -> tuple[float, float, Array, float]:
         """Within the cuts so far: the energy (kWh), the worth with margins, the sums (groups, intervals), the peak (kW)."""
-        currents, sums = len(self._kwh), self._shape[0] * self._shape[1]
-        cuts, limits_a = self._cut_rows()
-        margins = cuts.shape[1] - currents - sums
-        count = cuts.shape[1] + 1
-        cuts.resize((cuts.shape[0], count))
-        per_kw, powers = self._peak()
-        limited = coo_array(
-            (
-                np.concatenate((powers.data, np.full(powers.shape[0], -1.0))),
-                (
-                    np.concatenate((powers.row, np.arange(powers.shape[0]))),
-                    np.concatenate((powers.col, np.full(powers.shape[0], count - 1))),
-                ),
-            ),
-            shape=(powers.shape[0], count),
-        )
-        upper = np.concatenate((self._most_a, np.full(sums, np.inf), np.ones(margins), [np.inf]))
+        draft = Draft()
+        current = draft.columns(self._most_a, 1000 * self._worth)
+        total = draft.columns(np.full(self._shape, np.inf), 0.0)
+        link = draft.rows(np.zeros(self._shape), 0.0)
+        draft.enter(link[self._group, self._interval], current, 1.0)
+        draft.enter(link, total, -1.0)
+        draft.enter(draft.rows(self._wanted_kwh)[self._session], current, self._kwh)
+        self._enter_cuts(draft, total)
+        self._enter_peak(draft, current)
+        linear = draft.numbers()
+        shape = (len(linear.row_high), len(linear.worth))
+        matrix = csc_array((linear.value, (linear.row, linear.column)), shape=shape)
         answer = milp(
-            -np.concatenate((1000 * self._worth, np.zeros(sums), np.full(margins, MARGIN_WH), [-1000 * per_kw])),
-            bounds=Bounds(np.zeros(count), upper),
-            constraints=(
-                LinearConstraint(self._link_rows(count).tocsc(), 0, 0),
-                LinearConstraint(self._energy_rows(count).tocsc(), -np.inf, self._wanted_kwh),
-                LinearConstraint(cuts.tocsc(), -np.inf, limits_a),
-                LinearConstraint(limited.tocsc(), -np.inf, 0),
-            ),
+            -linear.worth,
+            bounds=Bounds(0.0, linear.upper),
+            constraints=LinearConstraint(matrix, linear.row_low, linear.row_high),
         )
         if answer.status != 0:
             raise ArithmeticError(f"the optimum was not found: {answer.message}")
-        flowing, totals = answer.x[:currents], answer.x[currents : currents + sums]
-        kwh, worth = float(self._kwh @ flowing), -float(answer.fun) / 1000
-        return kwh, worth, totals.reshape(self._shape), float(answer.x[-1])
+        kwh, worth = float(self._kwh @ answer.x[current]), -float(answer.fun) / 1000
+        return kwh, worth, answer.x[total], float(answer.x[-1])
 
-    def _energy_rows(self, columns: int) -> coo_array:
-        currents = np.arange(len(self._kwh))
-        return coo_array((self._kwh, (self._session, currents)), shape=(len(self._wanted_kwh), columns))
-
-    def _link_rows(self, columns: int) -> coo_array:
-        currents, sums = len(self._kwh), self._shape[0] * self._shape[1]
-        rows = np.concatenate((self._group * self._shape[1] + self._interval, np.arange(sums)))
-        values = np.repeat([1.0, -1.0], [currents, sums])
-        return coo_array((values, (rows, np.arange(currents + sums))), shape=(sums, columns))
-
-    def _cut_rows(self) -> tuple[coo_array, Array]:
-        """The tangents and their limits (A)."""
+    def _enter_cuts(self, draft: Draft, total: Indexes) -> None:
+        """The tangents; all of a limit in an interval have one margin."""
         limit, interval, angle = np.array(self._cuts).reshape(-1, 3).T
         limit, interval = limit.astype(int), interval.astype(int)
+        circles, of = np.unique(limit * self._shape[1] + interval, return_inverse=True)
+        margin = draft.columns(np.ones(len(circles)), MARGIN_WH)
+        cut = draft.rows(self._network.lim[limit])
         along = (self._weights[limit] * np.exp(-1j * angle)[:, None]).real
         row, group = np.nonzero(np.abs(along) > 1e-12)
-        _, margin = np.unique(limit * self._shape[1] + interval, return_inverse=True)
-        first = len(self._kwh) + self._shape[0] * self._shape[1]
-        rows = np.concatenate((row, np.arange(len(self._cuts))))
-        columns = np.concatenate((len(self._kwh) + group * self._shape[1] + interval[row], first + margin))
-        values = np.concatenate((along[row, group], np.ones(len(self._cuts))))
-        shape = (len(self._cuts), first + margin.max(initial=-1) + 1)
-        return coo_array((values, (rows, columns)), shape=shape), self._network.lim[limit]
+        draft.enter(cut[row], total[group, interval[row]], along[row, group])
+        draft.enter(cut, margin[of], 1.0)
 
-
-class _Priced(_Program):
-    """The same, worth what a contract makes of it: one column more, the highest power of all intervals."""
-
-    def __init__(self, network: Network, sessions: Sequence[Session], contract: Contract) -> None:
-        last = max(session.departure for session in sessions)
-        super().__init__(network, sessions, contract.changes(last))
-        prices = np.array([contract.price(int(step)) for step in self._edges])
-        self._worth = self._kwh * (contract.revenue_per_kwh - prices[self._interval])
-        self._per_kw = contract.peak_per_kw
-
-    def _peak(self) -> tuple[float, coo_array]:
-        currents = np.arange(len(self._kwh))
-        shape = (self._shape[1], len(self._kwh))
-        return self._per_kw, coo_array((self._step_kwh / HOURS, (self._interval, currents)), shape=shape)
+    def _enter_peak(self, draft: Draft, current: Indexes) -> None:
+        """The highest power of all intervals (kW), in the last column; limited by nothing but what it costs."""
+        per_kw = 0.0 if self._contract is None else self._contract.peak_per_kw
+        peak = draft.columns(np.full(1, np.inf), -1000 * per_kw)
+        if self._contract is not None:
+            below = draft.rows(np.zeros(self._shape[1]))
+            draft.enter(below[self._interval], current, self._step_kwh / HOURS)
+            draft.enter(below, peak, -1.0)

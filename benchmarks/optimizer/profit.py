@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from backtest.network import Network
 from backtest.rules import RULES
 from backtest.sessions import Session
 from benchmarks.optimizer.contract import Contract, Hinted, Unhinted
-from benchmarks.optimizer.goals import SOUND_A, line
+from benchmarks.optimizer.goals import SOUND_A, line, say
 from benchmarks.optimizer.optimum import BestProfit, best_profit
 from optimizer.acn import Prices, Sale, make
 
@@ -35,7 +34,7 @@ class Case:
         part = 1.0 if self.days >= MONTH_DAYS else self.days / 30
         contract = Contract(self.first_weekday, peak_per_kw=part * Contract.peak_per_kw)
         best = best_profit(self.network, self.sessions, contract)
-        _say(f"{self}: optimum {best}")
+        say(f"{self}: optimum {best}")
         rule = self._figures("least laxity", RULES["least_laxity"](self.network), contract)
         pricings: dict[str, Prices] = {
             "hint": Hinted(contract, 1000 * best.peak_kw),
@@ -69,12 +68,8 @@ class Case:
             "peak_kw": bill.demand / contract.peak_per_kw,
             **{key: all_[key] for key in shown},
         }
-        _say(f"{self}, {name}: " + ", ".join(f"{key} {value:.2f}" for key, value in figures.items()))
+        say(f"{self}, {name}: " + ", ".join(f"{key} {value:.2f}" for key, value in figures.items()))
         return figures
 
     def __str__(self) -> str:
         return f"{self.window}, {self.limit_kw:g} kW"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ Needs `requirements/bench.txt` (`make bench-reference`).
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
@@ -18,11 +19,10 @@ from dataclasses import replace
 
 import cvxpy as cp
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csc_array
 
 from benchmarks.optimizer.goals import line
 from benchmarks.optimizer.speed import cpu_ms, crowded_site
+from optimizer import highs
 from optimizer.objectives import THROUGHPUT
 from optimizer.problem import Horizon, Problem
 from optimizer.program import build
@@ -78,9 +78,7 @@ def _apart(problem: Problem) -> float:
 def _simplex_worth(problem: Problem) -> float:
     caps = caps_of(problem)
     program = build(problem, rows_of(problem), caps, caps[:, 0], THROUGHPUT)
-    matrix = csc_array((program.value, (program.row, program.column)), shape=(len(program.row_low), len(program.worth)))
-    rules = LinearConstraint(matrix, program.row_low, program.row_high)
-    return -float(milp(-program.worth, bounds=Bounds(0.0, program.upper), constraints=rules).fun)
+    return float(program.linear.worth @ highs.best(program.linear, math.inf).x)
 
 
 def _cpu_ms(answer: Callable[[Problem], float], problem: Problem) -> float:

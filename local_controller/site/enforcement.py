@@ -22,8 +22,7 @@ from local_controller.site.per_phase import PHASE_NAMES, minus, on
 from local_controller.site.places import Columns
 from local_controller.site.session import Session
 from local_controller.station.words import EvseId
-from optimizer.realize import Flags
-from optimizer.rows import Array
+from optimizer.arrays import Array, Flags
 
 RENEWED_AT: Final = 0.55
 """A working limit is renewed when so much of its validity is left."""

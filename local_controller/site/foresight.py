@@ -36,9 +36,8 @@ from local_controller.site.standing import DrawBounds, together
 from local_controller.site.surplus import Surplus, Taker
 from local_controller.site.wishes import AS_USUAL, ChargingMode, Wish
 from local_controller.station.words import CarPlans, EvseId, ExpectationOver, SessionExpected
+from optimizer.arrays import Array, Flags
 from optimizer.problem import DEFAULT_ENERGY_WH, Horizon, Tariff
-from optimizer.realize import Flags
-from optimizer.rows import Array
 
 FLAT_PER_KWH: Final = 0.3
 """The price of each kWh where none is known but surplus: only that it is dearer than the surplus matters then."""

@@ -27,7 +27,7 @@ from local_controller.site.step_caps import StepCaps
 from local_controller.site.tree import Tree
 from local_controller.site.turns import Asker, Turns
 from local_controller.station.words import EvseId
-from optimizer.rows import Array
+from optimizer.arrays import Array
 
 
 class Granting:

@@ -14,7 +14,7 @@ from local_controller.site.out_of_phase import LastSeen
 from local_controller.site.per_phase import PerPhase
 from local_controller.site.places import Columns, Place
 from local_controller.site.tree import Tree
-from optimizer.manners import Indexes
+from optimizer.arrays import Indexes
 
 
 @dataclass(frozen=True, slots=True)

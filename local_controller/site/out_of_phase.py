@@ -25,7 +25,7 @@ from local_controller.site.per_phase import PHASES, ZERO, PerPhase, minus, plus,
 from local_controller.site.places import Table
 from local_controller.site.standing import DrawBounds
 from local_controller.site.topology import Evse
-from optimizer.rows import Array
+from optimizer.arrays import Array
 from optimizer.wiring import Weights, between, to_neutral
 
 LEAST_IN_PHASE: Final = math.cos(math.radians(60.0 + 26.0) / 2.0)

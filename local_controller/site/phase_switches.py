@@ -16,7 +16,7 @@ from local_controller.site.phase_switch import PAUSE_S, ROOM_S, Seen, Step
 from local_controller.site.places import Columns, Place, Table
 from local_controller.site.surplus import Taker
 from local_controller.station.words import EvseId
-from optimizer.manners import Indexes
+from optimizer.arrays import Indexes
 
 SurplusRoom = Callable[[EvseId, int, Mapping[EvseId, Taker], Instant], float]
 """What is left over for an EVSE on so many phases beside those that pause for others (`Surplus.room_a`)."""

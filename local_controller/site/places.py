@@ -17,9 +17,7 @@ from local_controller.site.per_phase import PHASES, PerPhase
 from local_controller.site.standing import Standing
 from local_controller.site.topology import Topology
 from local_controller.site.worst_case import PRESENT_S
-from optimizer.manners import Indexes
-from optimizer.realize import Flags
-from optimizer.rows import Array
+from optimizer.arrays import Array, Flags, Indexes
 
 _FOLLOWS, _MIN, _CAP, _MODEST, _IS_MODEST, _WANTED, _PER_AMPERE, _ORDERED, _ENDS, _IS_SETTLED, _EXPOSURE = range(11)
 _HOURS = PRESENT_S / 3600

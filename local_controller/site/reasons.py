@@ -25,10 +25,9 @@ from local_controller.site.plan import Plan
 from local_controller.site.planning import PRESENT, asking, circuit, need
 from local_controller.site.session import Session
 from local_controller.station.words import EvseId
+from optimizer.arrays import Array, Flags
 from optimizer.explain import Explainer
 from optimizer.problem import Problem, Reason
-from optimizer.realize import Flags
-from optimizer.rows import Array
 
 _PAUSE_AFTER = 50  # records in words take about half a millisecond
 

@@ -14,9 +14,10 @@ from local_controller.site.capacity import Left
 from local_controller.site.per_phase import PHASES
 from local_controller.site.places import Columns, Table
 from local_controller.site.planning import STEP_A
-from optimizer.manners import Indexes, Manners
-from optimizer.realize import Flags, admit, realized
-from optimizer.rows import Array, Rows, loads_of, on_step_above, useful_caps
+from optimizer.arrays import Array, Flags, Indexes
+from optimizer.manners import Manners
+from optimizer.realize import admit, realized
+from optimizer.rows import Rows, loads_of, on_step_above, useful_caps
 
 
 class Sharing:

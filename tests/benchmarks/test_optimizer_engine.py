@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 
 from backtest.batteries import TwoStage, fitted
 from backtest.engine import Algorithm, jain, run
-from backtest.network import Array, Network, Wiring
+from backtest.network import Network, Wiring
 from backtest.rules import RULES
 from backtest.sessions import Session, weekdays
 from benchmarks.optimizer import recorded, sites
 from benchmarks.optimizer.optimum import optimum
 from optimizer import acn
+from optimizer.arrays import Array
 from optimizer.habits import Habits
 from optimizer.objectives import OBJECTIVES
 

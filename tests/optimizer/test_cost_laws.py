@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csc_array
 
+from optimizer.arrays import Array
 from optimizer.check import violations
 from optimizer.objectives import COST, Weights
 from optimizer.problem import ChargingNeed, Problem, Tariff
 from optimizer.program import build
 from optimizer.realize import realize
-from optimizer.rows import Array, caps_of, rows_of, wh_per_ampere
+from optimizer.rows import caps_of, rows_of, wh_per_ampere
 from optimizer.share import share
 from optimizer.solve import solve
 from optimizer.surplus import with_surplus
 from optimizer.worth import FIRM, FIRM_PEAK
+from tests.optimizer.by_scipy import by_scipy
 from tests.optimizer.samples import problems
 
 PRICES = st.sampled_from((0.0, 0.12, 0.31, -0.05)) | st.floats(-0.5, 2.0)
@@ -80,10 +80,7 @@ def best_plan(problem: Problem, weights: Weights) -> Array:
     if not caps.any():
         return caps
     program = build(problem, rows, caps, caps[:, 0], weights)
-    matrix = csc_array((program.value, (program.row, program.column)), shape=(len(program.row_low), len(program.worth)))
-    rules = LinearConstraint(matrix, program.row_low, program.row_high)
-    answer = milp(-program.worth, bounds=Bounds(np.zeros_like(program.upper), program.upper), constraints=rules)
-    return program.currents(answer.x)
+    return program.currents(by_scipy(program.linear).x)
 
 
 @settings(max_examples=80, deadline=None)

@@ -10,9 +10,9 @@ import pytest
 from optimizer import highs
 from optimizer.arbitrage import giving_back
 from optimizer.check import violations
+from optimizer.linear import Linear
 from optimizer.objectives import COST, FAIR
 from optimizer.problem import Allocation, ChargingNeed, Discharge, Problem, Tariff
-from optimizer.program import Program
 from optimizer.realize import realize
 from optimizer.share import share
 from optimizer.solve import solve
@@ -171,13 +171,12 @@ def test_the_second_program_has_the_time_that_the_first_one_left(monkeypatch: py
     given_s: list[float] = []
     answered = highs.best
 
-    def best(program: Program | highs.Linear, time_limit_s: float) -> highs.Answer:
-        if isinstance(program, highs.Linear):
-            given_s.append(time_limit_s)
-        return answered(program, time_limit_s)
+    def best(linear: Linear, time_limit_s: float) -> highs.Answer:
+        given_s.append(time_limit_s)
+        return answered(linear, time_limit_s)
 
-    monkeypatch.setattr(highs, "best", best)
     alone = solve(site(generous(discharge=None)), weights=COST)
+    monkeypatch.setattr(highs, "best", best)
     giving_back(site(generous()), replace(alone, solve_s=0.9), 1.0)
     giving_back(site(generous()), replace(alone, solve_s=1.1), 1.0)
     assert given_s
@@ -274,9 +273,9 @@ def test_the_judge_counts_on_nothing_that_may_stop() -> None:
         ({"ceiling_a": (-1.0,)}, "ceiling_a"),
     ],
 )
-def test_wrong_bounds_are_refused(wrong: dict[str, Any], field: str) -> None:
-    with pytest.raises(ValueError, match=f"Discharge: {field} must be"):
-        replace(V2X, **wrong)
+def test_wrong_bounds_are_refused_with_the_name_of_the_car(wrong: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValueError, match=f"ChargingNeed 'CP-1': discharge.{field} must be"):
+        generous(discharge=replace(V2X, **wrong))
 
 
 def test_bounds_fit_the_horizon() -> None:

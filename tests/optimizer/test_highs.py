@@ -9,21 +9,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import assume, given
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csc_array
 
 from optimizer import highs
+from optimizer.linear import Linear
 from optimizer.objectives import OBJECTIVES
 from optimizer.problem import Problem
-from optimizer.program import Program, build
+from optimizer.program import build
 from optimizer.rows import caps_of, rows_of
 from optimizer.share import shared_plan
+from tests.optimizer.by_scipy import by_scipy, matrix_of
 from tests.optimizer.samples import car, garage, problems
 
 
-def program_of(problem: Problem, objective: str = "even") -> Program:
+def program_of(problem: Problem, objective: str = "even") -> Linear:
     rows, caps = rows_of(problem), caps_of(problem)
-    return build(problem, rows, caps, shared_plan(problem, rows, caps)[:, 0], OBJECTIVES[objective])
+    return build(problem, rows, caps, shared_plan(problem, rows, caps)[:, 0], OBJECTIVES[objective]).linear
 
 
 @given(problems())
@@ -32,17 +32,10 @@ def test_it_is_worth_as_much_as_by_another_way_to_the_same_solver(objective: str
     assume(problem.needs)
     program = program_of(problem, objective)
     assume(len(program.worth))
-    matrix = csc_array((program.value, (program.row, program.column)), shape=(len(program.row_low), len(program.worth)))
-    other = milp(
-        -program.worth,
-        bounds=Bounds(np.zeros_like(program.upper), program.upper),
-        constraints=LinearConstraint(matrix, program.row_low, program.row_high),
-        options={"presolve": False},
-    )
     answer = highs.best(program, 10.0)
     assert answer.outcome is highs.Outcome.OPTIMAL
-    assert answer.x @ program.worth == pytest.approx(-other.fun, rel=1e-6, abs=1e-6)
-    flows = matrix @ answer.x
+    assert answer.x @ program.worth == pytest.approx(-by_scipy(program).fun, rel=1e-6, abs=1e-6)
+    flows = matrix_of(program) @ answer.x
     assert (flows <= program.row_high + 1e-6).all()
     assert (flows >= program.row_low - 1e-6).all()
 

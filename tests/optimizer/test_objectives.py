@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csc_array
 
+from optimizer.arrays import Array
 from optimizer.check import violations
 from optimizer.objectives import FAIR, LADDER, OBJECTIVES, THROUGHPUT, Weights
 from optimizer.problem import Problem
 from optimizer.program import build
-from optimizer.rows import Array, caps_of, rows_of, wh_per_ampere
+from optimizer.rows import caps_of, rows_of, wh_per_ampere
 from optimizer.solve import solve
+from tests.optimizer.by_scipy import by_scipy
 from tests.optimizer.samples import car, garage, problems
 
 
@@ -135,12 +135,7 @@ def best(problem: Problem, weights: Weights) -> tuple[float, Array]:
     if not caps.any():
         return 0.0, np.zeros(len(problem.needs))
     program = build(problem, rows, caps, caps[:, 0], weights)
-    matrix = csc_array((program.value, (program.row, program.column)), shape=(len(program.row_low), len(program.worth)))
-    answer = milp(
-        -program.worth,
-        bounds=Bounds(np.zeros_like(program.upper), program.upper),
-        constraints=LinearConstraint(matrix, program.row_low, program.row_high),
-    )
+    answer = by_scipy(program.linear)
     return -float(answer.fun), program.currents(answer.x)[:, 0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 
 from optimizer.level import level
 from optimizer.objectives import COST, DEFAULT_WEIGHTS, FAIR, LADDER, first_block
-from optimizer.problem import Problem, Tariff, WireLimit
+from optimizer.problem import PHASES, Problem, Tariff, WireLimit
 from optimizer.program import Program, build
 from optimizer.rows import caps_of, rows_of, wh_per_ampere
 from optimizer.share import shared_plan
 from optimizer.wiring import between
+from tests.optimizer.by_scipy import matrix_of
 from tests.optimizer.samples import car, garage, problems
 
 
@@ -25,8 +27,12 @@ def program_of(problem: Problem) -> Program:
 
 
 def names(program: Program) -> tuple[list[str], list[str]]:
-    columns = [program.column_name(index) for index in range(len(program.worth))]
-    return columns, [program.row_name(index) for index in range(len(program.row_low))]
+    columns = [program.column_name(index) for index in range(len(program.linear.worth))]
+    return columns, [program.row_name(index) for index in range(len(program.linear.row_low))]
+
+
+def of_kind(names: list[str], kind: str) -> list[str]:
+    return [name for name in names if name.startswith(f"{kind}[")]
 
 
 def test_rows_and_columns_can_be_read() -> None:
@@ -53,11 +59,10 @@ def test_rows_and_columns_of_prices_can_be_read() -> None:
 
 def test_a_group_of_few_cars_or_in_few_rows_is_not_summed_up() -> None:
     three_phases = {count: program_of(garage(*(car(f"CP-{n}") for n in range(count)))) for count in (2, 3, 9)}
-    assert [len(program.summed) for program in three_phases.values()] == [1, 4, 4], (
-        "with two, only block 0 and its steps"
-    )
-    one_phase = program_of(garage(*(car(f"CP-{n}", (0,)) for n in range(9))))
-    assert (len(one_phase.summed), len(one_phase.limits)) == (0, 4)
+    sums = [of_kind(names(program)[0], "group") for program in three_phases.values()]
+    assert [len(one) for one in sums] == [1, 4, 4], "with two, only block 0 and its steps"
+    columns, rows = names(program_of(garage(*(car(f"CP-{n}", (0,)) for n in range(9)))))
+    assert (len(of_kind(columns, "group")), len(of_kind(rows, "limit"))) == (0, 4)
 
 
 def test_fractions_and_wires_can_be_read_too() -> None:
@@ -75,8 +80,8 @@ def test_fractions_and_wires_can_be_read_too() -> None:
 
 def test_cars_of_one_group_add_no_limit_rows() -> None:
     few, many = (program_of(garage(*(car(f"CP-{n}") for n in range(count)))) for count in (3, 30))
-    assert len(few.limits) == len(many.limits) == 12
-    assert len(few.groups) == len(many.groups) == 1
+    assert len(of_kind(names(few)[1], "limit")) == len(of_kind(names(many)[1], "limit")) == 12
+    assert set(few.group) == set(many.group) == {0}
 
 
 @settings(max_examples=50, deadline=None)
@@ -87,20 +92,23 @@ def test_the_fair_share_is_a_solution_of_every_program(problem: Problem) -> None
         return
     program, plan = program_of(problem), shared_plan(problem, rows_of(problem), caps_of(problem))
     plan[:, 0] = np.minimum(plan[:, 0], 0.0)  # block 0 of a share may run on at its minimum; nothing is a solution too
-    x = _point(program, plan)
-    drawn = np.zeros(len(program.row_low))
-    np.add.at(drawn, program.row, program.value * x[program.column])
-    assert (drawn <= program.row_high + 1e-6).all()
-    assert (drawn >= program.row_low - 1e-6).all()
+    drawn = matrix_of(program.linear) @ _point(program, plan)
+    assert (drawn <= program.linear.row_high + 1e-6).all()
+    assert (drawn >= program.linear.row_low - 1e-6).all()
 
 
-def _point(program: Program, plan: np.ndarray) -> np.ndarray:
-    blocks = program.problem.horizon.blocks
-    currents = np.where(program.block > 0, plan[program.need, program.block], 0.0)
-    totals = np.zeros((len(program.groups), blocks))
-    np.add.at(totals, program.group, np.where(np.arange(blocks) > 0, plan, 0.0))
-    beyond = np.array([(plan * wh_per_ampere(program.problem)).sum(axis=1)[need] for need in program.open])
-    return np.concatenate((currents, totals.ravel()[program.summed], beyond))
+def _point(program: Program, plan: np.ndarray) -> list[float]:
+    """By the names of the columns: currents of later blocks, what they are in each group, and all energy as beyond the prior."""
+    problem, amps = program.problem, np.where(np.arange(plan.shape[1]) > 0, plan, 0.0)
+    energy_wh = (plan * wh_per_ampere(problem)).sum(axis=1)
+    value: Counter[str] = Counter()
+    for n, need in enumerate(problem.needs):
+        value[f"beyond[{need.id}]"] = energy_wh[n]
+        group = f"{'/'.join(need.circuits)}, {'+'.join(PHASES[phase] for phase in sorted(need.phases))}"
+        for block, current in enumerate(amps[n]):
+            value[f"current[{need.id}, {block}]"] = current
+            value[f"group[{group}, {block}]"] += current
+    return [value[name] for name in names(program)[0]]
 
 
 def test_the_worth_of_a_current_falls_and_its_pieces_add_up() -> None:
@@ -117,14 +125,14 @@ def test_levelling_changes_no_total_of_a_group_and_no_energy_of_a_served_car(
 ) -> None:
     if not problem.needs:
         return
+    problem = replace(problem, needs=tuple(replace(need, presence=None) for need in problem.needs))
     program, caps, energy = program_of(problem), caps_of(problem), wh_per_ampere(problem)
     plan = caps * np.linspace(0.0, 1.0, caps.size).reshape(caps.shape)
     before = (plan * energy).sum(axis=1)
-    there = np.ones_like(plan)
-    levelled = level(plan, caps, energy, before, program.group, there)
+    levelled = level(problem, plan, caps, before, program.group)
     assert (levelled * energy).sum(axis=1) == pytest.approx(before, abs=1e-6)
-    for candidate in (levelled, level(plan, caps, energy, before + unserved_wh, program.group, there)):
-        for group in range(len(program.groups)):
+    for candidate in (levelled, level(problem, plan, caps, before + unserved_wh, program.group)):
+        for group in set(program.group):
             cars = program.group == group
             assert candidate[cars].sum(axis=0) == pytest.approx(plan[cars].sum(axis=0), abs=1e-6)
         assert (candidate <= caps + 1e-9).all()
