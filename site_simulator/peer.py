@@ -8,12 +8,12 @@ from collections.abc import Callable, Coroutine
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
-import ocpp.messages
 import ocpp.routing
 from ocpp import v16, v21, v201
 from ocpp.charge_point import ChargePoint
 from ocpp.exceptions import NotImplementedError as OcppNotImplementedError
 
+from site_simulator.schemas import validate_quickly
 from site_simulator.wire import Wire
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -30,7 +30,7 @@ LOGGER = logging.getLogger("site_simulator.ocpp")
 LOGGER.addHandler(logging.NullHandler())
 LOGGER.propagate = False  # what matters is in Record.complaints; the package logs every refusal with a traceback
 
-ocpp.messages.ASYNC_VALIDATION = False  # a thread per payload costs more than validating it
+validate_quickly()
 
 
 def on(action: str) -> Callable[[Handler], Handler]:

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import msgspec
+
 from local_controller.clock import Instant
 from local_controller.profiles.units import voltage_for_watts_v
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.excess import Excess
 from local_controller.site.freshness import Watch
-from local_controller.site.limits import AppliesTo, Ceiling, LimitBook
+from local_controller.site.limits import AppliesTo, Bounds, Ceiling, LimitBook, PowerCeiling
 from local_controller.site.overload import Overload
 from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, only, plus, upper
 from local_controller.site.readings import MeterReading
@@ -125,8 +127,7 @@ class NodeState:
         return self.all_phases.volts_v
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
+class Capacity(msgspec.Struct, frozen=True):
     """What cars below a node may draw together, A per phase.
 
     ceiling_a, sources: the lowest limit of the whole node and who set it, per phase; base_a: other loads counted
@@ -163,27 +164,26 @@ class Capacity:
 def capacity(state: NodeState, book: LimitBook, now: Instant) -> Capacity:
     """The capacity of a node now. ValueError for a node without any limit: every node has a fuse."""
     node = state.node
-    ceiling = book.ceiling(node.id, AppliesTo.TOTAL, now)
+    total, cars = (book.bounds(node.id, kind, now) for kind in (AppliesTo.TOTAL, AppliesTo.CHARGING))
+    ceiling, charging = total.amperes, cars.amperes
     if ceiling is None:
         raise ValueError(f"node {node.id} has no limit: every node has a fuse")
     base_a = state.base_a(now)
     available_a = minus(minus(ceiling.limit_a, base_a), node.margin_a)
-    charging = book.ceiling(node.id, AppliesTo.CHARGING, now)
     if charging is not None:
         available_a = lower(available_a, charging.limit_a)
-    watts = tuple(_watts(state, book, now))
+    watts = tuple(_watts(state, total.power, cars, now))
     return Capacity(node.id, node.label, ceiling, base_a, node.margin_a, charging, available_a, watts=watts)
 
 
-def _watts(state: NodeState, book: LimitBook, now: Instant) -> Iterator[Together]:
-    total, cars = (book.power(state.node.id, kind, now) for kind in (AppliesTo.TOTAL, AppliesTo.CHARGING))
+def _watts(state: NodeState, total: PowerCeiling | None, cars: Bounds, now: Instant) -> Iterator[Together]:
     if total is not None:
         others_a, margin_a = state.base_together_a(now), sum(state.node.margin_a)
         yield Together(AppliesTo.TOTAL, total, state.volts_v(now), others_a, margin_a)
-    if cars is not None:
-        yield Together(AppliesTo.CHARGING, cars, state.volts_v(now))
-    if (drawn := book.power(state.node.id, AppliesTo.CHARGING, now, adds_surplus=True)) is not None:
-        yield Together(AppliesTo.CHARGING, drawn, state.volts_v(now), min(0.0, state.base_together_a(now)))
+    if cars.power is not None:
+        yield Together(AppliesTo.CHARGING, cars.power, state.volts_v(now))
+    if cars.with_surplus is not None:
+        yield Together(AppliesTo.CHARGING, cars.with_surplus, state.volts_v(now), min(0.0, state.base_together_a(now)))
 
 
 class Left(NamedTuple):
@@ -198,6 +198,6 @@ def left(capacities: Iterable[Capacity], drawn_a: Mapping[str, PerPhase]) -> Lef
     per_phase, together = {}, {}
     for one in capacities:
         per_phase[one.node] = minus(one.available_a, drawn_a[one.node])
-        if (watts := one.together) is not None:
+        if one.watts and (watts := one.together) is not None:
             together[one.node] = watts.available_a - sum(drawn_a[one.node])
     return Left(per_phase, together)

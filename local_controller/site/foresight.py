@@ -345,7 +345,7 @@ class Foresight:
 
 def _takers(places: Sequence[Place], columns: Columns, most_a: Array, takes: Flags) -> list[Taker]:
     """Those who take surplus only and still want something."""
-    numbers = np.flatnonzero(takes & (columns.wanted_wh > 0)).tolist()
+    numbers = (takes & (columns.wanted_wh > 0)).nonzero()[0].tolist()
     who = ((places[number].state, float(columns.min_a[number]), float(most_a[number])) for number in numbers)
     return [Taker(state.evse.id, len(state.phases()), min_a, max_a) for state, min_a, max_a in who]
 

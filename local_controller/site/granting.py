@@ -100,7 +100,7 @@ class Granting:
         the next plan, nobody has less than before, and nobody less than the minimum.
         """
         min_a, now_s = moment.columns.min_a, now.monotonic_s
-        can = np.flatnonzero((most_a >= min_a) & (moment.columns.wanted_wh > 0))
+        can = ((most_a >= min_a) & (moment.columns.wanted_wh > 0)).nonzero()[0]
         fits = self._sharing.seated(moment.followers, min_a, can, available)
         if fits[can].all():
             if self._turns.all_seated(now_s):
@@ -112,7 +112,7 @@ class Granting:
         order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)
         in_order = np.array([position[place] for place in order], dtype=np.intp)
         seats = self._sharing.seated(moment.followers, min_a, in_order, available)
-        if self._turns.seated({int(moment.followers[number]) for number in np.flatnonzero(seats).tolist()}, now_s):
+        if self._turns.seated({int(moment.followers[number]) for number in seats.nonzero()[0].tolist()}, now_s):
             self._plan.want()
         waiting = can[~seats[can]]
         counts_on_who_waits = bool((caps_a[waiting] >= min_a[waiting]).any())

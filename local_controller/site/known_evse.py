@@ -200,7 +200,8 @@ class KnownEvse:
 
     def measured_a(self, now: Instant) -> PerPhase:
         """A fresh sample on the phases of the grid, else 0."""
-        return self._drawn.current_a if self._drawn is not None and self.sampled(now) else ZERO
+        drawn = self._drawn
+        return drawn.current_a if drawn is not None and now.since(drawn.at) <= SAMPLE_MAX_AGE_S else ZERO
 
     @property
     def _drawn(self) -> Drawn | None:
@@ -209,7 +210,8 @@ class KnownEvse:
 
     def sampled(self, now: Instant) -> bool:
         """Whether the station measured lately."""
-        return self._drawn is not None and now.since(self._drawn.at) <= SAMPLE_MAX_AGE_S
+        drawn = self._drawn
+        return drawn is not None and now.since(drawn.at) <= SAMPLE_MAX_AGE_S
 
     def measured_since(self, moment: Instant) -> bool:
         """Whether the station has measured at that moment or later."""
@@ -219,7 +221,7 @@ class KnownEvse:
     def mute(self, now: Instant) -> bool:
         """A session whose station should have measured by now but did not: nothing above its fallback is granted."""
         session = self.session
-        return session is not None and not self.sampled(now) and now.since(session.started_at) > SAMPLE_MAX_AGE_S
+        return session is not None and now.since(session.started_at) > SAMPLE_MAX_AGE_S and not self.sampled(now)
 
     def phases(self) -> tuple[int, ...]:
         """Grid phases that a current may flow on: all connected ones until some are proven idle (LC-112).

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
 
 from local_controller.clock import Instant
 from local_controller.site.freshness import Freshness
@@ -62,8 +64,7 @@ class Bound:
         return " and ".join([*amperes, *watts]) or "no limit"
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(msgspec.Struct, frozen=True):
     """A bound at a node (see `Bound`), with its source in words and its end (None: for ever).
 
     adds_surplus: the watts are what cars draw from the grid; what is fed in behind the node comes on top (§14a EnWG).
@@ -329,16 +330,14 @@ class OwnLimit(Protocol):
         """The slowest station below its node takes so long to follow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ceiling:
+class Ceiling(msgspec.Struct, frozen=True):
     """The lowest limit of a kind at a node, per phase, and the source that set it on each phase."""
 
     limit_a: PerPhase
     sources: tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class PowerCeiling:
+class PowerCeiling(msgspec.Struct, frozen=True):
     """The lowest limit of a kind at a node in watts over all phases, and the source that set it."""
 
     power_w: float
@@ -360,6 +359,26 @@ def lowest_power(limits: Iterable[Limit]) -> PowerCeiling | None:
     return min(chosen, key=lambda one: one.power_w, default=None)
 
 
+class Bounds(NamedTuple):
+    """All that bounds a node in one way: amperes, watts, and watts to which a surplus is added."""
+
+    amperes: Ceiling | None = None
+    power: PowerCeiling | None = None
+    with_surplus: PowerCeiling | None = None
+
+
+_UNBOUND: Final = Bounds()
+
+
+def bounds_of(limits: Sequence[Limit]) -> Bounds:
+    """The lowest of several limits, each in its own way."""
+    powers = [limit for limit in limits if limit.power_w is not None]
+    if not powers:
+        return Bounds(lowest(limits))
+    surplus = lowest_power(limit for limit in powers if limit.adds_surplus)
+    return Bounds(lowest(limits), lowest_power(limit for limit in powers if not limit.adds_surplus), surplus)
+
+
 @dataclass(slots=True)
 class LimitBook:
     """All limits of the site: the fixed ones of the tree, those that sources send, and what the site file says besides."""
@@ -371,7 +390,7 @@ class LimitBook:
         init=False, repr=False, compare=False
     )
     _fixed_at: dict[tuple[str, AppliesTo], list[Limit]] = field(init=False, repr=False, compare=False)
-    _ceilings: dict[tuple[str, AppliesTo], Ceiling | None] = field(init=False, repr=False, compare=False)
+    _fixed_bounds: dict[tuple[str, AppliesTo], Bounds] = field(init=False, repr=False, compare=False)
     _powered: set[tuple[str, AppliesTo]] = field(init=False, repr=False, compare=False)
     _replacing: list[OwnLimit] = field(init=False, repr=False, compare=False)
 
@@ -385,7 +404,7 @@ class LimitBook:
             self._changing_at.setdefault((one.node, one.applies_to), []).append(one)
         for limit in self.fixed:
             self._fixed_at.setdefault((limit.node, limit.applies_to), []).append(limit)
-        self._ceilings = {place: lowest(limits) for place, limits in self._fixed_at.items()}
+        self._fixed_bounds = {place: bounds_of(limits) for place, limits in self._fixed_at.items()}
         self._powered = {(state.source.node, state.source.applies_to) for state in self.sources.values()}
         self._powered |= {(one.node, one.applies_to) for one in self.own if one.bounds_power}
         self._powered |= {place for place, limits in self._fixed_at.items() if lowest_power(limits) is not None}
@@ -406,19 +425,23 @@ class LimitBook:
         """The ids of sources in whose place another limit holds for a while."""
         return frozenset().union(*(one.replaces for one in self._replacing if one.limit(now) is not None))
 
+    def bounds(self, node: str, applies_to: AppliesTo, now: Instant) -> Bounds:
+        """The lowest limits of this kind at the node."""
+        place = node, applies_to
+        if place not in self._changing_at:
+            return self._fixed_bounds.get(place, _UNBOUND)
+        return bounds_of(self.in_force(node, applies_to, now))
+
     def ceiling(self, node: str, applies_to: AppliesTo, now: Instant) -> Ceiling | None:
         """The lowest limit of this kind at the node, in amperes."""
-        if (node, applies_to) not in self._changing_at:
-            return self._ceilings.get((node, applies_to))
-        return lowest(self.in_force(node, applies_to, now))
+        return self.bounds(node, applies_to, now).amperes
 
     def power(
         self, node: str, applies_to: AppliesTo, now: Instant, *, adds_surplus: bool = False
     ) -> PowerCeiling | None:
         """The lowest limit of this kind at the node, in watts: of those to which a surplus is added, or of the others."""
-        if not self.may_bound_power(node, applies_to):
-            return None
-        return lowest_power(one for one in self.in_force(node, applies_to, now) if one.adds_surplus is adds_surplus)
+        found = self.bounds(node, applies_to, now)
+        return found.with_surplus if adds_surplus else found.power
 
     def may_bound_power(self, node: str, applies_to: AppliesTo) -> bool:
         """Whether there is a limit in watts of this kind at the node, or one may come."""

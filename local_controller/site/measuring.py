@@ -11,7 +11,7 @@ from local_controller.site.capacity import NodeState
 from local_controller.site.effects import Notice
 from local_controller.site.evse import EvseState
 from local_controller.site.foresight import Foresight
-from local_controller.site.limits import AppliesTo, LimitBook, PowerCeiling
+from local_controller.site.limits import AppliesTo, Bounds, LimitBook, PowerCeiling
 from local_controller.site.notices import fed_in_notice, overload_notice
 from local_controller.site.out_of_phase import GivenUp, gain_a
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, lower, minus, plus, upper
@@ -70,16 +70,14 @@ class Measuring:
         if state.node.id == GRID:
             self._foresight.measured(reading, drawn, below, now)
         state.base.update(reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at, given_up_a, gained_a)
-        power = self._book.power(state.node.id, AppliesTo.TOTAL, now)
+        limits = self._book.bounds(state.node.id, AppliesTo.TOTAL, now)
         if any(self._book.may_bound_power(state.node.id, kind) for kind in AppliesTo):
-            self._all_phases(state, reading, drawn, power, now)
-        self._excess(state, reading, drawn, power, now)
+            self._all_phases(state, reading, drawn, limits.power, now)
+        self._excess(state, reading, drawn, limits, now)
 
-    def _excess(
-        self, state: NodeState, reading: MeterReading, drawn: DrawBounds, power: PowerCeiling | None, now: Instant
-    ) -> None:
+    def _excess(self, state: NodeState, reading: MeterReading, drawn: DrawBounds, limits: Bounds, now: Instant) -> None:
         """By how much fuse and limits are exceeded."""
-        ceiling = self._book.ceiling(state.node.id, AppliesTo.TOTAL, now)
+        ceiling = limits.amperes
         if ceiling is None:
             return
         over_a = minus(reading.current_a, ceiling.limit_a)
@@ -88,7 +86,7 @@ class Measuring:
         state.unexplained_a = upper(ZERO, too_much_a)
         if (balance := self._balances.get(balance_id(state.node.id))) is not None:
             balance.measured(reading.current_a, self._below[state.node.id], self._tolerance_a, self._calm_s, now)
-        state.over_limit.measured(max(*over_a, excess_a(reading, power, state.node.line_v)), now)
+        state.over_limit.measured(max(*over_a, excess_a(reading, limits.power, state.node.line_v)), now)
         state.over_fuse.measured(max(minus(reading.current_a, state.node.rating_a)), now)
         for phase in PHASES:
             if over_a[phase] > self._tolerance_a:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity, Left, capacity, left
 from local_controller.site.limits import LimitBook
@@ -58,11 +56,11 @@ class Moments:
         self._started_at = self._started_at or now
         table = self._tree.table
         follows = table.at(now)
-        followers = np.flatnonzero(follows)
+        followers = follows.nonzero()[0]
         worst, reserved = table.exposures(), table.exposures(~follows)
         capacities = [capacity(state, self._book, now) for state in self._tree.nodes.values()]
         capacities += [balance.capacity(now) for balance in self._tree.balances.values()]
-        others = [self._tree.places[number] for number in np.flatnonzero(~follows).tolist()]
+        others = [self._tree.places[number] for number in (~follows).nonzero()[0].tolist()]
         return Moment(
             runs_s=now.since(self._started_at),
             capacities=capacities,

@@ -49,7 +49,7 @@ class Ordering:
         hold = Hold(self._tree.limited, self._book, room, lambda node: earlier_run.may_hold(node, moment.runs_s), now)
         columns, shares_a = moment.columns, np.array(grants.shares_a)
         noise = is_noise(columns, shares_a, pace, now)
-        for number in np.flatnonzero(~is_quiet(columns, shares_a, pace, now)).tolist():
+        for number in (~is_quiet(columns, shares_a, pace, now)).nonzero()[0].tolist():
             place, standing = grants.places[number], self._tree.table.standing(int(moment.followers[number]))
             way = grants.ways[number]
             if not noise[number] or hold.presses(way, standing.phases, pace.tolerance_a):

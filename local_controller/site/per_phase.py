@@ -38,12 +38,14 @@ def minus(a: PerPhase, b: PerPhase) -> PerPhase:
 
 def lower(a: PerPhase, b: PerPhase) -> PerPhase:
     """The lower value, phase by phase."""
-    return (min(a[0], b[0]), min(a[1], b[1]), min(a[2], b[2]))
+    (a1, a2, a3), (b1, b2, b3) = a, b
+    return (b1 if b1 < a1 else a1, b2 if b2 < a2 else a2, b3 if b3 < a3 else a3)  # noqa: FURB136 - calls of min take four times as long
 
 
 def upper(a: PerPhase, b: PerPhase) -> PerPhase:
     """The higher value, phase by phase."""
-    return (max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]))
+    (a1, a2, a3), (b1, b2, b3) = a, b
+    return (b1 if b1 > a1 else a1, b2 if b2 > a2 else a2, b3 if b3 > a3 else a3)  # noqa: FURB136 - as above
 
 
 def total(values: Iterable[PerPhase]) -> PerPhase:

@@ -129,6 +129,8 @@ class Table:
 
     def below(self, nodes: set[str]) -> Flags:
         """Which places one of these nodes carries."""
+        if not nodes:
+            return np.zeros(len(self.places), dtype=bool)
         found: Flags = np.array([float(node in nodes) for node in self._nodes]) @ self._carries > 0
         return found
 

@@ -118,10 +118,12 @@ class Session:
     def ends_at(self) -> Instant | None:
         """The earliest end of what is in force; None if only the fallback is, or what never ends."""
         earliest: Instant | None = None
-        for promise in self.in_force():
+        for promise in reversed(self.may_apply):
             end = promise.until
-            if end is not None and (earliest is None or end.monotonic_s < earliest.monotonic_s):
+            if end is not None and (earliest is None or end.monotonic_s <= earliest.monotonic_s):
                 earliest = end
+            if promise.accepted_at is not None:  # what is older is not in force
+                break
         return earliest
 
     def count_on_all_phases(self) -> None:

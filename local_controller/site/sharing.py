@@ -30,6 +30,7 @@ class Sharing:
         self._rows = Rows((), (), np.zeros((0, 0)), np.zeros((0, 0)))
         self._question: tuple[object, ...] = ()
         self._answer_a: Array = np.zeros(0)
+        self._left: tuple[Left | None, Array] = None, np.zeros(0)
 
     def shares_a(self, sharers: Indexes, columns: Columns, caps_a: Array, available: Left) -> Array:
         """What each may draw, A per phase, on steps; `available` is what each node has left for all of them.
@@ -65,6 +66,11 @@ class Sharing:
 
     def _available(self, available: Left) -> Array:
         """The phases of all nodes, then all phases together of those whose watts are limited."""
+        if self._left[0] is not available:  # which a reaction asks about several times
+            self._left = available, self._room_a(available)
+        return self._left[1]
+
+    def _room_a(self, available: Left) -> Array:
         phases = np.array([available.per_phase[node] for node in self._first_row]).ravel()
         if available.together:
             phases = np.concatenate([phases, [*available.together.values()]])

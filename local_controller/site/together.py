@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from local_controller.clock import Instant
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, amps_from_watts, voltage_for_watts_v
 from local_controller.site.base_load import ANY_SIGN, BaseLoad
@@ -25,8 +27,7 @@ VOLTAGE_KEPT_S: Final = 60.0
 """So long the highest measured voltage counts: noise moves no limit, and what rises counts at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(msgspec.Struct, frozen=True):
     """What a limit in watts leaves to all cars below a node, in amperes added up over the phases.
 
     volts_v: at which a watt is as few amperes as it may be. base_a, margin_a: other loads, and what is kept free; 0 where

@@ -30,9 +30,11 @@ from tests.adapters.test_station_tls import PASSWORD, station_context, tls_leg
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    gc.collect()
+    """What was there before the test, garbage or not, is set aside: to look through all of it takes a second each time."""
     gc.disable()
+    gc.freeze()
     yield
+    gc.unfreeze()
     gc.enable()
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.limits import AppliesTo
-from local_controller.site.per_phase import lower, minus
+from local_controller.site.per_phase import ZERO, PerPhase, lower, minus
 from local_controller.station.effects import CsmsLimitChanged
 from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, VirtualStation
 
@@ -90,25 +90,24 @@ class Room:
         running = {s.transaction for s in site.stations.values() if s.transaction is not None}
         self._begun = {t: self._begun.get(t, now_s) for t in running}
         young_a = 6.0 * sum(now_s - at < self._reaction_s for at in self._begun.values())
-        self._rooms.append(self._room(site))
-        cars = minus(site.flow(self._node), self._others(site))
-        over = (c - max(0.0, *(r[p] for r in self._rooms)) for p, c in enumerate(cars))
+        others = site.building(self._node)
+        self._rooms.append(self._room(site, others))
+        cars = minus(site.flow(self._node), others)
+        most_a = map(max, zip(ZERO, *self._rooms, strict=True))
+        over = (c - room_a for c, room_a in zip(cars, most_a, strict=True))
         self.worst_a = max(self.worst_a, max(over) - young_a)
-        self._watts.append(self._room_w(site))
+        self._watts.append(self._room_w(site, others))
         over_w = sum(cars) * site.volts_v - max(0.0, *self._watts)
         self.worst_w = max(self.worst_w, over_w - 3 * young_a * site.volts_v)
 
-    def _room_w(self, site: VirtualSite) -> float:
+    def _room_w(self, site: VirtualSite, others: PerPhase) -> float:
         limit_w = site.said_w("ems")
         total_limited = site.source("ems").applies_to is AppliesTo.TOTAL
-        return limit_w - (sum(self._others(site)) * site.volts_v if total_limited else 0.0)
+        return limit_w - (sum(others) * site.volts_v if total_limited else 0.0)
 
-    def _others(self, site: VirtualSite) -> tuple[float, float, float]:
-        return site.building(self._node)
-
-    def _room(self, site: VirtualSite) -> tuple[float, float, float]:
+    def _room(self, site: VirtualSite, others: PerPhase) -> PerPhase:
         book = site.controller.book
         limit, cars = (book.ceiling(self._node, kind, site.now) for kind in (AppliesTo.TOTAL, AppliesTo.CHARGING))
         assert limit is not None
-        room = minus(limit.limit_a, self._others(site))
+        room = minus(limit.limit_a, others)
         return room if cars is None else lower(room, cars.limit_a)

@@ -22,6 +22,11 @@ POWERED = 29
 
 STEADY = next(seed for seed in range(100) if not Story.of(seed).moves)
 
+SHORT = min(
+    (seed for seed in range(100) if not Story.of(seed).moves), key=lambda seed: sum(s[3] for s in Story.of(seed).steps)
+)
+"""The shortest of the same kind: it is told once for each of its steps."""
+
 
 @pytest.mark.requirement("LC-107", "LC-109", "LC-112", "LC-116")
 def test_no_fuse_bears_more_than_the_goals_allow(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +66,8 @@ def test_a_controller_that_takes_cars_for_even_is_found_out(monkeypatch: pytest.
 
 def test_a_violation_is_shown_by_its_shortest_timeline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site_soak, "INTEGRAL_S", -1.0)
-    story = Story.of(STEADY)
+    story = Story.of(SHORT)
+    assert len(story.steps) > 1
     assert story.told().fault == "S = 0.0 s"
     assert story.shortened().steps == ()
 
