@@ -10,6 +10,7 @@ from local_controller.profiles.units import RateUnit
 from local_controller.station.block import Block
 from local_controller.station.blocks.availability import Availability
 from local_controller.station.blocks.certified_boot import CertifiedBoot
+from local_controller.station.blocks.charging_priority import ChargingPriority
 from local_controller.station.blocks.composite_answers import CompositeAnswers, Shown
 from local_controller.station.blocks.configuration import Configuration
 from local_controller.station.blocks.customer_data import CustomerData
@@ -99,6 +100,7 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
         state.capability = settings.remembered.applied(state.capability).in_version(version)
         state.who, state.writes.due_s = who, settings.writes_due_s
         state.registration = settings.remembered.registration
+        state.priorities.recall(settings.remembered.priorities)
         state.is_verdict_old = state.registration is not None
         if settings.remembered.sample_interval is not None:
             state.shown.write(sample_interval(version), *settings.remembered.sample_interval)
@@ -177,4 +179,5 @@ def _looking_on(state: StationState, spoken: Dialect, settings: StationSettings)
     metering = Metering(state, spoken)
     transactions = Transactions(state, spoken, settings.evses, metering)
     forecasts = Forecasts(state, spoken, settings.evses)
-    return Availability(state, spoken, metering), transactions, metering, forecasts, CustomerData(state)
+    priority = () if state.version is OcppVersion.V16 else (ChargingPriority(state, spoken),)
+    return Availability(state, spoken, metering), transactions, metering, *priority, forecasts, CustomerData(state)
