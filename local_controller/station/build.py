@@ -99,6 +99,7 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
             state.capability = quirk.applied(state.capability)
         state.capability = settings.remembered.applied(state.capability).in_version(version)
         state.who, state.writes.due_s = who, settings.writes_due_s
+        state.places = state.capability.places or None
         state.registration = settings.remembered.registration
         state.priorities.recall(settings.remembered.priorities)
         state.is_verdict_old = state.registration is not None

@@ -29,7 +29,7 @@ _BELIEFS: Final = ("actuators", "units", "kinds", "stack_level", "connector")
 class Remembered(msgspec.Struct, frozen=True):
     """One station's experience. who: as it said in its last boot; None if it has not booted since we know it.
 
-    The fields from `actuators` to `bounds` are those of `Capability`. paid_off: as `WriteBudget.due_s`. registration: the
+    The fields from `actuators` to `bounds`, and `places`, are those of `Capability`. paid_off: as `WriteBudget.due_s`. registration: the
     CSMS's latest verdict, which decides whether it may be called (LC-039). sample_interval: ours in the station, and the
     one that its CSMS set and reads back (LC-077). priorities: of `ChargingPriorities.of_transactions` (LC-067).
     """
@@ -52,6 +52,7 @@ class Remembered(msgspec.Struct, frozen=True):
     registration: RegistrationStatus | None = None
     sample_interval: tuple[str, str] | None = None
     priorities: dict[str, int] = {}
+    places: int | None = None
 
     @classmethod
     def of(cls, state: StationState, now: Instant) -> Remembered:
@@ -81,4 +82,4 @@ class Remembered(msgspec.Struct, frozen=True):
         return 0.0 if left_s <= 0.0 else now.monotonic_s + min(left_s, DAY_S)
 
 
-_EXPERIENCES: Final = ("unit_is_proven", "works", "holds", "proven", "disobeyed", "bounds")
+_EXPERIENCES: Final = ("unit_is_proven", "works", "holds", "proven", "disobeyed", "bounds", "places")
