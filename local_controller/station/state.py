@@ -56,6 +56,7 @@ class StationState:
     expected: sessions that it has agreed to have soon. priorities: whom the CSMS wants to charge first.
     carried_over: by EVSE, what the site wants, and what was written for its transaction; a station keeps its profiles over a reconnect.
     shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
+    noticed_a: by EVSE, to which limit the CSMS was told that the site holds it (A per phase).
     places: how many profiles the station says it takes; None if it did not say. said: what else it says of itself.
     is_unread: it is about to be asked for that and has never said anything of it. read_at_s: somebody waits for it since
     then (monotonic), so that it is asked at once.
@@ -98,6 +99,7 @@ class StationState:
     stand_ins: StandIns = field(default_factory=StandIns)
     requests: int = 0
     outdated: set[int] = field(default_factory=set)
+    noticed_a: dict[int, float] = field(default_factory=dict)
     places: int | None = None
     truth: StationTruth = field(default_factory=StationTruth)
     said: StatedCapability = NOTHING_SAID
