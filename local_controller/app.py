@@ -351,6 +351,7 @@ def _station_settings(
             turns=turns_after_boot(len(tree.stations)),
             maxima_a={evse.id.evse: evse.max_a for evse in station.evses},
             composite=Shown(config.control.composite_schedules),
+            notifies_limits=config.control.notify_charging_limits,
             wiring=Wiring(
                 station.phase_v,
                 any(evse.is_between for evse in station.evses),

@@ -50,12 +50,14 @@ class SimulatedCsms:
 
     stations: identities it knows, others get HTTP 404. passwords: station -> password, those are checked by Basic auth.
     records: a transcript and complaints per station. outcomes: what became of each profile it sent.
+    priorities: the chargingPriority of a card (2.x), as it says when that is shown.
     """
 
     def __init__(self, clock: SimClock, stations: Collection[str], passwords: dict[str, str] | None = None) -> None:
         self.records: dict[str, Record] = defaultdict(Record)
         self.running: dict[str, str] = {}
         self.outcomes: list[str] = []
+        self.priorities: dict[str, int] = {}
         self.url = ""
         self._clock = clock
         self._stations = stations
@@ -280,7 +282,9 @@ class _Csms2x(_Csms):
     @on("Authorize")
     def authorize(self, id_token: dict[str, Any], **_: Any) -> Any:
         """Every card is good except "BLOCKED"."""
-        return self.payloads.call_result.Authorize(id_token_info={"status": _verdict(id_token["id_token"])})
+        card = id_token["id_token"]
+        given = {"charging_priority": self.host.priorities[card]} if card in self.host.priorities else {}
+        return self.payloads.call_result.Authorize(id_token_info={"status": _verdict(card), **given})
 
     @on("NotifyEVChargingNeeds")
     def needs(self, **_: Any) -> Any:

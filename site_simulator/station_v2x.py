@@ -114,6 +114,11 @@ class _Station2x(Peer):
         """Each variable's value, or why there is none."""
         return self._answer.GetVariables(get_variable_result=[self._get(asked) for asked in get_variable_data])
 
+    @on("GetReport")
+    def get_report(self, **_: Any) -> Any:
+        """Of no variable there is more to say than its value (B08)."""
+        return self._answer.GetReport(status="EmptyResultSet")
+
     def _get(self, asked: dict[str, Any]) -> dict[str, Any]:
         result = {"component": asked["component"], "variable": asked["variable"]}
         status = self._status(_name(asked))

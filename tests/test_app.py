@@ -110,6 +110,18 @@ async def test_every_station_is_asked_what_it_holds(tmp_path: Path) -> None:
     await gateway._planner.stop()
 
 
+@pytest.mark.requirement("LC-123")
+@pytest.mark.parametrize("notifies", [False, True])
+async def test_a_csms_is_told_what_the_site_gives_only_where_the_site_file_says_so(
+    tmp_path: Path, notifies: bool
+) -> None:
+    usual = config(tmp_path)
+    control = usual.control.model_copy(update={"notify_charging_limits": True}) if notifies else usual.control
+    gateway = LocalController(usual.model_copy(update={"control": control}), Clock())
+    assert {one.notifies_limits for one in gateway._settings.values()} == {notifies}
+    await gateway._planner.stop()
+
+
 async def test_who_observes_writes_nothing_of_its_own_into_what_the_csms_says(tmp_path: Path) -> None:
     guards = GuardsSection(network="rewrite", sample_interval_s=10)
     for mode, network, sample_s in (("control", Policy.REWRITE, 10), ("observe", Policy.REFUSE, None)):

@@ -117,6 +117,8 @@ class ControlSection(Section):
     """Seconds that a station trusts a limit without renewal; then it returns to its fallback by itself."""
     composite_schedules: Literal["site_share", "profiles"] = "site_share"
     """What the CSMS sees when it asks a station for a composite schedule: what the site gives now as far as its own profiles allow it (site_share), or what its own profiles allow as if there were no site (profiles)."""
+    notify_charging_limits: bool = False
+    """Whether the CSMS is told, on each station's connection and in its name, when the site gives a car less than its EVSE can carry and when it no longer does (OCPP 2.x NotifyChargingLimit and ClearedChargingLimit). At most once a minute and station, only what changed by more than 10 % and 1 A. false: nothing is added to what a station says."""
     last_resort: Literal["stop", "pause"] = "stop"
     """What becomes of a session that is measured above its limit for 30 s while a fuse, the contract or a limit of the grid operator (contacts, LPC, MQTT with record: true) is exceeded. stop: its transaction is ended at the station, as its driver could end it. pause: it is told 0 A and the others make room, and that is all, as with limits of anybody else."""
     learning_days: int = Field(default=400, ge=0, le=3660)

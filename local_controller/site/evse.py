@@ -74,6 +74,15 @@ class EvseState(SampledEvse):
         return True
 
     @fact
+    def is_given(self, priority: int, transaction_id: str) -> bool:
+        """The CSMS wants this transaction to go before those of a lower charging priority; whether that is new."""
+        session = self.session
+        if session is None or session.transaction_id != transaction_id or session.priority == priority:
+            return False
+        session.priority = priority
+        return True
+
+    @fact
     def csms_allows(self, schedule: Schedule, least_a: float = 0.0) -> bool:
         """What the CSMS's profiles allow from now on, and want at least where they allow anything; whether that is new."""
         before, self.csms, self.csms_least_a = (self.csms, self.csms_least_a), schedule, least_a

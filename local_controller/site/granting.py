@@ -121,8 +121,10 @@ class Granting:
 
     def _asker(self, place: int, min_a: float) -> Asker:
         state = self._tree.places[place].state
-        transaction = "" if state.session is None else state.session.transaction_id
-        return Asker(place, transaction, state.ordered_a >= min_a, state.session_energy_wh() or 0.0)
+        session, charges, got_wh = state.session, state.ordered_a >= min_a, state.session_energy_wh() or 0.0
+        if session is None:
+            return Asker(place, "", charges, got_wh)
+        return Asker(place, session.transaction_id, charges, got_wh, session.priority)
 
     # --- what people ask -------------------------------------------------------------------------------------------
 

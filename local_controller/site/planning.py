@@ -67,7 +67,7 @@ class Asking(NamedTuple):
     key: its name in the optimizer's words. path: the nodes that carry it. cap_a: what caps it just now. csms: what the
     CSMS's profiles allow, as POSIX seconds and amperes. line_v: as of `Evse`. expected_wh, presence, wishes_wh: as in
     `ChargingNeed`, by `site.learning`. mode: when its car charges, where there is a tariff. draws: what its car says it draws,
-    by `site.car_schedules`. arrival_s: as in `ChargingNeed`.
+    by `site.car_schedules`. arrival_s, priority: as in `ChargingNeed`.
     """
 
     key: str
@@ -88,6 +88,7 @@ class Asking(NamedTuple):
     wishes_wh: tuple[float, ...] = ()
     draws: Draws = ()
     arrival_s: float | None = None
+    priority: int = 0
 
     def with_guess(self, guess: Guess | None) -> Asking:
         """The same with what is expected of it; what was said (by driver, CSMS or site file) goes first."""
@@ -114,6 +115,7 @@ def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now:
         max(0.0, state.session_energy_wh() or 0.0),
         state.csms_steps,
         state.evse.line_v,
+        priority=0 if state.session is None else state.session.priority,
     )
 
 
@@ -236,6 +238,7 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
         wishes_wh=one.wishes_wh,
         surplus_only=one.mode is ChargingMode.SURPLUS,
         arrival_s=one.arrival_s,
+        priority=one.priority,
     )
 
 

@@ -103,16 +103,18 @@ def explained(reaction: Reaction, plan: Plan, foresight: Foresight) -> Iterator[
     problem = Problem(PRESENT, circuits, tuple(needs))
     yield None
     explainer = Explainer(problem, {one.key: one.share_a for one in running})
+    highest = max((asked.priority for asked in needs), default=0)
     for one, asked in zip(running, needs, strict=True):
         found = [r for r in explainer.reasons(asked) if one.cap_a >= one.state.evse.max_a or r.code != "vehicle_max"]
-        decided = _decision(one, found, plan, reaction)
+        turn = _turn(one, reaction.turns_s.get(one.state.evse.id), highest)
+        decided = _decision(one, found, turn, plan, reaction)
         yield replace(decided, reasons=(*decided.reasons, *_guessed(one, plan, foresight, reaction.at)))
     for state in reaction.set_aside:
         if state.session is not None:
             yield _set_aside(state, reaction.at)
 
 
-def _decision(one: Granted, shared: Sequence[Reason], plan: Plan, reaction: Reaction) -> Decision:
+def _decision(one: Granted, shared: Sequence[Reason], turn: Sequence[str], plan: Plan, reaction: Reaction) -> Decision:
     """The record of one session. Where the plan or a doubt capped it, that is the reason, not its maximum."""
     capped, evse = one.cap_a < one.state.evse.max_a, one.state.evse.id
     wait = reaction.waits.get(evse)
@@ -121,10 +123,11 @@ def _decision(one: Granted, shared: Sequence[Reason], plan: Plan, reaction: Reac
         *foreign_reasons(one.state, reaction.at, one.share_a),
         *switch_reasons(one.state, reaction.at),
         *([] if wait is None else [wait.reason]),
-        *_turn(reaction.turns_s.get(evse)),
+        *turn,
         *_distrust(one, reaction.at),
         *(reason.text for reason in found),
         *_unknown_phases(one, found),
+        *_given_priority(one),
     ]
     return Decision(evse, one.state.ordered_a, one.share_a, tuple(dict.fromkeys(reasons)), reaction.at)
 
@@ -135,10 +138,24 @@ def _guessed(one: Granted, plan: Plan, foresight: Foresight, now: Instant) -> li
     return [] if expected is None else [expected.sentence]
 
 
-def _turn(wait_s: float | None) -> list[str]:
+def _turn(one: Granted, wait_s: float | None, highest: int) -> list[str]:
+    """Why it waits. highest: charging priority of any car that asks."""
     if wait_s is None:
         return []
-    return [f"not all minimums fit: waits for its turn, next in about {math.ceil(wait_s / 60)} min"]
+    text = f"not all minimums fit: waits for its turn, next in about {math.ceil(wait_s / 60)} min"
+    return [text if highest <= _priority(one) else f"{text}; the CSMS gave others a higher charging priority"]
+
+
+def _given_priority(one: Granted) -> list[str]:
+    if (priority := _priority(one)) == 0:
+        return []
+    return [
+        f"the CSMS gave it charging priority {priority}: that decides whose turn it is where not all minimums fit, no more"
+    ]
+
+
+def _priority(one: Granted) -> int:
+    return 0 if one.state.session is None else one.state.session.priority
 
 
 def _distrust(one: Granted, now: Instant) -> list[str]:

@@ -59,7 +59,7 @@ class Session:
     offered_at: since when it may draw what a car on one phase needs to begin; needs_all_phases: in vain.
     is_found, found_a: it ran before we did, and drew so much
     when it was measured first. may_have_fallen_back: it (re)connected since its limit was accepted. is_defiant: measured
-    above its limit. asked_phases: what was ordered last of them, `switch` what should be.
+    above its limit. asked_phases: what was ordered last of them, `switch` what should be. priority: of the CSMS, the higher first.
     """
 
     transaction_id: str
@@ -88,6 +88,7 @@ class Session:
     appetite: Appetite = field(default_factory=Appetite)
     offered_at: Instant | None = None
     needs_all_phases: bool = False
+    priority: int = 0
     energy_wh: float | None = None
     departure: datetime | None = None
     start_register_wh: float | None = None

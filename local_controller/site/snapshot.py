@@ -93,7 +93,8 @@ class EvseView:
 
     expected: what its plan takes for what nobody said, None where that is nothing. awaited: which session is to come, as a
     sentence; "" where none is known of.
-    above_limit: None but in observe mode, where limit_a is what would be ordered.
+    above_limit: None but in observe mode, where limit_a is what would be ordered. charging_priority: of its transaction, as the
+    CSMS gave it.
     """
 
     id: str
@@ -116,6 +117,7 @@ class EvseView:
     expected: Expected | None = None
     awaited: str = ""
     above_limit: AboveLimit | None = None
+    charging_priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +290,7 @@ def _evse(
         reasons=decided.reasons if decided else (to_come,) if to_come else (),
         expected=expected,
         awaited=to_come,
+        charging_priority=0 if session is None else session.priority,
     )
 
 

@@ -194,6 +194,8 @@ def _changes_the_question(state: EvseState, fact: StationFact | CsmsLimitChanged
     match fact:
         case words.NeedsKnown():
             return state.needs(fact.energy_wh, fact.departure)
+        case words.PriorityGiven():
+            return state.is_given(fact.priority, fact.transaction_id)
         case CsmsLimitChanged():
             return state.csms_allows(fact.schedule, fact.least_a)
         case words.TransactionUpdated() | words.ConnectorChanged(charging_state=words.ChargingState()):

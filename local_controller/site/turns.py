@@ -1,8 +1,10 @@
 """Whose turn is it when not all waiting cars can have their minimum?
 
 Time runs in rounds. At the end of a round whoever has charged gives way to whoever waits: those that wait too long first,
-then those that got least energy since they came. Within a round the order stands still, so nobody is stopped but for
-lack of room, and whoever was stopped rests for a while as long as not all fit: no car is woken every minute (grid-and-safety §4.1, goal G9).
+then those to which the CSMS gave a higher charging priority, then those that got least energy since they came. Whoever has a higher
+priority than all who wait goes on, until somebody waits too long: so nobody starves (K03, LC-067). Within a round the order stands still,
+so nobody is stopped but for lack of room, and whoever was stopped rests for a while as long as not all fit: no car is woken every minute
+(grid-and-safety §4.1, goal G9).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import groupby
 from typing import NamedTuple
 
 
@@ -39,17 +42,24 @@ class Rank(IntEnum):
 
 
 class Asker(NamedTuple):
-    """A session that could charge now: its place, its transaction, whether it is told to charge, and what it got (Wh)."""
+    """A session that could charge now: its place, its transaction, whether it is told to charge, and what it got (Wh).
+
+    priority: of the CSMS, the higher first.
+    """
 
     place: int
     transaction: str
     charges: bool
     got_wh: float
+    priority: int = 0
 
 
 @dataclass(slots=True)
 class _Claim:
-    """since_s: it has charged, or waited, since then. got_wh, waits_since_s: as the last end of a round saw them."""
+    """since_s: it has charged, or waited, since then. got_wh, waits_since_s: as the last end of a round saw them.
+
+    is_overdue: it had waited too long then, so that in this round no priority goes before it.
+    """
 
     asker: Asker
     charges: bool
@@ -57,6 +67,7 @@ class _Claim:
     rank: Rank
     got_wh: float
     waits_since_s: float = 0.0
+    is_overdue: bool = False
     rests_until_s: float = -math.inf
 
     def ends_round(self, now_s: float, pace: TurnPace) -> None:
@@ -65,6 +76,7 @@ class _Claim:
             self.rank = Rank.HAD_ITS_TURN if lasted_s >= pace.turn_s / 2 else Rank.HAS_JUST_BEGUN
         else:
             self.rank = Rank.WAITS_TOO_LONG if lasted_s >= pace.wait_s else Rank.WAITS
+        self.is_overdue = self.rank is Rank.WAITS_TOO_LONG
 
     def takes_seat(self, now_s: float) -> None:
         if not self.charges:
@@ -76,14 +88,23 @@ class _Claim:
             self.charges, self.since_s, self.rests_until_s = False, now_s, now_s + rest_s
 
     def in_order(self) -> tuple[float, ...]:
-        """Frozen within a round. Where no energy is known, whoever waits longest is first."""
+        """Frozen within a round, but for what the CSMS says. Where no energy is known, whoever waits longest is first.
+
+        Whoever has just begun, or has its turn, is not stopped for a higher priority, whoever had its turn is.
+        """
         too_long = self.rank is Rank.WAITS_TOO_LONG
-        return -self.rank, 0.0 if too_long else self.got_wh, self.waits_since_s, self.asker.place
+        stands, priority = max(self.rank, Rank.WAITS), math.inf if self.is_overdue else self.asker.priority
+        got_wh = 0.0 if too_long else self.got_wh
+        return -stands, -priority, -self.rank, got_wh, self.waits_since_s, self.asker.place
+
+    def priority_in_next_round(self) -> float:
+        """Above all of those that the CSMS gives, if it waits too long."""
+        return math.inf if self.rank is Rank.WAITS_TOO_LONG else self.asker.priority
 
     def in_next_round(self) -> tuple[float, ...]:
         """Where a waiting car will stand in the order."""
-        too_long = self.rank is Rank.WAITS_TOO_LONG
-        return not too_long, 0.0 if too_long else self.asker.got_wh, self.since_s, self.asker.place
+        got_wh = 0.0 if self.rank is Rank.WAITS_TOO_LONG else self.asker.got_wh
+        return -self.priority_in_next_round(), got_wh, self.since_s, self.asker.place
 
 
 class Turns:
@@ -110,6 +131,8 @@ class Turns:
         if claim is None or claim.asker.transaction != asker.transaction:
             rank = Rank.HAS_JUST_BEGUN if asker.charges else Rank.WAITS
             return _Claim(asker, asker.charges, now_s, rank, asker.got_wh)
+        if asker.priority > claim.asker.priority:  # the CSMS says so after the session began, which may be just now
+            claim.rests_until_s = now_s
         claim.asker = asker
         return claim
 
@@ -137,4 +160,20 @@ class Turns:
         """In about how many seconds each waiting place has its turn."""
         seats = max(1, sum(claim.charges for claim in self._claims.values()))
         left_s, turn_s = max(0.0, self._round_ends_s - now_s), self.pace.turn_s
-        return {place: left_s + number // seats * turn_s for number, place in enumerate(self._waiting)}
+        waits: dict[int, float] = {}
+        ahead = 0
+        for rank, alike in groupby((self._claims[place] for place in self._waiting), _Claim.priority_in_next_round):
+            free = seats - self._above(rank)
+            for number, claim in enumerate(alike, start=ahead):
+                rounds = number // free if free > 0 else self._rounds_until_overdue(claim, now_s) + number // seats
+                waits[claim.asker.place] = left_s + rounds * turn_s
+            ahead = ahead or (len(waits) if rank == math.inf else 0)
+        return waits
+
+    def _above(self, rank: float) -> int:
+        """How many have a higher priority, whether they charge or wait."""
+        return sum(claim.asker.priority > rank for claim in self._claims.values())
+
+    def _rounds_until_overdue(self, claim: _Claim, now_s: float) -> int:
+        """Where all seats belong to cars of a higher priority: whole rounds after this one."""
+        return max(0, math.ceil((claim.since_s + self.pace.wait_s - max(now_s, self._round_ends_s)) / self.pace.turn_s))

@@ -10,11 +10,13 @@ from local_controller.profiles.units import RateUnit
 from local_controller.station.block import Block
 from local_controller.station.blocks.availability import Availability
 from local_controller.station.blocks.certified_boot import CertifiedBoot
+from local_controller.station.blocks.charging_priority import ChargingPriority
 from local_controller.station.blocks.composite_answers import CompositeAnswers, Shown
 from local_controller.station.blocks.configuration import Configuration
 from local_controller.station.blocks.customer_data import CustomerData
 from local_controller.station.blocks.forecasts import Forecasts
 from local_controller.station.blocks.guards import Guards
+from local_controller.station.blocks.limit_notices import LimitNotices
 from local_controller.station.blocks.metering import Metering
 from local_controller.station.blocks.own_questions import OwnQuestions, QuestionPace
 from local_controller.station.blocks.profile_places import ProfilePlaces
@@ -55,7 +57,7 @@ class StationSettings:
     shown for this connection (security profile 3), which its boot must fit to. is_traced: whether anybody wants to know
     the fate of each message. maxima_a: by EVSE, what its hardware can do, as far as known. composite: what the CSMS sees
     when it asks for a composite schedule. turns: when it gets its profiles after a boot, if all stations boot in the same second.
-    wiring: at which voltage and between what its phases stand.
+    wiring: at which voltage and between what its phases stand. notifies_limits: whether its CSMS is told what the site gives it.
     """
 
     evses: Sequence[int] = (1,)
@@ -77,6 +79,7 @@ class StationSettings:
     maxima_a: Mapping[int, float] = field(default_factory=dict)
     composite: Shown = Shown.SITE_SHARE
     wiring: Wiring = USUAL
+    notifies_limits: bool = False
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -98,7 +101,9 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
             state.capability = quirk.applied(state.capability)
         state.capability = settings.remembered.applied(state.capability).in_version(version)
         state.who, state.writes.due_s = who, settings.writes_due_s
+        state.places = state.capability.places or None
         state.registration = settings.remembered.registration
+        state.priorities.recall(settings.remembered.priorities)
         state.is_verdict_old = state.registration is not None
         if settings.remembered.sample_interval is not None:
             state.shown.write(sample_interval(version), *settings.remembered.sample_interval)
@@ -131,6 +136,9 @@ def station_proxy(
     truth: tuple[Block, ...] = ()
     if settings.is_asked_what_it_holds:
         truth = (StationTruth(state, spoken, settings.evses, settings.questions, smart_charging),)
+    notices: tuple[Block, ...] = ()
+    if settings.notifies_limits and version is not OcppVersion.V16:
+        notices = (LimitNotices(state, maxima_a, smart_charging.standing),)
     thinning = (Thinning(state),) if settings.guards.thins_samples and version is OcppVersion.V16 else ()
     blocks = (
         *_guarding(state, spoken, settings),
@@ -140,6 +148,7 @@ def station_proxy(
         OwnQuestions(state, spoken, settings.evses, settings.questions),
         *truth,
         smart_charging,
+        *notices,
         CompositeAnswers(state, spoken, maxima_a, smart_charging.standing, settings.composite),
     )
     return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), smart_charging
@@ -177,4 +186,5 @@ def _looking_on(state: StationState, spoken: Dialect, settings: StationSettings)
     metering = Metering(state, spoken)
     transactions = Transactions(state, spoken, settings.evses, metering)
     forecasts = Forecasts(state, spoken, settings.evses)
-    return Availability(state, spoken, metering), transactions, metering, forecasts, CustomerData(state)
+    priority = () if state.version is OcppVersion.V16 else (ChargingPriority(state, spoken),)
+    return Availability(state, spoken, metering), transactions, metering, *priority, forecasts, CustomerData(state)

@@ -105,6 +105,7 @@ class Capability:
     not say. learnt: what is not a default. proven: what the station has accepted before; works, holds: the way that it
     took a working limit, or a floor, last. disobeyed: what it accepted without effect, as measured. untriggered: messages
     that it does not send when asked to, since its last boot. bounds: of reading from it; None if it was not asked for any.
+    places: for charging profiles, as the bounds of its device model say (2.x); 0 if they do not, None if it was not asked.
     """
 
     actuators: tuple[Actuator, ...] = (Actuator.TX_PROFILE, Actuator.TX_DEFAULT, Actuator.STATION_MAX)
@@ -142,6 +143,7 @@ class Capability:
     disobeyed: frozenset[Rung] = frozenset()
     untriggered: frozenset[str] = frozenset()
     bounds: ReadBounds | None = None
+    places: int | None = None
     _working: tuple[Rung, ...] | None = field(default=None, init=False, repr=False, compare=False)
     _fallback: tuple[Rung, ...] | None = field(default=None, init=False, repr=False, compare=False)
 

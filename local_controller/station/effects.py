@@ -65,6 +65,7 @@ StationFact = (
     | words.ConnectorChanged
     | words.TransactionStarted
     | words.Authorized
+    | words.PriorityGiven
     | words.TransactionUpdated
     | words.TransactionEnded
     | words.Measured

@@ -1,5 +1,7 @@
 """What of a station outlives a restart of the gateway? Whether it is accepted, and how the same product could be told limits.
 
+And who goes first: the CSMS says so when a driver is let in, and not again.
+
 What a record or the site file says is not kept: both may be corrected, and count anew at each start.
 """
 
@@ -27,9 +29,9 @@ _BELIEFS: Final = ("actuators", "units", "kinds", "stack_level", "connector")
 class Remembered(msgspec.Struct, frozen=True):
     """One station's experience. who: as it said in its last boot; None if it has not booted since we know it.
 
-    The fields from `actuators` to `bounds` are those of `Capability`. paid_off: as `WriteBudget.due_s`. registration: the
+    The fields from `actuators` to `bounds`, and `places`, are those of `Capability`. paid_off: as `WriteBudget.due_s`. registration: the
     CSMS's latest verdict, which decides whether it may be called (LC-039). sample_interval: ours in the station, and the
-    one that its CSMS set and reads back (LC-077).
+    one that its CSMS set and reads back (LC-077). priorities: of `ChargingPriorities.of_transactions` (LC-067).
     """
 
     version: OcppVersion
@@ -49,6 +51,8 @@ class Remembered(msgspec.Struct, frozen=True):
     paid_off: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     registration: RegistrationStatus | None = None
     sample_interval: tuple[str, str] | None = None
+    priorities: dict[str, int] = {}
+    places: int | None = None
 
     @classmethod
     def of(cls, state: StationState, now: Instant) -> Remembered:
@@ -60,7 +64,8 @@ class Remembered(msgspec.Struct, frozen=True):
         paid_off = now.utc + timedelta(seconds=left_s) if left_s > 0.0 else None
         verdict, shown = state.registration, state.shown.kept(sample_interval(state.version))
         others = cls(state.version, state.who, learnt=learnt, paid_off=paid_off, **own)
-        return msgspec.structs.replace(others, registration=verdict, sample_interval=shown)
+        priorities = dict(state.priorities.of_transactions)
+        return msgspec.structs.replace(others, registration=verdict, sample_interval=shown, priorities=priorities)
 
     def applied(self, capability: Capability) -> Capability:
         """The capability with this experience; what the site file says stays as it says."""
@@ -77,4 +82,4 @@ class Remembered(msgspec.Struct, frozen=True):
         return 0.0 if left_s <= 0.0 else now.monotonic_s + min(left_s, DAY_S)
 
 
-_EXPERIENCES: Final = ("unit_is_proven", "works", "holds", "proven", "disobeyed", "bounds")
+_EXPERIENCES: Final = ("unit_is_proven", "works", "holds", "proven", "disobeyed", "bounds", "places")

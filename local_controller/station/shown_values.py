@@ -112,6 +112,12 @@ def _plain(name: Any) -> str:
     return "" if name is None else str(name).strip().lower()
 
 
+ENTRIES_VARIABLE: Final[Payload] = {
+    "component": {"name": "SmartChargingCtrlr"},
+    "variable": {"name": "Entries", "instance": "ChargingProfiles"},
+}
+"""How many charging profiles there are in a station; its bounds say how many there may be (2.x)."""
+
 SAMPLE_KEY: Final = "MeterValueSampleInterval"
 SAMPLE_VARIABLE: Final = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
 _SAMPLE_INTERVALS: Final = (key(SAMPLE_KEY), variable(SAMPLE_VARIABLE))

@@ -16,6 +16,7 @@ from local_controller.station.blocks.remote_starts import RemoteStarts
 from local_controller.station.blocks.virtual_store import EMPTY_STORE, VirtualStore
 from local_controller.station.blocks.write_budget import WriteBudget
 from local_controller.station.capability import NOTHING_KNOWN, Capability
+from local_controller.station.charging_priorities import ChargingPriorities
 from local_controller.station.dialects.base import NOTHING_SAID, BootCall, StatedCapability
 from local_controller.station.expected_sessions import ExpectedSessions
 from local_controller.station.shown_values import ShownValues
@@ -52,9 +53,10 @@ class StationState:
     ours_ahead_s: our wall clock minus the monotonic one; None before the first look. set_s: by how much ours was set.
     time_zone: what the station calls local time.
     who: as it said in its last boot. writes: how often it was written to lately.
-    expected: sessions that it has agreed to have soon.
+    expected: sessions that it has agreed to have soon. priorities: whom the CSMS wants to charge first.
     carried_over: by EVSE, what the site wants, and what was written for its transaction; a station keeps its profiles over a reconnect.
     shown: settings that the CSMS sees with its own value. slots_here: network profiles that are known to lead here.
+    noticed_a: by EVSE, to which limit the CSMS was told that the site holds it (A per phase).
     places: how many profiles the station says it takes; None if it did not say. said: what else it says of itself.
     is_unread: it is about to be asked for that and has never said anything of it. read_at_s: somebody waits for it since
     then (monotonic), so that it is asked at once.
@@ -85,6 +87,7 @@ class StationState:
     ended: Recent[str] = field(default_factory=lambda: Recent(_ENDED_KEPT))
     store: VirtualStore = EMPTY_STORE
     expected: ExpectedSessions = field(default_factory=ExpectedSessions)
+    priorities: ChargingPriorities = field(default_factory=ChargingPriorities)
     remote_starts: RemoteStarts = field(default_factory=RemoteStarts)
     carried_over: dict[int, CarriedOver] = field(default_factory=dict)
     capability: Capability = NOTHING_KNOWN
@@ -96,6 +99,7 @@ class StationState:
     stand_ins: StandIns = field(default_factory=StandIns)
     requests: int = 0
     outdated: set[int] = field(default_factory=set)
+    noticed_a: dict[int, float] = field(default_factory=dict)
     places: int | None = None
     truth: StationTruth = field(default_factory=StationTruth)
     said: StatedCapability = NOTHING_SAID
@@ -167,6 +171,7 @@ class StationState:
         """Nothing here names this driver any more (LC-146)."""
         self.remote_starts.forget(id_token)
         self.expected.forget(id_token)
+        self.priorities.forget(id_token)
         for transaction in self.transactions.values():
             if (transaction.id_token or "").lower() == id_token.lower():
                 transaction.id_token = None

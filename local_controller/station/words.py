@@ -136,6 +136,15 @@ class Authorized:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorityGiven:
+    """The CSMS gave a running transaction this charging priority, from -9 to 9 (K03); before that it had 0, which is usual."""
+
+    evse: int
+    transaction_id: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionUpdated:
     """A transaction changed its charging state."""
 

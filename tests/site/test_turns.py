@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from local_controller.site.limits import AppliesTo, LimitSource
 from local_controller.site.turns import Asker, TurnPace, Turns
+from local_controller.station.words import PriorityGiven
 from tests.site.test_controller import settled
 from tests.site.virtual_site import VirtualSite, topology
 
@@ -20,19 +21,23 @@ PACE = TurnPace()
     cars=st.integers(2, 12),
     seats=st.lists(st.integers(1, 11), min_size=2, max_size=60),
     measured=st.booleans(),
+    priorities=st.one_of(st.just([0]), st.lists(st.integers(-9, 9), min_size=1, max_size=12)),
 )
 @settings(deadline=None)
-@pytest.mark.requirement("LC-110")
+@pytest.mark.requirement("LC-110", "LC-067")
 def test_law_nobody_waits_for_ever_and_nobody_is_woken_every_minute(
-    cars: int, seats: list[int], measured: bool
+    cars: int, seats: list[int], measured: bool, priorities: list[int]
 ) -> None:
-    """Room for at least `least` of the cars changes every ten minutes, over ten hours."""
+    """Room for at least `least` of the cars changes every ten minutes, over ten hours; the CSMS wants some to go first."""
     turns, charges, got_wh = Turns(PACE), set[int](), [0.0] * cars
     least, waits_s, starts = min(seats), [0.0] * cars, Counter[int]()
     for minute in range(600):
         room = min(seats[minute // 10 % len(seats)], cars - 1)
         now_s = 60.0 * minute
-        order = turns.order([Asker(n, "tx", n in charges, got_wh[n] * measured) for n in range(cars)], now_s)
+        asking = [
+            Asker(n, "tx", n in charges, got_wh[n] * measured, priorities[n % len(priorities)]) for n in range(cars)
+        ]
+        order = turns.order(asking, now_s)
         seated = set(order[:room])
         turns.seated(seated, now_s)
         starts.update(seated - charges)
@@ -68,3 +73,103 @@ def test_three_cars_share_room_for_one_by_turns_and_read_when_theirs_comes() -> 
     assert max(starts.values()) <= 6  # one turn an hour, and the fallback at the beginning
     told = [reason for decision in site.controller.decisions.values() for reason in decision.reasons]
     assert sum("waits for its turn, next in about" in reason for reason in told) == 2
+
+
+# --- whom the CSMS wants to go first ----------------------------------------------------------------------------------
+
+
+def seats_of(turns: Turns, priorities: list[int], minutes: int, room: int = 1) -> list[set[int]]:
+    """Who charges in each minute; all came at once and charge alike."""
+    charges, history = set[int](), []
+    for minute in range(minutes):
+        asking = [Asker(n, "tx", n in charges, 0.0, priority) for n, priority in enumerate(priorities)]
+        charges = set(turns.order(asking, 60.0 * minute)[:room])
+        turns.seated(charges, 60.0 * minute)
+        history.append(charges)
+    return history
+
+
+@pytest.mark.requirement("LC-067")
+def test_the_car_of_the_higher_priority_goes_on_until_another_one_has_waited_too_long() -> None:
+    history = seats_of(Turns(PACE), [0, 3, 0], 180)
+    assert all(charges == {1} for charges in history[:60]), "for an hour"
+    assert all(charges == {0} for charges in history[60:80]), "then the others have their turns"
+    assert all(charges == {2} for charges in history[80:100])
+    assert all(charges == {1} for charges in history[100:140]), "and it is first again"
+    assert all(charges == {0} for charges in history[140:160])
+
+
+@pytest.mark.requirement("LC-067")
+def test_a_waiting_car_reads_when_its_turn_comes_also_behind_a_higher_priority() -> None:
+    turns = Turns(PACE)
+    history = seats_of(turns, [0, 3, 0], 31)
+    assert history[-1] == {1}
+    assert turns.waits_s(30 * 60.0) == {0: 30 * 60.0, 2: 50 * 60.0}
+    turns = Turns(PACE)
+    seats_of(turns, [3, 3, 0], 5, room=2)
+    assert turns.waits_s(4 * 60.0) == {2: 56 * 60.0}
+    turns = Turns(PACE)
+    seats_of(turns, [3, 0, 0, 0], 5, room=2)
+    assert turns.waits_s(4 * 60.0) == {2: 16 * 60.0, 3: 36 * 60.0}, "one of two seats is theirs"
+
+
+@pytest.mark.requirement("LC-067")
+def test_a_priority_that_is_said_in_the_midst_of_a_round_stops_nobody_whose_turn_it_is() -> None:
+    turns = Turns(PACE)
+    seats_of(turns, [0, 0], 25)
+    charging = [Asker(0, "tx", charges=False, got_wh=0.0, priority=5), Asker(1, "tx", charges=True, got_wh=0.0)]
+    assert turns.order(charging, 25 * 60.0)[0] == 1
+    turns.seated({1}, 25 * 60.0)
+    assert turns.order(charging, 40 * 60.0)[0] == 0, "at the end of the round it is its turn"
+
+
+@pytest.mark.requirement("LC-067")
+def test_a_car_whose_priority_is_told_just_after_it_was_stopped_need_not_rest_first() -> None:
+    turns = Turns(PACE)
+    both = [Asker(n, "tx", charges=True, got_wh=0.0) for n in range(2)]
+    assert turns.order(both, 0.0) == [0, 1]
+    turns.seated({0}, 0.0)
+    late = [both[0], Asker(1, "tx", charges=False, got_wh=0.0, priority=5)]
+    assert turns.order(late, 1.0) == [1, 0]
+    turns.seated({1}, 1.0)
+    assert turns.order([Asker(0, "tx", charges=False, got_wh=0.0), late[1]], 2.0) == [1], "the other one rests now"
+
+
+@pytest.mark.requirement("LC-067")
+def test_where_room_is_scarce_the_car_of_the_higher_priority_is_served_first_and_all_read_why() -> None:
+    ems = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (8.0,) * 3)
+    site = settled(VirtualSite(topology(60.0, 3), (ems,)))
+    for name in site.stations:
+        site.plug(name)
+    site.tell("CP-3", PriorityGiven(1, str(site.stations["CP-3"].transaction), 3))
+    site.run(120)
+    charged_s = Counter[str]()
+
+    def look(now: VirtualSite) -> None:
+        charged_s.update(name for name, one in now.stations.items() if max(one.draw_a().values()) > 0)
+
+    site.on_step.append(look)
+    site.run(45 * 60)
+    assert set(charged_s) == {"CP-3"}
+    told = {str(decision.evse): decision.reasons for decision in site.controller.decisions.values()}
+    assert any("charging priority 3: that decides whose turn it is" in reason for reason in told["CP-3/1"])
+    for other in ("CP-1/1", "CP-2/1"):
+        (why,) = (reason for reason in told[other] if "waits for its turn" in reason)
+        assert why.endswith("; the CSMS gave others a higher charging priority")
+    site.run(4 * 3600)
+    shares = {name: count / sum(charged_s.values()) for name, count in charged_s.items()}
+    assert shares["CP-3"] > 0.4
+    assert min(shares.values()) > 0.2, "nobody starves"
+
+
+@pytest.mark.requirement("LC-067")
+def test_where_all_minimums_fit_a_priority_changes_nothing() -> None:
+    limits_a = []
+    for priority in (0, 9):
+        site = settled(VirtualSite(topology(28.0, 3)))
+        for name in site.stations:
+            site.plug(name)
+        site.tell("CP-3", PriorityGiven(1, str(site.stations["CP-3"].transaction), priority))
+        site.run(600)
+        limits_a.append([decision.limit_a for decision in site.controller.decisions.values()])
+    assert limits_a[0] == limits_a[1]

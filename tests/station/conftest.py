@@ -66,7 +66,7 @@ class Bench:
 
     None as answer: that peer stays silent; a text: that CALLERROR; a function: called with the payload.
     foreign: profiles (EVSE, source, profile) that the station has from elsewhere, and reports with the others.
-    Its product is known to name no bounds on what it tells at a time, unless it `is_new`.
+    Its product is known to name no bounds on what it tells at a time, nor on its charging profiles (2.x), unless it `is_new`.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Bench:
         numbers = count(1)
         self.proxy, self.smart = station_proxy("CP", version, settings, known, lambda: f"LC{next(numbers)}")
         if known is None and not is_new:
-            self.smart.state.capability = replace(self.smart.state.capability, bounds=NO_BOUNDS)
+            self.smart.state.capability = replace(self.smart.state.capability, bounds=NO_BOUNDS, places=0)
         self.answers: dict[Peer, dict[str, Any]] = {Peer.STATION: {}, Peer.CSMS: {}}
         self.station, self.csms = self.answers[Peer.STATION], self.answers[Peer.CSMS]
         self.sent: dict[Peer, list[rpc.Frame]] = {Peer.STATION: [], Peer.CSMS: []}

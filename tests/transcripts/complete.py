@@ -1,7 +1,7 @@
 """A dialogue with a complete proxy, in which every message of ours is shown: how is it played, and what is wrong in it?
 
 The station CP-7 has one EVSE, its floor is 6 A, and its turn to be asked comes 9.94 s after it was accepted. Its product is
-known to name no bounds on what it tells at a time, unless the dialogue has the comment `# product: new`.
+known to name no bounds on what it tells at a time, nor on its charging profiles (2.x), unless the dialogue has the comment `# product: new`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def play_complete(path: Path, *, is_asked_what_it_holds: bool = False) -> None:
     settings = StationSettings(fallback_a=6.0, is_asked_what_it_holds=is_asked_what_it_holds)
     proxy, charging = station_proxy("CP-7", version_of(path), settings, ids=own_ids())
     if header(path, "product") != ["new"]:
-        charging.state.capability = replace(charging.state.capability, bounds=NO_BOUNDS)
+        charging.state.capability = replace(charging.state.capability, bounds=NO_BOUNDS, places=0)
     assert outputs(proxy.connected(START)) == []
 
     def gives(evse: int, limit_a: float, valid_s: float, now: Instant, on: OnPhases) -> list[Effect]:

@@ -8,15 +8,16 @@ measures more seldom is set to that, without the CSMS seeing a difference (LC-12
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame, MessageType
-from local_controller.station.block import Block, BlockEffect, Forward, OwnCall, Urgency
+from local_controller.station.block import Answer, Block, BlockEffect, Forward, OwnCall, Urgency
 from local_controller.station.blocks.own_questions import Question, Topic
 from local_controller.station.blocks.profile_places import PLACES_KEY, ProfilePlaces
 from local_controller.station.dialects.base import Dialect, Payload
+from local_controller.station.dialects.reading import whole_number
 from local_controller.station.effects import Note, Peer
 from local_controller.station.guard_policy import GuardPolicy, Policy, as_text, slot_number
 from local_controller.station.shown_values import (
@@ -28,11 +29,13 @@ from local_controller.station.shown_values import (
     sample_interval,
     variable,
 )
-from local_controller.station.state import StationState
+from local_controller.station.state import OWN_REQUEST_IDS, StationState
 from local_controller.station.words import OcppVersion
 
 _ABOUT_PLACES: Final = re.compile(f"{PLACES_KEY.name}|entries", re.IGNORECASE)
 _SLOT_IN_USE: Final = ("ocppcommctrlr", "activenetworkprofile")
+_LIKE_OURS: Final = str(OWN_REQUEST_IDS.start)[:6]
+"""In every request id of ours; most reports are of the CSMS, long, and not to be read for this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +71,23 @@ class Configuration(Block):
         return self._with_entries(answer.payload, "getVariableResult", self._shown_variable)
 
     def claims(self, sender: Peer, frame: Frame, now: Instant) -> list[BlockEffect] | None:  # noqa: ARG002 - as above
-        """NotifyReport, the answer to GetBaseReport and GetReport, if there is anything to show in it."""
-        if sender is not Peer.STATION or frame.action != "NotifyReport" or not self._looks_at(frame):
+        """NotifyReport, the answer to GetBaseReport and GetReport, if there is anything to show in it, or if it is for us."""
+        if sender is not Peer.STATION or frame.action != "NotifyReport":
+            return None
+        if _is_for_us(frame):
+            return self._told_us(frame)
+        if not self._looks_at(frame):
             return None
         revised = self._with_entries(frame.payload, "reportData", self._shown_report)
         return None if revised is None else [Forward(Peer.STATION, frame, revised)]
+
+    def _told_us(self, frame: Frame) -> list[BlockEffect]:
+        """The station was asked how many profiles it takes (LC-127); a report without that says that it never tells."""
+        self._with_entries(frame.payload, "reportData", self._shown_report)
+        if self._state.capability.places is None:
+            self._state.capability = replace(self._state.capability, places=0)
+        self._state.is_unread = False
+        return [Answer(Peer.STATION, frame.message_id, {})]
 
     def _looks_at(self, frame: Frame) -> bool:
         """Most stations hold nothing but what their CSMS set, and most messages say nothing of places; these are not read."""
@@ -170,3 +185,9 @@ class Configuration(Block):
         said = [answer, *(results if isinstance(results, list) else [])]
         words = [as_text(one.get("status") or one.get("attributeStatus")) for one in said if isinstance(one, dict)]
         return any(word in {"Accepted", "RebootRequired"} for word in words)
+
+
+def _is_for_us(report: Frame) -> bool:
+    """Whether it answers a question of ours, be it of an earlier run."""
+    request_id = whole_number(report.payload.get("requestId")) if _LIKE_OURS in report.text else None
+    return request_id is not None and request_id in OWN_REQUEST_IDS

@@ -86,10 +86,11 @@ class News:
         return [] if self._told_behaviour == before else [Tell(self._told_behaviour)]
 
     def _experience(self, now: Instant) -> list[BlockEffect]:
-        """What was learnt by telling it limits, and what the CSMS thinks of it."""
+        """What was learnt by telling it limits, and what the CSMS thinks of it and of its transactions."""
         state = self._state
         shown = state.shown.kept(sample_interval(state.version))
-        known = (state.capability, state.who, state.registration, state.writes.due_s, shown)
+        priorities = tuple(state.priorities.of_transactions.items())
+        known = (state.capability, state.who, state.registration, state.writes.due_s, shown, priorities)
         is_nothing = state.registration is None and state.capability.works is None and state.capability.holds is None
         if known == self._told_known or is_nothing:
             return []

@@ -1,7 +1,7 @@
 """What does the gateway ask a station, apart from telling it limits? (functional blocks B, F and L)
 
-What it can do; the state of its connectors, if it came back without a boot and says nothing of them; what its meter
-shows, if it has been silent for long. None of it is urgent: it comes after the station's own first messages, one at a
+What it can do; in 2.x once, as long as it is the same product, how many charging profiles it takes; the state of its
+connectors, if it came back without a boot and says nothing of them; what its meter shows, if it has been silent for long. None of it is urgent: it comes after the station's own first messages, one at a
 time, and not during a firmware update. Whatever a station sends because of it goes up as usual (decision 0009).
 """
 
@@ -22,6 +22,7 @@ from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import NO_BOUNDS, NOTHING_SAID, ONE_AT_A_TIME, Dialect, Payload, ReadBounds
 from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Peer
+from local_controller.station.shown_values import ENTRIES_VARIABLE
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction
 from local_controller.station.turns import Turns
@@ -76,6 +77,7 @@ class Topic(StrEnum):
 
     BOUNDS = "bounds"
     CAPABILITY = "capability"
+    PLACES = "places"
     STATUS = "status"
     SAMPLE = "sample"
 
@@ -88,7 +90,10 @@ class Question:
     evse: int = 0
 
 
-_READS = frozenset({Topic.BOUNDS, Topic.CAPABILITY})
+_READS = frozenset({Topic.BOUNDS, Topic.CAPABILITY, Topic.PLACES})
+
+_PLACES: Final = ((Topic.PLACES, {"componentVariable": [ENTRIES_VARIABLE]}),)
+"""GetReport, as GetVariables does not tell the bounds of a variable (B08); the report goes to `Configuration`."""
 
 _Reads = tuple[tuple[Topic, Payload], ...]
 """Questions about the configuration, each with the payload that asks it."""
@@ -203,6 +208,8 @@ class OwnQuestions(Block):
 
     def _next(self, now: Instant) -> Question | None:
         """The next question that still makes sense; a station that only may be read is asked for nothing else."""
+        if self._state.capability.places is not None:  # the CSMS may have had it told meanwhile
+            self._reads = tuple(one for one in self._reads if one[0] is not Topic.PLACES)
         read = Question(self._reads[0][0]) if self._reads else None
         if not self._state.may_call or (read is not None and not self._is_again):
             return read
@@ -212,6 +219,8 @@ class OwnQuestions(Block):
 
     def _asked(self, question: Question, now: Instant) -> tuple[str, Payload]:
         """Action and payload; a message that the station is asked for is not asked for again soon."""
+        if question.topic is Topic.PLACES:
+            return "GetReport", {"requestId": self._state.next_request_id(), **self._reads[0][1]}
         if question.topic in _READS:
             return self._dialect.capability_read, self._reads[0][1]
         self._state.asked_s[question.topic, question.evse] = now.monotonic_s
@@ -222,11 +231,16 @@ class OwnQuestions(Block):
 
     def _to_read(self) -> _Reads:
         """The bounds first, unless they are known (LC-127)."""
-        capability = self._state.capability
-        return _to_read(self._state.version, capability.never_read, capability.bounds)
+        return self._within(self._state.capability.bounds)
 
     def _one_by_one(self) -> _Reads:
-        return _to_read(self._state.version, self._state.capability.never_read, ONE_AT_A_TIME)
+        return self._within(ONE_AT_A_TIME)
+
+    def _within(self, bounds: ReadBounds | None) -> _Reads:
+        capability = self._state.capability
+        reads = _to_read(self._state.version, capability.never_read, bounds)
+        is_known = capability.places is not None or self._state.version is OcppVersion.V16 or not reads
+        return reads if is_known else (*reads, *_PLACES)
 
     def _may_ask(self, question: Question, now: Instant) -> bool:
         asked_s = self._state.asked_s.get((question.topic, question.evse))
@@ -269,11 +283,13 @@ class OwnQuestions(Block):
             self._was_bounded(answer)
         elif tag.topic is Topic.CAPABILITY:
             self._was_read(answer, now)
+        elif tag.topic is Topic.PLACES:
+            self._were_told(answer)
         else:
             self._triggered(tag, answer)
         self._is_silent = answer is None
         if tag.topic in _READS:
-            self._state.is_unread &= answer is not None and bool(self._reads)
+            self._state.is_unread &= answer is not None and (bool(self._reads) or self._will_report(tag, answer))
             if self._state.is_unread and self._is_waited_for:
                 self._due_s = now.monotonic_s
             self._is_waited_for &= self._state.is_unread
@@ -282,7 +298,9 @@ class OwnQuestions(Block):
     def _was_silent(self, question: Question, now: Instant) -> None:
         """What it did not answer is asked again later, behind all else: no question stops another one."""
         later_s = now.monotonic_s + AGAIN_S
-        if question.topic in _READS:
+        if question.topic is Topic.PLACES:  # nothing waits for it, so it is not asked again before the station is back
+            self._reads = self._reads[1:]
+        elif question.topic in _READS:
             self._unanswered, self._reads = (*self._unanswered, self._reads[0]), self._reads[1:]
             self._again_s = later_s
         if question.topic is Topic.BOUNDS:
@@ -324,6 +342,17 @@ class OwnQuestions(Block):
         self._state.said = self._said
         self._state.capability = self._state.capability.stated(self._said, now.utc)
 
+    def _will_report(self, question: Question, answer: Frame) -> bool:
+        """Whether the answer is still to come, in a message of its own."""
+        is_awaited = question.topic is Topic.PLACES and self._state.capability.places is None
+        return is_awaited and not answer.is_error
+
+    def _were_told(self, answer: Frame) -> None:
+        """Who cannot say how many profiles it takes never does, as long as it is the same product."""
+        self._reads = self._reads[1:]
+        if answer.error_code in _CANNOT or not (answer.is_error or _status(answer) == "Accepted"):
+            self._state.capability = replace(self._state.capability, places=0)
+
     def _triggered(self, question: Question, answer: Frame) -> None:
         """A refusal holds until the next boot; an error is one of all messages. Without its transaction it says nothing."""
         capability = self._state.capability
@@ -337,7 +366,7 @@ class OwnQuestions(Block):
 
 def _status(answer: Frame) -> str | None:
     try:
-        return Fields("TriggerMessage", answer.payload).text("status")
+        return Fields("its answer", answer.payload).text("status")
     except PayloadError:
         return None
 

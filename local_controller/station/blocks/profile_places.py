@@ -7,13 +7,14 @@ a free place before they replace a profile would refuse our next limit. What the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from local_controller.profiles.rules import Reason, Verdict
 from local_controller.station.blocks.virtual_store import MOST_PROFILES
 from local_controller.station.dialects.base import Payload, ProfileSet
 from local_controller.station.dialects.stated import stated_integer
-from local_controller.station.shown_values import Setting, key, variable
+from local_controller.station.shown_values import ENTRIES_VARIABLE, Setting, key, variable
 from local_controller.station.state import StationState
 
 OWN_PER_EVSE: Final = 2
@@ -22,9 +23,7 @@ OWN_PER_EVSE: Final = 2
 ALWAYS_FREE: Final = 1
 
 PLACES_KEY: Final = key("MaxChargingProfilesInstalled")
-ENTRIES: Final = variable(
-    {"component": {"name": "SmartChargingCtrlr"}, "variable": {"name": "Entries", "instance": "ChargingProfiles"}}
-)
+ENTRIES: Final = variable(ENTRIES_VARIABLE)
 """1.6 names the maximum; in 2.x the actual value is how many there are, and the characteristics have the maximum."""
 
 
@@ -70,4 +69,5 @@ class ProfilePlaces:
         if real is None:
             return given
         self._state.places = real
+        self._state.capability = replace(self._state.capability, places=real)
         return {**given, "maxLimit": self.shown(real)}

@@ -22,6 +22,7 @@ from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.blocks.virtual_store import STATION_MAX, VirtualStore
 from local_controller.station.dialects.base import ProfileSet
 from local_controller.station.effects import Note, Peer
+from local_controller.station.words import OcppVersion
 
 LEVEL_OF_MOST = 8
 """A higher stack level is more than many stations take."""
@@ -60,9 +61,9 @@ class ProfileSets:
             return False
 
     def needs_reading(self, frame: Frame) -> bool:
-        """Whether a profile of ours is to be judged by what the station has yet to say of itself (LC-091).
+        """Whether a profile is to be judged by what the station has yet to say of itself (LC-091, LC-099).
 
-        Only what some station refuses is worth waiting for.
+        Only what some station refuses is worth waiting for, and how many it takes.
         """
         if not self._state.is_unread or not self._state.may_read or self._state.is_installing:
             return False
@@ -71,7 +72,7 @@ class ProfileSets:
         except PayloadError:
             return False
         if wanted.purpose not in self._state.store.owned_purposes:
-            return False
+            return self._state.version is not OcppVersion.V16 and self._state.capability.places is None
         units = {rung.unit for rung in self._state.capability.proven}
         return wanted.stack_level > LEVEL_OF_MOST or any(_is_unusual(one, units) for one in wanted.schedules)
 

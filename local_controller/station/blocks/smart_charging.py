@@ -394,7 +394,7 @@ class SmartCharging(Block):
         for kind, answered in self._hears:
             if isinstance(tag, kind):
                 return [*answered(tag, answer, now), *self._settle(now)]
-        if isinstance(tag, Question) and tag.topic is Topic.CAPABILITY:
+        if isinstance(tag, Question) and tag.topic in {Topic.CAPABILITY, Topic.PLACES}:
             self._read_until_s = self._read_until_s if self.state.is_unread else None
             return [*self._writer.follow_unit(now), *self._news.latest(now), *self._settle(now)]
         return []
@@ -406,7 +406,8 @@ class SmartCharging(Block):
         """The next of: an answer that is due, a retry, a look at the phases in use, the regular review."""
         answers_s = (self._applying.due_s, self._reports.due_s, self._dynamics.due_s)
         ours_s = (self._writer.deadline, self.state.remote_starts.ends_s)
-        moments = (*answers_s, *ours_s, self._read_until_s, self.state.phases_learnt_s, self._review_s)
+        read_s = self._read_until_s if self._read_until_s is None or self.state.is_unread else 0.0
+        moments = (*answers_s, *ours_s, read_s, self.state.phases_learnt_s, self._review_s)
         return min([moment for moment in moments if moment is not None], default=None)
 
     def expire(self, now: Instant) -> list[BlockEffect]:
@@ -415,8 +416,8 @@ class SmartCharging(Block):
         effects = [*self._applying.expire(now), *self._reports.expire(now), *self._dynamics.expire(now)]
         self.state.phases_learnt_s = None
         self.state.remote_starts.expire(now)
-        if self._read_until_s is not None and self._read_until_s <= now.monotonic_s:
-            self._read_until_s = None
+        if self._read_until_s is not None and (self._read_until_s <= now.monotonic_s or not self.state.is_unread):
+            self._read_until_s, self.state.is_unread = None, False
         if self._review_s is not None and self._review_s <= now.monotonic_s:
             self._review_s = now.monotonic_s + REVIEW_S
             self._news.forget()
