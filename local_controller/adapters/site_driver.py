@@ -50,7 +50,8 @@ TURN_S = 0.0005
 
 CATCH_UP_S, CATCH_UP_EVERY_S = 0.0005, 0.025
 """So long and so often the site works ahead for its next reaction, for 10 to 20 stations each time, while there is anything to
-do: 400 samples a second keep it busy. It is 2 % of the time at most, also when all of hundreds measure all the time."""
+do: 400 samples a second keep it busy. It is 2 % of the time at most, also when all of hundreds measure all the time. After each
+station others have their turn: all at once, it was what kept most messages waiting at 200 round trips a second."""
 
 PAUSE_S = 0.05
 """From a reaction to the next that only facts of stations ask for: when hundreds answer, each turn of the loop brings some of them. Cars and
@@ -94,6 +95,7 @@ class SiteDriver:
         self._stations: Stations | None = None
         self._timer: asyncio.Handle | None = None
         self._catching_up: asyncio.Handle | None = None
+        self._caught_up_s = 0.0  # what it has taken since it began
         self._plans: set[asyncio.Task[None]] = set()
         self._first: deque[ApplyFallback | ApplyLimit | StopSession] = deque()
         self._then: deque[ApplyLimit | Disobeyed] = deque()
@@ -286,18 +288,20 @@ class SiteDriver:
         self._timer = loop.call_later(delay_s, self._ring) if delay_s > 0 else loop.call_soon(self._ring)
 
     def _catch_up(self) -> None:
-        self._catching_up = None
+        self._catching_up, begun_s = None, time.perf_counter()
         self._do_at(self._clock.now(), self._caught_up)
+        self._caught_up_s += time.perf_counter() - begun_s
 
     def _caught_up(self, now: Instant) -> list[SiteEffect]:
-        """Until nothing is left to catch up with, or the time for it is over; then the rest has its turn later."""
-        end_s, told = time.perf_counter() + CATCH_UP_S, []
-        for effects in self.site.catch_up(now):
-            told += effects
-            if time.perf_counter() >= end_s:
-                self._catching_up = asyncio.get_running_loop().call_later(CATCH_UP_EVERY_S, self._catch_up)
-                break
-        return told
+        """What follows at one station; the next one has its turn in the next turn of the loop, or when there is time for it again."""
+        told, loop = next(self.site.catch_up(now), None), asyncio.get_running_loop()
+        if told is not None and self._caught_up_s < CATCH_UP_S:
+            self._catching_up = loop.call_soon(self._catch_up)
+            return told
+        self._caught_up_s = 0.0
+        if told is not None:
+            self._catching_up = loop.call_later(CATCH_UP_EVERY_S, self._catch_up)
+        return told or []
 
     def _ring(self) -> None:
         self._armed_s = None

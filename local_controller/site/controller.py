@@ -79,7 +79,7 @@ class SiteController:
         self.learning = self.foresight.learning
         self.deadline: float | None = None
         self.step_caps = StepCaps()
-        self._in_turn = itertools.cycle(range(len(self.tree.places)))
+        self._in_turn = itertools.cycle(enumerate(self.tree.places))
         self._facts = StationFacts(
             topology, self.evses, self.plan, self.learning, settings.pace.valid_s, is_balanced=bool(self.balances)
         )
@@ -219,11 +219,9 @@ class SiteController:
 
         What is not caught up with, the next reaction does. The next call goes on where this one was left.
         """
-        for _ in self.tree.places:
-            number = next(self._in_turn)
-            state = self.tree.places[number].state
-            if self._facts.has_waiting(state) or not state.stands(now):
-                told = self._facts.take_waiting(state)
+        for number, place in itertools.islice(self._in_turn, len(self.tree.places)):
+            if self._facts.has_waiting(place.state) or not place.state.stands(now):
+                told = self._facts.take_waiting(place.state)
                 self.tree.table.look(number, now)
                 yield told
 

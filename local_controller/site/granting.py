@@ -21,7 +21,7 @@ from local_controller.site.phase_switches import PhaseSwitches
 from local_controller.site.plan import Plan
 from local_controller.site.random_delay import RandomDelays
 from local_controller.site.reasons import Grants
-from local_controller.site.resumed import KEPT_S, kept_a
+from local_controller.site.resumed import KEPT_S, kept_a, was_found, what_fits
 from local_controller.site.sharing import Sharing
 from local_controller.site.step_caps import StepCaps
 from local_controller.site.tree import Tree
@@ -88,10 +88,16 @@ class Granting:
         """The shares; soon after the start no less than what cars may keep that went on without us."""
         if moment.runs_s > 2 * KEPT_S:
             return shares_a
-        at, tree, tolerance_a = {c.node: c for c in moment.capacities}, self._tree, self._tolerance_a
-        who = ((tree.places[number].state, tree.table.ways[number]) for number in moment.followers.tolist())
-        kept = (kept_a(state, way, tree.limited, at, moment.left, tolerance_a, now) for state, way in who)
-        return [max(share, min(one, cap)) for share, one, cap in zip(shares_a, kept, most_a.tolist(), strict=True)]
+        tree, numbers = self._tree, moment.followers.tolist()
+        found = [at for at, number in enumerate(numbers) if was_found(tree.places[number].state, now)]
+        if not found:
+            return shares_a
+        capacities, shares_a = {c.node: c for c in moment.capacities}, list(shares_a)
+        fits = what_fits(tree.limited, capacities, moment.left, self._tolerance_a, now)
+        for at in found:
+            kept = kept_a(tree.places[numbers[at]].state, tree.table.ways[numbers[at]], fits)
+            shares_a[at] = max(shares_a[at], min(kept, float(most_a[at])))
+        return shares_a
 
     def _in_turns(self, moment: Moment, caps_a: Array, most_a: Array, available: Left, now: Instant) -> Array:
         """The caps, where not all minimums fit: those whose turn it is may have theirs whatever the plan says, others wait.

@@ -59,9 +59,9 @@ class Ordering:
     def _doubts(self) -> Iterator[Doubt]:
         """Of stations that boot or come, until they have confirmed their fallbacks (LC-041)."""
         for number, place in enumerate(self._tree.places):
-            if (unproven_a := place.state.unproven_a) > 0.0:
-                worst_a = self._tree.table.standing(number).worst_a
-                yield Doubt(place.path, place.state.evse.grid_phases, max(0.0, unproven_a - worst_a))
+            if place.state.fallback_doubted_at is not None:
+                more_a = place.state.unproven_a - self._tree.table.standing(number).worst_a
+                yield Doubt(place.path, place.state.evse.grid_phases, max(0.0, more_a))
 
     def _phases(self, evse: EvseId) -> Told | tuple[None, None]:
         """What is told of phases with a limit."""

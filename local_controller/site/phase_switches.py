@@ -95,18 +95,14 @@ class PhaseSwitches:
         Where something foreign lifts its limit, 0 A would never be proven.
         """
         session = state.session
-        if session is None or (state.foreign_limit_a > 0.0 and not session.switch.pauses):
+        if session is None or (session.switch.step is Step.THREE and not state.wire.may.is_able):
+            return False  # as nearly all
+        if state.foreign_limit_a > 0.0 and not session.switch.pauses:
             return False
         if session.switch.step is not Step.THREE:
             return True
         is_wired = state.evse.shows_phases and len(state.evse.station_phases) > 1
-        can = (
-            is_wired
-            and state.wire.may.is_able
-            and not state.wire.is_disproved
-            and not state.watts_only
-            and state.least_a == 0.0
-        )
+        can = is_wired and not state.wire.is_disproved and not state.watts_only and state.least_a == 0.0
         return can and len(state.phases()) > 1
 
     @staticmethod

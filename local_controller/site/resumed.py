@@ -9,7 +9,8 @@ when it was found.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Final
 
 from local_controller.clock import Instant
@@ -23,29 +24,38 @@ KEPT_S: Final = SAMPLE_MAX_AGE_S
 """By then every station has measured its car again after all were found, so that all of it has a name."""
 
 
-def kept_a(  # noqa: PLR0913, PLR0917  # the site as one reaction sees it
-    state: EvseState,
-    way: Iterable[str],
-    nodes: Mapping[str, NodeState],
-    capacities: Mapping[str, Capacity],
-    left: Left,
-    tolerance_a: float,
-    now: Instant,
-) -> float:
-    """Amperes per phase below which this car is not lowered just now; 0 if it is a car like any other. way: as `Table.ways`."""
-    found_a = _found_a(state, now)
-    if found_a == 0.0:
-        return 0.0
-    spare = (_spare_a(nodes[node], capacities[node], left, state.phases(), now) for node in way)
-    return found_a if all(spare_a >= -tolerance_a for spare_a in spare) else 0.0
+Fits = Callable[[str, tuple[int, ...]], bool]
+"""Whether all that a node carries fits on these phases."""
 
 
-def _found_a(state: EvseState, now: Instant) -> float:
-    """What it drew when it was found (its fallback, if it has not been measured since), unless it was lowered meanwhile."""
+def what_fits(
+    nodes: Mapping[str, NodeState], capacities: Mapping[str, Capacity], left: Left, tolerance_a: float, now: Instant
+) -> Fits:
+    """As one reaction sees the site; looked up once for all cars that a node carries."""
+
+    @cache
+    def fits(node: str, phases: tuple[int, ...]) -> bool:
+        return _spare_a(nodes[node], capacities[node], left, phases, now) >= -tolerance_a
+
+    return fits
+
+
+def was_found(state: EvseState, now: Instant) -> bool:
+    """Whether its car went on charging without us, and it was found not long ago."""
     session = state.session
-    if session is None or not session.is_found or now.since(session.started_at) > KEPT_S:
-        return 0.0
-    return min(state.ordered_a, state.modest_a if session.found_a is None else session.found_a)
+    return session is not None and session.is_found and now.since(session.started_at) <= KEPT_S
+
+
+def kept_a(state: EvseState, way: Iterable[str], fits: Fits) -> float:
+    """Amperes per phase below which a car that was found is not lowered just now; 0 if that does not fit. way: as `Table.ways`."""
+    phases = state.phases()
+    return _found_a(state) if all(fits(node, phases) for node in way) else 0.0
+
+
+def _found_a(state: EvseState) -> float:
+    """What it drew when it was found (its fallback, if it has not been measured since), unless it was lowered meanwhile."""
+    found_a = None if state.session is None else state.session.found_a
+    return min(state.ordered_a, state.modest_a if found_a is None else found_a)
 
 
 def _spare_a(node: NodeState, capacity: Capacity, left: Left, phases: Iterable[int], now: Instant) -> float:

@@ -53,6 +53,11 @@ class ExpectedSessions:
         self._waiting = {other.key: other for other in (*kept, one)}
         return [other for other in (*replaced, *forgotten) if other.key != one.key]
 
+    @property
+    def is_empty(self) -> bool:
+        """Nobody is waited for."""
+        return not self._waiting
+
     def reservation_over(self, reservation_id: int) -> list[ExpectedSession]:
         """It was cancelled, or the station gave it up; none if it is not known."""
         return self._without([one for one in self._waiting.values() if one.reservation_id == reservation_id])

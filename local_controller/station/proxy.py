@@ -424,7 +424,8 @@ class StationProxy:
                 wanted = block.answered(tag, answer, now)
             except PayloadError as error:
                 wanted = [*self._unreadable_payload(error), *block.answered(tag, None, now)]
-            self._do(wanted, effects, now)
+            if wanted:
+                self._do(wanted, effects, now)
         return effects
 
     def _no_answer(self, call: Call[_Origin], now: Instant) -> list[Effect]:
@@ -530,7 +531,8 @@ class StationProxy:
                 wanted = method(*about, now)
             except PayloadError as error:
                 wanted = self._unreadable_payload(error)
-            self._do(wanted, effects, now)
+            if wanted:
+                self._do(wanted, effects, now)
         return effects
 
     def _do(self, wanted: Iterable[BlockEffect], effects: list[Effect], now: Instant) -> None:

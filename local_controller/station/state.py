@@ -107,6 +107,7 @@ class StationState:
     maxima_a: Mapping[int, float] = field(default_factory=dict)
     is_unread: bool = False
     read_at_s: float | None = None
+    _latest: tuple[Instant, float, datetime] | None = field(default=None, init=False, repr=False, compare=False)
 
     def next_request_id(self) -> int:
         """A request id of ours that was not used for long."""
@@ -149,8 +150,11 @@ class StationState:
                 carried.wish = replace(carried.wish, until=carried.wish.until + by)
 
     def station_time(self, now: Instant) -> datetime:
-        """The station's clock, which is the CSMS's (LC-044)."""
-        return self.to_station_time(now.utc)
+        """The station's clock, which is the CSMS's (LC-044); a new limit asks for the same moment a dozen times."""
+        latest = self._latest
+        if latest is None or latest[0] is not now or latest[1] != self.csms_ahead_s:
+            latest = self._latest = now, self.csms_ahead_s, self.to_station_time(now.utc)
+        return latest[2]
 
     def to_station_time(self, moment: datetime) -> datetime:
         """A moment of our clock on the station's."""

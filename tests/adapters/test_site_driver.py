@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from local_controller.adapters import site_driver
 from local_controller.adapters.site_driver import KEPT_NOTICES, PAUSE_S, SLICE_S, SiteDriver
-from local_controller.site import controller
+from local_controller.site import questions
 from local_controller.site.control_settings import ControlSettings
 from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Solve
@@ -211,6 +211,25 @@ async def test_others_have_their_turn_between_many_orders(driver: SiteDriver, sl
     assert turns == [1, 2]
 
 
+async def test_others_have_their_turn_between_stations_that_are_caught_up_with(
+    driver: SiteDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_driver, "CATCH_UP_S", math.inf)
+    with_a_car(driver)
+    await asyncio.sleep(2 * PAUSE_S)
+    sample = words.Measured(1, words.MeterSample({words.Phase.L1: 6.0}, energy_wh=1000.0))
+    for _ in range(2):  # what shows the same again waits
+        for state in driver.site.evses.values():
+            driver.station_changed(state.evse.id.station, sample)
+    waiting = driver.site._facts._waiting
+    driver._catch_up()  # as its timer does
+    left = [len(waiting)]
+    while waiting:
+        await asyncio.sleep(0)
+        left.append(len(waiting))
+    assert left == [2, 1, 0]
+
+
 async def test_a_decrease_goes_before_the_increases_that_wait_and_replaces_that_of_its_own_evse(
     driver: SiteDriver, slow: SlowStations
 ) -> None:
@@ -247,7 +266,7 @@ async def test_an_order_that_waits_goes_out_although_the_one_before_it_has_faile
 async def test_a_question_is_put_in_turns_and_leaves_out_whose_session_ends_meanwhile(
     driver: SiteDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controller, "ASKING_PER_STEP", 1)
+    monkeypatch.setattr(questions, "ASKING_PER_STEP", 1)
     monkeypatch.setattr(site_driver, "TURN_S", 0.0)
     worker = driver._planner
     assert isinstance(worker, Worker)

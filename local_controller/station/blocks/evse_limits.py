@@ -111,6 +111,8 @@ class EvseLimits:
 
     def is_on_fewer_phases(self, fewer: Schedule, at: datetime) -> bool:
         """Whether these are fewer phases than the station lets a car use, now or later."""
+        if fewer.is_unlimited:
+            return False
         moments = (at, *(moment for moment, _ in fewer.steps if moment > at))
         return any((fewer.at(moment) or ALL_PHASES) < self.phases_in_force(moment) for moment in moments)
 

@@ -58,13 +58,18 @@ class NextWrite:
             return target if is_due or (is_wrong and not _waits(e, LimitKind.WORKING, now)) else None
         if floor_is_due and rung is not None and _is_one_profile(e, at) and not _waits(e, LimitKind.WORKING, now):
             return target  # the floor alone would end the limit that stands in the same profile
-        is_pressing = is_due and (self.is_lower(e, target, at) or (e.wish is not None and e.wish.is_urgent))
-        if floor_is_due and not is_pressing and not (is_due and is_below(target, safe)):
+        if floor_is_due and not (is_due and (self._presses(e, target, at) or is_below(target, safe))):
             return structs.replace(safe, working=None)
         return target if is_due else None
 
+    def _presses(self, e: EvseLimits, target: Target, at: datetime) -> bool:
+        """Whether this limit goes before a floor."""
+        return self.is_lower(e, target, at) or (e.wish is not None and e.wish.is_urgent)
+
     def _missing(self, e: EvseLimits, target: Target, now: Instant) -> Iterator[Cap]:
         """What the CSMS allows where the station has yet to take a working limit, and this floor would hold without it."""
+        if not self._state.store.installed.entries:
+            return  # it allows anything
         at, rung = self._state.station_time(now), self.rung(LimitKind.FALLBACK, now)
         if target.working is not None and not self._holds(e, target, at):
             yield cap_of(self._state, self._allowances, e.number, now)

@@ -91,8 +91,9 @@ class Provisioning(Block):
             return UNCHANGED
         if is_boot:
             return self._booted(call, answer, now)
-        if not self._state.is_booting and self._shows_acceptance(call):  # else it answers what was said before a boot
-            self._state.answered = True
+        is_open = self._state.answered and not self._state.is_verdict_old
+        if not is_open and not self._state.is_booting and self._shows_acceptance(call):
+            self._state.answered = True  # while it boots, it answers what was said before
         return self._follow_clock(answer, now) if call.action == "Heartbeat" else UNCHANGED
 
     def _shows_acceptance(self, call: Frame) -> bool:
