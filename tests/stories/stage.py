@@ -80,7 +80,7 @@ class Setting:
     of_meter: str = ""
     module: str = "local_controller"
     arguments: tuple[str, ...] = ()
-    boot_s: float = 60.0
+    boot_s: float = 180.0
     most_s: float = 900.0
 
 

@@ -198,7 +198,7 @@ class ModbusConnection:
         except WRONG_SETTINGS as error:
             raise PollError(Trouble.UNREACHABLE, f"{self.settings.address}: {error}") from error
         if not connected:
-            raise PollError(Trouble.UNREACHABLE, self.settings.unreachable())
+            raise PollError(Trouble.UNREACHABLE, await self.settings.unreachable())
         await asyncio.sleep(max(reader.connect_delay_s for reader in self._due_s))
 
     def _opened(self) -> Client:
