@@ -45,7 +45,7 @@ from local_controller.errors import LocalControllerError
 from local_controller.profiles.units import RateUnit
 from local_controller.site.control_settings import ControlSettings
 from local_controller.site.controller import SiteController
-from local_controller.site.effects import ApplyFallback, Disobeyed, ForStation, Notice, StopSession
+from local_controller.site.effects import ApplyFallback, AskSample, Disobeyed, ForStation, Notice, StopSession
 from local_controller.site.enforcement import Pace
 from local_controller.site.learning import Learning
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, SourceState
@@ -254,7 +254,7 @@ class LocalController:
         station = effect.evse.station
         driver = self.stations.drivers.get(station)
         if driver is None:
-            if isinstance(effect, Disobeyed | StopSession):
+            if isinstance(effect, AskSample | Disobeyed | StopSession):
                 return
             kind = LimitKind.FALLBACK if isinstance(effect, ApplyFallback) else LimitKind.WORKING
             fact = LimitAnswered(effect.evse.evse, kind, LimitOutcome.DROPPED, effect.limit_a, "not connected")
@@ -368,6 +368,9 @@ def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[B
         return charging.set_fallback(effect.evse.evse, effect.limit_a, now)
     if isinstance(effect, Disobeyed):
         return charging.disobeyed(effect.evse.evse, effect.drawn_a, now)
+    if isinstance(effect, AskSample):
+        charging.state.samples_wanted = (*charging.state.samples_wanted, effect.evse.evse)
+        return []
     if isinstance(effect, StopSession):
         return charging.stop(effect.transaction_id)
     on = OnPhases(effect.phases, effect.phase_to_use)

@@ -20,6 +20,7 @@ from local_controller.site.controller import SiteController
 from local_controller.site.effects import (
     ApplyFallback,
     ApplyLimit,
+    AskSample,
     Disobeyed,
     ForStation,
     Notice,
@@ -98,7 +99,7 @@ class SiteDriver:
         self._caught_up_s = 0.0  # what it has taken since it began
         self._plans: set[asyncio.Task[None]] = set()
         self._first: deque[ApplyFallback | ApplyLimit | StopSession] = deque()
-        self._then: deque[ApplyLimit | Disobeyed] = deque()
+        self._then: deque[ApplyLimit | AskSample | Disobeyed] = deque()
         self._is_busy = False
         self._armed_s: float | None = None
         self._reacted_s = float("-inf")
@@ -234,7 +235,7 @@ class SiteDriver:
         """Decreases and fallbacks go before all increases and renewals, also before those of earlier reactions."""
         for effect in effects:
             match effect:
-                case ApplyLimit(urgent=False) | Disobeyed():
+                case ApplyLimit(urgent=False) | AskSample() | Disobeyed():
                     self._then.append(effect)
                 case ApplyFallback() | ApplyLimit() | StopSession():
                     self._first.append(effect)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,24 @@ from local_controller.clock import Clock
 from local_controller.errors import LocalControllerError
 
 HOST = "127.0.0.1"
+_PORTS = range(20_000, 32_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now."""
-    listeners = [socket.socket() for _ in range(count)]
-    try:
-        for listener in listeners:
-            listener.bind((HOST, 0))
-        return [listener.getsockname()[1] for listener in listeners]
-    finally:
-        for listener in listeners:
-            listener.close()
+    """Ports that nobody listens on just now, and that no system gives by itself to whoever asks for any (RFC 6335: from 49152 on, Linux: 32768).
+
+    Else somebody might get one of them before it is listened on, and be taken for who should.
+    """
+    with ExitStack() as held:
+        found: list[int] = []
+        for port in random.sample(_PORTS, len(_PORTS)):
+            if len(found) == count:
+                break
+            listener = held.enter_context(socket.socket())
+            with suppress(OSError):
+                listener.bind((HOST, port))
+                found.append(port)
+        return found
 
 
 @asynccontextmanager

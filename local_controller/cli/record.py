@@ -39,10 +39,13 @@ def _several() -> None:
 @record.command()
 def export(
     site: Annotated[Path, typer.Argument(help="The site file, or its `state_directory`.", show_default=False)],
-    since: Annotated[datetime | None, typer.Option(help="Only what ended since then, UTC.", show_default=False)] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only what ended since then, UTC unless it says otherwise.", show_default=False)
+    ] = None,
 ) -> None:
     """Writes one line for each time that a limit held: start, end, kind, limit, what was drawn. Times are in UTC."""
     try:
+        since_utc = None if since is None else _moment(since)
         found = list(dimmings(DimmingFile(_folder(site)).rows()))
     except (LocalControllerError, OSError) as error:
         print(error, file=sys.stderr)
@@ -50,8 +53,19 @@ def export(
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for one in found:
-        if since is None or datetime.fromisoformat(one["end"]) >= since.replace(tzinfo=UTC):
+        if since_utc is None or datetime.fromisoformat(one["end"]) >= since_utc:
             writer.writerow(one)
+
+
+def _moment(text: str) -> datetime:
+    """A day or a time. LocalControllerError if it is none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise LocalControllerError(
+            f"--since {text}: write a day or a time, such as 2026-01-31 or 2026-01-31T12:00"
+        ) from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _folder(site: Path) -> Path:

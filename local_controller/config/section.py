@@ -34,7 +34,12 @@ def needs_its_pair(certificate: str | None, key: str | None) -> None:
 
 
 def _can_be_looked_up(host: str) -> str:
-    """Python's resolver raises what nobody expects of it where a part of a name is empty or too long."""
+    """A port is a key of its own; and Python's resolver raises what nobody expects where a part of a name is empty or too long."""
+    name, colon, port = host.rpartition(":")
+    if host.startswith("[") or (colon and ":" not in name):
+        alone = host[1:].partition("]")[0] if host.startswith("[") else name
+        beside = f" and port: {port}" if port.isdigit() else ""
+        raise PydanticCustomError("host", "must be the host alone: write host: {told}", {"told": alone + beside})
     try:
         host.encode("idna")
     except UnicodeError as error:

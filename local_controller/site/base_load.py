@@ -32,6 +32,10 @@ FED_IN_A: Final = 1.0
 FED_IN_S: Final = 60.0
 """So long after that was seen last, nobody knows what else draws there."""
 
+STEADY_S: Final = 5.0
+"""A fall that lasted so long is worth asking stations what their cars draw: what they say then was measured after it, be it that
+they pass on what their meter showed a moment ago. And a load that swings makes nobody ask."""
+
 SAMPLE_MAX_AGE_S: Final = 150.0
 """No measurement of a car counts longer, so no older reading is asked for."""
 
@@ -43,12 +47,14 @@ class BaseLoad:
     Generation behind the meter lowers the reading below the charging; it is not counted as headroom because a cloud
     takes it away faster than cars react. What draws beside it is hidden by it (`fed_in`).
 
-    in_phase: of the sum of what cars draw, a line carries at least so much (`site.out_of_phase`).
+    in_phase: of the sum of what cars draw, a line carries at least so much (`site.out_of_phase`). doubted_a: how much of it
+    would be gone if all cars were measured now to draw what they drew last: so much less the meter shows for `STEADY_S`.
     """
 
     in_phase: float = 1.0
     current_a: PerPhase | None = None
     lowest_a: PerPhase = ZERO
+    doubted_a: PerPhase = ZERO
     _fed_in_at: dict[int, Instant] = field(default_factory=dict)
     _highs: deque[tuple[Instant, PerPhase]] = field(default_factory=deque)
     _peaks: deque[tuple[float, PerPhase]] = field(default_factory=deque)
@@ -68,20 +74,27 @@ class BaseLoad:
         proven_at: the oldest of the measurements behind `least_a`; None where all are of this moment. given_up_a, gain_a:
         where loads are out of phase, see `site.out_of_phase`.
         """
-        high = self._highest_since(proven_at or now, minus(measured_a, least_a), now)
+        self._see(minus(measured_a, least_a), now)
+        high = self._highest_since(proven_at or now)
         low = minus(measured_a, most_a)
         before = high if self.current_a is None else plus(self.current_a, given_up_a)
         self.current_a = upper(lower(upper(before, low), high), minus(self.lowest_a, gain_a))
+        steady_a = upper(self._highest_since(now.after(-STEADY_S)), self.lowest_a)
+        self.doubted_a = upper(ZERO, minus(self.current_a, steady_a))
         lost = 1.0 - self.in_phase
         self._fed_in_at |= {phase: now for phase in PHASES if high[phase] + lost * least_a[phase] < -FED_IN_A}
         self._remember(self.current_a, now)
         return self.current_a
 
-    def _highest_since(self, start: Instant, high_a: PerPhase, now: Instant) -> PerPhase:
-        """The highest of all upper bounds from `start` on: whoever was measured last may have rested ever since."""
+    def _see(self, high_a: PerPhase, now: Instant) -> None:
+        """The upper bound of this moment."""
         self._highs.append((now, high_a))
         while now.since(self._highs[0][0]) > SAMPLE_MAX_AGE_S:
             self._highs.popleft()
+
+    def _highest_since(self, start: Instant) -> PerPhase:
+        """The highest of all upper bounds from `start` on: whoever was measured last may have rested ever since."""
+        high_a = self._highs[-1][1]
         for at, before_a in reversed(self._highs):
             if at.since(start) < 0:
                 break

@@ -44,6 +44,13 @@ class Disobeyed:
 
 
 @dataclass(frozen=True, slots=True)
+class AskSample:
+    """Ask the station what its car draws just now (TriggerMessage): there may be room that only that can prove."""
+
+    evse: EvseId
+
+
+@dataclass(frozen=True, slots=True)
 class StopSession:
     """End this transaction at its station (RequestStopTransaction): it ignores its limit, and a fuse bears no more."""
 
@@ -68,7 +75,7 @@ class Notice:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-ForStation = ApplyFallback | ApplyLimit | Disobeyed | StopSession
+ForStation = ApplyFallback | ApplyLimit | AskSample | Disobeyed | StopSession
 """What a station's proxy is told."""
 
-SiteEffect = ApplyFallback | ApplyLimit | Disobeyed | StopSession | Solve | Notice
+SiteEffect = ForStation | Solve | Notice

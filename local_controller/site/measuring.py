@@ -8,7 +8,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.units import watts_from_amps
 from local_controller.site.asymmetry import Balance, balance_id
 from local_controller.site.capacity import NodeState
-from local_controller.site.effects import Notice
+from local_controller.site.effects import AskSample, Notice
 from local_controller.site.evse import EvseState
 from local_controller.site.foresight import Foresight
 from local_controller.site.limits import AppliesTo, Bounds, LimitBook, PowerCeiling
@@ -16,6 +16,7 @@ from local_controller.site.notices import fed_in_notice, overload_notice
 from local_controller.site.out_of_phase import GivenUp, gain_a
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, lower, minus, plus, upper
 from local_controller.site.readings import MeterReading
+from local_controller.site.sample_requests import SampleRequests
 from local_controller.site.standing import DrawBounds, together
 from local_controller.site.together import TOGETHER, excess_a
 from local_controller.site.topology import GRID
@@ -46,18 +47,20 @@ class Measuring:
         self._adds_up = adds_up
         self._tolerance_a, self._calm_s = tolerance_a, calm_s
         self._given_up = {node: GivenUp() for node in below}
+        self._requests = SampleRequests()
 
-    def read(self, state: NodeState, reading: MeterReading, now: Instant) -> list[Notice]:
-        """Takes a reading in; the notices of a fuse that is overheating, and of a feed-in."""
+    def read(self, state: NodeState, reading: MeterReading, now: Instant) -> list[Notice | AskSample]:
+        """Takes a reading in; the notices of a fuse that is overheating and of a feed-in, and who must be measured for room's sake."""
         for limit in self._book.own:
             limit.look(state.node.id, reading)
         hot = state.overload.measured(reading.current_a, state.node.rating_a, state.node.fuse_type, reading.asked_at)
         self._load(state, reading, now)
-        told = [overload_notice(state, phase, reading.current_a) for phase in hot]
+        told: list[Notice | AskSample] = [overload_notice(state, phase, reading.current_a) for phase in hot]
         if not state.told_fed_in and (phases := state.base.fed_in(now)):
             state.told_fed_in = True
             told.append(fed_in_notice(state, phases, reading.current_a))
-        return told
+        doubted_a = max(sum(state.base.doubted_a), state.all_phases.base.doubted_a[0])
+        return [*told, *self._requests.of(doubted_a, self._below[state.node.id], now)]
 
     def _load(self, state: NodeState, reading: MeterReading, now: Instant) -> None:
         """What of it are cars, what other loads, and what nobody explains."""

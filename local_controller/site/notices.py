@@ -20,6 +20,15 @@ def overload_notice(state: NodeState, phase: int, current_a: PerPhase) -> Notice
     return Notice("error", "overload", text, {"node": node.id, "phase": PHASE_NAMES[phase]})
 
 
+def lost_notice(station: str, reason: str) -> Notice:
+    """A station whose connection is gone."""
+    text = (
+        f"{station} is lost ({reason}): until it is back its cars count with the most that they may draw, and the others make room; "
+        "does it have power and network, and does its CSMS answer (`local-controller doctor` asks it)?"
+    )
+    return Notice("warning", "station_lost", text, {"station": station})
+
+
 def fed_in_notice(state: NodeState, phases: Sequence[int], current_a: PerPhase) -> Notice:
     """A meter that shows less than the cars behind it surely draw, for the first time."""
     node, where = state.node, ", ".join(PHASE_NAMES[phase] for phase in sorted(phases))

@@ -10,6 +10,7 @@ from local_controller.site.effects import ApplyFallback, Disobeyed, Notice, Site
 from local_controller.site.evse import EvseState
 from local_controller.site.foreign import foreign_notices
 from local_controller.site.learning import Learning
+from local_controller.site.notices import lost_notice
 from local_controller.site.plan import Plan
 from local_controller.site.topology import Topology
 from local_controller.station import words
@@ -52,7 +53,7 @@ class StationFacts:
             case words.Disconnected():
                 for state in evses.values():
                     state.lost()
-                return [Notice("warning", "station_lost", f"{station}: {fact.reason}", {"station": station})]
+                return [lost_notice(station, fact.reason)]
             case words.UnitLearnt():
                 for state in evses.values():
                     state.takes(fact.unit)

@@ -59,7 +59,7 @@ class StationState:
     noticed_a: by EVSE, to which limit the CSMS was told that the site holds it (A per phase).
     places: how many profiles the station says it takes; None if it did not say. said: what else it says of itself.
     is_unread: it is about to be asked for that and has never said anything of it. read_at_s: somebody waits for it since
-    then (monotonic), so that it is asked at once.
+    then (monotonic), so that it is asked at once. samples_wanted: EVSEs of which somebody wants to know at once what they draw.
     stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
     outdated: profiles that it holds and has yet to clear, by the id that the CSMS gave them.
     truth: what was written into it and what it says that it holds, each with its age.
@@ -107,6 +107,7 @@ class StationState:
     maxima_a: Mapping[int, float] = field(default_factory=dict)
     is_unread: bool = False
     read_at_s: float | None = None
+    samples_wanted: tuple[int, ...] = ()
     _latest: tuple[Instant, float, datetime] | None = field(default=None, init=False, repr=False, compare=False)
 
     def next_request_id(self) -> int:

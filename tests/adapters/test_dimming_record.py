@@ -172,12 +172,21 @@ def test_the_export_has_a_line_for_each_time_that_a_limit_held(tmp_path: Path) -
     assert (first["highest_grid_w"], first["mean_surplus_w"], first["measurements"]) == ("9000", "500", "3")
     assert first["reason"] == "W4 is 'open' (given); indeed"
     assert len(exported(str(tmp_path), "--since", "2026-03-02T12:20:00")) == 2
+    assert len(exported(str(tmp_path), "--since", "2026-03-02T13:20:00+01:00")) == 2, "the same moment"
 
 
 def test_an_export_of_nothing_says_why(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["record", "export", str(tmp_path / "nowhere")])
     assert done.exit_code == 1
     assert "nowhere" in done.output
+
+
+def test_a_time_that_is_none_is_told_with_an_example(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["record", "export", str(tmp_path), "--since", "yesterday"])
+    assert (done.exit_code, done.output) == (
+        1,
+        "--since yesterday: write a day or a time, such as 2026-01-31 or 2026-01-31T12:00\n",
+    )
 
 
 async def test_the_recorder_writes_while_the_site_runs(tmp_path: Path) -> None:

@@ -176,6 +176,55 @@ async def test_a_silent_unit_costs_the_others_one_time_out_and_its_late_answers_
     assert max(others.count("2") for others in between) == 1  # one question to the silent one, so one time-out
 
 
+@dataclass(eq=False)
+class Asker:
+    """A reader of eight inputs from `first` on, which are the bits of that number."""
+
+    first: int
+    seen: list[object] = field(default_factory=list)
+    connect_delay_s: float = 0.0
+
+    async def poll(self, line: Questions) -> None:
+        bits = await line.bits(2, self.first, 8, 1)
+        self.seen.append(sum(bit << number for number, bit in enumerate(bits)))
+
+    def failed(self, error: PollError) -> None:
+        self.seen.append(error.trouble)
+
+    def pause_s(self) -> float:
+        return 0.05
+
+
+@pytest.mark.parametrize("late", [0, 4])
+async def test_a_device_that_numbers_every_answer_0_is_treated_as_one_without_numbers(late: int) -> None:
+    """A late answer looks like that to the next question: the connection is opened anew after a time-out, be it the first of all."""
+    asked = list[int]()
+
+    async def unnumbered(reader: asyncio.StreamReader, writer: Writer) -> None:
+        while True:
+            *_, first, _ = struct.unpack(">HHHBBHH", await reader.readexactly(12))
+            asked.append(first)
+            answer = struct.pack(">HHHBBBB", 0, 0, 4, 1, 2, 1, first)
+            delay_s = LATE_S if len(asked) == late + 1 else 0.2
+            asyncio.get_running_loop().call_later(delay_s, writer.write, answer)
+
+    settings = ConnectionSettings("127.0.0.1", free_port(), "tcp", TIMEOUT_S)
+    connection, askers = ModbusConnection(settings, structlog.get_logger()), (Asker(16), Asker(33))
+    for one in askers:
+        connection.add(one)
+    async with scripted_server(settings.port, unnumbered):
+        await connection.start()
+        async with asyncio.timeout(8):
+            while len(asked) < late + 12:  # noqa: ASYNC110 the server tells nobody that it was asked
+                await asyncio.sleep(0.01)
+        await connection.stop()
+    for one in askers:
+        numbers = [seen for seen in one.seen if not isinstance(seen, Trouble)]
+        assert numbers
+        assert set(numbers) == {one.first}
+    assert Trouble.SILENT in {*askers[0].seen, *askers[1].seen}
+
+
 @pytest.mark.parametrize(("units", "asked_before"), [((1, 2), [1, 2]), ((1,), [1])])
 async def test_a_connection_on_which_nobody_answers_is_opened_anew(
     units: tuple[int, ...], asked_before: list[int]

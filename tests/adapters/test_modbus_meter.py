@@ -144,6 +144,14 @@ async def test_a_device_that_needs_time_after_the_connection_is_not_asked_before
     assert asked[0] - connected[0] >= 0.35
 
 
+async def test_a_name_that_nobody_knows_is_told_as_such() -> None:
+    async with watching(ConnectionSettings("no-such-meter.invalid", free_port())) as observed:
+        await observed.until(failures=1)
+    assert observed.failures == [
+        "cannot be reached: this machine finds no address of no-such-meter.invalid: check the name, and DNS"
+    ]
+
+
 async def test_a_meter_that_is_down_at_the_start_is_a_named_state_until_it_comes_up() -> None:
     port = free_port()
     async with watching(settings(port)) as observed:

@@ -109,6 +109,15 @@ async def test_what_does_not_answer_is_an_error_with_a_remedy(tmp_path: Path) ->
     assert all(one["remedy"] for one in found.values() if one["state"] != "ok")
 
 
+async def test_an_adapter_that_is_not_there_is_not_looked_for_in_the_network(tmp_path: Path) -> None:
+    file = site(tmp_path, csms_port=free_port(), meter_port=1)
+    file.write_text(file.read_text().replace("host: 127.0.0.1, port: 1}", "serial: /dev/no-such-line}"))
+    code, found = await examined(file)
+    assert code == 1
+    assert found["meter main"]["text"] == "cannot be reached: there is no /dev/no-such-line: is the adapter plugged in?"
+    assert found["meter main"]["remedy"].startswith("check `serial`")
+
+
 async def test_a_person_reads_lines_and_a_sum(tmp_path: Path) -> None:
     """Without --json: one line each, with an arrow to what helps."""
     file = site(tmp_path, csms_port=free_port(), meter_port=free_port())

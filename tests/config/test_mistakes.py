@@ -119,6 +119,10 @@ def test_the_sound_file_is_sound() -> None:
         ("host: meter", "host: meter, port: 70000", "12:59: meters[main].port: must be at most 65535, not 70000"),
         ("host: meter", "host: meter, poll_s: 1 s", "12:61: meters[main].poll_s: must be a number - write 1"),
         ("host: meter", "host: meter, invert: ja", "12:61: meters[main].invert: must be true or false"),
+        ("host: meter", "host: '192.168.1.5:1502'", "12:46: meters[main].host: must be the host alone: write host: 192.168.1.5 and port: 1502"),
+        ("host: meter", "host: 'meter:x'", "12:46: meters[main].host: must be the host alone: write host: meter"),
+        ("host: meter", "host: '[fd00::5]:502'", "12:46: meters[main].host: must be the host alone: write host: fd00::5 and port: 502"),
+        ("host: broker", "host: '[fd00::5]'", "14:22: brokers[site].host: must be the host alone: write host: fd00::5"),
         ("host: meter", "host: 'http://meter'", '12:46: meters[main].host: must be a name or an address of a machine, without http:// and path, not "http://meter"'),
         # texts with rules of their own
         ('"ws://csms/ocpp"', '"https://csms/ocpp"', "2:13: csms.url: an OCPP address starts with ws:// or wss:// - write wss://csms/ocpp"),

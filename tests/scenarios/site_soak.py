@@ -196,6 +196,9 @@ class Story:
         switching = random.Random(f"{self.seed}/switching")
         if not self.moves and switching.random() < SWITCHING:
             _switching(site, switching)
+        asked = random.Random(f"{self.seed}/asked")
+        for station in site.stations.values():
+            station.sends_when_asked, station.late_s = asked.random() < 0.8, asked.choice([0.0, 2.0, 4.0])
         judge, room = Judge(site), Room(site, LAST_S)
         site.on_step.append(room.look if self.moves else judge.look)
         site.connect()

@@ -7,6 +7,7 @@ flight and the newest wish behind it. Nothing here is shared with the product bu
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from local_controller.clock import Instant
 from local_controller.site.control_box import control_box
 from local_controller.site.control_settings import ControlSettings
 from local_controller.site.controller import SiteController
-from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed, Notice, Solve, StopSession
+from local_controller.site.effects import ApplyFallback, ApplyLimit, AskSample, Disobeyed, Notice, Solve, StopSession
 from local_controller.site.foresight import Foresight
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, OwnLimit, SourceState
@@ -110,7 +111,8 @@ class Manner(Enum):
 
 @dataclass
 class VirtualStation:
-    """One EVSE of a station; `manner`, `liar` and `silent_meter` make it misbehave. stops: it ends a session when asked to.
+    """One EVSE of a station; `manner`, `liar` and `silent_meter` make it misbehave. stops, sends_when_asked: it ends a
+    session, or sends a sample, when asked to; late_s: what its meter showed so long before (up to 5 s).
 
     highest_a: it refuses limits above this. switching: what it says of its phases; one_phase: on which of them it charges a car
     that is told to use one and not which; ignores_phases: it does not, although it says so. lines: those that are connected;
@@ -127,6 +129,9 @@ class VirtualStation:
     highest_a: float = 1000.0
     liar: bool = False
     stops: bool = True
+    sends_when_asked: bool = True
+    late_s: float = 0.0
+    drew: deque[dict[Phase, float]] = field(default_factory=lambda: deque(maxlen=10))
     silent_meter: bool = False
     forgetful: bool = False
     foreign_a: float | None = None
@@ -193,6 +198,7 @@ class VirtualStation:
             self._move(self.obeys[0][2], now_s)
         if now_s < self.off_until_s:  # a station that has booted begins with what it knows by then
             self.pwm_a, self.obeys = 0.0, [(now_s, wanted, lines)]
+        self.drew.appendleft(self.draw_a())
 
     def _move(self, lines: tuple[int, ...], now_s: float) -> None:
         if self.lines != lines:
@@ -259,6 +265,7 @@ class VirtualSite:
         self.orders: list[tuple[float, EvseId, float]] = []
         self.stopped: list[tuple[float, EvseId, str]] = []
         self.disobeyed: list[tuple[float, EvseId, float]] = []
+        self.asked: list[tuple[float, EvseId]] = []
         self._by_id = {station.evse.id: station for station in self.stations.values()}
         self._below = {n.id: [self._by_id[evse.id] for evse in topo.evses_below(n.id)] for n in topo.nodes}
         self._where = {id_: connection(station.evse) for id_, station in self._by_id.items()}
@@ -342,6 +349,7 @@ class VirtualSite:
         station = self.stations[id_]
         station.car, station.transaction = car or Car(), f"tx-{id_}-{self.now.monotonic_s:.0f}"
         station.working = None
+        station.drew.clear()
         station.next_sample_s = self.now.monotonic_s + station.sample_s
         self.tell(station.evse.id.station, words.TransactionStarted(station.evse.id.evse, station.transaction))
 
@@ -459,15 +467,17 @@ class VirtualSite:
 
     def _samples(self, now_s: float) -> None:
         for station in self.stations.values():
-            if (
-                station.transaction
-                and station.connected
-                and not station.silent_meter
-                and now_s >= station.next_sample_s
-            ):
+            if now_s >= station.next_sample_s and self._sample(station):
                 station.next_sample_s = now_s + station.sample_s
-                evse = station.evse.id
-                self.tell(evse.station, words.Measured(evse.evse, MeterSample(station.draw_a())))
+
+    def _sample(self, station: VirtualStation, late_s: float = 0.0) -> bool:
+        """Whether it told what its meter shows, or showed so long before."""
+        if not station.transaction or not station.connected or station.silent_meter:
+            return False
+        evse, ago = station.evse.id, min(round(late_s / STEP_S), len(station.drew))
+        shown_a = station.drew[ago - 1] if ago else station.draw_a()
+        self.tell(evse.station, words.Measured(evse.evse, MeterSample(shown_a)))
+        return True
 
     # --- physics ---
     def _flow(self, node: str) -> PerPhase:
@@ -521,8 +531,17 @@ class VirtualSite:
                 case StopSession():
                     self.stopped.append((self.now.since(START), effect.evse, effect.transaction_id))
                     self._stop(effect)
+                case AskSample():
+                    self.asked.append((self.now.since(START), effect.evse))
+                    self._ask_sample(effect)
                 case Disobeyed():
                     self.disobeyed.append((self.now.since(START), effect.evse, effect.drawn_a))
+
+    def _ask_sample(self, effect: AskSample) -> None:
+        """It sends what its meter shows by then, if it sends anything when asked to."""
+        station = self._by_id[effect.evse]
+        if station.sends_when_asked and station.manner not in {Manner.DEAF, Manner.BUSY}:
+            self.after(station.answer_s, lambda: self._sample(station, station.late_s))
 
     def _stop(self, effect: StopSession) -> None:
         """Whoever obeys nothing else may obey this: it is another part of the firmware."""

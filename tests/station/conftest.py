@@ -136,6 +136,11 @@ class Bench:
     def disobeyed(self, drawn_a: float, evse: int = 1) -> None:
         self._do(self.proxy.perform(self.smart.disobeyed(evse, drawn_a, self.now), self.now))
 
+    def wants_sample(self, *evses: int) -> None:
+        """The site wants to know what these draw."""
+        self.smart.state.samples_wanted = evses
+        self._do(self.proxy.perform([], self.now))
+
     def write_again(self, evse: int = 1) -> None:
         self._do(self.proxy.perform(self.smart.write_again(evse, self.now), self.now))
 

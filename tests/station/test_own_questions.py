@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count, pairwise
 from typing import Any
 
@@ -783,6 +784,78 @@ def test_a_meter_that_speaks_only_when_asked_is_asked_as_soon_as_it_is_silent_ag
         b.wait(SILENT_S + 2 * 11)
         b.meter([6.0])
     assert Counter(questions(b)) == {read(version): 1, sample(version): 3}
+
+
+@ALL
+@pytest.mark.requirement("LC-076")
+def test_a_sample_that_the_site_wants_is_asked_for_at_once_but_once_a_minute(bench: Any, version: OcppVersion) -> None:
+    b = obeying(bench(version))
+    b.boot()
+    b.start()
+    b.wait(30)
+    for _ in range(20):  # every 10 s
+        b.wants_sample(1)
+        b.wait(0)
+        b.meter([6.0, 6.0, 6.0])
+        b.wait(10)
+    assert Counter(questions(b)) == {read(version): 1, sample(version): 4}
+
+
+@ALL
+def test_a_sample_that_is_wanted_of_two_evses_is_asked_of_both_one_after_the_other(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = obeying(bench(version, evses=[1, 2]))
+    b.boot()
+    b.start()
+    b.start(8, evse=2)
+    b.wait(30)
+    b.wants_sample(1, 2)
+    b.wait(0)
+    assert questions(b) == [read(version), sample(version), sample(version)]
+
+
+@ALL
+@pytest.mark.parametrize("why", ["no session", "not accepted", "downloads", "refused", "it harms it"])
+def test_a_sample_is_not_asked_for_where_that_makes_no_sense_and_nobody_waits_for_ever(
+    bench: Any, version: OcppVersion, why: str
+) -> None:
+    b = obeying(bench(version))
+    if why == "not accepted":
+        verdict(b, "Pending")
+    b.boot()
+    if why != "no session":
+        b.start()
+    b.wait(30)
+    if why == "downloads":
+        installs(b, "Downloading")
+    if why == "it harms it":
+        b.smart.state.capability = replace(b.smart.state.capability, never_trigger=True)
+    if why == "refused":
+        b.station["TriggerMessage"] = {"status": "Rejected"}
+        b.wants_sample(1)
+        b.wait(70)
+    before = len(questions(b))
+    b.wants_sample(1)
+    b.wait(0)
+    assert b.proxy.deadline is None or b.proxy.deadline > b.now.monotonic_s
+    b.wait(20)
+    assert len(questions(b)) == before
+
+
+@ALL
+def test_a_station_that_leaves_a_question_unanswered_is_not_asked_for_samples_that_are_wanted(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version)
+    b.boot()
+    b.start()
+    b.wait(30)
+    b.station["TriggerMessage"] = None
+    for _ in range(8):
+        b.wants_sample(1)
+        b.wait(65)
+    assert questions(b).count(sample(version)) == 1
 
 
 @ALL

@@ -11,6 +11,7 @@ import asyncio
 import csv
 import io
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -191,7 +192,9 @@ async def _play(size: int, clock: SimClock, folder: Path) -> tuple[PowerJudge, i
         looking.cancel()
         stage.gateway.kill()
         await stage.gateway.wait()
-        return judge, sum(1 for _ in told.mistakes(await exported(folder)))
+        mistakes = [*told.mistakes(await exported(folder))]
+        sys.stderr.write("".join(f"the record of {size}: {mistake}\n" for mistake in mistakes))
+        return judge, len(mistakes)
 
 
 async def _dimmed(size: int, judge: PowerJudge, module: SimulatedIoModule) -> Told:

@@ -80,7 +80,7 @@ class Setting:
     of_meter: str = ""
     module: str = "local_controller"
     arguments: tuple[str, ...] = ()
-    boot_s: float = 60.0
+    boot_s: float = 180.0
     most_s: float = 900.0
 
 
@@ -133,8 +133,14 @@ class Stage:
 
     async def full(self, from_a: float, within_s: float = 120.0) -> float:
         """Until so much flows on every phase; how much it then is on the most loaded one."""
-        await until(lambda: min(self.grid.current_a) >= from_a, within_s)
+        await until(lambda: self._is_full(from_a), within_s)
         return max(self.grid.current_a)
+
+    def _is_full(self, from_a: float) -> bool:
+        """A story without its gateway would show nothing."""
+        if self.gateway.returncode is not None:
+            raise AssertionError(f"the gateway has ended by itself: {self._log.read_text(encoding='utf-8')[-2000:]}")
+        return min(self.grid.current_a) >= from_a
 
     @property
     def grid(self) -> Gauge:

@@ -44,6 +44,8 @@ _TROUBLES: Final = {
     Trouble.FROZEN: "check the bus behind the gateway, and the meter itself",
 }
 
+_NO_LINE: Final = "check `serial` (ls /dev/serial/by-id), the adapter, and whether another program has the line"
+
 
 @dataclass
 class _Heard:
@@ -130,10 +132,11 @@ async def examine_inputs(
             await broker.start()
             started.push_async_callback(broker.stop)
         await _until(heard.news, lambda: _complete(config, heard, inputs, probe), patience_s)
+    serial = {module.id for module in config.io_modules if module.serial is not None}
     return [
-        *(_meter(section.id, heard) for section in config.modbus_meters),
+        *(_meter(section.id, heard, is_serial=section.serial is not None) for section in config.modbus_meters),
         *(_published(section, heard, patience_s) for section in config.mqtt_meters),
-        *(_contacts(section.id, heard) for section in config.contact_limits),
+        *(_contacts(section.id, heard, is_serial=section.io_module in serial) for section in config.contact_limits),
         *(_broker(section.id, heard.links.get(section.id)) for section in config.brokers),
         *(_limit(section.id, section.topic, heard, patience_s) for section in config.mqtt_limits),
         *(
@@ -175,14 +178,19 @@ def _complete(config: SiteConfig, heard: _Heard, inputs: Inputs, probe: Probe | 
     )
 
 
-def _meter(meter: str, heard: _Heard) -> Finding:
+def _remedy(text: str, *, is_serial: bool) -> str | None:
+    """What helps against a trouble of Modbus; None where it is none."""
+    trouble = next((one for one in _TROUBLES if one in text), None)
+    return _NO_LINE if is_serial and trouble is Trouble.UNREACHABLE else _TROUBLES.get(trouble) if trouble else None
+
+
+def _meter(meter: str, heard: _Heard, *, is_serial: bool = False) -> Finding:
     subject = f"meter {meter}"
     reading = heard.readings.get(meter)
     if reading is not None:
         return Finding(subject, State.OK, _values(reading), "compare with its display; + is drawn from the grid")
     text = heard.failures.get(meter, "gave no reading")
-    remedy = next((what for trouble, what in _TROUBLES.items() if text.startswith(trouble)), "")
-    return Finding(subject, State.ERROR, text, remedy)
+    return Finding(subject, State.ERROR, text, _remedy(text, is_serial=is_serial) or "")
 
 
 def _published(section: MqttMeterSection, heard: _Heard, patience_s: float) -> Finding:
@@ -198,13 +206,13 @@ def _published(section: MqttMeterSection, heard: _Heard, patience_s: float) -> F
     return Finding(f"meter {section.id}", State.ERROR, text, remedy)
 
 
-def _contacts(limit: str, heard: _Heard) -> Finding:
+def _contacts(limit: str, heard: _Heard, *, is_serial: bool) -> Finding:
     """What each of them is, and what that means now."""
     subject = f"limit {limit}"
     received = heard.limits.get(limit)
     if received is None:
         text = heard.misunderstood.get(limit, "its contacts do not stand still, or were not read")
-        remedy = next((what for trouble, what in _TROUBLES.items() if trouble in text), "check the wires")
+        remedy = _remedy(text, is_serial=is_serial) or "check the wires"
         return Finding(subject, State.ERROR, f"{text}; the lowest of its patterns counts", remedy)
     remedy = "compare with the grid operator's relays: switch each of them once"
     return Finding(subject, State.OK, f"{received.reason} -> {_amount(received)}", remedy)

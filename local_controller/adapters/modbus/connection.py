@@ -97,6 +97,7 @@ class ModbusConnection:
         self._client: Client | None = None
         self._task: asyncio.Task[None] | None = None
         self._silent = 0
+        self._has_numbers = settings.has_numbers
 
     def add(self, reader: Reader) -> None:
         """One more who asks; before the start."""
@@ -159,7 +160,7 @@ class ModbusConnection:
             if not self._keeps(error):
                 self._disconnect()
             reader.failed(error)
-            if error.trouble is Trouble.SILENT and not self.settings.has_numbers:
+            if error.trouble is Trouble.SILENT and not self._has_numbers:
                 return self.settings.timeout_s
         except Exception as fault:  # noqa: BLE001 - our fault costs this poll, never what else lies behind the connection
             self._log.exception("poll_fault")
@@ -176,7 +177,7 @@ class ModbusConnection:
         """
         if error.trouble is Trouble.REFUSING:
             return True
-        if not self.settings.has_numbers:
+        if not self._has_numbers:
             return False
         return self._silent < min(SILENT_IN_A_ROW, len(self._due_s))
 
@@ -197,7 +198,7 @@ class ModbusConnection:
         except WRONG_SETTINGS as error:
             raise PollError(Trouble.UNREACHABLE, f"{self.settings.address}: {error}") from error
         if not connected:
-            raise PollError(Trouble.UNREACHABLE, self.settings.unreachable())
+            raise PollError(Trouble.UNREACHABLE, await self.settings.unreachable())
         await asyncio.sleep(max(reader.connect_delay_s for reader in self._due_s))
 
     def _opened(self) -> Client:
@@ -213,11 +214,23 @@ class ModbusConnection:
         except (ModbusException, OSError) as error:
             self._silent += 1
             raise PollError(Trouble.SILENT, f"{what} within {self.settings.timeout_s:g} s") from error
+        self._look_at_number(answer, what)
         self._silent = 0
         if answer.isError():
             code = answer.exception_code
             raise PollError(Trouble.REFUSING, f"{what}: {_EXCEPTIONS.get(code, f'exception {code}')}")
         return answer
+
+    def _look_at_number(self, answer: ModbusPDU, what: str) -> None:
+        """Some devices number every answer 0, which matches any question: as over RTU, a late one looks like the next (goal G24).
+
+        The first that comes after a time-out may be such a late one.
+        """
+        if self._has_numbers and not answer.transaction_id:
+            self._has_numbers = False
+            if self._silent:
+                self._disconnect()
+                raise PollError(Trouble.NONSENSE, f"{what}: an answer without a number, perhaps to an earlier question")
 
     def _judge_length(self, what: str, count: int, expected: int, got: int) -> None:
         if got != expected:

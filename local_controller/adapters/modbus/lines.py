@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from dataclasses import dataclass
@@ -60,8 +61,13 @@ class ConnectionSettings:
             reconnect_delay=0,  # its own reconnecting waits up to 300 s
         )
 
-    def unreachable(self) -> str:
+    async def unreachable(self) -> str:
         """What to tell people when it cannot be connected."""
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                await asyncio.get_running_loop().getaddrinfo(self.host, self.port)
+        except OSError:
+            return f"this machine finds no address of {self.host}: check the name, and DNS"
         return f"no connection to {self.address}"
 
 
@@ -98,8 +104,11 @@ class SerialSettings:
             reconnect_delay=0,
         )
 
-    def unreachable(self) -> str:
+    async def unreachable(self) -> str:
         """What to tell people when it cannot be opened."""
+        return self._unopened()
+
+    def _unopened(self) -> str:
         if not os.path.exists(self.device):  # noqa: PTH110 - beside os.access
             return f"there is no {self.device}: is the adapter plugged in?"
         if not os.access(self.device, os.R_OK | os.W_OK):

@@ -8,7 +8,7 @@ time, and not during a firmware update. Whatever a station sends because of it g
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -33,6 +33,9 @@ AGAIN_S = 600.0
 and leave it alone altogether if it did not answer the next one either: each holds up the CSMS's own CALLs for 8 s.
 LC-076 allows one a minute: what we ask for costs the CSMS's traffic too. One that samples only when asked to is asked
 whenever it has been silent for `SILENT_S`, as nothing else would show what its car draws."""
+
+SAMPLE_AGAIN_S = 60.0
+"""For a sample that the site wants, because room came back that only a measurement can prove (LC-076)."""
 
 SILENT_S = 120.0
 """A transaction without a sample for so long is asked for one: twice the usual interval of 60 s, and before the site
@@ -159,6 +162,7 @@ class OwnQuestions(Block):
     def _plan(self, now: Instant) -> None:
         self._reads, self._said, self._bounds = self._to_read(), NOTHING_SAID, NO_BOUNDS
         self._unanswered, self._again_s = (), math.inf
+        self._state.samples_wanted = ()
         self._is_again = self._is_bound_read = self._is_silent = False
         self._due_s = now.monotonic_s + self._delay_s
         self._state.is_unread = self._state.said == NOTHING_SAID and bool(self._reads)
@@ -182,10 +186,12 @@ class OwnQuestions(Block):
 
     @property
     def deadline(self) -> float | None:
-        """When the next question may be asked: at once where somebody waits for what the station can do."""
-        if self._due_s is None or self._open is not None or self._state.read_at_s is None:
+        """When the next question may be asked: at once where somebody waits for what the station can do, or for a sample."""
+        if self._due_s is None or self._open is not None:
             return self._due_s
-        return min(self._due_s, self._state.read_at_s)
+        if self._state.samples_wanted:
+            return -math.inf
+        return self._due_s if self._state.read_at_s is None else min(self._due_s, self._state.read_at_s)
 
     def expire(self, now: Instant) -> list[BlockEffect]:
         """Asks one question, if it may be asked and there is one."""
@@ -193,11 +199,14 @@ class OwnQuestions(Block):
             self._state.installing_until_s, self._state.installs = None, False
         self._is_waited_for |= self._state.read_at_s is not None
         self._due_s, self._state.read_at_s = now.monotonic_s + self._pace.every_s, None
-        if self._open is not None or self._state.is_installing or not self._state.may_read:
+        if self._open is not None:
+            return []
+        wanted, self._state.samples_wanted = self._state.samples_wanted, ()
+        if self._state.is_installing or not self._state.may_read:
             return []
         if self._unanswered and not self._reads and self._again_s <= now.monotonic_s:
             self._reads, self._unanswered, self._again_s, self._is_again = self._unanswered, (), math.inf, True
-        question = self._next(now)
+        question = self._next(wanted, now)
         if question is None:
             again_s = self._again_s if self._unanswered else math.inf
             self._due_s = max(self._due_s, min(now.monotonic_s + self._quiet_s(now), again_s))
@@ -206,13 +215,20 @@ class OwnQuestions(Block):
         action, payload = self._asked(question, now)
         return [OwnCall(Peer.STATION, action, payload, Urgency.QUERY, question)]
 
-    def _next(self, now: Instant) -> Question | None:
-        """The next question that still makes sense; a station that only may be read is asked for nothing else."""
+    def _next(self, wanted: Iterable[int], now: Instant) -> Question | None:
+        """The next question that still makes sense; a station that only may be read is asked for nothing else.
+
+        wanted: EVSEs of which somebody wants a sample; what is left of them for a later question stays in the state.
+        """
         if self._state.capability.places is not None:  # the CSMS may have had it told meanwhile
             self._reads = tuple(one for one in self._reads if one[0] is not Topic.PLACES)
         read = Question(self._reads[0][0]) if self._reads else None
         if not self._state.may_call or (read is not None and not self._is_again):
             return read
+        samples = [Question(Topic.SAMPLE, evse) for evse in wanted if evse in self._state.transactions]
+        if not self._is_silent and (soon := [question for question in samples if self._may_ask(question, now)]):
+            self._state.samples_wanted = tuple(question.evse for question in soon[1:])
+            return soon[0]
         states = [Question(Topic.STATUS, evse) for evse in sorted(self._state.untold)]
         silent = [Question(Topic.SAMPLE, t.evse) for t in self._state.transactions.values() if self._silent(t, now)]
         return next((question for question in states + silent if self._may_ask(question, now)), read)
@@ -244,8 +260,9 @@ class OwnQuestions(Block):
 
     def _may_ask(self, question: Question, now: Instant) -> bool:
         asked_s = self._state.asked_s.get((question.topic, question.evse))
-        is_soon = (
-            asked_s is not None and now.monotonic_s < asked_s + AGAIN_S and not self._was_answered(question, asked_s)
+        is_soon = asked_s is not None and (
+            now.monotonic_s < asked_s + SAMPLE_AGAIN_S
+            or (now.monotonic_s < asked_s + AGAIN_S and not self._was_answered(question, asked_s))
         )
         capability = self._state.capability
         return not is_soon and not capability.never_trigger and question.topic not in capability.untriggered
