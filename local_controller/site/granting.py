@@ -27,6 +27,8 @@ from local_controller.site.step_caps import StepCaps
 from local_controller.site.tree import Tree
 from local_controller.site.turns import Asker, Turns
 from local_controller.station.words import EvseId
+from optimizer.manners import Indexes
+from optimizer.realize import Flags
 from optimizer.rows import Array
 
 
@@ -103,11 +105,12 @@ class Granting:
         can = np.flatnonzero((most_a >= min_a) & (moment.columns.wanted_wh > 0))
         fits = self._sharing.seated(moment.followers, min_a, can, available)
         if fits[can].all():
+            rests = self._rests_anyhow(moment, can, available, now_s)
             if self._turns.all_seated(now_s):
                 self._plan.outgrow()
-            if not self._plan.is_outgrown:
-                return caps_a
-            return np.maximum(caps_a, np.minimum(np.maximum(min_a, moment.columns.ordered_a), most_a))
+            if self._plan.is_outgrown:
+                caps_a = np.maximum(caps_a, np.minimum(np.maximum(min_a, moment.columns.ordered_a), most_a))
+            return np.where(rests, 0.0, caps_a)
         position = {int(moment.followers[number]): number for number in can.tolist()}
         order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)
         in_order = np.array([position[place] for place in order], dtype=np.intp)
@@ -119,10 +122,24 @@ class Granting:
         wanted_a = most_a if counts_on_who_waits else np.maximum(caps_a, np.minimum(min_a, most_a))
         return np.where(seats, wanted_a, 0.0)
 
+    def _rests_anyhow(self, moment: Moment, can: Indexes, available: Left, now_s: float) -> Flags:
+        """Who rests although all seem to fit: its draw takes more room than its minimum. Nobody where there is twice as much."""
+        rests, followers, min_a = self._turns.rests_anyhow(now_s), moment.followers, moment.columns.min_a
+        if not rests:
+            return np.zeros(len(followers), dtype=bool)
+        who = np.array([rests.get(number) == self._transaction(number) for number in followers.tolist()], dtype=bool)
+        is_ample = self._sharing.seated(followers, np.where(who, 2 * min_a, min_a), can, available)[can].all()
+        if is_ample:
+            self._turns.rest_no_more()
+        return who & ~is_ample
+
     def _asker(self, place: int, min_a: float) -> Asker:
         state = self._tree.places[place].state
-        transaction = "" if state.session is None else state.session.transaction_id
-        return Asker(place, transaction, state.ordered_a >= min_a, state.session_energy_wh() or 0.0)
+        return Asker(place, self._transaction(place), state.ordered_a >= min_a, state.session_energy_wh() or 0.0)
+
+    def _transaction(self, place: int) -> str:
+        session = self._tree.places[place].state.session
+        return "" if session is None else session.transaction_id
 
     # --- what people ask -------------------------------------------------------------------------------------------
 

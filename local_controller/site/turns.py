@@ -3,6 +3,9 @@
 Time runs in rounds. At the end of a round whoever has charged gives way to whoever waits: those that wait too long first,
 then those that got least energy since they came. Within a round the order stands still, so nobody is stopped but for
 lack of room, and whoever was stopped rests for a while as long as not all fit: no car is woken every minute (grid-and-safety §4.1, goal G9).
+
+Whoever is stopped again soon after it was started because all seemed to fit, rests although they seem to: its own draw takes
+more room than was thought, as that of a car which nobody measures does. It is tried more and more seldom, at the latest at the end of a round.
 """
 
 from __future__ import annotations
@@ -49,7 +52,11 @@ class Asker(NamedTuple):
 
 @dataclass(slots=True)
 class _Claim:
-    """since_s: it has charged, or waited, since then. got_wh, waits_since_s: as the last end of a round saw them."""
+    """since_s: it has charged, or waited, since then. got_wh, waits_since_s: as the last end of a round saw them.
+
+    is_tried: it had been stopped, and was started because all seemed to fit. rests_anyhow_s: how long it rests whatever room there seems to be, 0: not
+    at all.
+    """
 
     asker: Asker
     charges: bool
@@ -58,6 +65,8 @@ class _Claim:
     got_wh: float
     waits_since_s: float = 0.0
     rests_until_s: float = -math.inf
+    is_tried: bool = False
+    rests_anyhow_s: float = 0.0
 
     def ends_round(self, now_s: float, pace: TurnPace) -> None:
         lasted_s, self.got_wh, self.waits_since_s = now_s - self.since_s, self.asker.got_wh, self.since_s
@@ -66,14 +75,22 @@ class _Claim:
         else:
             self.rank = Rank.WAITS_TOO_LONG if lasted_s >= pace.wait_s else Rank.WAITS
 
-    def takes_seat(self, now_s: float) -> None:
+    def takes_seat(self, now_s: float, *, is_tried: bool = False) -> None:
+        self.is_tried = is_tried and self.rests_until_s > -math.inf
         if not self.charges:
             self.charges, self.since_s = True, now_s
             self.rank = Rank.HAS_ITS_TURN if self.rank is not Rank.HAD_ITS_TURN else self.rank
 
-    def leaves_seat(self, now_s: float, rest_s: float) -> None:
+    def leaves_seat(self, now_s: float, pace: TurnPace, round_ends_s: float) -> None:
         if self.charges:
-            self.charges, self.since_s, self.rests_until_s = False, now_s, now_s + rest_s
+            if self.is_tried:
+                is_soon = now_s - self.since_s < pace.rest_s
+                self.rests_anyhow_s = max(2 * self.rests_anyhow_s, pace.rest_s) if is_soon else 0.0
+            least_s, most_s = now_s + pace.rest_s, now_s + self.rests_anyhow_s
+            self.charges, self.since_s, self.rests_until_s = False, now_s, max(least_s, min(most_s, round_ends_s))
+
+    def rests_anyhow(self, now_s: float) -> bool:
+        return self.rests_anyhow_s > 0.0 and now_s < self.rests_until_s
 
     def in_order(self) -> tuple[float, ...]:
         """Frozen within a round. Where no energy is known, whoever waits longest is first."""
@@ -120,21 +137,31 @@ class Turns:
             if place in places:
                 claim.takes_seat(now_s)
             else:
-                claim.leaves_seat(now_s, self.pace.rest_s)
+                claim.leaves_seat(now_s, self.pace, self._round_ends_s)
         waiting = sorted((claim for claim in self._claims.values() if not claim.charges), key=_Claim.in_next_round)
         self._waiting = [claim.asker.place for claim in waiting]
         return before != places
 
     def all_seated(self, now_s: float) -> bool:
-        """Everybody can have the minimum: nobody waits; whether that is new."""
+        """Everybody can have the minimum: nobody waits but who rests anyhow; whether that is new."""
         self._waiting = []
-        is_new = any(not claim.charges for claim in self._claims.values())
+        begins = [claim for claim in self._claims.values() if not claim.charges and not claim.rests_anyhow(now_s)]
+        for claim in begins:
+            claim.takes_seat(now_s, is_tried=True)
+        return bool(begins)
+
+    def rest_no_more(self) -> None:
+        """There is ample room."""
         for claim in self._claims.values():
-            claim.takes_seat(now_s)
-        return is_new
+            claim.rests_anyhow_s = 0.0
+
+    def rests_anyhow(self, now_s: float) -> dict[int, str]:
+        """The places of those that rest whatever room there seems to be, with their transactions."""
+        return {place: one.asker.transaction for place, one in self._claims.items() if one.rests_anyhow(now_s)}
 
     def waits_s(self, now_s: float) -> dict[int, float]:
         """In about how many seconds each waiting place has its turn."""
         seats = max(1, sum(claim.charges for claim in self._claims.values()))
         left_s, turn_s = max(0.0, self._round_ends_s - now_s), self.pace.turn_s
-        return {place: left_s + number // seats * turn_s for number, place in enumerate(self._waiting)}
+        rest_s = {place: one.rests_until_s - now_s for place, one in self._claims.items() if one.rests_anyhow(now_s)}
+        return rest_s | {place: left_s + number // seats * turn_s for number, place in enumerate(self._waiting)}
