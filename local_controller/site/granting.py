@@ -99,7 +99,7 @@ class Granting:
         """The caps, where not all minimums fit: those whose turn it is may have theirs whatever the plan says, others wait.
 
         A plan that gives something to who waits, or rests, binds nobody: else that would be left unused. From when all fit until
-        the next plan, nobody has less than before, and nobody less than the minimum.
+        the next plan, nobody has less than before, and nobody less than the minimum, but those that wait for a price.
         """
         min_a, now_s = moment.columns.min_a, now.monotonic_s
         can = np.flatnonzero((most_a >= min_a) & (moment.columns.wanted_wh > 0))
@@ -109,7 +109,10 @@ class Granting:
             if self._turns.all_seated(now_s):
                 self._plan.outgrow()
             if self._plan.is_outgrown:
-                caps_a = np.maximum(caps_a, np.minimum(np.maximum(min_a, moment.columns.ordered_a), most_a))
+                ordered_a, places = moment.columns.ordered_a, (self._tree.places[n] for n in moment.followers.tolist())
+                has_time = self._foresight.goes_by_price(places) & (ordered_a < min_a)
+                least_a = np.minimum(np.maximum(min_a, ordered_a), most_a)
+                caps_a = np.where(has_time, caps_a, np.maximum(caps_a, least_a))
             return np.where(rests, 0.0, caps_a)
         position = {int(moment.followers[number]): number for number in can.tolist()}
         order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)
