@@ -243,7 +243,8 @@ class EvseState(SampledEvse):
     def _fall_back(self, session: Session, now: Instant) -> None:
         """A working limit that ran out leaves the station at its fallback, proven like any other lowered limit.
 
-        Where nothing can prove it, because nothing is measured, it counts no longer than the car needs to follow (G12).
+        Where nothing can prove it, because nothing is measured, it counts no longer than the car needs to follow (G12). Nor does
+        the fallback below a limit that the station took instead: what the car draws all the same, a meter shows as other load.
         """
         if all(promise.is_over(now) for promise in session.in_force()):
             session.may_apply.append(Promise(self.floor_a, now))
@@ -251,6 +252,10 @@ class EvseState(SampledEvse):
             session.count_on_all_phases()
         if not self.connected or self.mute(now):
             session.may_apply = [promise for promise in session.may_apply if not promise.is_over(now, self.settle_s)]
+        if self.connected and self.mute(now):
+            told = session.settled(now, self._followed_s)
+            older = session.may_apply[: -len(told)]
+            session.may_apply = [*(promise for promise in older if promise.until is not None), *told]
 
     # --- what follows -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ lack of room, and whoever was stopped rests for a while as long as not all fit: 
 
 Whoever is stopped again soon after it was started because all seemed to fit, rests although they seem to: its own draw takes
 more room than was thought, as that of a car which nobody measures does. It is tried more and more seldom, at the latest at the end of a round.
+And whoever could not keep its seat even in its turn leaves the rest of the round to others.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class TurnPace:
 class Rank(IntEnum):
     """Who goes first. A rank changes at the end of a round, or when its car starts."""
 
+    COULD_NOT_KEEP_IT = -1
     HAD_ITS_TURN = 0
     WAITS = 1
     HAS_JUST_BEGUN = 2
@@ -79,12 +81,13 @@ class _Claim:
         self.is_tried = is_tried and self.rests_until_s > -math.inf
         if not self.charges:
             self.charges, self.since_s = True, now_s
-            self.rank = Rank.HAS_ITS_TURN if self.rank is not Rank.HAD_ITS_TURN else self.rank
+            self.rank = Rank.HAS_ITS_TURN if self.rank > Rank.HAD_ITS_TURN else self.rank
 
     def leaves_seat(self, now_s: float, pace: TurnPace, round_ends_s: float) -> None:
         if self.charges:
+            is_soon = now_s - self.since_s < pace.rest_s
+            self.rank = Rank.COULD_NOT_KEEP_IT if is_soon else self.rank
             if self.is_tried:
-                is_soon = now_s - self.since_s < pace.rest_s
                 self.rests_anyhow_s = max(2 * self.rests_anyhow_s, pace.rest_s) if is_soon else 0.0
             least_s, most_s = now_s + pace.rest_s, now_s + self.rests_anyhow_s
             self.charges, self.since_s, self.rests_until_s = False, now_s, max(least_s, min(most_s, round_ends_s))
