@@ -7,7 +7,7 @@ JOBS   ?= 2
 # Tests start many processes: what is compiled is kept, although the environment may say otherwise (empty: it does not).
 export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles soak-site bench-control fuzz stories \
+.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles soak-site soak-fair bench-control fuzz stories \
     oracle oracle-mutants bench-composite bench-optimizer bench-optimizer-full bench-reference quirks ladder
 
 help:  ## this list
@@ -97,6 +97,9 @@ bench-control: $(VENV)/dev  ## how soon fifty stations get less, and what that c
 
 soak-site: $(VENV)/dev  ## random sites, faults and limits in virtual time: does any fuse bear more than the goals allow? (HOURS=1000)
 	@$(BIN)/python -m tests.scenarios.site_soak --hours $(or $(HOURS),1000) --jobs $(JOBS) $(ARGS)
+
+soak-fair: $(VENV)/dev  ## random sites without faults in virtual time: does a car wait, or room stay unused, for nothing? (HOURS=100)
+	@$(BIN)/python -m tests.scenarios.fair_soak --hours $(or $(HOURS),100) --jobs $(JOBS) $(ARGS)
 
 soak-profiles: $(VENV)/dev  ## a CSMS uses smart charging in every way: does it notice us, does every limit hold? (OPS=100000)
 	@$(BIN)/python -m benchmarks.profile_soak --operations $(or $(OPS),100000) $(ARGS)

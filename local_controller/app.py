@@ -357,6 +357,7 @@ def _station_settings(
                 any(evse.is_between for evse in station.evses),
                 tree.grid.has_neutral,
                 min(len(evse.station_phases) for evse in station.evses),
+                max(len(evse.station_phases) for evse in station.evses),
             ),
         )
         for station in tree.stations

@@ -25,6 +25,7 @@ class Context:
     energy_since: when energy could first be delivered (authorized and connected), the origin of Relative profiles.
         None: the instant for which the composite is asked (K01.FR.42, K08.FR.06).
     default_phases: numberPhases of a period that does not say; 3 by the standard (K01.FR.49).
+    wired_phases: on no more than these can it charge, whatever numberPhases says: watts are those of all phases together.
     nominal_voltage_v: line to neutral, configured and not measured (K01.FR.50).
     hardware_maximum_a: what flows without any profile; None if unknown.
     soc_percent: state of charge of the car, None if unavailable: then limitAtSoC has no effect (K01.FR.100).
@@ -44,6 +45,7 @@ class Context:
     transaction_id: str | None = None
     energy_since: datetime | None = None
     default_phases: int = PHASES_IF_ABSENT
+    wired_phases: int = PHASES_IF_ABSENT
     nominal_voltage_v: float = NOMINAL_VOLTAGE_V
     hardware_maximum_a: float | None = None
     soc_percent: float | None = None
@@ -62,7 +64,7 @@ class Context:
 
     def _spread(self, given: RateUnit, phases: int) -> tuple[int, float]:
         """Over how many phases, and at which voltage."""
-        told = self.told_in_watts
+        told, phases = self.told_in_watts, min(phases, self.wired_phases)
         if told is None or given is RateUnit.A:
             return phases, self.nominal_voltage_v
         return min(phases, told.phases), told.voltage_v

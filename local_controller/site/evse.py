@@ -97,12 +97,14 @@ class EvseState(SampledEvse):
     @fact
     def fallback_answered(self, limit_a: float | None, now: Instant) -> None:
         """The station holds this fallback, or refused to (None)."""
+        before_a = self.ordered_a
         self.fallback_a, self.fallback_doubted_at = limit_a, None
         self.confirmed, self.asserting = limit_a is not None, False
         self.left_over = [] if self.confirmed else self.left_over
         session = self.session
         if session is not None and any(p.until is None and p.limit_a != self.floor_a for p in session.in_force()):
             session.may_apply.append(Promise(self.floor_a, now))
+            session.lowered_at = now if self.ordered_a < before_a else session.lowered_at
 
     @fact
     def started(self, transaction_id: str, now: Instant, *, is_found: bool = False) -> None:

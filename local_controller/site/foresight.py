@@ -174,6 +174,10 @@ class Foresight:
         is_new = np.array([_is_new(place.state, now) for place in places], dtype=bool)
         return np.where(waits & is_new & np.isinf(planned_a), 0.0, planned_a), np.where(is_late, 0.0, most_a)
 
+    def goes_by_price(self, places: Iterable[Place]) -> Flags:
+        """Whose cars charge when it is cheapest: the next plan, seconds later, is soon enough for them."""
+        return np.array([self.wish(place.state.evse.id).mode is ChargingMode.CHEAPEST for place in places], dtype=bool)
+
     def reasons(self) -> Mapping[EvseId, Wait]:
         """Why those get no more who take surplus only; why others wait is told by the plan."""
         return self.surplus.reasons()

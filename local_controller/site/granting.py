@@ -27,7 +27,7 @@ from local_controller.site.step_caps import StepCaps
 from local_controller.site.tree import Tree
 from local_controller.site.turns import Asker, Turns
 from local_controller.station.words import EvseId
-from optimizer.arrays import Array
+from optimizer.arrays import Array, Flags, Indexes
 
 
 class Granting:
@@ -103,17 +103,21 @@ class Granting:
         """The caps, where not all minimums fit: those whose turn it is may have theirs whatever the plan says, others wait.
 
         A plan that gives something to who waits, or rests, binds nobody: else that would be left unused. From when all fit until
-        the next plan, nobody has less than before, and nobody less than the minimum.
+        the next plan, nobody has less than before, and nobody less than the minimum, but those that wait for a price.
         """
         min_a, now_s = moment.columns.min_a, now.monotonic_s
         can = ((most_a >= min_a) & (moment.columns.wanted_wh > 0)).nonzero()[0]
         fits = self._sharing.seated(moment.followers, min_a, can, available)
         if fits[can].all():
+            rests = self._rests_anyhow(moment, can, available, now_s)
             if self._turns.all_seated(now_s):
                 self._plan.outgrow()
-            if not self._plan.is_outgrown:
-                return caps_a
-            return np.maximum(caps_a, np.minimum(np.maximum(min_a, moment.columns.ordered_a), most_a))
+            if self._plan.is_outgrown:
+                ordered_a, places = moment.columns.ordered_a, (self._tree.places[n] for n in moment.followers.tolist())
+                has_time = self._foresight.goes_by_price(places) & (ordered_a < min_a)
+                least_a = np.minimum(np.maximum(min_a, ordered_a), most_a)
+                caps_a = np.where(has_time, caps_a, np.maximum(caps_a, least_a))
+            return np.where(rests, 0.0, caps_a)
         position = {int(moment.followers[number]): number for number in can.tolist()}
         order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)
         in_order = np.array([position[place] for place in order], dtype=np.intp)
@@ -125,12 +129,25 @@ class Granting:
         wanted_a = most_a if counts_on_who_waits else np.maximum(caps_a, np.minimum(min_a, most_a))
         return np.where(seats, wanted_a, 0.0)
 
+    def _rests_anyhow(self, moment: Moment, can: Indexes, available: Left, now_s: float) -> Flags:
+        """Who rests although all seem to fit: its draw takes more room than its minimum. Nobody where there is twice as much."""
+        rests, followers, min_a = self._turns.rests_anyhow(now_s), moment.followers, moment.columns.min_a
+        if not rests:
+            return np.zeros(len(followers), dtype=bool)
+        who = np.array([rests.get(number) == self._transaction(number) for number in followers.tolist()], dtype=bool)
+        is_ample = self._sharing.seated(followers, np.where(who, 2 * min_a, min_a), can, available)[can].all()
+        if is_ample:
+            self._turns.rest_no_more()
+        return who & ~is_ample
+
     def _asker(self, place: int, min_a: float) -> Asker:
         state = self._tree.places[place].state
         session, charges, got_wh = state.session, state.ordered_a >= min_a, state.session_energy_wh() or 0.0
-        if session is None:
-            return Asker(place, "", charges, got_wh)
-        return Asker(place, session.transaction_id, charges, got_wh, session.priority)
+        return Asker(place, self._transaction(place), charges, got_wh, 0 if session is None else session.priority)
+
+    def _transaction(self, place: int) -> str:
+        session = self._tree.places[place].state.session
+        return "" if session is None else session.transaction_id
 
     # --- what people ask -------------------------------------------------------------------------------------------
 

@@ -100,8 +100,9 @@ class Asking(NamedTuple):
 
 
 def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now: Instant) -> Asking:
-    """What a session asks for, no more than `cap_a` at any time."""
+    """What a session asks for, no more than `cap_a` at any time, and than its fallback where its station does not measure."""
     standing, departure = state.stand(now), None if state.session is None else state.session.departure
+    cap_a = min(cap_a, standing.modest_a) if standing.is_modest else cap_a
     return Asking(
         key,
         path,

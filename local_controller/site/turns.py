@@ -5,6 +5,10 @@ then those to which the CSMS gave a higher charging priority, then those that go
 priority than all who wait goes on, until somebody waits too long: so nobody starves (K03, LC-067). Within a round the order stands still,
 so nobody is stopped but for lack of room, and whoever was stopped rests for a while as long as not all fit: no car is woken every minute
 (grid-and-safety §4.1, goal G9).
+
+Whoever is stopped again soon after it was started because all seemed to fit, rests although they seem to: its own draw takes
+more room than was thought, as that of a car which nobody measures does. It is tried more and more seldom, at the latest at the end of a round.
+And whoever could not keep its seat even in its turn leaves the rest of the round to others.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ class TurnPace:
 class Rank(IntEnum):
     """Who goes first. A rank changes at the end of a round, or when its car starts."""
 
+    COULD_NOT_KEEP_IT = -1
     HAD_ITS_TURN = 0
     WAITS = 1
     HAS_JUST_BEGUN = 2
@@ -59,6 +64,8 @@ class _Claim:
     """since_s: it has charged, or waited, since then. got_wh, waits_since_s: as the last end of a round saw them.
 
     is_overdue: it had waited too long then, so that in this round no priority goes before it.
+    is_tried: it had been stopped, and was started because all seemed to fit. rests_anyhow_s: how long it rests whatever room there seems to be, 0: not
+    at all.
     """
 
     asker: Asker
@@ -69,6 +76,8 @@ class _Claim:
     waits_since_s: float = 0.0
     is_overdue: bool = False
     rests_until_s: float = -math.inf
+    is_tried: bool = False
+    rests_anyhow_s: float = 0.0
 
     def ends_round(self, now_s: float, pace: TurnPace) -> None:
         lasted_s, self.got_wh, self.waits_since_s = now_s - self.since_s, self.asker.got_wh, self.since_s
@@ -78,14 +87,23 @@ class _Claim:
             self.rank = Rank.WAITS_TOO_LONG if lasted_s >= pace.wait_s else Rank.WAITS
         self.is_overdue = self.rank is Rank.WAITS_TOO_LONG
 
-    def takes_seat(self, now_s: float) -> None:
+    def takes_seat(self, now_s: float, *, is_tried: bool = False) -> None:
+        self.is_tried = is_tried and self.rests_until_s > -math.inf
         if not self.charges:
             self.charges, self.since_s = True, now_s
-            self.rank = Rank.HAS_ITS_TURN if self.rank is not Rank.HAD_ITS_TURN else self.rank
+            self.rank = Rank.HAS_ITS_TURN if self.rank > Rank.HAD_ITS_TURN else self.rank
 
-    def leaves_seat(self, now_s: float, rest_s: float) -> None:
+    def leaves_seat(self, now_s: float, pace: TurnPace, round_ends_s: float) -> None:
         if self.charges:
-            self.charges, self.since_s, self.rests_until_s = False, now_s, now_s + rest_s
+            is_soon = now_s - self.since_s < pace.rest_s
+            self.rank = Rank.COULD_NOT_KEEP_IT if is_soon and self.rank is Rank.HAS_ITS_TURN else self.rank
+            if self.is_tried:
+                self.rests_anyhow_s = max(2 * self.rests_anyhow_s, pace.rest_s) if is_soon else 0.0
+            least_s, most_s = now_s + pace.rest_s, now_s + self.rests_anyhow_s
+            self.charges, self.since_s, self.rests_until_s = False, now_s, max(least_s, min(most_s, round_ends_s))
+
+    def rests_anyhow(self, now_s: float) -> bool:
+        return self.rests_anyhow_s > 0.0 and now_s < self.rests_until_s
 
     def in_order(self) -> tuple[float, ...]:
         """Frozen within a round, but for what the CSMS says. Where no energy is known, whoever waits longest is first.
@@ -93,7 +111,8 @@ class _Claim:
         Whoever has just begun, or has its turn, is not stopped for a higher priority, whoever had its turn is.
         """
         too_long = self.rank is Rank.WAITS_TOO_LONG
-        stands, priority = max(self.rank, Rank.WAITS), math.inf if self.is_overdue else self.asker.priority
+        stands = self.rank if self.rank is Rank.COULD_NOT_KEEP_IT else max(self.rank, Rank.WAITS)
+        priority = math.inf if self.is_overdue else self.asker.priority
         got_wh = 0.0 if too_long else self.got_wh
         return -stands, -priority, -self.rank, got_wh, self.waits_since_s, self.asker.place
 
@@ -143,18 +162,27 @@ class Turns:
             if place in places:
                 claim.takes_seat(now_s)
             else:
-                claim.leaves_seat(now_s, self.pace.rest_s)
+                claim.leaves_seat(now_s, self.pace, self._round_ends_s)
         waiting = sorted((claim for claim in self._claims.values() if not claim.charges), key=_Claim.in_next_round)
         self._waiting = [claim.asker.place for claim in waiting]
         return before != places
 
     def all_seated(self, now_s: float) -> bool:
-        """Everybody can have the minimum: nobody waits; whether that is new."""
+        """Everybody can have the minimum: nobody waits but who rests anyhow; whether that is new."""
         self._waiting = []
-        is_new = any(not claim.charges for claim in self._claims.values())
+        begins = [claim for claim in self._claims.values() if not claim.charges and not claim.rests_anyhow(now_s)]
+        for claim in begins:
+            claim.takes_seat(now_s, is_tried=True)
+        return bool(begins)
+
+    def rest_no_more(self) -> None:
+        """There is ample room."""
         for claim in self._claims.values():
-            claim.takes_seat(now_s)
-        return is_new
+            claim.rests_anyhow_s = 0.0
+
+    def rests_anyhow(self, now_s: float) -> dict[int, str]:
+        """The places of those that rest whatever room there seems to be, with their transactions."""
+        return {place: one.asker.transaction for place, one in self._claims.items() if one.rests_anyhow(now_s)}
 
     def waits_s(self, now_s: float) -> dict[int, float]:
         """In about how many seconds each waiting place has its turn."""
@@ -168,7 +196,8 @@ class Turns:
                 rounds = number // free if free > 0 else self._rounds_until_overdue(claim, now_s) + number // seats
                 waits[claim.asker.place] = left_s + rounds * turn_s
             ahead = ahead or (len(waits) if rank == math.inf else 0)
-        return waits
+        rest_s = {place: one.rests_until_s - now_s for place, one in self._claims.items() if one.rests_anyhow(now_s)}
+        return rest_s | waits
 
     def _above(self, rank: float) -> int:
         """How many have a higher priority, whether they charge or wait."""

@@ -16,7 +16,12 @@ def context_of(state: StationState, evse: int, *, with_transaction: bool = True)
     """The EVSE with its running transaction, if any; instants are in the station's clock."""
     transaction = state.transactions.get(evse) if with_transaction else None
     if transaction is None:
-        return Context(evse, time_zone=state.time_zone, nominal_voltage_v=state.wiring.phase_v)
+        return Context(
+            evse,
+            time_zone=state.time_zone,
+            nominal_voltage_v=state.wiring.phase_v,
+            wired_phases=state.wiring.most_lines,
+        )
     return Context(
         evse,
         transaction.transaction_id,
@@ -25,6 +30,7 @@ def context_of(state: StationState, evse: int, *, with_transaction: bool = True)
         priority_charging=transaction.has_priority,
         time_zone=state.time_zone,
         nominal_voltage_v=state.wiring.phase_v,
+        wired_phases=state.wiring.most_lines,
         delay_shares=_delay_shares(transaction.transaction_id),
     )
 

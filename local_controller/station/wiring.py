@@ -22,13 +22,14 @@ from local_controller.station.words import MeterSample, Phase
 class Wiring:
     """phase_v: the nominal voltage of each of its phases. is_between: it stands between two lines. has_neutral: the grid.
 
-    lines: on how many phases a car may charge there; 1 where nobody says so.
+    lines: on how many phases a car may charge there; 1 where nobody says so. most_lines: on how many at most; 3 where nobody says so.
     """
 
     phase_v: float = NOMINAL_VOLTAGE_V
     is_between: bool = False
     has_neutral: bool = True
     lines: int = 1
+    most_lines: int = 3
 
     def phases(self, in_use: int) -> int:
         """Phases that share the watts of a car that loads so many: two lines without neutral are one phase."""

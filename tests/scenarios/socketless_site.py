@@ -124,7 +124,7 @@ class _InstantPlanner:
 
 @dataclass
 class SocketlessSite:
-    """A site that runs. lines, volts: of the grid, as of `SiteWorld`."""
+    """A site that runs. lines, volts: of the grid, as of `SiteWorld`. poll_s: how often its meters are read."""
 
     config: SiteConfig
     specs: Sequence[StationSpec]
@@ -133,6 +133,7 @@ class SocketlessSite:
     quirks: Sequence[Quirk] | None = None
     lines: int = 3
     volts: float = 230.0
+    poll_s: float = 1.0
     hooks: list[Callable[[], None]] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
 
@@ -204,7 +205,7 @@ class SocketlessSite:
                 raise fault
 
     async def _flow(self) -> None:
-        """Physics in steps; each second the meters are read, and what was ordered is told where that is due."""
+        """Physics in steps; now and then the meters are read, and what was ordered is told where that is due."""
         begin_s = done_s = self.clock.monotonic_s()
         while True:
             await asyncio.sleep(STEP_S)
@@ -214,7 +215,7 @@ class SocketlessSite:
             self.world.advance(STEP_S)
             for hook in self.hooks:
                 hook()
-            if (done_s - begin_s) % 1.0 == 0:
+            if (done_s - begin_s) % self.poll_s == 0:
                 self._read_meters()
 
     def _read_meters(self) -> None:

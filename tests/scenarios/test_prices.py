@@ -97,6 +97,27 @@ def test_a_car_that_waits_for_the_night_takes_no_turns_where_not_all_minimums_fi
     assert normal.wh > 9.0 * 690 * 0.5
 
 
+def test_a_car_that_waits_for_the_sun_is_not_started_when_room_returns_until_the_next_plan_stops_it_again() -> None:
+    """All hours cost the same but those of the sun; the building leaves room for one car only, and then for both."""
+    flat = PriceTable(0.32, [], UTC)
+    sources = {
+        Kind.ENERGY: Source(Told(Kind.ENERGY, "EUR/kWh", table=flat)),
+        Kind.PV: Source(Told(Kind.PV, "W", "pv", max_age_s=86_400.0)),
+    }
+    site = site_with({ONE: Wish(ChargingMode.CHEAPEST, time(9))}, lambda: sources)
+    now_s = site.now.utc.timestamp()
+    sun = Series((Step(now_s - 60, now_s + 7200, 0.0), Step(now_s + 7200, now_s + 86_400, 22_000.0)))
+    site.carry_out(site.controller.series_received(Kind.PV, sun, site.now))
+    site.plug("CP-1", Car(max_a=16.0))
+    site.plug("CP-2", Car(max_a=16.0))
+    wants(site, "CP-1", 4_000.0, 9.0)
+    site.run(300)
+    for base_a in (32.5, 0.0):
+        site.base = lambda _s, now_a=base_a: (now_a, 0.0, 0.0)
+        site.run(300)
+    assert {limit_a for _, evse, limit_a in site.orders if evse == ONE} == {0.0}
+
+
 def test_a_solver_that_fails_lets_who_has_time_wait_and_who_has_none_charge() -> None:
     site = site_with({ONE: Wish(ChargingMode.CHEAPEST), TWO: Wish(ChargingMode.CHEAPEST)}, by_table)
     patient, urgent = Energy(site, "CP-1"), Energy(site, "CP-2")

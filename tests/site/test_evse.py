@@ -43,6 +43,17 @@ def sample(state: EvseState, amps: float, second: float, phases: int = 3) -> Non
     state.measured(MeterSample(drawn), at(second))
 
 
+def test_a_car_has_its_time_to_follow_a_fallback_that_is_lowered() -> None:
+    """It never had another limit; then the CSMS allows it nothing, and the next sample comes a second later."""
+    state = charging()
+    sample(state, 6.0, 100)
+    state.fallback_answered(0.0, at(120))
+    sample(state, 6.0, 121)
+    assert not state.defiant(at(121))
+    sample(state, 6.0, 136)
+    assert state.defiant(at(136))
+
+
 @pytest.mark.requirement("LC-107")
 def test_a_lowered_limit_counts_with_its_old_value_until_it_is_measured() -> None:
     state = charging()

@@ -75,6 +75,31 @@ def test_three_cars_share_room_for_one_by_turns_and_read_when_theirs_comes() -> 
     assert sum("waits for its turn, next in about" in reason for reason in told) == 2
 
 
+@pytest.mark.requirement("LC-110")
+def test_a_car_that_nobody_measures_is_not_switched_all_the_time_at_the_edge_of_the_room() -> None:
+    """13 A are left. What it draws counts as other load, and once more as what it may draw: so 12 A fit until it draws, and 18 A then."""
+    ems = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (14.0,) * 3)
+    site = settled(VirtualSite(topology(60.0, 2), (ems,)))
+    site.stations["CP-2"].silent_meter = True
+    for name in site.stations:
+        site.plug(name)
+    charged_s, starts, before = Counter[str](), Counter[str](), set[str]()
+
+    def look(now: VirtualSite) -> None:
+        charging = {name for name, station in now.stations.items() if max(station.draw_a().values()) > 0}
+        charged_s.update(charging)
+        starts.update(charging - before)
+        before.clear()
+        before.update(charging)
+
+    site.on_step.append(look)
+    site.run(5000)
+    assert max(starts.values()) <= 6  # the fallback at the beginning, four tries, and a turn in forty minutes
+    shares = [count / sum(charged_s.values()) for count in charged_s.values()]
+    assert min(shares) > 0.4
+    assert sum(charged_s.values()) / 2 > 0.95 * 5000
+
+
 # --- whom the CSMS wants to go first ----------------------------------------------------------------------------------
 
 

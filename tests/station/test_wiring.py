@@ -151,3 +151,21 @@ def test_two_lines_without_neutral_are_one_phase() -> None:
     """16 A on L1 and L2 of a delta are 3.7 kW, not the 4.3 kW of two phases."""
     assert [Wiring(132.8, has_neutral=False).phases(n) for n in (1, 2, 3)] == [1, 1, 3]
     assert [Wiring().phases(n) for n in (1, 2, 3)] == [1, 2, 3]
+
+
+@ALL
+@pytest.mark.requirement("LC-093", "LC-110")
+@pytest.mark.parametrize("phases", [None, 3])
+def test_watts_of_the_csms_are_those_of_the_one_phase_that_the_station_has(
+    bench: Any, version: OcppVersion, phases: int | None
+) -> None:
+    """1840 W are 8 A there. As 2.7 A on each of three phases, which the standard assumes, its car would never begin."""
+    b = charging(bench, version, Wiring(most_lines=1))
+    transaction = 7 if version is OcppVersion.V16 else "7"
+    period = {"startPeriod": 0, "limit": 1840.0} | ({} if phases is None else {"numberPhases": phases})
+    schedule = {"startSchedule": stamp(b.now)}
+    assert (
+        b.csms_sets("TxProfile", 0.0, unit="W", periods=[period], schedule=schedule, transactionId=transaction)
+        == "Accepted"
+    )
+    assert told(b)["chargingSchedulePeriod"][0]["limit"] == 8.0

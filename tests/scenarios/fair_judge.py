@@ -1,0 +1,253 @@
+"""Does a car wait beside room that it could use? Judged by what flows, apart from what the gateway thinks.
+
+Three laws, for cars that want energy:
+
+* *Nobody starves.* A car that its CSMS lets charge draws something within `STARVED_S` of room for its minimum at every fuse on its way, without a break.
+* *Nothing is wasted.* A car that could take `WORTH_A` more, and for which there is that much room at every fuse, has it within `WASTED_S`.
+* *Nobody is worried.* While nothing happens for so long that all is settled, a car that was stopped rests for `RESTED_S` but for once, when all seem to fit, and nobody
+  is stopped more often than rounds end.
+
+Room is what fuse or limit leave beside other loads, the margin and what others may keep: what they draw, and what a rule lets them hold beyond
+that (`Judge._keeps`). So nobody has to be stopped for another one to have it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from site_simulator.site import Node
+from tests.scenarios.fair_world import MARGIN_A, Post, World
+from tests.scenarios.socketless_site import SocketlessSite
+
+LOOK_S: Final = 2.0
+
+STARVED_S: Final = 600.0
+"""The longest that rules add up to: who was stopped rests for 300 s (`TurnPace.rest_s`), a car at a station that takes watts is tried with the
+current of one phase for a minute after a minute (`worst_case.STARTS_S`), is seen not to begin with a sample, and a sample comes a
+minute after the other; others are seen to leave room after 120 s of samples (`appetite.LASTS_S`); and what rises by steps is
+there after a minute."""
+
+WASTED_S: Final = 600.0
+"""A plan lasts 300 s (`PlanPace.interval_s`), what others leave is seen after 120 s and a sample, 32 A are reached in a minute, and no
+raise comes within a minute of an overload (`ControlSettings.calm_s`)."""
+
+WORTH_A: Final = 2.0
+"""Twice the dead band and what is noise (`enforcement.Pace`), and a whole ampere where a station takes nothing else."""
+
+RESTED_S: Final = 290.0
+"""`TurnPace.rest_s`, less the time that a limit travels."""
+
+ROUND_S: Final = 1200.0
+"""`TurnPace.turn_s`."""
+
+SETTLED_S: Final = 600.0
+"""After the last event."""
+
+HEADROOM_A: Final = 2.0
+"""Who takes less than its limit may keep so much more (`appetite.HEADROOM_A`)."""
+
+IN_WATTS: Final = 207.0 / 230.0
+"""So much of its limit flows at a station that takes watts: they are told at the lowest voltage."""
+
+LEAST_A: Final = 6.0
+LEAST_IN_WATTS_A: Final = 6.7
+"""The least that lets a car charge, as it is counted."""
+
+FLOWS_A: Final = 0.5
+DEAD_BAND_A: Final = 0.6
+"""Smaller changes are not sent; and a tenth."""
+
+
+@dataclass
+class Seen:
+    """What is remembered of one car. quiet_stops: since the last event."""
+
+    transaction: str = ""
+    draws_since: float | None = None
+    has_drawn: bool = False
+    starves_since: float | None = None
+    wastes_since: float | None = None
+    is_offered: bool = False
+    stopped_at: float | None = None
+    quiet_stops: int = 0
+    hasty_starts: int = 0
+
+
+@dataclass
+class Judge:
+    """Watches one world. faults: what broke a law, in words; at most one of a kind for each car."""
+
+    world: World
+    faults: list[str] = field(default_factory=list)
+    starts: int = 0
+    judged_s: float = 0.0
+    _seen: dict[str, Seen] = field(default_factory=lambda: defaultdict(Seen))
+    _event_s: float = 0.0
+    _outside: object = None
+    _next_s: float = 0.0
+    _told: set[tuple[str, str]] = field(default_factory=set)
+
+    def look(self, site: SocketlessSite, now_s: float) -> None:
+        """Some time has passed."""
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + LOOK_S
+        self._notice_events(site, now_s)
+        for post in self.world.posts:
+            self._remember(post, site, now_s)
+        for post in self.world.posts:
+            self._judge(post, site, now_s)
+
+    # --- what is the case --------------------------------------------------------------------------------------------
+
+    def _notice_events(self, site: SocketlessSite, now_s: float) -> None:
+        allowed = [self.world.allowed(post.spec.identity, now_s) for post in self.world.posts]
+        cars = [site.stations[post.spec.identity].outlet.transaction is None for post in self.world.posts]
+        outside = self.world.limit_a(now_s), allowed, cars
+        if outside != self._outside:
+            self._outside, self._event_s = outside, now_s
+            for seen in self._seen.values():
+                seen.quiet_stops = seen.hasty_starts = 0
+
+    def _remember(self, post: Post, site: SocketlessSite, now_s: float) -> None:
+        outlet, seen = site.stations[post.spec.identity].outlet, self._seen[post.spec.identity]
+        transaction = "" if outlet.transaction is None else outlet.transaction.transaction_id
+        if not transaction or seen.transaction not in {transaction, "pending"}:
+            self._seen[post.spec.identity] = seen = Seen(transaction)
+        seen.transaction = transaction
+        if max(outlet.currents_a) < FLOWS_A:
+            seen.draws_since = None
+        else:
+            seen.has_drawn = True
+            seen.draws_since = now_s if seen.draws_since is None else seen.draws_since
+
+    def _wants(self, post: Post, site: SocketlessSite) -> bool:
+        outlet = site.stations[post.spec.identity].outlet
+        return outlet.transaction is not None and outlet.vehicle is not None and not outlet.vehicle.is_full
+
+    def _most_a(self, post: Post, now_s: float) -> float:
+        """What the car can be told at least, whatever room there is; more may be possible."""
+        allowed = self.world.allowed(post.spec.identity, now_s)
+        most_a = post.spec.max_a if allowed is None else min(post.spec.max_a, allowed.amperes(post.spec.phases))
+        return min(most_a, post.fallback_a) if post.is_mute else most_a
+
+    def _lines(self, post: Post, site: SocketlessSite, now_s: float) -> list[int]:
+        """The phases that the car is known to use: all that are connected until three samples have shown it, or where none come."""
+        seen = self._seen[post.spec.identity]
+        since, outlet = seen.draws_since, site.stations[post.spec.identity].outlet
+        shown = since is not None and now_s - since >= 3.0 * post.spec.meter_interval_s + 10.0 and not post.is_mute
+        letters = post.spec.rotation[: outlet.phases_in_use] if shown else post.spec.rotation
+        return ["RST".index(letter) for letter in letters]
+
+    def _keeps(self, post: Post, site: SocketlessSite, now_s: float) -> float:
+        """What an EVSE may hold on each of its phases: the fallback without a car, what it draws and what a rule adds to that."""
+        outlet = site.stations[post.spec.identity].outlet
+        if outlet.transaction is None:
+            return post.fallback_a
+        drawn_a = max(outlet.currents_a)
+        if drawn_a < FLOWS_A:
+            return 0.0
+        if post.is_mute:
+            return drawn_a + max(drawn_a, post.fallback_a)  # what nobody measures is a load, and may come on top of it
+        told_a = drawn_a / IN_WATTS if post.takes_watts else drawn_a
+        is_its_own_limit = outlet.vehicle is not None and drawn_a > outlet.vehicle.spec.max_a - 0.1
+        told_a += HEADROOM_A if is_its_own_limit else post.spec.habits.step_a + DEAD_BAND_A
+        return max(told_a, LEAST_IN_WATTS_A if post.takes_watts else LEAST_A)
+
+    def _room_a(self, post: Post, site: SocketlessSite, now_s: float) -> float:
+        """What this car could have on each of its phases."""
+        return min(self._left(post, site, now_s))
+
+    def _left(self, post: Post, site: SocketlessSite, now_s: float) -> Iterator[float]:
+        others = [one for one in self.world.posts if one is not post]
+        keeps = [(one, self._keeps(one, site, now_s), self._lines(one, site, now_s)) for one in others]
+        for node in self.world.path(post):
+            limit_a = min(node.fuse_a, self.world.limit_a(now_s)) if node.parent is None else node.fuse_a
+            here = [(kept_a, lines) for one, kept_a, lines in keeps if node in self.world.path(one)]
+            for phase in self._lines(post, site, now_s):
+                taken_a = sum(kept_a for kept_a, lines in here if phase in lines)
+                yield limit_a - MARGIN_A - max(0.0, node.loads[phase].mean_a) - taken_a
+
+    def _least_a(self, post: Post) -> float:
+        """What must be free for the car to begin."""
+        if not post.takes_watts:
+            return LEAST_A * (2 if post.is_mute else 1)
+        is_known = self._seen[post.spec.identity].has_drawn
+        needs_a = LEAST_IN_WATTS_A * (1 if is_known else post.spec.phases)
+        return max(LEAST_IN_WATTS_A, min(needs_a, post.spec.max_a))
+
+    @staticmethod
+    def _may_begin(post: Post, most_a: float) -> bool:
+        return most_a >= (LEAST_IN_WATTS_A if post.takes_watts else LEAST_A)
+
+    # --- the laws ----------------------------------------------------------------------------------------------------
+
+    def _judge(self, post: Post, site: SocketlessSite, now_s: float) -> None:
+        seen, outlet = self._seen[post.spec.identity], site.stations[post.spec.identity].outlet
+        drawn_a, most_a = max(outlet.currents_a), self._most_a(post, now_s)
+        if not self._wants(post, site):
+            self._seen[post.spec.identity] = Seen(seen.transaction)
+            return
+        self.judged_s += LOOK_S
+        room_a, least_a = self._room_a(post, site, now_s), self._least_a(post)
+        starves = drawn_a < FLOWS_A and self._may_begin(post, most_a) and room_a >= least_a + DEAD_BAND_A
+        seen.starves_since = (seen.starves_since or now_s) if starves else None
+        if seen.starves_since is not None and now_s - seen.starves_since > STARVED_S:
+            self._fault(post, "starves", now_s, f"{least_a:.1f} A would do, {room_a:.1f} A are free")
+        could_a = min(most_a, room_a) * (IN_WATTS if post.takes_watts else 1.0)
+        could_a = 0.0 if outlet.vehicle is None else min(could_a, outlet.vehicle.spec.max_a)
+        wastes = drawn_a >= FLOWS_A and could_a >= drawn_a + WORTH_A
+        seen.wastes_since = (seen.wastes_since or now_s) if wastes else None
+        if seen.wastes_since is not None and now_s - seen.wastes_since > WASTED_S:
+            self._fault(post, "wastes", now_s, f"draws {drawn_a:.1f} A and could draw {could_a:.1f} A")
+        self._look_at_stops(post, seen, now_s, is_offered=outlet.offered_a >= LEAST_A)
+
+    def _look_at_stops(self, post: Post, seen: Seen, now_s: float, *, is_offered: bool) -> None:
+        if is_offered == seen.is_offered:
+            return
+        seen.is_offered, is_quiet = is_offered, now_s - self._event_s >= SETTLED_S
+        if not is_offered:
+            seen.stopped_at = now_s
+            seen.quiet_stops += is_quiet
+            if seen.quiet_stops > 2 + (now_s - self._event_s - SETTLED_S) / ROUND_S:
+                self._fault(post, "stops", now_s, f"stopped {seen.quiet_stops} times")
+            return
+        self.starts += 1
+        seen.hasty_starts += is_quiet and seen.stopped_at is not None and now_s - seen.stopped_at < RESTED_S
+        if seen.hasty_starts > 1 and seen.stopped_at is not None and now_s - seen.stopped_at < RESTED_S:
+            self._fault(post, "rests", now_s, f"began {now_s - seen.stopped_at:.0f} s after it was stopped")
+
+    def _fault(self, post: Post, kind: str, now_s: float, text: str) -> None:
+        if (post.spec.identity, kind) not in self._told:
+            self._told.add((post.spec.identity, kind))
+            self.faults.append(f"{post.spec.identity} {kind} at {now_s:.0f} s: {text}")
+
+
+def judged(world: World) -> tuple[Judge, SocketlessSite]:
+    """Lives through a world under the eyes of a judge."""
+    judge = Judge(world)
+    return judge, world.told(judge.look)
+
+
+def described(world: World, faults: Sequence[str]) -> str:
+    """A world and what is wrong with it, for people."""
+    lines = [f"seed {world.seed}: {'; '.join(faults)}"]
+    lines += [f"  {_of_node(node)}, metered: {node.name in world.metered}" for node in world.nodes]
+    for post in world.posts:
+        spec, car = post.spec, post.spec.vehicles[0]
+        takes = "/".join(spec.units) + (" whole" if spec.habits.step_a else "")
+        lines.append(
+            f"  {spec.identity} at {spec.circuit}, {spec.version}, {spec.rotation} {spec.max_a:g} A in {takes}, fallback {post.fallback_a:g} A, "
+            f"{'mute' if post.is_mute else f'each {spec.meter_interval_s:g} s'}: car {car.phases} x {car.max_a:g} A, {car.need_wh:.0f} Wh, "
+            f"{car.arrives_s:.0f} to {car.departs_s or world.seconds:.0f} s"
+        )
+    lines += [f"  from {at_s:.0f} s: {limit_a:g} A" for at_s, limit_a in world.limits]
+    lines += [f"  {one}" for one in world.allowances]
+    return "\n".join(lines)
+
+
+def _of_node(node: Node) -> str:
+    return f"{node.name} {node.fuse_a:g} A, others {[load.mean_a for load in node.loads]}"

@@ -1,0 +1,63 @@
+"""Would the soak of fairness notice a gateway that lets cars wait for nothing? Broken ones are found out; the right one is not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from local_controller.site import appetite
+from local_controller.site.turns import Turns
+from site_simulator.outlet import StationSpec
+from site_simulator.site import Node
+from site_simulator.vehicle import VehicleSpec
+from tests.effort import EFFORT
+from tests.scenarios import fair_soak
+from tests.scenarios.fair_judge import judged
+from tests.scenarios.fair_world import Post, World
+
+SHORT_S = 1000
+FIRST = 0
+
+
+def world(limit_a: float, *posts: tuple[float, bool], seconds: int = SHORT_S) -> World:
+    """One fuse. posts: the most that each car takes on its one phase, and whether its station is mute."""
+    built = [
+        Post(
+            StationSpec(f"S{n}", "ocpp2.0.1", 1, 32.0, "R", vehicles=(VehicleSpec(1, car_a, 1e6, arrives_s=5.0),)),
+            fallback_a=6.0,
+            is_mute=is_mute,
+        )
+        for n, (car_a, is_mute) in enumerate(posts)
+    ]
+    return World(0, seconds, (Node("grid", 40.0),), frozenset({"grid"}), tuple(built), ((0.0, limit_a),), ())
+
+
+@pytest.mark.requirement("LC-110")
+def test_law_no_car_starves_no_room_is_wasted_and_nobody_is_switched_for_nothing() -> None:
+    for seed in range(FIRST, FIRST + 2 * EFFORT):
+        judge, _ = judged(World.of(seed, SHORT_S))
+        assert judge.faults == []
+        assert judge.judged_s > 0.0
+
+
+def test_a_gateway_that_never_notices_what_a_car_leaves_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = world(33.0, (6.0, False), (32.0, False))
+    monkeypatch.setattr(appetite, "LASTS_S", 1e9)
+    assert ["wastes" in fault for fault in judged(narrow)[0].faults] == [True]
+
+
+def test_a_gateway_that_tries_a_mute_car_again_and_again_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    edge = world(14.0, (32.0, False), (32.0, True), seconds=1480)
+    monkeypatch.setattr(Turns, "rests_anyhow", lambda *_: {})
+    assert any("rests" in fault for fault in judged(edge)[0].faults)
+
+
+def test_the_last_line_tells_station_hours_and_violations(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["fair_soak", "--hours", "0.1"])
+    monkeypatch.setattr(World, "of", lambda *_: world(33.0, (32.0, False), seconds=400))
+    assert fair_soak.main() == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last == {"station_hours": 0, "violations": 0}
