@@ -16,7 +16,7 @@ from local_controller.station.blocks.wanted import ALL, Allowances
 from local_controller.station.blocks.write_budget import lasting_s
 from local_controller.station.capability import Capability
 from local_controller.station.effects import CsmsLimitChanged, Tell
-from local_controller.station.evse_context import told_context_of
+from local_controller.station.evse_context import context_of, watts_context_of
 from local_controller.station.knowledge import Loss
 from local_controller.station.remembered import Remembered
 from local_controller.station.shown_values import sample_interval
@@ -58,11 +58,13 @@ class News:
         start = self._state.station_time(now)
         end = start + FORESIGHT
         for evse in self._evses:
-            limit = self._allowances.within(ALL, evse, start, end)
+            in_watts = self._state.capability.tells_watts(len(self._evses))
+            limit = self._allowances.within(ALL, evse, start, end, in_watts=in_watts)
             told = self._told.get(evse)
             if told is not None and told.limit is limit:
                 continue
-            wanted_a = least_a(self._state.store.installed, told_context_of(self._state, evse, len(self._evses)), start)
+            context = (watts_context_of if in_watts else context_of)(self._state, evse)
+            wanted_a = least_a(self._state.store.installed, context, start)
             if told is not None and told.least_a == wanted_a and told.is_like(limit, start):
                 self._told[evse] = told._replace(limit=limit)
                 continue
