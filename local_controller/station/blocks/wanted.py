@@ -178,8 +178,8 @@ class Allowances:
         return known.allowed
 
     def _basis(self, meant: _Meant, evse: int, *, in_watts: bool) -> _Basis:
-        """What the limit depends on besides the profiles; who names phases means the amperes of each."""
-        context_in_unit = watts_context_of if in_watts and not meant.names_phases else context_of
+        """What the limit depends on besides the profiles; some of these mean amperes of each phase."""
+        context_in_unit = watts_context_of if in_watts and not meant.means_amperes else context_of
         context = context_in_unit(self._state, evse, with_transaction=meant.depends_on_transaction)
         return _Basis(context, self._state.csms_ahead_s)
 
@@ -235,24 +235,37 @@ def _divided(period: SchedulePeriod, among: float) -> SchedulePeriod:
 class _Meant(NamedTuple):
     """Some of the installed profiles, and whether what they allow depends on the transaction, or on when it began.
 
-    names_phases: whether one of them allows fewer phases than there are.
+    means_amperes: whether one of them allows fewer phases than there are, or generated watts come on top of amperes: then
+    watts mean as many amperes on each phase.
     """
 
     profiles: InstalledProfiles
     depends_on_transaction: bool
     is_relative: bool
-    names_phases: bool
+    means_amperes: bool
 
     @classmethod
     def of(cls, profiles: InstalledProfiles) -> _Meant:
         """These profiles."""
         is_relative = any(entry.profile.kind is Kind.RELATIVE for entry in profiles)
         depends = is_relative or any(map(_is_of_transaction, profiles))
-        return cls(profiles, depends, is_relative, any(map(_names_phases, profiles)))
+        return cls(
+            profiles, depends, is_relative, any(map(_names_phases, profiles)) or _adds_watts_to_amperes(profiles)
+        )
 
 
 def _names_phases(entry: Installed) -> bool:
     return any(period.number_phases in {1, 2} for schedule in entry.profile.schedules for period in schedule.periods)
+
+
+def _adds_watts_to_amperes(profiles: InstalledProfiles) -> bool:
+    """Whether a car on one phase would get there all that is generated on three (K27), beyond its amperes."""
+    units = {
+        (entry.profile.purpose is Purpose.LOCAL_GENERATION, schedule.rate_unit)
+        for entry in profiles
+        for schedule in entry.profile.schedules
+    }
+    return units >= {(True, RateUnit.W), (False, RateUnit.A)}
 
 
 def _is_of_transaction(entry: Installed) -> bool:
@@ -376,7 +389,7 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
         least.limit_a,
         working,
         transaction.transaction_id,
-        _in_watts(state, orders.evse, found),
+        _in_watts(state, orders.evse, _while_told(found.watts, working)),
         least.phases,
         fewer,
         offline_s,
@@ -384,11 +397,16 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     )
 
 
-def _in_watts(state: StationState, evse: int, found: Allowed) -> InWatts:
+def _while_told(schedule: Schedule, working: Schedule | None) -> Schedule:
+    """As long as the working limit holds: what was before or comes later makes no other target."""
+    return Schedule() if working is None else schedule.clipped(working.steps[0][0], working.steps[-1][0])
+
+
+def _in_watts(state: StationState, evse: int, most_w: Schedule) -> InWatts:
     """How the limits of the running transaction are told in watts, within those of the CSMS."""
     phases, lines = sharing(state, evse)
-    full_a, most_w = state.maxima_a.get(evse, inf), found.watts if lines > phases else ANY_WATTS
-    return InWatts(phases, state.wiring.phase_v, full_a, lines, most_w)
+    full_a = state.maxima_a.get(evse, inf)
+    return InWatts(phases, state.wiring.phase_v, full_a, lines, most_w if lines > phases else ANY_WATTS)
 
 
 def _offline(
