@@ -9,12 +9,14 @@ from typing import NamedTuple
 from local_controller.clock import Instant
 from local_controller.profiles.least import least_a
 from local_controller.profiles.schedule import Schedule
+from local_controller.profiles.units import round_down
 from local_controller.station.announcements import CapabilityLearnt
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.actuator import FORESIGHT, settable_a
 from local_controller.station.blocks.wanted import ALL, Allowances
 from local_controller.station.blocks.write_budget import lasting_s
 from local_controller.station.capability import Capability
+from local_controller.station.dialects.shared import LIMIT_STEP
 from local_controller.station.effects import CsmsLimitChanged, Tell
 from local_controller.station.evse_context import context_of, watts_context_of
 from local_controller.station.knowledge import Loss
@@ -70,7 +72,7 @@ class News:
                 continue
             self._told[evse] = _Told(limit, end, wanted_a)
             told_limit = limit if limit.is_unlimited else self._in_our_time(limit.clipped(start, end))
-            effects.append(Tell(CsmsLimitChanged(evse, told_limit, wanted_a)))
+            effects.append(Tell(CsmsLimitChanged(evse, _in_tenths(told_limit) if in_watts else told_limit, wanted_a)))
         return effects
 
     def _behaviour(self) -> list[BlockEffect]:
@@ -107,6 +109,14 @@ class News:
         if self._state.csms_ahead_s == 0.0:
             return schedule
         return Schedule(tuple((self._state.to_our_time(moment), limit_a) for moment, limit_a in schedule.steps))
+
+
+def _in_tenths(limit: Schedule) -> Schedule:
+    """Rounded up to what the site orders: what is written is never more than the watts, which are no whole tenths."""
+    steps = (
+        (at, None if limit_a is None else 0.0 - round_down(0.0 - limit_a, LIMIT_STEP)) for at, limit_a in limit.steps
+    )
+    return Schedule(tuple(steps))
 
 
 class _Told(NamedTuple):
