@@ -81,6 +81,10 @@ class Rung:
         """Whether limit and floor are one profile: the limit first, then the floor for ever."""
         return self.actuator in _ONE_FOR_BOTH
 
+    def tells_watts(self, evses: int) -> bool:
+        """Whether one of so many EVSEs is told watts this way, by a profile for it alone."""
+        return self.unit is RateUnit.W and (self.place is FloorPlace.EVSE or evses == 1)
+
     def is_like(self, other: Rung) -> bool:
         """Whether both are in the same unit, of the same kind and at the same stack level."""
         return (self.unit, self.kind, self.stack_level) == (other.unit, other.kind, other.stack_level)
@@ -195,8 +199,9 @@ class Capability:
         return PhaseSwitching(is_able=True, takes_phase=takes_phase, one_phase=self.one_phase)
 
     def tells_watts(self, evses: int) -> bool:
-        """Whether an EVSE is told watts, by a profile for it alone."""
-        return self.unit_in_use is RateUnit.W and self._tells_apart(evses)
+        """Whether the best guess is to tell one of so many EVSEs watts, by a profile for it alone."""
+        way = next(iter(self.working_rungs()), None)
+        return way is not None and way.tells_watts(evses)
 
     def _tells_apart(self, evses: int) -> bool:
         """Whether each EVSE has a profile of its own."""

@@ -35,12 +35,9 @@ def context_of(state: StationState, evse: int, *, with_transaction: bool = True)
     )
 
 
-def told_context_of(state: StationState, evse: int, evses: int, *, with_transaction: bool = True) -> Context:
-    """The same for what the EVSE, one of `evses`, will be told: where it obeys watts only, those of the CSMS pass unchanged."""
-    context = context_of(state, evse, with_transaction=with_transaction)
-    if not state.capability.tells_watts(evses):
-        return context
-    phases, _ = sharing(state, evse)
+def watts_context_of(state: StationState, evse: int, *, with_transaction: bool = True) -> Context:
+    """The same for an EVSE that is told watts: those of the CSMS pass unchanged."""
+    context, (phases, _) = context_of(state, evse, with_transaction=with_transaction), sharing(state, evse)
     return replace(context, told_in_watts=ToldInWatts(phases, lowest_voltage_v(state.wiring.phase_v)))
 
 

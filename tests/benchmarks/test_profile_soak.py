@@ -109,7 +109,7 @@ def test_a_gateway_that_writes_too_much_is_found_out(version: str) -> None:
 def test_a_gateway_that_forgets_what_the_csms_allows_is_found_out(
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Allowances, "allowed", lambda *_: FREE_OF_LIMITS)
+    monkeypatch.setattr(Allowances, "allowed", lambda *_, **__: FREE_OF_LIMITS)
     assert finds(version, "violation")
 
 

@@ -9,14 +9,16 @@ from typing import NamedTuple
 from local_controller.clock import Instant
 from local_controller.profiles.least import least_a
 from local_controller.profiles.schedule import Schedule
+from local_controller.profiles.units import round_down
 from local_controller.station.announcements import CapabilityLearnt
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.actuator import FORESIGHT, settable_a
 from local_controller.station.blocks.wanted import ALL, Allowances
 from local_controller.station.blocks.write_budget import lasting_s
 from local_controller.station.capability import Capability
+from local_controller.station.dialects.shared import LIMIT_STEP
 from local_controller.station.effects import CsmsLimitChanged, Tell
-from local_controller.station.evse_context import told_context_of
+from local_controller.station.evse_context import context_of, watts_context_of
 from local_controller.station.knowledge import Loss
 from local_controller.station.remembered import Remembered
 from local_controller.station.shown_values import sample_interval
@@ -58,17 +60,19 @@ class News:
         start = self._state.station_time(now)
         end = start + FORESIGHT
         for evse in self._evses:
-            limit = self._allowances.within(ALL, evse, start, end)
+            in_watts = self._state.capability.tells_watts(len(self._evses))
+            limit = self._allowances.within(ALL, evse, start, end, in_watts=in_watts)
             told = self._told.get(evse)
             if told is not None and told.limit is limit:
                 continue
-            wanted_a = least_a(self._state.store.installed, told_context_of(self._state, evse, len(self._evses)), start)
+            context = (watts_context_of if in_watts else context_of)(self._state, evse)
+            wanted_a = least_a(self._state.store.installed, context, start)
             if told is not None and told.least_a == wanted_a and told.is_like(limit, start):
                 self._told[evse] = told._replace(limit=limit)
                 continue
             self._told[evse] = _Told(limit, end, wanted_a)
             told_limit = limit if limit.is_unlimited else self._in_our_time(limit.clipped(start, end))
-            effects.append(Tell(CsmsLimitChanged(evse, told_limit, wanted_a)))
+            effects.append(Tell(CsmsLimitChanged(evse, _in_tenths(told_limit) if in_watts else told_limit, wanted_a)))
         return effects
 
     def _behaviour(self) -> list[BlockEffect]:
@@ -105,6 +109,14 @@ class News:
         if self._state.csms_ahead_s == 0.0:
             return schedule
         return Schedule(tuple((self._state.to_our_time(moment), limit_a) for moment, limit_a in schedule.steps))
+
+
+def _in_tenths(limit: Schedule) -> Schedule:
+    """Rounded up to what the site orders: what is written is never more than the watts, which are no whole tenths."""
+    steps = (
+        (at, None if limit_a is None else 0.0 - round_down(0.0 - limit_a, LIMIT_STEP)) for at, limit_a in limit.steps
+    )
+    return Schedule(tuple(steps))
 
 
 class _Told(NamedTuple):

@@ -16,6 +16,7 @@ from local_controller.profiles.profile import ALL_PHASES
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.actuator import FORESIGHT, Target
 from local_controller.station.blocks.evse_limits import EvseLimits
+from local_controller.station.blocks.floor_trial import FloorTrials
 from local_controller.station.blocks.push import NEVER
 from local_controller.station.blocks.safe_floor import is_below, safe_floor
 from local_controller.station.blocks.same_target import is_same
@@ -71,13 +72,14 @@ class NextWrite:
         if not self._state.store.installed.entries:
             return  # it allows anything
         at, rung = self._state.station_time(now), self.rung(LimitKind.FALLBACK, now)
+        in_watts = rung is not None and rung.tells_watts(len(self._evses))
         if target.working is not None and not self._holds(e, target, at):
-            yield cap_of(self._state, self._allowances, e.number, now)
+            yield cap_of(self._state, self._allowances, e.number, now, in_watts=in_watts)
         if rung is not None and self.is_shared(rung):
             others = ((one, self.wanted(one, now)) for one in self._evses.values() if one is not e)
             for one, wanted in others:
                 if wanted.working is not None and not self._holds(one, wanted, at):
-                    yield cap_of(self._state, self._allowances, one.number, now)
+                    yield cap_of(self._state, self._allowances, one.number, now, in_watts=in_watts)
 
     def is_lower(self, e: EvseLimits, target: Target, at: datetime) -> bool:
         """Whether this reduces what the station obeys now or later; what is unknown counts as unlimited."""
@@ -130,7 +132,21 @@ class NextWrite:
         orders = Orders(e.number, e.fallback_a, e.wish)
         rung = self.rung(LimitKind.WORKING, now)
         may_fall = rung is not None and rung.actuator is Actuator.TX_PROFILE
-        return wanted(self._state, self._allowances, orders, now, holds_working=holds_working, may_fall=may_fall)
+        return wanted(
+            self._state,
+            self._allowances,
+            orders,
+            now,
+            holds_working=holds_working,
+            may_fall=may_fall,
+            in_watts=self._is_told_watts(e, rung),
+        )
+
+    def _is_told_watts(self, e: EvseLimits, rung: Rung | None) -> bool:
+        """Whether in each of the ways in which it may be told, and was told what it is held against."""
+        trial = FloorTrials.open_trial(e)
+        ways = [rung, *([] if e.held is None else [e.held.rung]), *([] if trial is None else [trial.before])]
+        return all(way is not None and way.tells_watts(len(self._evses)) for way in ways)
 
     def floor(self, e: EvseLimits, now: Instant) -> tuple[float, int | None]:
         """What the station should hold as the floor of this EVSE."""

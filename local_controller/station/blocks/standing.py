@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from local_controller.clock import Instant
-from local_controller.profiles.schedule import Schedule
+from local_controller.profiles.schedule import Schedule, lower
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, RateUnit
 from local_controller.station.blocks.actuator import NOT_FEWER, InWatts, Target, settable_a
 from local_controller.station.blocks.evse_limits import EvseLimits
@@ -35,7 +35,8 @@ class Held:
         if limit_a is None or self.unit is RateUnit.A:
             return limit_a
         told = self.in_watts.shared_by(limit_a, self.fewer.at(moment))
-        return self.in_watts.of(limit_a, told) / (self.in_watts.phase_v * phases)
+        told_w = lower(self.in_watts.of(limit_a, told), self.in_watts.most_w.at(moment)) or 0.0
+        return told_w / (self.in_watts.phase_v * phases)
 
     @property
     def ends(self) -> datetime | None:

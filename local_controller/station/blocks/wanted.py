@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from math import inf
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from local_controller.station.blocks.actuator import ANY_WATTS, FORESIGHT, InWat
 from local_controller.station.blocks.next_transaction import of_awaited, stores_of_any_start
 from local_controller.station.blocks.virtual_store import VIRTUAL
 from local_controller.station.dialects.shared import LIMIT_STEP
-from local_controller.station.evse_context import context_of, sharing, told_context_of
+from local_controller.station.evse_context import context_of, sharing, watts_context_of
 from local_controller.station.state import StationState
 
 DEFAULTS = frozenset({Purpose.TX_DEFAULT_PROFILE, Purpose.CHARGING_STATION_MAX_PROFILE})
@@ -87,19 +87,34 @@ class Allowances:
         self._known: dict[_Key, _Known] = {}
         self._next: dict[tuple[int, int], _Known] = {}  # of the transaction that begins next
 
-    def within(
-        self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime, offline_s: int | None = None
+    def within(  # noqa: PLR0913 - of which profiles, for whom, when, told how
+        self,
+        purposes: frozenset[Purpose],
+        evse: int,
+        start: datetime,
+        end: datetime,
+        offline_s: int | None = None,
+        *,
+        in_watts: bool = False,
     ) -> Schedule:
         """The limit in [start, end), and whatever else is known: the running transaction's, or without one its like.
 
         Only virtual profiles count, for the station sees to its own; but of ALL purposes, and while something outdated is
         in the station, both.
         offline_s: for a station that has had no connection for that long, and a moment more (2.1 K01.FR.101).
+        in_watts: as amperes that are told in watts, and only so: the CSMS's watts pass unchanged.
         """
-        return self.allowed(purposes, evse, start, end, offline_s).limit
+        return self.allowed(purposes, evse, start, end, offline_s, in_watts=in_watts).limit
 
-    def allowed(
-        self, purposes: frozenset[Purpose], evse: int, start: datetime, end: datetime, offline_s: int | None = None
+    def allowed(  # noqa: PLR0913 - of which profiles, for whom, when, told how
+        self,
+        purposes: frozenset[Purpose],
+        evse: int,
+        start: datetime,
+        end: datetime,
+        offline_s: int | None = None,
+        *,
+        in_watts: bool = False,
     ) -> Allowed:
         """The same with the phases."""
         if not self._state.store.installed.entries:
@@ -107,7 +122,7 @@ class Allowances:
         meant = self._of(purposes, offline_s)
         if not meant.profiles.entries:
             return FREE_OF_LIMITS
-        basis = self._basis(meant, evse, is_floor=purposes == DEFAULTS)
+        basis = self._basis(meant, evse, in_watts=in_watts)
         key = id(meant.profiles), evse, basis.context.told_in_watts is None
         known = self._known.get(key)
         if known is None or known.basis != basis or start < known.start or end > known.end:
@@ -162,16 +177,10 @@ class Allowances:
             self._next[id(meant.profiles), evse] = known
         return known.allowed
 
-    def _basis(self, meant: _Meant, evse: int, *, is_floor: bool) -> _Basis:
-        """What the limit depends on besides the profiles.
-
-        A floor may be told to EVSEs together, whatever phases they use; and who names phases means the amperes of each.
-        """
-        depends = meant.depends_on_transaction
-        if is_floor or meant.names_phases:
-            context = context_of(self._state, evse, with_transaction=depends)
-        else:
-            context = told_context_of(self._state, evse, self._evses, with_transaction=depends)
+    def _basis(self, meant: _Meant, evse: int, *, in_watts: bool) -> _Basis:
+        """What the limit depends on besides the profiles; some of these mean amperes of each phase."""
+        context_in_unit = watts_context_of if in_watts and not meant.means_amperes else context_of
+        context = context_in_unit(self._state, evse, with_transaction=meant.depends_on_transaction)
         return _Basis(context, self._state.csms_ahead_s)
 
     def _work_out(self, meant: _Meant, key: _Key, window: tuple[datetime, datetime], basis: _Basis) -> _Known:
@@ -226,24 +235,37 @@ def _divided(period: SchedulePeriod, among: float) -> SchedulePeriod:
 class _Meant(NamedTuple):
     """Some of the installed profiles, and whether what they allow depends on the transaction, or on when it began.
 
-    names_phases: whether one of them allows fewer phases than there are.
+    means_amperes: whether one of them allows fewer phases than there are, or generated watts come on top of amperes: then
+    watts mean as many amperes on each phase.
     """
 
     profiles: InstalledProfiles
     depends_on_transaction: bool
     is_relative: bool
-    names_phases: bool
+    means_amperes: bool
 
     @classmethod
     def of(cls, profiles: InstalledProfiles) -> _Meant:
         """These profiles."""
         is_relative = any(entry.profile.kind is Kind.RELATIVE for entry in profiles)
         depends = is_relative or any(map(_is_of_transaction, profiles))
-        return cls(profiles, depends, is_relative, any(map(_names_phases, profiles)))
+        return cls(
+            profiles, depends, is_relative, any(map(_names_phases, profiles)) or _adds_watts_to_amperes(profiles)
+        )
 
 
 def _names_phases(entry: Installed) -> bool:
     return any(period.number_phases in {1, 2} for schedule in entry.profile.schedules for period in schedule.periods)
+
+
+def _adds_watts_to_amperes(profiles: InstalledProfiles) -> bool:
+    """Whether a car on one phase would get there all that is generated on three (K27), beyond its amperes."""
+    units = {
+        (entry.profile.purpose is Purpose.LOCAL_GENERATION, schedule.rate_unit)
+        for entry in profiles
+        for schedule in entry.profile.schedules
+    }
+    return units >= {(True, RateUnit.W), (False, RateUnit.A)}
 
 
 def _is_of_transaction(entry: Installed) -> bool:
@@ -307,11 +329,11 @@ class Cap(NamedTuple):
     phases: int
 
 
-def cap_of(state: StationState, allowances: Allowances, evse: int, now: Instant) -> Cap:
-    """The lowest that the CSMS allows the running transaction within the next day."""
+def cap_of(state: StationState, allowances: Allowances, evse: int, now: Instant, *, in_watts: bool) -> Cap:
+    """The lowest that the CSMS allows the running transaction within the next day, for a floor that is told `in_watts` or not."""
     at, transaction = state.station_time(now), state.transactions.get(evse)
     span, used = (at, at + FORESIGHT), None if transaction is None else transaction.phases_in_use
-    found = _as_obeyed(allowances.allowed(VIRTUAL, evse, *span), state, used or ALL_PHASES)
+    found = _as_obeyed(allowances.allowed(VIRTUAL, evse, *span, in_watts=in_watts), state, used or ALL_PHASES)
     lowest_a = found.limit.lowest(*span)
     return Cap(inf if lowest_a is None else lowest_a, int(found.phases.lowest(*span) or ALL_PHASES))
 
@@ -336,21 +358,24 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     *,
     holds_working: bool,
     may_fall: bool,
+    in_watts: bool = False,
 ) -> Target:
     """The floor, and for a transaction the working limit above (or below) it.
 
     holds_working: the station obeys a working limit now, so that without a wish a new one must end it. may_fall: a working
-    limit can be told to give way to the floor after a time without a connection.
+    limit can be told to give way to the floor after a time without a connection. in_watts: it is told in watts, whichever way
+    is taken now.
     """
     least = floor_of(state, allowances, orders.evse, orders.fallback_a, now)
     transaction = state.transactions.get(orders.evse)
     if transaction is None:
-        in_watts = InWatts(phase_v=state.wiring.phase_v)
-        return Target(orders.evse, least.limit_a, in_watts=in_watts, floor_phases=least.phases)
+        told = InWatts(phase_v=state.wiring.phase_v)
+        return Target(orders.evse, least.limit_a, in_watts=told, floor_phases=least.phases)
     at, wish = state.station_time(now), orders.wish
     until = at if wish is None else max(at, _whole_second(state.to_station_time(wish.until), wish, least))
     may_fall = may_fall and wish is not None and until > at and wish.limit_a >= least.limit_a
-    found, offline_s = _offline(allowances, orders.evse, (at, foresight(until)), least if may_fall else None)
+    look = partial(allowances.allowed, VIRTUAL, orders.evse, at, foresight(until), in_watts=in_watts)
+    found, offline_s = _offline(look, allowances.offline_s(), (at, foresight(until)), least if may_fall else None)
     found = _as_obeyed(found, state, transaction.phases_in_use or ALL_PHASES)
     working = _working(wish, (at, until), least, found, holds_working=holds_working)
     fewer = Schedule()
@@ -364,7 +389,7 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
         least.limit_a,
         working,
         transaction.transaction_id,
-        _in_watts(state, orders.evse, found),
+        _in_watts(state, orders.evse, _while_told(found.watts, working)),
         least.phases,
         fewer,
         offline_s,
@@ -372,24 +397,32 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     )
 
 
-def _in_watts(state: StationState, evse: int, found: Allowed) -> InWatts:
+def _while_told(schedule: Schedule, working: Schedule | None) -> Schedule:
+    """As long as the working limit holds: what was before or comes later makes no other target."""
+    return Schedule() if working is None else schedule.clipped(working.steps[0][0], working.steps[-1][0])
+
+
+def _in_watts(state: StationState, evse: int, most_w: Schedule) -> InWatts:
     """How the limits of the running transaction are told in watts, within those of the CSMS."""
     phases, lines = sharing(state, evse)
-    full_a, most_w = state.maxima_a.get(evse, inf), found.watts if lines > phases else ANY_WATTS
-    return InWatts(phases, state.wiring.phase_v, full_a, lines, most_w)
+    full_a = state.maxima_a.get(evse, inf)
+    return InWatts(phases, state.wiring.phase_v, full_a, lines, most_w if lines > phases else ANY_WATTS)
 
 
 def _offline(
-    allowances: Allowances, evse: int, span: tuple[datetime, datetime], least: Floor | None
+    look: Callable[[int | None], Allowed],
+    offline_s: tuple[int, ...],
+    span: tuple[datetime, datetime],
+    least: Floor | None,
 ) -> tuple[Allowed, int | None]:
     """What the CSMS allows, and after how long without a connection the floor must take over (K01.FR.101, LC-060).
 
-    What would be too much for the station alone then, and the floor with it, is never allowed. least: the floor, None where
-    it cannot take over.
+    What would be too much for the station alone then, and the floor with it, is never allowed. look: what it allows a station
+    that has had no connection for so long. least: the floor, None where it cannot take over.
     """
-    found, falls_s = allowances.allowed(VIRTUAL, evse, *span), None
-    for seconds in allowances.offline_s():
-        alone = allowances.allowed(VIRTUAL, evse, *span, seconds)
+    found, falls_s = look(None), None
+    for seconds in offline_s:
+        alone = look(seconds)
         if least is not None and _keeps(least, alone, span):
             falls_s = seconds if falls_s is None and alone != found else falls_s
         else:
