@@ -8,7 +8,7 @@ import pytest
 
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.evse import EvseState
-from local_controller.site.limits import LimitBook
+from local_controller.site.limits import Bounds, LimitBook
 from local_controller.site.per_phase import ZERO
 from tests.effort import EFFORT
 from tests.scenarios import site_soak
@@ -82,5 +82,6 @@ def test_the_last_line_tells_station_hours_and_violations(
 
 def test_a_controller_that_adds_up_no_phases_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Story.of(POWERED).told().fault is None
-    monkeypatch.setattr(LimitBook, "power", lambda *_, **__: None)
+    bounds = LimitBook.bounds
+    monkeypatch.setattr(LimitBook, "bounds", lambda *about: Bounds(bounds(*about).amperes))
     assert "W too much" in (Story.of(POWERED).told().fault or "")
