@@ -370,8 +370,7 @@ def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[B
     if isinstance(effect, Disobeyed):
         return charging.disobeyed(effect.evse.evse, effect.drawn_a, now)
     if isinstance(effect, AskSample):
-        charging.state.samples_wanted = (*charging.state.samples_wanted, effect.evse.evse)
-        return []
+        return charging.wants_sample(effect.evse.evse)
     if isinstance(effect, StopSession):
         return charging.stop(effect.transaction_id)
     on = OnPhases(effect.phases, effect.phase_to_use)

@@ -128,9 +128,9 @@ def likely_of(problem: Problem) -> Array:
 
 
 def minimum_of(problem: Problem) -> Array:
-    """(N,) the lowest current of a running car: its minimum, on a step."""
+    """(N,) the lowest current of a running car: its minimum, on a step; one step where it has no minimum."""
     minimum, step = (np.array([getattr(need, field) for need in problem.needs]) for field in ("min_a", "step_a"))
-    return on_step_above(minimum, step)
+    return on_step_above(np.maximum(minimum, step), step)
 
 
 def on_step_above(minimum_a: Array, step_a: Array) -> Array:

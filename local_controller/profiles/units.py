@@ -93,6 +93,11 @@ def round_down(limit: float, step: float) -> float:
     return round(float(math.floor((limit + _NOISE) / step)) * step, 9)
 
 
+def round_up(limit: float, step: float) -> float:
+    """The lowest multiple of `step` that is no less than `limit`, with the same tolerance."""
+    return 0.0 - round_down(0.0 - limit, step)
+
+
 def _per_ampere_w(phases: int, voltage_v: float) -> float:
     if phases < 1 or voltage_v <= 0.0:
         raise ValueError(f"a conversion needs a phase and a voltage, got {phases} phases at {voltage_v} V")

@@ -149,7 +149,9 @@ class Capacity(msgspec.Struct, frozen=True):
     @property
     def together(self) -> Together | None:
         """The scarcest of `watts`."""
-        return min(self.watts, key=lambda one: one.available_a, default=None)
+        if not self.watts:  # as nearly everywhere
+            return None
+        return min(self.watts, key=lambda one: one.available_a)
 
     def sentence(self, phase: int) -> str:
         """The arithmetic as people read it."""
@@ -198,6 +200,6 @@ def left(capacities: Iterable[Capacity], drawn_a: Mapping[str, PerPhase]) -> Lef
     per_phase, together = {}, {}
     for one in capacities:
         per_phase[one.node] = minus(one.available_a, drawn_a[one.node])
-        if one.watts and (watts := one.together) is not None:
+        if (watts := one.together) is not None:
             together[one.node] = watts.available_a - sum(drawn_a[one.node])
     return Left(per_phase, together)

@@ -135,6 +135,8 @@ class Granting:
         if not rests:
             return np.zeros(len(followers), dtype=bool)
         who = np.array([rests.get(number) == self._transaction(number) for number in followers.tolist()], dtype=bool)
+        if not who[can].any():  # it asks for nothing just now, which says nothing of the room
+            return who
         is_ample = self._sharing.seated(followers, np.where(who, 2 * min_a, min_a), can, available)[can].all()
         if is_ample:
             self._turns.rest_no_more()
@@ -142,8 +144,8 @@ class Granting:
 
     def _asker(self, place: int, min_a: float) -> Asker:
         state = self._tree.places[place].state
-        session, charges, got_wh = state.session, state.ordered_a >= min_a, state.session_energy_wh() or 0.0
-        return Asker(place, self._transaction(place), charges, got_wh, 0 if session is None else session.priority)
+        charges, got_wh = state.ordered_a >= min_a, state.session_energy_wh() or 0.0
+        return Asker(place, self._transaction(place), charges, got_wh, state.priority)
 
     def _transaction(self, place: int) -> str:
         session = self._tree.places[place].state.session

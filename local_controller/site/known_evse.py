@@ -10,6 +10,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
+from local_controller.profiles.units import round_up
 from local_controller.site.per_phase import ZERO, PerPhase
 from local_controller.site.phase_switch import OnePhase
 from local_controller.site.session import Drawn, Promise, Session
@@ -121,6 +122,11 @@ class KnownEvse:
         return session.register_wh - session.start_register_wh
 
     @property
+    def priority(self) -> int:
+        """The charging priority that the CSMS gave the running transaction; 0 is usual."""
+        return 0 if self.session is None else self.session.priority
+
+    @property
     def ignores_its_limit(self) -> bool:
         """The session was measured above its limit (LC-115)."""
         return self.session is not None and self.session.is_defiant
@@ -200,8 +206,8 @@ class KnownEvse:
 
     def measured_a(self, now: Instant) -> PerPhase:
         """A fresh sample on the phases of the grid, else 0."""
-        drawn = self._drawn
-        return drawn.current_a if drawn is not None and now.since(drawn.at) <= SAMPLE_MAX_AGE_S else ZERO
+        fresh = self._fresh(now)
+        return ZERO if fresh is None else fresh.current_a
 
     @property
     def _drawn(self) -> Drawn | None:
@@ -210,8 +216,11 @@ class KnownEvse:
 
     def sampled(self, now: Instant) -> bool:
         """Whether the station measured lately."""
+        return self._fresh(now) is not None
+
+    def _fresh(self, now: Instant) -> Drawn | None:
         drawn = self._drawn
-        return drawn is not None and now.since(drawn.at) <= SAMPLE_MAX_AGE_S
+        return drawn if drawn is not None and now.since(drawn.at) <= SAMPLE_MAX_AGE_S else None
 
     def measured_since(self, moment: Instant) -> bool:
         """Whether the station has measured at that moment or later."""
@@ -265,7 +274,7 @@ class KnownEvse:
 
 def tenths_that_reach(least_a: float) -> float:
     """Rounded up to what OCPP 1.6 can say: a car that needs 6.67 A (a station in watts) does not begin with 6.6 A."""
-    return math.ceil(least_a * 10 - NOISE_A) / 10
+    return round_up(least_a, 0.1)
 
 
 _Evse = TypeVar("_Evse", bound=KnownEvse)

@@ -432,17 +432,6 @@ class LimitBook:
             return self._fixed_bounds.get(place, _UNBOUND)
         return bounds_of(self.in_force(node, applies_to, now))
 
-    def ceiling(self, node: str, applies_to: AppliesTo, now: Instant) -> Ceiling | None:
-        """The lowest limit of this kind at the node, in amperes."""
-        return self.bounds(node, applies_to, now).amperes
-
-    def power(
-        self, node: str, applies_to: AppliesTo, now: Instant, *, adds_surplus: bool = False
-    ) -> PowerCeiling | None:
-        """The lowest limit of this kind at the node, in watts: of those to which a surplus is added, or of the others."""
-        found = self.bounds(node, applies_to, now)
-        return found.with_surplus if adds_surplus else found.power
-
     def may_bound_power(self, node: str, applies_to: AppliesTo) -> bool:
         """Whether there is a limit in watts of this kind at the node, or one may come."""
         return (node, applies_to) in self._powered

@@ -194,9 +194,10 @@ class Observation:
             return reading, []
         fuse.reading, node = reading, fuse.node
         fuse.over_fuse.measured(max(minus(reading.current_a, node.rating_a)), now)
-        if (ceiling := self._book.ceiling(node.id, AppliesTo.TOTAL, now)) is not None:
-            over_power_a = excess_a(reading, self._book.power(node.id, AppliesTo.TOTAL, now))
-            fuse.over_limit.measured(max(*minus(reading.current_a, ceiling.limit_a), over_power_a), now)
+        limits = self._book.bounds(node.id, AppliesTo.TOTAL, now)
+        if limits.amperes is not None:
+            over_power_a = excess_a(reading, limits.power)
+            fuse.over_limit.measured(max(*minus(reading.current_a, limits.amperes.limit_a), over_power_a), now)
         if node.asymmetry_a is not None:
             fuse.over_asymmetry.measured(max(leads_a(reading.current_a)) - node.asymmetry_a, now)
         hot = fuse.overload.measured(reading.current_a, node.rating_a, node.fuse_type, reading.asked_at)

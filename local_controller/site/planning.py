@@ -116,7 +116,7 @@ def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now:
         max(0.0, state.session_energy_wh() or 0.0),
         state.csms_steps,
         state.evse.line_v,
-        priority=0 if state.session is None else state.session.priority,
+        priority=state.priority,
     )
 
 

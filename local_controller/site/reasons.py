@@ -143,19 +143,15 @@ def _turn(one: Granted, wait_s: float | None, highest: int) -> list[str]:
     if wait_s is None:
         return []
     text = f"not all minimums fit: waits for its turn, next in about {math.ceil(wait_s / 60)} min"
-    return [text if highest <= _priority(one) else f"{text}; the CSMS gave others a higher charging priority"]
+    return [text if highest <= one.state.priority else f"{text}; the CSMS gave others a higher charging priority"]
 
 
 def _given_priority(one: Granted) -> list[str]:
-    if (priority := _priority(one)) == 0:
+    if (priority := one.state.priority) == 0:
         return []
     return [
         f"the CSMS gave it charging priority {priority}: that decides whose turn it is where not all minimums fit, no more"
     ]
-
-
-def _priority(one: Granted) -> int:
-    return 0 if one.state.session is None else one.state.session.priority
 
 
 def _distrust(one: Granted, now: Instant) -> list[str]:

@@ -290,7 +290,7 @@ def _evse(
         reasons=decided.reasons if decided else (to_come,) if to_come else (),
         expected=expected,
         awaited=to_come,
-        charging_priority=0 if session is None else session.priority,
+        charging_priority=state.priority,
     )
 
 

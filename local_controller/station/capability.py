@@ -81,9 +81,13 @@ class Rung:
         """Whether limit and floor are one profile: the limit first, then the floor for ever."""
         return self.actuator in _ONE_FOR_BOTH
 
+    def is_apart(self, evses: int) -> bool:
+        """Whether each of so many EVSEs is told by itself this way."""
+        return self.place is FloorPlace.EVSE or evses == 1
+
     def tells_watts(self, evses: int) -> bool:
         """Whether one of so many EVSEs is told watts this way, by a profile for it alone."""
-        return self.unit is RateUnit.W and (self.place is FloorPlace.EVSE or evses == 1)
+        return self.unit is RateUnit.W and self.is_apart(evses)
 
     def is_like(self, other: Rung) -> bool:
         """Whether both are in the same unit, of the same kind and at the same stack level."""
@@ -193,7 +197,9 @@ class Capability:
 
         OCPP 1.6 cannot say which phase.
         """
-        if not self.switches_phases or self.ignores_phases or not self._tells_apart(evses):
+        way = next(iter(self.working_rungs()), None)
+        is_apart = way is not None and way.is_apart(evses)
+        if not self.switches_phases or self.ignores_phases or self.vendor_key is not None or not is_apart:
             return PhaseSwitching()
         takes_phase = self.phase_to_use and version is not OcppVersion.V16
         return PhaseSwitching(is_able=True, takes_phase=takes_phase, one_phase=self.one_phase)
@@ -202,11 +208,6 @@ class Capability:
         """Whether the best guess is to tell one of so many EVSEs watts, by a profile for it alone."""
         way = next(iter(self.working_rungs()), None)
         return way is not None and way.tells_watts(evses)
-
-    def _tells_apart(self, evses: int) -> bool:
-        """Whether each EVSE has a profile of its own."""
-        way = next(iter(self.working_rungs()), None)
-        return way is not None and self.vendor_key is None and (way.place is FloorPlace.EVSE or evses == 1)
 
     @property
     def only_unit(self) -> RateUnit | None:

@@ -13,7 +13,7 @@ from optimizer.check import violations
 from optimizer.objectives import DEFAULT_WEIGHTS
 from optimizer.problem import PHASES, TOGETHER, Allocation, ChargingNeed, Problem
 from optimizer.realize import fill, realize
-from optimizer.rows import caps_of, minimum_of, wh_per_ampere
+from optimizer.rows import caps_of, likely_of, minimum_of, wh_per_ampere
 from optimizer.share import share
 from optimizer.solve import solve
 from tests.optimizer.samples import problems
@@ -22,8 +22,9 @@ NOISE_A = 1e-6
 
 
 def delivered_wh(problem: Problem, allocation: Allocation) -> float:
+    """As likely as each car is still there then: who is surely gone gets nothing, whatever is planned for it."""
     plan = np.array([allocation.currents_a[need.id] for need in problem.needs])
-    return float((plan * wh_per_ampere(problem)).sum()) if problem.needs else 0.0
+    return float((plan * wh_per_ampere(problem) * likely_of(problem)).sum()) if problem.needs else 0.0
 
 
 @pytest.mark.requirement("LC-110", "LC-112")
@@ -57,7 +58,7 @@ def test_whatever_is_wanted_is_made_real_within_every_rule(problem: Problem, wan
 def test_no_ampere_is_left_that_some_car_could_have(problem: Problem, wanted: list[float]) -> None:
     currents = realize(problem, {need.id: a for need, a in zip(problem.needs, wanted, strict=False)})
     for index, need in enumerate(problem.needs):
-        more = currents[need.id] + need.step_a if currents[need.id] else max(minimum_of(problem)[index], need.step_a)
+        more = currents[need.id] + need.step_a if currents[need.id] else minimum_of(problem)[index]
         if more <= caps_of(problem)[index, 0] + NOISE_A:
             raised = {**currents, need.id: more}
             assert any(_drawn(problem, raised, row) > room + NOISE_A for row, room in _rooms(problem)), need.id
@@ -114,7 +115,7 @@ def test_a_share_pauses_a_car_only_for_minimums_that_go_before_its_own(problem: 
     caps, minimum = caps_of(problem)[:, 0], minimum_of(problem)
     rank = {need.id: (-need.priority, need.present_a == 0, n) for n, need in enumerate(problem.needs)}
     for index, need in enumerate(problem.needs):
-        if now[need.id] > 0 or caps[index] == 0 or minimum[index] == 0:
+        if now[need.id] > 0 or caps[index] == 0:
             continue
         floors = {
             peer.id: minimum[n] if now[peer.id] > 0 and rank[peer.id] < rank[need.id] else 0.0

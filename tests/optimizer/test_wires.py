@@ -122,7 +122,7 @@ def test_whatever_is_wanted_is_made_real_and_no_ampere_is_left(problem: Problem,
     currents = dict(realize(problem, {n.id: a for n, a in zip(problem.needs, wanted, strict=False)}))
     assert violations(problem, now(problem, currents)) == []
     for index, need in enumerate(problem.needs):
-        more = currents[need.id] + need.step_a if currents[need.id] else max(minimum_of(problem)[index], need.step_a)
+        more = currents[need.id] + need.step_a if currents[need.id] else minimum_of(problem)[index]
         if more <= caps_of(problem)[index, 0] + NOISE_A:
             assert violations(problem, now(problem, {**currents, need.id: more})), need.id
 

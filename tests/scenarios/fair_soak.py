@@ -7,24 +7,19 @@ and violations go to standard error. Exit code 1 unless there are none. `--seed`
 
 from __future__ import annotations
 
-import argparse
-import itertools
-import json
-import multiprocessing
 import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
 from typing import Final, NamedTuple
 
 from tests.scenarios.fair_judge import described, judged
 from tests.scenarios.fair_world import World
+from tests.scenarios.soaking import concluded, lives, options, say
 
 PROGRESS_S: Final = 10.0
-ROUND: Final = 12
-"""So many worlds are shared out among the processes at a time."""
 
 SECONDS: Final = (1500, 1500, 1500, 1500, 9000)
 """A world lasts one of these: the turns of many cars take hours."""
@@ -52,8 +47,8 @@ def soak(hours: float, first_seed: int, say: Callable[[str], None], jobs: int = 
     """Lives through worlds until so many station-hours are over, on so many processes; their number changes no result."""
     totals = Counter({"violations": 0})
     station_hours, said_s = 0.0, time.monotonic()
-    with closing(_lives(first_seed, jobs)) as lives:
-        for one in lives:
+    with closing(lives(lived, first_seed, jobs)) as found:
+        for one in found:
             station_hours += one.station_hours
             totals.update(one.counts)
             if one.shown is not None:
@@ -67,36 +62,14 @@ def soak(hours: float, first_seed: int, say: Callable[[str], None], jobs: int = 
     return {**totals, "station_hours": round(station_hours)}
 
 
-def _lives(first_seed: int, jobs: int) -> Generator[Lived]:
-    """One world after the other, without an end."""
-    if jobs == 1:
-        yield from map(lived, itertools.count(first_seed))
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for seed in itertools.count(first_seed, ROUND):
-            yield from pool.map(lived, range(seed, seed + ROUND), chunksize=1)
-
-
 def main() -> int:
     """Soaks and counts."""
-    parser = argparse.ArgumentParser(prog="make soak-fair", description=__doc__)
-    parser.add_argument("--hours", type=float, default=100.0, help="station-hours")
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--seed", type=int, help="only this site")
-    options = parser.parse_args()
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    if options.seed is not None:
-        found = lived(options.seed)
+    asked = options("make soak-fair", __doc__, 100.0)
+    if asked.seed is not None:
+        found = lived(asked.seed)
         say(found.shown or "no violation")
         return 0 if found.shown is None else 1
-    totals = soak(options.hours, options.first_seed, say, options.jobs)
-    print(json.dumps(totals))
-    print(json.dumps({"station_hours": totals["station_hours"], "violations": totals["violations"]}))
-    return 1 if totals["violations"] else 0
+    return concluded(soak(asked.hours, asked.first_seed, say, asked.jobs))
 
 
 if __name__ == "__main__":

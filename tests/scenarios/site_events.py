@@ -107,7 +107,9 @@ class Room:
 
     def _room(self, site: VirtualSite, others: PerPhase) -> PerPhase:
         book = site.controller.book
-        limit, cars = (book.ceiling(self._node, kind, site.now) for kind in (AppliesTo.TOTAL, AppliesTo.CHARGING))
+        limit, cars = (
+            book.bounds(self._node, kind, site.now).amperes for kind in (AppliesTo.TOTAL, AppliesTo.CHARGING)
+        )
         assert limit is not None
         room = minus(limit.limit_a, others)
         return room if cars is None else lower(room, cars.limit_a)

@@ -12,15 +12,11 @@ take no more than there was room for when they last could react (G3), but for 1 
 
 from __future__ import annotations
 
-import argparse
-import itertools
-import json
-import multiprocessing
 import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
@@ -31,11 +27,10 @@ from local_controller.site.phase_switch import PAUSE_S
 from local_controller.site.topology import Topology
 from local_controller.station.words import Phase, PhaseSwitching
 from tests.scenarios.site_events import REACTION_S, TROUBLES, Room, perform
+from tests.scenarios.soaking import concluded, lives, options, say
 from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, topology
 
 PROGRESS_S = 10.0
-ROUND = 12
-"""So many stories are shared out among the processes at a time."""
 
 INTEGRAL_S = 20.0
 HIGH, HIGH_S = 1.2, 10.0
@@ -340,8 +335,8 @@ def soak(hours: float, first_seed: int, say: Callable[[str], None], jobs: int = 
     totals = Counter({"violations": 0})
     station_hours, said_s = 0.0, time.monotonic()
     worst: dict[str, float] = {}
-    with closing(_lives(first_seed, jobs)) as lives:
-        for one in lives:
+    with closing(lives(lived, first_seed, jobs)) as found:
+        for one in found:
             station_hours += one.station_hours
             totals.update(one.counts)
             worst = {name: max(value, worst.get(name, 0.0)) for name, value in one.worst.items()}
@@ -357,16 +352,6 @@ def soak(hours: float, first_seed: int, say: Callable[[str], None], jobs: int = 
     return {**totals, "station_hours": round(station_hours), **rounded}
 
 
-def _lives(first_seed: int, jobs: int) -> Generator[Lived]:
-    """One story after the other, without an end."""
-    if jobs == 1:
-        yield from map(lived, itertools.count(first_seed))
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for seed in itertools.count(first_seed, ROUND):
-            yield from pool.map(lived, range(seed, seed + ROUND), chunksize=1)
-
-
 def _shown(story: Story) -> str:
     lines = [f"seed {story.seed}: {story.told().fault}"]
     lines += [f"  {name} {number}, then {seconds} s   {_of(name, car)}" for name, number, car, seconds in story.steps]
@@ -379,25 +364,13 @@ def _of(name: str, car: Car) -> Any:
 
 def main() -> int:
     """Soaks and counts."""
-    parser = argparse.ArgumentParser(prog="make soak-site", description=__doc__)
-    parser.add_argument("--hours", type=float, default=1000.0, help="station-hours")
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--seed", type=int, help="only this site")
-    options = parser.parse_args()
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    if options.seed is not None:
-        found = Story.of(options.seed)
+    asked = options("make soak-site", __doc__, 1000.0)
+    if asked.seed is not None:
+        found = Story.of(asked.seed)
         is_sound = found.told().fault is None
         say("no violation" if is_sound else _shown(found.shortened()))
         return 0 if is_sound else 1
-    totals = soak(options.hours, options.first_seed, say, options.jobs)
-    print(json.dumps(totals))
-    print(json.dumps({"station_hours": totals["station_hours"], "violations": totals["violations"]}))
-    return 1 if totals["violations"] else 0
+    return concluded(soak(asked.hours, asked.first_seed, say, asked.jobs))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from local_controller.site.evse import EvseState
 from local_controller.site.limits import Bounds, LimitBook
 from local_controller.site.per_phase import ZERO
 from tests.effort import EFFORT
-from tests.scenarios import site_soak
+from tests.scenarios import site_soak, soaking
 from tests.scenarios.site_soak import Story
 
 UNEVEN = 28
@@ -38,7 +38,7 @@ def test_no_fuse_bears_more_than_the_goals_allow(capsys: pytest.CaptureFixture[s
 
 
 def test_the_number_of_processes_changes_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site_soak, "ROUND", 3)
+    monkeypatch.setattr(soaking, "ROUND", 3)
     one, two = (site_soak.soak(2.0, 0, lambda _: None, jobs) for jobs in (1, 2))
     assert one == two
     assert one["stories"] > 1

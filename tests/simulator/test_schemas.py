@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -97,6 +97,6 @@ async def test_half_a_letter_is_left_to_the_slow_one() -> None:
 
 
 async def test_no_thread_is_asked() -> None:
-    before = asyncio.get_running_loop()._default_executor  # type: ignore[attr-defined]
+    before = threading.enumerate()
     await ocpp.messages.validate_payload(Call("1", "Heartbeat", {}), "1.6")
-    assert asyncio.get_running_loop()._default_executor is before is None  # type: ignore[attr-defined]
+    assert threading.enumerate() == before

@@ -198,10 +198,10 @@ def test_the_lowest_limit_in_watts_stands_beside_the_lowest_one_in_amperes() -> 
     state.received(ReceivedValue.of(ReceivedLimit(None, 4200.0, START.after(60)), START), START)
     contract = Limit("grid", None, AppliesTo.TOTAL, "contract", power_w=5000.0)
     book = LimitBook((FUSE, contract), {"ems": state})
-    assert book.power("grid", AppliesTo.TOTAL, START) == PowerCeiling(4200.0, "EMS")
-    assert book.power("grid", AppliesTo.TOTAL, START.after(60)) == PowerCeiling(5000.0, "contract")
-    assert book.power("grid", AppliesTo.CHARGING, START) is None
-    ceiling = book.ceiling("grid", AppliesTo.TOTAL, START)
+    assert book.bounds("grid", AppliesTo.TOTAL, START).power == PowerCeiling(4200.0, "EMS")
+    assert book.bounds("grid", AppliesTo.TOTAL, START.after(60)).power == PowerCeiling(5000.0, "contract")
+    assert book.bounds("grid", AppliesTo.CHARGING, START).power is None
+    ceiling = book.bounds("grid", AppliesTo.TOTAL, START).amperes
     assert ceiling is not None
     assert ceiling.limit_a == equal(63.0)
 
@@ -216,8 +216,8 @@ def test_the_lowest_source_wins_on_each_phase() -> None:
 
 def test_limits_of_other_nodes_and_kinds_do_not_count() -> None:
     book = LimitBook((FUSE,), {"ems": ems()})
-    assert book.ceiling("garage", AppliesTo.TOTAL, START) is None
-    assert book.ceiling("grid", AppliesTo.CHARGING, START) is None
+    assert book.bounds("garage", AppliesTo.TOTAL, START).amperes is None
+    assert book.bounds("grid", AppliesTo.CHARGING, START).amperes is None
 
 
 def test_nothing_is_raised_under_a_limit_that_is_about_to_end() -> None:

@@ -44,7 +44,7 @@ def test_beside_others_the_lowest_counts() -> None:
     one = manual()
     book = LimitBook((), {"ems": SourceState(EMS)}, (one,))
     one.told = Told(Bound(equal(40.0)), START.after(60))
-    ceiling = book.ceiling("grid", AppliesTo.TOTAL, START)
+    ceiling = book.bounds("grid", AppliesTo.TOTAL, START).amperes
     assert ceiling is not None
     assert ceiling.limit_a == equal(16.0)  # the EMS is silent: its fallback
 
@@ -54,7 +54,7 @@ def test_in_place_of_a_source_it_counts_alone_until_its_end_and_only_while_it_ho
     book = LimitBook((), {"ems": ems}, (one,))
     one.told = Told(Bound(equal(40.0)), START.after(60))
     for seconds, expected in ((0, 40.0), (59, 40.0), (60, 16.0)):
-        ceiling = book.ceiling("grid", AppliesTo.TOTAL, START.after(seconds))
+        ceiling = book.bounds("grid", AppliesTo.TOTAL, START.after(seconds)).amperes
         assert ceiling is not None
         assert ceiling.limit_a == equal(expected)
 

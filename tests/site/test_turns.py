@@ -50,22 +50,28 @@ def test_law_nobody_waits_for_ever_and_nobody_is_woken_every_minute(
     assert max(starts.values()) <= 10 * 3600 / PACE.rest_s / 2
 
 
+def watched(site: VirtualSite) -> tuple[Counter[str], Counter[str]]:
+    """Of each station from now on: in how many steps it charges, and how often it starts to."""
+    charged, starts, before = Counter[str](), Counter[str](), set[str]()
+
+    def look(now: VirtualSite) -> None:
+        charging = {name for name, station in now.stations.items() if max(station.draw_a().values()) > 0}
+        charged.update(charging)
+        starts.update(charging - before)
+        before.clear()
+        before.update(charging)
+
+    site.on_step.append(look)
+    return charged, starts
+
+
 @pytest.mark.requirement("LC-110")
 def test_three_cars_share_room_for_one_by_turns_and_read_when_theirs_comes() -> None:
     ems = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (8.0,) * 3)
     site = settled(VirtualSite(topology(60.0, 3), (ems,)))
     for name in site.stations:
         site.plug(name)
-    charged_s, starts, before = Counter[str](), Counter[str](), set[str]()
-
-    def look(now: VirtualSite) -> None:
-        charging = {name for name, station in now.stations.items() if max(station.draw_a().values()) > 0}
-        charged_s.update(charging)
-        starts.update(charging - before)
-        before.clear()
-        before.update(charging)
-
-    site.on_step.append(look)
+    charged_s, starts = watched(site)
     site.run(4 * 3600)
     shares = [count / sum(charged_s.values()) for count in charged_s.values()]
     assert shares == pytest.approx([1 / 3] * 3, abs=0.04)
@@ -83,16 +89,7 @@ def test_a_car_that_nobody_measures_is_not_switched_all_the_time_at_the_edge_of_
     site.stations["CP-2"].silent_meter = True
     for name in site.stations:
         site.plug(name)
-    charged_s, starts, before = Counter[str](), Counter[str](), set[str]()
-
-    def look(now: VirtualSite) -> None:
-        charging = {name for name, station in now.stations.items() if max(station.draw_a().values()) > 0}
-        charged_s.update(charging)
-        starts.update(charging - before)
-        before.clear()
-        before.update(charging)
-
-    site.on_step.append(look)
+    charged_s, starts = watched(site)
     site.run(5000)
     assert max(starts.values()) <= 6  # the fallback at the beginning, four tries, and a turn in forty minutes
     shares = [count / sum(charged_s.values()) for count in charged_s.values()]

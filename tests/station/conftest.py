@@ -138,8 +138,8 @@ class Bench:
 
     def wants_sample(self, *evses: int) -> None:
         """The site wants to know what these draw."""
-        self.smart.state.samples_wanted = evses
-        self._do(self.proxy.perform([], self.now))
+        for evse in evses:
+            self._do(self.proxy.perform(self.smart.wants_sample(evse), self.now))
 
     def write_again(self, evse: int = 1) -> None:
         self._do(self.proxy.perform(self.smart.write_again(evse, self.now), self.now))

@@ -93,7 +93,7 @@ def test_what_is_remembered_is_what_would_be_worked_out_anew(steps: list[tuple[s
                 now = now.after(float(what))
         at = state.station_time(now)
         for purposes in (VIRTUAL, ALL):
-            found = allowances.within(purposes, 1, at, at + DAY).clipped(at, at + DAY)
+            found = allowances.allowed(purposes, 1, at, at + DAY).limit.clipped(at, at + DAY)
             assert found == afresh(state, purposes, at, at + DAY)
 
 
@@ -103,15 +103,15 @@ def test_what_the_station_holds_itself_is_not_told_it_again() -> None:
     install(state, 1, "ChargingStationMaxProfile", "Absolute", 10.0)
     state.store = replace(state.store, real=frozenset({1}))
     allowances, at = Allowances(state), START.utc
-    assert allowances.within(VIRTUAL, 1, at, at + DAY).steps == ()
-    assert allowances.within(ALL, 1, at, at + DAY).at(at) is not None
+    assert allowances.allowed(VIRTUAL, 1, at, at + DAY).limit.steps == ()
+    assert allowances.allowed(ALL, 1, at, at + DAY).limit.at(at) is not None
 
 
 def test_a_floor_is_worked_out_once_for_all_transactions() -> None:
     state = StationState("CP-1", V)
     install(state, 1, "TxDefaultProfile", "Absolute", 10.0)
     allowances, at = Allowances(state), START.utc
-    without = allowances.within(DEFAULTS, 1, at, at + DAY)
+    without = allowances.allowed(DEFAULTS, 1, at, at + DAY).limit
     state.transactions[1] = Transaction(1, "tx", START)
-    assert allowances.within(DEFAULTS, 1, at, at + DAY) is without
-    assert allowances.within(VIRTUAL, 1, at, at + DAY) is without
+    assert allowances.allowed(DEFAULTS, 1, at, at + DAY).limit is without
+    assert allowances.allowed(VIRTUAL, 1, at, at + DAY).limit is without

@@ -199,6 +199,17 @@ def test_it_outlives_a_connection(bench: Any, version: OcppVersion) -> None:
 
 
 @V2
+def test_after_a_reconnection_it_may_be_taken_back(bench: Any, version: OcppVersion) -> None:
+    b = booted(bench, version)
+    authorized(b, 3)
+    b.start(7)
+    c = bench(version, known=b.smart.state)
+    answers(c, own=0)
+    c.transaction_event("Updated", "7")
+    assert [priority for _, _, priority in told(c)][-1] == 0
+
+
+@V2
 def test_it_outlives_a_restart_of_the_gateway(bench: Any, version: OcppVersion) -> None:
     b = booted(bench, version)
     authorized(b, 3)

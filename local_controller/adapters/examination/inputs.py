@@ -180,8 +180,9 @@ def _complete(config: SiteConfig, heard: _Heard, inputs: Inputs, probe: Probe | 
 
 def _remedy(text: str, *, is_serial: bool) -> str | None:
     """What helps against a trouble of Modbus; None where it is none."""
-    trouble = next((one for one in _TROUBLES if one in text), None)
-    return _NO_LINE if is_serial and trouble is Trouble.UNREACHABLE else _TROUBLES.get(trouble) if trouble else None
+    if is_serial and Trouble.UNREACHABLE in text:
+        return _NO_LINE
+    return next((remedy for trouble, remedy in _TROUBLES.items() if trouble in text), None)
 
 
 def _meter(meter: str, heard: _Heard, *, is_serial: bool = False) -> Finding:

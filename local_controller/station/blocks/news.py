@@ -9,7 +9,7 @@ from typing import NamedTuple
 from local_controller.clock import Instant
 from local_controller.profiles.least import least_a
 from local_controller.profiles.schedule import Schedule
-from local_controller.profiles.units import round_down
+from local_controller.profiles.units import round_up
 from local_controller.station.announcements import CapabilityLearnt
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.actuator import FORESIGHT, settable_a
@@ -61,7 +61,7 @@ class News:
         end = start + FORESIGHT
         for evse in self._evses:
             in_watts = self._state.capability.tells_watts(len(self._evses))
-            limit = self._allowances.within(ALL, evse, start, end, in_watts=in_watts)
+            limit = self._allowances.allowed(ALL, evse, start, end, in_watts=in_watts).limit
             told = self._told.get(evse)
             if told is not None and told.limit is limit:
                 continue
@@ -113,10 +113,9 @@ class News:
 
 def _in_tenths(limit: Schedule) -> Schedule:
     """Rounded up to what the site orders: what is written is never more than the watts, which are no whole tenths."""
-    steps = (
-        (at, None if limit_a is None else 0.0 - round_down(0.0 - limit_a, LIMIT_STEP)) for at, limit_a in limit.steps
+    return Schedule(
+        tuple((at, None if limit_a is None else round_up(limit_a, LIMIT_STEP)) for at, limit_a in limit.steps)
     )
-    return Schedule(tuple(steps))
 
 
 class _Told(NamedTuple):

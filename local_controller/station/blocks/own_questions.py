@@ -1,8 +1,9 @@
 """What does the gateway ask a station, apart from telling it limits? (functional blocks B, F and L)
 
 What it can do; in 2.x once, as long as it is the same product, how many charging profiles it takes; the state of its
-connectors, if it came back without a boot and says nothing of them; what its meter shows, if it has been silent for long. None of it is urgent: it comes after the station's own first messages, one at a
-time, and not during a firmware update. Whatever a station sends because of it goes up as usual (decision 0009).
+connectors, if it came back without a boot and says nothing of them; what its meter shows, if it has been silent for long.
+None of it is urgent: it comes after the station's own first messages, one at a time, and not during a firmware update.
+Whatever a station sends because of it goes up as usual (decision 0009).
 """
 
 from __future__ import annotations

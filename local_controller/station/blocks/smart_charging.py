@@ -166,6 +166,11 @@ class SmartCharging(Block):
         """The car was measured above its limit (A on its fullest phase); more than one sample leads to the next rung."""
         return [*self._writer.disobeyed(self._known(evse), drawn_a, now), *self._news.latest(now), *self._settle(now)]
 
+    def wants_sample(self, evse: int) -> list[BlockEffect]:
+        """The site wants to know at once what this EVSE's car draws: `OwnQuestions` asks, where that makes sense."""
+        self.state.samples_wanted = (*self.state.samples_wanted, evse)
+        return []
+
     def stop(self, transaction_id: str) -> list[BlockEffect]:
         """End this transaction at the station, which ignores its limit (LC-115). Asked while it may be called at all."""
         if not self.state.may_call:

@@ -87,25 +87,6 @@ class Allowances:
         self._known: dict[_Key, _Known] = {}
         self._next: dict[tuple[int, int], _Known] = {}  # of the transaction that begins next
 
-    def within(  # noqa: PLR0913 - of which profiles, for whom, when, told how
-        self,
-        purposes: frozenset[Purpose],
-        evse: int,
-        start: datetime,
-        end: datetime,
-        offline_s: int | None = None,
-        *,
-        in_watts: bool = False,
-    ) -> Schedule:
-        """The limit in [start, end), and whatever else is known: the running transaction's, or without one its like.
-
-        Only virtual profiles count, for the station sees to its own; but of ALL purposes, and while something outdated is
-        in the station, both.
-        offline_s: for a station that has had no connection for that long, and a moment more (2.1 K01.FR.101).
-        in_watts: as amperes that are told in watts, and only so: the CSMS's watts pass unchanged.
-        """
-        return self.allowed(purposes, evse, start, end, offline_s, in_watts=in_watts).limit
-
     def allowed(  # noqa: PLR0913 - of which profiles, for whom, when, told how
         self,
         purposes: frozenset[Purpose],
@@ -116,7 +97,13 @@ class Allowances:
         *,
         in_watts: bool = False,
     ) -> Allowed:
-        """The same with the phases."""
+        """What holds in [start, end), and whatever else is known: of the running transaction, or without one of its like.
+
+        Only virtual profiles count, for the station sees to its own; but of ALL purposes, and while something outdated is
+        in the station, both.
+        offline_s: for a station that has had no connection for that long, and a moment more (2.1 K01.FR.101).
+        in_watts: as amperes that are told in watts, and only so: the CSMS's watts pass unchanged.
+        """
         if not self._state.store.installed.entries:
             return FREE_OF_LIMITS
         meant = self._of(purposes, offline_s)
@@ -358,7 +345,7 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     *,
     holds_working: bool,
     may_fall: bool,
-    in_watts: bool = False,
+    in_watts: bool,
 ) -> Target:
     """The floor, and for a transaction the working limit above (or below) it.
 
