@@ -71,6 +71,7 @@ class _Envelope(msgspec.Struct, array_like=True, gc=False):
 _decode_usual = msgspec.json.Decoder(_Call | _Result | _Send).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_str = msgspec.json.Decoder(str).decode
+_EMPTY: Final = b"{}"
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # made once: `json.dumps` makes one for each text
 _REFUSED = (ValueError, RecursionError)  # what msgspec raises for a text that it cannot read
 
@@ -264,9 +265,12 @@ def _loads(text: str | bytes) -> Any:
 
 
 def _load_object(frame: Frame, part: msgspec.Raw) -> dict[str, Any]:
+    read = bytes(part)
+    if read == _EMPTY:  # as most answers are
+        return {}
     where = frame.action or f"answer {frame.message_id}"
     try:
-        value = _loads(bytes(part))
+        value = _loads(read)
     except (ValueError, RecursionError) as fault:
         raise PayloadError(where, "$", str(fault)) from fault
     if value is None:

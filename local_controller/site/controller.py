@@ -217,11 +217,13 @@ class SiteController:
     def catch_up(self, now: Instant) -> Iterator[list[SiteEffect]]:
         """Takes what a station measured and derives what that, facts and time mean, one station at a step.
 
-        What is not caught up with, the next reaction does. The next call goes on where this one was left.
+        What is not caught up with, the next reaction does, also where the answer to a limit will change all in a moment.
+        The next call goes on where this one was left.
         """
         for number, place in itertools.islice(self._in_turn, len(self.tree.places)):
-            if self._facts.has_waiting(place.state) or not place.state.stands(now):
-                told = self._facts.take_waiting(place.state)
+            state = place.state
+            if self._facts.has_waiting(state) or not (state.stands(now) or state.awaits_answer):
+                told = self._facts.take_waiting(state)
                 self.tree.table.look(number, now)
                 yield told
 

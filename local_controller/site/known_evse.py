@@ -195,6 +195,12 @@ class KnownEvse:
         return self.session.may_apply[-1].limit_a
 
     @property
+    def awaits_answer(self) -> bool:
+        """Whether its station was just told another limit, and has said nothing to that yet."""
+        newest = None if self.session is None else self.session.may_apply[-1]
+        return newest is not None and newest.accepted_at is None and newest.until is not None and not newest.is_lost
+
+    @property
     def acknowledged_a(self) -> float | None:
         """The newest limit that the station said yes to; None without a session."""
         said_yes = [p.limit_a for p in self.session.may_apply if p.accepted_at is not None] if self.session else []

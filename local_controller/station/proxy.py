@@ -269,7 +269,8 @@ class StationProxy:
                     Note("warning", "call_discarded", _of(leg, call.frame)),  # LC-025
                     *self._no_answer(call, now),
                 ]
-        if self._may_be_due_earlier or self._blocks_due_s <= now.monotonic_s:
+        self._look_at_blocks()  # what was due when this was called for may have moved since
+        if self._blocks_due_s <= now.monotonic_s:
             due = [(block, block.deadline) for block in self._clocked]
             ripe = [block.expire for block, due_s in due if due_s is not None and due_s <= now.monotonic_s]
             effects += self._ask(ripe, now=now)
@@ -285,16 +286,19 @@ class StationProxy:
     def due_s(self) -> float:
         """The same, infinite for never."""
         if self._may_be_due_earlier:
-            self._may_be_due_earlier = False
-            earliest_s = _NEVER_S
-            for block in self._clocked:
-                block_s = block.deadline
-                if block_s is not None and block_s < earliest_s:
-                    earliest_s = block_s
-            self._blocks_due_s = earliest_s
+            self._look_at_blocks()
         due_s, station_s, csms_s = self._blocks_due_s, self._to_station.due_s, self._to_csms.due_s
         due_s = due_s if due_s < station_s else station_s  # noqa: FURB136 - `min` takes twice as long
         return due_s if due_s < csms_s else csms_s  # noqa: FURB136 - as above
+
+    def _look_at_blocks(self) -> None:
+        self._may_be_due_earlier = False
+        earliest_s = _NEVER_S
+        for block in self._clocked:
+            block_s = block.deadline
+            if block_s is not None and block_s < earliest_s:
+                earliest_s = block_s
+        self._blocks_due_s = earliest_s
 
     # --- CALLs ---------------------------------------------------------------------------------------------------
 
