@@ -110,7 +110,7 @@ class Granting:
         fits = self._sharing.seated(moment.followers, min_a, can, available)
         if fits[can].all():
             rests = self._rests_anyhow(moment, can, available, now_s)
-            if self._turns.all_seated(now_s):
+            if self._turns.all_seated(set(moment.followers[can].tolist()), now_s):
                 self._plan.outgrow()
             if self._plan.is_outgrown:
                 ordered_a, places = moment.columns.ordered_a, (self._tree.places[n] for n in moment.followers.tolist())
