@@ -65,7 +65,7 @@ class _Claim:
 
     is_overdue: it had waited too long then, so that in this round no priority goes before it.
     waited_s: how long, before it took its seat. away_since_s: since when it cannot charge for another reason than room, infinite: it can.
-    has_missed_it: it was away at the end of the last round.
+    has_missed_it: it was away, or rested, at the end of the last round.
     is_tried: it had been stopped, and was started because all seemed to fit. rests_anyhow_s: how long it rests whatever room there seems to be, 0: not
     at all.
     """
@@ -102,37 +102,53 @@ class _Claim:
 
     @property
     def is_late(self) -> bool:
-        """It would have gone before all others had it been there."""
-        return self.has_missed_it and self.rank is Rank.WAITS_TOO_LONG and not self.is_away
+        """It would have gone before all others had it not missed that: so it may have that turn when it comes."""
+        return self.has_missed_it and self.is_overdue and self.rank >= Rank.WAITS_TOO_LONG
+
+    def is_able(self, now_s: float) -> bool:
+        return not self.is_away and self.rests_until_s <= now_s
 
     def ends_round(self, now_s: float, pace: TurnPace) -> None:
-        self.has_missed_it = self.is_away
+        self.has_missed_it = not self.is_able(now_s)
         if self.charges and self.is_away:
-            self.charges, self.since_s = False, self.away_since_s
-        lasted_s = min(now_s, self.away_since_s) - self.since_s
+            self._waits_again(self.away_since_s, pace)
         self.got_wh, self.waits_since_s = self.asker.got_wh, self.since_s
-        if self.charges:
-            self.rank = Rank.HAD_ITS_TURN if lasted_s >= pace.turn_s / 2 else Rank.HAS_JUST_BEGUN
-        else:
-            self.rank = Rank.WAITS_TOO_LONG if lasted_s >= pace.wait_s else Rank.WAITS
+        self.rank = self._rank_after(min(now_s, self.away_since_s), pace)
         self.is_overdue = self.rank is Rank.WAITS_TOO_LONG
+
+    def _rank_after(self, now_s: float, pace: TurnPace) -> Rank:
+        lasted_s, is_served = now_s - self.since_s, self.charges and not self._has_charged_for_a_moment(now_s, pace)
+        if not is_served and lasted_s + self.charges * self.waited_s >= pace.wait_s:
+            return Rank.WAITS_TOO_LONG
+        if not self.charges:
+            return Rank.WAITS
+        return Rank.HAD_ITS_TURN if lasted_s >= pace.turn_s / 2 else Rank.HAS_JUST_BEGUN
 
     def takes_seat(self, now_s: float, *, is_tried: bool = False) -> None:
         self.is_tried = is_tried and self.rests_until_s > -math.inf
         if not self.charges:
             self.charges, self.since_s, self.waited_s = True, now_s, now_s - self.since_s
             self.rank = Rank.HAS_ITS_TURN if self.rank > Rank.HAD_ITS_TURN else self.rank
+        elif self.rank is Rank.WAITS_TOO_LONG:
+            self.rank = Rank.HAS_ITS_TURN
 
     def leaves_seat(self, now_s: float, pace: TurnPace, round_ends_s: float) -> None:
-        """Whoever had it for a moment only, in which it may not even have begun, waits on as if it had not had it."""
         if self.charges:
-            is_soon = now_s - self.since_s < pace.rest_s
+            is_soon = self._has_charged_for_a_moment(now_s, pace)
             self.rank = Rank.COULD_NOT_KEEP_IT if is_soon and self.rank is Rank.HAS_ITS_TURN else self.rank
             if self.is_tried:
                 self.rests_anyhow_s = max(2 * self.rests_anyhow_s, pace.rest_s) if is_soon else 0.0
             least_s, most_s = now_s + pace.rest_s, now_s + self.rests_anyhow_s
-            self.since_s = self.since_s - self.waited_s if is_soon else now_s
-            self.charges, self.rests_until_s = False, max(least_s, min(most_s, round_ends_s))
+            self.rests_until_s = max(least_s, min(most_s, round_ends_s))
+            self._waits_again(now_s, pace)
+
+    def _has_charged_for_a_moment(self, now_s: float, pace: TurnPace) -> bool:
+        return now_s - self.since_s < pace.rest_s
+
+    def _waits_again(self, now_s: float, pace: TurnPace) -> None:
+        """As if it had not had its seat, if that was for a moment, in which it may not even have begun."""
+        is_soon = self._has_charged_for_a_moment(now_s, pace)
+        self.charges, self.since_s = False, self.since_s - self.waited_s if is_soon else now_s
 
     def rests_anyhow(self, now_s: float) -> bool:
         return self.rests_anyhow_s > 0.0 and now_s < self.rests_until_s
@@ -146,7 +162,7 @@ class _Claim:
         stands = self.rank if self.rank is Rank.COULD_NOT_KEEP_IT else max(self.rank, Rank.WAITS)
         priority = math.inf if self.is_overdue else self.asker.priority
         got_wh = 0.0 if too_long else self.got_wh
-        return -stands, -priority, -self.rank, got_wh, self.waits_since_s, self.asker.place
+        return -self.is_late, -stands, -priority, -self.rank, got_wh, self.waits_since_s, self.asker.place
 
     def priority_in_next_round(self) -> float:
         """Above all of those that the CSMS gives, if it waits too long."""
@@ -171,12 +187,12 @@ class Turns:
         """The places of those that may charge now, whoever goes first first."""
         self._claims |= {asker.place: self._claim(asker, now_s) for asker in askers}
         self._look_who_is_there({asker.place for asker in askers}, now_s)
-        if now_s >= self._round_ends_s or any(claim.is_late for claim in self._claims.values()):
+        if now_s >= self._round_ends_s:
             for claim in self._claims.values():
                 claim.ends_round(now_s, self.pace)
             self._round_ends_s = now_s + self.pace.turn_s
-        claims = sorted(self._there(), key=_Claim.in_order)
-        return [claim.asker.place for claim in claims if claim.rests_until_s <= now_s]
+        able = [claim for claim in self._claims.values() if claim.is_able(now_s)]
+        return [claim.asker.place for claim in sorted(able, key=_Claim.in_order)]
 
     def _claim(self, asker: Asker, now_s: float) -> _Claim:
         claim = self._claims.get(asker.place)
@@ -221,10 +237,10 @@ class Turns:
             claim.takes_seat(now_s, is_tried=True)
         return bool(begins)
 
-    def rest_no_more(self) -> None:
-        """There is ample room."""
-        for claim in self._claims.values():
-            claim.rests_anyhow_s = 0.0
+    def rest_no_more(self, places: AbstractSet[int]) -> None:
+        """There is ample room for all these."""
+        for place in places & self._claims.keys():
+            self._claims[place].rests_anyhow_s = 0.0
 
     def rests_anyhow(self, now_s: float) -> dict[int, str]:
         """The places of those that rest whatever room there seems to be, with their transactions."""

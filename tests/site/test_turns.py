@@ -117,6 +117,37 @@ def test_a_car_that_nobody_measures_is_not_switched_all_the_time_at_the_edge_of_
     assert sum(charged_s.values()) / 2 > 0.95 * 5000
 
 
+def askers(*charges: bool) -> list[Asker]:
+    return [Asker(place, "tx", one, 0.0) for place, one in enumerate(charges)]
+
+
+@pytest.mark.requirement("LC-110")
+def test_a_car_that_was_stopped_rests_although_it_could_not_charge_for_a_moment() -> None:
+    turns = Turns(PACE)
+    first, *others = turns.order(askers(True, True, True), 0.0)
+    turns.seated({first}, 0.0)
+    away, other = others
+    there = askers(first == 0, first == 1, first == 2)
+    assert turns.order([one for one in there if one.place != away], 60.0) == [first]
+    assert turns.order(there, 61.0) == [first]
+    assert set(turns.order(there, PACE.rest_s)) == {first, away, other}
+
+
+@pytest.mark.requirement("LC-110")
+def test_ample_room_says_nothing_of_a_car_that_could_not_charge_meanwhile() -> None:
+    """Two cars were started because all seemed to fit, and could not go on."""
+    turns = Turns(PACE)
+    turns.order(askers(True, True, True), 0.0)
+    turns.seated({0}, 0.0)
+    turns.all_seated({0, 1, 2}, 400.0)
+    turns.order(askers(True, True, True), 430.0)
+    turns.seated({0}, 430.0)
+    assert turns.rests_anyhow(431.0).keys() == {1, 2}
+    turns.all_seated({0, 1}, 431.0)
+    turns.rest_no_more({0, 1})
+    assert turns.rests_anyhow(431.0).keys() == {2}
+
+
 # --- whom the CSMS wants to go first ----------------------------------------------------------------------------------
 
 
@@ -187,6 +218,34 @@ def test_room_for_all_for_a_moment_costs_nobody_the_hour_that_it_has_waited() ->
         charges = seats_at(turns, asking, 3 if minute in {25, 45} else 1, 60.0 * minute)
         minutes += [minute] * (0 in charges)
     assert minutes == [25, 45, *range(60, 80)]
+
+
+@pytest.mark.requirement("LC-067")
+@pytest.mark.parametrize("priorities", [[0, 3, 3], [-3, 3, 0]])
+def test_a_little_more_room_at_the_beginning_of_each_round_leaves_nobody_behind(priorities: list[int]) -> None:
+    """For twenty seconds, ten seconds after it began."""
+    turns, charges, charged_s = Turns(PACE), set[int](), Counter[int]()
+    for now_s in range(0, 8 * 3600, 10):
+        asking = [Asker(n, "tx", n in charges, 0.0, priority) for n, priority in enumerate(priorities)]
+        order = turns.order(asking, float(now_s))
+        charges = set(order[: 2 if now_s > PACE.turn_s and 10 <= now_s % PACE.turn_s < 30 else 1])
+        turns.seated(charges, float(now_s))
+        charged_s.update(dict.fromkeys(charges, 10))
+    assert min(charged_s.values()) > 8 * 3600 / 6
+
+
+@pytest.mark.requirement("LC-067")
+def test_a_car_that_was_started_for_a_moment_and_is_away_when_the_round_ends_keeps_its_hour() -> None:
+    turns = Turns(PACE)
+    three = [Asker(n, "tx", charges=False, got_wh=0.0, priority=priority) for n, priority in enumerate([0, 3, 3])]
+    for now_s in (0.0, 600.0):
+        turns.seated(set(turns.order(three, now_s)[:1]), now_s)
+    turns.all_seated({0, 1, 2}, 1190.0)
+    for now_s in (1195.0, 1200.0):
+        turns.seated(set(turns.order(three[1:], now_s)[:1]), now_s)
+    for now_s in range(1205, 4800, 5):
+        turns.seated(set(turns.order(three, float(now_s))[:1]), float(now_s))
+    assert turns.order(three, 4800.0)[0] == 0
 
 
 @pytest.mark.requirement("LC-067")
