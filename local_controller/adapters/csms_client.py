@@ -21,6 +21,7 @@ from websockets.uri import WebSocketURI
 from local_controller.adapters.handshake import address, request_head, take_plain_acceptance
 from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.leg import Leg, LegSettings
+from local_controller.adapters.lookups import addresses
 from local_controller.adapters.routing import Upstream, offers
 from local_controller.station.words import OcppVersion
 
@@ -173,9 +174,7 @@ async def dial(
     leg = CsmsLeg(settings, uri, offer, large_messages)
     try:
         async with asyncio.timeout(settings.dial_timeout_s):
-            await asyncio.get_running_loop().create_connection(
-                lambda: leg, uri.host, uri.port, ssl=(settings.tls or True) if uri.secure else None
-            )
+            await _open(leg, uri, (settings.tls or True) if uri.secure else None)
             leg.ask(station.headers)
             reason = await leg.answered
         return leg if reason is None else _refusal(reason)
@@ -185,6 +184,21 @@ async def dial(
         if not leg.is_open:
             leg.answered.cancel()
             leg.give_up()
+
+
+async def _open(leg: CsmsLeg, uri: WebSocketURI, tls: ssl.SSLContext | bool | None) -> None:
+    """Connects at the first of the host's addresses that lets us; OSError of the last one, ssl.SSLError of any."""
+    loop, name = asyncio.get_running_loop(), uri.host if tls else None
+    *others, last = await addresses(uri.host)
+    for one in others:
+        try:
+            await loop.create_connection(lambda: leg, one, uri.port, ssl=tls, server_hostname=name)
+        except ssl.SSLError:
+            raise
+        except OSError:
+            continue
+        return
+    await loop.create_connection(lambda: leg, last, uri.port, ssl=tls, server_hostname=name)
 
 
 def _refusal(fault: Exception) -> Refusal:

@@ -73,6 +73,7 @@ class Granting:
         revision, planned_a = self._planned_a
         if revision != self._plan.revision:
             planned_a = np.array(self._plan.first_blocks_a(place.key for place in self._tree.places))
+            planned_a.setflags(write=False)
             self._planned_a = self._plan.revision, planned_a
         return planned_a
 
@@ -110,7 +111,7 @@ class Granting:
         fits = self._sharing.seated(moment.followers, min_a, can, available)
         if fits[can].all():
             rests = self._rests_anyhow(moment, can, available, now_s)
-            if self._turns.all_seated(now_s):
+            if self._turns.all_seated(set(moment.followers[can].tolist()), now_s):
                 self._plan.outgrow()
             if self._plan.is_outgrown:
                 ordered_a, places = moment.columns.ordered_a, (self._tree.places[n] for n in moment.followers.tolist())
@@ -139,7 +140,7 @@ class Granting:
             return who
         is_ample = self._sharing.seated(followers, np.where(who, 2 * min_a, min_a), can, available)[can].all()
         if is_ample:
-            self._turns.rest_no_more()
+            self._turns.rest_no_more(set(followers[can].tolist()))
         return who & ~is_ample
 
     def _asker(self, place: int, min_a: float) -> Asker:

@@ -68,6 +68,7 @@ class Sharing:
         """The phases of all nodes, then all phases together of those whose watts are limited."""
         if self._left[0] is not available:  # which a reaction asks about several times
             self._left = available, self._room_a(available)
+            self._left[1].setflags(write=False)
         return self._left[1]
 
     def _room_a(self, available: Left) -> Array:

@@ -64,6 +64,8 @@ class _Claim:
     """since_s: it has charged, or waited, since then. got_wh, waits_since_s: as the last end of a round saw them.
 
     is_overdue: it had waited too long then, so that in this round no priority goes before it.
+    waited_s: how long, before it took its seat. away_since_s: since when it cannot charge for another reason than room, infinite: it can.
+    has_missed_it: it was away, or rested, at the end of the last round.
     is_tried: it had been stopped, and was started because all seemed to fit. rests_anyhow_s: how long it rests whatever room there seems to be, 0: not
     at all.
     """
@@ -78,29 +80,75 @@ class _Claim:
     rests_until_s: float = -math.inf
     is_tried: bool = False
     rests_anyhow_s: float = 0.0
+    waited_s: float = 0.0
+    away_since_s: float = math.inf
+    has_missed_it: bool = False
+
+    @property
+    def is_away(self) -> bool:
+        return self.away_since_s < math.inf
+
+    def goes_away(self, now_s: float) -> None:
+        self.away_since_s = min(self.away_since_s, now_s)
+
+    def comes_back(self, now_s: float) -> None:
+        """It finds what it left: the time between was none of waiting, and none of its turn."""
+        if self.is_away:
+            self.since_s, self.away_since_s = self.since_s + now_s - self.away_since_s, math.inf
+
+    def has_charged_away(self, asker: Asker) -> bool:
+        """It is back and charges, although its turn was over when the round ended, as a station does that had no connection."""
+        return self.is_away and asker.charges and not self.charges
+
+    @property
+    def is_late(self) -> bool:
+        """It would have gone before all others had it not missed that: so it may have that turn when it comes."""
+        return self.has_missed_it and self.is_overdue and self.rank >= Rank.WAITS_TOO_LONG
+
+    def is_able(self, now_s: float) -> bool:
+        return not self.is_away and self.rests_until_s <= now_s
 
     def ends_round(self, now_s: float, pace: TurnPace) -> None:
-        lasted_s, self.got_wh, self.waits_since_s = now_s - self.since_s, self.asker.got_wh, self.since_s
-        if self.charges:
-            self.rank = Rank.HAD_ITS_TURN if lasted_s >= pace.turn_s / 2 else Rank.HAS_JUST_BEGUN
-        else:
-            self.rank = Rank.WAITS_TOO_LONG if lasted_s >= pace.wait_s else Rank.WAITS
+        self.has_missed_it = not self.is_able(now_s)
+        if self.charges and self.is_away:
+            self._waits_again(self.away_since_s, pace)
+        self.got_wh, self.waits_since_s = self.asker.got_wh, self.since_s
+        self.rank = self._rank_after(min(now_s, self.away_since_s), pace)
         self.is_overdue = self.rank is Rank.WAITS_TOO_LONG
+
+    def _rank_after(self, now_s: float, pace: TurnPace) -> Rank:
+        lasted_s, is_served = now_s - self.since_s, self.charges and not self._has_charged_for_a_moment(now_s, pace)
+        if not is_served and lasted_s + self.charges * self.waited_s >= pace.wait_s:
+            return Rank.WAITS_TOO_LONG
+        if not self.charges:
+            return Rank.WAITS
+        return Rank.HAD_ITS_TURN if lasted_s >= pace.turn_s / 2 else Rank.HAS_JUST_BEGUN
 
     def takes_seat(self, now_s: float, *, is_tried: bool = False) -> None:
         self.is_tried = is_tried and self.rests_until_s > -math.inf
         if not self.charges:
-            self.charges, self.since_s = True, now_s
+            self.charges, self.since_s, self.waited_s = True, now_s, now_s - self.since_s
             self.rank = Rank.HAS_ITS_TURN if self.rank > Rank.HAD_ITS_TURN else self.rank
+        elif self.rank is Rank.WAITS_TOO_LONG:
+            self.rank = Rank.HAS_ITS_TURN
 
     def leaves_seat(self, now_s: float, pace: TurnPace, round_ends_s: float) -> None:
         if self.charges:
-            is_soon = now_s - self.since_s < pace.rest_s
+            is_soon = self._has_charged_for_a_moment(now_s, pace)
             self.rank = Rank.COULD_NOT_KEEP_IT if is_soon and self.rank is Rank.HAS_ITS_TURN else self.rank
             if self.is_tried:
                 self.rests_anyhow_s = max(2 * self.rests_anyhow_s, pace.rest_s) if is_soon else 0.0
             least_s, most_s = now_s + pace.rest_s, now_s + self.rests_anyhow_s
-            self.charges, self.since_s, self.rests_until_s = False, now_s, max(least_s, min(most_s, round_ends_s))
+            self.rests_until_s = max(least_s, min(most_s, round_ends_s))
+            self._waits_again(now_s, pace)
+
+    def _has_charged_for_a_moment(self, now_s: float, pace: TurnPace) -> bool:
+        return now_s - self.since_s < pace.rest_s
+
+    def _waits_again(self, now_s: float, pace: TurnPace) -> None:
+        """As if it had not had its seat, if that was for a moment, in which it may not even have begun."""
+        is_soon = self._has_charged_for_a_moment(now_s, pace)
+        self.charges, self.since_s = False, self.since_s - self.waited_s if is_soon else now_s
 
     def rests_anyhow(self, now_s: float) -> bool:
         return self.rests_anyhow_s > 0.0 and now_s < self.rests_until_s
@@ -114,7 +162,7 @@ class _Claim:
         stands = self.rank if self.rank is Rank.COULD_NOT_KEEP_IT else max(self.rank, Rank.WAITS)
         priority = math.inf if self.is_overdue else self.asker.priority
         got_wh = 0.0 if too_long else self.got_wh
-        return -stands, -priority, -self.rank, got_wh, self.waits_since_s, self.asker.place
+        return -self.is_late, -stands, -priority, -self.rank, got_wh, self.waits_since_s, self.asker.place
 
     def priority_in_next_round(self) -> float:
         """Above all of those that the CSMS gives, if it waits too long."""
@@ -137,17 +185,18 @@ class Turns:
 
     def order(self, askers: Sequence[Asker], now_s: float) -> list[int]:
         """The places of those that may charge now, whoever goes first first."""
-        self._claims = {asker.place: self._claim(asker, now_s) for asker in askers}
+        self._claims |= {asker.place: self._claim(asker, now_s) for asker in askers}
+        self._look_who_is_there({asker.place for asker in askers}, now_s)
         if now_s >= self._round_ends_s:
             for claim in self._claims.values():
                 claim.ends_round(now_s, self.pace)
             self._round_ends_s = now_s + self.pace.turn_s
-        claims = sorted(self._claims.values(), key=_Claim.in_order)
-        return [claim.asker.place for claim in claims if claim.rests_until_s <= now_s]
+        able = [claim for claim in self._claims.values() if claim.is_able(now_s)]
+        return [claim.asker.place for claim in sorted(able, key=_Claim.in_order)]
 
     def _claim(self, asker: Asker, now_s: float) -> _Claim:
         claim = self._claims.get(asker.place)
-        if claim is None or claim.asker.transaction != asker.transaction:
+        if claim is None or claim.asker.transaction != asker.transaction or claim.has_charged_away(asker):
             rank = Rank.HAS_JUST_BEGUN if asker.charges else Rank.WAITS
             return _Claim(asker, asker.charges, now_s, rank, asker.got_wh)
         if asker.priority > claim.asker.priority:  # the CSMS says so after the session began, which may be just now
@@ -155,30 +204,43 @@ class Turns:
         claim.asker = asker
         return claim
 
-    def seated(self, places: AbstractSet[int], now_s: float) -> bool:
-        """These charge now, all others wait; whether that is new."""
-        before = {place for place, claim in self._claims.items() if claim.charges}
+    def _there(self) -> list[_Claim]:
+        return [claim for claim in self._claims.values() if not claim.is_away]
+
+    def _look_who_is_there(self, places: AbstractSet[int], now_s: float) -> None:
+        """Who is told nothing by its CSMS for a second, or loses its station for one, loses neither its place nor its hour."""
         for place, claim in self._claims.items():
             if place in places:
+                claim.comes_back(now_s)
+            else:
+                claim.goes_away(now_s)
+
+    def seated(self, places: AbstractSet[int], now_s: float) -> bool:
+        """These charge now, all others that could charge wait; whether that is new."""
+        there = self._there()
+        before = {claim.asker.place for claim in there if claim.charges}
+        for claim in there:
+            if claim.asker.place in places:
                 claim.takes_seat(now_s)
             else:
                 claim.leaves_seat(now_s, self.pace, self._round_ends_s)
-        waiting = sorted((claim for claim in self._claims.values() if not claim.charges), key=_Claim.in_next_round)
+        waiting = sorted((claim for claim in there if not claim.charges), key=_Claim.in_next_round)
         self._waiting = [claim.asker.place for claim in waiting]
         return before != places
 
-    def all_seated(self, now_s: float) -> bool:
-        """Everybody can have the minimum: nobody waits but who rests anyhow; whether that is new."""
+    def all_seated(self, places: AbstractSet[int], now_s: float) -> bool:
+        """All these can have the minimum: nobody waits but who rests anyhow; whether that is new."""
         self._waiting = []
-        begins = [claim for claim in self._claims.values() if not claim.charges and not claim.rests_anyhow(now_s)]
+        self._look_who_is_there(places, now_s)
+        begins = [claim for claim in self._there() if not claim.charges and not claim.rests_anyhow(now_s)]
         for claim in begins:
             claim.takes_seat(now_s, is_tried=True)
         return bool(begins)
 
-    def rest_no_more(self) -> None:
-        """There is ample room."""
-        for claim in self._claims.values():
-            claim.rests_anyhow_s = 0.0
+    def rest_no_more(self, places: AbstractSet[int]) -> None:
+        """There is ample room for all these."""
+        for place in places & self._claims.keys():
+            self._claims[place].rests_anyhow_s = 0.0
 
     def rests_anyhow(self, now_s: float) -> dict[int, str]:
         """The places of those that rest whatever room there seems to be, with their transactions."""
@@ -186,7 +248,7 @@ class Turns:
 
     def waits_s(self, now_s: float) -> dict[int, float]:
         """In about how many seconds each waiting place has its turn."""
-        seats = max(1, sum(claim.charges for claim in self._claims.values()))
+        seats = max(1, sum(claim.charges for claim in self._there()))
         left_s, turn_s = max(0.0, self._round_ends_s - now_s), self.pace.turn_s
         waits: dict[int, float] = {}
         ahead = 0
@@ -201,7 +263,7 @@ class Turns:
 
     def _above(self, rank: float) -> int:
         """How many have a higher priority, whether they charge or wait."""
-        return sum(claim.asker.priority > rank for claim in self._claims.values())
+        return sum(claim.asker.priority > rank for claim in self._there())
 
     def _rounds_until_overdue(self, claim: _Claim, now_s: float) -> int:
         """Where all seats belong to cars of a higher priority: whole rounds after this one."""

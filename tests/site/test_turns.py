@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from local_controller.profiles.schedule import Schedule
 from local_controller.site.limits import AppliesTo, LimitSource
 from local_controller.site.turns import Asker, TurnPace, Turns
+from local_controller.station.effects import CsmsLimitChanged
 from local_controller.station.words import PriorityGiven
 from tests.site.test_controller import settled
 from tests.site.virtual_site import VirtualSite, topology
 
 PACE = TurnPace()
+NEVER = 10_000
+"""Minutes."""
 
 
 @given(
@@ -22,32 +26,48 @@ PACE = TurnPace()
     seats=st.lists(st.integers(1, 11), min_size=2, max_size=60),
     measured=st.booleans(),
     priorities=st.one_of(st.just([0]), st.lists(st.integers(-9, 9), min_size=1, max_size=12)),
+    away_every=st.lists(st.sampled_from([4, 5, 7, 10, 20, NEVER]), min_size=1, max_size=12),
 )
+@example(cars=3, seats=[1, 1], measured=False, priorities=[0, 3, 3], away_every=[5, NEVER, NEVER])
+@example(cars=3, seats=[1, 1], measured=False, priorities=[0, 3, 3], away_every=[20, NEVER, NEVER])
 @settings(deadline=None)
 @pytest.mark.requirement("LC-110", "LC-067")
 def test_law_nobody_waits_for_ever_and_nobody_is_woken_every_minute(
-    cars: int, seats: list[int], measured: bool, priorities: list[int]
+    cars: int, seats: list[int], measured: bool, priorities: list[int], away_every: list[int]
 ) -> None:
-    """Room for at least `least` of the cars changes every ten minutes, over ten hours; the CSMS wants some to go first."""
+    """Room for at least `least` of the cars changes every ten minutes, over ten hours; the CSMS wants some to go first, and some
+    cannot charge at all for a minute now and then. Who has had less than `rest_s` since still waits.
+    """
     turns, charges, got_wh = Turns(PACE), set[int](), [0.0] * cars
-    least, waits_s, starts = min(seats), [0.0] * cars, Counter[int]()
+    least, waits_s, served_s, starts = min(seats), [0.0] * cars, [0.0] * cars, Counter[int]()
+    flickers = min(away_every[n % len(away_every)] for n in range(cars)) < NEVER
     for minute in range(600):
         room = min(seats[minute // 10 % len(seats)], cars - 1)
         now_s = 60.0 * minute
-        asking = [
-            Asker(n, "tx", n in charges, got_wh[n] * measured, priorities[n % len(priorities)]) for n in range(cars)
-        ]
-        order = turns.order(asking, now_s)
-        seated = set(order[:room])
-        turns.seated(seated, now_s)
+        there = [n for n in range(cars) if (minute + n + 1) % away_every[n % len(away_every)]]
+        asking = [Asker(n, "tx", n in charges, got_wh[n] * measured, priorities[n % len(priorities)]) for n in there]
+        seated = seats_at(turns, asking, room, now_s)
         starts.update(seated - charges)
-        charges = seated
-        for n in range(cars):
+        charges = seated | (charges - set(there))
+        for n in there:
             got_wh[n] += 69.0 * (n in charges)
-            waits_s[n] = 0.0 if n in charges else waits_s[n] + 60.0
+            served_s[n] += 60.0 * (n in charges)
+            waits_s[n] += 60.0 * (n not in charges)
+            if served_s[n] >= PACE.rest_s:
+                served_s[n] = waits_s[n] = 0.0
             rounds = -(-cars // min(least, cars - 1)) + 1
             assert waits_s[n] <= PACE.wait_s + rounds * PACE.turn_s + PACE.rest_s
-    assert max(starts.values()) <= 10 * 3600 / PACE.rest_s / 2
+    assert max(starts.values()) <= 10 * 3600 / PACE.rest_s / (1 if flickers else 2)
+
+
+def seats_at(turns: Turns, asking: list[Asker], room: int, now_s: float) -> set[int]:
+    """Who charges now, as the site goes about it."""
+    if len(asking) <= room:
+        turns.all_seated({asker.place for asker in asking}, now_s)
+        return {asker.place for asker in asking} - set(turns.rests_anyhow(now_s))
+    seated = set(turns.order(asking, now_s)[:room])
+    turns.seated(seated, now_s)
+    return seated
 
 
 def watched(site: VirtualSite) -> tuple[Counter[str], Counter[str]]:
@@ -95,6 +115,37 @@ def test_a_car_that_nobody_measures_is_not_switched_all_the_time_at_the_edge_of_
     shares = [count / sum(charged_s.values()) for count in charged_s.values()]
     assert min(shares) > 0.4
     assert sum(charged_s.values()) / 2 > 0.95 * 5000
+
+
+def askers(*charges: bool) -> list[Asker]:
+    return [Asker(place, "tx", one, 0.0) for place, one in enumerate(charges)]
+
+
+@pytest.mark.requirement("LC-110")
+def test_a_car_that_was_stopped_rests_although_it_could_not_charge_for_a_moment() -> None:
+    turns = Turns(PACE)
+    first, *others = turns.order(askers(True, True, True), 0.0)
+    turns.seated({first}, 0.0)
+    away, other = others
+    there = askers(first == 0, first == 1, first == 2)
+    assert turns.order([one for one in there if one.place != away], 60.0) == [first]
+    assert turns.order(there, 61.0) == [first]
+    assert set(turns.order(there, PACE.rest_s)) == {first, away, other}
+
+
+@pytest.mark.requirement("LC-110")
+def test_ample_room_says_nothing_of_a_car_that_could_not_charge_meanwhile() -> None:
+    """Two cars were started because all seemed to fit, and could not go on."""
+    turns = Turns(PACE)
+    turns.order(askers(True, True, True), 0.0)
+    turns.seated({0}, 0.0)
+    turns.all_seated({0, 1, 2}, 400.0)
+    turns.order(askers(True, True, True), 430.0)
+    turns.seated({0}, 430.0)
+    assert turns.rests_anyhow(431.0).keys() == {1, 2}
+    turns.all_seated({0, 1}, 431.0)
+    turns.rest_no_more({0, 1})
+    assert turns.rests_anyhow(431.0).keys() == {2}
 
 
 # --- whom the CSMS wants to go first ----------------------------------------------------------------------------------
@@ -155,6 +206,65 @@ def test_a_car_whose_priority_is_told_just_after_it_was_stopped_need_not_rest_fi
     assert turns.order(late, 1.0) == [1, 0]
     turns.seated({1}, 1.0)
     assert turns.order([Asker(0, "tx", charges=False, got_wh=0.0), late[1]], 2.0) == [1], "the other one rests now"
+
+
+@pytest.mark.requirement("LC-067")
+def test_room_for_all_for_a_moment_costs_nobody_the_hour_that_it_has_waited() -> None:
+    """Two others of a higher priority take turns; the third one is started for a minute only."""
+    turns, charges = Turns(PACE), set[int]()
+    minutes = []
+    for minute in range(80):
+        asking = [Asker(n, "tx", n in charges, 0.0, priority) for n, priority in enumerate([0, 3, 3])]
+        charges = seats_at(turns, asking, 3 if minute in {25, 45} else 1, 60.0 * minute)
+        minutes += [minute] * (0 in charges)
+    assert minutes == [25, 45, *range(60, 80)]
+
+
+@pytest.mark.requirement("LC-067")
+@pytest.mark.parametrize("priorities", [[0, 3, 3], [-3, 3, 0]])
+def test_a_little_more_room_at_the_beginning_of_each_round_leaves_nobody_behind(priorities: list[int]) -> None:
+    """For twenty seconds, ten seconds after it began."""
+    turns, charges, charged_s = Turns(PACE), set[int](), Counter[int]()
+    for now_s in range(0, 8 * 3600, 10):
+        asking = [Asker(n, "tx", n in charges, 0.0, priority) for n, priority in enumerate(priorities)]
+        order = turns.order(asking, float(now_s))
+        charges = set(order[: 2 if now_s > PACE.turn_s and 10 <= now_s % PACE.turn_s < 30 else 1])
+        turns.seated(charges, float(now_s))
+        charged_s.update(dict.fromkeys(charges, 10))
+    assert min(charged_s.values()) > 8 * 3600 / 6
+
+
+@pytest.mark.requirement("LC-067")
+def test_a_car_that_was_started_for_a_moment_and_is_away_when_the_round_ends_keeps_its_hour() -> None:
+    turns = Turns(PACE)
+    three = [Asker(n, "tx", charges=False, got_wh=0.0, priority=priority) for n, priority in enumerate([0, 3, 3])]
+    for now_s in (0.0, 600.0):
+        turns.seated(set(turns.order(three, now_s)[:1]), now_s)
+    turns.all_seated({0, 1, 2}, 1190.0)
+    for now_s in (1195.0, 1200.0):
+        turns.seated(set(turns.order(three[1:], now_s)[:1]), now_s)
+    for now_s in range(1205, 4800, 5):
+        turns.seated(set(turns.order(three, float(now_s))[:1]), float(now_s))
+    assert turns.order(three, 4800.0)[0] == 0
+
+
+@pytest.mark.requirement("LC-067")
+def test_a_car_that_its_csms_stops_for_a_moment_waits_no_longer_than_any_other() -> None:
+    """Every five minutes it may have nothing for five seconds, and the priorities of the two others are higher."""
+    ems = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (8.0,) * 3)
+    site = settled(VirtualSite(topology(60.0, 3), (ems,), poll_s=2.0))
+    for name in site.stations:
+        site.plug(name)
+    for name in ("CP-2", "CP-3"):
+        site.tell(name, PriorityGiven(1, str(site.stations[name].transaction), 3))
+    site.run(120)
+    charged_s, _ = watched(site)
+    for _ in range(21):
+        site.tell("CP-1", CsmsLimitChanged(1, Schedule.constant(0.0, site.now.utc)))
+        site.run(5)
+        site.tell("CP-1", CsmsLimitChanged(1, Schedule.unlimited()))
+        site.run(295)
+    assert charged_s["CP-1"] / 2 > 15 * 60
 
 
 @pytest.mark.requirement("LC-067")

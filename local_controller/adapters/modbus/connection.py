@@ -192,14 +192,25 @@ class ModbusConnection:
         if self._client is not None and self._client.connected:
             return
         self._disconnect()
-        self._client = client = self.settings.client()
         try:
-            connected = await client.connect()
+            connected = await self._open()
         except WRONG_SETTINGS as error:
             raise PollError(Trouble.UNREACHABLE, f"{self.settings.address}: {error}") from error
         if not connected:
             raise PollError(Trouble.UNREACHABLE, await self.settings.unreachable())
         await asyncio.sleep(max(reader.connect_delay_s for reader in self._due_s))
+
+    async def _open(self) -> bool:
+        try:
+            clients = await self.settings.clients()
+        except OSError:
+            return False
+        for client in clients:
+            self._disconnect()
+            self._client = client
+            if await client.connect():
+                return True
+        return False
 
     def _opened(self) -> Client:
         """The connection in the middle of a poll: it may have been lost after the question before."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
+from local_controller.adapters.lookups import addresses
 from local_controller.config.modbus_lines import Baud, ModbusSection, Parity
 
 if sys.platform == "win32":
@@ -50,10 +52,15 @@ class ConnectionSettings:
         """Whether an answer bears the number of its question, so that a late one falls out."""
         return self.framing == "tcp"
 
-    def client(self) -> Client:
-        """A client that is not yet connected."""
+    async def clients(self) -> Sequence[Client]:
+        """One for each address of the host, not yet connected; OSError, ValueError as of `addresses`."""
+        async with asyncio.timeout(self.timeout_s):
+            found = await addresses(self.host)
+        return [self._client(address) for address in found]
+
+    def _client(self, address: str) -> Client:
         return AsyncModbusTcpClient(
-            self.host,
+            address,
             port=self.port,
             framer=_FRAMERS[self.framing],
             timeout=self.timeout_s,
@@ -65,7 +72,7 @@ class ConnectionSettings:
         """What to tell people when it cannot be connected."""
         try:
             async with asyncio.timeout(self.timeout_s):
-                await asyncio.get_running_loop().getaddrinfo(self.host, self.port)
+                await addresses(self.host)
         except OSError:
             return f"this machine finds no address of {self.host}: check the name, and DNS"
         return f"no connection to {self.address}"
@@ -91,9 +98,9 @@ class SerialSettings:
         """RTU knows no numbers of questions."""
         return False
 
-    def client(self) -> Client:
-        """A client that is not yet connected."""
-        return AsyncModbusSerialClient(
+    async def clients(self) -> Sequence[Client]:
+        """The only one, not yet connected."""
+        client = AsyncModbusSerialClient(
             self.device,
             framer=FramerType.RTU,
             baudrate=self.baud,
@@ -103,6 +110,7 @@ class SerialSettings:
             retries=0,
             reconnect_delay=0,
         )
+        return [client]
 
     async def unreachable(self) -> str:
         """What to tell people when it cannot be opened."""
