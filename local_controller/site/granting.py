@@ -17,6 +17,7 @@ from local_controller.site.enforcement import Wait
 from local_controller.site.foresight import Foresight
 from local_controller.site.known_evse import NOISE_A
 from local_controller.site.moment import Moment
+from local_controller.site.per_phase import ZERO, minus
 from local_controller.site.phase_switches import PhaseSwitches
 from local_controller.site.plan import Plan
 from local_controller.site.random_delay import RandomDelays
@@ -56,6 +57,7 @@ class Granting:
             self._plan.want()  # a car needs more to charge at all than it did when that was planned
         planned_a, most_a = self._foresight.bound(places, columns, planned_a, most_a, now)
         caps_a = self._in_turns(moment, np.minimum(planned_a, most_a), most_a, available, now)
+        available = self._without_kept(moment, caps_a, available)
         shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available).tolist()
         shares_a = self._kept(moment, shares_a, most_a, now)
         shares_a = self._switched(moment, shares_a, available, now)
@@ -75,6 +77,17 @@ class Granting:
             planned_a = np.array(self._plan.first_blocks_a(place.key for place in self._tree.places))
             self._planned_a = self._plan.revision, planned_a
         return planned_a
+
+    def _without_kept(self, moment: Moment, caps_a: Array, available: Left) -> Left:
+        """What is left to share beside what is kept for those that nobody measures, while they have nothing."""
+        if not moment.good_faith.said:
+            return available
+        has_nothing = np.zeros(len(self._tree.places), dtype=bool)
+        has_nothing[moment.followers] = caps_a <= 0.0
+        kept_a = moment.good_faith.among(self._tree.table.good_faith(has_nothing)).kept_a
+        return available._replace(
+            per_phase={node: minus(left_a, kept_a.get(node, ZERO)) for node, left_a in available.per_phase.items()}
+        )
 
     def _switched(self, moment: Moment, shares_a: Sequence[float], available: Left, now: Instant) -> Sequence[float]:
         """The shares; nothing for cars that pause to charge on another number of phases (goal G9)."""
@@ -117,7 +130,8 @@ class Granting:
                 has_time = self._foresight.goes_by_price(places) & (ordered_a < min_a)
                 least_a = np.minimum(np.maximum(min_a, ordered_a), most_a)
                 caps_a = np.where(has_time, caps_a, np.maximum(caps_a, least_a))
-            return np.where(rests, 0.0, caps_a)
+            counts_on_who_rests = bool((caps_a[rests] >= min_a[rests]).any())
+            return np.where(rests, 0.0, most_a if counts_on_who_rests else caps_a)
         position = {int(moment.followers[number]): number for number in can.tolist()}
         order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)
         in_order = np.array([position[place] for place in order], dtype=np.intp)

@@ -8,7 +8,8 @@ Three laws, for cars that want energy:
   is stopped more often than rounds end.
 
 Room is what fuse or limit leave beside other loads, the margin and what others may keep: what they draw, and what a rule lets them hold beyond
-that (`Judge._keeps`). So nobody has to be stopped for another one to have it.
+that (`Judge._keeps`). So nobody has to be stopped for another one to have it. A paused car that nobody measures keeps its fallback where no meter
+would see that it charges, and what of it the fuse would not bear until others had made room.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ HEADROOM_A: Final = 2.0
 
 IN_WATTS: Final = 207.0 / 230.0
 """So much of its limit flows at a station that takes watts: they are told at the lowest voltage."""
+
+BORNE: Final = 1.11
+"""Times a fuse of the default type, up to which a car may begin in spite of what its station said, that never measures (`good_faith.BEARS`)."""
 
 LEAST_A: Final = 6.0
 LEAST_IN_WATTS_A: Final = 6.7
@@ -166,9 +170,14 @@ class Judge:
         keeps = [(one, self._keeps(one, site, now_s), self._lines(one, site, now_s)) for one in others]
         for node in self.world.path(post):
             limit_a = min(node.fuse_a, self.world.limit_a(now_s)) if node.parent is None else node.fuse_a
-            here = [(kept_a, lines) for one, kept_a, lines in keeps if node in self.world.path(one)]
+            here = [(one, kept_a, lines) for one, kept_a, lines in keeps if node in self.world.path(one)]
             for phase in self._lines(post, site, now_s):
-                taken_a = sum(kept_a for kept_a, lines in here if phase in lines)
+                taken_a = sum(kept_a for _, kept_a, lines in here if phase in lines)
+                paused_a = sum(
+                    one.fallback_a for one, kept_a, lines in here if one.is_mute and not kept_a and phase in lines
+                )
+                borne_a = max(0.0, BORNE * node.fuse_a - limit_a) if node.name in self.world.metered else 0.0
+                taken_a += max(0.0, paused_a - borne_a)
                 yield limit_a - MARGIN_A - max(0.0, node.loads[phase].mean_a) - taken_a
 
     def _least_a(self, post: Post) -> float:
