@@ -10,7 +10,7 @@ from local_controller.site.capacity import Capacity, Left, capacity, left
 from local_controller.site.good_faith import GoodFaith, good_faith
 from local_controller.site.limits import LimitBook
 from local_controller.site.out_of_phase import LastSeen
-from local_controller.site.per_phase import PerPhase, minus
+from local_controller.site.per_phase import PerPhase, plus
 from local_controller.site.places import Columns, Place
 from local_controller.site.tree import Tree
 from optimizer.arrays import Indexes
@@ -64,8 +64,9 @@ class Moments:
         capacities = [capacity(state, self._book, now) for state in self._tree.nodes.values()]
         capacities += [balance.capacity(now) for balance in self._tree.balances.values()]
         faith = good_faith(table.good_faith(), self._tree, capacities, now)
-        counted = {**self._last_seen.counted(worst, table)}
-        counted |= {node: minus(counted[node], relied_a) for node, relied_a in faith.relied_a.items()}
+        room = left(capacities, self._last_seen.counted(worst, table))
+        if relied_a := faith.relied_a:
+            room = room._replace(per_phase={node: plus(at, relied_a[node]) for node, at in room.per_phase.items()})
         others = [self._tree.places[number] for number in (~follows).nonzero()[0].tolist()]
         return Moment(
             runs_s=now.since(self._started_at),
@@ -73,7 +74,7 @@ class Moments:
             worst=worst,
             reserved=reserved,
             good_faith=faith,
-            left=left(capacities, counted),
+            left=room,
             followers=followers,
             columns=table.of(followers),
             set_aside=[place for place in others if place.state.session is not None],

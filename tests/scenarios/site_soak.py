@@ -182,7 +182,7 @@ class Story:
                 ("sun" if switching.random() < SUNNY else name, number, car, switching.choice(LONG_S))
                 for name, number, car, _ in steps
             ]
-        silent = random.Random(f"{seed}/silent")
+        silent = random.Random(f"{seed}/unmeasured")
         if not moves and silent.random() < SILENT:
             steps = [("forget", *step[1:]) if silent.random() < 0.2 else step for step in steps]
         return cls(seed, moves, (*crowd, *steps))
@@ -200,7 +200,7 @@ class Story:
         asked = random.Random(f"{self.seed}/asked")
         for station in site.stations.values():
             station.sends_when_asked, station.late_s = asked.random() < 0.8, asked.choice([0.0, 2.0, 4.0])
-        silent = random.Random(f"{self.seed}/silent")
+        silent = random.Random(f"{self.seed}/unmeasured")
         if not self.moves and silent.random() < SILENT:
             for station in site.stations.values():
                 station.silent_meter = silent.random() < 0.5
