@@ -5,7 +5,7 @@ Fair shares of what is left within what the plan wants; where not all minimums f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from local_controller.site.enforcement import Wait
 from local_controller.site.foresight import Foresight
 from local_controller.site.known_evse import NOISE_A
 from local_controller.site.moment import Moment
-from local_controller.site.per_phase import ZERO, minus
+from local_controller.site.per_phase import ZERO, PerPhase, minus
 from local_controller.site.phase_switches import PhaseSwitches
 from local_controller.site.plan import Plan
 from local_controller.site.random_delay import RandomDelays
@@ -84,10 +84,24 @@ class Granting:
             return available
         has_nothing = np.zeros(len(self._tree.places), dtype=bool)
         has_nothing[moment.followers] = caps_a <= 0.0
-        kept_a = moment.good_faith.among(self._tree.table.good_faith(has_nothing)).kept_a
-        return available._replace(
-            per_phase={node: minus(left_a, kept_a.get(node, ZERO)) for node, left_a in available.per_phase.items()}
-        )
+        return _without(moment.good_faith.among(self._tree.table.good_faith(has_nothing)).kept_a, available)
+
+    def _with_a_chance(self, moment: Moment, can: Indexes, available: Left, now: Instant) -> Indexes:
+        """But for those whose minimum does not fit beside what is kept for cars that nobody measures, even if all of these paused.
+
+        Where a meter reads a node, what these draw is among the other loads, and gone when they pause.
+        """
+        columns, followers = moment.columns, moment.followers
+        if not columns.is_modest.any():
+            return can
+        unmeasured = np.zeros(len(self._tree.places), dtype=bool)
+        unmeasured[followers] = columns.is_modest
+        fallbacks_a = self._tree.table.fallbacks(unmeasured)
+        kept_a = {node: fallbacks_a[node] for node, state in self._tree.nodes.items() if state.measured_a(now) is None}
+        room = _without(kept_a, available)
+        alone = (self._sharing.seated(followers, columns.min_a, np.array([at]), room)[at] for at in can.tolist())
+        found: Indexes = can[columns.is_modest[can] | np.fromiter(alone, dtype=bool, count=len(can))]
+        return found
 
     def _switched(self, moment: Moment, shares_a: Sequence[float], available: Left, now: Instant) -> Sequence[float]:
         """The shares; nothing for cars that pause to charge on another number of phases (goal G9)."""
@@ -120,6 +134,7 @@ class Granting:
         """
         min_a, now_s = moment.columns.min_a, now.monotonic_s
         can = ((most_a >= min_a) & (moment.columns.wanted_wh > 0)).nonzero()[0]
+        can = self._with_a_chance(moment, can, available, now)
         fits = self._sharing.seated(moment.followers, min_a, can, available)
         if fits[can].all():
             rests = self._rests_anyhow(moment, can, available, now_s)
@@ -179,3 +194,8 @@ class Granting:
     def news(self) -> list[Notice]:
         """What people must know of cars that are told another number of phases, since the last call."""
         return self._switches.news()
+
+
+def _without(kept_a: Mapping[str, PerPhase], available: Left) -> Left:
+    per_phase = {node: minus(left_a, kept_a.get(node, ZERO)) for node, left_a in available.per_phase.items()}
+    return available._replace(per_phase=per_phase)

@@ -124,6 +124,11 @@ class Table:
         said_a = said_a if among is None else said_a * among[:, None]
         return self._at_nodes(said_a) if said_a.any() else {}
 
+    def fallbacks(self, of: Flags) -> dict[str, PerPhase]:
+        """What some may draw on all phases that they may use, where each has its fallback."""
+        phases = np.array([on(phases, 1.0) for phases in self.phases])
+        return self._at_nodes(phases * (self._values[:, _MODEST] * of)[:, None])
+
     def _at_nodes(self, each_a: Array) -> dict[str, PerPhase]:
         sums = (self._carries @ each_a).tolist()
         return {node: (l1, l2, l3) for node, (l1, l2, l3) in zip(self._nodes, sums, strict=True)}

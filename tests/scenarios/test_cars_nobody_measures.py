@@ -77,6 +77,12 @@ def test_behind_a_fuse_without_a_meter_what_it_falls_back_to_is_kept_for_it() ->
     assert max(site.worst["west"]) <= 12.0
 
 
+def test_nobody_is_paused_for_a_car_that_has_no_chance_beside_what_is_kept() -> None:
+    """Of 11 A behind a fuse without a meter 6 A are kept, be they drawn or not: to pause that car gives nothing to the other one."""
+    seen = drawn_over(begun(topology(40.0, 2, circuits={"west": 12.0}), 40.0, "CP-2"), LONG_S)
+    assert sum(a > 0 for a in seen["CP-2"]) > 0.95 * len(seen["CP-2"])
+
+
 @pytest.mark.requirement("LC-107", "LC-110")
 @settings(SLACK, max_examples=8 * EFFORT)
 @given(
