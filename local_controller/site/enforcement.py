@@ -18,7 +18,7 @@ from local_controller.clock import Instant
 from local_controller.site.capacity import Left
 from local_controller.site.evse import EvseState
 from local_controller.site.known_evse import NOISE_A, tenths_that_reach
-from local_controller.site.per_phase import PHASE_NAMES, minus, on
+from local_controller.site.per_phase import PHASE_NAMES, ZERO, PerPhase, equal, lower, minus, on, plus
 from local_controller.site.places import Columns
 from local_controller.site.session import Session
 from local_controller.station.words import EvseId
@@ -70,22 +70,26 @@ class Wait(NamedTuple):
 
 
 class Room:
-    """What is left at each node; negative where worst cases exceed the limit."""
+    """What is left at each node; negative where worst cases exceed the limit.
 
-    def __init__(self, left: Left, labels: Mapping[str, str]) -> None:
+    kept: what of it counts only because nobody measures those cars (`site.good_faith`): it is theirs to take.
+    """
+
+    def __init__(self, left: Left, labels: Mapping[str, str], kept: Mapping[str, PerPhase] | None = None) -> None:
         self._left_a = dict(left.per_phase)
+        self._kept_a = dict(kept or {})
         self._together_a = dict(left.together)
         self._labels = labels
 
-    def scarcest(self, path: Sequence[str], phases: Sequence[int]) -> tuple[float, str]:
-        """The least room on the way to the grid, in A per phase, and the place in words."""
+    def scarcest(self, path: Sequence[str], phases: Sequence[int], own_a: float = 0.0) -> tuple[float, str]:
+        """The least room on the way to the grid, in A per phase, and the place in words. own_a: at most so much is kept for it."""
         least_a, at, on_phase = math.inf, path[0], phases[0]
         for node in path:
-            left_a = self._left_a[node]
+            left_a = plus(self._left_a[node], self._own(node, own_a))
             for phase in phases:
                 if left_a[phase] < least_a:
                     least_a, at, on_phase = left_a[phase], node, phase
-        together = [(self._together_a[node] / len(phases), node) for node in path if node in self._together_a]
+        together = [(self._together_a[node] / len(phases) + own_a, node) for node in path if node in self._together_a]
         if together and min(together)[0] < least_a:
             least_a, at = min(together)
             return least_a, f"{self._labels[at]}, all phases together"
@@ -97,19 +101,25 @@ class Room:
             self._together_a[node] < -tolerance_a for node in path if node in self._together_a
         )
 
-    def take(self, path: Sequence[str], phases: Sequence[int], amount_a: float) -> None:
-        """Promise this much to an EVSE."""
+    def take(self, path: Sequence[str], phases: Sequence[int], amount_a: float, own_a: float = 0.0) -> None:
+        """Promise this much to an EVSE. own_a: first of what is kept for it, at most so much."""
         for node in path:
-            self._left_a[node] = minus(self._left_a[node], on(phases, amount_a))
+            amounts_a = on(phases, amount_a)
+            kept_a = lower(self._own(node, own_a), amounts_a)
+            self._left_a[node] = minus(self._left_a[node], minus(amounts_a, kept_a))
+            self._kept_a[node] = minus(self._kept_a.get(node, ZERO), kept_a)
             if node in self._together_a:
-                self._together_a[node] -= amount_a * len(phases)
+                self._together_a[node] -= max(0.0, amount_a - own_a) * len(phases)
+
+    def _own(self, node: str, own_a: float) -> PerPhase:
+        return lower(equal(own_a), self._kept_a.get(node, ZERO)) if own_a else ZERO
 
 
 class Candidate(NamedTuple):
     """An EVSE with a running session, what it should get, and the nodes that carry it (its own circuit first).
 
     held: empty if all inputs on its way are fresh and calm, else the reason why nothing is raised.
-    worst_a: what it may draw at worst; None where the caller has not looked.
+    worst_a: what it may draw at worst; None where the caller has not looked. good_faith_a: so much less if it does what it said.
     """
 
     state: EvseState
@@ -117,6 +127,7 @@ class Candidate(NamedTuple):
     path: tuple[str, ...]
     held: str = ""
     worst_a: float | None = None
+    good_faith_a: float = 0.0
 
 
 def is_quiet(columns: Columns, target_a: Array, pace: Pace, now: Instant) -> Flags:
@@ -211,14 +222,15 @@ def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order 
     state = candidate.state
     phases = state.phases()
     exposure_a = state.exposure_a(now) if candidate.worst_a is None else candidate.worst_a
-    left_a, place = room.scarcest(candidate.path, phases)
+    exposure_a -= candidate.good_faith_a
+    left_a, place = room.scarcest(candidate.path, phases, candidate.good_faith_a)
     least_a = tenths_that_reach(state.min_a(now))
     steps = max(1.0, state.every_s / pace.raise_interval_s)  # the same pace in fewer steps
     next_step_a = max(state.ordered_a + pace.raise_step_a * steps, least_a)
     grant_a = _whole_tenths(min(candidate.target_a, next_step_a, exposure_a + max(0.0, left_a)))
     if grant_a < least_a or grant_a - state.ordered_a < pace.dead_band_a:
         return Wait(state.evse.id, candidate.target_a, f"waits for {place}: {max(left_a, 0.0):.1f} A are proven free")
-    room.take(candidate.path, phases, max(0.0, grant_a - exposure_a))
+    room.take(candidate.path, phases, max(0.0, grant_a - exposure_a), candidate.good_faith_a)
     return Order(state.evse.id, grant_a, urgent=False)
 
 

@@ -252,14 +252,18 @@ class EvseState(SampledEvse):
     def _fall_back(self, session: Session, now: Instant) -> None:
         """A working limit that ran out leaves the station at its fallback, proven like any other lowered limit.
 
-        Where nothing can prove it, because nothing is measured, it counts no longer than the car needs to follow (G12).
+        Where nothing can prove it, because nothing is measured, it counts no longer than the car needs to follow (G12); then
+        whatever was told since, for whoever did not obey that is at the fallback.
         """
         if all(promise.is_over(now) for promise in session.in_force()):
             session.may_apply.append(Promise(self.floor_a, now))
             session.ordered_a, session.ordered_at = None, None
             session.count_on_all_phases()
         if not self.connected or self.mute(now):
-            session.may_apply = [promise for promise in session.may_apply if not promise.is_over(now, self.settle_s)]
+            left = [promise for promise in session.may_apply if not promise.is_over(now, self.settle_s)]
+            if len(left) < len(session.may_apply) and all(promise.limit_a < self.floor_a for promise in left):
+                left.insert(0, Promise(self.floor_a, now))
+            session.may_apply = left
 
     # --- what follows -------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ Fair shares of what is left within what the plan wants; where not all minimums f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from local_controller.site.enforcement import Wait
 from local_controller.site.foresight import Foresight
 from local_controller.site.known_evse import NOISE_A
 from local_controller.site.moment import Moment
+from local_controller.site.per_phase import ZERO, PerPhase, minus
 from local_controller.site.phase_switches import PhaseSwitches
 from local_controller.site.plan import Plan
 from local_controller.site.random_delay import RandomDelays
@@ -56,6 +57,7 @@ class Granting:
             self._plan.want()  # a car needs more to charge at all than it did when that was planned
         planned_a, most_a = self._foresight.bound(places, columns, planned_a, most_a, now)
         caps_a = self._in_turns(moment, np.minimum(planned_a, most_a), most_a, available, now)
+        available = self._without_kept(moment, caps_a, available)
         shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available).tolist()
         shares_a = self._kept(moment, shares_a, most_a, now)
         shares_a = self._switched(moment, shares_a, available, now)
@@ -76,6 +78,31 @@ class Granting:
             planned_a.setflags(write=False)
             self._planned_a = self._plan.revision, planned_a
         return planned_a
+
+    def _without_kept(self, moment: Moment, caps_a: Array, available: Left) -> Left:
+        """What is left to share beside what is kept for those that nobody measures, while they have nothing."""
+        if not moment.good_faith.said:
+            return available
+        has_nothing = np.zeros(len(self._tree.places), dtype=bool)
+        has_nothing[moment.followers] = caps_a <= 0.0
+        return _without(moment.good_faith.among(self._tree.table.good_faith(has_nothing)).kept_a, available)
+
+    def _with_a_chance(self, moment: Moment, can: Indexes, available: Left, now: Instant) -> Indexes:
+        """But for those whose minimum does not fit beside what is kept for cars that nobody measures, even if all of these paused.
+
+        Where a meter reads a node, what these draw is among the other loads, and gone when they pause.
+        """
+        columns, followers = moment.columns, moment.followers
+        if not columns.is_modest.any():
+            return can
+        unmeasured = np.zeros(len(self._tree.places), dtype=bool)
+        unmeasured[followers] = columns.is_modest
+        fallbacks_a = self._tree.table.fallbacks(unmeasured)
+        kept_a = {node: fallbacks_a[node] for node, state in self._tree.nodes.items() if state.measured_a(now) is None}
+        room = _without(kept_a, available)
+        alone = (self._sharing.seated(followers, columns.min_a, np.array([at]), room)[at] for at in can.tolist())
+        found: Indexes = can[columns.is_modest[can] | np.fromiter(alone, dtype=bool, count=len(can))]
+        return found
 
     def _switched(self, moment: Moment, shares_a: Sequence[float], available: Left, now: Instant) -> Sequence[float]:
         """The shares; nothing for cars that pause to charge on another number of phases (goal G9)."""
@@ -108,6 +135,7 @@ class Granting:
         """
         min_a, now_s = moment.columns.min_a, now.monotonic_s
         can = ((most_a >= min_a) & (moment.columns.wanted_wh > 0)).nonzero()[0]
+        can = self._with_a_chance(moment, can, available, now)
         fits = self._sharing.seated(moment.followers, min_a, can, available)
         if fits[can].all():
             rests = self._rests_anyhow(moment, can, available, now_s)
@@ -118,7 +146,8 @@ class Granting:
                 has_time = self._foresight.goes_by_price(places) & (ordered_a < min_a)
                 least_a = np.minimum(np.maximum(min_a, ordered_a), most_a)
                 caps_a = np.where(has_time, caps_a, np.maximum(caps_a, least_a))
-            return np.where(rests, 0.0, caps_a)
+            counts_on_who_rests = bool((caps_a[rests] >= min_a[rests]).any())
+            return np.where(rests, 0.0, most_a if counts_on_who_rests else caps_a)
         position = {int(moment.followers[number]): number for number in can.tolist()}
         order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)
         in_order = np.array([position[place] for place in order], dtype=np.intp)
@@ -166,3 +195,8 @@ class Granting:
     def news(self) -> list[Notice]:
         """What people must know of cars that are told another number of phases, since the last call."""
         return self._switches.news()
+
+
+def _without(kept_a: Mapping[str, PerPhase], available: Left) -> Left:
+    per_phase = {node: minus(left_a, kept_a.get(node, ZERO)) for node, left_a in available.per_phase.items()}
+    return available._replace(per_phase=per_phase)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity, Left, capacity, left
+from local_controller.site.good_faith import GoodFaith, good_faith
 from local_controller.site.limits import LimitBook
 from local_controller.site.out_of_phase import LastSeen
-from local_controller.site.per_phase import PerPhase
+from local_controller.site.per_phase import PerPhase, plus
 from local_controller.site.places import Columns, Place
 from local_controller.site.tree import Tree
 from optimizer.arrays import Indexes
@@ -19,6 +20,7 @@ from optimizer.arrays import Indexes
 class Moment:
     """The site at one instant, per node: capacity, what all may draw, what those that do not follow may, what is left.
 
+    good_faith: what of that is left because stations that nobody measures are relied on, and what is not.
     runs_s: how long after the start. followers, set_aside: sessions that can be controlled just now (the numbers of their
     places), and those that are lost or defiant. columns: what the standings of the followers say.
     """
@@ -27,6 +29,7 @@ class Moment:
     capacities: Sequence[Capacity]
     worst: Mapping[str, PerPhase]
     reserved: Mapping[str, PerPhase]
+    good_faith: GoodFaith
     left: Left
     followers: Indexes
     columns: Columns
@@ -60,13 +63,18 @@ class Moments:
         worst, reserved = table.exposures(), table.exposures(~follows)
         capacities = [capacity(state, self._book, now) for state in self._tree.nodes.values()]
         capacities += [balance.capacity(now) for balance in self._tree.balances.values()]
+        faith = good_faith(table.good_faith(), self._tree, capacities, now)
+        room = left(capacities, self._last_seen.counted(worst, table))
+        if relied_a := faith.relied_a:
+            room = room._replace(per_phase={node: plus(at, relied_a[node]) for node, at in room.per_phase.items()})
         others = [self._tree.places[number] for number in (~follows).nonzero()[0].tolist()]
         return Moment(
             runs_s=now.since(self._started_at),
             capacities=capacities,
             worst=worst,
             reserved=reserved,
-            left=left(capacities, self._last_seen.counted(worst, table)),
+            good_faith=faith,
+            left=room,
             followers=followers,
             columns=table.of(followers),
             set_aside=[place for place in others if place.state.session is not None],

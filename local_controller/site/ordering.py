@@ -33,7 +33,11 @@ class Ordering:
 
     def decided(self, grants: Grants, moment: Moment, now: Instant) -> tuple[list[SiteEffect], Mapping[EvseId, Wait]]:
         """What is ordered, decreases first, and why others wait."""
-        room = Room(moment.left, {node: state.node.label for node, state in self._tree.limited.items()})
+        room = Room(
+            moment.left,
+            {node: state.node.label for node, state in self._tree.limited.items()},
+            moment.good_faith.kept_a,
+        )
         pace = self._pace
         others, stops = self._set_aside.decided(moment, now)
         candidates = [*self._candidates(grants, moment, room, now), *others]
@@ -54,7 +58,9 @@ class Ordering:
             way = grants.ways[number]
             if not noise[number] or hold.presses(way, standing.phases, pace.tolerance_a):
                 held = hold.why(way, standing.phases)
-                yield Candidate(place.state, grants.shares_a[number], way, held, standing.worst_a)
+                yield Candidate(
+                    place.state, grants.shares_a[number], way, held, standing.worst_a, standing.good_faith_a
+                )
 
     def _doubts(self) -> Iterator[Doubt]:
         """Of stations that boot or come, until they have confirmed their fallbacks (LC-041)."""

@@ -13,13 +13,14 @@ import numpy as np
 from local_controller.clock import Instant
 from local_controller.site.asymmetry import balance_id, balances
 from local_controller.site.evse import EvseState
-from local_controller.site.per_phase import PHASES, PerPhase
+from local_controller.site.per_phase import PerPhase, on
 from local_controller.site.standing import Standing
 from local_controller.site.topology import Topology
 from local_controller.site.worst_case import PRESENT_S
 from optimizer.arrays import Array, Flags, Indexes
 
-_FOLLOWS, _MIN, _CAP, _MODEST, _IS_MODEST, _WANTED, _PER_AMPERE, _ORDERED, _ENDS, _IS_SETTLED, _EXPOSURE = range(11)
+_FOLLOWS, _MIN, _CAP, _MODEST, _IS_MODEST, _WANTED, _PER_AMPERE, _ORDERED, _ENDS, _IS_SETTLED = range(10)
+_EXPOSURE, _GOOD_FAITH = slice(10, 13), slice(13, 16)
 _HOURS = PRESENT_S / 3600
 
 
@@ -52,7 +53,7 @@ class Table:
             for row, node in enumerate(balances(topology), start=len(topology.nodes))
         }
         self._seen: list[Standing | None] = [None] * len(places)
-        self._values = np.zeros((len(places), _EXPOSURE + len(PHASES)))
+        self._values = np.zeros((len(places), _GOOD_FAITH.stop))
 
     def at(self, now: Instant) -> Flags:
         """Lets time pass for all; which of them follow just now."""
@@ -95,6 +96,7 @@ class Table:
             standing.ends_s,
             standing.is_settled,
             *standing.exposure,
+            *on(standing.phases, standing.good_faith_a),
         )
 
     def _balance(self, number: int, standing: Standing) -> None:
@@ -113,14 +115,28 @@ class Table:
 
     def exposures(self, among: Flags | None = None) -> dict[str, PerPhase]:
         """What may flow below each node at worst, of all or of some."""
-        exposure = self._values[:, _EXPOSURE:]
-        sums = self._carries @ (exposure if among is None else exposure * among[:, None])
-        return {node: (l1, l2, l3) for node, (l1, l2, l3) in zip(self._nodes, sums.tolist(), strict=True)}
+        exposure = self._values[:, _EXPOSURE]
+        return self._at_nodes(exposure if among is None else exposure * among[:, None])
+
+    def good_faith(self, among: Flags | None = None) -> dict[str, PerPhase]:
+        """What of that is there only because nothing measures what stations do; empty where that is nothing."""
+        said_a = self._values[:, _GOOD_FAITH]
+        said_a = said_a if among is None else said_a * among[:, None]
+        return self._at_nodes(said_a) if said_a.any() else {}
+
+    def fallbacks(self, of: Flags) -> dict[str, PerPhase]:
+        """What some may draw on all phases that they may use, where each has its fallback."""
+        phases = np.array([on(phases, 1.0) for phases in self.phases])
+        return self._at_nodes(phases * (self._values[:, _MODEST] * of)[:, None])
+
+    def _at_nodes(self, each_a: Array) -> dict[str, PerPhase]:
+        sums = (self._carries @ each_a).tolist()
+        return {node: (l1, l2, l3) for node, (l1, l2, l3) in zip(self._nodes, sums, strict=True)}
 
     @property
     def exposure_a(self) -> Array:
         """What each place may draw at worst, (places, phases)."""
-        return self._values[:, _EXPOSURE:].copy()
+        return self._values[:, _EXPOSURE].copy()
 
     def sum_a(self, node: str, each_a: Array) -> PerPhase:
         """What flows at a node if the places draw this, (places, phases)."""

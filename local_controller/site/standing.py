@@ -36,6 +36,7 @@ class Standing(NamedTuple):
     """What the state of an EVSE means: true until a fact changes it, at the latest until `until_s` (monotonic).
 
     follows: it has a session that can be controlled just now. phases, worst_a, exposure: what may flow where at worst.
+    good_faith_a: so much less on each of them if a station that never measures does what it said yes to (`site.good_faith`).
     bounds: between which currents it draws. cap_a: the most that EVSE and CSMS allow now; is_modest: and no more than
     its fallback (`modest_a`), because it does not measure. is_uneven: it may load one phase more than another.
     wanted_wh: the energy still wanted, infinite where unknown.
@@ -47,6 +48,7 @@ class Standing(NamedTuple):
     phases: tuple[int, ...]
     worst_a: float
     exposure: PerPhase
+    good_faith_a: float
     bounds: DrawBounds
     ordered_a: float
     min_a: float

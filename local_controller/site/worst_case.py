@@ -181,6 +181,10 @@ class WorstCase(KnownEvse):
         has_settled = any(promise.has_settled(now, self.settle_s) for promise in obeyed)
         return has_settled and (not is_measured or max(self.measured_a(now)) <= PHASE_OFF_A)
 
+    def _good_faith_a(self, session: Session, worst_a: float, now: Instant) -> float:
+        """What of the worst case is there only because nothing measures that the station does what it said yes to."""
+        return max(0.0, worst_a - self._followed_a(session, now)) if self.mute(now) and not self.defiant(now) else 0.0
+
     def _stand(self, now: Instant) -> Standing:
         session = self.session
         end = None if session is None else session.ends_at()
@@ -192,6 +196,7 @@ class WorstCase(KnownEvse):
             phases=self.phases(),
             worst_a=worst_a,
             exposure=exposure,
+            good_faith_a=0.0 if session is None or not self.connected else self._good_faith_a(session, worst_a, now),
             bounds=self._bounds(exposure, now),
             ordered_a=self.ordered_a,
             min_a=self.min_a(now),

@@ -8,7 +8,8 @@ Three laws, for cars that want energy:
   is stopped more often than rounds end.
 
 Room is what fuse or limit leave beside other loads, the margin and what others may keep: what they draw, and what a rule lets them hold beyond
-that (`Judge._keeps`). So nobody has to be stopped for another one to have it.
+that (`Judge._keeps`). So nobody has to be stopped for another one to have it. A paused car that nobody measures keeps its fallback where no meter
+would see that it charges, and what of it the fuse would not bear until others had made room.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from site_simulator.site import Node
-from tests.scenarios.fair_world import MARGIN_A, Post, World
+from site_simulator.site import BaseLoad, Node, Step
+from tests.scenarios.fair_world import MARGIN_A, Post, World, assumed_a, load_a
 from tests.scenarios.socketless_site import SocketlessSite
 
 LOOK_S: Final = 2.0
@@ -52,9 +53,16 @@ HEADROOM_A: Final = 2.0
 IN_WATTS: Final = 207.0 / 230.0
 """So much of its limit flows at a station that takes watts: they are told at the lowest voltage."""
 
+BORNE: Final = 1.11
+"""Times a fuse of the default type, up to which a car may begin in spite of what its station said, that never measures (`good_faith.BEARS`)."""
+
 LEAST_A: Final = 6.0
 LEAST_IN_WATTS_A: Final = 6.7
 """The least that lets a car charge, as it is counted."""
+
+FED_IN_A: Final = 1.0
+FED_IN_S: Final = 90.0
+"""`base_load.FED_IN_A` and `FED_IN_S`, and half a minute in which cars are measured again."""
 
 FLOWS_A: Final = 0.5
 DEAD_BAND_A: Final = 0.6
@@ -106,7 +114,8 @@ class Judge:
     def _notice_events(self, site: SocketlessSite, now_s: float) -> None:
         allowed = [self.world.allowed(post.spec.identity, now_s) for post in self.world.posts]
         cars = [site.stations[post.spec.identity].outlet.transaction is None for post in self.world.posts]
-        outside = self.world.limit_a(now_s), allowed, cars
+        loads = [load_a(load, now_s) for node in self.world.nodes for load in node.loads]
+        outside = self.world.limit_a(now_s), allowed, cars, loads
         if outside != self._outside:
             self._outside, self._event_s = outside, now_s
             for seen in self._seen.values():
@@ -166,10 +175,22 @@ class Judge:
         keeps = [(one, self._keeps(one, site, now_s), self._lines(one, site, now_s)) for one in others]
         for node in self.world.path(post):
             limit_a = min(node.fuse_a, self.world.limit_a(now_s)) if node.parent is None else node.fuse_a
-            here = [(kept_a, lines) for one, kept_a, lines in keeps if node in self.world.path(one)]
+            here = [(one, kept_a, lines) for one, kept_a, lines in keeps if node in self.world.path(one)]
             for phase in self._lines(post, site, now_s):
-                taken_a = sum(kept_a for kept_a, lines in here if phase in lines)
-                yield limit_a - MARGIN_A - max(0.0, node.loads[phase].mean_a) - taken_a
+                taken_a = sum(kept_a for _, kept_a, lines in here if phase in lines)
+                paused_a = sum(
+                    one.fallback_a for one, kept_a, lines in here if one.is_mute and not kept_a and phase in lines
+                )
+                borne_a = max(0.0, BORNE * node.fuse_a - limit_a) if node.name in self.world.metered else 0.0
+                taken_a += max(0.0, paused_a - borne_a)
+                yield limit_a - MARGIN_A - self._others_a(node.loads[phase], now_s) - taken_a
+
+    @staticmethod
+    def _others_a(load: BaseLoad, now_s: float) -> float:
+        """What counts of other loads: never less than nothing, and where something feeds in, or just did, what the site file assumes."""
+        drawn_a = load_a(load, now_s)
+        fed_in = min(drawn_a, load_a(load, now_s - FED_IN_S)) < -FED_IN_A
+        return max(drawn_a, assumed_a(load) if fed_in else 0.0)
 
     def _least_a(self, post: Post) -> float:
         """What must be free for the car to begin."""
@@ -250,4 +271,10 @@ def described(world: World, faults: Sequence[str]) -> str:
 
 
 def _of_node(node: Node) -> str:
-    return f"{node.name} {node.fuse_a:g} A, others {[load.mean_a for load in node.loads]}"
+    moves = [
+        f"from {move.at_s:.0f} s within {move.ramp_s:g} s {move.change_a:+.1f} A on L{number}"
+        for number, load in enumerate(node.loads, start=1)
+        for move in load.movements
+        if isinstance(move, Step)
+    ]
+    return ", ".join([f"{node.name} {node.fuse_a:g} A", f"others {[load.mean_a for load in node.loads]}", *moves])

@@ -1,7 +1,7 @@
 """What sites are there, and what happens on them? Random ones around the gateway as it is put together, from a seed.
 
 Stations that take watts or amperes, whole amperes or tenths, on one phase or three, that measure often, seldom or never; cars on one, two or three phases
-that take little or much; fuses behind fuses; a building that draws or feeds in; limits and profiles of the CSMS that change. Nothing
+that take little or much; fuses behind fuses; a building that draws or feeds in, now more and now less; limits and profiles of the CSMS that change. Nothing
 breaks: what is not given to a car here has no excuse but a rule.
 """
 
@@ -18,7 +18,7 @@ from local_controller.config.models import SiteConfig
 from site_simulator.csms import SimulatedCsms
 from site_simulator.habits import Habits
 from site_simulator.outlet import StationSpec
-from site_simulator.site import BaseLoad, Node
+from site_simulator.site import BaseLoad, Node, Step
 from site_simulator.station import SimulatedStation
 from site_simulator.vehicle import VehicleSpec
 from site_simulator.words import stamp
@@ -32,6 +32,10 @@ POLL_S: Final = 2.0
 ROTATIONS: Final = {3: ("RST", "STR", "TRS", "RTS"), 1: ("R", "S", "T")}
 VERSIONS: Final = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")
 WHOLE_AMPERES: Final = Habits(step_a=1.0)
+MOVING: Final = 0.4
+"""Of the buildings draw or feed in more and less in the course of the story."""
+
+_NO_NOISE: Final = random.Random(0)
 QUIET_S: Final = 900.0
 """So long nothing happens at the end of each story, but what the gateway does."""
 
@@ -88,6 +92,7 @@ class World:
         rnd = random.Random(f"{seed}/fair")
         last_s = seconds - QUIET_S
         nodes, metered = _nodes(rnd)
+        nodes = _moving(random.Random(f"{seed}/loads"), nodes, last_s)
         posts = tuple(_post(rnd, number, nodes, last_s) for number in range(rnd.choice([2, 2, 3, 3, 4, 5])))
         nodes, posts = _proven(nodes, posts)
         fuse_a = nodes[0].fuse_a
@@ -165,10 +170,20 @@ async def _unchecked(message: object, ocpp_version: str) -> None:
     """Instead of a look at the schema."""
 
 
+def load_a(load: BaseLoad, at_s: float) -> float:
+    """What it draws then; negative where it feeds in."""
+    return load.at(at_s, _NO_NOISE)
+
+
+def assumed_a(load: BaseLoad) -> float:
+    """What the site file says of it: the most that it ever draws."""
+    times = [move.at_s + move.ramp_s for move in load.movements if isinstance(move, Step)]
+    return max(0.0, *(load_a(load, at_s) for at_s in (0.0, *times)))
+
+
 def _section(node: Node, is_metered: bool) -> dict[str, Any]:
     meter = {"meter": f"m-{node.name}"} if is_metered else {}
-    assumed = [max(0.0, load.mean_a) for load in node.loads]
-    return {"fuse_a": node.fuse_a, "assumed_base_load_a": assumed, **meter}
+    return {"fuse_a": node.fuse_a, "assumed_base_load_a": [assumed_a(load) for load in node.loads], **meter}
 
 
 def _nodes(rnd: random.Random) -> tuple[tuple[Node, ...], frozenset[str]]:
@@ -182,6 +197,20 @@ def _nodes(rnd: random.Random) -> tuple[tuple[Node, ...], frozenset[str]]:
         circuits.append(Node("inner", float(rnd.choice([10, 16, 20])), "west"))
     metered = {"grid", *(node.name for node in circuits if rnd.random() < 0.5)}
     return (root, *circuits), frozenset(metered)
+
+
+def _moving(rnd: random.Random, nodes: tuple[Node, ...], last_s: float) -> tuple[Node, ...]:
+    """Some buildings switch something on or off, or a cloud passes; 6 A are left below the fuse at all times."""
+    root, *circuits = nodes
+    if rnd.random() >= MOVING:
+        return nodes
+    loads = list(root.loads)
+    for _ in range(rnd.choice([1, 2, 4])):
+        phase, change_a, ramp_s = rnd.randrange(3), rnd.uniform(-8.0, 10.0), rnd.choice([0.0, 0.0, 60.0])
+        moves = (*loads[phase].movements, Step(rnd.uniform(50.0, last_s), change_a, ramp_s))
+        moved = replace(loads[phase], movements=moves)
+        loads[phase] = moved if assumed_a(moved) <= root.fuse_a - 6.0 else loads[phase]
+    return (replace(root, loads=(loads[0], loads[1], loads[2])), *circuits)
 
 
 def _post(rnd: random.Random, number: int, nodes: Sequence[Node], last_s: float) -> Post:
@@ -229,7 +258,7 @@ def _proven(nodes: tuple[Node, ...], posts: tuple[Post, ...]) -> tuple[tuple[Nod
         for node in nodes:
             for phase, load in zip("RST", node.loads, strict=True):
                 here = [post.fallback_a for post in kept if carried(node, post) and phase in post.spec.rotation]
-                if carried(node, kept[number]) and sum(here) + max(0.0, load.mean_a) > node.fuse_a:
+                if carried(node, kept[number]) and sum(here) + assumed_a(load) > node.fuse_a:
                     kept[number] = replace(kept[number], fallback_a=0.0)
     return nodes, tuple(kept)
 

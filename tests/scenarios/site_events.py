@@ -45,6 +45,8 @@ def _actions(
         "resume": lambda: setattr(station.car, "paused", False),
     }
     while_online = {"lose": lambda: site.disconnect(id_), "reboot": lambda: site.reboot(id_)}
+    if station.silent_meter:  # whose yes is all that is known of it
+        at_work |= {"forget": lambda: setattr(station, "working", None)}
     result: dict[str, Callable[[], object]] = {
         "limit": lambda: site.announce("ems", float(seconds), 30.0),
         "power": lambda: site.announce("ems", None, 30.0, power_w=700.0 * seconds),

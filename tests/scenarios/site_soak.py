@@ -56,6 +56,9 @@ SUNNY: Final = 0.5
 LONG_S: Final = (20, 90, 200, 700)
 """What lies between two events there: a switch takes minutes."""
 
+SILENT: Final = 0.4
+"""Of the sites have stations that never measure; a part of them forget now and then what they said yes to, until they are told again."""
+
 ROTATIONS: Final = ("RST", "STR", "TRS", "RTS", "SRT", "TSR", "R", "S", "T")
 SITES: Final = ((2, 1), (3, 1), (5, 1), (6, 1), (2, 2), (3, 2))
 
@@ -179,6 +182,9 @@ class Story:
                 ("sun" if switching.random() < SUNNY else name, number, car, switching.choice(LONG_S))
                 for name, number, car, _ in steps
             ]
+        silent = random.Random(f"{seed}/unmeasured")
+        if not moves and silent.random() < SILENT:
+            steps = [("forget", *step[1:]) if silent.random() < 0.2 else step for step in steps]
         return cls(seed, moves, (*crowd, *steps))
 
     def told(self) -> Outcome:
@@ -194,6 +200,10 @@ class Story:
         asked = random.Random(f"{self.seed}/asked")
         for station in site.stations.values():
             station.sends_when_asked, station.late_s = asked.random() < 0.8, asked.choice([0.0, 2.0, 4.0])
+        silent = random.Random(f"{self.seed}/unmeasured")
+        if not self.moves and silent.random() < SILENT:
+            for station in site.stations.values():
+                station.silent_meter = silent.random() < 0.5
         judge, room = Judge(site), Room(site, LAST_S)
         site.on_step.append(room.look if self.moves else judge.look)
         site.connect()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from local_controller.site import appetite
+from local_controller.site.base_load import BaseLoad as Estimate
+from local_controller.site.per_phase import ZERO, PerPhase, upper
 from local_controller.site.turns import Turns
 from site_simulator.outlet import StationSpec
-from site_simulator.site import Node
+from site_simulator.site import BaseLoad, Node, Step
 from site_simulator.vehicle import VehicleSpec
 from tests.effort import EFFORT
 from tests.scenarios import fair_soak
@@ -45,6 +49,21 @@ def test_a_gateway_that_never_notices_what_a_car_leaves_is_found_out(monkeypatch
     narrow = world(33.0, (6.0, False), (32.0, False))
     monkeypatch.setattr(appetite, "LASTS_S", 1e9)
     assert ["wastes" in fault for fault in judged(narrow)[0].faults] == [True]
+
+
+def test_a_gateway_that_never_believes_that_a_load_has_gone_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    oven = BaseLoad(12.0, (Step(200.0, -12.0),))
+    kitchen = replace(world(20.0, (32.0, False)), nodes=(Node("grid", 40.0, None, (oven, oven, oven)),))
+    update = Estimate.update
+
+    def stays(estimate: Estimate, *about: Any) -> PerPhase:
+        before_a = estimate.current_a or ZERO
+        estimate.current_a = upper(before_a, update(estimate, *about))
+        return estimate.current_a
+
+    assert judged(kitchen)[0].faults == []
+    monkeypatch.setattr(Estimate, "update", stays)
+    assert ["wastes" in fault for fault in judged(kitchen)[0].faults] == [True]
 
 
 def test_a_gateway_that_tries_a_mute_car_again_and_again_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,21 @@ def test_raises_share_what_limits_in_watts_leave_on_all_phases_together() -> Non
     assert room.scarcest(("grid",), (0, 1, 2)) == (0.0, "Grid, all phases together")
 
 
+@pytest.mark.requirement("LC-107")
+def test_a_car_that_nobody_measures_takes_first_what_is_kept_for_it() -> None:
+    """It counts with 6 A on each phase, but said that it draws nothing: what of that is kept, it may have."""
+
+    def told(kept_a: float) -> dict[str, float]:
+        room = Room(Left({"grid": equal(1.0)}, {"grid": 3.0}), {"grid": "Grid"}, {"grid": equal(kept_a)})
+        unmeasured = Candidate(charging("A", 0.0), 6.0, ("grid",), worst_a=6.0, good_faith_a=6.0)
+        orders, _ = decide([unmeasured, Candidate(charging("B", 6.0), 20.0, ("grid",))], room, PACE, LATER)
+        return {order.evse.station: order.limit_a for order in orders}
+
+    assert told(6.0) == {"A": 6.0, "B": 7.0}
+    assert told(5.0) == {"A": 6.0}
+    assert told(4.0) == {"B": 7.0}
+
+
 def test_nothing_is_raised_while_held_but_decreases_go_on() -> None:
     orders, waits = decided((charging("A", 20.0), 10.0), (charging("B", 6.0), 20.0), held="the meter is suspect")
     assert orders == {"A": 10.0}

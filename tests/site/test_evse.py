@@ -54,6 +54,21 @@ def test_a_car_has_its_time_to_follow_a_fallback_that_is_lowered() -> None:
     assert state.defiant(at(136))
 
 
+@pytest.mark.requirement("LC-107", "LC-111")
+def test_what_nobody_measures_is_at_its_fallback_when_what_it_was_told_before_has_ended() -> None:
+    """It said yes to 0 A. If it did not mean it, the 11 A of before have run out by now, and it has fallen back."""
+    state = charging()
+    order(state, 11.0, 1, accepted=2)
+    order(state, 0.0, 50, accepted=51)
+    order(state, 0.0, 120, accepted=121)
+    assert state.stand(at(152)).worst_a == 6.0
+    assert state.stand(at(152)).good_faith_a == 6.0
+    order(state, 0.0, 160)
+    assert state.stand(at(161)).good_faith_a == 6.0
+    state.unconfirmed(at(168))
+    assert state.stand(at(168)).good_faith_a == 0.0  # it may be anywhere
+
+
 @pytest.mark.requirement("LC-107")
 def test_a_lowered_limit_counts_with_its_old_value_until_it_is_measured() -> None:
     state = charging()

@@ -1,0 +1,64 @@
+"""At which nodes is a station relied on that never measures, and only said that its car may draw less?
+
+Its word is no proof: what its car was told before counts on, its fallback at least. But what such a car draws is in what the
+meter of a node shows, and explains nothing there (`WorstCase.draw_bounds`), so it counts as other load from the first reading. What is
+kept free besides is for what it may *begin* to draw in spite of its word: an oven that is switched on, seen by the next
+reading, and others make room. Until they have, the fuse bears it, and so much is relied on and no more (goal G4):
+
+* where a meter that is read measures the node, and currents add up;
+* where no limit holds for the cars alone, which no meter would see exceeded;
+* as far as fuse and limit leave room for it below `BEARS` times the rating.
+
+Everywhere else all of it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from local_controller.clock import Instant
+from local_controller.site.capacity import Capacity
+from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, upper
+from local_controller.site.topology import FuseType
+from local_controller.site.tree import Tree
+
+BEARS: Final = {FuseType.MCB: 1.18, FuseType.GG: 1.18, FuseType.SLS_E: 1.11, FuseType.IEC60947: 1.11}
+"""Times its rating: below 1.2, by what a meter of class 1 may be wrong by, and S stays below what lowers cars (`overload.STOP_S`: 20 s and 7 s)
+for the 28 s that it takes at worst: 2 s to a reading, 8 s for an answer under way, 8 s for the own one, 10 s for the car."""
+
+
+class GoodFaith(NamedTuple):
+    """said: by how much less may flow at each node if stations do what they said; borne: how much of that is relied on there."""
+
+    said: Mapping[str, PerPhase] = MappingProxyType({})
+    borne: Mapping[str, PerPhase] = MappingProxyType({})
+
+    @property
+    def relied_a(self) -> dict[str, PerPhase]:
+        """What does not count at each node; empty where nobody is relied on."""
+        return {node: lower(said_a, self.borne[node]) for node, said_a in self.said.items()}
+
+    @property
+    def kept_a(self) -> dict[str, PerPhase]:
+        """The rest, which counts."""
+        return {node: minus(said_a, lower(said_a, self.borne[node])) for node, said_a in self.said.items()}
+
+    def among(self, said: Mapping[str, PerPhase]) -> GoodFaith:
+        """The same if only some are relied on."""
+        return self._replace(said=said)
+
+
+def good_faith(said: Mapping[str, PerPhase], tree: Tree, capacities: Iterable[Capacity], now: Instant) -> GoodFaith:
+    """What is relied on just now."""
+    return GoodFaith(said, {one.node: _borne_a(one, tree, now) for one in capacities}) if said else GoodFaith()
+
+
+def _borne_a(room: Capacity, tree: Tree, now: Instant) -> PerPhase:
+    """What a node bears above its limit until it is seen and others have made room."""
+    state = tree.nodes.get(room.node)  # none of an asymmetry limit
+    if state is None or state.measured_a(now) is None or room.charging is not None or not tree.topology.adds_up:
+        return ZERO
+    l1, l2, l3 = (BEARS[state.node.fuse_type] * rating_a for rating_a in state.node.rating_a)
+    return upper(ZERO, minus((l1, l2, l3), room.ceiling.limit_a))
