@@ -29,7 +29,7 @@ demo: $(VENV)/run  ## a whole site in one command: stations, CSMS, meter, broker
 	$(BIN)/local-controller demo $(ARGS)
 
 test: test-fast  ## all tests; those that need mosquitto, Node.js or tshark say so when it is missing
-	$(BIN)/python -m pytest -q -m e2e -n $(JOBS) $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -q -m e2e -n $(JOBS) --dist loadgroup $(ARGS) || [ $$? -eq 5 ]
 
 test-fast: $(VENV)/dev  ## without the end-to-end tests, on JOBS=2 processes
 	$(BIN)/python -m pytest -q -m "not e2e" -n $(JOBS) --dist worksteal $(ARGS) || [ $$? -eq 5 ]

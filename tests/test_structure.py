@@ -9,6 +9,7 @@ import sys
 import tokenize
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Final
@@ -118,9 +119,15 @@ def within(module: str, part: str) -> bool:
     return part in {"", module} or module.startswith(f"{part}.")
 
 
-def imports(module: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
+@cache
+def nodes_of(source: str) -> list[ast.AST]:
+    """Everything in a source text; several checks look at each of them."""
+    return list(ast.walk(ast.parse(source)))
+
+
+def imports(module: str, source: str) -> Iterator[tuple[int, str]]:
     """Line and full name of everything that is imported, wherever in the file."""
-    for node in ast.walk(tree):
+    for node in nodes_of(source):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -131,7 +138,7 @@ def imports(module: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def wrong_imports(module: str, source: str) -> list[str]:
     """One sentence for each import that goes in a direction that it must not."""
-    own = [(line, name) for line, name in imports(module, ast.parse(source)) if name.split(".")[0] in PACKAGES]
+    own = [(line, name) for line, name in imports(module, source) if name.split(".")[0] in PACKAGES]
     part = part_of(module)
     if part is None:
         return [f"{module} belongs to no part: say in MAY_IMPORT what it may import"] if own else []
@@ -146,7 +153,7 @@ def undeclared(module: str, source: str, installed: frozenset[str]) -> list[str]
     there = {*sys.stdlib_module_names, *PACKAGES, *installed}
     return [
         f"{module}:{line}: {name.split('.')[0]} is no dependency of the product: see pyproject.toml"
-        for line, name in imports(module, ast.parse(source))
+        for line, name in imports(module, source)
         if name.split(".")[0] not in there
     ]
 
@@ -161,10 +168,10 @@ def reason(part: str, name: str) -> str:
 
 def impurities(module: str, source: str) -> list[str]:
     """What a pure module must not do: wait, read a clock, log, open."""
-    tree = ast.parse(source)
-    found = [(line, f"imports {name}") for line, name in imports(module, tree) if name.split(".")[0] in IMPURE_MODULES]
-    found += [(line, f"imports {name}") for line, name in imports(module, tree) if name.startswith("time.")]
-    for node in ast.walk(tree):
+    imported = list(imports(module, source))
+    found = [(line, f"imports {name}") for line, name in imported if name.split(".")[0] in IMPURE_MODULES]
+    found += [(line, f"imports {name}") for line, name in imported if name.startswith("time.")]
+    for node in nodes_of(source):
         if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
             found.append((node.lineno, "waits"))
         elif (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from hypothesis import given, settings
@@ -20,36 +21,35 @@ from optimizer.solve import solve
 from optimizer.surplus import with_surplus
 from optimizer.worth import FIRM, FIRM_PEAK
 from tests.optimizer.by_scipy import by_scipy
-from tests.optimizer.samples import problems
+from tests.optimizer.samples import problems, series
 
 PRICES = st.sampled_from((0.0, 0.12, 0.31, -0.05)) | st.floats(-0.5, 2.0)
 ENERGY = Weights(minimum=0.0, early=0.0, fair=0.0, calm=0.0, levels=False)
 
 
+WATTS = st.sampled_from((0.0, 1_400.0, 4_200.0)) | st.floats(0.0, 40_000.0)
+PEAK_PRICE = st.none() | st.sampled_from((0.0, 15.51, 100.0))
+IS_THERE = st.booleans()
+ONE_OF_THREE = st.sampled_from((False, False, True))
+WORTH = st.none() | PRICES
+
+
+@cache
 @st.composite
 def priced_problems(draw: st.DrawFn, *, known: bool = False, worths: bool = True) -> Problem:
     """Any site with any tariff; some cars for surplus only, some with a worth."""
     problem = draw(problems(known=known))
-    blocks = problem.horizon.blocks
-
-    def several(of: st.SearchStrategy[float]) -> tuple[float, ...]:
-        return tuple(draw(st.lists(of, min_size=blocks, max_size=blocks)))
-
-    watts = st.sampled_from((0.0, 1_400.0, 4_200.0)) | st.floats(0.0, 40_000.0)
+    prices, watts = (series(of, problem.horizon.blocks) for of in (PRICES, WATTS))
     tariff = Tariff(
-        several(PRICES),
-        several(watts) if draw(st.booleans()) else (),
-        several(PRICES) if draw(st.booleans()) else (),
-        draw(st.none() | st.sampled_from((0.0, 15.51, 100.0))),
-        draw(watts),
-        several(watts) if draw(st.booleans()) else (),
+        draw(prices),
+        draw(watts) if draw(IS_THERE) else (),
+        draw(prices) if draw(IS_THERE) else (),
+        draw(PEAK_PRICE),
+        draw(WATTS),
+        draw(watts) if draw(IS_THERE) else (),
     )
     needs = tuple(
-        replace(
-            need,
-            surplus_only=draw(st.sampled_from((False, False, True))),
-            energy_worth_per_kwh=draw(st.none() | PRICES) if worths else None,
-        )
+        replace(need, surplus_only=draw(ONE_OF_THREE), energy_worth_per_kwh=draw(WORTH) if worths else None)
         for need in problem.needs
     )
     return replace(problem, needs=needs, tariff=tariff)

@@ -16,72 +16,80 @@ from optimizer.problem import Allocation, ChargingNeed, CircuitLimit, Discharge,
 from optimizer.realize import realize
 from optimizer.share import share
 from optimizer.solve import solve
+from tests.optimizer.samples import series
 from tests.optimizer.test_cost_laws import priced_problems
+
+FEED_IN = st.tuples(*[st.sampled_from((0.0, 10.0, 40.0)) | st.floats(0, 70)] * 3)
+FEEDS_IN = st.sampled_from((True, True, True, False))
+PAYS = st.sampled_from((True, True, True, False))
 
 
 @st.composite
 def sites(draw: st.DrawFn) -> Problem:
     """Any site and tariff; most cars may give back, most circuits let some of that through, and often it pays."""
     problem = draw(priced_problems(known=True))
-    blocks = problem.horizon.blocks
-    triple = st.tuples(*[st.sampled_from((0.0, 10.0, 40.0)) | st.floats(0, 70)] * 3)
-    feed_in = st.lists(triple, min_size=blocks, max_size=blocks).map(tuple)
-    circuits = tuple(
-        replace(one, feed_in_a=draw(st.one_of(feed_in, feed_in, feed_in, st.none()))) for one in problem.circuits
-    )
+    feed_in = series(FEED_IN, problem.horizon.blocks)
+    circuits = tuple(replace(one, feed_in_a=draw(feed_in) if draw(FEEDS_IN) else None) for one in problem.circuits)
     problem = replace(problem, circuits=circuits)
-    if draw(st.sampled_from((True, True, True, False))):
+    if draw(PAYS):
         problem = _where_it_pays(draw, problem)
     needs = tuple(_generous(draw, need, problem.horizon.blocks) for need in problem.needs)
     return replace(problem, needs=needs)
 
 
+LATER_PRICES = series(st.sampled_from((0.6, 0.05, 0.31)), 3)
+EXPORT_PRICE = st.sampled_from((0.0, 0.2))
+OTHERS_W = series(st.sampled_from((3_000.0, 12_000.0, 30_000.0)), 4)
+ROOM = series(st.tuples(*[st.sampled_from((13.0, 32.0)) | st.floats(8, 70)] * 3), 4)
+
+
 def _where_it_pays(draw: st.DrawFn, problem: Problem) -> Problem:
     """Dear and cheap hours, other loads, and circuits that are not always full; the cars may charge again."""
-    blocks = 4
     horizon = Horizon((0.0, 300.0, 1200.0, 3000.0, 4800.0))
-    prices = st.lists(st.sampled_from((0.6, 0.05, 0.31)), min_size=blocks - 1, max_size=blocks - 1)
-    watts = st.sampled_from((3_000.0, 12_000.0, 30_000.0))
     old = problem.tariff
     assert old is not None
     tariff = Tariff(
-        (0.6, *draw(prices)),
-        export_per_kwh=(draw(st.sampled_from((0.0, 0.2))),) * blocks,
-        background_w=tuple(draw(st.lists(watts, min_size=blocks, max_size=blocks))),
+        (0.6, *draw(LATER_PRICES)),
+        export_per_kwh=(draw(EXPORT_PRICE),) * horizon.blocks,
+        background_w=draw(OTHERS_W),
         peak_per_kw=old.peak_per_kw,
         peak_w=old.peak_w,
     )
-    triple = st.tuples(*[st.sampled_from((13.0, 32.0)) | st.floats(8, 70)] * 3)
-    circuits = tuple(
-        CircuitLimit(
-            one.id,
-            one.label,
-            tuple(draw(triple) for _ in range(blocks)),
-            feed_in_a=tuple(draw(triple) for _ in range(blocks)),
-        )
-        for one in problem.circuits
-    )
+    circuits = tuple(CircuitLimit(one.id, one.label, draw(ROOM), feed_in_a=draw(ROOM)) for one in problem.circuits)
     lively = {"ceiling_a": None, "presence": None, "max_a": 32.0, "surplus_only": False}
     needs = tuple(replace(need, **lively) for need in problem.needs)
     return Problem(horizon, circuits, needs, tariff=tariff)
 
 
+SPARE = st.sampled_from((20_000.0, 0.0, 50.0)) | st.floats(0.0, 60_000.0)
+MOST = st.sampled_from((16.0, 32.0, 7.7, 0.0))
+LEAST = st.sampled_from((6.0, 0.0, 6.25))
+CEILING = st.sampled_from((0.0, 5.0, 8.3, 40.0))
+IS_BOUND = st.booleans()
+EFFICIENCY = st.sampled_from((0.8, 1.0, 0.3))
+WEAR = st.sampled_from((0.0, 0.05, 1.0))
+IS_CERTAIN = st.sampled_from((True, True, True, False))
+GIVES_BACK = st.sampled_from((True, True, False))
+OTHER_ENERGY = st.sampled_from((None, 0.0, 500.0))
+LEAVES = st.sampled_from((1e5, 7200.0, 4000.0))
+
+
 def _generous(draw: st.DrawFn, need: ChargingNeed, blocks: int) -> ChargingNeed:
-    ceiling = st.lists(st.sampled_from((0.0, 5.0, 8.3, 40.0)), min_size=blocks, max_size=blocks).map(tuple)
     back = Discharge(
-        spare_wh=draw(st.sampled_from((20_000.0, 0.0, 50.0)) | st.floats(0.0, 60_000.0)),
-        max_a=draw(st.sampled_from((16.0, 32.0, 7.7, 0.0))),
-        min_a=draw(st.sampled_from((6.0, 0.0, 6.25))),
-        ceiling_a=draw(st.none() | ceiling),
-        efficiency=draw(st.sampled_from((0.8, 1.0, 0.3))),
-        wear_per_kwh=draw(st.sampled_from((0.0, 0.05, 1.0))),
+        spare_wh=draw(SPARE),
+        max_a=draw(MOST),
+        min_a=draw(LEAST),
+        ceiling_a=draw(series(CEILING, blocks)) if draw(IS_BOUND) else None,
+        efficiency=draw(EFFICIENCY),
+        wear_per_kwh=draw(WEAR),
     )
-    certain = draw(st.sampled_from((True, True, True, False)))
+    certain = draw(IS_CERTAIN)
+    energy_wh = draw(OTHER_ENERGY)
     return replace(
         need,
-        discharge=draw(st.sampled_from((back, back, None))),
-        energy_wh=draw(st.sampled_from((need.energy_wh, 0.0, 500.0))),
-        departure_s=draw(st.sampled_from((1e5, 7200.0, 4000.0))) if certain else need.departure_s,
+        discharge=back if draw(GIVES_BACK) else None,
+        energy_wh=need.energy_wh if energy_wh is None else energy_wh,
+        departure_s=draw(LEAVES) if certain else need.departure_s,
         presence=None if certain else need.presence,
         arrival_s=None if certain else need.arrival_s,
     )

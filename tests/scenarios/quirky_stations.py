@@ -17,7 +17,9 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from local_controller.config.models import SiteConfig
-from local_controller.station.quirks import Quirk
+from local_controller.station.dialects.base import BootCall
+from local_controller.station.knowledge import Knowledge
+from local_controller.station.quirks import Quirk, quirk_of, shipped_quirks
 from site_simulator.habits import habits_of
 from site_simulator.outlet import Product, StationSpec
 from site_simulator.readings import Spelling
@@ -181,8 +183,22 @@ def runs() -> Iterator[tuple[Variant, Manner]]:
 
 
 def outcome(variant: Variant, manner: Manner) -> Outcome:
-    """Of the run."""
-    return play(variant, None if manner.is_known else (), shrugs=manner.shrugs)
+    """Of the run. Products that differ by their names alone do the same, and one plays for all of them."""
+    acts = _acts(variant, manner)
+    return _played_by(next(at for at, one in enumerate(STATIONS) if _acts(one, manner) == acts), manner)
+
+
+def _acts(variant: Variant, manner: Manner) -> tuple[StationSpec, Knowledge | None]:
+    """All that a run depends on: the station but for its names, and what the gateway knows by them."""
+    quirk = quirk_of(BootCall(*variant.product, ""), shipped_quirks()) if manner.is_known else None
+    spec = replace(station(variant, shrugs=manner.shrugs), product=Product())
+    return spec, None if quirk is None else quirk.knowledge
+
+
+@cache
+def _played_by(number: int, manner: Manner) -> Outcome:
+    """The run of one of STATIONS."""
+    return play(STATIONS[number], None if manner.is_known else (), shrugs=manner.shrugs)
 
 
 @cache

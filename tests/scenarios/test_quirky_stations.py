@@ -50,7 +50,6 @@ OF_ANOTHER_VERSION = sorted(name for name in UNCONTROLLABLE if "OCPP" in name)
 FORGETFUL = ["go-e Charger Gemini", "go-e Charger Gemini, firmware 60"]
 
 
-@cache
 def played(name: str, manner: Manner) -> Outcome:
     return outcome(next(one for one in STATIONS if one.name == name), manner)
 
