@@ -7,26 +7,33 @@ reading, and others make room. Until they have, the fuse bears it, and so much i
 
 * where a meter that is read measures the node, and currents add up;
 * where no limit holds for the cars alone, which no meter would see exceeded;
-* as far as fuse and limit leave room for it below `BEARS` times the rating.
+* as far as fuse and limit leave room for it below `borne_times` the rating.
 
 Everywhere else all of it is kept.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity
+from local_controller.site.overload import STOP_S
 from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, upper
 from local_controller.site.topology import FuseType
 from local_controller.site.tree import Tree
 
-BEARS: Final = {FuseType.MCB: 1.18, FuseType.GG: 1.18, FuseType.SLS_E: 1.11, FuseType.IEC60947: 1.11}
-"""Times its rating: below 1.2, by what a meter of class 1 may be wrong by, and S stays below what lowers cars (`overload.STOP_S`: 20 s and 7 s)
-for the 28 s that it takes at worst: 2 s to a reading, 8 s for an answer under way, 8 s for the own one, 10 s for the car."""
+LOWERED_S: Final = 26.0
+"""From a reading to the effect at the last car, at worst: 8 s for an answer under way, 8 s for the own one, 10 s for the car."""
+
+HIGH: Final = 1.2
+"""Times its rating, which a fuse should not bear for longer than 10 s (goal G4)."""
+
+METER_ERROR: Final = 0.02
+"""Of the rating: what a meter of class 1 and its transformers may show too little."""
 
 
 class GoodFaith(NamedTuple):
@@ -58,7 +65,18 @@ def good_faith(said: Mapping[str, PerPhase], tree: Tree, capacities: Iterable[Ca
 def _borne_a(room: Capacity, tree: Tree, now: Instant) -> PerPhase:
     """What a node bears above its limit until it is seen and others have made room."""
     state = tree.nodes.get(room.node)  # none of an asymmetry limit
-    if state is None or state.measured_a(now) is None or room.charging is not None or not tree.topology.adds_up:
+    if state is None or room.charging is not None or not tree.topology.adds_up:
         return ZERO
-    l1, l2, l3 = (BEARS[state.node.fuse_type] * rating_a for rating_a in state.node.rating_a)
+    if state.meter is None or state.measured_a(now) is None:
+        return ZERO
+    times = borne_times(state.node.fuse_type, state.meter.watch.ladder.stale_s)
+    l1, l2, l3 = (times * rating_a for rating_a in state.node.rating_a)
     return upper(ZERO, minus((l1, l2, l3), room.ceiling.limit_a))
+
+
+def borne_times(fuse: FuseType, unseen_s: float) -> float:
+    """Times its rating that a fuse bears until cars are lowered, if its meter falls silent in that moment and is believed for so long.
+
+    Below `HIGH`, and S stays below what cars are lowered for (`overload.STOP_S`).
+    """
+    return min(HIGH, math.sqrt(1.0 + STOP_S[fuse] / (unseen_s + LOWERED_S))) - METER_ERROR

@@ -53,8 +53,8 @@ HEADROOM_A: Final = 2.0
 IN_WATTS: Final = 207.0 / 230.0
 """So much of its limit flows at a station that takes watts: they are told at the lowest voltage."""
 
-BORNE: Final = 1.11
-"""Times a fuse of the default type, up to which a car may begin in spite of what its station said, that never measures (`good_faith.BEARS`)."""
+BORNE: Final = 1.07
+"""Times a fuse of the default type, up to which a car may begin in spite of what its station said, that never measures (`good_faith.borne_times`)."""
 
 LEAST_A: Final = 6.0
 LEAST_IN_WATTS_A: Final = 6.7

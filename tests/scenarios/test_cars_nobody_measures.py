@@ -20,10 +20,10 @@ LONG_S = 5000
 SLACK = settings(deadline=None, derandomize=EFFORT == 1, suppress_health_check=[HealthCheck.too_slow])
 
 
-def begun(tree: Topology, limit_a: float, *mute: str) -> VirtualSite:
-    """A site with a limit, where every station has a car. mute: the stations that never measure."""
+def begun(tree: Topology, limit_a: float, *mute: str, poll_s: float = 1.0) -> VirtualSite:
+    """A site with a limit, where every station has a car. mute: the stations that never measure. poll_s: between readings."""
     ems = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (limit_a,) * 3)
-    site = VirtualSite(tree, (ems,))
+    site = VirtualSite(tree, (ems,), poll_s=poll_s)
     site.connect()
     site.run(15)
     for name in mute:
@@ -93,16 +93,72 @@ def test_nobody_is_paused_for_a_car_that_has_no_chance_beside_what_is_kept() -> 
     mute=st.integers(1, 2),
     answer_s=st.sampled_from([0.5, 7.5]),
     obey_s=st.sampled_from([0.5, 8.0]),
+    silent_s=st.sampled_from([0.0, 9.0, 100.0]),
+    poll_s=st.sampled_from([1.0, 5.0]),
 )
-@example(fuse=FuseType.MCB, rating_a=26.0, limited_to=1.0, fallback_a=8.0, mute=2, answer_s=7.5, obey_s=8.0)
-@example(fuse=FuseType.SLS_E, rating_a=26.0, limited_to=1.0, fallback_a=8.0, mute=1, answer_s=7.5, obey_s=8.0)
+@example(
+    fuse=FuseType.MCB,
+    rating_a=26.0,
+    limited_to=1.0,
+    fallback_a=8.0,
+    mute=2,
+    answer_s=7.5,
+    obey_s=8.0,
+    silent_s=0.0,
+    poll_s=1.0,
+)
+@example(
+    fuse=FuseType.SLS_E,
+    rating_a=26.0,
+    limited_to=1.0,
+    fallback_a=8.0,
+    mute=1,
+    answer_s=7.5,
+    obey_s=8.0,
+    silent_s=0.0,
+    poll_s=1.0,
+)
+@example(
+    fuse=FuseType.MCB,
+    rating_a=40.0,
+    limited_to=1.0,
+    fallback_a=8.0,
+    mute=2,
+    answer_s=7.5,
+    obey_s=8.0,
+    silent_s=100.0,
+    poll_s=5.0,
+)
+@example(
+    fuse=FuseType.SLS_E,
+    rating_a=40.0,
+    limited_to=1.0,
+    fallback_a=8.0,
+    mute=2,
+    answer_s=7.5,
+    obey_s=8.0,
+    silent_s=100.0,
+    poll_s=5.0,
+)
 def test_law_a_car_that_begins_in_spite_of_what_its_station_said_is_borne_by_the_fuse(
-    fuse: FuseType, rating_a: float, limited_to: float, fallback_a: float, mute: int, answer_s: float, obey_s: float
+    fuse: FuseType,
+    rating_a: float,
+    limited_to: float,
+    fallback_a: float,
+    mute: int,
+    answer_s: float,
+    obey_s: float,
+    silent_s: float,
+    poll_s: float,
 ) -> None:
-    """The CSMS pauses cars that nobody measures, others take the room, and all of the paused ones begin at once (goal G4)."""
+    """The CSMS pauses cars that nobody measures, others take the room, and all of the paused ones begin at once (goal G4).
+
+    silent_s: in that moment the meter of the fuse falls silent for so long.
+    """
     limit_a = max(rating_a * limited_to, 3 * fallback_a)
     silent = [f"CP-{number}" for number in range(2, 2 + mute)]
-    site = begun(falling_back_to(fallback_a, protected_by(fuse, topology(rating_a, 1 + mute))), limit_a, *silent)
+    tree = falling_back_to(fallback_a, protected_by(fuse, topology(rating_a, 1 + mute)))
+    site = begun(tree, limit_a, *silent, poll_s=poll_s)
     judge = Judge(site)
     site.on_step.append(judge.look)
     for name, station in site.stations.items():
@@ -115,7 +171,8 @@ def test_law_a_car_that_begins_in_spite_of_what_its_station_said_is_borne_by_the
     assert draws_a(site.stations["CP-1"]) >= min(32.0, limit_a - 1.0 - mute * fallback_a) - 0.1
     for name in silent:
         loses_its_limit(site.stations[name], site)
-    site.run(100)
+    site.go_blind(silent_s)
+    site.run(150)
     assert judge.longest_high_s <= HIGH_S
     assert judge.worst_integral_s <= STOP_S[fuse]
     assert max(site.flow("grid")) <= limit_a
