@@ -50,7 +50,7 @@ class GoodFaith(NamedTuple):
     @property
     def kept_a(self) -> dict[str, PerPhase]:
         """The rest, which counts."""
-        return {node: minus(said_a, lower(said_a, self.borne[node])) for node, said_a in self.said.items()}
+        return {node: minus(self.said[node], relied_a) for node, relied_a in self.relied_a.items()}
 
     def among(self, said: Mapping[str, PerPhase]) -> GoodFaith:
         """The same if only some are relied on."""

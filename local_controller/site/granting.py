@@ -99,9 +99,8 @@ class Granting:
         unmeasured[followers] = columns.is_modest
         fallbacks_a = self._tree.table.fallbacks(unmeasured)
         kept_a = {node: fallbacks_a[node] for node, state in self._tree.nodes.items() if state.measured_a(now) is None}
-        room = _without(kept_a, available)
-        alone = (self._sharing.seated(followers, columns.min_a, np.array([at]), room)[at] for at in can.tolist())
-        found: Indexes = can[columns.is_modest[can] | np.fromiter(alone, dtype=bool, count=len(can))]
+        alone = self._sharing.fits_alone(followers, columns.min_a, _without(kept_a, available))
+        found: Indexes = can[(columns.is_modest | alone)[can]]
         return found
 
     def _switched(self, moment: Moment, shares_a: Sequence[float], available: Left, now: Instant) -> Sequence[float]:

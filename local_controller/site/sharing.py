@@ -17,7 +17,7 @@ from local_controller.site.planning import STEP_A
 from optimizer.arrays import Array, Flags, Indexes
 from optimizer.manners import Manners
 from optimizer.realize import admit, realized
-from optimizer.rows import Rows, loads_of, on_step_above, useful_caps
+from optimizer.rows import TINY_A, Rows, loads_of, on_step_above, useful_caps
 
 
 class Sharing:
@@ -58,6 +58,13 @@ class Sharing:
         """Whose minimums fit if those in the list have it one after the other: positions among `sharers`."""
         rows = self._rows_for(sharers, available)
         return admit(rows, self._available(available), on_step_above(min_a, np.full(len(min_a), STEP_A)), in_order)
+
+    def fits_alone(self, sharers: Indexes, min_a: Array, available: Left) -> Flags:
+        """Whose minimum fits if nobody else has anything."""
+        rows, least_a = self._rows_for(sharers, available), on_step_above(min_a, np.full(len(min_a), STEP_A))
+        too_much = rows.loads * least_a > self._available(available)[:, None] + TINY_A
+        fits: Flags = np.logical_not(too_much.any(axis=0))
+        return fits
 
     def fits(self, sharers: Indexes, currents_a: Array, available: Left) -> bool:
         """Whether all of them can have that at the same time."""

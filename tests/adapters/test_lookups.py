@@ -23,7 +23,7 @@ from tests.adapters.test_modbus_connection import Looker
 from tests.adapters.test_modbus_meter import free_port, scripted_server
 
 MANY = 40
-"""More than the threads that an event loop looks names up with: 32 of asyncio at most, 4 of uvloop."""
+"""More than the threads that an event loop looks names up with: 32 of asyncio at most, 2 of uvloop."""
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def _actions(
     }
     while_online = {"lose": lambda: site.disconnect(id_), "reboot": lambda: site.reboot(id_)}
     if station.silent_meter:  # whose yes is all that is known of it
-        at_work |= {"forget": lambda: setattr(station, "working", None)}
+        at_work |= {"forget": station.forget}
     result: dict[str, Callable[[], object]] = {
         "limit": lambda: site.announce("ems", float(seconds), 30.0),
         "power": lambda: site.announce("ems", None, 30.0, power_w=700.0 * seconds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -17,6 +18,7 @@ from tests.scenarios.site_soak import HIGH_S, Judge
 from tests.site.virtual_site import Car, VirtualSite, VirtualStation, topology
 
 LONG_S = 5000
+SLOWEST: Final = {"limited_to": 1.0, "fallback_a": 8.0, "answer_s": 7.5, "obey_s": 8.0}
 SLACK = settings(deadline=None, derandomize=EFFORT == 1, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -96,50 +98,10 @@ def test_nobody_is_paused_for_a_car_that_has_no_chance_beside_what_is_kept() -> 
     silent_s=st.sampled_from([0.0, 9.0, 100.0]),
     poll_s=st.sampled_from([1.0, 5.0]),
 )
-@example(
-    fuse=FuseType.MCB,
-    rating_a=26.0,
-    limited_to=1.0,
-    fallback_a=8.0,
-    mute=2,
-    answer_s=7.5,
-    obey_s=8.0,
-    silent_s=0.0,
-    poll_s=1.0,
-)
-@example(
-    fuse=FuseType.SLS_E,
-    rating_a=26.0,
-    limited_to=1.0,
-    fallback_a=8.0,
-    mute=1,
-    answer_s=7.5,
-    obey_s=8.0,
-    silent_s=0.0,
-    poll_s=1.0,
-)
-@example(
-    fuse=FuseType.MCB,
-    rating_a=40.0,
-    limited_to=1.0,
-    fallback_a=8.0,
-    mute=2,
-    answer_s=7.5,
-    obey_s=8.0,
-    silent_s=100.0,
-    poll_s=5.0,
-)
-@example(
-    fuse=FuseType.SLS_E,
-    rating_a=40.0,
-    limited_to=1.0,
-    fallback_a=8.0,
-    mute=2,
-    answer_s=7.5,
-    obey_s=8.0,
-    silent_s=100.0,
-    poll_s=5.0,
-)
+@example(**SLOWEST, fuse=FuseType.MCB, rating_a=26.0, mute=2, silent_s=0.0, poll_s=1.0)
+@example(**SLOWEST, fuse=FuseType.SLS_E, rating_a=26.0, mute=1, silent_s=0.0, poll_s=1.0)
+@example(**SLOWEST, fuse=FuseType.MCB, rating_a=40.0, mute=2, silent_s=100.0, poll_s=5.0)
+@example(**SLOWEST, fuse=FuseType.SLS_E, rating_a=40.0, mute=2, silent_s=100.0, poll_s=5.0)
 def test_law_a_car_that_begins_in_spite_of_what_its_station_said_is_borne_by_the_fuse(
     fuse: FuseType,
     rating_a: float,

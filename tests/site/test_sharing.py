@@ -63,6 +63,16 @@ def test_law_an_answer_is_that_of_one_who_was_never_asked_before(first: dict[str
             assert asked(sharing, question) == asked(Sharing(NODES, TABLE), question), name
 
 
+@given(question=questions())
+@settings(max_examples=100 * EFFORT)
+def test_law_alone_fits_who_would_be_the_only_one_seated(question: dict[str, Any]) -> None:
+    sharers, sharing = np.array(question["sharers"], dtype=np.intp), Sharing(NODES, TABLE)
+    left = {node: (amps - 5.0,) * 3 for node, amps in zip(NODES, question["left_a"], strict=True)}
+    available, min_a = Left(left, question["together"]), np.array(question["min_a"])[sharers]
+    one_by_one = [sharing.seated(sharers, min_a, np.array([at]), available)[at] for at in range(len(sharers))]
+    assert sharing.fits_alone(sharers, min_a, available).tolist() == one_by_one
+
+
 def test_others_who_are_alike_may_load_another_circuit() -> None:
     sharing = Sharing(NODES, TABLE)
     alike = {"caps_a": (32.0,) * CARS, "min_a": (6.0,) * CARS, "wanted_wh": (np.inf,) * CARS}

@@ -43,8 +43,8 @@ PAUSE_S: Final = 0.4
 """Between two readings of one EVSE: less than half of G2's second, a twelfth of the shortest usual interval of samples."""
 
 KNOWN_S: Final = 0.5
-"""From one reading to the next of what waits, also if nothing more comes. Where a message comes every 0.1 s or sooner, no
-timer has to read it: 0.05 s more than the pause was too little for 500 stations on a slow machine, where 14 came a second."""
+"""From one reading to the next of what waits, also if nothing more comes. Where a message comes every 0.1 s or sooner, no timer
+has to read it; with 0.05 s more than the pause, as it was, one had to unless 20 came a second."""
 
 KEPT: Final = 8
 """Messages of one EVSE that wait. What is sampled, aligned to the clock and triggered may come at once (1.6 §4.7, J01), or
