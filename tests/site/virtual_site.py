@@ -117,7 +117,7 @@ class VirtualStation:
     highest_a: it refuses limits above this. switching: what it says of its phases; one_phase: on which of them it charges a car
     that is told to use one and not which; ignores_phases: it does not, although it says so. lines: those that are connected;
     moved: when its contactor moved, to how many lines, and whether it was told so. pauses: how long the car had nothing around
-    each move that it was told; 0 under load. has_forgotten: what it said yes to; so its car may charge in the midst of such a pause. foreign_a: what somebody else's profile makes of its fallback. wish: the order
+    each move that it was told; 0 under load. has_forgotten: what it said yes to, and has not done yet what it was told since; so its car may charge in the midst of such a pause. foreign_a: what somebody else's profile makes of its fallback. wish: the order
     that waits until the CALL in flight is answered. lag: by how many radians the car's current is behind its voltage.
     """
 
@@ -192,7 +192,7 @@ class VirtualStation:
         if max(self.draw_a().values()) > 0.5:
             if self.has_moved and not self.has_forgotten:
                 self.pauses.append(now_s - self.drew_s)
-            self.has_forgotten = self.has_forgotten and not self.has_moved
+            self.has_forgotten = self.has_forgotten and (not self.has_moved or len(self.obeys) > 1)
             self.drew_s, self.has_moved = now_s, False
         wanted, lines = self.limit_a(now_s), self.wanted_lines(now_s)
         if not self.obeys or self.obeys[-1][1:] != (wanted, lines):
