@@ -90,6 +90,8 @@ def _json(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _recorded(where: str, row: Mapping[str, Any], zone: tzinfo) -> Recorded:
+    if any(";" in name for name in row if isinstance(name, str)):
+        raise ValueError(f"{where}: {next(iter(row))}: separate columns with commas, not with semicolons")
     if missing := [name for name in NEEDED if row.get(name) in (None, "")]:
         raise ValueError(
             f"{where}: {missing[0]} is missing; a visit has {', '.join(NEEDED)}, and may have max_a and phases"

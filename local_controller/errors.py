@@ -88,3 +88,10 @@ class SiteFileError(LocalControllerError):
     def __init__(self, problems: Sequence[SiteFileProblem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+
+
+def unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file that a person has named cannot be read, and what helps; without the name."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start}: save the file as UTF-8 text"
+    return f"cannot be read: {error.strerror or error}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -155,7 +156,7 @@ class StationServer:
                 self._doors.append(await self._opened(door))
             except OSError as error:
                 await self.stop()
-                raise OSError(error.errno, error.strerror or str(error), f"{door.host}:{door.port}") from error
+                raise OSError(error.errno, _plain(error), f"{door.host}:{door.port}") from error
 
     async def _opened(self, door: Door) -> asyncio.Server | TlsDoor:
         if door.tls is None:
@@ -359,6 +360,13 @@ class StationServer:
         session.station.close(1001, reason)
         session.csms.close(1001, reason)
         await session.over.wait()
+
+
+def _plain(error: OSError) -> str:
+    """Without what the loop writes around it: the system call, and the address once more."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _segment(request: Request) -> str:

@@ -283,6 +283,8 @@ class TraceFile:
             pass
 
     def _opened(self) -> sqlite3.Connection:
+        if not self._file.is_file():
+            raise self._no_trace("is a folder" if self._file.is_dir() else "No such file or directory")
         try:
             database = sqlite3.connect(f"{self._file.absolute().as_uri()}?mode=ro", uri=True)
         except sqlite3.Error as error:

@@ -12,7 +12,7 @@ from urllib.request import Request
 import typer
 
 from local_controller.cli.commission_picture import results_table
-from local_controller.cli.gateway import address_in, answered, read
+from local_controller.cli.gateway import Page, address_in, answered, read
 from local_controller.cli.terminal import wide_console
 from local_controller.config.build import topology
 from local_controller.config.load import load
@@ -40,12 +40,12 @@ def commission(  # noqa: PLR0913  # options of a command
     """
     try:
         config = load(site)
-        base, evses = address_in(config, site), _chosen(config, station, evse, everything=everything)
+        page, evses = address_in(config, site), _chosen(config, station, evse, everything=everything)
     except LocalControllerError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     try:
-        results = [_tested(one, base, pause=pause) for one in evses]
+        results = [_tested(one, page, pause=pause) for one in evses]
     except KeyboardInterrupt:
         print("\ninterrupted: the car gets back what it had", file=sys.stderr)
         raise typer.Exit(1) from None
@@ -69,14 +69,14 @@ def _chosen(config: SiteConfig, station: str | None, evse: int | None, *, everyt
     return chosen
 
 
-def _tested(evse: EvseId, base: str, *, pause: bool) -> dict[str, Any]:
+def _tested(evse: EvseId, page: Page, *, pause: bool) -> dict[str, Any]:
     """The result of one test, also of one that could not be made; how it goes is shown meanwhile."""
     asked = {"station": evse.station, "evse": evse.evse, "pause": pause}
     head = {"Content-Type": "application/json"}
-    url = f"{base}/api/v1/commissioning"
-    request = Request(url, json.dumps(asked).encode(), head, method="POST")  # noqa: S310  # `base` is http://...
+    url = f"{page.url}/api/v1/commissioning"
+    request = Request(url, json.dumps(asked).encode(), head, method="POST")  # noqa: S310  # it is http://...
     try:
-        for told in _told(request, base):
+        for told in _told(request, page):
             if "result" in told:
                 return {**told["result"], "kept": told["kept"], "not_kept": told.get("not_kept")}
             if "error" in told:
@@ -87,12 +87,12 @@ def _tested(evse: EvseId, base: str, *, pause: bool) -> dict[str, Any]:
     return _without_result(evse, "the gateway has ended: repeat the test when it runs again")
 
 
-def _told(request: Request, base: str) -> Iterator[dict[str, Any]]:
+def _told(request: Request, page: Page) -> Iterator[dict[str, Any]]:
     """What the gateway tells, once a second."""
     shown_s = 0.0
-    with answered(request, base) as answer:
+    with answered(request, page) as answer:
         for line in answer:
-            told = read(line, base, "elapsed_s", "result", "error")
+            told = read(line, page, "elapsed_s", "result", "error")
             if "elapsed_s" not in told or told["elapsed_s"] - shown_s >= 1.0:
                 shown_s = told.get("elapsed_s", shown_s)
                 yield told

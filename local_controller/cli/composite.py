@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from local_controller.errors import unreadable
 from local_controller.station.composite_file import CompositeFileError, read_text
 
 
@@ -22,17 +23,11 @@ def composite(
     1 and the place of the mistake if the file cannot be used.
     """
     try:
-        question = read_text(_text(file))
+        question = read_text(file.read_text(encoding="utf-8"))
         result = question.answer()
         told = {"answer": result, "explanation": question.explained()} if explain else result
-    except CompositeFileError as error:
-        typer.echo(f"{file}: {error}", err=True)
+    except (CompositeFileError, OSError, UnicodeDecodeError) as error:
+        reason = error if isinstance(error, CompositeFileError) else unreadable(error)
+        typer.echo(f"{file}: {reason}", err=True)
         raise typer.Exit(1) from None
     print(json.dumps(told, indent=2, ensure_ascii=False))
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CompositeFileError("$", f"cannot be read: {error}") from error

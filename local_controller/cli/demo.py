@@ -48,7 +48,9 @@ class Options:
 def demo(
     duration: Annotated[float, typer.Option(min=10, help="Simulated seconds after all stations have booted.")] = 1300.0,
     speed: Annotated[float, typer.Option(min=1, max=60, help="Simulated seconds per second, for everybody.")] = 12.0,
-    web_port: Annotated[int, typer.Option(help="Port of the page and of /api/v1/site; 0 for any free one.")] = 0,
+    web_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the page and of /api/v1/site; 0 for any free one.")
+    ] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="No picture: progress on standard error, then one line.")
     ] = False,

@@ -52,7 +52,11 @@ async def _found(config: SiteConfig, patience_s: float, *, silent: bool) -> list
     """All findings; each is printed as it comes, unless silent."""
     if not silent:
         count = len(config.meters) + len(config.mqtt_limits) + len(config.contact_limits)
-        print(f"Waiting up to {patience_s:g} s for {count} meters and limits ...", file=sys.stderr)
+        if count:
+            print(
+                f"Waiting up to {patience_s:g} s for {_many(count, 'meter or limit', 'meters and limits')} ...",
+                file=sys.stderr,
+            )
     findings = []
     async for finding in examine(config, Clock(), patience_s):
         findings.append(finding)
@@ -69,7 +73,12 @@ def _line(finding: Finding) -> str:
 def _summary(findings: list[Finding]) -> str:
     wrong = sum(one.state is State.ERROR for one in findings)
     doubtful = sum(one.state is State.WARNING for one in findings)
-    return f"{len(findings)} things looked at: {wrong} errors, {doubtful} warnings"
+    looked, errors, warnings = _many(len(findings), "thing"), _many(wrong, "error"), _many(doubtful, "warning")
+    return f"{looked} looked at: {errors}, {warnings}"
+
+
+def _many(count: int, one: str, several: str = "") -> str:
+    return f"{count} {one if count == 1 else several or one + 's'}"
 
 
 def _silence() -> None:

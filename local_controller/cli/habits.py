@@ -106,20 +106,20 @@ def _seen(site: Path | None, url: str | None) -> dict[str, Any]:
     with ExitStack() as stack:
         if config is not None and (file := _unused(config, stack)) is not None:
             return habits_view(file.read(), config.control.learning_days, file.place).as_json()
-    base = address(site, url)
-    with answered(f"{base}/api/v1/habits", base) as answer:
-        return read(answer.read(), base, "kept_days")
+    page = address(site, url)
+    with answered(f"{page.url}/api/v1/habits", page) as answer:
+        return read(answer.read(), page, "kept_days")
 
 
 def _forgotten(config: SiteConfig, site: Path, asked: dict[str, Any]) -> dict[str, Any]:
     with ExitStack() as stack:
         if (file := _unused(config, stack)) is not None:
             return _forgotten_in(file, asked)
-    base = address_in(config, site)
+    page = address_in(config, site)
     text, head = json.dumps(asked).encode(), {"Content-Type": "application/json"}
-    request = Request(f"{base}/api/v1/habits/forget", text, head, method="POST")  # noqa: S310  # it is http://...
-    with answered(request, base) as answer:
-        return read(answer.read(), base, "forgotten")
+    request = Request(f"{page.url}/api/v1/habits/forget", text, head, method="POST")  # noqa: S310  # it is http://...
+    with answered(request, page) as answer:
+        return read(answer.read(), page, "forgotten")
 
 
 def _unused(config: SiteConfig, stack: ExitStack) -> HabitsFile | None:

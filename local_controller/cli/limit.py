@@ -12,7 +12,7 @@ from urllib.request import Request
 
 import typer
 
-from local_controller.cli.gateway import address_in, answered, read
+from local_controller.cli.gateway import Page, address_in, answered, read
 from local_controller.config.limits import PersonLimitSection
 from local_controller.config.load import load
 from local_controller.config.models import SiteConfig
@@ -38,7 +38,7 @@ def limit(  # noqa: PLR0913  # options of a command
     """
     try:
         config = load(site)
-        chosen, asked = _chosen(config, name), _asked(max_a, max_w, lasting, reason, end=end)
+        chosen, asked = _chosen(config, site, name), _asked(max_a, max_w, lasting, reason, end=end)
         told = _told(address_in(config, site), chosen, asked)
     except LocalControllerError as error:
         print(error, file=sys.stderr)
@@ -50,7 +50,7 @@ def limit(  # noqa: PLR0913  # options of a command
         print("a restart of the gateway ends it: give the site file a state_directory", file=sys.stderr)
 
 
-def _chosen(config: SiteConfig, name: str | None) -> str:
+def _chosen(config: SiteConfig, site: Path, name: str | None) -> str:
     known = [one.id for one in config.limits if isinstance(one, PersonLimitSection)]
     if name in known:
         return str(name)
@@ -58,13 +58,15 @@ def _chosen(config: SiteConfig, name: str | None) -> str:
         return known[0]
     if not known:
         example = "limits: [{id: manual, source: person}]"
-        raise LocalControllerError(f"the site file has no limit that a person sets; add for example `{example}`")
+        raise LocalControllerError(f"{site} has no limit that a person sets; add for example `{example}`")
     raise LocalControllerError(f"which limit? The site file has {', '.join(known)}")
 
 
 def _asked(max_a: str | None, max_w: float | None, lasting: str | None, reason: str, *, end: bool) -> dict[str, Any]:
     """The body of the request."""
     if end:
+        if (max_a, max_w, lasting) != (None, None, None):
+            raise LocalControllerError("--end takes no --max-a, --max-w or --for: set it or end it")
         return {"end": True}
     if max_a is None and max_w is None:
         raise LocalControllerError("how much? Say --max-a 16, --max-w 11000, or --end")
@@ -94,9 +96,9 @@ def seconds(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def _told(base: str, name: str, asked: dict[str, Any]) -> dict[str, Any]:
-    url = f"{base}/api/v1/limits/{quote(name)}"
+def _told(page: Page, name: str, asked: dict[str, Any]) -> dict[str, Any]:
+    url = f"{page.url}/api/v1/limits/{quote(name)}"
     head = {"Content-Type": "application/json"}
     request = Request(url, json.dumps(asked).encode(), head, method="POST")  # noqa: S310  # it is http://...
-    with answered(request, base) as answer:
-        return read(answer.read(), base, "holds")
+    with answered(request, page) as answer:
+        return read(answer.read(), page, "holds")

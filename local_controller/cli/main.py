@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Final
+from importlib.metadata import version
+from typing import Annotated, Any, Final
 
 import typer
 import typer.main
@@ -66,5 +67,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keeps a charging site below every fuse, unseen by stations and CSMS.",
 )
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"local-controller {version('local-controller')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.command()(check)
 app.command()(schema)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from local_controller.cli.gateway import address, answered, read
+from local_controller.cli.gateway import Page, address, answered, read
 from local_controller.cli.profiles_picture import profiles_picture
 from local_controller.cli.terminal import wide_console
 from local_controller.errors import LocalControllerError
@@ -41,8 +41,7 @@ def profiles(
     console.print(profiles_picture(found))
 
 
-def _asked(station: str, base: str) -> dict[str, Any]:
-    """The answer of the gateway at `base`."""
+def _asked(station: str, page: Page) -> dict[str, Any]:
     path = f"api/v1/stations/{quote(station, safe='', errors='surrogateescape')}/profiles"
-    with answered(f"{base}/{path}", base) as answer:
-        return read(answer.read(), base, "stacks")
+    with answered(f"{page.url}/{path}", page) as answer:
+        return read(answer.read(), page, "stacks")

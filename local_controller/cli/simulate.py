@@ -16,12 +16,12 @@ from backtest.sessions import Session, weekdays
 from backtest.tree import Tree
 from backtest.visits_file import Recorded, read_visits, sessions_of
 from local_controller.cli.simulate_picture import comparison_table, summary
-from local_controller.cli.simulate_plot import plot
+from local_controller.cli.simulate_plot import drawable, plot
 from local_controller.cli.simulate_site import named_as_in_file, outlets, simulated
 from local_controller.cli.terminal import wide_console
 from local_controller.config.load import load
 from local_controller.config.models import SiteConfig
-from local_controller.errors import LocalControllerError
+from local_controller.errors import LocalControllerError, unreadable
 
 WHERE_NO_TERMINAL: Final = 110
 
@@ -53,6 +53,8 @@ def simulate(  # noqa: PLR0913  # options of a command
     try:
         config = load(site)
         tree, sessions, weekday, told = _what(config, visits, (days, cars, seed), (more, at))
+        if picture is not None:
+            drawable(picture)
         objective = config.control.objective
         found = compare(tree, sessions, list(ways(tree, objective, weekday)), say=_say)
         if picture is not None:
@@ -77,14 +79,26 @@ def _what(
         days, cars, seed = made_up
         tree = simulated(config, evses)
         sessions = weekdays(tree.network, days, seed, max(1, round(cars * len(evses))))
-        return tree, sessions, 0, f"{len(sessions)} made-up visits in {days} days at {len(evses)} EVSEs."
-    rows = [replace(row, evse=_known(row, evses)) for row in read_visits(visits, ZoneInfo(config.site.time_zone))]
+        return (
+            tree,
+            sessions,
+            0,
+            f"{len(sessions)} made-up visits in {days} {'day' if days == 1 else 'days'} at {len(evses)} EVSEs.",
+        )
+    rows = [replace(row, evse=_known(row, evses)) for row in _read(visits, ZoneInfo(config.site.time_zone))]
     tree = simulated(config, evses, dict.fromkeys((row.evse, row.kind) for row in rows))
     sessions, weekday, left_out = sessions_of(rows, tree)
     if not sessions:
         raise LocalControllerError(f"{visits}: holds no visit")
     out = f" {left_out} were left out: their EVSE was taken, or they were too short." if left_out else ""
     return tree, sessions, weekday, f"{len(sessions)} visits of {visits.name} at {len(evses)} EVSEs.{out}"
+
+
+def _read(visits: Path, zone: ZoneInfo) -> list[Recorded]:
+    try:
+        return read_visits(visits, zone)
+    except (OSError, UnicodeDecodeError) as error:
+        raise LocalControllerError(f"{visits}: {unreadable(error)}") from error
 
 
 def _known(row: Recorded, evses: Any) -> str:

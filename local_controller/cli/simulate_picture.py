@@ -17,13 +17,13 @@ def comparison_table(site: Tree, found: Sequence[Outcome]) -> Table:
 
     The highest load is that of the fuse that bore most for its size; the hours above are those of the fuse with most of them.
     """
-    table = Table(box=box.ROUNDED, expand=True)
+    table = Table(box=box.SIMPLE, show_edge=False, collapse_padding=True, pad_edge=False)
     table.add_column("", no_wrap=True)
-    table.add_column("Told")
-    for header in ("kWh", "Of wish", "Cars < 80 %", "Stops/car"):
-        table.add_column(header, justify="right")
+    table.add_column("Told", no_wrap=True)
+    for header in ("kWh", "Of wish", "Cars\n< 80 %", "Stops\na car"):
+        table.add_column(header, justify="right", no_wrap=True)
     table.add_column("Highest load")
-    table.add_column("Hours above", justify="right")
+    table.add_column("Hours\nabove", justify="right", no_wrap=True)
     for one in found:
         table.add_row(
             one.name,
@@ -55,6 +55,6 @@ def summary(site: Tree, found: Sequence[Outcome]) -> str:
     share = kept.badly_served / max(1, kept.sessions)
     return (
         f"Uncontrolled, a fuse would bear more than its rating for {free.hours_above:.1f} h ({_highest(site, free)}). Controlled, none"
-        f" does, and {kept.delivered_pct:.0f} % of the energy is delivered though nobody tells anything; {share:.0%} of the cars get"
+        f" does, and {kept.delivered_pct:.0f} % of the energy is delivered though nobody tells anything; {100 * share:.0f} % of the cars get"
         " less than 80 % of their wish."
     )

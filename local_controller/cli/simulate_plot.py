@@ -18,14 +18,24 @@ from local_controller.site.topology import GRID
 SHOWN: Final = ("uncontrolled", "round robin", "optimizer, nobody tells")
 
 
-def plot(path: Path, name: str, site: Tree, found: Sequence[Outcome]) -> None:
-    """The most loaded phase of the grid connection, way by way. LocalControllerError where matplotlib is missing."""
+def drawable(path: Path) -> None:
+    """LocalControllerError where a picture cannot be drawn, asked before what takes minutes: no matplotlib, no folder."""
+    _figures()
+    if not path.parent.is_dir():
+        raise LocalControllerError(f"--plot {path}: there is no folder {path.parent}")
+
+
+def _figures() -> Any:
     try:
-        figures: Any = importlib.import_module("matplotlib.figure")
+        return importlib.import_module("matplotlib.figure")
     except ImportError:
         remedy = "install it with pip install 'local-controller[plot]', or leave out --plot"
         raise LocalControllerError(f"--plot needs matplotlib, which is not installed: {remedy}") from None
-    figure = figures.Figure(figsize=(12, 5), layout="constrained")
+
+
+def plot(path: Path, name: str, site: Tree, found: Sequence[Outcome]) -> None:
+    """The most loaded phase of the grid connection, way by way, where it is `drawable`."""
+    figure = _figures().Figure(figsize=(12, 5), layout="constrained")
     axes = figure.subplots()
     rows = [number for number, (circuit, _) in enumerate(site.rows) if circuit == GRID]
     for one in (one for one in found if one.name in SHOWN):

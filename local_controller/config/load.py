@@ -17,7 +17,7 @@ from local_controller.config.proof import violations
 from local_controller.config.references import findings
 from local_controller.config.upstreams import upstream_findings
 from local_controller.config.wiring import lists_of_lines, misfits
-from local_controller.errors import SiteFileError, SiteFileProblem
+from local_controller.errors import SiteFileError, SiteFileProblem, unreadable
 from local_controller.site.topology import GRID
 
 
@@ -29,7 +29,7 @@ def load(path: Path, devices: Collection[str] | None = None) -> SiteConfig:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise _site_file_error(path, [Mistake(START, _unreadable(error))]) from error
+        raise _site_file_error(path, [Mistake(START, unreadable(error))]) from error
     config, mistakes = examined(text, known_devices() if devices is None else devices)
     if config is None or mistakes:
         raise _site_file_error(path, mistakes)
@@ -76,12 +76,6 @@ def _no_sections(document: Document) -> str:
     if document.data is None:
         return "the file is empty: begin with one of the examples in site_configs"
     return "a site file has sections, such as `site:` and `stations:`"
-
-
-def _unreadable(error: OSError | UnicodeDecodeError) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 at byte {error.start}: save the file as UTF-8 text"
-    return f"cannot be read: {error.strerror or error}"
 
 
 def _site_file_error(path: Path, mistakes: Iterable[Mistake]) -> SiteFileError:

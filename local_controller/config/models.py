@@ -167,6 +167,15 @@ class SiteConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _doors_apart(self) -> SiteConfig:
+        """Else the second one fails at the start, as if another program had its port."""
+        web, stations = self.web, self.listen
+        taken = {stations.port} if stations.tls is None else {stations.port, stations.tls.port}
+        if web is not None and web.port in taken and _meet(web.host, stations.host):
+            raise wrong("web.port", f"{web.port} on {web.host} is where stations dial in: choose another port")
+        return self
+
+    @model_validator(mode="after")
     def _hears_others_only(self) -> SiteConfig:
         ahead = ((f"{place}.topic", one.broker, one.topic) for place, one in self.told_ahead.items())
         for place, broker, topic in (*self._heard(), *ahead):
@@ -313,3 +322,8 @@ class SiteConfig(Section):
         sent = {limit.id: limit.source for limit in self.mqtt_limits if limit.record}
         by_contacts = {limit.id: limit.source for limit in self.contact_limits}
         return sent | by_contacts | {limit.id: limit.source for limit in self.control_boxes}
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether two hosts that are listened on surely have an address in common."""
+    return one == other or ("0.0.0.0" in {one, other} and ":" not in one + other)

@@ -109,6 +109,22 @@ async def test_what_does_not_answer_is_an_error_with_a_remedy(tmp_path: Path) ->
     assert all(one["remedy"] for one in found.values() if one["state"] != "ok")
 
 
+async def test_no_folder_is_offered_where_a_file_is_and_nobody_is_waited_for_where_nobody_speaks(
+    tmp_path: Path,
+) -> None:
+    file = site(tmp_path, csms_port=free_port(), meter_port=1)
+    text = (
+        file.read_text()
+        .replace(", meter: main", "")
+        .replace(f"state_directory: {tmp_path}", f"state_directory: {file}")
+    )
+    file.write_text("\n".join(line for line in text.splitlines() if not line.startswith("meters")))
+    code, out, err = await doctor(file)
+    assert (code, err) == (1, "")
+    assert f"ERROR    state_directory: {file} is a file, no folder\n         -> name a folder\n" in out
+    assert out.splitlines()[-1] == "3 things looked at: 2 errors, 0 warnings"
+
+
 async def test_an_adapter_that_is_not_there_is_not_looked_for_in_the_network(tmp_path: Path) -> None:
     file = site(tmp_path, csms_port=free_port(), meter_port=1)
     file.write_text(file.read_text().replace("host: 127.0.0.1, port: 1}", "serial: /dev/no-such-line}"))
@@ -126,7 +142,7 @@ async def test_a_person_reads_lines_and_a_sum(tmp_path: Path) -> None:
     assert "ERROR    meter main: cannot be reached" in out
     assert "-> check host and port, the cable" in out
     assert "WARNING  step tests: nothing has proven yet that its meter sees CP-1/1 as this file says" in out
-    assert out.rstrip().endswith("things looked at: 2 errors, 1 warnings")
+    assert out.rstrip().endswith("things looked at: 2 errors, 1 warning")
     assert "Waiting up to 1 s for 1 meters and limits" in err
 
 

@@ -60,7 +60,7 @@ def test_twelve_more_do_not_fit_uncontrolled_but_controlled_they_do(tmp_path: Pa
     code, said, _ = ran(site, "--add", "12", "--at", "row", "--days", "1", "--seed", "2")
     assert code == 0
     words = " ".join(said.split())
-    assert "made-up visits in 1 days at 15 EVSEs. Uncontrolled, a fuse would bear more than its rating for" in words
+    assert "made-up visits in 1 day at 15 EVSEs. Uncontrolled, a fuse would bear more than its rating for" in words
     assert "Controlled, none does" in words
     assert "of 40 A, row L" in words
 
@@ -110,3 +110,12 @@ def test_without_matplotlib_the_remedy_is_told(tmp_path: Path, monkeypatch: pyte
         "--plot needs matplotlib, which is not installed: install it with pip install 'local-controller[plot]'"
         in errors
     )
+
+
+def test_the_table_loses_nothing_in_a_terminal_of_80_columns(tmp_path: Path) -> None:
+    site, visits = written(tmp_path)
+    result = CliRunner().invoke(app, ["simulate", site, "--visits", visits], env={"COLUMNS": "80"})
+    table = result.stdout.partition("3 visits of visits.csv")[0]
+    assert all(len(line) <= 80 for line in table.splitlines())
+    assert {"Told", "kWh", "wish", "Cars", "Stops", "Highest", "load", "Hours", "above"} <= set(table.split())
+    assert "…" not in table

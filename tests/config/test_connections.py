@@ -171,6 +171,20 @@ def test_a_mistake_about_the_door_is_told_where_it_stands(listen: str, expected:
     assert mistakes(f"csms: {{url: 'ws://a'}}\nlisten: {{{listen}}}") == [expected]
 
 
+@pytest.mark.parametrize(
+    ("listen", "web", "expected"),
+    [
+        ("port: 9000", "port: 9000", ["6:13: web.port: 9000 on 127.0.0.1 is where stations dial in: choose another port"]),
+        ("port: 8080", "", ["6:6: web.port: 8080 on 127.0.0.1 is where stations dial in: choose another port"]),
+        ("host: 0.0.0.0", "port: 9310", ["6:13: web.port: 9310 on 127.0.0.1 is where stations dial in: choose another port"]),
+        ("host: 192.168.1.10, port: 9000", "port: 9000", []),
+        ("host: 0.0.0.0", "host: '::1', port: 9310", []),
+    ],
+)  # fmt: skip
+def test_page_and_stations_have_a_door_each(listen: str, web: str, expected: list[str]) -> None:
+    assert mistakes(f"csms: {{url: 'ws://a'}}\nlisten: {{{listen}}}\nweb: {{{web}}}") == expected
+
+
 ROOT = Path(__file__).parents[2]
 
 

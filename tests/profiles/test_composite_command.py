@@ -277,4 +277,4 @@ def test_phases_that_cannot_be_merged_are_told(tmp_path: Path) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     status, _, said = run(tmp_path / "none.json")
     assert status == 1
-    assert "cannot be read: [Errno 2] No such file or directory" in said
+    assert "cannot be read: No such file or directory" in said

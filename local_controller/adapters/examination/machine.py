@@ -48,6 +48,8 @@ def own_things(config: SiteConfig) -> Iterator[Finding]:
 
 
 def _folder(key: str, folder: Path) -> Finding:
+    if folder.is_file():
+        return Finding(key, State.ERROR, f"{folder} is a file, no folder", "name a folder")
     if not folder.is_dir():
         return Finding(key, State.ERROR, f"{folder} is no folder", f"create it: mkdir -p {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
