@@ -28,7 +28,7 @@ $(VENV)/dev: requirements/dev.txt $(VENV)/run
 demo: $(VENV)/run  ## a whole site in one command: stations, CSMS, meter, broker, gateway (ends with Ctrl-C)
 	$(BIN)/local-controller demo $(ARGS)
 
-test: test-fast  ## all tests; those that need mosquitto, Node.js or tshark say so when it is missing
+test: test-fast  ## all tests; those that need mosquitto, Node.js, tshark or Chromium say so when it is missing
 	$(BIN)/python -m pytest -q -m e2e -n $(JOBS) --dist loadgroup $(ARGS) || [ $$? -eq 5 ]
 
 test-fast: $(VENV)/dev  ## without the end-to-end tests, on JOBS=2 processes

@@ -1,4 +1,5 @@
-// Shows /api/v1/site once a second. Every number has a unit; old numbers are grey.
+// Shows /api/v1/site once a second. Every number has a unit; old numbers are grey. On a phone each row is a card: its cells are
+// labelled with the heads of their columns, and those that span rows are "whole".
 const amps = (value) => (value === null || value === undefined ? "–" : `${value.toFixed(1)} A`);
 const seconds = (value) => {
   if (value === null || value === undefined) return "never";
@@ -6,11 +7,11 @@ const seconds = (value) => {
   return value < 7200 ? `${Math.round(value / 60)} min` : `${(value / 3600).toFixed(1)} h`;
 };
 
-function cell(text, { number = false, stale = false, bad = false, span = 1 } = {}) {
+function cell(text, { number = false, stale = false, bad = false, span = 0 } = {}) {
   const td = document.createElement("td");
   td.textContent = text;
-  td.rowSpan = span;
-  td.className = [number && "number", stale && "stale", bad && "bad"].filter(Boolean).join(" ");
+  if (span) td.rowSpan = span;
+  td.className = [span && "whole", number && "number", stale && "stale", bad && "bad"].filter(Boolean).join(" ");
   return td;
 }
 
@@ -25,6 +26,16 @@ function row(...cells) {
   const tr = document.createElement("tr");
   tr.append(...cells);
   return tr;
+}
+
+function fill(id, rows) {
+  const body = document.getElementById(id);
+  const heads = [...body.parentElement.tHead.rows[0].cells].map((th) => th.textContent);
+  for (const tr of rows) {
+    const spanned = tr.cells.length < heads.length ? 1 : 0; // the first column is that of a row above
+    [...tr.cells].forEach((td, i) => { td.dataset.label = heads[i + spanned]; });
+  }
+  body.replaceChildren(...rows);
 }
 
 function nodeRows(node) {
@@ -72,7 +83,7 @@ function bound(limit) {
 
 function inputRows(site) {
   const meters = site.meters.map((m) => row(cell(`Meter ${m.id}`), cell(m.failure || m.state, { bad: Boolean(m.failure) }),
-    cell(m.current_a ? `${m.current_a.map((a) => a.toFixed(1)).join(" / ")} A` : "–"), cell(seconds(m.age_s))));
+    cell(m.current_a ? `${m.current_a.map((a) => a.toFixed(1)).join(" / ")} A` : "–"), cell(m.age_s === null ? "never heard" : `${seconds(m.age_s)} ago`)));
   const limits = site.limits.map((l) => row(cell(l.label), cell(l.set_aside ? "set aside for a while" : l.trouble || l.state, { bad: Boolean(l.trouble) }),
     cell(bound(l), { stale: l.set_aside }),
     cell(l.ends_in_s !== null ? `ends in ${seconds(l.ends_in_s)}` : l.state === "init" ? "never heard" : "–")));
@@ -109,12 +120,14 @@ function showMode(site) {
 }
 
 function show(site) {
+  document.title = site.name;
   document.getElementById("name").textContent = site.name;
-  document.getElementById("age").textContent = `as of ${new Date(site.at).toLocaleTimeString()}`;
+  seen = new Date(site.at).toLocaleTimeString();
+  document.getElementById("age").textContent = `as of ${seen}`;
   showMode(site);
-  document.getElementById("nodes").replaceChildren(...site.nodes.flatMap(nodeRows));
-  document.getElementById("evses").replaceChildren(...site.evses.map(evseRow));
-  document.getElementById("inputs").replaceChildren(...inputRows(site));
+  fill("nodes", site.nodes.flatMap(nodeRows));
+  fill("evses", site.evses.map(evseRow));
+  fill("inputs", inputRows(site));
   const warnings = warningItems(site);
   document.getElementById("warned").hidden = warnings.length === 0;
   document.getElementById("warnings").replaceChildren(...warnings);
@@ -122,12 +135,17 @@ function show(site) {
     listItem(`${new Date(notice.at).toLocaleTimeString()} ${notice.text}`, notice.level === "error")));
 }
 
+let seen = null;
+
 async function refresh() {
+  const main = document.querySelector("main");
   try {
     const response = await fetch("/api/v1/site");
     show(await response.json());
+    main.className = "";
   } catch {
-    document.getElementById("age").textContent = "the gateway does not answer; the numbers below are old";
+    main.className = "stale";
+    document.getElementById("age").textContent = `the gateway does not answer${seen === null ? "" : `; all below is as of ${seen}`}`;
   }
   setTimeout(refresh, 1000);
 }
