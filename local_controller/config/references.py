@@ -117,7 +117,11 @@ def _circles(data: Mapping[str, Any]) -> Iterator[Finding]:
         circle = _circle(name, feeder)
         if circle and told.isdisjoint(circle):
             told.update(circle)
-            yield ("circuits", positions[name], "parent"), f"circuits feed each other: {' -> '.join([*circle, name])}"
+            way = " -> ".join([*circle, name])
+            yield (
+                ("circuits", positions[name], "parent"),
+                f"circuits feed each other: {way}: let the grid feed one of them",
+            )
 
 
 def _circle(name: str, feeder: Mapping[str, str]) -> Sequence[str]:

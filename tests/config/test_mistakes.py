@@ -144,7 +144,7 @@ def test_the_sound_file_is_sound() -> None:
         ("circuit: garage", "max_a: 15.95", "10:23: stations[CP-1].max_a: 15.95 A is finer than the tenths that a station can be told: write 16"),
         ("circuit: garage}", "circuit: garage}\n  - {id: CP-1}", "11:10: stations[CP-1].id: CP-1 is the id of another one of the stations: ids are unique"),
         ("fuse_a: 50", "fuse_a: 50, meter: main", "8:37: circuits[garage].meter: meter main measures another circuit already: a meter has one place"),
-        ("fuse_a: 50", "fuse_a: 50, parent: garage", "8:38: circuits[garage].parent: circuits feed each other: garage -> garage"),
+        ("fuse_a: 50", "fuse_a: 50, parent: garage", "8:38: circuits[garage].parent: circuits feed each other: garage -> garage: let the grid feed one of them"),
         ("host: broker", "host: broker, username: u, password_file: f, password_env: E", "14:75: brokers[site].password_env: password_file is there as well: keep one of the two"),
         ("host: broker", "host: broker, password_env: E", "14:44: brokers[site].password_env: a password needs a username"),
         # shapes
@@ -174,7 +174,7 @@ def test_one_wrong_station_is_told_once_and_not_as_a_missing_station_too() -> No
 def test_circuits_in_a_circle_are_told_once() -> None:
     circle = "parent: roof}\n  - {id: roof, parent: attic, fuse_a: 9}\n  - {id: attic, parent: garage, fuse_a: 9}"
     assert after("fuse_a: 50}", f"fuse_a: 50, {circle}") == [
-        "8:38: circuits[garage].parent: circuits feed each other: garage -> roof -> attic -> garage"
+        "8:38: circuits[garage].parent: circuits feed each other: garage -> roof -> attic -> garage: let the grid feed one of them"
     ]
 
 
