@@ -40,31 +40,20 @@ def converted(limit: float, unit: RateUnit, wanted: RateUnit, *, phases: int, vo
     return (watts_from_amps if wanted is RateUnit.W else amps_from_watts)(limit, phases, voltage_v)
 
 
-def safe_amps_from_watts(
-    limit_w: float, phases: int, measured_v: float | None = None, nominal_v: float = NOMINAL_VOLTAGE_V
-) -> float:
-    """Amperes to command so that a power limit holds: without a credible measurement the grid's highest voltage.
-
-    At +10 % (EN 50160; 253 V) the same amperes draw the most watts.
-    """
-    return amps_from_watts(limit_w, phases, _credible_v(measured_v, nominal_v) or highest_voltage_v(nominal_v))
-
-
-def safe_watts_from_amps(
-    limit_a: float, phases: int, measured_v: float | None = None, nominal_v: float = NOMINAL_VOLTAGE_V
-) -> float:
-    """Watts to command so that a fuse holds: without a credible measurement the grid's lowest voltage.
+def safe_watts_from_amps(limit_a: float, phases: int, nominal_v: float = NOMINAL_VOLTAGE_V) -> float:
+    """Watts to command so that a fuse holds: at the grid's lowest voltage.
 
     At -10 % (EN 50160; 207 V) the same watts need the most amperes. `phases` must be the phases proven in use: a car
     that uses fewer draws all the watts on those.
     """
-    return watts_from_amps(limit_a, phases, _credible_v(measured_v, nominal_v) or lowest_voltage_v(nominal_v))
+    return watts_from_amps(limit_a, phases, lowest_voltage_v(nominal_v))
 
 
 def voltage_for_watts_v(measured_v: float | None, nominal_v: float = NOMINAL_VOLTAGE_V) -> float:
     """The voltage by which a limit in watts, divided by it, becomes amperes that never exceed it.
 
-    As measured, also above the permitted band; what is below it is no evidence, and the grid's highest voltage counts.
+    As measured, also above the permitted band. What is below it is no evidence, and the grid's highest voltage counts, +10 % (EN
+    50160; 253 V), where the same amperes draw the most watts.
     """
     if measured_v is None or measured_v < lowest_voltage_v(nominal_v):
         return highest_voltage_v(nominal_v)
@@ -102,10 +91,3 @@ def _per_ampere_w(phases: int, voltage_v: float) -> float:
     if phases < 1 or voltage_v <= 0.0:
         raise ValueError(f"a conversion needs a phase and a voltage, got {phases} phases at {voltage_v} V")
     return phases * voltage_v
-
-
-def _credible_v(measured_v: float | None, nominal_v: float) -> float | None:
-    """A measurement outside the permitted band is no evidence (a missing phase, an induced voltage, a wrong unit)."""
-    if measured_v is None or not lowest_voltage_v(nominal_v) <= measured_v <= highest_voltage_v(nominal_v):
-        return None
-    return measured_v

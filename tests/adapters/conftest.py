@@ -1,11 +1,13 @@
-"""On which event loops do the tests of sockets run? On both that the product may have."""
+"""What do tests of the shell share? Those of sockets run on both event loops that the product may have; logs are as before."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
+import structlog
 import uvloop
 
 from tests import patient_time
@@ -20,3 +22,12 @@ def pytest_asyncio_loop_factories(
     if item.path.stem in ON_BOTH:
         return {"asyncio": patient_time.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": patient_time.new_event_loop}
+
+
+@pytest.fixture
+def logs_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:], root.level = handlers, level

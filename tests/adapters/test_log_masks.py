@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,16 +17,8 @@ from hypothesis import strategies as st
 from local_controller.adapters.log_masks import LogMask
 from local_controller.cli.logs import configure
 
+pytestmark = pytest.mark.usefixtures("logs_as_before")
 MASK = LogMask(b"a key")
-
-
-@pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:], root.level = handlers, level
 
 
 def logged(say: Callable[[Any], Any], *, as_json: bool = True, level: str = "debug") -> str:

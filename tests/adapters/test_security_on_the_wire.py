@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-import logging
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -35,20 +34,12 @@ from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.words import OcppVersion
 from tests.certificates import Issued, authority
 
+pytestmark = pytest.mark.usefixtures("logs_as_before")
 HOST = "127.0.0.1"
 OCPP = [Subprotocol("ocpp1.6")]
 ROOT = authority()
 CARD = "04A2B3C4D5"
 OLD, NEW = b"\xf1\x02old key \x00bytes", b"\x8a\xffnew key!bytes\x01"
-
-
-@pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:], root.level = handlers, level
 
 
 @dataclass

@@ -11,8 +11,8 @@ from local_controller.profiles.units import (
     amps_from_watts,
     converted,
     round_down,
-    safe_amps_from_watts,
     safe_watts_from_amps,
+    voltage_for_watts_v,
     watts_from_amps,
 )
 
@@ -36,7 +36,7 @@ def test_converting_there_and_back_changes_nothing(limit_a: float, n: int, volta
 
 @given(amounts, phases, grid_v)
 def test_amperes_for_a_power_limit_hold_it_at_any_permitted_voltage(limit_w: float, n: int, real_v: float) -> None:
-    assert watts_from_amps(safe_amps_from_watts(limit_w, n), n, real_v) <= limit_w * (1 + 1e-12)
+    assert watts_from_amps(amps_from_watts(limit_w, n, voltage_for_watts_v(None)), n, real_v) <= limit_w * (1 + 1e-12)
 
 
 @given(amounts, phases, grid_v)
@@ -44,11 +44,13 @@ def test_watts_for_a_fuse_hold_it_at_any_permitted_voltage(limit_a: float, n: in
     assert amps_from_watts(safe_watts_from_amps(limit_a, n), n, real_v) <= limit_a * (1 + 1e-12)
 
 
-def test_a_credible_measurement_is_used_and_an_incredible_one_is_not() -> None:
-    assert safe_amps_from_watts(2400.0, 1, measured_v=240.0) == 10.0
-    assert safe_watts_from_amps(10.0, 1, measured_v=240.0) == 2400.0
-    assert [safe_watts_from_amps(10.0, 1, measured_v=v) for v in (0.0, 140.0, 400.0)] == [2070.0] * 3
-    assert [safe_amps_from_watts(2530.0, 1, measured_v=v) for v in (0.0, 140.0, 400.0)] == [10.0] * 3
+def test_a_measurement_below_the_permitted_band_is_no_evidence_and_one_above_it_is_believed() -> None:
+    assert [voltage_for_watts_v(measured_v) for measured_v in (0.0, 140.0, 240.0, 400.0)] == [
+        253.0,
+        253.0,
+        240.0,
+        400.0,
+    ]
 
 
 @pytest.mark.parametrize(("n", "voltage_v"), [(0, 230.0), (3, 0.0)])

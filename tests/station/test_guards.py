@@ -17,7 +17,6 @@ from local_controller.station.announcements import CertificateIssued, OperatorMu
 from local_controller.station.certificates import NO_CERTIFICATE, OwnChain, certificate_hash
 from local_controller.station.effects import Effect, Fate, Note, Peer, Send, Trace
 from local_controller.station.guard_policy import Door, Doors, GuardPolicy, Hazard, Policy, kind_of
-from local_controller.station.security_events import SECURITY_EVENTS
 from local_controller.station.words import OcppVersion
 
 V16, V201, V21 = OcppVersion
@@ -988,6 +987,4 @@ def test_the_guarded_kinds_are_those_of_the_documentation() -> None:
     page = (Path(__file__).parents[2] / "docs" / "guards.md").read_text(encoding="utf-8")
     for kind in Hazard:
         assert f"\n| `{kind}` | " in page
-    for event, meaning in SECURITY_EVENTS.items():
-        assert f"\n| `{event}` | {meaning} |\n" in page
     assert kind_of("", "CentralSystemURL", "") is Hazard.NETWORK
