@@ -6,7 +6,6 @@ site already knows what it may give.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -20,39 +19,29 @@ import structlog
 
 from local_controller.adapters.capability_file import CapabilityMemory
 from local_controller.adapters.commissioner import Commissioner
-from local_controller.adapters.contact_inputs import contact_sources
 from local_controller.adapters.dimming_recorder import DimmingRecorder
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.habits_keeper import HabitsKeeper
-from local_controller.adapters.inputs import Client, Inputs, limit_source
+from local_controller.adapters.inputs import Client, Inputs
 from local_controller.adapters.load_history_file import LoadHistoryFile
-from local_controller.adapters.lpc_bridge import control_boxes
-from local_controller.adapters.outlook_settings import foresight
 from local_controller.adapters.person_limits import PersonLimits
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.publishing.publisher import Publisher
 from local_controller.adapters.settings import door_settings, guarded_doors, residents, tls_legs
 from local_controller.adapters.site_driver import SiteDriver, in_turns
+from local_controller.adapters.site_settings import observation, site_controller
 from local_controller.adapters.station_server import StationServer
+from local_controller.adapters.station_settings import station_settings
 from local_controller.adapters.tls_watch import CertificateWatcher
 from local_controller.adapters.trace_store import TraceStore
 from local_controller.adapters.web.server import Actions, UnknownStationError, WebServer
 from local_controller.clock import Clock, Instant
-from local_controller.config.build import own_limits, topology
-from local_controller.config.models import SiteConfig
+from local_controller.config.build import topology
+from local_controller.config.models import SiteConfig, WebSection
 from local_controller.errors import LocalControllerError
-from local_controller.profiles.units import RateUnit
-from local_controller.site.control_settings import ControlSettings
-from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, AskSample, Disobeyed, ForStation, Notice, StopSession
-from local_controller.site.enforcement import Pace
-from local_controller.site.learning import Learning
-from local_controller.site.limits import AppliesTo, Limit, LimitBook, SourceState
-from local_controller.site.observing import Observation
 from local_controller.site.person_limit import PersonLimit
-from local_controller.site.plan import PlanPace
-from local_controller.site.topology import Node, Topology
 from local_controller.station.announcements import (
     CapabilityLearnt,
     CertificateIssued,
@@ -60,21 +49,15 @@ from local_controller.station.announcements import (
     OperatorMustKnow,
 )
 from local_controller.station.block import BlockEffect
-from local_controller.station.blocks.composite_answers import Shown
-from local_controller.station.blocks.own_questions import site_pace
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.wanted import OnPhases
 from local_controller.station.build import StationSettings, lasted_s, observing_proxy, station_proxy
 from local_controller.station.capability_view import capability_view
 from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import Fact
-from local_controller.station.guard_policy import Doors, GuardPolicy, Policy
-from local_controller.station.knowledge import Knowledge
 from local_controller.station.proxy import StationProxy
 from local_controller.station.stacks import stacks
 from local_controller.station.state import StationState
-from local_controller.station.turns import turns_after_boot
-from local_controller.station.wiring import Wiring
 from local_controller.station.words import BehaviourLearnt, EvseId, LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
 log = structlog.get_logger(__name__)
@@ -92,9 +75,9 @@ class LocalController:
         self._memory = CapabilityMemory(self._state_directory, log)
         zone = ZoneInfo(config.site.time_zone)
         self._habits = HabitsKeeper(zone, config.control.learning_days, self._state_directory, clock)
-        self.site = _site(config, self.topology, self._habits.learning)
+        self.site = site_controller(config, self.topology, self._habits.learning)
         self._planner = Planner(clock)
-        self.driver = SiteDriver(self.site, self._planner, clock, _observation(config, self.site, clock))
+        self.driver = SiteDriver(self.site, self._planner, clock, observation(config, self.site, clock.now()))
         self._charging: dict[str, SmartCharging] = {}
         self._observed: dict[str, StationState] = {}
         persons = {limit.id: limit for limit in self.site.book.own if isinstance(limit, PersonLimit)}
@@ -104,7 +87,7 @@ class LocalController:
         self._tls = tls_legs(config)
         self._certificates = CertificateWatcher(tuple(self._tls.values()), clock, log)
         self._residents = residents(config, self._tls)
-        self._settings = _station_settings(config, self.topology, guarded_doors(config, self._tls))
+        self._settings = station_settings(config, self.topology, guarded_doors(config, self._tls))
         self.stations = StationServer(
             door_settings(config, self._tls),
             clock,
@@ -137,6 +120,27 @@ class LocalController:
         self.driver.start(self)
         self._open.push_async_callback(self.driver.stop)
         self._person_limits.restore()
+        await self._start_inputs()
+        if self._recorder is not None:
+            await self._started(self._recorder.start, self._recorder.stop)
+        if self._state_directory is not None and self.site.foresight.is_used:
+            history = LoadHistoryFile(self.site.foresight.history, self._state_directory)
+            history.restore()
+            await self._started(history.start, history.stop)
+        if self._config.web is not None:
+            await self._start_page(self._config.web)
+        if self._trace is not None:
+            await self._started(self._trace.start, self._trace.stop)
+        if self._tls:
+            await self._started(self._certificates.start, self._certificates.stop)
+        await self._open_the_door()
+        self._garbage.start()
+        self._open.callback(self._garbage.stop)
+        doors = [f"{self._config.listen.host}:{port}" for port in self.stations.ports]
+        log.info("running", site=self._config.site.name, doors=doors)
+
+    async def _start_inputs(self) -> None:
+        """Meters, contacts and brokers, and what is published over one of them."""
         publisher = None
         if self._config.publish is not None:
             publisher = Publisher(self._config, self._config.publish, self.driver, self._clock)
@@ -147,29 +151,13 @@ class LocalController:
             await self._started(broker.start, broker.stop)
             if publisher is not None and broker.id == publisher.broker_id:
                 await self._started(partial(publisher.start, broker), publisher.stop)
-        if self._recorder is not None:
-            await self._started(self._recorder.start, self._recorder.stop)
-        if self._state_directory is not None and self.site.foresight.is_used:
-            history = LoadHistoryFile(self.site.foresight.history, self._state_directory)
-            history.restore()
-            await self._started(history.start, history.stop)
-        if self._config.web is not None:
-            tests = Commissioner(self.driver, self._clock, self._product, self._state_directory)
-            web = self._config.web
-            actions = Actions(tests, self._person_limits, self._habits)
-            self.web = WebServer(web.host, web.port, self.picture, self.profiles, actions)
-            await self._started(self.web.start, self.web.stop)
-            self._open.push_async_callback(tests.stop)  # before the page ends, which waits for open answers
-        if self._trace is not None:
-            await self._started(self._trace.start, self._trace.stop)
-        if self._tls:
-            await self._started(self._certificates.start, self._certificates.stop)
-        await self._open_the_door()
-        self._garbage.start()
-        self._open.callback(self._garbage.stop)
-        listen = self._config.listen
-        doors = [f"{listen.host}:{port}" for port in self.stations.ports]
-        log.info("running", site=self._config.site.name, doors=doors)
+
+    async def _start_page(self, web: WebSection) -> None:
+        tests = Commissioner(self.driver, self._clock, self._product, self._state_directory)
+        actions = Actions(tests, self._person_limits, self._habits)
+        self.web = WebServer(web.host, web.port, self.picture, self.profiles, actions)
+        await self._started(self.web.start, self.web.stop)
+        self._open.push_async_callback(tests.stop)  # before the page ends, which waits for open answers
 
     async def _started(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
         await start()
@@ -329,41 +317,6 @@ def _capability_views(charging: Mapping[str, SmartCharging]) -> Iterator[dict[st
     yield views
 
 
-def _station_settings(
-    config: SiteConfig, tree: Topology, doors: Callable[[], Doors] | None
-) -> dict[str, StationSettings]:
-    """What the site file says about each station; made once, since all of them come back in the same second."""
-    guards, zone, is_traced = _guards(config), ZoneInfo(config.site.time_zone), config.trace is not None
-    pace = site_pace(len(tree.stations))
-    known = {one.id: one.capability.knowledge() for one in config.stations if one.capability is not None}
-    return {
-        station.id: StationSettings(
-            evses=[evse.id.evse for evse in station.evses],
-            fallback_a=min(evse.fallback_a for evse in station.evses),
-            unit=None if station.unit is None else RateUnit(station.unit),
-            knowledge=known.get(station.id, Knowledge()),
-            time_zone=zone,
-            guards=guards,
-            doors=doors,
-            questions=pace,
-            is_asked_what_it_holds=True,
-            is_traced=is_traced,
-            turns=turns_after_boot(len(tree.stations)),
-            maxima_a={evse.id.evse: evse.max_a for evse in station.evses},
-            composite=Shown(config.control.composite_schedules),
-            notifies_limits=config.control.notify_charging_limits,
-            wiring=Wiring(
-                station.phase_v,
-                any(evse.is_between for evse in station.evses),
-                tree.grid.has_neutral,
-                min(len(evse.station_phases) for evse in station.evses),
-                max(len(evse.station_phases) for evse in station.evses),
-            ),
-        )
-        for station in tree.stations
-    }
-
-
 def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[BlockEffect]:
     if isinstance(effect, ApplyFallback):
         return charging.set_fallback(effect.evse.evse, effect.limit_a, now)
@@ -377,54 +330,7 @@ def _wanted(charging: SmartCharging, effect: ForStation, now: Instant) -> list[B
     return charging.set_limit(effect.evse.evse, effect.limit_a, effect.valid_s, effect.urgent, now, on)
 
 
-def _site(config: SiteConfig, tree: Topology, learning: Learning) -> SiteController:
-    fixed = tuple(limit for node in tree.nodes for limit in _fixed_limits(node))
-    told = [*map(limit_source, config.mqtt_limits), *contact_sources(config)]
-    sources = {source.id: SourceState(source) for source in told}
-    sources |= {box.source.id: box for box in control_boxes(config.control_boxes)}
-    settings = ControlSettings(
-        pace=Pace(valid_s=config.control.working_limit_valid_s),
-        stops_sessions=config.control.last_resort == "stop",
-        random_delay_s=_random_delay(config.control.random_delay_s),
-        plan=PlanPace(interval_s=config.control.planning_interval_s, objective=config.control.objective),
-    )
-    poll_s = {meter.id: meter.poll_s for meter in config.meters}
-    book = LimitBook(fixed, sources, own_limits(config))
-    return SiteController(tree, book, settings, poll_s, foresight(config, learning))
-
-
-def _observation(config: SiteConfig, site: SiteController, clock: Clock) -> Observation | None:
-    return Observation(site.topology, site.book, clock.now()) if config.site.mode == "observe" else None
-
-
-def _random_delay(most_s: int) -> Callable[[], int] | None:
-    """Draws whole seconds, each number as likely as any other."""
-    return (lambda: secrets.randbelow(most_s + 1)) if most_s > 0 else None
-
-
-def _guards(config: SiteConfig) -> GuardPolicy:
-    """What the site file says; who merely looks on refuses where it would write something of its own."""
-    guards, is_observing = config.guards, config.site.mode == "observe"
-    return GuardPolicy(
-        network=Policy.REFUSE if is_observing and guards.network == "rewrite" else Policy(guards.network),
-        security_profile=Policy(guards.security_profile),
-        credentials=Policy(guards.credentials),
-        identity=Policy(guards.identity),
-        root_certificates=Policy(guards.root_certificates),
-        sample_interval_s=None if is_observing else guards.sample_interval_s,
-        thins_samples=guards.thin_samples,
-        public_url=config.listen.public_url,
-    )
-
-
 def _trace(config: SiteConfig) -> TraceStore | None:
     if config.trace is None:
         return None
     return TraceStore(Path(config.trace.file), round(config.trace.max_size_mb * 1e6), log)
-
-
-def _fixed_limits(node: Node) -> list[Limit]:
-    limits = [Limit(node.id, node.rating_a, AppliesTo.TOTAL, "fuse")]
-    if node.contract_a is not None:
-        limits.append(Limit(node.id, node.contract_a, AppliesTo.TOTAL, "grid contract"))
-    return limits

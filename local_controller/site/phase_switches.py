@@ -43,11 +43,7 @@ class PhaseSwitches:
         """
         numbers = followers.tolist()
         minima_a = columns.min_a.tolist()
-        able = [
-            at
-            for at, (number, min_a, share_a) in enumerate(zip(numbers, minima_a, shares_a, strict=True))
-            if self._is_able(state := self._places[number].state) and not self._is_content(state, share_a >= min_a)
-        ]
+        able = self._able(numbers, minima_a, shares_a)
         if not able:
             return shares_a
         shares = list(shares_a)
@@ -76,6 +72,14 @@ class PhaseSwitches:
             loads[at] = room.moved(loads[at], self._load(number, minima_a[at], shares[at]))
             self._aim(aims, state, minima_a[at])
         return shares
+
+    def _able(self, numbers: Sequence[int], minima_a: Sequence[float], shares_a: Sequence[float]) -> list[int]:
+        """Who can switch and is not content: the positions in these lists."""
+        return [
+            at
+            for at, (number, min_a, share_a) in enumerate(zip(numbers, minima_a, shares_a, strict=True))
+            if self._is_able(state := self._places[number].state) and not self._is_content(state, share_a >= min_a)
+        ]
 
     def _room_a(
         self,

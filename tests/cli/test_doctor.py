@@ -143,7 +143,7 @@ async def test_a_person_reads_lines_and_a_sum(tmp_path: Path) -> None:
     assert "-> check host and port, the cable" in out
     assert "WARNING  step tests: nothing has proven yet that its meter sees CP-1/1 as this file says" in out
     assert out.rstrip().endswith("things looked at: 2 errors, 1 warning")
-    assert "Waiting up to 1 s for 1 meters and limits" in err
+    assert "Waiting up to 1 s for 1 meter or limit" in err
 
 
 @pytest.mark.e2e

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_controller.app import _random_delay
+from local_controller.adapters.site_settings import random_delay
 from local_controller.site.control_settings import ControlSettings
 from local_controller.site.limits import AppliesTo, LimitSource
 from local_controller.site.snapshot import snapshot
@@ -55,12 +55,12 @@ def test_a_start_and_an_increase_wait_and_a_decrease_does_not() -> None:
 
 
 def test_without_the_setting_nothing_waits() -> None:
-    assert _random_delay(0) is None
+    assert random_delay(0) is None
     assert rises_at(delayed(None), 8.0) <= 30
 
 
 def test_delays_are_whole_seconds_up_to_the_most_and_each_is_drawn() -> None:
-    draw = _random_delay(3)
+    draw = random_delay(3)
     assert draw is not None
     assert {draw() for _ in range(400)} == {0, 1, 2, 3}
 

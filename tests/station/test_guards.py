@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_controller.app import _guards
+from local_controller.adapters.station_settings import guard_policy
 from local_controller.config.load import examined
 from local_controller.rpc import frame as rpc
 from local_controller.station.announcements import CertificateIssued, OperatorMustKnow
@@ -948,7 +948,7 @@ def test_a_site_that_says_nothing_of_guards_has_the_safe_ones() -> None:
     config, mistakes = examined(SITE, ())
     assert mistakes == []
     assert config is not None
-    assert _guards(config) == GuardPolicy(REFUSE, REFUSE, PASS, REFUSE, REFUSE)
+    assert guard_policy(config) == GuardPolicy(REFUSE, REFUSE, PASS, REFUSE, REFUSE)
 
 
 def test_a_sites_policies_reach_its_stations() -> None:
@@ -958,7 +958,7 @@ def test_a_sites_policies_reach_its_stations() -> None:
     config, mistakes = examined(text, ())
     assert mistakes == []
     assert config is not None
-    assert _guards(config) == GuardPolicy(REWRITE, PASS, REFUSE, PASS, PASS, 60, GATEWAY, thins_samples=True)
+    assert guard_policy(config) == GuardPolicy(REWRITE, PASS, REFUSE, PASS, PASS, 60, GATEWAY, thins_samples=True)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from local_controller.adapters.certificates import expiry
 from local_controller.adapters.examination.finding import Finding, State
 from local_controller.adapters.secret_source import readable_by_others
 from local_controller.adapters.tls import TlsLeg
+from local_controller.config.brokers import BrokerSection
 from local_controller.config.models import SiteConfig
 
 
@@ -28,23 +29,20 @@ def own_things(config: SiteConfig) -> Iterator[Finding]:
         if folder:
             yield _folder(key, Path(folder))
     for broker in config.brokers:
-        if broker.password_file and (text := readable_by_others(Path(broker.password_file))):
-            yield Finding(f"broker {broker.id}", State.WARNING, text, f"chmod 600 {broker.password_file}")
-        if broker.tells_its_password:
-            text = (
-                f"its password goes in clear to {broker.host}: whoever listens in the network can send limits with it"
-            )
-            yield Finding(
-                f"broker {broker.id}", State.WARNING, text, "give it a section `tls`, and the broker TLS at 8883"
-            )
-    doors: list[tuple[str, str, int | None]] = [("listen", config.listen.host, config.listen.port)]
-    if config.listen.tls is not None:
-        doors.append(("listen.tls", config.listen.host, config.listen.tls.port))
+        yield from _secret(broker)
+    yield _door("listen", config.listen.host, config.listen.port)
+    if config.listen.tls is not None and config.listen.tls.port is not None:
+        yield _door("listen.tls", config.listen.host, config.listen.tls.port)
     if config.web is not None:
-        doors.append(("web", config.web.host, config.web.port))
-    for key, host, port in doors:
-        if port is not None:
-            yield _door(key, host, port)
+        yield _door("web", config.web.host, config.web.port)
+
+
+def _secret(broker: BrokerSection) -> Iterator[Finding]:
+    if broker.password_file and (text := readable_by_others(Path(broker.password_file))):
+        yield Finding(f"broker {broker.id}", State.WARNING, text, f"chmod 600 {broker.password_file}")
+    if broker.tells_its_password:
+        text = f"its password goes in clear to {broker.host}: whoever listens in the network can send limits with it"
+        yield Finding(f"broker {broker.id}", State.WARNING, text, "give it a section `tls`, and the broker TLS at 8883")
 
 
 def _folder(key: str, folder: Path) -> Finding:

@@ -140,14 +140,7 @@ class LimitAnswers:
                 told_a = self._desk.told_floor_a(e, push.target.fallback_a)
                 effects.append(self._desk.tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, told_a))
         if kind is LimitKind.WORKING and e.transaction_id is not None:
-            if e.held is None or push.rung != e.held.rung:
-                e.obedience.told(push.rung, now.monotonic_s)
-            elif push.limit_a != e.held.limit_a:
-                e.obedience.told_other(e.held.limit_a, now.monotonic_s)
-            e.held = push if push.target.evse == e.number else push.for_evse(e.number, e.transaction_id)
-            e.carried.is_unsure = False
-            self._desk.floor_trials.watch(e, now)
-            self._writing.look_again(e, now)
+            self._works_now(e, push, e.transaction_id, now)
         if push.rung.actuator is Actuator.TX_PROFILE:
             e.possible = (push,)
         limit_a = push.limit_a if kind is LimitKind.FALLBACK else max([push.limit_a, *self._still_possible_a(e, at)])
@@ -158,6 +151,17 @@ class LimitAnswers:
         ):  # of another EVSE's transaction
             effects.append(self._desk.tell(e, LimitKind.FALLBACK, LimitOutcome.ACCEPTED, push.limit_a))
         return effects
+
+    def _works_now(self, e: EvseLimits, push: Push, transaction_id: str, now: Instant) -> None:
+        """The transaction has a working limit: from now on it is watched whether the car obeys it."""
+        if e.held is None or push.rung != e.held.rung:
+            e.obedience.told(push.rung, now.monotonic_s)
+        elif push.limit_a != e.held.limit_a:
+            e.obedience.told_other(e.held.limit_a, now.monotonic_s)
+        e.held = push if push.target.evse == e.number else push.for_evse(e.number, transaction_id)
+        e.carried.is_unsure = False
+        self._desk.floor_trials.watch(e, now)
+        self._writing.look_again(e, now)
 
     @staticmethod
     def _still_possible_a(e: EvseLimits, at: datetime) -> list[float]:

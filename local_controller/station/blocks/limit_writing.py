@@ -51,6 +51,11 @@ class LimitWriting:
         if not is_reduction and (at_s := self._may_write_at_s(e, rung, now)) > now.monotonic_s:
             e.later_s = at_s
             return []
+        return [self._written(e, target, rung, now, is_reduction=is_reduction)]
+
+    def _written(self, e: EvseLimits, target: Target, rung: Rung, now: Instant, *, is_reduction: bool) -> OwnCall:
+        """The CALL that tells the station, and what is remembered of it."""
+        at = self._state.station_time(now)
         e.repeats, e.later_s = False, None
         if self._desk.maximum.tried(rung):
             target = self._next.due(e, now) or target
@@ -63,7 +68,7 @@ class LimitWriting:
         action, payload = self._desk.calls.message(target, rung, at, profile)
         is_urgent = is_reduction or (e.wish is not None and e.wish.is_urgent and target.working is not None)
         urgency = Urgency.SAFETY if is_urgent else Urgency.RAISE
-        return [OwnCall(Peer.STATION, action, payload, urgency, e.push)]
+        return OwnCall(Peer.STATION, action, payload, urgency, e.push)
 
     def pump_all(self, e: EvseLimits, push: Push, now: Instant) -> list[BlockEffect]:
         """What is due there, and on the other EVSEs if they waited for a profile of the whole station."""
