@@ -50,7 +50,7 @@ from local_controller.station.announcements import (
 )
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.smart_charging import SmartCharging
-from local_controller.station.blocks.wanted import OnPhases
+from local_controller.station.blocks.wish import OnPhases
 from local_controller.station.build import StationSettings, lasted_s, observing_proxy, station_proxy
 from local_controller.station.capability_view import capability_view
 from local_controller.station.certificate_identity import ClientCertificate

@@ -8,8 +8,9 @@ import re
 import sys
 import tokenize
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
+from graphlib import TopologicalSorter
 from io import StringIO
 from pathlib import Path
 from typing import Final
@@ -234,6 +235,21 @@ def modules() -> list[tuple[str, str]]:
 
 def test_imports_go_one_way() -> None:
     assert [wrong for module, source in modules() for wrong in wrong_imports(module, source)] == []
+
+
+def test_no_module_of_the_product_leads_back_to_itself() -> None:
+    """Nor for the sake of its types. The simulator's station and its two dialects are one object in three files."""
+    sources = {module: source for module, source in modules() if not within(module, "site_simulator")}
+    graph = {
+        module: {home for _, name in imports(module, source) if (home := home_of(name, sources))}
+        for module, source in sources.items()
+    }
+    tuple(TopologicalSorter({module: known - {module} for module, known in graph.items()}).static_order())
+
+
+def home_of(name: str, known: Collection[str]) -> str | None:
+    """The module that an imported name is, or lies in."""
+    return next((one for one in (name, name.rpartition(".")[0]) if one in known), None)
 
 
 def test_pure_packages_do_not_wait_read_clocks_log_or_open() -> None:

@@ -8,7 +8,7 @@ What a record or the site file says is not kept: both may be corrected, and coun
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -19,11 +19,11 @@ from local_controller.station.blocks.write_budget import DAY_S
 from local_controller.station.capability import TOLD, Capability, Learnt, Rung
 from local_controller.station.dialects.base import BootCall, ReadBounds
 from local_controller.station.knowledge import Actuator, FloorPlace, StartKind
-from local_controller.station.shown_values import sample_interval
-from local_controller.station.state import StationState
 from local_controller.station.words import OcppVersion, RegistrationStatus
 
-_BELIEFS: Final = ("actuators", "units", "kinds", "stack_level", "connector")
+BELIEFS: Final = ("actuators", "units", "kinds", "stack_level", "connector")
+EXPERIENCES: Final = ("unit_is_proven", "works", "holds", "proven", "disobeyed", "bounds", "places")
+"""Fields of a Capability: what was believed of it, which the site file may say better, and what was seen."""
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -54,24 +54,11 @@ class Remembered(msgspec.Struct, frozen=True):
     priorities: dict[str, int] = {}
     places: int | None = None
 
-    @classmethod
-    def of(cls, state: StationState, now: Instant) -> Remembered:
-        """What is worth remembering of this station now."""
-        capability = state.capability
-        own = {name: getattr(capability, name) for name in (*_BELIEFS, *_EXPERIENCES)}
-        learnt = tuple(one for one in capability.learnt if one.what in _BELIEFS and one.origin.how not in TOLD)
-        left_s = state.writes.due_s - now.monotonic_s
-        paid_off = now.utc + timedelta(seconds=left_s) if left_s > 0.0 else None
-        verdict, shown = state.registration, state.shown.kept(sample_interval(state.version))
-        others = cls(state.version, state.who, learnt=learnt, paid_off=paid_off, **own)
-        priorities = dict(state.priorities.of_transactions)
-        return msgspec.structs.replace(others, registration=verdict, sample_interval=shown, priorities=priorities)
-
     def applied(self, capability: Capability) -> Capability:
         """The capability with this experience; what the site file says stays as it says."""
         told = {one.what for one in capability.learnt if one.origin.how in TOLD}
-        beliefs = {name: getattr(self, name) for name in _BELIEFS if name not in told and getattr(self, name) != ()}
-        experiences = {name: getattr(self, name) for name in _EXPERIENCES}
+        beliefs = {name: getattr(self, name) for name in BELIEFS if name not in told and getattr(self, name) != ()}
+        experiences = {name: getattr(self, name) for name in EXPERIENCES}
         learnt = tuple(one for one in self.learnt if one.what not in told)
         others = tuple(one for one in capability.learnt if one.what not in {new.what for new in learnt})
         return replace(capability, **beliefs, **experiences, learnt=(*others, *learnt))
@@ -80,6 +67,3 @@ class Remembered(msgspec.Struct, frozen=True):
         """When what was written would be paid off, in monotonic seconds: a day hence at most, whatever the clock was then."""
         left_s = 0.0 if self.paid_off is None else (self.paid_off - now.utc).total_seconds()
         return 0.0 if left_s <= 0.0 else now.monotonic_s + min(left_s, DAY_S)
-
-
-_EXPERIENCES: Final = ("unit_is_proven", "works", "holds", "proven", "disobeyed", "bounds", "places")

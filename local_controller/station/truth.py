@@ -8,19 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from local_controller.clock import Instant
 from local_controller.profiles.units import RateUnit, lowest_voltage_v
+from local_controller.station.blocks.push import Push
 from local_controller.station.dialects.base import OwnProfile
 from local_controller.station.dialects.held import HeldComposite, HeldProfile
 from local_controller.station.knowledge import FloorPlace
 from local_controller.station.words import ForeignLimit, LimitKind
-
-if TYPE_CHECKING:
-    from local_controller.station.blocks.push import Push
 
 ACCEPTED = "Accepted"
 NO_ANSWER = "no answer"

@@ -22,7 +22,7 @@ from local_controller.profiles.context import Context
 from local_controller.profiles.installed import InstalledProfiles
 from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.virtual_store import RULES
-from local_controller.station.blocks.wanted import ANY_PHASES, OnPhases
+from local_controller.station.blocks.wish import ANY_PHASES, OnPhases
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import NO_BOUNDS

@@ -20,7 +20,7 @@ from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import NO_BOUNDS, ONE_AT_A_TIME, ReadBounds
 from local_controller.station.effects import Effect, Peer, Send
-from local_controller.station.remembered import Remembered
+from local_controller.station.remembering import worth_keeping
 from local_controller.station.turns import turns_after_boot
 from local_controller.station.words import LimitKind, LimitOutcome, Measured, OcppVersion
 from tests.station.conftest import EFFORT, NOON, Bench, own, stamp
@@ -592,7 +592,7 @@ def test_bounds_are_asked_for_once_and_again_when_other_firmware_is_there(bench:
     b.wait(60)
     named = len(dialect(version).bound_questions())
     assert len(station.asked) - new == new - named, "they are known"
-    known = Remembered.of(b.smart.state, b.now)
+    known = worth_keeping(b.smart.state, b.now)
     again = bench(version, is_new=True, remembered=known)
     other = Bounded(again, items=4)
     again.boot()

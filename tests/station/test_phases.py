@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local_controller.profiles.units import RateUnit
-from local_controller.station.blocks.wanted import OnPhases
+from local_controller.station.blocks.wish import OnPhases
 from local_controller.station.knowledge import Actuator, FloorPlace, Knowledge, VendorKey
 from local_controller.station.wiring import Wiring
 from local_controller.station.words import (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from local_controller.station.blocks.profile_places import OWN_PER_EVSE, ProfilePlaces
 from local_controller.station.blocks.smart_charging import READ_S
 from local_controller.station.effects import Peer
-from local_controller.station.remembered import Remembered
+from local_controller.station.remembering import worth_keeping
 from local_controller.station.state import StationState
 from local_controller.station.words import OcppVersion
 from tests.station.conftest import NOON, Payload, stamp
@@ -165,7 +165,7 @@ def test_a_2_x_station_is_asked_for_its_places_once_and_the_report_stays_here(be
     assert b.csms_sets("ChargingStationMaxProfile", 20.0, 2, evse=0, stackLevel=1) == "Rejected"
     b.boot()
     b.wait(60)
-    again = bench(version, is_new=True, remembered=Remembered.of(b.smart.state, b.now))
+    again = bench(version, is_new=True, remembered=worth_keeping(b.smart.state, b.now))
     again.boot()
     again.wait(60)
     assert len(b.calls_to(Peer.STATION, "GetReport")) == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from local_controller.clock import Instant
 from local_controller.rpc import frame as rpc
-from local_controller.station.blocks.wanted import OnPhases
+from local_controller.station.blocks.wish import OnPhases
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.dialects.base import NO_BOUNDS
 from local_controller.station.effects import Effect

@@ -29,7 +29,7 @@ import pytest
 from local_controller.clock import Instant
 from local_controller.rpc import frame as rpc
 from local_controller.station.block import Block, OwnCall, Urgency
-from local_controller.station.blocks.wanted import ANY_PHASES, OnPhases
+from local_controller.station.blocks.wish import ANY_PHASES, OnPhases
 from local_controller.station.effects import Close, Effect, Peer, Send
 from local_controller.station.proxy import StationProxy
 from local_controller.station.words import OcppVersion

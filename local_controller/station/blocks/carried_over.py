@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from local_controller.station.blocks.floor_trial import FloorTrial
-    from local_controller.station.blocks.push import Push
-    from local_controller.station.blocks.wanted import Wish
+from local_controller.station.blocks.push import Push
+from local_controller.station.blocks.wish import Wish
+from local_controller.station.capability import Rung
+
+
+@dataclass(slots=True)
+class FloorTrial:
+    """Another way that is tried because a car stays at the floor.
+
+    before: the way that seemed to have no effect. is_open: it is not known yet whether the other one has.
+    """
+
+    transaction_id: str | None
+    before: Rung
+    other: Rung
+    since_s: float
+    is_open: bool = True
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from local_controller.profiles.schedule import Schedule
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.obedience import Obedience
 from local_controller.station.blocks.push import NEVER, Push
-from local_controller.station.blocks.wanted import Wish
+from local_controller.station.blocks.wish import Wish
 from local_controller.station.capability import Rung
 from local_controller.station.words import LimitKind
 

@@ -6,40 +6,23 @@ The floor is obeyed, so its unit, kind and stack level have an effect. What may 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from local_controller.clock import Instant
 from local_controller.station.at_floor import ABOVE_A, AtFloor
 from local_controller.station.block import BlockEffect
+from local_controller.station.blocks.carried_over import FloorTrial
+from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.obedience import LEAST_SETTLE_S
+from local_controller.station.blocks.push import Push
+from local_controller.station.blocks.trials import Trials
 from local_controller.station.capability import Rung
 from local_controller.station.effects import Note
 from local_controller.station.knowledge import Actuator
+from local_controller.station.state import StationState
 from local_controller.station.words import LimitKind
-
-if TYPE_CHECKING:
-    from local_controller.station.blocks.evse_limits import EvseLimits
-    from local_controller.station.blocks.push import Push
-    from local_controller.station.blocks.trials import Trials
-    from local_controller.station.state import StationState
 
 PAUSE_S = 900.0
 """From one trial of a station to the next; in one transaction there is one at most."""
-
-
-@dataclass(slots=True)
-class FloorTrial:
-    """Another way that is tried because a car stays at the floor.
-
-    before: the way that seemed to have no effect. is_open: it is not known yet whether the other one has.
-    """
-
-    transaction_id: str | None
-    before: Rung
-    other: Rung
-    since_s: float
-    is_open: bool = True
 
 
 class FloorTrials:

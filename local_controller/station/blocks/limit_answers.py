@@ -21,7 +21,7 @@ from local_controller.station.blocks.trials import (
     TRIAL_PAUSE_S,
     UNANSWERED_RETRY_S,
 )
-from local_controller.station.blocks.wanted import no_higher
+from local_controller.station.blocks.wish import no_higher
 from local_controller.station.blocks.without_effect import WithoutEffect
 from local_controller.station.blocks.write_budget import TOO_OFTEN, too_often_s
 from local_controller.station.capability import Rung

@@ -21,6 +21,7 @@ from local_controller.station.effects import CsmsLimitChanged, Tell
 from local_controller.station.evse_context import context_of, watts_context_of
 from local_controller.station.knowledge import Loss
 from local_controller.station.remembered import Remembered
+from local_controller.station.remembering import worth_keeping
 from local_controller.station.shown_values import sample_interval
 from local_controller.station.state import StationState
 from local_controller.station.words import BehaviourLearnt, UnitLearnt
@@ -101,7 +102,7 @@ class News:
         self._told_known = known
         before, self._remembered = (
             self._remembered,
-            Remembered.of(state, now),
+            worth_keeping(state, now),
         )
         return [] if self._remembered == before else [Tell(CapabilityLearnt(self._remembered))]
 

@@ -11,7 +11,7 @@ from msgspec import structs
 from local_controller.clock import Instant
 from local_controller.profiles.installed import InstalledProfiles
 from local_controller.station.blocks.actuator import Target
-from local_controller.station.blocks.wanted import Wish
+from local_controller.station.blocks.wish import Wish
 from local_controller.station.capability import Rung
 from local_controller.station.dialects.base import OwnProfile
 from local_controller.station.words import LimitKind

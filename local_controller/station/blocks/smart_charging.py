@@ -40,7 +40,8 @@ from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.schedule_ids import TELL_OF_SCHEDULES, shown_schedules
 from local_controller.station.blocks.standing import Standing
 from local_controller.station.blocks.start_profiles import StartProfiles
-from local_controller.station.blocks.wanted import ANY_PHASES, Allowances, OnPhases
+from local_controller.station.blocks.wanted import Allowances
+from local_controller.station.blocks.wish import ANY_PHASES, OnPhases
 from local_controller.station.blocks.writer import ProfileWriter
 from local_controller.station.dialects import dynamic_update
 from local_controller.station.dialects.base import Dialect

@@ -6,7 +6,7 @@ from local_controller.clock import Instant
 from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.limit_desk import LimitDesk
 from local_controller.station.blocks.same_target import is_flat
-from local_controller.station.blocks.wanted import Wish
+from local_controller.station.blocks.wish import Wish
 from local_controller.station.blocks.write_budget import Budget
 from local_controller.station.capability import Rung
 from local_controller.station.effects import Tell

@@ -19,6 +19,7 @@ from local_controller.profiles.units import RateUnit, round_down
 from local_controller.station.blocks.actuator import ANY_WATTS, FORESIGHT, InWatts, Target, foresight, working_limit
 from local_controller.station.blocks.next_transaction import of_awaited, stores_of_any_start
 from local_controller.station.blocks.virtual_store import VIRTUAL
+from local_controller.station.blocks.wish import ANY_PHASES, Wish
 from local_controller.station.dialects.shared import LIMIT_STEP
 from local_controller.station.evse_context import context_of, sharing, watts_context_of
 from local_controller.station.state import StationState
@@ -30,36 +31,6 @@ ALL = frozenset(Purpose)
 
 AHEAD = timedelta(minutes=30)
 """So much more than is asked for is worked out, so that for so long it need not be done again."""
-
-
-class OnPhases(NamedTuple):
-    """On how many phases, and on which one; None to say nothing of that."""
-
-    phases: int | None = None
-    phase_to_use: int | None = None
-
-    def during(self, start: datetime, end: datetime) -> Schedule:
-        """The phases in [start, end)."""
-        return Schedule() if self.phases is None else Schedule.constant(float(self.phases), start, end)
-
-
-ANY_PHASES = OnPhases()
-
-
-@dataclass(slots=True)
-class Wish:
-    """What the site wants of a transaction until `until` (our clock: the station's may be set); new until sent once."""
-
-    limit_a: float
-    until: datetime
-    is_urgent: bool
-    is_new: bool = True
-    on: OnPhases = ANY_PHASES
-
-
-def no_higher(wish: Wish | None, limit_a: float) -> Wish | None:
-    """An earlier wish that goes on, as the site wants no more than this by now."""
-    return wish if wish is None or wish.limit_a <= limit_a else replace(wish, limit_a=limit_a)
 
 
 class Orders(NamedTuple):

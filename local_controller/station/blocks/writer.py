@@ -17,7 +17,8 @@ from local_controller.station.blocks.limit_writing import LimitWriting
 from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.sparing import Sparing
 from local_controller.station.blocks.standing import Standing, standing_of
-from local_controller.station.blocks.wanted import ANY_PHASES, Allowances, OnPhases, Wish, no_higher
+from local_controller.station.blocks.wanted import Allowances
+from local_controller.station.blocks.wish import ANY_PHASES, OnPhases, Wish, no_higher
 from local_controller.station.blocks.without_effect import WithoutEffect
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.evse_context import sharing

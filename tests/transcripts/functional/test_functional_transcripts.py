@@ -16,7 +16,7 @@ import pytest
 from local_controller.clock import Instant
 from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.smart_charging import SmartCharging
-from local_controller.station.blocks.wanted import OnPhases
+from local_controller.station.blocks.wish import OnPhases
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Effect, Peer, Send
 from local_controller.station.guard_policy import GuardPolicy, Policy
