@@ -27,9 +27,9 @@ from local_controller.profiles import activity, bound
 from local_controller.profiles.composite import FREE_OF_LIMITS
 from local_controller.station.block import UNCHANGED
 from local_controller.station.blocks import metering, next_write
+from local_controller.station.blocks.allowances import Allowances
 from local_controller.station.blocks.dynamic_updates import DynamicUpdates
 from local_controller.station.blocks.smart_charging import SmartCharging
-from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.writer import ProfileWriter
 from local_controller.station.effects import Peer
 from local_controller.station.knowledge import Actuator

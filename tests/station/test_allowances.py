@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from local_controller.profiles.composite import composite
 from local_controller.profiles.context import Context
 from local_controller.profiles.profile import Purpose
+from local_controller.station.blocks.allowances import DEFAULTS, Allowances
 from local_controller.station.blocks.virtual_store import VIRTUAL
-from local_controller.station.blocks.wanted import DEFAULTS, Allowances
 from local_controller.station.dialects import dialect
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction

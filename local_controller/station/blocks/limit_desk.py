@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from local_controller.clock import Instant
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.actuator import settable_a
+from local_controller.station.blocks.allowances import Allowances
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.floor_trial import FloorTrials
@@ -15,7 +16,6 @@ from local_controller.station.blocks.next_write import NextWrite
 from local_controller.station.blocks.own_maximum import OwnMaximum
 from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.trials import Trials
-from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.capability import Rung
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Tell

@@ -13,7 +13,7 @@ from local_controller.profiles.units import round_up
 from local_controller.station.announcements import CapabilityLearnt
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.actuator import FORESIGHT, settable_a
-from local_controller.station.blocks.wanted import ALL, Allowances
+from local_controller.station.blocks.allowances import ALL, Allowances
 from local_controller.station.blocks.write_budget import lasting_s
 from local_controller.station.capability import Capability
 from local_controller.station.dialects.shared import LIMIT_STEP

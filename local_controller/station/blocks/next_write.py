@@ -15,6 +15,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.profile import ALL_PHASES
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.actuator import FORESIGHT, Target
+from local_controller.station.blocks.allowances import Allowances
 from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.floor_trial import FloorTrials
 from local_controller.station.blocks.push import NEVER
@@ -22,7 +23,7 @@ from local_controller.station.blocks.safe_floor import is_below, safe_floor
 from local_controller.station.blocks.same_target import is_same
 from local_controller.station.blocks.trials import Trials
 from local_controller.station.blocks.vendor_setting import setting_a
-from local_controller.station.blocks.wanted import Allowances, Cap, Orders, cap_of, floor_of, wanted
+from local_controller.station.blocks.wanted import Cap, Orders, cap_of, floor_of, wanted
 from local_controller.station.blocks.whole_station import lowest_floor, lowest_of_all
 from local_controller.station.blocks.write_budget import Budget
 from local_controller.station.capability import Rung

@@ -27,6 +27,7 @@ from local_controller.station.block import (
     Wanted,
 )
 from local_controller.station.blocks import car_schedules, priority_charging
+from local_controller.station.blocks.allowances import Allowances
 from local_controller.station.blocks.applying import Applying
 from local_controller.station.blocks.dynamic_updates import DynamicUpdates, Pull
 from local_controller.station.blocks.news import News
@@ -40,7 +41,6 @@ from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.schedule_ids import TELL_OF_SCHEDULES, shown_schedules
 from local_controller.station.blocks.standing import Standing
 from local_controller.station.blocks.start_profiles import StartProfiles
-from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.wish import ANY_PHASES, OnPhases
 from local_controller.station.blocks.writer import ProfileWriter
 from local_controller.station.dialects import dynamic_update

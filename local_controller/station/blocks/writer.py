@@ -10,6 +10,7 @@ from local_controller.profiles.units import RateUnit
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import BlockEffect
 from local_controller.station.blocks import no_longer_held
+from local_controller.station.blocks.allowances import Allowances
 from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.limit_answers import LimitAnswers
 from local_controller.station.blocks.limit_desk import LimitDesk
@@ -17,7 +18,6 @@ from local_controller.station.blocks.limit_writing import LimitWriting
 from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.sparing import Sparing
 from local_controller.station.blocks.standing import Standing, standing_of
-from local_controller.station.blocks.wanted import Allowances
 from local_controller.station.blocks.wish import ANY_PHASES, OnPhases, Wish, no_higher
 from local_controller.station.blocks.without_effect import WithoutEffect
 from local_controller.station.dialects.base import Dialect
