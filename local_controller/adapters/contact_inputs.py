@@ -19,7 +19,8 @@ from local_controller.config.limits import ContactLimitSection
 from local_controller.config.models import SiteConfig
 from local_controller.site.contacts import UNREADABLE_S, ContactTable
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import Bound, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import Bound
 
 REPEAT_S: Final = 1.0
 """So often contacts that stand still are told again: each time makes the site think."""

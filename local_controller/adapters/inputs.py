@@ -41,7 +41,7 @@ from local_controller.site.limit_message import (
     ReceivedLimit,
     parse_limit,
 )
-from local_controller.site.limits import LimitSource
+from local_controller.site.limit_source import LimitSource
 from local_controller.site.lpc import LpcWord
 from local_controller.site.readings import MeterReading
 from local_controller.site.time_stamp import StampFormat, StampSettings

@@ -16,7 +16,9 @@ from local_controller.site.control_settings import ControlSettings
 from local_controller.site.controller import SiteController
 from local_controller.site.enforcement import Pace
 from local_controller.site.learning import Learning
-from local_controller.site.limits import AppliesTo, Limit, LimitBook, SourceState
+from local_controller.site.limit_book import LimitBook
+from local_controller.site.limit_source import SourceState
+from local_controller.site.limits import AppliesTo, Limit
 from local_controller.site.observing import Observation
 from local_controller.site.plan import PlanPace
 from local_controller.site.topology import Node, Topology

@@ -13,7 +13,8 @@ from local_controller.profiles.units import voltage_for_watts_v
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.excess import Excess
 from local_controller.site.freshness import Watch
-from local_controller.site.limits import AppliesTo, Bounds, Ceiling, LimitBook, PowerCeiling
+from local_controller.site.limit_book import LimitBook
+from local_controller.site.limits import AppliesTo, Bounds, Ceiling, PowerCeiling
 from local_controller.site.overload import Overload
 from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, only, plus, upper
 from local_controller.site.readings import MeterReading

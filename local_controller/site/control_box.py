@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from local_controller.clock import Instant
 from local_controller.site.freshness import Freshness
-from local_controller.site.limits import AppliesTo, Bound, Limit, LimitSource, ReceivedValue, SourceState
+from local_controller.site.limit_source import LimitSource, ReceivedValue, SourceState
+from local_controller.site.limits import AppliesTo, Bound, Limit
 from local_controller.site.lpc import SILENT_S, Lpc, LpcSettings, LpcState, LpcWord
 
 

@@ -22,8 +22,8 @@ from local_controller.site.foresight import Forecast, Foresight
 from local_controller.site.granting import Granting
 from local_controller.site.heard import Heard, Sources
 from local_controller.site.lasting import LONG_S, lasting_caps_a
+from local_controller.site.limit_book import LimitBook
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import LimitBook
 from local_controller.site.lpc import LpcWord
 from local_controller.site.measuring import Measuring
 from local_controller.site.moment import Moment, Moments

@@ -16,7 +16,8 @@ from local_controller.clock import Instant
 from local_controller.site.capacity import NodeState
 from local_controller.site.evse import EvseState
 from local_controller.site.freshness import Freshness
-from local_controller.site.limits import Bound, SourceState
+from local_controller.site.limit_source import SourceState
+from local_controller.site.limits import Bound
 
 STILL_S: Final = 60.0
 """While a limit holds, what is drawn is noted so often: after a power cut its end is known as exactly."""

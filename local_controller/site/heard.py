@@ -8,8 +8,9 @@ from typing import NamedTuple
 from local_controller.clock import Instant
 from local_controller.site.control_box import ControlBox
 from local_controller.site.effects import Notice
+from local_controller.site.limit_book import LimitBook
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import LimitBook, ReceivedValue, SourceState
+from local_controller.site.limit_source import ReceivedValue, SourceState
 from local_controller.site.lpc import LpcWord
 from local_controller.site.person_limit import PersonLimit, Told
 

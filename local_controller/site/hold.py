@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from local_controller.clock import Instant
 from local_controller.site.capacity import NodeState
 from local_controller.site.enforcement import Room
-from local_controller.site.limits import LimitBook
+from local_controller.site.limit_book import LimitBook
 
 _Way = tuple[tuple[str, ...], tuple[int, ...]]
 """The nodes that carry an EVSE, and the grid phases that it uses."""

@@ -11,7 +11,8 @@ from local_controller.site.capacity import NodeState
 from local_controller.site.effects import AskSample, Notice
 from local_controller.site.evse import EvseState
 from local_controller.site.foresight import Foresight
-from local_controller.site.limits import AppliesTo, Bounds, LimitBook, PowerCeiling
+from local_controller.site.limit_book import LimitBook
+from local_controller.site.limits import AppliesTo, Bounds, PowerCeiling
 from local_controller.site.notices import fed_in_notice, overload_notice
 from local_controller.site.out_of_phase import GivenUp, gain_a
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, lower, minus, plus, upper

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity, Left, capacity, left
 from local_controller.site.good_faith import GoodFaith, good_faith
-from local_controller.site.limits import LimitBook
+from local_controller.site.limit_book import LimitBook
 from local_controller.site.out_of_phase import LastSeen
 from local_controller.site.per_phase import PerPhase, plus
 from local_controller.site.places import Columns, Place

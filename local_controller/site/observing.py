@@ -23,7 +23,8 @@ from local_controller.site.dimming import Power
 from local_controller.site.effects import ApplyFallback, ApplyLimit, ForStation, Notice
 from local_controller.site.excess import Excess
 from local_controller.site.known_evse import SAMPLE_MAX_AGE_S
-from local_controller.site.limits import AppliesTo, LimitBook
+from local_controller.site.limit_book import LimitBook
+from local_controller.site.limits import AppliesTo
 from local_controller.site.overload import Overload
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, minus, on, total
 from local_controller.site.readings import MeterReading

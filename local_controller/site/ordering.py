@@ -12,7 +12,7 @@ from local_controller.site.earlier_run import EarlierRun
 from local_controller.site.effects import ApplyLimit, SiteEffect
 from local_controller.site.enforcement import Candidate, Doubt, Room, Wait, decide, is_noise, is_quiet
 from local_controller.site.hold import Hold
-from local_controller.site.limits import LimitBook
+from local_controller.site.limit_book import LimitBook
 from local_controller.site.moment import Moment
 from local_controller.site.phase_switch import Told
 from local_controller.site.reasons import Grants

@@ -11,7 +11,7 @@ from local_controller.site.effects import SiteEffect
 from local_controller.site.enforcement import Candidate
 from local_controller.site.exceeded import Exceeded
 from local_controller.site.last_resort import LastResort
-from local_controller.site.limits import LimitBook
+from local_controller.site.limit_book import LimitBook
 from local_controller.site.moment import Moment
 from local_controller.site.places import Place
 from local_controller.site.tree import Tree

@@ -18,7 +18,8 @@ from local_controller.site.capacity import MeterState, NodeState, capacity
 from local_controller.site.controller import SiteController
 from local_controller.site.evse import EvseState
 from local_controller.site.learning import Expected
-from local_controller.site.limits import AppliesTo, OwnLimit, SourceState
+from local_controller.site.limit_source import SourceState
+from local_controller.site.limits import AppliesTo, OwnLimit
 from local_controller.site.outlook_view import OutlookView, outlook_views
 from local_controller.site.overload import STOP_S
 from local_controller.site.per_phase import PHASE_NAMES, PHASES, PerPhase, total

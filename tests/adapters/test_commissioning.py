@@ -29,7 +29,8 @@ from local_controller.site.commissioning import UntestableError
 from local_controller.site.control_settings import ControlSettings
 from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyLimit
-from local_controller.site.limits import AppliesTo, Limit, LimitBook
+from local_controller.site.limit_book import LimitBook
+from local_controller.site.limits import AppliesTo, Limit
 from local_controller.site.observing import Observation
 from local_controller.site.readings import MeterReading
 from local_controller.site.step_verdict import Conclusion, Fault, Verdict

@@ -18,7 +18,8 @@ from local_controller.cli.main import app
 from local_controller.clock import Clock
 from local_controller.site.dimming import STILL_S, Dimming, DimmingWatch, Event, Power, Row, drawn_power, holding
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, Bound, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo, Bound
 from local_controller.station import words
 from tests.site.virtual_site import START, VirtualSite, topology
 

@@ -17,8 +17,10 @@ from local_controller.site import questions
 from local_controller.site.control_settings import ControlSettings
 from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Solve
+from local_controller.site.limit_book import LimitBook
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, SourceState
+from local_controller.site.limit_source import LimitSource, SourceState
+from local_controller.site.limits import AppliesTo, Limit
 from local_controller.site.observing import Observation
 from local_controller.site.planning import Question
 from local_controller.site.readings import MeterReading

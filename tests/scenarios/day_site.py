@@ -14,7 +14,8 @@ from local_controller.site.control_settings import ControlSettings
 from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, SiteEffect, Solve
 from local_controller.site.foresight import Foresight
-from local_controller.site.limits import AppliesTo, Limit, LimitBook
+from local_controller.site.limit_book import LimitBook
+from local_controller.site.limits import AppliesTo, Limit
 from local_controller.site.plan import PlanPace
 from local_controller.site.topology import Evse, FuseType, Node, Station, Topology
 from local_controller.station import words

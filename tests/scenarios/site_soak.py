@@ -22,7 +22,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from local_controller.site.known_evse import FOLLOWED_S
-from local_controller.site.limits import AppliesTo, Limit, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo, Limit
 from local_controller.site.phase_switch import PAUSE_S
 from local_controller.site.topology import Topology
 from local_controller.station.words import Phase, PhaseSwitching

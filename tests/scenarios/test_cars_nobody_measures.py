@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo
 from local_controller.site.overload import STOP_S
 from local_controller.site.topology import FuseType, Topology
 from tests.effort import EFFORT

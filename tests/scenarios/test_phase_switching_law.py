@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from local_controller.site.limits import AppliesTo, Limit, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo, Limit
 from local_controller.site.phase_switch import PAUSE_S, ROOM_S
 from local_controller.station.words import Phase, PhaseSwitching
 from tests.effort import EFFORT

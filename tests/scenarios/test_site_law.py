@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 from local_controller.site.capacity import capacity, left
 from local_controller.site.enforcement import Room as Enforced
-from local_controller.site.limits import AppliesTo, Limit, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo, Limit
 from local_controller.site.per_phase import on, total
 from local_controller.site.wiring import STAR, Grid, GridSystem
 from tests.effort import EFFORT

@@ -8,7 +8,8 @@ import pytest
 
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.evse import EvseState
-from local_controller.site.limits import Bounds, LimitBook
+from local_controller.site.limit_book import LimitBook
+from local_controller.site.limits import Bounds
 from local_controller.site.per_phase import ZERO
 from tests.effort import EFFORT
 from tests.scenarios import site_soak, soaking

@@ -9,7 +9,8 @@ import pytest
 
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, Bound, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo, Bound
 from local_controller.site.overload import ALARM_S, STOP_S
 from local_controller.site.own_limits import ScheduledLimit
 from local_controller.site.per_phase import ZERO, equal

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from local_controller.site.commissioning import LEASE_S, SiteStepTest, UntestableError
-from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo
 from local_controller.site.step_test import StepTest
 from local_controller.site.step_verdict import Conclusion, Verdict
 from local_controller.site.topology import Node, Station, Topology

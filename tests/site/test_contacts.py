@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from local_controller.site.contacts import STEADY_S, UNREADABLE_S, Contact, ContactTable, Steady
 from local_controller.site.control_settings import ControlSettings
-from local_controller.site.limits import AppliesTo, Bound, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo, Bound
 from local_controller.site.section_14a import minimum_power_w
 from local_controller.site.turns import TurnPace
 from tests.site.virtual_site import START, Car, VirtualSite, topology

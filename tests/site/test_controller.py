@@ -12,7 +12,8 @@ from local_controller.clock import Instant
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.evse import CONFIRM_S
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, Limit, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo, Limit
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged
 from local_controller.station.words import EvseId, MeterSample, Phase

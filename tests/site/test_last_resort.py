@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 
 from local_controller.site.control_settings import ControlSettings
-from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo
 from local_controller.site.per_phase import ZERO, equal
 from local_controller.station import words
 from local_controller.station.words import EvseId

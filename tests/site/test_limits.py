@@ -10,19 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_controller.site.freshness import Freshness
+from local_controller.site.limit_book import LimitBook
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import (
-    MOST_BESIDE,
-    AppliesTo,
-    Bound,
-    Limit,
-    LimitBook,
-    LimitSource,
-    PowerCeiling,
-    ReceivedValue,
-    SourceState,
-    lowest,
-)
+from local_controller.site.limit_source import MOST_BESIDE, LimitSource, ReceivedValue, SourceState
+from local_controller.site.limits import AppliesTo, Bound, Limit, PowerCeiling, lowest
 from local_controller.site.per_phase import equal
 from tests.site.virtual_site import START
 

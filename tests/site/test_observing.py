@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from local_controller.site.dimming import Power, drawn_power
 from local_controller.site.effects import ApplyFallback, ApplyLimit, Disobeyed
-from local_controller.site.limits import LimitBook
+from local_controller.site.limit_book import LimitBook
 from local_controller.site.observing import Observation
 from local_controller.site.per_phase import equal, minus
 from local_controller.site.readings import MeterReading

@@ -6,7 +6,9 @@ import pytest
 
 from local_controller.clock import Instant
 from local_controller.site.freshness import Freshness
-from local_controller.site.limits import AppliesTo, Bound, LimitBook, LimitSource, ReceivedValue, SourceState
+from local_controller.site.limit_book import LimitBook
+from local_controller.site.limit_source import LimitSource, ReceivedValue, SourceState
+from local_controller.site.limits import AppliesTo, Bound
 from local_controller.site.per_phase import equal
 from local_controller.site.person_limit import PersonLimit, Told
 from local_controller.site.snapshot import snapshot

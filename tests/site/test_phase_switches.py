@@ -8,7 +8,8 @@ import pytest
 
 from local_controller.site.capacity import Left
 from local_controller.site.effects import ApplyLimit
-from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo
 from local_controller.site.phase_room import Load, PhaseRoom
 from local_controller.site.phase_switch import Step, Told
 from local_controller.site.topology import Topology

@@ -6,7 +6,8 @@ import pytest
 
 from local_controller.site.base_load import BaseLoad
 from local_controller.site.capacity import capacity
-from local_controller.site.limits import AppliesTo, Limit, LimitSource, PowerCeiling
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo, Limit, PowerCeiling
 from local_controller.site.observing import Observation
 from local_controller.site.readings import MeterReading
 from local_controller.site.snapshot import snapshot

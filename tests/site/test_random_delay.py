@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from local_controller.adapters.site_settings import random_delay
 from local_controller.site.control_settings import ControlSettings
-from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo
 from local_controller.site.snapshot import snapshot
 from tests.site.virtual_site import VirtualSite, topology
 

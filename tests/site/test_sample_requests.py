@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from local_controller.site.base_load import STEADY_S
-from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo
 from local_controller.site.sample_requests import AGAIN_S, WORTH_A
 from local_controller.site.section_14a import minimum_power_w
 from tests.site.virtual_site import START, Car, Manner, VirtualSite, topology

@@ -8,7 +8,8 @@ import json
 from rich.console import Console
 
 from local_controller.cli.picture import picture
-from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo
 from local_controller.site.snapshot import snapshot
 from tests.site.virtual_site import VirtualSite, topology
 

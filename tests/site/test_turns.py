@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from local_controller.profiles.schedule import Schedule
-from local_controller.site.limits import AppliesTo, LimitSource
+from local_controller.site.limit_source import LimitSource
+from local_controller.site.limits import AppliesTo
 from local_controller.site.turns import Asker, TurnPace, Turns
 from local_controller.station.effects import CsmsLimitChanged
 from local_controller.station.words import PriorityGiven

@@ -21,8 +21,10 @@ from local_controller.site.control_settings import ControlSettings
 from local_controller.site.controller import SiteController
 from local_controller.site.effects import ApplyFallback, ApplyLimit, AskSample, Disobeyed, Notice, Solve, StopSession
 from local_controller.site.foresight import Foresight
+from local_controller.site.limit_book import LimitBook
 from local_controller.site.limit_message import ReceivedLimit
-from local_controller.site.limits import AppliesTo, Limit, LimitBook, LimitSource, OwnLimit, SourceState
+from local_controller.site.limit_source import LimitSource, SourceState
+from local_controller.site.limits import AppliesTo, Limit, OwnLimit
 from local_controller.site.lpc import LpcSettings
 from local_controller.site.per_phase import upper
 from local_controller.site.readings import MeterReading
