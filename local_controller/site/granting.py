@@ -181,8 +181,8 @@ class Granting:
 
     def _asker(self, place: int, min_a: float) -> Asker:
         state = self._tree.places[place].state
-        charges, got_wh = state.ordered_a >= min_a, state.session_energy_wh() or 0.0
-        return Asker(place, self._transaction(place), charges, got_wh, state.priority)
+        charges, told_w = state.ordered_a >= min_a, state.ordered_a * len(state.phases()) * state.evse.line_v
+        return Asker(place, self._transaction(place), charges, state.session_energy_wh(), state.priority, told_w)
 
     def _transaction(self, place: int) -> str:
         session = self._tree.places[place].state.session
