@@ -15,7 +15,7 @@ from local_controller.site.excess import Excess
 from local_controller.site.freshness import Watch
 from local_controller.site.limits import AppliesTo, Bounds, Ceiling, LimitBook, PowerCeiling
 from local_controller.site.overload import Overload
-from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, only, plus, upper
+from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, minus, only, plus, upper
 from local_controller.site.readings import MeterReading
 from local_controller.site.together import TOGETHER, AllPhases, Together
 from local_controller.site.topology import Node
@@ -115,8 +115,11 @@ class NodeState:
         return upper(self.node.base_a, self.base.peak())
 
     def unheard_a(self, now: Instant) -> PerPhase:
-        """What of the other loads cars draw that nobody measures; nothing where other loads are only assumed."""
-        return ZERO if self.measured_a(now) is None else self.base.unheard_a
+        """What of the other loads cars draw that nobody measures; nothing where other loads are only assumed, or hidden."""
+        if self.measured_a(now) is None or self.base.unheard_a == ZERO:
+            return ZERO
+        hidden = self.base.fed_in(now)
+        return only([phase for phase in PHASES if phase not in hidden], self.base.unheard_a)
 
     def base_together_a(self, now: Instant) -> float:
         """Other loads on all phases together, less what feeds in; where nothing (fresh) measures them, as assumed."""

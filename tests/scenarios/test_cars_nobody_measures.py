@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from local_controller.site.capacity import capacity
 from local_controller.site.limits import AppliesTo, LimitSource
 from local_controller.site.overload import STOP_S
+from local_controller.site.per_phase import minus
 from local_controller.site.topology import FuseType, Topology
 from tests.effort import EFFORT
 from tests.scenarios.site_events import csms_allows
@@ -132,6 +134,20 @@ def test_what_a_car_draws_that_nobody_measures_counts_once_where_the_fuse_bears_
     """12 A are enough for both: they took turns, because 18 A were thought to be drawn."""
     parts = part_of_time(begun(topology(40.0, 2), 13.5, "CP-2"), 900)
     assert min(parts.values()) == 1.0
+
+
+def test_where_something_feeds_in_the_assumed_other_loads_are_not_taken_for_such_a_car() -> None:
+    """7 A are assumed, of which the roof hides what it likes: what the meter shows beyond the measured car says nothing of them."""
+    site = begun(topology(40.0, 2, base_a=7.0), 40.0, "CP-2")
+    site.stations["CP-1"].car = Car(max_a=16.0)
+    site.run(300)
+    others_a: list[float] = []
+    for sun_a in (-10.0, -3.0):
+        site.base = lambda _s, now_a=sun_a: (now_a,) * 3
+        site.run(20)
+        grid = capacity(site.controller.nodes["grid"], site.controller.book, site.now)
+        others_a += minus(grid.base_a, grid.unheard_a)
+    assert min(others_a) == 7.0
 
 
 @pytest.mark.requirement("LC-110")
