@@ -104,7 +104,8 @@ class AllPhases:
         self._measure_voltage(reading, now)
         self.measured_a = self._amperes(reading)
         least, most = equal(sum(bounds.least_a)), equal(sum(bounds.most_a))
-        self.base.update(equal(self.measured_a), least, most, now, bounds.measured_at, unheard_a=equal(sum(unheard_a)))
+        unheard = equal(sum(unheard_a))
+        self.base.update(equal(self.measured_a), least, most, now, bounds.measured_at, ZERO, ZERO, unheard)
         if limit is None:
             self.unexplained_a = 0.0
             return -math.inf

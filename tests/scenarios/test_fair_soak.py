@@ -56,9 +56,9 @@ def test_a_gateway_that_never_believes_that_a_load_has_gone_is_found_out(monkeyp
     kitchen = replace(world(20.0, (32.0, False)), nodes=(Node("grid", 40.0, None, (oven, oven, oven)),))
     update = Estimate.update
 
-    def stays(estimate: Estimate, *about: Any, **more: Any) -> PerPhase:
+    def stays(estimate: Estimate, *about: Any) -> PerPhase:
         before_a = estimate.current_a or ZERO
-        estimate.current_a = upper(before_a, update(estimate, *about, **more))
+        estimate.current_a = upper(before_a, update(estimate, *about))
         return estimate.current_a
 
     assert judged(kitchen)[0].faults == []
