@@ -76,10 +76,19 @@ class Balance(NodeState):
         return plus(self._others_a(), self.unexplained_a)
 
     def _others_a(self) -> PerPhase:
-        if self.real is None or self.real.base.current_a is None or self.low.current_a is None:
+        return ZERO if self.real is None else self._uneven_a(self.real.base.current_a)
+
+    def _uneven_a(self, most_a: PerPhase | None) -> PerPhase:
+        """Other loads, of which there is that most, above the least of what other loads take."""
+        if most_a is None or self.low.current_a is None:
             return ZERO
-        most_a = self.real.base.current_a
         return minus(most_a, equal(min(lower(most_a, self.low.current_a))))
+
+    def unheard_a(self, now: Instant) -> PerPhase:
+        """What of that cars draw that nobody measures."""
+        if self.real is None or self.measured_a(now) is None:
+            return ZERO
+        return upper(ZERO, minus(self._others_a(), self._uneven_a(self.real.base.apart_a)))
 
     def measured_a(self, now: Instant) -> PerPhase | None:
         """How uneven the whole node is."""
@@ -119,7 +128,16 @@ class Balance(NodeState):
         ceiling = Ceiling(node.limit_a, (_SOURCE, _SOURCE, _SOURCE))
         available_a = minus(minus(node.limit_a, base_a), node.margin_a)
         return Capacity(
-            node.id, node.label, ceiling, base_a, node.margin_a, None, available_a, "unevenness of other loads"
+            node.id,
+            node.label,
+            ceiling,
+            base_a,
+            node.margin_a,
+            None,
+            available_a,
+            "unevenness of other loads",
+            unheard_a=self.unheard_a(now),
+            is_metered=self.measured_a(now) is not None,
         )
 
 

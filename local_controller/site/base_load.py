@@ -49,12 +49,14 @@ class BaseLoad:
 
     in_phase: of the sum of what cars draw, a line carries at least so much (`site.out_of_phase`). doubted_a: how much of it
     would be gone if all cars were measured now to draw what they drew last: so much less the meter shows for `STEADY_S`.
+    apart_a: the same estimate if cars that nobody measures draw up to what they were told, so that this is none of the other loads.
     """
 
     in_phase: float = 1.0
     current_a: PerPhase | None = None
     lowest_a: PerPhase = ZERO
     doubted_a: PerPhase = ZERO
+    apart_a: PerPhase | None = None
     _fed_in_at: dict[int, Instant] = field(default_factory=dict)
     _highs: deque[tuple[Instant, PerPhase]] = field(default_factory=deque)
     _peaks: deque[tuple[float, PerPhase]] = field(default_factory=deque)
@@ -68,23 +70,32 @@ class BaseLoad:
         proven_at: Instant | None = None,
         given_up_a: PerPhase = ZERO,
         gain_a: PerPhase = ZERO,
+        unheard_a: PerPhase = ZERO,
     ) -> PerPhase:
         """Take in a reading while the cars below draw between `least_a` and `most_a`.
 
         proven_at: the oldest of the measurements behind `least_a`; None where all are of this moment. given_up_a, gain_a:
-        where loads are out of phase, see `site.out_of_phase`.
+        where loads are out of phase, see `site.out_of_phase`. unheard_a: the most that cars draw besides, that nobody measures.
         """
         self._see(minus(measured_a, least_a), now)
         high = self._highest_since(proven_at or now)
         low = minus(measured_a, most_a)
+        floor = minus(self.lowest_a, gain_a)
         before = high if self.current_a is None else plus(self.current_a, given_up_a)
-        self.current_a = upper(lower(upper(before, low), high), minus(self.lowest_a, gain_a))
+        apart = before if self.apart_a is None else plus(self.apart_a, given_up_a)
+        self.current_a = upper(lower(upper(before, low), high), floor)
+        self.apart_a = upper(lower(upper(apart, minus(self.current_a, unheard_a)), self.current_a), floor)
         steady_a = upper(self._highest_since(now.after(-STEADY_S)), self.lowest_a)
         self.doubted_a = upper(ZERO, minus(self.current_a, steady_a))
         lost = 1.0 - self.in_phase
         self._fed_in_at |= {phase: now for phase in PHASES if high[phase] + lost * least_a[phase] < -FED_IN_A}
         self._remember(self.current_a, now)
         return self.current_a
+
+    @property
+    def unheard_a(self) -> PerPhase:
+        """How much of the other loads cars draw that nobody measures, as far as anybody can tell."""
+        return ZERO if self.current_a is None or self.apart_a is None else minus(self.current_a, self.apart_a)
 
     def _see(self, high_a: PerPhase, now: Instant) -> None:
         """The upper bound of this moment."""

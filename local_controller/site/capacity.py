@@ -16,7 +16,7 @@ from local_controller.site.freshness import Watch
 from local_controller.site.limit_book import LimitBook
 from local_controller.site.limits import AppliesTo, Bounds, Ceiling, PowerCeiling
 from local_controller.site.overload import Overload
-from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, only, plus, upper
+from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, minus, only, plus, upper
 from local_controller.site.readings import MeterReading
 from local_controller.site.together import TOGETHER, AllPhases, Together
 from local_controller.site.topology import Node
@@ -115,6 +115,13 @@ class NodeState:
             return plus(seen_a, upper(self.overload.shed_a, self.unexplained_a))
         return upper(self.node.base_a, self.base.peak())
 
+    def unheard_a(self, now: Instant) -> PerPhase:
+        """What of the other loads cars draw that nobody measures; nothing where other loads are only assumed, or hidden."""
+        if self.measured_a(now) is None or self.base.unheard_a == ZERO:
+            return ZERO
+        hidden = self.base.fed_in(now)
+        return only([phase for phase in PHASES if phase not in hidden], self.base.unheard_a)
+
     def base_together_a(self, now: Instant) -> float:
         """Other loads on all phases together, less what feeds in; where nothing (fresh) measures them, as assumed."""
         if self.meter is None or self.base.current_a is None or self.blind(now):
@@ -134,7 +141,8 @@ class Capacity(msgspec.Struct, frozen=True):
     ceiling_a, sources: the lowest limit of the whole node and who set it, per phase; base_a: other loads counted
     against it (`others`: what they are called); margin_a: kept free. charging: a limit on the cars alone, if there is one.
     available_a: what is left for all cars, also for those that cannot be controlled just now.
-    watts: what limits in watts leave to them on all phases together.
+    watts: what limits in watts leave to them on all phases together. unheard_a: what of the other loads cars draw that nobody
+    measures, as far as anybody can tell, so that it counts twice. is_metered: something fresh measures the node.
     """
 
     node: str
@@ -146,6 +154,20 @@ class Capacity(msgspec.Struct, frozen=True):
     available_a: PerPhase
     others: str = "other loads"
     watts: tuple[Together, ...] = ()
+    unheard_a: PerPhase = ZERO
+    is_metered: bool = False
+
+    @property
+    def reckoned_a(self) -> PerPhase:
+        """What there is for all cars, if nothing that they draw is among the other loads too. No proof: for plans and shares."""
+        if self.unheard_a == ZERO:  # as nearly everywhere
+            return self.available_a
+        return self.within_total_a if self.charging is None else lower(self.within_total_a, self.charging.limit_a)
+
+    @property
+    def within_total_a(self) -> PerPhase:
+        """The same of the limit of the whole node."""
+        return minus(minus(self.ceiling.limit_a, minus(self.base_a, self.unheard_a)), self.margin_a)
 
     @property
     def together(self) -> Together | None:
@@ -176,13 +198,26 @@ def capacity(state: NodeState, book: LimitBook, now: Instant) -> Capacity:
     if charging is not None:
         available_a = lower(available_a, charging.limit_a)
     watts = tuple(_watts(state, total.power, cars, now))
-    return Capacity(node.id, node.label, ceiling, base_a, node.margin_a, charging, available_a, watts=watts)
+    unheard_a, is_metered = state.unheard_a(now), state.measured_a(now) is not None
+    return Capacity(
+        node.id,
+        node.label,
+        ceiling,
+        base_a,
+        node.margin_a,
+        charging,
+        available_a,
+        watts=watts,
+        unheard_a=unheard_a,
+        is_metered=is_metered,
+    )
 
 
 def _watts(state: NodeState, total: PowerCeiling | None, cars: Bounds, now: Instant) -> Iterator[Together]:
     if total is not None:
         others_a, margin_a = state.base_together_a(now), sum(state.node.margin_a)
-        yield Together(AppliesTo.TOTAL, total, state.volts_v(now), others_a, margin_a)
+        unheard_a = 0.0 if state.measured_a(now) is None else state.all_phases.base.unheard_a[0]
+        yield Together(AppliesTo.TOTAL, total, state.volts_v(now), others_a, margin_a, unheard_a)
     if cars.power is not None:
         yield Together(AppliesTo.CHARGING, cars.power, state.volts_v(now))
     if cars.with_surplus is not None:

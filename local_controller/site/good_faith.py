@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from local_controller.clock import Instant
 from local_controller.site.capacity import Capacity
 from local_controller.site.overload import STOP_S
-from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, upper
+from local_controller.site.per_phase import ZERO, PerPhase, lower, minus, plus, upper
 from local_controller.site.topology import FuseType
 from local_controller.site.tree import Tree
 
@@ -37,29 +37,41 @@ METER_ERROR: Final = 0.02
 
 
 class GoodFaith(NamedTuple):
-    """said: by how much less may flow at each node if stations do what they said; borne: how much of that is relied on there."""
+    """What is relied on at each node.
+
+    said: by how much less may flow if stations do what they said. unheard: what counts twice, as a draw and as another load
+    (`Capacity.unheard_a`). borne: how much of both is relied on.
+    """
 
     said: Mapping[str, PerPhase] = MappingProxyType({})
+    unheard: Mapping[str, PerPhase] = MappingProxyType({})
     borne: Mapping[str, PerPhase] = MappingProxyType({})
 
     @property
     def relied_a(self) -> dict[str, PerPhase]:
         """What does not count at each node; empty where nobody is relied on."""
-        return {node: lower(said_a, self.borne[node]) for node, said_a in self.said.items()}
+        return {node: lower(plus(self._said_a(node), self.unheard[node]), a) for node, a in self.borne.items()}
 
     @property
     def kept_a(self) -> dict[str, PerPhase]:
-        """The rest, which counts."""
-        return {node: minus(self.said[node], relied_a) for node, relied_a in self.relied_a.items()}
+        """What counts of `said`: what is borne of it when all that counts twice is."""
+        return {
+            node: minus(self._said_a(node), lower(self._said_a(node), upper(ZERO, minus(a, self.unheard[node]))))
+            for node, a in self.borne.items()
+        }
 
-    def among(self, said: Mapping[str, PerPhase]) -> GoodFaith:
-        """The same if only some are relied on."""
-        return self._replace(said=said)
+    def kept_beside(self, fallbacks: Mapping[str, PerPhase]) -> dict[str, PerPhase]:
+        """What counts of such fallbacks."""
+        return {node: upper(ZERO, minus(fallbacks[node], a)) for node, a in self.borne.items()}
+
+    def _said_a(self, node: str) -> PerPhase:
+        return self.said.get(node, ZERO)
 
 
 def good_faith(said: Mapping[str, PerPhase], tree: Tree, capacities: Iterable[Capacity], now: Instant) -> GoodFaith:
-    """What is relied on just now."""
-    return GoodFaith(said, {one.node: _borne_a(one, tree, now) for one in capacities}) if said else GoodFaith()
+    """What is relied on just now, where there are cars that nobody measures."""
+    at = list(capacities)
+    return GoodFaith(said, {one.node: one.unheard_a for one in at}, {one.node: _borne_a(one, tree, now) for one in at})
 
 
 def _borne_a(room: Capacity, tree: Tree, now: Instant) -> PerPhase:

@@ -5,11 +5,12 @@ Fair shares of what is left within what the plan wants; where not all minimums f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from local_controller.clock import Instant
+from local_controller.site.beside import beside
 from local_controller.site.capacity import Left
 from local_controller.site.control_settings import ControlSettings
 from local_controller.site.effects import Notice
@@ -17,13 +18,12 @@ from local_controller.site.enforcement import Wait
 from local_controller.site.foresight import Foresight
 from local_controller.site.known_evse import NOISE_A
 from local_controller.site.moment import Moment
-from local_controller.site.per_phase import ZERO, PerPhase, minus
 from local_controller.site.phase_switches import PhaseSwitches
 from local_controller.site.plan import Plan
 from local_controller.site.random_delay import RandomDelays
 from local_controller.site.reasons import Grants
 from local_controller.site.resumed import KEPT_S, kept_a, was_found, what_fits
-from local_controller.site.sharing import Sharing
+from local_controller.site.sharing import Sharing, Unheard
 from local_controller.site.step_caps import StepCaps
 from local_controller.site.tree import Tree
 from local_controller.site.turns import Asker, Turns
@@ -56,8 +56,9 @@ class Granting:
         if ((planned_a > 0.0) & (planned_a < columns.min_a - NOISE_A)).any():
             self._plan.want()  # a car needs more to charge at all than it did when that was planned
         planned_a, most_a = self._foresight.bound(places, columns, planned_a, most_a, now)
-        caps_a = self._in_turns(moment, np.minimum(planned_a, most_a), most_a, available, now)
-        available = self._without_kept(moment, caps_a, available)
+        unheard = self._unheard(moment)
+        caps_a = self._in_turns(moment, np.minimum(planned_a, most_a), most_a, unheard or available, now)
+        available = available if unheard is None else self._beside(moment, caps_a, unheard)
         shares_a = self._sharing.shares_a(moment.followers, columns, caps_a, available).tolist()
         shares_a = self._kept(moment, shares_a, most_a, now)
         shares_a = self._switched(moment, shares_a, available, now)
@@ -79,28 +80,33 @@ class Granting:
             self._planned_a = self._plan.revision, planned_a
         return planned_a
 
-    def _without_kept(self, moment: Moment, caps_a: Array, available: Left) -> Left:
-        """What is left to share beside what is kept for those that nobody measures, while they have nothing."""
-        if not moment.good_faith.said:
-            return available
-        has_nothing = np.zeros(len(self._tree.places), dtype=bool)
-        has_nothing[moment.followers] = caps_a <= 0.0
-        return _without(moment.good_faith.among(self._tree.table.good_faith(has_nothing)).kept_a, available)
-
-    def _with_a_chance(self, moment: Moment, can: Indexes, available: Left, now: Instant) -> Indexes:
-        """But for those whose minimum does not fit beside what is kept for cars that nobody measures, even if all of these paused.
-
-        Where a meter reads a node, what these draw is among the other loads, and gone when they pause.
-        """
-        columns, followers = moment.columns, moment.followers
+    def _unheard(self, moment: Moment) -> Unheard | None:
+        """Those that follow and that nobody measures; None where there are none, as nearly everywhere."""
+        columns = moment.columns
         if not columns.is_modest.any():
+            return None
+        all_a = self._tree.table.fallbacks(self._places(moment, columns.is_modest))
+        room = beside(moment.capacities, moment.reserved, moment.good_faith, all_a)
+        return Unheard(columns.is_modest, columns.modest_a, room)
+
+    def _places(self, moment: Moment, who: Flags) -> Flags:
+        """Some of those that follow, among all places."""
+        places = np.zeros(len(self._tree.places), dtype=bool)
+        places[moment.followers] = who
+        return places
+
+    def _beside(self, moment: Moment, caps_a: Array, unheard: Unheard) -> Left:
+        """What there is to share beside what is kept for those that nobody measures."""
+        idle = self._places(moment, unheard.who & (caps_a <= 0.0))
+        others = self._places(moment, ~unheard.who & (caps_a > 0.0))
+        return unheard.room.with_seats(self._tree.table.fallbacks(idle), self._tree.table.phases_used(others))
+
+    def _with_a_chance(self, moment: Moment, can: Indexes, room: Left | Unheard) -> Indexes:
+        """But for those whose minimum does not fit beside what is kept for cars that nobody measures, even if all of these paused."""
+        if isinstance(room, Left):
             return can
-        unmeasured = np.zeros(len(self._tree.places), dtype=bool)
-        unmeasured[followers] = columns.is_modest
-        fallbacks_a = self._tree.table.fallbacks(unmeasured)
-        kept_a = {node: fallbacks_a[node] for node, state in self._tree.nodes.items() if state.measured_a(now) is None}
-        alone = self._sharing.fits_alone(followers, columns.min_a, _without(kept_a, available))
-        found: Indexes = can[(columns.is_modest | alone)[can]]
+        alone = self._sharing.fits_alone(moment.followers, moment.columns.min_a, room.room.for_others)
+        found: Indexes = can[(room.who | alone)[can]]
         return found
 
     def _switched(self, moment: Moment, shares_a: Sequence[float], available: Left, now: Instant) -> Sequence[float]:
@@ -126,18 +132,20 @@ class Granting:
             shares_a[at] = max(shares_a[at], min(kept, float(most_a[at])))
         return shares_a
 
-    def _in_turns(self, moment: Moment, caps_a: Array, most_a: Array, available: Left, now: Instant) -> Array:
+    def _in_turns(self, moment: Moment, caps_a: Array, most_a: Array, room: Left | Unheard, now: Instant) -> Array:
         """The caps, where not all minimums fit: those whose turn it is may have theirs whatever the plan says, others wait.
 
         A plan that gives something to who waits, or rests, binds nobody: else that would be left unused. From when all fit until
         the next plan, nobody has less than before, and nobody less than the minimum, but those that wait for a price.
         """
         min_a, now_s = moment.columns.min_a, now.monotonic_s
-        can = ((most_a >= min_a) & (moment.columns.wanted_wh > 0)).nonzero()[0]
-        can = self._with_a_chance(moment, can, available, now)
-        fits = self._sharing.seated(moment.followers, min_a, can, available)
+        might = ((most_a >= min_a) & (moment.columns.wanted_wh > 0)).nonzero()[0]
+        can = self._with_a_chance(moment, might, room)
+        has_no_chance = np.zeros(len(min_a), dtype=bool)
+        has_no_chance[might], has_no_chance[can] = True, False
+        fits = self._sharing.seated(moment.followers, min_a, can, room)
         if fits[can].all():
-            rests = self._rests_anyhow(moment, can, available, now_s)
+            rests = self._rests_anyhow(moment, can, room, now_s) | has_no_chance
             if self._turns.all_seated(set(moment.followers[can].tolist()), now_s):
                 self._plan.outgrow()
             if self._plan.is_outgrown:
@@ -150,15 +158,15 @@ class Granting:
         position = {int(moment.followers[number]): number for number in can.tolist()}
         order = self._turns.order([self._asker(place, min_a[at]) for place, at in position.items()], now_s)
         in_order = np.array([position[place] for place in order], dtype=np.intp)
-        seats = self._sharing.seated(moment.followers, min_a, in_order, available)
+        seats = self._sharing.seated(moment.followers, min_a, in_order, room)
         if self._turns.seated({int(moment.followers[number]) for number in seats.nonzero()[0].tolist()}, now_s):
             self._plan.want()
-        waiting = can[~seats[can]]
+        waiting = might[~seats[might]]
         counts_on_who_waits = bool((caps_a[waiting] >= min_a[waiting]).any())
         wanted_a = most_a if counts_on_who_waits else np.maximum(caps_a, np.minimum(min_a, most_a))
         return np.where(seats, wanted_a, 0.0)
 
-    def _rests_anyhow(self, moment: Moment, can: Indexes, available: Left, now_s: float) -> Flags:
+    def _rests_anyhow(self, moment: Moment, can: Indexes, room: Left | Unheard, now_s: float) -> Flags:
         """Who rests although all seem to fit: its draw takes more room than its minimum. Nobody where there is twice as much."""
         rests, followers, min_a = self._turns.rests_anyhow(now_s), moment.followers, moment.columns.min_a
         if not rests:
@@ -166,15 +174,15 @@ class Granting:
         who = np.array([rests.get(number) == self._transaction(number) for number in followers.tolist()], dtype=bool)
         if not who[can].any():  # it asks for nothing just now, which says nothing of the room
             return who
-        is_ample = self._sharing.seated(followers, np.where(who, 2 * min_a, min_a), can, available)[can].all()
+        is_ample = self._sharing.seated(followers, np.where(who, 2 * min_a, min_a), can, room)[can].all()
         if is_ample:
             self._turns.rest_no_more(set(followers[can].tolist()))
         return who & ~is_ample
 
     def _asker(self, place: int, min_a: float) -> Asker:
         state = self._tree.places[place].state
-        charges, got_wh = state.ordered_a >= min_a, state.session_energy_wh() or 0.0
-        return Asker(place, self._transaction(place), charges, got_wh, state.priority)
+        charges, told_w = state.ordered_a >= min_a, state.ordered_a * len(state.phases()) * state.evse.line_v
+        return Asker(place, self._transaction(place), charges, state.session_energy_wh(), state.priority, told_w)
 
     def _transaction(self, place: int) -> str:
         session = self._tree.places[place].state.session
@@ -194,8 +202,3 @@ class Granting:
     def news(self) -> list[Notice]:
         """What people must know of cars that are told another number of phases, since the last call."""
         return self._switches.news()
-
-
-def _without(kept_a: Mapping[str, PerPhase], available: Left) -> Left:
-    per_phase = {node: minus(left_a, kept_a.get(node, ZERO)) for node, left_a in available.per_phase.items()}
-    return available._replace(per_phase=per_phase)

@@ -10,7 +10,7 @@ from local_controller.site.capacity import Capacity, Left, capacity, left
 from local_controller.site.good_faith import GoodFaith, good_faith
 from local_controller.site.limit_book import LimitBook
 from local_controller.site.out_of_phase import LastSeen
-from local_controller.site.per_phase import PerPhase, plus
+from local_controller.site.per_phase import PerPhase, minus, plus
 from local_controller.site.places import Columns, Place
 from local_controller.site.tree import Tree
 from optimizer.arrays import Indexes
@@ -36,8 +36,14 @@ class Moment:
     set_aside: Sequence[Place]
 
     def for_followers(self) -> Left:
-        """What each node has for those that follow."""
-        return left(self.capacities, self.reserved)
+        """What each node has for those that follow, if nothing that they draw counts twice."""
+        per_phase, together = {}, {}
+        for one in self.capacities:
+            reserved_a = self.reserved[one.node]
+            per_phase[one.node] = minus(one.reckoned_a, reserved_a)
+            if (watts := one.together) is not None:
+                together[one.node] = watts.reckoned_a - sum(reserved_a)
+        return Left(per_phase, together)
 
 
 class Moments:
@@ -63,7 +69,9 @@ class Moments:
         worst, reserved = table.exposures(), table.exposures(~follows)
         capacities = [capacity(state, self._book, now) for state in self._tree.nodes.values()]
         capacities += [balance.capacity(now) for balance in self._tree.balances.values()]
-        faith = good_faith(table.good_faith(), self._tree, capacities, now)
+        columns = table.of(followers)
+        is_any_unheard = columns.is_modest.any()
+        faith = good_faith(table.good_faith(), self._tree, capacities, now) if is_any_unheard else GoodFaith()
         room = left(capacities, self._last_seen.counted(worst, table))
         if relied_a := faith.relied_a:
             room = room._replace(per_phase={node: plus(at, relied_a[node]) for node, at in room.per_phase.items()})
@@ -76,6 +84,6 @@ class Moments:
             good_faith=faith,
             left=room,
             followers=followers,
-            columns=table.of(followers),
+            columns=columns,
             set_aside=[place for place in others if place.state.session is not None],
         )

@@ -13,7 +13,7 @@ import numpy as np
 from local_controller.clock import Instant
 from local_controller.site.asymmetry import balance_id, balances
 from local_controller.site.evse import EvseState
-from local_controller.site.per_phase import PerPhase, on
+from local_controller.site.per_phase import PHASES, PerPhase, on
 from local_controller.site.standing import Standing
 from local_controller.site.topology import Topology
 from local_controller.site.worst_case import PRESENT_S
@@ -128,6 +128,11 @@ class Table:
         """What some may draw on all phases that they may use, where each has its fallback."""
         phases = np.array([on(phases, 1.0) for phases in self.phases])
         return self._at_nodes(phases * (self._values[:, _MODEST] * of)[:, None])
+
+    def phases_used(self, by: Flags) -> dict[str, tuple[int, ...]]:
+        """Which phases of each node some may use."""
+        used = self._at_nodes(np.array([on(phases, 1.0) for phases in self.phases]) * by[:, None])
+        return {node: tuple(phase for phase in PHASES if cars[phase] > 0) for node, cars in used.items()}
 
     def _at_nodes(self, each_a: Array) -> dict[str, PerPhase]:
         sums = (self._carries @ each_a).tolist()

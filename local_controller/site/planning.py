@@ -202,13 +202,13 @@ def horizon_at(now: Instant) -> Horizon:
 
 def circuit(capacity: Capacity, reserved_a: PerPhase, blocks: int) -> CircuitLimit:
     """What a node leaves for the cars that ask."""
-    available_a = minus(capacity.available_a, reserved_a)
+    available_a = minus(capacity.reckoned_a, reserved_a)
     l1, l2, l3 = (_less_reserved(capacity.sentence(phase), reserved_a[phase]) for phase in PHASES)
     sources = l1, l2, l3
     if (watts := capacity.together) is None:
         return CircuitLimit(capacity.node, capacity.label, (available_a,) * blocks, sources)
     reserved_together_a = sum(reserved_a)
-    together_a = watts.available_a - reserved_together_a
+    together_a = watts.reckoned_a - reserved_together_a
     source = _less_reserved(watts.sentence(), reserved_together_a)
     return CircuitLimit(capacity.node, capacity.label, (available_a,) * blocks, sources, (together_a,) * blocks, source)
 

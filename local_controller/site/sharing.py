@@ -6,10 +6,12 @@ remembered, and so is the last answer: where nothing moves, it is asked the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from local_controller.site.beside import Beside
 from local_controller.site.capacity import Left
 from local_controller.site.per_phase import PHASES
 from local_controller.site.places import Columns, Table
@@ -18,6 +20,14 @@ from optimizer.arrays import Array, Flags, Indexes
 from optimizer.manners import Manners
 from optimizer.realize import admit, realized
 from optimizer.rows import TINY_A, Rows, loads_of, on_step_above, useful_caps
+
+
+class Unheard(NamedTuple):
+    """Who of the sharers is not measured by anybody, what each of all sharers falls back to, and what is there beside those."""
+
+    who: Flags
+    fallback_a: Array
+    room: Beside
 
 
 class Sharing:
@@ -54,10 +64,35 @@ class Sharing:
         manners = Manners(minimum, step, np.zeros(len(caps_a)), columns.ordered_a)
         return realized(rows, left_a, manners, caps, caps)
 
-    def seated(self, sharers: Indexes, min_a: Array, in_order: Indexes, available: Left) -> Flags:
+    def seated(self, sharers: Indexes, min_a: Array, in_order: Indexes, room: Left | Unheard) -> Flags:
         """Whose minimums fit if those in the list have it one after the other: positions among `sharers`."""
-        rows = self._rows_for(sharers, available)
-        return admit(rows, self._available(available), on_step_above(min_a, np.full(len(min_a), STEP_A)), in_order)
+        least_a = on_step_above(min_a, np.full(len(min_a), STEP_A))
+        if isinstance(room, Left):
+            return admit(self._rows_for(sharers, room), self._available(room), least_a, in_order)
+        fit = self._fit_beside(sharers, least_a, room)
+        runs = np.zeros(len(sharers), dtype=bool)
+        runs[in_order] = True
+        if fit(runs):
+            return runs
+        runs[in_order] = False
+        for car in in_order.tolist():
+            runs[car] = True
+            runs[car] = fit(runs)
+        return runs
+
+    def _fit_beside(self, sharers: Indexes, least_a: Array, unheard: Unheard) -> Callable[[Flags], bool]:
+        """Whether some fit together; what is kept for cars that nobody measures counts as soon as anybody else has a seat."""
+        rows = self._rows_for(sharers, unheard.room.once)
+        once_a, twice_a = self._room_a(unheard.room.once) + TINY_A, self._room_a(unheard.room.twice) + TINY_A
+        kept_a = self._room_a(unheard.room.kept)
+
+        def fit(runs: Flags) -> bool:
+            used_a, are_others = rows.loads @ (least_a * runs), rows.loads @ (runs & ~unheard.who) > 0
+            idle_a = rows.loads @ (unheard.fallback_a * (unheard.who & ~runs))
+            once, twice = used_a + are_others * idle_a <= once_a, used_a + are_others * kept_a <= twice_a
+            return bool(once.all() and twice.all())
+
+        return fit
 
     def fits_alone(self, sharers: Indexes, min_a: Array, available: Left) -> Flags:
         """Whose minimum fits if nobody else has anything."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from local_controller.clock import Instant
-from local_controller.site.per_phase import PerPhase, total
+from local_controller.site.per_phase import ZERO, PerPhase, minus, on, total
 
 
 class DrawBounds(NamedTuple):
@@ -59,3 +59,10 @@ class Standing(NamedTuple):
     wanted_wh: float
     ends_s: float
     is_settled: bool
+
+    @property
+    def unheard_a(self) -> PerPhase:
+        """The most that a car draws whose station never measures, if it does what that said yes to."""
+        if not (self.follows and self.is_modest):
+            return ZERO
+        return minus(self.exposure, on(self.phases, self.good_faith_a))

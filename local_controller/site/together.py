@@ -16,7 +16,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, amps_from_watts, voltage_for_watts_v
 from local_controller.site.base_load import ANY_SIGN, BaseLoad
 from local_controller.site.limits import AppliesTo, PowerCeiling
-from local_controller.site.per_phase import PHASES, equal
+from local_controller.site.per_phase import PHASES, ZERO, PerPhase, equal
 from local_controller.site.readings import MeterReading
 from local_controller.site.standing import DrawBounds
 
@@ -31,7 +31,7 @@ class Together(msgspec.Struct, frozen=True):
     """What a limit in watts leaves to all cars below a node, in amperes added up over the phases.
 
     volts_v: at which a watt is as few amperes as it may be. base_a, margin_a: other loads, and what is kept free; 0 where
-    only the cars are limited, but for a surplus (negative base_a) that a limit lets them have.
+    only the cars are limited, but for a surplus (negative base_a) that a limit lets them have. unheard_a: as of `Capacity`.
     """
 
     applies_to: AppliesTo
@@ -39,6 +39,7 @@ class Together(msgspec.Struct, frozen=True):
     volts_v: float
     base_a: float = 0.0
     margin_a: float = 0.0
+    unheard_a: float = 0.0
 
     @property
     def limit_a(self) -> float:
@@ -49,6 +50,11 @@ class Together(msgspec.Struct, frozen=True):
     def available_a(self) -> float:
         """What is left for the cars; negative where other loads alone are too much."""
         return self.limit_a - self.base_a - self.margin_a
+
+    @property
+    def reckoned_a(self) -> float:
+        """As of `Capacity`."""
+        return self.available_a + self.unheard_a
 
     def sentence(self) -> str:
         """The arithmetic as people read it."""
@@ -85,14 +91,21 @@ class AllPhases:
     _highest_v: float = 0.0
     _highest_at: Instant | None = None
 
-    def measured(
-        self, reading: MeterReading, bounds: DrawBounds, limit: PowerCeiling | None, margin_a: float, now: Instant
+    def measured(  # noqa: PLR0913, PLR0917 - a reading, and all that is known of the cars behind it
+        self,
+        reading: MeterReading,
+        bounds: DrawBounds,
+        limit: PowerCeiling | None,
+        margin_a: float,
+        now: Instant,
+        unheard_a: PerPhase = ZERO,
     ) -> float:
         """Takes in a reading while all cars below draw within `bounds`; by how many amperes it is above the limit."""
         self._measure_voltage(reading, now)
         self.measured_a = self._amperes(reading)
         least, most = equal(sum(bounds.least_a)), equal(sum(bounds.most_a))
-        self.base.update(equal(self.measured_a), least, most, now, bounds.measured_at)
+        unheard = equal(sum(unheard_a))
+        self.base.update(equal(self.measured_a), least, most, now, bounds.measured_at, ZERO, ZERO, unheard)
         if limit is None:
             self.unexplained_a = 0.0
             return -math.inf

@@ -1,7 +1,8 @@
 """Whose turn is it when not all waiting cars can have their minimum?
 
 Time runs in rounds. At the end of a round whoever has charged gives way to whoever waits: those that wait too long first,
-then those to which the CSMS gave a higher charging priority, then those that got least energy since they came. Whoever has a higher
+then those to which the CSMS gave a higher charging priority, then those that got least energy since they came, or were allowed least where
+nobody measures it. Whoever has a higher
 priority than all who wait goes on, until somebody waits too long: so nobody starves (K03, LC-067). Within a round the order stands still,
 so nobody is stopped but for lack of room, and whoever was stopped rests for a while as long as not all fit: no car is woken every minute
 (grid-and-safety §4.1, goal G9).
@@ -49,14 +50,15 @@ class Rank(IntEnum):
 class Asker(NamedTuple):
     """A session that could charge now: its place, its transaction, whether it is told to charge, and what it got (Wh).
 
-    priority: of the CSMS, the higher first.
+    priority: of the CSMS, the higher first. told_w: what it may draw just now; of whom nobody knows what it got, so much counts as got.
     """
 
     place: int
     transaction: str
     charges: bool
-    got_wh: float
+    got_wh: float | None
     priority: int = 0
+    told_w: float = 0.0
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ class _Claim:
     is_overdue: it had waited too long then, so that in this round no priority goes before it.
     waited_s: how long, before it took its seat. away_since_s: since when it cannot charge for another reason than room, infinite: it can.
     has_missed_it: it was away, or rested, at the end of the last round.
-    is_tried: it had been stopped, and was started because all seemed to fit. rests_anyhow_s: how long it rests whatever room there seems to be, 0: not
+    told_wh: what it may have got at most, up to seen_s. is_tried: it had been stopped, and was started because all seemed to fit. rests_anyhow_s: how long it rests whatever room there seems to be, 0: not
     at all.
     """
 
@@ -83,6 +85,16 @@ class _Claim:
     waited_s: float = 0.0
     away_since_s: float = math.inf
     has_missed_it: bool = False
+    told_wh: float = 0.0
+    seen_s: float = math.inf
+
+    def asks(self, asker: Asker, now_s: float) -> None:
+        self.told_wh += self.asker.told_w * max(0.0, now_s - self.seen_s) / 3600.0
+        self.asker, self.seen_s = asker, now_s
+
+    @property
+    def counted_wh(self) -> float:
+        return self.told_wh if self.asker.got_wh is None else self.asker.got_wh
 
     @property
     def is_away(self) -> bool:
@@ -112,7 +124,7 @@ class _Claim:
         self.has_missed_it = not self.is_able(now_s)
         if self.charges and self.is_away:
             self._waits_again(self.away_since_s, pace)
-        self.got_wh, self.waits_since_s = self.asker.got_wh, self.since_s
+        self.got_wh, self.waits_since_s = self.counted_wh, self.since_s
         self.rank = self._rank_after(min(now_s, self.away_since_s), pace)
         self.is_overdue = self.rank is Rank.WAITS_TOO_LONG
 
@@ -154,7 +166,7 @@ class _Claim:
         return self.rests_anyhow_s > 0.0 and now_s < self.rests_until_s
 
     def in_order(self) -> tuple[float, ...]:
-        """Frozen within a round, but for what the CSMS says. Where no energy is known, whoever waits longest is first.
+        """Frozen within a round, but for what the CSMS says. Of those with as much energy, whoever waits longest is first.
 
         Whoever has just begun, or has its turn, is not stopped for a higher priority, whoever had its turn is.
         """
@@ -170,7 +182,7 @@ class _Claim:
 
     def in_next_round(self) -> tuple[float, ...]:
         """Where a waiting car will stand in the order."""
-        got_wh = 0.0 if self.rank is Rank.WAITS_TOO_LONG else self.asker.got_wh
+        got_wh = 0.0 if self.rank is Rank.WAITS_TOO_LONG else self.counted_wh
         return -self.priority_in_next_round(), got_wh, self.since_s, self.asker.place
 
 
@@ -198,10 +210,10 @@ class Turns:
         claim = self._claims.get(asker.place)
         if claim is None or claim.asker.transaction != asker.transaction or claim.has_charged_away(asker):
             rank = Rank.HAS_JUST_BEGUN if asker.charges else Rank.WAITS
-            return _Claim(asker, asker.charges, now_s, rank, asker.got_wh)
+            return _Claim(asker, asker.charges, now_s, rank, asker.got_wh or 0.0, seen_s=now_s)
         if asker.priority > claim.asker.priority:  # the CSMS says so after the session began, which may be just now
             claim.rests_until_s = now_s
-        claim.asker = asker
+        claim.asks(asker, now_s)
         return claim
 
     def _there(self) -> list[_Claim]:

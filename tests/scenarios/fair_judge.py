@@ -8,8 +8,8 @@ Three laws, for cars that want energy:
   is stopped more often than rounds end.
 
 Room is what fuse or limit leave beside other loads, the margin and what others may keep: what they draw, and what a rule lets them hold beyond
-that (`Judge._keeps`). So nobody has to be stopped for another one to have it. A paused car that nobody measures keeps its fallback where no meter
-would see that it charges, and what of it the fuse would not bear until others had made room.
+that (`Judge._keeps`). So nobody has to be stopped for another one to have it. A car that nobody measures keeps its fallback where no meter
+would see that it charges, and what of it the fuse would not bear until others had made room, be it paused or taken for another load.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Judge:
         if drawn_a < FLOWS_A:
             return 0.0
         if post.is_mute:
-            return drawn_a + max(drawn_a, post.fallback_a)  # what nobody measures is a load, and may come on top of it
+            return drawn_a
         told_a = drawn_a / IN_WATTS if post.takes_watts else drawn_a
         is_its_own_limit = outlet.vehicle is not None and drawn_a > outlet.vehicle.spec.max_a - 0.1
         told_a += HEADROOM_A if is_its_own_limit else post.spec.habits.step_a + DEAD_BAND_A
@@ -178,12 +178,19 @@ class Judge:
             here = [(one, kept_a, lines) for one, kept_a, lines in keeps if node in self.world.path(one)]
             for phase in self._lines(post, site, now_s):
                 taken_a = sum(kept_a for _, kept_a, lines in here if phase in lines)
-                paused_a = sum(
-                    one.fallback_a for one, kept_a, lines in here if one.is_mute and not kept_a and phase in lines
+                taken_a += self._kept_for_mutes(
+                    post, node, [(one, a) for one, a, lines in here if phase in lines], limit_a
                 )
-                borne_a = max(0.0, BORNE * node.fuse_a - limit_a) if node.name in self.world.metered else 0.0
-                taken_a += max(0.0, paused_a - borne_a)
                 yield limit_a - MARGIN_A - self._others_a(node.loads[phase], now_s) - taken_a
+
+    def _kept_for_mutes(self, post: Post, node: Node, here: Sequence[tuple[Post, float]], limit_a: float) -> float:
+        """What is kept beyond what they draw for cars that nobody measures; not for themselves, where nobody else charges."""
+        if node.name not in self.world.metered:
+            return sum(max(0.0, one.fallback_a - kept_a) for one, kept_a in here if one.is_mute)
+        if post.is_mute and not any(kept_a > 0.0 and not one.is_mute for one, kept_a in here):
+            return 0.0
+        fallbacks_a = sum(one.fallback_a for one in (post, *(one for one, _ in here)) if one.is_mute)
+        return max(0.0, fallbacks_a - max(0.0, BORNE * node.fuse_a - limit_a))
 
     @staticmethod
     def _others_a(load: BaseLoad, now_s: float) -> float:
@@ -195,7 +202,7 @@ class Judge:
     def _least_a(self, post: Post) -> float:
         """What must be free for the car to begin."""
         if not post.takes_watts:
-            return LEAST_A * (2 if post.is_mute else 1)
+            return LEAST_A
         is_known = self._seen[post.spec.identity].has_drawn
         needs_a = LEAST_IN_WATTS_A * (1 if is_known else post.spec.phases)
         return max(LEAST_IN_WATTS_A, min(needs_a, post.spec.max_a))

@@ -10,6 +10,7 @@ from datetime import timedelta
 from local_controller.profiles.schedule import Schedule
 from local_controller.site.limits import AppliesTo
 from local_controller.site.per_phase import ZERO, PerPhase, lower, minus
+from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged
 from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, VirtualStation
 
@@ -43,6 +44,8 @@ def _actions(
         "swap": lambda: (site.unplug(name), site.plug(name, replace(car))),
         "rest": lambda: setattr(station.car, "paused", True),
         "resume": lambda: setattr(station.car, "paused", False),
+        "flicker": lambda: _flickers(site, name, seconds),
+        "favour": lambda: _favours(site, station, seconds % 3 - 1),
     }
     while_online = {"lose": lambda: site.disconnect(id_), "reboot": lambda: site.reboot(id_)}
     if station.silent_meter:  # whose yes is all that is known of it
@@ -53,6 +56,8 @@ def _actions(
         "lift": lambda: site.announce("ems", None, 60.0),
         "pause": lambda: csms_allows(site, station, 0.0),
         "free": lambda: csms_allows(site, station, None),
+        "book": lambda: _csms_books(site, station, seconds),
+        "least": lambda: csms_allows(site, station, 16.0, least_a=10.0),
         "blind": lambda: site.go_blind(seconds),
         "restart": site.restart,
     }
@@ -65,11 +70,48 @@ def _actions(
     return result
 
 
-def csms_allows(site: VirtualSite, station: VirtualStation, limit_a: float | None) -> None:
+def csms_allows(site: VirtualSite, station: VirtualStation, limit_a: float | None, least_a: float = 0.0) -> None:
     """The CSMS's profiles pause one car, so that its neighbours may take what it leaves, or free it."""
     schedule = Schedule() if limit_a is None else Schedule.constant(limit_a, site.now.utc - timedelta(hours=1))
     evse = station.evse.id
-    site.tell(evse.station, CsmsLimitChanged(evse.evse, schedule))
+    site.tell(evse.station, CsmsLimitChanged(evse.evse, schedule, least_a))
+
+
+def _csms_books(site: VirtualSite, station: VirtualStation, seconds: int) -> None:
+    """Profiles that begin and end: nothing, a little, as much as may be, nothing again for a moment."""
+    starts = (site.now.utc + timedelta(seconds=part * seconds / 4) for part in range(5))
+    schedule = Schedule(tuple(zip(starts, (0.0, 8.0, None, 0.0, None), strict=True)))
+    site.tell(station.evse.id.station, CsmsLimitChanged(station.evse.id.evse, schedule))
+
+
+def _favours(site: VirtualSite, station: VirtualStation, priority: int) -> None:
+    """The CSMS gives the transaction another charging priority."""
+    id_, transaction = station.evse.id, station.transaction
+    assert transaction is not None
+    site.tell(id_.station, words.PriorityGiven(id_.evse, transaction, priority))
+
+
+def _flickers(site: VirtualSite, name: str, seconds: int) -> None:
+    """A loose plug: every few seconds the car rests and goes on, as its station says each time, or is gone and comes again."""
+    for number in range(1, 7):
+        site.after(number * (1.0 + seconds % 4), lambda n=number: _flick(site, name, n))
+
+
+def _flick(site: VirtualSite, name: str, number: int) -> None:
+    station = site.stations[name]
+    if station.transaction is None or station.car is None or not station.connected:
+        return
+    if number == 4:
+        car = station.car
+        site.unplug(name)
+        site.plug(name, car)
+        return
+    station.car.paused = number % 2 == 1
+    state = words.ChargingState.SUSPENDED_EV if station.car.paused else words.ChargingState.CHARGING
+    site.tell(
+        station.evse.id.station,
+        words.TransactionUpdated(station.evse.id.evse, station.transaction, state),
+    )
 
 
 class Room:

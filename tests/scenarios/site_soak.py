@@ -60,6 +60,11 @@ LONG_S: Final = (20, 90, 200, 700)
 SILENT: Final = 0.4
 """Of the sites have stations that never measure; a part of them forget now and then what they said yes to, until they are told again."""
 
+LIVELY: Final = 0.4
+"""Of the sites have loose plugs, profiles of the CSMS that begin and end, priorities, and cars that need more than 6 A."""
+
+LIVELY_EVENTS: Final = ("flicker", "flicker", "book", "favour", "least")
+
 ROTATIONS: Final = ("RST", "STR", "TRS", "RTS", "SRT", "TSR", "R", "S", "T")
 SITES: Final = ((2, 1), (3, 1), (5, 1), (6, 1), (2, 2), (3, 2))
 
@@ -186,12 +191,17 @@ class Story:
         silent = random.Random(f"{seed}/unmeasured")
         if not moves and silent.random() < SILENT:
             steps = [("forget", *step[1:]) if silent.random() < 0.2 else step for step in steps]
+        lively = random.Random(f"{seed}/lively")
+        if lively.random() < LIVELY:
+            steps = [(lively.choice(LIVELY_EVENTS), *step[1:]) if lively.random() < 0.4 else step for step in steps]
         return cls(seed, moves, (*crowd, *steps))
 
     def told(self) -> Outcome:
         """Lives through it."""
         is_balanced = not self.moves and random.Random(f"{self.seed}/balance").random() < BALANCED
-        site = _site(random.Random(f"{self.seed}/site"), moves=self.moves, is_balanced=is_balanced)
+        lively = random.Random(f"{self.seed}/lively")
+        needs_a = lively.choice([6.0, 8.0, 10.0]) if lively.random() < LIVELY else 6.0
+        site = _site(random.Random(f"{self.seed}/site"), moves=self.moves, is_balanced=is_balanced, needs_a=needs_a)
         watts = random.Random(f"{self.seed}/watts")
         if watts.random() < POWERED:
             site = _powered(site, watts, is_fixed=not self.moves)
@@ -253,7 +263,7 @@ def _car(rnd: random.Random) -> Car:
     return Car(rnd.choice([1, 2, 3]), rnd.choice([10.0, 16.0, 32.0]), rnd.choice([0.5, 3.0, 8.0]))
 
 
-def _site(rnd: random.Random, *, moves: bool, is_balanced: bool) -> VirtualSite:
+def _site(rnd: random.Random, *, moves: bool, is_balanced: bool, needs_a: float = 6.0) -> VirtualSite:
     stations, evses = rnd.choice(SITES)
     base_a = rnd.choice([0.0, 5.0, 12.5])
     circuits = rnd.choice([None, {"west": 30.0, "east": 40.0}])
@@ -269,6 +279,7 @@ def _site(rnd: random.Random, *, moves: bool, is_balanced: bool) -> VirtualSite:
         evses=evses,
         circuit_meters=bool(circuit_base_a) or rnd.random() < 0.5,
     )
+    tree = _needing(needs_a, tree)
     site = VirtualSite(_balanced(tree) if is_balanced else tree, (source,))
     site.base = lambda _s: (base_a,) * 3
     site.circuit_base = dict.fromkeys(circuits or (), (circuit_base_a,) * 3)
@@ -277,6 +288,15 @@ def _site(rnd: random.Random, *, moves: bool, is_balanced: bool) -> VirtualSite:
         station.sample_s = rnd.choice([5.0, 10.0, 60.0])
         station.forgetful = not moves and rnd.random() < 0.5
     return site
+
+
+def _needing(least_a: float, tree: Topology) -> Topology:
+    """Every second station's cars need so much to charge at all."""
+    stations = (
+        replace(s, evses=tuple(replace(e, min_a=least_a) for e in s.evses)) if number % 2 else s
+        for number, s in enumerate(tree.stations)
+    )
+    return replace(tree, stations=tuple(stations))
 
 
 def _powered(site: VirtualSite, rnd: random.Random, *, is_fixed: bool) -> VirtualSite:

@@ -196,13 +196,13 @@ def test_a_silent_station_without_a_known_fallback_is_limited_to_the_one_of_the_
 
 
 def test_what_a_silent_station_is_not_granted_others_get() -> None:
-    """It has its 6 A, which count as what it may draw and as what the meter sees besides: 27 of 39 A are left."""
+    """It has its 6 A, and they count once: as what it may draw, not as another load that the meter sees besides."""
     site = settled(VirtualSite(topology(40.0, 2)))
     site.stations["CP-2"].silent_meter = True
     site.plug("CP-1")
     site.plug("CP-2")
     site.run(600)
-    assert site.drawn() == pytest.approx([27.0, 6.0], abs=0.6)
+    assert site.drawn() == pytest.approx([32.0, 6.0], abs=0.6)
 
 
 def test_a_new_transaction_under_another_id_is_not_bound_by_the_plan_of_the_old_one() -> None:

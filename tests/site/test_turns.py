@@ -46,7 +46,11 @@ def test_law_nobody_waits_for_ever_and_nobody_is_woken_every_minute(
         room = min(seats[minute // 10 % len(seats)], cars - 1)
         now_s = 60.0 * minute
         there = [n for n in range(cars) if (minute + n + 1) % away_every[n % len(away_every)]]
-        asking = [Asker(n, "tx", n in charges, got_wh[n] * measured, priorities[n % len(priorities)]) for n in there]
+        known_wh = [wh if measured else None for wh in got_wh]
+        asking = [
+            Asker(n, "tx", n in charges, known_wh[n], priorities[n % len(priorities)], 4140.0 * (n in charges))
+            for n in there
+        ]
         seated = seats_at(turns, asking, room, now_s)
         starts.update(seated - charges)
         charges = seated | (charges - set(there))
@@ -104,9 +108,8 @@ def test_three_cars_share_room_for_one_by_turns_and_read_when_theirs_comes() -> 
 
 @pytest.mark.requirement("LC-110")
 def test_a_car_that_nobody_measures_is_not_switched_all_the_time_at_the_edge_of_the_room() -> None:
-    """13 A are left. What it draws counts as other load, and once more as what it may draw: so 12 A fit until it draws, and 18 A then."""
-    ems = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (14.0,) * 3)
-    site = settled(VirtualSite(topology(60.0, 2), (ems,)))
+    """13 A are left. What it draws may be another load, and so much more than 12 A may flow that the fuse does not bear it."""
+    site = settled(VirtualSite(topology(14.0, 2)))
     site.stations["CP-2"].silent_meter = True
     for name in site.stations:
         site.plug(name)
@@ -116,6 +119,23 @@ def test_a_car_that_nobody_measures_is_not_switched_all_the_time_at_the_edge_of_
     shares = [count / sum(charged_s.values()) for count in charged_s.values()]
     assert min(shares) > 0.4
     assert sum(charged_s.values()) / 2 > 0.95 * 5000
+
+
+@pytest.mark.requirement("LC-110")
+@pytest.mark.parametrize("is_known", [(True, True, True), (False, True, True), (False, False, False)])
+def test_two_seats_for_three_are_shared_alike_whether_or_not_anybody_knows_what_a_car_got(is_known: list[bool]) -> None:
+    """Of whom nobody knew it, it was taken for nothing: that car kept its seat all the time, and the two others shared one."""
+    turns, charges, got_wh, served = Turns(PACE), set[int](), [0.0] * 3, Counter[int]()
+    for minute in range(600):
+        asking = [
+            Asker(n, "tx", n in charges, got_wh[n] if is_known[n] else None, told_w=4140.0 * (n in charges))
+            for n in range(3)
+        ]
+        charges = seats_at(turns, asking, 2, 60.0 * minute)
+        for n in charges:
+            got_wh[n] += 69.0
+        served.update(charges)
+    assert [served[n] / 600 for n in range(3)] == pytest.approx([2 / 3] * 3, abs=0.04)
 
 
 def askers(*charges: bool) -> list[Asker]:
