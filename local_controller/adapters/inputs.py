@@ -127,7 +127,8 @@ class Inputs:
         self._clock = clock
         self._client = client
         self._tls = tls
-        self._shown_v = grid_of(config).shown_v
+        self._grid = grid_of(config)
+        self._shown_v = self._grid.shown_v
         self._wall_clock = WallClock(clock.now())
         self._senders = {section.id: SenderClock(self._wall_clock) for section in config.mqtt_limits}
         self._failures: dict[str, tuple[str, str]] = {}
@@ -143,7 +144,9 @@ class Inputs:
         self.brokers = [self._broker(section) for section in config.brokers]
 
     def _meter(self, section: ModbusMeterSection) -> ModbusMeter:
-        settings = MeterSettings(section.id, section.unit_id, section.invert, section.poll_s, self._shown_v)
+        settings = MeterSettings(
+            section.id, section.unit_id, section.invert, section.poll_s, self._shown_v, self._grid.lines
+        )
         return ModbusMeter(
             settings,
             self._registers(section.device),
@@ -155,7 +158,7 @@ class Inputs:
 
     def _registers(self, device: str) -> RegisterMap:
         if device == SUNSPEC:
-            return SunSpecMap()
+            return SunSpecMap(len(self._grid.lines))
         own = {one.id: one for one in self._config.devices}
         return FixedMap(own.get(device) or load_device(device))
 
