@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Literal, Protocol
 
 from local_controller.clock import Instant
 from local_controller.config.meter_devices import Device, Point, WireType, registers_of
@@ -31,7 +31,19 @@ _STRUCT: Mapping[WireType, str] = {
 }
 
 
-def decode_value(device: Device, point: Point, registers: Registers) -> float | None:
+class Coding(Protocol):
+    """How the registers of a device are read."""
+
+    @property
+    def word_order(self) -> Literal["big", "little"]:
+        """Of values longer than one register."""
+
+    @property
+    def not_a_value(self) -> Mapping[WireType, Collection[int]]:
+        """Raw contents by type that mean "no value"."""
+
+
+def decode_value(device: Coding, point: Point, registers: Registers) -> float | None:
     """The value in its unit; None where the meter says that it has none (NaN, infinity, a code of the device)."""
     words = [registers[point.at + offset] for offset in range(registers_of(point.type))]
     if device.word_order == "little":
