@@ -15,6 +15,7 @@ import structlog
 from local_controller.adapters.contact_inputs import add_io_modules
 from local_controller.adapters.lpc_bridge import lpc_words
 from local_controller.adapters.modbus.connection import ModbusConnections
+from local_controller.adapters.modbus.control_box import ControlBoxReader
 from local_controller.adapters.modbus.device import load_device
 from local_controller.adapters.modbus.lines import line_of
 from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
@@ -28,7 +29,13 @@ from local_controller.adapters.settings import broker_leg
 from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock, Instant
 from local_controller.config.brokers import BrokerSection
-from local_controller.config.limits import LimitSection, LpcLimitSection, MqttLimitSection, PayloadSection
+from local_controller.config.limits import (
+    LimitSection,
+    LpcLimitSection,
+    LpcRegistersSection,
+    MqttLimitSection,
+    PayloadSection,
+)
 from local_controller.config.meters import SUNSPEC, ModbusMeterSection
 from local_controller.config.models import SiteConfig
 from local_controller.config.wiring import grid_of
@@ -79,6 +86,9 @@ class Listener(SeriesListener, Protocol):
     def control_box_said(self, source: str, word: LpcWord) -> None:
         """A grid operator's control box, through its bridge."""
 
+    def control_box_unread(self, source: str, text: str) -> None:
+        """Its bridge cannot be asked, once for each change of trouble; the silence of its heartbeat does the rest."""
+
     def broker_changed(self, state: BrokerState) -> None:
         """The link to a broker, each change once."""
 
@@ -127,13 +137,16 @@ class Inputs:
         self._clock = clock
         self._client = client
         self._tls = tls
-        self._shown_v = grid_of(config).shown_v
+        self._grid = grid_of(config)
+        self._shown_v = self._grid.shown_v
         self._wall_clock = WallClock(clock.now())
         self._senders = {section.id: SenderClock(self._wall_clock) for section in config.mqtt_limits}
         self._failures: dict[str, tuple[str, str]] = {}
         connections = ModbusConnections(log)
         for section in config.modbus_meters:
             connections.to(line_of(section)).add(self._meter(section))
+        for box in config.modbus_control_boxes:
+            connections.to(line_of(box.registers)).add(self._control_box_reader(box))
         add_io_modules(config, listener, clock, connections, log)
         self.connections = connections.all()
         self._mqtt_meters = {
@@ -143,7 +156,9 @@ class Inputs:
         self.brokers = [self._broker(section) for section in config.brokers]
 
     def _meter(self, section: ModbusMeterSection) -> ModbusMeter:
-        settings = MeterSettings(section.id, section.unit_id, section.invert, section.poll_s, self._shown_v)
+        settings = MeterSettings(
+            section.id, section.unit_id, section.invert, section.poll_s, self._shown_v, self._grid.lines
+        )
         return ModbusMeter(
             settings,
             self._registers(section.device),
@@ -153,9 +168,14 @@ class Inputs:
             log,
         )
 
+    def _control_box_reader(self, section: LpcRegistersSection) -> ControlBoxReader:
+        listener = self._listener
+        told = listener.control_box_said, listener.limit_source_failed, listener.control_box_unread
+        return ControlBoxReader(section, *told, log)
+
     def _registers(self, device: str) -> RegisterMap:
         if device == SUNSPEC:
-            return SunSpecMap()
+            return SunSpecMap(len(self._grid.lines))
         own = {one.id: one for one in self._config.devices}
         return FixedMap(own.get(device) or load_device(device))
 
@@ -164,7 +184,7 @@ class Inputs:
         if teller is not None and teller.broker_id != section.id:
             teller = None
         limits = [limit for limit in self._config.mqtt_limits if limit.broker == section.id]
-        boxes = [box for box in self._config.control_boxes if box.broker == section.id]
+        boxes = [box for box in self._config.mqtt_control_boxes if box.broker == section.id]
         meters = [self._mqtt_meters[meter.id] for meter in self._config.mqtt_meters if meter.broker == section.id]
         heard = _Topics(limits, boxes, meters, teller)
         heard.add_ahead(outlook_inputs(self._config, section.id, self._listener))

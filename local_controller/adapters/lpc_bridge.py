@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from local_controller.config.limits import LpcLimitSection
+from local_controller.config.limits import ControlBoxSection, LpcLimitSection
 from local_controller.site.control_box import ControlBox, control_box
 from local_controller.site.lpc import LpcSettings, LpcWord
 from local_controller.site.lpc_message import (
@@ -21,7 +21,7 @@ def lpc_words(section: LpcLimitSection, topic: str, payload: bytes, retained: bo
     return tuple(_words(section, topic, payload, retained))
 
 
-def control_boxes(sections: tuple[LpcLimitSection, ...]) -> Iterator[ControlBox]:
+def control_boxes(sections: tuple[ControlBoxSection, ...]) -> Iterator[ControlBox]:
     """The control boxes in the words of the site."""
     for one in sections:
         settings = LpcSettings(one.failsafe_w, one.failsafe_h * 3600.0, one.failsafe_ends)

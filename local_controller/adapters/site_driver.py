@@ -155,6 +155,10 @@ class SiteDriver:
         """A control box of the grid operator."""
         self._do(self.site.control_box_said, source, word)
 
+    def control_box_unread(self, source: str, text: str) -> None:
+        """Its bridge cannot be asked; nothing is known by that but that people must know."""
+        self.notices.append((self._clock.now(), Notice("error", "control_box_unread", text, {"source": source})))
+
     def series_received(self, kind: Kind, series: Series) -> None:
         """Prices or power ahead."""
         self._do_at(self._clock.now(), self.site.series_received, kind, series)

@@ -23,6 +23,8 @@ def _twice(data: Mapping[str, Any]) -> Iterator[Finding]:
     """A device that is read as two, because its address or its unit id was forgotten."""
     first: dict[tuple[object, ...], str] = {}
     for path, row in _rows(data):
+        if path[0] == "limits":
+            continue  # what another limit reads there as well
         is_meter = path[0] == "meters"
         reached = (row.get("host"), row.get("port", 502 if is_meter else None), row.get("serial"))
         device, unit_id = row.get("device") if is_meter else None, row.get("unit_id", 1)
@@ -69,3 +71,8 @@ def _rows(data: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
         for index, row in enumerate(items if isinstance(items, list) else ()):
             if isinstance(row, dict):
                 yield (section, index), row
+    limits = data.get("limits")
+    for index, limit in enumerate(limits if isinstance(limits, list) else ()):
+        registers = limit.get("registers") if isinstance(limit, dict) else None
+        if isinstance(registers, dict):
+            yield ("limits", index, "registers"), {"id": limit.get("id"), "port": 502, **registers}

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from local_controller.config.contacts import ContactSection, PatternSection
 from local_controller.config.electrical import LoadPerPhase
-from local_controller.config.lpc import LpcFailsafeTopic, LpcHeartbeatTopic, LpcLimitTopic
+from local_controller.config.lpc import LpcFailsafeTopic, LpcHeartbeatTopic, LpcLimitTopic, LpcRegistersPlace
 from local_controller.config.section import Id, JmesPath, Section, Text, Topic, known_zone, wrong
 from local_controller.config.week import SpanSection
 from local_controller.site.limits import AppliesTo
@@ -212,13 +212,35 @@ class PersonLimitSection(LimitSection):
     order. Fuses, contract and contacts of the grid operator always count."""
 
 
-class LpcLimitSection(SentLimitSection):
+class ControlBoxSection(SentLimitSection):
+    """What all limits of a grid operator's control box have in common, however a bridge hands them on."""
+
+    source: Literal["lpc", "lpc_modbus"]
+    """How the limit arrives: from a control box, by the rules of EEBUS LPC."""
+    applies_to: AppliesTo = AppliesTo.CHARGING
+    """charging: the stations only; total: everything that flows through the node."""
+    failsafe_w: Watts = 4200
+    """What counts at the start, and after 2 min without a heartbeat, in watts over all phases."""
+    failsafe_h: float = Field(default=2.0, ge=2, le=24)
+    """For how many hours the failsafe limit counts at least while no heartbeat comes."""
+    failsafe_ends: bool = True
+    """Whether nothing is limited any more after that time (LPC-922). false: until the control box is there again."""
+
+
+class LpcRegistersSection(ControlBoxSection):
+    """The limit of a grid operator's control box by EEBUS LPC, which a bridge shows in Modbus registers."""
+
+    source: Literal["lpc_modbus"]
+    """How the limit arrives: from a control box, by the rules of EEBUS LPC, over Modbus (lpc_modbus)."""
+    registers: LpcRegistersPlace
+    """Where the bridge shows it."""
+
+
+class LpcLimitSection(ControlBoxSection):
     """The limit of a grid operator's control box by EEBUS LPC, which a bridge hands on over MQTT."""
 
     source: Literal["lpc"]
     """How the limit arrives: from a control box, by the rules of EEBUS LPC (lpc)."""
-    applies_to: AppliesTo = AppliesTo.CHARGING
-    """charging: the stations only; total: everything that flows through the node."""
     broker: Id = Field(examples=["site"])
     """Id of the broker."""
     limit: LpcLimitTopic
@@ -226,13 +248,7 @@ class LpcLimitSection(SentLimitSection):
     heartbeat: LpcHeartbeatTopic
     """Its heartbeats, at least one a minute."""
     failsafe: LpcFailsafeTopic | None = None
-    """The failsafe values that it sets, in place of those below."""
-    failsafe_w: Watts = 4200
-    """What counts at the start, and after 2 min without a heartbeat, in watts over all phases."""
-    failsafe_h: float = Field(default=2.0, ge=2, le=24)
-    """For how many hours the failsafe limit counts at least while no heartbeat comes."""
-    failsafe_ends: bool = True
-    """Whether nothing is limited any more after that time (LPC-922). false: until the control box is there again."""
+    """The failsafe values that it sets, in place of failsafe_w and failsafe_h."""
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -248,6 +264,7 @@ LIMIT_KINDS: Final[dict[str, type[LimitSection]]] = {
     "contact": ContactLimitSection,
     "person": PersonLimitSection,
     "lpc": LpcLimitSection,
+    "lpc_modbus": LpcRegistersSection,
 }
 """The sections by the word in their `source`."""
 
@@ -263,7 +280,8 @@ AnyLimit = Annotated[
     | Annotated[QuarterHourLimitSection, Tag("quarter_hour")]
     | Annotated[ContactLimitSection, Tag("contact")]
     | Annotated[PersonLimitSection, Tag("person")]
-    | Annotated[LpcLimitSection, Tag("lpc")],
+    | Annotated[LpcLimitSection, Tag("lpc")]
+    | Annotated[LpcRegistersSection, Tag("lpc_modbus")],
     Discriminator(_source_of),
 ]
 """A limit that something else sets while the site runs: an EMS, a grid operator, the time of day."""

@@ -48,16 +48,16 @@ class Point(_Content):
 
 
 class PhasePoints(_Content):
-    """The same value for L1, L2 and L3."""
+    """The same value for L1, L2 and L3, or for as many of them as the meter measures."""
 
-    at: tuple[Register, Register, Register] = Field(examples=["[0, 2, 4]"])
-    """The first registers for L1, L2 and L3, as on the wire: manuals that count from 1 need 1 subtracted."""
+    at: tuple[Register, ...] = Field(examples=["[0, 2, 4]"], min_length=1, max_length=3)
+    """The first registers for L1, L2 and L3, as on the wire: manuals that count from 1 need 1 subtracted. A meter of one or two
+    lines has as many: it is for sites whose `system` has no more."""
 
-    def phases(self) -> tuple[Point, Point, Point]:
-        """The three values apart."""
+    def phases(self) -> tuple[Point, ...]:
+        """The values apart, L1 first."""
         type_, factor, scale_at = self.type, self.factor, self.scale_at
-        l1, l2, l3 = (Point(type=type_, at=at, factor=factor, scale_at=scale_at) for at in self.at)
-        return l1, l2, l3
+        return tuple(Point(type=type_, at=at, factor=factor, scale_at=scale_at) for at in self.at)
 
 
 class Points(Section):
@@ -80,6 +80,19 @@ class Points(Section):
     energy_import_wh: Point | None = None
     """Meter reading of the energy that was drawn, in Wh."""
 
+    @model_validator(mode="after")
+    def _as_many_of_each(self) -> Self:
+        for key in ("voltage_v", "phase_power_w", "phase_export_w"):
+            three = getattr(self, key)
+            if three is not None and len(three.at) != self.lines:
+                raise wrong(f"{key}.at", f"must be as many addresses as those of current_a: {self.lines}")
+        return self
+
+    @property
+    def lines(self) -> int:
+        """How many lines it measures."""
+        return len(self.current_a.at)
+
     def all(self) -> list[Point]:
         """Every value one by one."""
         phases = [self.voltage_v, self.current_a, self.phase_power_w, self.phase_export_w]
@@ -88,8 +101,8 @@ class Points(Section):
         return [*per_phase, *(point for point in single if point is not None)]
 
     def nets(self) -> list[tuple[Point, Point | None]]:
-        """The power of L1, L2 and L3 and, where there is one, in total: import and, where it counts apart, export."""
-        exports = (None, None, None) if self.phase_export_w is None else self.phase_export_w.phases()
+        """The power of each line and, where there is one, in total: import and, where it counts apart, export."""
+        exports = (None,) * self.lines if self.phase_export_w is None else self.phase_export_w.phases()
         total = [] if self.power_w is None else [(self.power_w, self.export_w)]
         return [*zip(self.phase_power_w.phases(), exports, strict=True), *total]
 

@@ -124,7 +124,7 @@ def _not_whole(detail: ErrorDetails, text: str, key: str) -> str:
     return _not_a_number(detail, text, key)
 
 
-_THREE_ADDRESSES: Final = "must be a list of three addresses, for L1, L2, L3"
+_THREE_ADDRESSES: Final = "must be a list of addresses, for L1, L2, L3"
 
 
 def _not_three(_detail: ErrorDetails, text: str, key: str) -> str:

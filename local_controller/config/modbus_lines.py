@@ -15,13 +15,9 @@ _SERIAL_ONLY: Final = ("baud", "parity", "stop_bits")
 _NETWORK_ONLY: Final = ("port", "framing")
 
 
-class ModbusSection(Section):
-    """A device that is read over Modbus, in the network or on a serial line."""
+class ModbusPlace(Section):
+    """Where something is read over Modbus, in the network or on a serial line."""
 
-    id: Id = Field(examples=["main"])
-    """Short name that other parts of the file refer to."""
-    device: str
-    """Kind of device."""
     host: Host | None = Field(default=None, examples=["192.168.1.20"])
     """Address of the device, or of the gateway in front of it; needed unless `serial` is there."""
     port: Port | None = None
@@ -50,3 +46,12 @@ class ModbusSection(Section):
             if key in self.model_fields_set:
                 raise wrong(key, f"means nothing {'without' if self.serial is None else 'beside'} `serial`: delete it")
         return self
+
+
+class ModbusSection(ModbusPlace):
+    """A device that is read over Modbus, in the network or on a serial line."""
+
+    id: Id = Field(examples=["main"])
+    """Short name that other parts of the file refer to."""
+    device: str
+    """Kind of device."""

@@ -14,7 +14,9 @@ from local_controller.config.legs import ListenSection, Upstreams
 from local_controller.config.limits import (
     AnyLimit,
     ContactLimitSection,
+    ControlBoxSection,
     LpcLimitSection,
+    LpcRegistersSection,
     MqttLimitSection,
     PersonLimitSection,
     QuarterHourLimitSection,
@@ -312,9 +314,19 @@ class SiteConfig(Section):
         return tuple(limit for limit in self.limits if isinstance(limit, ContactLimitSection))
 
     @property
-    def control_boxes(self) -> tuple[LpcLimitSection, ...]:
+    def control_boxes(self) -> tuple[ControlBoxSection, ...]:
         """The limits of control boxes."""
+        return tuple(limit for limit in self.limits if isinstance(limit, ControlBoxSection))
+
+    @property
+    def mqtt_control_boxes(self) -> tuple[LpcLimitSection, ...]:
+        """Those whose bridge publishes what they say."""
         return tuple(limit for limit in self.limits if isinstance(limit, LpcLimitSection))
+
+    @property
+    def modbus_control_boxes(self) -> tuple[LpcRegistersSection, ...]:
+        """Those whose bridge is asked."""
+        return tuple(limit for limit in self.limits if isinstance(limit, LpcRegistersSection))
 
     @property
     def recorded_limits(self) -> dict[str, str]:

@@ -10,8 +10,8 @@ from local_controller.config.assignment import Assignment, is_pattern
 from local_controller.config.contact_tables import contact_tables
 from local_controller.config.limits import (
     ContactLimitSection,
+    ControlBoxSection,
     LimitSection,
-    LpcLimitSection,
     MqttLimitSection,
     QuarterHourLimitSection,
     ScheduledLimitSection,
@@ -116,7 +116,7 @@ def _least(config: SiteConfig) -> Iterator[tuple[LimitSection, str, Bound]]:
                 yield limit, "max", reduce(Bound.and_, (Bound(one.max_a, one.max_w) for one in limit.windows))
             case QuarterHourLimitSection():
                 yield limit, "mean", Bound(power_w=limit.mean_w)
-            case LpcLimitSection():
+            case ControlBoxSection():
                 yield limit, "failsafe", Bound(power_w=limit.failsafe_w)
             case ContactLimitSection():
                 yield limit, "max", contact_tables(config)[limit.id].lowest
@@ -134,7 +134,7 @@ def _unused(config: SiteConfig) -> Iterator[str]:
     yield from (
         f"I/O module {one.id} has no contact that limits anything" for one in config.io_modules if one.id not in wired
     )
-    used = {limit.broker for limit in config.mqtt_limits} | {box.broker for box in config.control_boxes}
+    used = {limit.broker for limit in config.mqtt_limits} | {box.broker for box in config.mqtt_control_boxes}
     used |= {meter.broker for meter in config.mqtt_meters} | ({config.publish.broker} if config.publish else set())
     used |= {section.broker for section in config.told_ahead.values()}
     idle = (broker.id for broker in config.brokers if broker.id not in used)

@@ -11,13 +11,9 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 _TOTAL_ONLY: Final = "it tells the power of all phases together and no current of each"
-_ONE_PHASE: Final = "it measures one phase"
 _THREE_PHASES: Final = "use a meter of three phases, such as eastron_sdm630"
 
 REFUSED: Final[Mapping[str, str]] = {
-    "eastron_sdm120": f"{_ONE_PHASE}: {_THREE_PHASES}",
-    "eastron_sdm220": f"{_ONE_PHASE}: {_THREE_PHASES}",
-    "eastron_sdm230": f"{_ONE_PHASE}: {_THREE_PHASES}",
     "eastron_sdm72v1": f"{_TOTAL_ONLY}: use its second edition (eastron_sdm72v2), or eastron_sdm630",
     "kostal_plenticore": "the inverter passes no currents of the grid on: name its meter, the KSEM (tq_em300)",
     "openems": f"{_TOTAL_ONLY}: name the meter behind it",
@@ -31,6 +27,16 @@ REFUSED: Final[Mapping[str, str]] = {
     "victron_gx_system": "its registers have no currents, and end at 32767 W: use victron_gx_grid or victron_gx_acload",
 }
 """The name, and the reason with what helps."""
+
+ONE_LINE: Final = frozenset({"eastron_sdm120"})
+"""Shipped devices that measure L1 only."""
+
+
+def too_few(name: str, measured: int, lines: int) -> str:
+    """What a meter of so many lines is told where the grid has more."""
+    counted = "one line" if measured == 1 else f"{measured} lines"
+    helps = _THREE_PHASES if lines == 3 else f"use a meter of {lines} lines"
+    return f"{name} cannot be the meter of a fuse here: it measures {counted} and the grid has {lines}: {helps}"
 
 
 def refusal(name: str, known: Collection[str]) -> str | None:

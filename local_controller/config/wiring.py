@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from local_controller.config.document import Path
+from local_controller.config.meters import ModbusMeterSection
 from local_controller.config.models import SiteConfig
 from local_controller.config.references import Finding
+from local_controller.config.refused_meters import ONE_LINE, too_few
 from local_controller.config.stations import EvseSection, StationSection
 from local_controller.site.per_phase import PHASE_NAMES
 from local_controller.site.wiring import USUAL_V, Grid, GridSystem
@@ -55,6 +57,7 @@ def _lists(value: Any, path: Path) -> Iterator[tuple[Path, list[Any]]]:
 def misfits(config: SiteConfig) -> Iterator[Finding]:
     """Whatever stands on lines that there are not, or at a voltage that no car takes."""
     grid = grid_of(config)
+    yield from _meters_of_too_few_lines(config)
     for index, station in enumerate(config.stations):
         path: Path = ("stations", index)
         if reason := _wrong_phases(station, grid):
@@ -69,6 +72,16 @@ def misfits(config: SiteConfig) -> Iterator[Finding]:
                 (*path, "asymmetry_a"),
                 "is about three phases whose cars stand between a phase and neutral: remove it",
             )
+
+
+def _meters_of_too_few_lines(config: SiteConfig) -> Iterator[Finding]:
+    """Meters that see only some of the lines."""
+    lines, own = len(grid_of(config).lines), {one.id: one.points.lines for one in config.devices}
+    for index, meter in enumerate(config.meters):
+        if isinstance(meter, ModbusMeterSection):
+            measured = own.get(meter.device, 1 if meter.device in ONE_LINE else 3)
+            if measured < lines:
+                yield ("meters", index, "device"), too_few(meter.device, measured, lines)
 
 
 def _wrong_phases(station: StationSection, grid: Grid) -> str:

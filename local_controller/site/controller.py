@@ -119,6 +119,7 @@ class SiteController:
         """The supervisor cannot read this meter; the age of its last reading does the rest."""
         is_news = text != self.meters[meter].failure
         self.meters[meter].failure = text
+        self.meters[meter].watch.failed()
         notice = Notice("error", "meter_failed", f"meter {meter} {text}", {"meter": meter})
         return [*([notice] if is_news else []), *self._react(now)]
 

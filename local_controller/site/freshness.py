@@ -88,6 +88,11 @@ class Watch:
     def _proved_itself(self, at: Instant, since: Instant) -> bool:
         return self.samples >= self.ladder.recover_samples and at.since(since) >= self.ladder.recover_s
 
+    def failed(self) -> None:
+        """Who told it cannot be read: the last value is as old as the last change of it, for it may have been repeated."""
+        if self.last is not None:
+            self.last, self.unchanged_s = self.last.after(-self.unchanged_s), 0.0
+
     def age_s(self, now: Instant) -> float | None:
         """Seconds since the last value; None when there never was one."""
         return None if self.last is None else now.since(self.last)

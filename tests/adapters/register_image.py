@@ -37,11 +37,11 @@ def directions(nets: list[tuple[Point, Point | None]], watts: list[float]) -> It
 
 def image(device: Device, amperes: tuple[float, float, float] = AMPERES) -> dict[int, int]:
     """All registers of a device's blocks, with plausible values in them."""
-    points = device.points
+    points, lines = device.points, device.points.lines
     values = [
-        *zip(points.voltage_v.phases(), VOLTS, strict=True),
-        *zip(points.current_a.phases(), amperes, strict=True),
-        *directions(points.nets(), [*WATTS, sum(WATTS)]),
+        *zip(points.voltage_v.phases(), VOLTS[:lines], strict=True),
+        *zip(points.current_a.phases(), amperes[:lines], strict=True),
+        *directions(points.nets(), [*WATTS[:lines], sum(WATTS[:lines])]),
         (points.frequency_hz, 50.1),
         (points.energy_import_wh, 1_234_000.0),
     ]

@@ -36,6 +36,8 @@ limits:
       payload: {{path: limit, time_path: last_seen, time_format: unix_ms}}}}
   - {{id: tasmota, broker: ems, topic: tele/ems/SENSOR, fallback_a: 10,
       payload: {{path: EMS.Limit, time_path: Time, time_zone: Asia/Tokyo}}}}
+  - {{id: evcc, broker: ems, topic: evcc/site/circuits/main/maxPower, fallback_w: 4200, payload: {{path: "@", unit: W}}}}
+  - {{id: victron, broker: ems, topic: N/c0619ab1/limit, fallback_w: 4200, payload: {{path: value, unit: W}}}}
 stations: [{{id: CP-1}}]
 """
 
@@ -94,6 +96,26 @@ async def test_each_message_is_as_old_as_it_says(mosquitto: Mosquitto, tmp_path:
     left_s = [one.valid_until.since(now) for (one,) in told.by_source.values()]
     assert all(30.0 < seconds <= 40.0 for seconds in left_s), left_s
     assert told.failures == []
+
+
+@pytest.mark.requirement("LC-116")
+async def test_numbers_without_a_time_stamp_count_when_they_arrive_and_their_absence_lifts_nothing(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """evcc keeps all its values at the broker, empties what it does not know, and Victron says null; neither says when."""
+    evcc, victron = "evcc/site/circuits/main/maxPower", "N/c0619ab1/limit"
+    await asyncio.to_thread(mosquitto.publish, "40000", topic=evcc, retain=True)
+    async with listening(mosquitto, tmp_path) as told:
+        await told.until(lambda: "evcc" in told.by_source)
+        await asyncio.to_thread(mosquitto.publish, "11000.5", topic=evcc, retain=True)
+        await publish(mosquitto, victron, {"value": 9000})
+        await told.until(lambda: len(told.received) == 3)
+        await asyncio.to_thread(mosquitto.publish, "", topic=evcc, retain=True)
+        await publish(mosquitto, victron, {"value": None})
+        await told.until(lambda: len(told.failures) == 2)
+    assert [(one.power_w, one.may_raise) for one in told.by_source["evcc"]] == [(40_000.0, False), (11_000.5, True)]
+    assert [(one.power_w, one.may_raise) for one in told.by_source["victron"]] == [(9000.0, True)]
+    assert sorted(source for source, _ in told.failures) == ["evcc", "victron"]
 
 
 @pytest.mark.requirement("LC-116")

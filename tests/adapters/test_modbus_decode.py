@@ -17,7 +17,7 @@ from local_controller.adapters.modbus.decode import decode_reading, decode_value
 from local_controller.adapters.modbus.device import known_devices, load_device, parse_device
 from local_controller.clock import Instant
 from local_controller.config.meter_devices import Device, Point
-from local_controller.config.refused_meters import REFUSED
+from local_controller.config.refused_meters import ONE_LINE, REFUSED
 from local_controller.errors import SourceError
 from local_controller.site.readings import Doubt, implausible
 
@@ -79,7 +79,8 @@ def test_an_unknown_device_is_answered_with_the_known_ones() -> None:
         ("function_code: 4", "function_code: 4\ncolour: red", "colour: Extra inputs are not permitted"),
         ("[[0, 36], [52, 22]]", "[[0, 126], [52, 22]]", "a read carries 1 to 125 registers"),
         ("[[0, 36], [52, 22]]", "[[0, 36], [52, 21]]", r"register 72 \(f32\) lies in no block"),
-        ("at: [0, 2, 4]", "at: [0, 2]", r"points\.voltage_v\.at"),
+        ("at: [0, 2, 4]", "at: [0, 2]", r"must be as many addresses as those of current_a: 3"),
+        ("at: [0, 2, 4]", "at: []", r"points\.voltage_v\.at"),
         ("type: f32", "type: f33", r"points\.voltage_v\.type"),
         ("word_order: big", "word_order: big\nword_order: big", "duplicate key"),
         ("vendor: Eastron", "\tvendor: Eastron", "cannot start any token"),
@@ -167,6 +168,30 @@ def test_nan_is_absent_and_never_zero(nothing: float) -> None:
 def test_a_phase_without_current_spoils_the_reading() -> None:
     with pytest.raises(SourceError, match="no current on L1, L3"):
         decode_reading(SDM630, sdm630(a6=math.nan, a10=math.nan), meter="grid", asked_at=NOW)
+
+
+def test_what_a_meter_has_no_value_for_is_missed_only_where_the_grid_has_a_line() -> None:
+    """As of a meter of three phases on two legs, or of one phase: nothing flows on lines that there are not."""
+    image = sdm630(a4=math.nan, a10=math.nan, a16=math.nan, a52=0.0)
+    with pytest.raises(SourceError, match="no current on L3"):
+        decode_reading(SDM630, image, meter="grid", asked_at=NOW)
+    reading = decode_reading(SDM630, image, meter="grid", asked_at=NOW, lines=(0, 1))
+    assert (reading.current_a, reading.voltage_v) == ((10.0, -10.0, 0.0), (230.0, 230.0, 0.0))
+    assert (reading.phase_power_w, implausible(reading)) == ((2300.0, -2300.0, 0.0), [])
+
+
+def test_a_meter_of_one_phase_tells_that_one() -> None:
+    sdm120, image = load_device("eastron_sdm120"), f32(a0=230.0, a6=10.0, a12=-2300.0, a70=50.0, a72=12.5)
+    reading = decode_reading(sdm120, image, meter="grid", asked_at=NOW, lines=(0,))
+    assert (reading.current_a, reading.power_w) == ((-10.0, 0.0, 0.0), -2300.0)
+    assert implausible(reading) == []
+    with pytest.raises(SourceError, match="no current on L2, L3"):
+        decode_reading(sdm120, image, meter="grid", asked_at=NOW)
+
+
+def test_who_measures_fewer_lines_is_known_to_the_site_file() -> None:
+    fewer = {name: load_device(name).points.lines for name in known_devices() if load_device(name).points.lines < 3}
+    assert fewer == dict.fromkeys(ONE_LINE, 1)
 
 
 def test_the_overflow_code_of_a_meter_is_absent() -> None:

@@ -25,6 +25,7 @@ from local_controller.adapters.modbus.meter import MeterSettings, ModbusMeter
 from local_controller.adapters.modbus.register_map import FixedMap
 from local_controller.clock import Clock
 from local_controller.config.meter_devices import Device, Point
+from local_controller.site.per_phase import only
 from local_controller.site.readings import MeterReading
 from tests.adapters.register_image import VOLTS, WATTS, encoded, image, modbus_server
 from tests.config.test_connections import sound
@@ -116,14 +117,16 @@ async def watching(
 async def test_every_known_device_is_read_from_a_real_server(name: str) -> None:
     device, port = load_device(name), free_port()
     before = Clock().now()
-    async with modbus_server(device, port, image(device)), watching(settings(port), device) as observed:
+    points, lines = device.points, tuple(range(device.points.lines))
+    grid = replace(GRID, lines=lines)
+    async with modbus_server(device, port, image(device)), watching(settings(port), device, meter=grid) as observed:
         await observed.until(readings=1)
     assert observed.failures == []
-    reading, points = observed.readings[0], device.points
-    assert reading.current_a == pytest.approx((10.5, -21.25, 32.75), abs=abs(points.current_a.factor))
-    assert reading.voltage_v == pytest.approx(VOLTS, abs=points.voltage_v.factor)
-    assert reading.phase_power_w == pytest.approx(WATTS)
-    assert reading.power_w == pytest.approx(sum(WATTS))
+    reading = observed.readings[0]
+    assert reading.current_a == pytest.approx(only(lines, (10.5, -21.25, 32.75)), abs=abs(points.current_a.factor))
+    assert reading.voltage_v == pytest.approx(only(lines, VOLTS), abs=points.voltage_v.factor)
+    assert reading.phase_power_w == pytest.approx(only(lines, WATTS))
+    assert reading.power_w == pytest.approx(sum(only(lines, WATTS)))
     assert reading.energy_import_wh == (None if points.energy_import_wh is None else pytest.approx(1_234_000.0))
     assert before <= reading.asked_at <= Clock().now()
 

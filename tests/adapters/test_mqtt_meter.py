@@ -31,6 +31,23 @@ meters:
     power: {{topic: openWB/counter/0/get/powers}}
 stations: [{{id: CP-1}}]
 """
+OTHERS = """
+site: {{name: published, mode: control}}
+csms: {{url: "ws://127.0.0.1:9/ocpp"}}
+grid_connection: {{fuse_a: 63, assumed_base_load_a: 20, meter: main}}
+brokers: [{{id: house, host: 127.0.0.1, port: {port}}}]
+{example}
+stations: [{{id: CP-1}}]
+"""
+EVCC = {
+    **{f"evcc/site/grid/currents/{n}": text for n, text in enumerate(("10", "2.5", "0"), start=1)},
+    **{f"evcc/site/grid/powers/{n}": text for n, text in enumerate(("2300", "-575", "0"), start=1)},
+}
+VICTRON = {
+    f"N/c0619ab1/grid/30/Ac/L{n}/{what}": json.dumps({"value": value})
+    for n, values in enumerate(((10.0, 2300.0, 230.1), (2.5, -575.0, 229.8), (0.0, 0.0, 231.0)), start=1)
+    for what, value in zip(("Current", "Power", "Voltage"), values, strict=True)
+}
 CURRENTS, POWERS = "openWB/counter/0/get/currents", "openWB/counter/0/get/powers"
 
 
@@ -77,6 +94,37 @@ async def test_what_is_published_is_read_and_what_was_retained_is_not(
     finally:
         await broker.stop()
     assert [one.current_a for one in told.readings] == [(10.0, -2.0, 0.0)]
+    assert told.failures == []
+
+
+def documented(begin: str) -> str:
+    """An example of the documentation, by its first comment."""
+    text = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
+    (found,) = [one.split("```")[0] for one in text.split("```yaml\n") if one.startswith(f"# {begin}")]
+    return found
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("begin", "messages"), [("evcc's grid meter", EVCC), ("The grid meter of a Victron", VICTRON)])
+async def test_what_others_publish_of_their_grid_meter_is_read_as_documented(
+    mosquitto: Mosquitto,  # noqa: F811
+    tmp_path: Path,
+    begin: str,
+    messages: dict[str, str],
+) -> None:
+    path, told = tmp_path / "site.yaml", Told()
+    path.write_text(OTHERS.format(port=mosquitto.port, example=documented(begin)), encoding="utf-8")
+    (broker,) = Inputs(load(path), cast(Listener, told), Clock(), {}).brokers
+    await broker.start()
+    try:
+        async with asyncio.timeout(10):
+            await told.is_linked.wait()
+            for topic in sorted(messages, key=lambda topic: "urrent" in topic):
+                await asyncio.to_thread(mosquitto.publish, messages[topic], topic=topic)
+            await told.has_read.wait()
+    finally:
+        await broker.stop()
+    assert told.readings[-1].current_a == (10.0, -2.5, 0.0)
     assert told.failures == []
 
 

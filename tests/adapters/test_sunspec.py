@@ -22,7 +22,7 @@ from local_controller.adapters.modbus.sunspec import SunSpecMap
 from local_controller.clock import Clock
 from tests.adapters.test_modbus_connection import Told
 from tests.adapters.test_modbus_meter import free_port
-from tests.config.test_connections import sound
+from tests.config.test_connections import SITE, sound
 
 Words = list[int]
 Model = tuple[int, Words]
@@ -69,11 +69,19 @@ async def device(port: int, start: int, words: Words, room: int = 0) -> AsyncIte
         await server.shutdown()
 
 
-async def examined(start: int, words: Words, more: str = "") -> Finding:
+SPLIT = """\
+site: {name: Library, mode: control, system: split_phase, nominal_voltage_v: 230}
+grid_connection: {fuse_a: 63, assumed_base_load_a: 10}
+stations: [{id: HALL-1, phases: 1, rotation: L1}]
+"""
+SINGLE = SPLIT.replace("split_phase", "single_phase")
+
+
+async def examined(start: int, words: Words, more: str = "", site: str = SITE) -> Finding:
     port = free_port()
     meter = f"{{id: main, device: sunspec, host: 127.0.0.1, port: {port}{more}}}"
     async with device(port, start, words):
-        (found,) = await examine_inputs(sound(f"csms: {{url: ws://csms}}\nmeters: [{meter}]\n"), Clock(), 5.0, {})
+        (found,) = await examine_inputs(sound(f"csms: {{url: ws://csms}}\nmeters: [{meter}]\n", site), Clock(), 5.0, {})
     return found
 
 
@@ -91,6 +99,31 @@ async def examined(start: int, words: Words, more: str = "") -> Finding:
 async def test_a_meter_is_found_wherever_it_stands(start: int, models: tuple[Model, ...]) -> None:
     found = await examined(start, sunspec(*models))
     assert (found.state, found.text) == (State.OK, READ)
+
+
+NO_L3 = {"o5": NOT_THERE, "o10": NOT_THERE, "o18": -240, "o21": NOT_THERE}
+NO_L2 = NO_L3 | {"o4": NOT_THERE, "o9": NOT_THERE, "o18": 240, "o20": NOT_THERE}
+TWO, ONE = "10.5 / -21.2 / 0.0 A, 230 / 230 / 0 V, -2.40 kW", "10.5 / 0.0 / 0.0 A, 230 / 0 / 0 V, 2.40 kW"
+
+
+@pytest.mark.parametrize(
+    ("site", "meter", "text"),
+    [
+        (SPLIT, integer_meter(202, **NO_L3), TWO),
+        (SPLIT, integer_meter(203, **NO_L3), TWO),
+        (SINGLE, integer_meter(201, **NO_L2), ONE),
+        (SINGLE, integer_meter(203, **NO_L2), ONE),
+        (SINGLE, float_meter(211, o6=math.nan, o8=math.nan, o14=math.nan, o16=math.nan, o28=2400.0, o32=math.nan), ONE),
+    ],
+)
+async def test_a_meter_of_as_many_lines_as_the_grid_has_is_read(site: str, meter: Model, text: str) -> None:
+    found = await examined(40000, sunspec(COMMON, meter), site=site)
+    assert (found.state, found.text) == (State.OK, text)
+
+
+async def test_a_meter_of_one_leg_cannot_guard_two() -> None:
+    found = await examined(40000, sunspec(COMMON, integer_meter(201)), site=SPLIT)
+    assert found.text == "answers nonsense: its meter (model 201) measures one phase and cannot guard two"
 
 
 async def test_the_sign_may_be_turned_for_vendors_that_count_the_export() -> None:

@@ -140,7 +140,7 @@ def test_a_limit_of_the_timetable_counts_at_its_node() -> None:
         (evening(window="start: '17:00', end: '21:00'"), "max_a: is missing: what counts meanwhile? max_a: 16"),
         (
             evening().replace("schedule", "scedule"),
-            "source: must be one of mqtt, schedule, quarter_hour, contact, person, lpc - did you mean schedule?",
+            "source: must be one of mqtt, schedule, quarter_hour, contact, person, lpc, lpc_modbus - did you mean schedule?",
         ),
         (evening().replace("schedule", "dice"), "limits[evening].source: must be one of mqtt, schedule, quarter_hour"),
     ],
@@ -235,6 +235,44 @@ def test_each_topic_of_a_control_box_means_something_and_one_may_mean_several() 
     ],
 )
 def test_mistakes_about_control_boxes_are_told_with_a_remedy(text: str, message: str) -> None:
+    assert [found for found in mistakes(text) if message in found], mistakes(text)
+
+
+BRIDGE = (
+    f"{CSMS}limits:\n  - {{id: box, source: lpc_modbus, registers: {{host: 10.0.0.4, limit: {{type: u32, at: 100}}, "
+    "active: {type: u16, at: 102}, heartbeat: {type: u16, at: 103}}}"
+)
+
+
+def test_a_control_box_may_be_asked_over_modbus() -> None:
+    config = sound(BRIDGE)
+    (section,) = config.modbus_control_boxes
+    assert (section.registers.block, section.applies_to) == ((100, 4), "charging")
+    (built,) = control_boxes(config.control_boxes)
+    assert (built.source.id, built.settings, config.recorded_limits) == ("box", LpcSettings(), {"box": "lpc_modbus"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("at: 103", "at: 400", "limits[box].registers.limit: all registers must lie within 125"),
+        ("host: 10.0.0.4, ", "", "limits[box].registers.host: is missing"),
+        (
+            ", heartbeat: {type: u16, at: 103}",
+            "",
+            "limits[box].registers.heartbeat: is missing - for example `heartbeat: ",
+        ),
+        ("registers:", "broker: b, registers:", "limits[box].broker: unknown key"),
+        (
+            "limits:",
+            "io_modules: [{id: m, device: wago_750, host: 10.0.0.4, port: 502, framing: rtu_over_tcp}]\nlimits:",
+            "limits[box].registers.framing: m says rtu_over_tcp of 10.0.0.4:502 and this says tcp",
+        ),
+    ],
+)
+def test_mistakes_about_registers_of_a_bridge_are_told_with_a_remedy(old: str, new: str, message: str) -> None:
+    text = BRIDGE.replace(old, new)
+    assert text != BRIDGE
     assert [found for found in mistakes(text) if message in found], mistakes(text)
 
 

@@ -106,12 +106,17 @@ def test_a_meter_may_be_of_a_kind_that_the_site_file_describes() -> None:
         (
             "at: [0, 2, 4]",
             "at: [0, 2]",
-            "10: devices[basement].points.voltage_v.at: must be a list of three addresses, for L1, L2, L3",
+            "10: devices[basement].points.voltage_v.at: must be as many addresses as those of current_a: 3",
         ),
         (
             "at: [0, 2, 4]",
             "at: 0",
-            "10: devices[basement].points.voltage_v.at: must be a list of three addresses, for L1, L2, L3",
+            "10: devices[basement].points.voltage_v.at: must be a list of addresses, for L1, L2, L3",
+        ),
+        (
+            "at: [0, 2, 4]",
+            "at: [0, 2, 4, 6]",
+            "10: devices[basement].points.voltage_v.at: must be a list of addresses, for L1, L2, L3",
         ),
         (
             "at: [0, 2, 4]",
@@ -239,6 +244,50 @@ def test_what_cannot_guard_a_fuse_is_refused_with_the_reason(name: str, reason: 
     _, told = examine(f"meters:\n  - {{id: main, device: {name}, host: meter}}\n")
     assert len(told) == 1
     assert told[0].startswith(f"2: meters[main].device: {reason}")
+
+
+ONE_LEG = "stations:\n  - {id: CP-1}"
+LEGS = {
+    "single_phase": "stations:\n  - {id: CP-1, phases: 1, rotation: L1}",
+    "split_phase": "stations:\n  - {id: CP-1, phases: [L1, L2]}",
+    "three_phase_wye": ONE_LEG,
+}
+TWO_LINES = """\
+meters: [{id: main, device: own, host: meter}]
+devices:
+  - id: own
+    function_code: 4
+    word_order: big
+    blocks: [[0, 20]]
+    points:
+      voltage_v: {type: f32, at: [0, 2]}
+      current_a: {type: f32, at: [6, 8]}
+      phase_power_w: {type: f32, at: [12, 14]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("system", "meter", "told"),
+    [
+        ("single_phase", "meters: [{id: main, device: eastron_sdm120, host: meter}]\n", ""),
+        ("single_phase", TWO_LINES, ""),
+        ("split_phase", TWO_LINES, ""),
+        (
+            "split_phase",
+            "meters: [{id: main, device: eastron_sdm120, host: meter}]\n",
+            "meters[main].device: eastron_sdm120 cannot be the meter of a fuse here: it measures one line and the grid has 2: use a meter of 2 lines",
+        ),
+        (
+            "three_phase_wye",
+            TWO_LINES,
+            "meters[main].device: own cannot be the meter of a fuse here: it measures 2 lines and the grid has 3: use a meter of three phases, such as eastron_sdm630",
+        ),
+    ],
+)
+def test_a_meter_has_to_measure_all_lines_that_there_are_and_no_more(system: str, meter: str, told: str) -> None:
+    site = SITE.replace("mode: control", f"mode: control, system: {system}").replace(ONE_LEG, LEGS[system])
+    _, mistakes = examined(site + meter, known_devices())
+    assert [mistake.message for mistake in mistakes] == ([told] if told else [])
 
 
 PUBLISHED = """\

@@ -588,6 +588,25 @@ def test_a_meter_that_repeats_old_data_raises_nobody(frozen_s: float) -> None:
     assert max(site.flow("grid")) == pytest.approx(34.0)
 
 
+@pytest.mark.requirement("LC-116")
+def test_a_meter_that_is_found_out_to_repeat_old_data_counts_as_silent_since_it_began_to() -> None:
+    """Its last reading is as old as the last change in it: cars wait no second 10 s for their fallback (G5)."""
+    site = settled(VirtualSite(topology(70.0, 2, base_a=20.0)))
+    for id_ in site.stations:
+        site.plug(id_)
+    site.run(120)
+    assert min(site.drawn()) > 20.0
+    frozen_at, flow = site.now, site.flow("grid")
+    site.shown, site.unchanged_s = (lambda _: flow), lambda: site.now.since(frozen_at)
+    site.run(30)
+    site.meter_alive = False
+    text = "repeats old data: no register has changed for 30 s"
+    site.carry_out(site.controller.meter_failed("m", text, site.now))
+    site.run(2)
+    assert [limit_a for _, _, limit_a in site.orders[-2:]] == [6.0, 6.0]
+    assert site.controller.meters["m"].failure == text
+
+
 @pytest.mark.requirement("LC-107")
 @pytest.mark.parametrize("answer_s", [0.5, 3.0])
 @pytest.mark.parametrize("sample_s", [1.0, 5.0, 10.0])

@@ -48,6 +48,20 @@ def test_a_gap_shorter_than_stale_costs_no_trust_a_longer_one_does() -> None:
     assert watch.state(START.after(20)) is Freshness.RECOVERING
 
 
+def test_a_meter_that_fails_is_as_old_as_the_last_change_in_what_it_said() -> None:
+    """And has to prove itself again: nobody knows since when it repeated itself."""
+    watch = trusted()
+    for second in range(1, 30):
+        watch.seen(START.after(second), unchanged_s=second)
+    assert watch.state(START.after(30)) is Freshness.SUSPECT
+    for _ in range(2):
+        watch.failed()
+        assert watch.age_s(START.after(30)) == 30.0
+        assert watch.state(START.after(30.5)) is Freshness.FAILSAFE
+    watch.seen(START.after(31))
+    assert watch.state(START.after(31)) is Freshness.RECOVERING
+
+
 @pytest.mark.parametrize("poll_s", [0.5, 1.0, 5.0, 60.0])
 def test_no_poll_interval_postpones_the_failsafe_beyond_a_minute(poll_s: float) -> None:
     ladder = scaled_to(METER_LADDER, poll_s)

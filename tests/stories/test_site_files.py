@@ -30,7 +30,10 @@ def test_only_the_fallbacks_decide_whether_a_file_is_sound(name: str, tmp_path: 
 
 def test_a_site_may_have_a_meter_of_each_kind(tmp_path: Path) -> None:
     devices = [load_device(name) for name in known_devices()]
-    loaded(tmp_path, registers.site_file(devices, range(9000, 9001 + len(devices))))
+    for lines in registers.SITES:
+        alike = [device for device in devices if device.points.lines == lines]
+        loaded(tmp_path, registers.site_file(alike, range(9000, 9001 + len(alike))))
+    assert {device.points.lines for device in devices} == set(registers.SITES)
 
 
 @pytest.mark.parametrize("size", dimming.TABLE_W)

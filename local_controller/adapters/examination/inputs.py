@@ -17,7 +17,9 @@ from local_controller.adapters.mqtt import BrokerState, Link
 from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock
 from local_controller.config.limits import (
+    ControlBoxSection,
     LpcLimitSection,
+    LpcRegistersSection,
     MqttLimitSection,
 )
 from local_controller.config.meters import MqttMeterSection
@@ -57,6 +59,7 @@ class _Heard:
     misunderstood: dict[str, str] = field(default_factory=dict)
     outdated: dict[str, str] = field(default_factory=dict)
     presences: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
     boxes: dict[str, dict[type[LpcWord], LpcWord]] = field(default_factory=dict)
     ahead: dict[Kind, Series] = field(default_factory=dict)
     ahead_failures: dict[Kind, str] = field(default_factory=dict)
@@ -96,6 +99,11 @@ class _Heard:
     def control_box_said(self, source: str, word: LpcWord) -> None:
         """Something of a control box, by kind."""
         self.boxes.setdefault(source, {})[type(word)] = word
+        self.news.set()
+
+    def control_box_unread(self, source: str, text: str) -> None:
+        """A bridge that is asked and does not answer; it may yet."""
+        self.unread[source] = text
         self.news.set()
 
     def series_received(self, kind: Kind, series: Series) -> None:
@@ -259,17 +267,21 @@ def _limit(limit: str, topic: str, heard: _Heard, patience_s: float) -> Finding:
     return Finding(subject, State.OK, f"{_amount(received)}{age}")
 
 
-def _control_box(section: LpcLimitSection, heard: _Heard, patience_s: float) -> Finding:
+def _control_box(section: ControlBoxSection, heard: _Heard, patience_s: float) -> Finding:
     """Whether it is there, and what it wrote; its heartbeat comes once a minute only."""
     subject, said = f"limit {section.id}", heard.boxes.get(section.id, {})
     if section.id in heard.misunderstood:
-        text = heard.misunderstood[section.id]
-        return Finding(subject, State.ERROR, text, "compare the payload with what the site file says")
+        text, told = heard.misunderstood[section.id], "payload" if isinstance(section, LpcLimitSection) else "registers"
+        return Finding(subject, State.ERROR, text, f"compare its {told} with what the site file says")
+    if not said and (unread := heard.unread.get(section.id)):
+        is_serial = isinstance(section, LpcRegistersSection) and section.registers.serial is not None
+        return Finding(subject, State.ERROR, unread, _remedy(unread, is_serial=is_serial) or "")
     wrote = said.get(LpcLimit)
     amount = "no limit yet" if not isinstance(wrote, LpcLimit) else _written(wrote)
     if LpcHeartbeat in said:
         return Finding(subject, State.OK, f"heartbeat, {amount}")
-    text = f"no heartbeat on {section.heartbeat.topic} within {patience_s:g} s ({amount}); it comes once a minute"
+    on_topic = f" on {section.heartbeat.topic}" if isinstance(section, LpcLimitSection) else ""
+    text = f"no heartbeat{on_topic} within {patience_s:g} s ({amount}); it comes once a minute"
     return Finding(subject, State.WARNING, text, "ask again with more patience; does the bridge run?")
 
 

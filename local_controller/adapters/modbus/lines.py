@@ -13,7 +13,7 @@ from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
 from local_controller.adapters.lookups import addresses
-from local_controller.config.modbus_lines import Baud, ModbusSection, Parity
+from local_controller.config.modbus_lines import Baud, ModbusPlace, Parity
 
 if sys.platform == "win32":
     _CANNOT_BE_SET: tuple[type[Exception], ...] = (ValueError,)
@@ -127,7 +127,7 @@ class SerialSettings:
 Line = ConnectionSettings | SerialSettings
 
 
-def line_of(section: ModbusSection, usual_port: int = 502) -> Line:
+def line_of(section: ModbusPlace, usual_port: int = 502) -> Line:
     """How a device of a site file is reached."""
     if section.serial is not None:
         timeout_s = SLOW_TIMEOUT_S if section.baud <= SLOW_BAUD else 1.0

@@ -13,6 +13,7 @@ from local_controller.adapters.modbus.register_map import RegisterMap
 from local_controller.clock import Clock, Instant
 from local_controller.errors import SourceError
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V
+from local_controller.site.per_phase import PHASES
 from local_controller.site.readings import MeterReading, implausible
 
 FROZEN_POLLS = 10
@@ -25,13 +26,14 @@ A gateway in front of a dead RS-485 bus does this. 30 s is the age at which a si
 
 @dataclass(frozen=True, slots=True)
 class MeterSettings:
-    """Which device on its connection a meter is, how it is mounted, and how often it is read."""
+    """Which device on its connection a meter is, how it is mounted, and how often it is read. lines: of the grid."""
 
     id: str
     unit_id: int = 1
     invert: bool = False
     poll_s: float = 1.0
     nominal_v: tuple[float, ...] = (NOMINAL_VOLTAGE_V,)
+    lines: tuple[int, ...] = PHASES
 
 
 class ModbusMeter:
@@ -103,7 +105,12 @@ class ModbusMeter:
         unchanged_s = self._unchanged_s(registers, asked_at)
         try:
             reading = decode_reading(
-                self._map.device, registers, meter=self._settings.id, asked_at=asked_at, invert=self._settings.invert
+                self._map.device,
+                registers,
+                meter=self._settings.id,
+                asked_at=asked_at,
+                invert=self._settings.invert,
+                lines=self._settings.lines,
             )
         except SourceError as error:
             raise PollError(Trouble.NONSENSE, str(error)) from error

@@ -24,8 +24,12 @@ MOST_MODELS: Final = 60
 """Where more follow each other it is no map."""
 
 _INTEGER, _FLOAT = "integer", "float"
-_METERS: Final = {203: _INTEGER, 204: _INTEGER, 213: _FLOAT, 214: _FLOAT}
-_TOO_FEW_PHASES: Final = {201: "one phase", 202: "two phases", 211: "one phase", 212: "two phases"}
+_METERS: Final = {200: _INTEGER, 210: _FLOAT}
+_PHASES: Final = {1: 1, 2: 2, 3: 3, 4: 3}
+"""A meter's model: what its tens are says how its values are written, what its ones are how many phases it measures."""
+
+_MEASURES: Final = {1: "one phase", 2: "two phases"}
+_TO_GUARD: Final = {2: "two", 3: "three"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,10 @@ class _Found:
 
 
 class SunSpecMap:
-    """A meter among the models of a SunSpec device: the first one of three phases."""
+    """A meter among the models of a SunSpec device: the first one of as many phases as the grid has, or more."""
 
-    def __init__(self) -> None:
+    def __init__(self, phases: int = 3) -> None:
+        self._phases = phases
         self._devices = {kind: _model(kind) for kind in (_INTEGER, _FLOAT)}
         self._found: _Found | None = None
 
@@ -74,16 +79,21 @@ class SunSpecMap:
         seen: list[int] = []
         async for model, length, at in _models(line, unit_id, await _start(line, unit_id)):
             seen.append(model)
-            if model in _METERS:
-                return _Found(model, length, at, self._devices[_METERS[model]])
-        few = next((model for model in seen if model in _TOO_FEW_PHASES), None)
+            if _phases(model) >= self._phases:
+                return _Found(model, length, at, self._devices[_METERS[model // 10 * 10]])
+        few = next((model for model in seen if _phases(model)), None)
         if few is not None:
-            reason = f"its meter (model {few}) measures {_TOO_FEW_PHASES[few]} and cannot guard three"
-            raise PollError(Trouble.NONSENSE, reason)
+            measures, guards = _MEASURES[_phases(few)], _TO_GUARD[self._phases]
+            raise PollError(Trouble.NONSENSE, f"its meter (model {few}) measures {measures} and cannot guard {guards}")
         listed = ", ".join(map(str, seen)) or "none"
         raise PollError(
             Trouble.NONSENSE, f"no meter among its SunSpec models ({listed}): is `unit_id` that of the meter?"
         )
+
+
+def _phases(model: int) -> int:
+    """How many phases a meter of this model measures; 0: it is none."""
+    return _PHASES.get(model % 10, 0) if model // 10 * 10 in _METERS else 0
 
 
 async def _start(line: Questions, unit_id: int) -> int:
