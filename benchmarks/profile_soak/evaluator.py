@@ -76,8 +76,7 @@ class Profile:
         return self.purpose in STATION_MAX
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(NamedTuple):
     """What the limit of one EVSE depends on besides the profiles.
 
     transaction_id, started_s: of the running transaction; None without one. asked_s: the origin of Relative schedules
@@ -250,7 +249,10 @@ def _limit(plan: Plan, period: Period, situation: Situation, unit: str) -> Limit
 
 def _highest(limits: Iterable[Limit]) -> Limit:
     """The most that several possible ones allow."""
-    values, phases = zip(*limits, strict=True)
+    first, *others = limits
+    if not others:  # as nearly always
+        return first
+    values, phases = zip(first, *others, strict=True)
     return Limit(max(values), max(phases))
 
 
@@ -267,6 +269,8 @@ def _running(profile: Profile, plan: Plan, situation: Situation, t: float) -> li
         return []
     late_s = plan.delay_s if situation.transaction_id is not None else 0.0
     begun = [period for period in plan.periods if period.start_s <= offset_s]
+    if not late_s:
+        return begun[-1:]
     surely = [n for n, period in enumerate(begun) if n == 0 or period.start_s + late_s <= offset_s]
     return begun[surely[-1] :] if begun else []
 

@@ -238,21 +238,19 @@ class Station(ABC):
     ) -> list[Situation]:
         """Each EVSE as it is now, or will be at `t`; with the `newest` state of charge, or all that may count."""
         t = self.clock() if t is None else t
-        found = []
-        for evse in range(1, self.facts.evses + 1):
-            one = self.transactions.get(evse)
-            plain = Situation(evse, asked_s=asked_s, zone=self.zone, offline_since_s=self.lost_s)
-            if one is None:
-                found.append(plain)
-            else:
-                of_it = (one.id, one.started_s, asked_s, one.has_priority)
-                socs = tuple(soc for _, soc in one.socs[-1:]) if newest else one.socs_at(t)
-                found.append(Situation(evse, *of_it, self.zone, socs, self.lost_s))
-        return found
+        return [self._situation(evse, asked_s, t, newest=newest) for evse in range(1, self.facts.evses + 1)]
+
+    def _situation(self, evse: int, asked_s: float | None, t: float, *, newest: bool = False) -> Situation:
+        one = self.transactions.get(evse)
+        if one is None:
+            return Situation(evse, asked_s=asked_s, zone=self.zone, offline_since_s=self.lost_s)
+        of_it = (one.id, one.started_s, asked_s, one.has_priority)
+        socs = tuple(soc for _, soc in one.socs[-1:]) if newest else one.socs_at(t)
+        return Situation(evse, *of_it, self.zone, socs, self.lost_s)
 
     def allowed(self, evse: int, t: float) -> Limit:
         """Amperes per phase and phases that the EVSE may use at `t`, were it charging."""
-        return allowed(self.store.profiles, self.situations(t=t)[evse - 1], "A", t)
+        return allowed(self.store.profiles, self._situation(evse, None, t), "A", t)
 
     def decisive(self, evse: int) -> list[str]:
         """Which of the rarer fields of 2.1 decide that now."""
