@@ -237,7 +237,8 @@ def _grant(candidate: Candidate, room: Room, pace: Pace, now: Instant) -> Order 
 def _renewal(candidate: Candidate, pace: Pace, now: Instant) -> Order | None:
     """A working limit is sent again before half of its time is over (G11), an unconfirmed one after a short while.
 
-    So is one that a station may have lost, once it has answered about its fallback, and one on another number of phases.
+    So is one that a station may have lost, once it has answered about its fallback, one that its car does not keep (G14), and
+    one on another number of phases.
     """
     state, session = candidate.state, candidate.state.session
     if session is None or _postponed_s(state, now) > 0.0:
@@ -246,7 +247,7 @@ def _renewal(candidate: Candidate, pace: Pace, now: Instant) -> Order | None:
     is_old = ends_at is not None and ends_at.since(now) <= pace.valid_s * RENEWED_AT
     is_doubtful = session.may_have_fallen_back and not state.asserting
     is_switch = session.asked_phases != session.switch.told
-    is_due = is_switch or (not _is_under_way(session, now) and (is_old or is_doubtful))
+    is_due = is_switch or session.is_unheeded or (not _is_under_way(session, now) and (is_old or is_doubtful))
     if session.unconfirmed_at is None and not is_due:
         return None
     return Order(state.evse.id, max(min(state.ordered_a, candidate.target_a), state.least_a), urgent=False)

@@ -172,7 +172,7 @@ class EvseState(SampledEvse):
         session.lowered_at = now if limit_a < before_a else session.lowered_at
         session.ordered_a = session.unsent_a = session.asked_a = limit_a
         session.asked_phases = session.switch.told
-        session.ordered_at = now
+        session.ordered_at, session.is_unheeded = now, False
         if session.unconfirmed_at is not None:
             session.unconfirmed_at, session.tried_a = now, limit_a
 

@@ -19,6 +19,9 @@ DEFIANCE_S: Final = 15.0
 """A station measured above its limit so long after it was lowered does not follow: the worst honest chain of answer,
 PWM and car takes 12 s (grid-and-safety §7)."""
 
+AGAIN_S: Final = 10.0
+"""So long after the decrease it is told again, once: it may have lost what it said yes to (G14)."""
+
 
 @dataclass(slots=True, eq=False)
 class SampledEvse(WorstCase):
@@ -134,10 +137,13 @@ class SampledEvse(WorstCase):
 
         Nor does one above all that it may obey by now, be it told less and less all the time.
         """
-        drawn_a = self.drawn_a(now)
-        if drawn_a <= tolerated_a(self.ordered_a):
+        drawn_a, lowered_s = self.drawn_a(now), now.since(session.lowered_at or session.started_at)
+        lowered_s -= self.settle_s - SETTLE_S
+        is_above = drawn_a > tolerated_a(self.ordered_a)
+        session.is_unheeded = is_above and lowered_s >= AGAIN_S and session.was_only_lowered
+        if not is_above:
             session.is_defiant = False
-        elif now.since(session.lowered_at or session.started_at) >= DEFIANCE_S + self.settle_s - SETTLE_S:
+        elif lowered_s >= DEFIANCE_S:
             session.is_defiant = True
         elif session.settled(now, self._followed_s)[0].has_settled(now, self._followed_s):
             session.is_defiant |= drawn_a > tolerated_a(self._followed_a(session, now))

@@ -59,7 +59,8 @@ class Session:
     offered_at: since when it may draw what a car on one phase needs to begin; needs_all_phases: in vain.
     is_found, found_a: it ran before we did, and drew so much
     when it was measured first. may_have_fallen_back: it (re)connected since its limit was accepted. is_defiant: measured
-    above its limit. asked_phases: what was ordered last of them, `switch` what should be. priority: of the CSMS, the higher first.
+    above its limit. is_unheeded: so long after it was lowered that it is told the same once more. asked_phases: what was ordered
+    last of them, `switch` what should be. priority: of the CSMS, the higher first.
     """
 
     transaction_id: str
@@ -71,6 +72,7 @@ class Session:
     suspended_at: Instant | None = None
     raised_at: Instant | None = None
     lowered_at: Instant | None = None
+    is_unheeded: bool = False
     ordered_a: float | None = None
     ordered_at: Instant | None = None
     unsent_a: float | None = None
@@ -101,6 +103,11 @@ class Session:
         """The station has said since the last sample that the car draws nothing."""
         at, drawn = self.suspended_at, self.drawn
         return at is not None and (drawn is None or at.since(drawn.at) >= 0)
+
+    @property
+    def was_only_lowered(self) -> bool:
+        """The station said yes to a lower limit, and was told nothing since."""
+        return None is not self.ordered_at == self.lowered_at and self.may_apply[-1].accepted_at is not None
 
     def in_force(self) -> list[Promise]:
         """What the station obeys if it is honest: what it said yes to last, or something that was sent since."""

@@ -209,6 +209,7 @@ class WorstCase(KnownEvse):
             is_settled=session is not None
             and session.unconfirmed_at is None
             and not session.may_have_fallen_back
+            and not session.is_unheeded
             and session.asked_phases == session.switch.told,
         )
 

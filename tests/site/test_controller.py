@@ -260,6 +260,27 @@ def test_a_liar_is_told_its_fallback_and_is_not_raised_in_between() -> None:
     assert any("does not follow" in r for r in site.controller.decisions[EvseId("CP-1", 1)].reasons)
 
 
+@pytest.mark.requirement("LC-115")
+def test_a_station_that_lost_a_lower_limit_is_told_it_again_within_its_time_to_follow() -> None:
+    source = LimitSource("ems", "EMS limit", "grid", AppliesTo.CHARGING, (16.0,) * 3)
+    site = settled(VirtualSite(topology(40.0, 1), (source,)))
+    site.announce("ems", None, 600.0)
+    station = site.stations["CP-1"]
+    station.sample_s = 2.0
+    site.plug("CP-1", Car(max_a=30.0))
+    site.run(90)
+    before, lowered_s = station.working, site.elapsed_s
+    site.announce("ems", 12.0, 600.0)
+    site.run(1)
+    assert station.working != before
+    station.working = before  # its yes was worth nothing
+    site.run(20)
+    told = [(at_s - lowered_s, limit_a) for at_s, _, limit_a in site.orders if at_s >= lowered_s]
+    assert told == [(pytest.approx(0.5, abs=0.5), 12.0), (pytest.approx(12.5, abs=2.5), 12.0)]
+    assert station.pwm_a == 12.0
+    assert not any(n.code == "limit_ignored" for n in site.notices)
+
+
 def test_the_same_thing_is_not_said_again_and_again() -> None:
     source = LimitSource("ems", "EMS limit", "grid", AppliesTo.TOTAL, (16.0, 16.0, 16.0))
     site = settled(VirtualSite(topology(60.0, 1), (source,)))

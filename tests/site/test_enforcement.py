@@ -9,7 +9,7 @@ from local_controller.site.enforcement import Candidate, Order, Pace, Room, Wait
 from local_controller.site.evse import EvseState
 from local_controller.site.per_phase import equal
 from local_controller.site.topology import Evse
-from local_controller.station.words import BehaviourLearnt, EvseId, MeterSample
+from local_controller.station.words import BehaviourLearnt, EvseId, MeterSample, Phase
 from tests.site.virtual_site import START
 
 PACE = Pace()
@@ -114,6 +114,25 @@ def test_a_limit_is_renewed_before_half_of_its_time_is_over_and_only_once() -> N
     state.ordered(10.0, START.after(41))
     assert decided((state, 10.0), seconds=42) == ({}, {})
     assert decided((state, 10.0), seconds=62) == ({"A": 10.0}, {})  # its answer never came
+
+
+@pytest.mark.requirement("LC-115")
+def test_a_lower_limit_that_is_not_kept_after_10_s_is_told_again_once() -> None:
+    """G14: the station said yes and draws on; it may have lost what it was told."""
+    state = charging("A", 20.0)
+    state.ordered(10.0, START.after(20))
+    state.sent(10.0, START.after(110))
+    state.accepted(10.0, START.after(21), START.after(110))
+    for seconds, told in [(29, {}), (31, {"A": 10.0})]:
+        state.measured(MeterSample({Phase.L1: 20.0}), START.after(seconds))
+        assert decided((state, 10.0), seconds=seconds) == (told, {})
+    state.ordered(10.0, START.after(31))
+    state.accepted(10.0, START.after(32), START.after(121))
+    state.measured(MeterSample({Phase.L1: 20.0}), START.after(33))
+    assert decided((state, 10.0), seconds=33) == ({}, {})
+    assert state.defiant(START.after(36)) is False
+    state.measured(MeterSample({Phase.L1: 20.0}), START.after(36))
+    assert state.defiant(START.after(36))  # telling it again gives it no more time
 
 
 def test_what_failed_is_tried_again_later_unless_less_is_wanted() -> None:
