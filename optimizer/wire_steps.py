@@ -1,7 +1,8 @@
 """What can stations be told where loads are out of phase? `optimizer.realize` for sites with wires, checked exactly.
 
 Sums of phasors have no room that a car takes: what fits depends on all others. So currents are rounded down, lowered
-where a wire is still too full, and raised step by step as long as every wire's exact length allows it.
+where a wire is still too full, and raised step by step as long as every wire's exact length allows it: first up to what is wanted,
+then those start that wait, then all as far as it goes.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def realized_on_wires(
     _relieve(load, minimum, step, order)
     most = on_step_below(caps_a, step)
     _raise(load, np.floor(wanted / step + 0.5) * step, order, step, minimum)
+    _start(load, order, minimum)
     _raise(load, np.where(idle, 0.0, most), order, step, minimum)
     while _start(load, order, minimum):
         _raise(load, np.where(idle, 0.0, most), order, step, minimum)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import cmath
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from optimizer.check import violations
 from optimizer.explain import explain
 from optimizer.objectives import OBJECTIVES
-from optimizer.problem import Allocation, ChargingNeed, Horizon, Problem, WireLimit
+from optimizer.problem import Allocation, ChargingNeed, CircuitLimit, Horizon, Problem, WireLimit
 from optimizer.realize import realize
 from optimizer.rows import caps_of, minimum_of
 from optimizer.share import share
@@ -177,3 +178,22 @@ def test_where_not_all_minimums_fit_the_cars_of_the_lowest_priority_pause() -> N
     cars = tuple(car(f"CP-{n}", between(0, 1), priority=priority) for n, priority in enumerate((0, 2, 3, 1)))
     currents = realize(Problem(HOUR, (), cars, wires(13.0)), {need.id: 6.0 for need in cars})
     assert [name for name, current in currents.items() if current > 0] == ["CP-1", "CP-2"]
+
+
+@given(st.integers(0, 70), st.lists(st.integers(0, 32), min_size=1, max_size=6), st.integers(0, 3))
+@example(32, [10, 0], 0)
+def test_who_runs_on_a_wire_runs_on_a_circuit_too(limit_a: int, wanted_a: list[int], charging: int) -> None:
+    """Who waits starts before those that run get more than they want: on wires one that ran had all that others left."""
+    cars = tuple(
+        replace(car(f"{n}", to_neutral(0), present_a=6.0 if n < charging else 0.0), step_a=1.0)
+        for n in range(len(wanted_a))
+    )
+    wanted = {one.id: float(a) for one, a in zip(cars, wanted_a, strict=True)}
+    circuit = CircuitLimit("panel", "Panel", ((float(limit_a),) * 3,) * 2)
+    below = tuple(replace(one, circuits=("panel",), wires=()) for one in cars)
+    on_wires = realize(Problem(HOUR, (), cars, wires(limit_a)), wanted)
+    on_circuit = realize(Problem(HOUR, (circuit,), below), wanted)
+    assert sum(on_wires.values()) == sum(on_circuit.values())
+    assert {name for name, current in on_wires.items() if current} == {
+        name for name, current in on_circuit.items() if current
+    }
