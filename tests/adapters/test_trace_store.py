@@ -226,7 +226,7 @@ async def test_another_database_is_not_touched(tmp_path: Path) -> None:
 async def test_a_missing_folder_is_named_with_its_remedy(tmp_path: Path) -> None:
     with pytest.raises(LocalControllerError, match=r"No such file or directory; create its folder"):
         await TraceStore(tmp_path / "no" / "t.db", 10_000_000, LOG).start()
-    with pytest.raises(LocalControllerError, match="unable to open database file"):
+    with pytest.raises(LocalControllerError, match=r"t\.db: No such file or directory; name the `trace.file`"):
         TraceFile(tmp_path / "t.db")
 
 
