@@ -15,6 +15,7 @@ import typer
 
 from local_controller.adapters.examination import examine
 from local_controller.adapters.examination.finding import Finding, State
+from local_controller.cli.terminal import many
 from local_controller.clock import Clock
 from local_controller.config.load import load
 from local_controller.config.models import SiteConfig
@@ -54,7 +55,7 @@ async def _found(config: SiteConfig, patience_s: float, *, silent: bool) -> list
         count = len(config.meters) + len(config.mqtt_limits) + len(config.contact_limits)
         if count:
             print(
-                f"Waiting up to {patience_s:g} s for {_many(count, 'meter or limit', 'meters and limits')} ...",
+                f"Waiting up to {patience_s:g} s for {many(count, 'meter or limit', 'meters and limits')} ...",
                 file=sys.stderr,
             )
     findings = []
@@ -73,12 +74,8 @@ def _line(finding: Finding) -> str:
 def _summary(findings: list[Finding]) -> str:
     wrong = sum(one.state is State.ERROR for one in findings)
     doubtful = sum(one.state is State.WARNING for one in findings)
-    looked, errors, warnings = _many(len(findings), "thing"), _many(wrong, "error"), _many(doubtful, "warning")
+    looked, errors, warnings = many(len(findings), "thing"), many(wrong, "error"), many(doubtful, "warning")
     return f"{looked} looked at: {errors}, {warnings}"
-
-
-def _many(count: int, one: str, several: str = "") -> str:
-    return f"{count} {one if count == 1 else several or one + 's'}"
 
 
 def _silence() -> None:

@@ -18,7 +18,7 @@ from backtest.visits_file import Recorded, read_visits, sessions_of
 from local_controller.cli.simulate_picture import comparison_table, summary
 from local_controller.cli.simulate_plot import drawable, plot
 from local_controller.cli.simulate_site import named_as_in_file, outlets, simulated
-from local_controller.cli.terminal import wide_console
+from local_controller.cli.terminal import many, wide_console
 from local_controller.config.load import load
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError, unreadable
@@ -79,12 +79,7 @@ def _what(
         days, cars, seed = made_up
         tree = simulated(config, evses)
         sessions = weekdays(tree.network, days, seed, max(1, round(cars * len(evses))))
-        return (
-            tree,
-            sessions,
-            0,
-            f"{len(sessions)} made-up visits in {days} {'day' if days == 1 else 'days'} at {len(evses)} EVSEs.",
-        )
+        return tree, sessions, 0, f"{len(sessions)} made-up visits in {many(days, 'day')} at {len(evses)} EVSEs."
     rows = [replace(row, evse=_known(row, evses)) for row in _read(visits, ZoneInfo(config.site.time_zone))]
     tree = simulated(config, evses, dict.fromkeys((row.evse, row.kind) for row in rows))
     sessions, weekday, left_out = sessions_of(rows, tree)

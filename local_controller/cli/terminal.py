@@ -1,4 +1,4 @@
-"""How wide is what a command prints: as wide as the terminal, and readable where there is none?"""
+"""How does a command print: as wide as the terminal, readable where there is none, and counts in their right number?"""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def wide_console(where_no_terminal: int = WHERE_NO_TERMINAL) -> Console:
     if not console.is_terminal:
         console.width = max(NARROWEST, min(console.width, where_no_terminal))
     return console
+
+
+def many(count: int, one: str, several: str = "") -> str:
+    """A count of something: "1 day", "2 days"; several: its plural where that is not just an s."""
+    return f"{count} {one if count == 1 else several or one + 's'}"

@@ -124,18 +124,18 @@ def _not_whole(detail: ErrorDetails, text: str, key: str) -> str:
     return _not_a_number(detail, text, key)
 
 
-_THREE_ADDRESSES: Final = "must be a list of addresses, for L1, L2, L3"
+_ADDRESSES: Final = "must be a list of addresses, for L1, L2, L3"
 
 
 def _not_three(_detail: ErrorDetails, text: str, key: str) -> str:
     if key == "at":
-        return _THREE_ADDRESSES
+        return _ADDRESSES
     return f"must be one number for all phases or a list of three, for L1, L2, L3{_number_hint(text, key)}"
 
 
 def _not_a_list(detail: ErrorDetails, text: str, key: str) -> str:
     if key == "at":
-        return _THREE_ADDRESSES
+        return _ADDRESSES
     if key == "levels_a":
         return "must be a list of amperes, such as [6, 8, 10, 13, 16]"
     if key.endswith("_a"):

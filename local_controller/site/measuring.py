@@ -15,7 +15,7 @@ from local_controller.site.limit_book import LimitBook
 from local_controller.site.limits import AppliesTo, Bounds, PowerCeiling
 from local_controller.site.notices import fed_in_notice, overload_notice
 from local_controller.site.out_of_phase import GivenUp, gain_a
-from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, total, upper
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, lower, minus, plus, upper
 from local_controller.site.readings import MeterReading
 from local_controller.site.sample_requests import SampleRequests
 from local_controller.site.standing import DrawBounds, together
@@ -73,13 +73,11 @@ class Measuring:
             gained_a = gain_a((evse.evse for evse in below), bounds)
         if state.node.id == GRID:
             self._foresight.measured(reading, drawn, below, now)
-        unheard_a = total(evse.stand(now).unheard_a for evse in below)
-        state.base.update(
-            reading.current_a, drawn.least_a, drawn.most_a, now, drawn.measured_at, given_up_a, gained_a, unheard_a
-        )
+        least_a, most_a, _, measured_at, unheard_a = drawn
+        state.base.update(reading.current_a, least_a, most_a, now, measured_at, given_up_a, gained_a, unheard_a)
         limits = self._book.bounds(state.node.id, AppliesTo.TOTAL, now)
         if any(self._book.may_bound_power(state.node.id, kind) for kind in AppliesTo):
-            self._all_phases(state, reading, drawn, limits.power, now, unheard_a)
+            self._all_phases(state, reading, drawn, limits.power, now)
         self._excess(state, reading, drawn, limits, now)
 
     def _excess(self, state: NodeState, reading: MeterReading, drawn: DrawBounds, limits: Bounds, now: Instant) -> None:
@@ -100,17 +98,11 @@ class Measuring:
                 text = f"{state.node.label} {PHASE_NAMES[phase]} was {over_a[phase]:.1f} A over its limit"
                 state.hold(phase, now.monotonic_s + self._calm_s, text)
 
-    def _all_phases(  # noqa: PLR0913, PLR0917 - a reading, and all that is known of the cars behind it
-        self,
-        state: NodeState,
-        reading: MeterReading,
-        drawn: DrawBounds,
-        limit: PowerCeiling | None,
-        now: Instant,
-        unheard_a: PerPhase,
+    def _all_phases(
+        self, state: NodeState, reading: MeterReading, drawn: DrawBounds, limit: PowerCeiling | None, now: Instant
     ) -> None:
         """The same for a limit in watts."""
-        over_a = state.all_phases.measured(reading, drawn, limit, sum(state.node.margin_a), now, unheard_a)
+        over_a = state.all_phases.measured(reading, drawn, limit, sum(state.node.margin_a), now)
         if over_a > self._tolerance_a:
             over_w = watts_from_amps(over_a, 1, state.all_phases.volts_v)
             text = f"{state.node.label} drew {over_w:.0f} W more than its limit"

@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from local_controller.clock import Instant
-from local_controller.site.per_phase import ZERO, PerPhase, minus, on, total
+from local_controller.site.per_phase import ZERO, PerPhase, total
 
 
 class DrawBounds(NamedTuple):
     """Between which currents a draw lies, per grid phase; when the lower one was measured (None: nothing proves it).
 
     followed_a: the most that is drawn if the car has followed, by now, what it was told since it was measured.
+    unheard_a: the most that is drawn besides, if it does what its station said yes to, that never measures.
     """
 
     least_a: PerPhase
     most_a: PerPhase
     followed_a: PerPhase
     measured_at: Instant | None = None
+    unheard_a: PerPhase = ZERO
 
 
 def together(bounds: Sequence[DrawBounds]) -> DrawBounds:
@@ -29,6 +31,7 @@ def together(bounds: Sequence[DrawBounds]) -> DrawBounds:
         total(bound.most_a for bound in bounds),
         total(bound.followed_a for bound in bounds),
         min(proofs, key=lambda at: at.monotonic_s, default=None),
+        total(bound.unheard_a for bound in bounds),
     )
 
 
@@ -59,10 +62,3 @@ class Standing(NamedTuple):
     wanted_wh: float
     ends_s: float
     is_settled: bool
-
-    @property
-    def unheard_a(self) -> PerPhase:
-        """The most that a car draws whose station never measures, if it does what that said yes to."""
-        if not (self.follows and self.is_modest):
-            return ZERO
-        return minus(self.exposure, on(self.phases, self.good_faith_a))

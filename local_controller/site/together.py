@@ -16,7 +16,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.units import NOMINAL_VOLTAGE_V, amps_from_watts, voltage_for_watts_v
 from local_controller.site.base_load import ANY_SIGN, BaseLoad
 from local_controller.site.limits import AppliesTo, PowerCeiling
-from local_controller.site.per_phase import PHASES, ZERO, PerPhase, equal
+from local_controller.site.per_phase import PHASES, ZERO, equal
 from local_controller.site.readings import MeterReading
 from local_controller.site.standing import DrawBounds
 
@@ -91,20 +91,13 @@ class AllPhases:
     _highest_v: float = 0.0
     _highest_at: Instant | None = None
 
-    def measured(  # noqa: PLR0913, PLR0917 - a reading, and all that is known of the cars behind it
-        self,
-        reading: MeterReading,
-        bounds: DrawBounds,
-        limit: PowerCeiling | None,
-        margin_a: float,
-        now: Instant,
-        unheard_a: PerPhase = ZERO,
+    def measured(
+        self, reading: MeterReading, bounds: DrawBounds, limit: PowerCeiling | None, margin_a: float, now: Instant
     ) -> float:
         """Takes in a reading while all cars below draw within `bounds`; by how many amperes it is above the limit."""
         self._measure_voltage(reading, now)
         self.measured_a = self._amperes(reading)
-        least, most = equal(sum(bounds.least_a)), equal(sum(bounds.most_a))
-        unheard = equal(sum(unheard_a))
+        least, most, unheard = (equal(sum(one)) for one in (bounds.least_a, bounds.most_a, bounds.unheard_a))
         self.base.update(equal(self.measured_a), least, most, now, bounds.measured_at, ZERO, ZERO, unheard)
         if limit is None:
             self.unexplained_a = 0.0

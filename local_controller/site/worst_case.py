@@ -19,7 +19,7 @@ from local_controller.site.known_evse import (
     SAMPLE_MAX_AGE_S,
     KnownEvse,
 )
-from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, on, upper
+from local_controller.site.per_phase import PHASES, ZERO, PerPhase, lower, minus, on, upper
 from local_controller.site.session import Session
 from local_controller.site.standing import DrawBounds, Standing
 from local_controller.site.used_phases import PHASE_OFF_A, PHASE_ON_A
@@ -146,8 +146,10 @@ class WorstCase(KnownEvse):
         session, stray = self.session, self.stray
         if session is None and stray is not None and self.connected and self.sampled(now):
             return DrawBounds(stray.current_a, stray.current_a, stray.current_a, stray.at)
-        if session is None or not self.connected or self.mute(now):
+        if session is None or not self.connected:
             return DrawBounds(ZERO, ZERO, ZERO)
+        if self.mute(now):
+            return DrawBounds(ZERO, ZERO, ZERO, unheard_a=self._unheard_a(session, exposure, now))
         followed = on(PHASES, self._followed_a(session, now))
         if session.drawn is None or not self.sampled(now):
             return DrawBounds(ZERO, exposure, lower(exposure, followed))
@@ -159,6 +161,11 @@ class WorstCase(KnownEvse):
         if session.rests or least == ZERO:
             return DrawBounds(ZERO, most, followed)
         return DrawBounds(least, most, followed, drawn.at)
+
+    def _unheard_a(self, session: Session, exposure: PerPhase, now: Instant) -> PerPhase:
+        if self.defiant(now):
+            return ZERO
+        return minus(exposure, on(self.phases(), self._good_faith_a(session, self.exposure_a(now), now)))
 
     def _followed_a(self, session: Session, now: Instant) -> float:
         """The most that an honest car draws by now, be that measured or not: what it was told less has reached it."""
