@@ -128,6 +128,11 @@ class Frame(msgspec.Struct, eq=False, gc=False):
         return read
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it is a CALLRESULT that says nothing more, as most are."""
+        return self.message_type == CALLRESULT and bytes(self._raw) == _EMPTY
+
+    @property
     def is_error(self) -> bool:
         """Whether this is a CALLERROR or CALLRESULTERROR."""
         return self.message_type in _ERRORS

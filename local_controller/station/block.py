@@ -135,6 +135,19 @@ Any tuple says that the `deadline` stands or is later; a list is always right, a
 """
 
 
+class _Routine(tuple[BlockEffect, ...]):
+    """An empty answer that is told from others by what it is."""
+
+    __slots__ = ()
+
+
+ROUTINE: Final = _Routine()
+"""Answer of a block to a CALL from which no other block learns anything, nor from the answer if that is empty: they are not shown them."""
+
+ROUTINE_SOONER: Final = _Routine()
+"""The same, and the `deadline` of another block may be earlier now."""
+
+
 class Block:
     """A block that understands nothing. Methods may raise PayloadError: the message is relayed all the same (LC-020).
 

@@ -21,11 +21,13 @@ from local_controller.station.blocks.metering import Metering
 from local_controller.station.blocks.own_questions import OwnQuestions, QuestionPace
 from local_controller.station.blocks.profile_places import ProfilePlaces
 from local_controller.station.blocks.provisioning import Provisioning
+from local_controller.station.blocks.routine import Routine
 from local_controller.station.blocks.schema_watch import SchemaWatch
 from local_controller.station.blocks.smart_charging import SmartCharging
 from local_controller.station.blocks.station_truth import StationTruth
 from local_controller.station.blocks.thinning import Thinning
 from local_controller.station.blocks.transactions import Transactions
+from local_controller.station.blocks.unread import Unread
 from local_controller.station.blocks.write_budget import lasting_s
 from local_controller.station.capability import How, Origin
 from local_controller.station.certificate_identity import ClientCertificate
@@ -140,11 +142,13 @@ def station_proxy(
     if settings.notifies_limits and version is not OcppVersion.V16:
         notices = (LimitNotices(state, maxima_a, smart_charging.standing),)
     thinning = (Thinning(state),) if settings.guards.thins_samples and version is OcppVersion.V16 else ()
+    unread = Unread()
     blocks = (
+        Routine(state, spoken, unread),
         *_guarding(state, spoken, settings),
         *thinning,
         Configuration(state, spoken, settings.guards, ProfilePlaces(state, settings.evses)),
-        *_looking_on(state, spoken, settings),
+        *_looking_on(state, spoken, settings, unread),
         OwnQuestions(state, spoken, settings.evses, settings.questions),
         *truth,
         smart_charging,
@@ -166,7 +170,12 @@ def observing_proxy(
     known: as of `station_proxy`; the state of this connection is returned for the next one.
     """
     state, spoken = _begun(identity, version, settings, known), dialect(version)
-    blocks = (*_guarding(state, spoken, settings), *_looking_on(state, spoken, settings))
+    unread = Unread()
+    blocks = (
+        Routine(state, spoken, unread),
+        *_guarding(state, spoken, settings),
+        *_looking_on(state, spoken, settings, unread),
+    )
     return StationProxy(identity, version, blocks, ids, settings.times, is_traced=settings.is_traced), state
 
 
@@ -181,9 +190,9 @@ def _guarding(state: StationState, spoken: Dialect, settings: StationSettings) -
     return SchemaWatch(state.version), *certified, guards, Provisioning(state, spoken, settings.quirks)
 
 
-def _looking_on(state: StationState, spoken: Dialect, settings: StationSettings) -> Sequence[Block]:
+def _looking_on(state: StationState, spoken: Dialect, settings: StationSettings, unread: Unread) -> Sequence[Block]:
     """Who tells the site what happens at the station."""
-    metering = Metering(state, spoken)
+    metering = Metering(state, spoken, unread)
     transactions = Transactions(state, spoken, settings.evses, metering)
     forecasts = Forecasts(state, spoken, settings.evses)
     priority = () if state.version is OcppVersion.V16 else (ChargingPriority(state, spoken),)

@@ -24,6 +24,8 @@ from local_controller.rpc.connection import Call, RpcConnection
 from local_controller.rpc.frame import CALL, CALLERROR, CALLRESULT, CALLRESULTERROR, SEND, Frame
 from local_controller.rpc.recent import Recent
 from local_controller.station.block import (
+    ROUTINE,
+    ROUTINE_SOONER,
     UNCHANGED,
     Answer,
     AnswerError,
@@ -73,10 +75,11 @@ def own_id() -> str:
 
 
 class _Relayed(msgspec.Struct, frozen=True, eq=False):
-    """The origin of a foreign CALL: the leg it came from, and whether a block changed it."""
+    """The origin of a foreign CALL: the leg it came from, whether a block changed it, and whether nobody looks at an empty answer."""
 
     sender: _Leg
     fate: Fate
+    is_routine: bool = False
 
 
 _Origin = _Relayed | OwnCall
@@ -85,7 +88,7 @@ _Origin = _Relayed | OwnCall
 class _Leg:
     """What we remember of one of the two connections, named after the peer at its end."""
 
-    __slots__ = ("altered", "answered", "calls", "claimed", "other", "passed", "peer", "strays")
+    __slots__ = ("altered", "answered", "calls", "claimed", "other", "passed", "peer", "routine", "strays")
 
     other: _Leg
 
@@ -96,6 +99,7 @@ class _Leg:
         self.answered: Recent[str] = Recent(ANSWERED_LIMIT)  # ids of this peer's CALLs that a block has answered
         self.strays: Recent[str] = Recent(STRAYS_LIMIT)  # ids this peer may answer with an error (LC-029)
         self.passed, self.altered = _Relayed(self, Fate.PASSED), _Relayed(self, Fate.ALTERED)
+        self.routine = _Relayed(self, Fate.PASSED, is_routine=True)
 
 
 def _legs() -> dict[Peer, _Leg]:
@@ -249,7 +253,7 @@ class StationProxy:
     def let_go(self) -> None:
         """Both connections are gone, nothing comes any more: breaks circles, in which no collector looks (`garbage`)."""
         for leg in self._legs.values():
-            del leg.other, leg.passed, leg.altered
+            del leg.other, leg.passed, leg.altered, leg.routine
 
     def expire(self, now: Instant) -> list[Effect]:
         """Some time has passed, perhaps a deadline: nothing else is due then, as after most CALLs, which are answered."""
@@ -345,7 +349,8 @@ class StationProxy:
                 effects += self._traced(sender.peer, frame.text, Fate.QUEUED)
         else:
             return self._refuse(sender, frame)
-        self._show(frame, sender.peer, effects, now)
+        if self._show(frame, sender.peer, effects, now) and origin is sender.passed:
+            call.origin = sender.routine
         return effects
 
     def _refuse(self, sender: _Leg, frame: Frame) -> list[Effect]:
@@ -396,7 +401,8 @@ class StationProxy:
                 effects = self._revised(leg, call.frame, frame, now)
             else:
                 effects = self._sent(to, text, leg, Fate.PASSED) if self._is_traced else [Send(to.peer, text)]
-            self._show_end(call.frame, frame, to.peer, effects, now)
+            if not (origin.is_routine and frame.is_empty):
+                self._show_end(call.frame, frame, to.peer, effects, now)
             return effects
         if is_late:
             return self._unwanted(leg, frame, "late_answer_swallowed")
@@ -502,17 +508,25 @@ class StationProxy:
 
     # --- blocks --------------------------------------------------------------------------------------------------
 
-    def _show(self, call: Frame, sender: Peer, effects: list[Effect], now: Instant) -> None:
-        """Shows a relayed CALL or SEND; a payload that a block cannot read is noted and otherwise ignored (LC-020)."""
+    def _show(self, call: Frame, sender: Peer, effects: list[Effect], now: Instant) -> bool:
+        """Shows a relayed CALL or SEND; a payload that a block cannot read is noted and otherwise ignored (LC-020).
+
+        Says whether it is a matter of routine, which a block may find, so that those after it are not asked.
+        """
         blocks = self._blocks
         for number, has_deadline in self._called.of.get(call.action, self._called.of_rest):
             try:
                 wanted = blocks[number].called(sender, call, now)
             except PayloadError as error:
                 wanted = self._unreadable_payload(error)
-            if wanted is not UNCHANGED:
-                self._may_be_due_earlier |= has_deadline and type(wanted) is not tuple
-                self._do(wanted, effects, now)
+            if wanted is UNCHANGED:
+                continue
+            if wanted is ROUTINE or wanted is ROUTINE_SOONER:
+                self._may_be_due_earlier |= wanted is ROUTINE_SOONER
+                return True
+            self._may_be_due_earlier |= has_deadline and type(wanted) is not tuple
+            self._do(wanted, effects, now)
+        return False
 
     def _show_end(self, call: Frame, answer: Frame | None, sender: Peer, effects: list[Effect], now: Instant) -> None:
         """Shows the end of a relayed CALL; as above."""

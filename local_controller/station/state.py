@@ -172,6 +172,10 @@ class StationState:
                 return transaction
         return None
 
+    def running(self, evse: int | None, transaction_id: str | None) -> Transaction | None:
+        """That of which a message tells; only the first message of a transaction must name its EVSE (E01)."""
+        return self.transaction(transaction_id) if evse is None else self.transactions.get(evse)
+
     def forget_driver(self, id_token: str) -> None:
         """Nothing here names this driver any more (LC-146)."""
         self.remote_starts.forget(id_token)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from local_controller.clock import Instant
 from local_controller.station.at_floor import AtFloor
+from local_controller.station.dialects.base import EventType, TransactionEvent
 from local_controller.station.words import ChargingState
 
 
@@ -34,7 +35,7 @@ class Transaction:
     needs: what its car said of schedules, if it speaks ISO 15118. written_s: when its EVSE was last written to, since its car told its needs (monotonic).
     sampled: when the latest usable sample of its EVSE came; None if none did yet.
     is_found: it was running already when we heard of it, so that an earlier run may have told it a limit.
-    read_s: when a message with samples of its EVSE was read last, in monotonic seconds (blocks/metering.py).
+    read_s: when a message with samples of its EVSE was read last, in monotonic seconds (blocks/unread.py).
     at_floor: what its samples say of a limit well above the floor, while one is in force.
     """
 
@@ -53,3 +54,13 @@ class Transaction:
     read_s: float = -math.inf
     is_found: bool = False
     at_floor: AtFloor | None = None
+
+    def goes_on(self, event: TransactionEvent) -> bool:
+        """Whether all that is said is that it goes on as it is, as most messages of its EVSE do."""
+        return (
+            event.transaction_id == self.transaction_id
+            and event.type is not EventType.ENDED
+            and (event.charging_state is None or event.charging_state is self.charging_state)
+            and event.id_token is None
+            and event.remote_start_id is None
+        )

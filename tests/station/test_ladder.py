@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local_controller.profiles.units import RateUnit
-from local_controller.station.blocks.metering import KNOWN_S
+from local_controller.station.blocks.unread import KNOWN_S
 from local_controller.station.capability import How
 from local_controller.station.dialects.base import BootCall
 from local_controller.station.effects import Peer

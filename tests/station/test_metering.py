@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from local_controller.rpc import frame as rpc
 from local_controller.station import words
-from local_controller.station.blocks.metering import FLOOD, KEPT, KEPT_CHARS, KNOWN_S, PAUSE_S
+from local_controller.station.blocks.unread import FLOOD, KEPT, KEPT_CHARS, KNOWN_S, PAUSE_S
 from local_controller.station.build import StationSettings
 from local_controller.station.effects import Peer, Tell
 from local_controller.station.words import ChargingState, OcppVersion, Phase

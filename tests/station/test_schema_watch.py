@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local_controller.rpc.schemas import violation
-from local_controller.station.blocks.schema_watch import ACTIONS, AT_ONCE, EVERY_S, LARGEST
+from local_controller.station.blocks.schema_watch import ACTIONS, AT_ONCE, EVERY_S, LARGEST, SchemaWatch
 from local_controller.station.effects import Note, Peer
 from local_controller.station.words import OcppVersion
 from tests.station.conftest import FOLDER, validator
@@ -107,7 +107,7 @@ def test_names_of_actions_without_end_are_not_kept(bench: Any) -> None:
     b = bench()
     for number in range(2 * ACTIONS):
         b.from_station(f"Vendor{number}", {})
-    watch = b.proxy._blocks[0]
+    (watch,) = (block for block in b.proxy._blocks if isinstance(block, SchemaWatch))
     assert len(watch._called_s) == ACTIONS
 
 

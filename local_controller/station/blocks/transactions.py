@@ -60,7 +60,7 @@ class Transactions(Block):
 
     def _follow(self, event: TransactionEvent, call: Frame, now: Instant) -> Wanted:
         here = None if event.evse is None else self._state.transactions.get(event.evse)
-        if here is not None and self._goes_on(event, here):
+        if here is not None and here.goes_on(event) and self._state.expected.is_empty:
             return UNCHANGED
         named = self._named(event)
         if event.type is _ENDED:
@@ -74,17 +74,6 @@ class Transactions(Block):
         known.charging_state = event.charging_state
         updated = Tell(TransactionUpdated(known.evse, known.transaction_id, event.charging_state))
         return [*told, *self._metering.before(known.evse, now), updated]
-
-    def _goes_on(self, event: TransactionEvent, here: Transaction) -> bool:
-        """Whether all that is said is that this one goes on as it is, as most messages do."""
-        return (
-            here.transaction_id == event.transaction_id
-            and event.type is not _ENDED
-            and (event.charging_state is None or event.charging_state is here.charging_state)
-            and event.id_token is None
-            and event.remote_start_id is None
-            and self._state.expected.is_empty
-        )
 
     def _identified(self, event: TransactionEvent, known: Transaction) -> list[BlockEffect]:
         """Whose it is, and which request of the CSMS it answers, may become known after it began."""

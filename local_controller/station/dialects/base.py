@@ -68,11 +68,15 @@ class TransactionEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class MeterHead(msgspec.Struct, frozen=True, gc=False):
-    """Whose samples a message brings, as far as it names them; may_wait: none that begins or ends a transaction."""
+    """Whose samples a message brings, as far as it names them.
+
+    may_wait: it begins or ends no transaction. event: what it says of the transaction, if anything.
+    """
 
     evse: int | None
     transaction_id: str | None
     may_wait: bool
+    event: TransactionEvent | None
 
 
 class MeterReport(msgspec.Struct, frozen=True, gc=False):

@@ -156,7 +156,6 @@ _decode_list_16 = msgspec.json.Decoder(list[_MeterValue16], strict=False).decode
 class Said(MeterHead, frozen=True, gc=False):
     """What one message says; `samples` as it writes them, None if they are of the past, and what decodes them."""
 
-    event: TransactionEvent | None
     samples: msgspec.Raw | None
     decode: Callable[[msgspec.Raw], Sequence[_MeterValue | _MeterValue16]]
 
