@@ -26,7 +26,7 @@ from benchmarks.profile_soak.worlds import RESERVED
 from local_controller.profiles import activity, bound
 from local_controller.profiles.composite import FREE_OF_LIMITS
 from local_controller.station.block import UNCHANGED
-from local_controller.station.blocks import metering, next_write
+from local_controller.station.blocks import next_write, unread
 from local_controller.station.blocks.allowances import Allowances
 from local_controller.station.blocks.dynamic_updates import DynamicUpdates
 from local_controller.station.blocks.smart_charging import SmartCharging
@@ -241,7 +241,7 @@ def test_of_several_states_of_charge_in_one_instant_any_may_count_for_a_second(m
     written = [limit for line in story.behind.transcript if "LC-own-" in line for limit in LIMITS.findall(line)]
     assert [*dict.fromkeys(written)] == ["6.0", "25.7"], "the floor, the limit, and 6 A again"
     assert written[-1] == "6.0"
-    monkeypatch.setattr(metering, "KNOWN_S", 1.5)
+    monkeypatch.setattr(unread, "KNOWN_S", 1.5)
     late = told(setting, tells, Scope()).told.failure
     assert late is not None, "half a second more is too late"
     assert late.kind == "violation"
