@@ -120,7 +120,8 @@ class Pair:
                 self._say(sender, writer.station_call() if sender == "station" else writer.csms_call())
 
     async def _part(self, *, is_last: bool) -> None:
-        """Ends the connection on both legs, from either end, after silence or at once."""
+        """Ends the connection on both legs, from either end, after silence or at once; a relay may be slow to make the second one."""
+        await _until(lambda: self.is_connected or self._gone.is_set(), self._habits.gone_s)
         is_cut = not is_last and self._rnd.random() < 0.5
         if not is_cut:
             await self._drained()
