@@ -6,7 +6,8 @@ remembered, and so is the last answer: where nothing moves, it is asked the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,40 @@ class Unheard(NamedTuple):
     who: Flags
     fallback_a: Array
     room: Beside
+
+
+class _Seats:
+    """Where the rows stand while one car after the other takes a seat; a car changes nothing but the rows that it loads.
+
+    once_a, twice_a, kept_a: as of `Beside`. idle_a: what those fall back to that nobody measures, all of them without a seat.
+    """
+
+    def __init__(self, once_a: Array, twice_a: Array, kept_a: Array, idle_a: Array) -> None:
+        self._most_a = once_a, twice_a, kept_a
+        self._once_a, self._twice_a, self._kept_a = once_a.tolist(), twice_a.tolist(), kept_a.tolist()
+        self._idle_a: list[float] = idle_a.tolist()
+        self._used_a = [0.0] * len(once_a)
+        self._has_others = [False] * len(once_a)
+
+    def fit(self, used_a: Array, idle_a: Array, has_others: Flags) -> bool:
+        """Whether all that fits at the same time, row by row."""
+        once_a, twice_a, kept_a = self._most_a
+        once, twice = used_a + has_others * idle_a <= once_a, used_a + has_others * kept_a <= twice_a
+        return bool(once.all() and twice.all())
+
+    def take(self, rows: tuple[int, ...], needs_a: float, gives_a: float, *, is_other: bool) -> bool:
+        """Whether a car fits that needs so much on each of these rows; if so, it has its seat. gives_a: so much less is idle."""
+        found = []
+        for row, times in Counter(rows).items():  # a row may stand there several times
+            has_others = is_other or self._has_others[row]
+            used_a, idle_a = self._used_a[row] + times * needs_a, self._idle_a[row] - times * gives_a
+            once_a, twice_a = (used_a + idle_a, used_a + self._kept_a[row]) if has_others else (used_a, used_a)
+            if once_a > self._once_a[row] or twice_a > self._twice_a[row]:
+                return False
+            found.append((row, used_a, idle_a, has_others))
+        for row, used_a, idle_a, has_others in found:
+            self._used_a[row], self._idle_a[row], self._has_others[row] = used_a, idle_a, has_others
+        return True
 
 
 class Sharing:
@@ -69,30 +104,22 @@ class Sharing:
         least_a = on_step_above(min_a, np.full(len(min_a), STEP_A))
         if isinstance(room, Left):
             return admit(self._rows_for(sharers, room), self._available(room), least_a, in_order)
-        fit = self._fit_beside(sharers, least_a, room)
+        return self._seated_beside(sharers, least_a, in_order, room)
+
+    def _seated_beside(self, sharers: Indexes, least_a: Array, in_order: Indexes, unheard: Unheard) -> Flags:
+        """The same beside what is kept for cars that nobody measures: that counts where anybody else has a seat."""
+        rows, who, room = self._rows_for(sharers, unheard.room.once), unheard.who, unheard.room
+        once_a, twice_a, kept_a = (self._room_a(one) for one in (room.once, room.twice, room.kept))
         runs = np.zeros(len(sharers), dtype=bool)
         runs[in_order] = True
-        if fit(runs):
+        own_a = unheard.fallback_a * who
+        seats = _Seats(once_a + TINY_A, twice_a + TINY_A, kept_a, rows.loads @ own_a)
+        if seats.fit(rows.loads @ (least_a * runs), rows.loads @ (own_a * ~runs), rows.loads @ (runs & ~who) > 0):
             return runs
-        runs[in_order] = False
+        needs_a, gives_a, others = least_a.tolist(), own_a.tolist(), (~who).tolist()
         for car in in_order.tolist():
-            runs[car] = True
-            runs[car] = fit(runs)
+            runs[car] = seats.take(rows.of_need[car], needs_a[car], gives_a[car], is_other=others[car])
         return runs
-
-    def _fit_beside(self, sharers: Indexes, least_a: Array, unheard: Unheard) -> Callable[[Flags], bool]:
-        """Whether some fit together; what is kept for cars that nobody measures counts as soon as anybody else has a seat."""
-        rows = self._rows_for(sharers, unheard.room.once)
-        once_a, twice_a = self._room_a(unheard.room.once) + TINY_A, self._room_a(unheard.room.twice) + TINY_A
-        kept_a = self._room_a(unheard.room.kept)
-
-        def fit(runs: Flags) -> bool:
-            used_a, are_others = rows.loads @ (least_a * runs), rows.loads @ (runs & ~unheard.who) > 0
-            idle_a = rows.loads @ (unheard.fallback_a * (unheard.who & ~runs))
-            once, twice = used_a + are_others * idle_a <= once_a, used_a + are_others * kept_a <= twice_a
-            return bool(once.all() and twice.all())
-
-        return fit
 
     def fits_alone(self, sharers: Indexes, min_a: Array, available: Left) -> Flags:
         """Whose minimum fits if nobody else has anything."""
