@@ -143,6 +143,8 @@ class Granting:
         can = self._with_a_chance(moment, might, room)
         has_no_chance = np.zeros(len(min_a), dtype=bool)
         has_no_chance[might], has_no_chance[can] = True, False
+        stops = (has_no_chance & (moment.columns.ordered_a >= min_a)).nonzero()[0].tolist()
+        self._turns.stopped([self._asker(int(moment.followers[at]), min_a[at]) for at in stops], now_s)
         fits = self._sharing.seated(moment.followers, min_a, can, room)
         if fits[can].all():
             rests = self._rests_anyhow(moment, can, room, now_s) | has_no_chance

@@ -15,7 +15,7 @@ And whoever could not keep its seat even in its turn leaves the rest of the roun
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import IntEnum
@@ -239,6 +239,14 @@ class Turns:
         waiting = sorted((claim for claim in there if not claim.charges), key=_Claim.in_next_round)
         self._waiting = [claim.asker.place for claim in waiting]
         return before != places
+
+    def stopped(self, askers: Iterable[Asker], now_s: float) -> None:
+        """These charge, and cannot have the minimum whoever else pauses: they rest as others do that are stopped."""
+        for asker in askers:
+            claim = self._claims.get(asker.place)
+            if claim is None or claim.asker.transaction != asker.transaction:
+                claim = self._claims[asker.place] = self._claim(asker, now_s)
+            claim.leaves_seat(now_s, self.pace, self._round_ends_s)
 
     def all_seated(self, places: AbstractSet[int], now_s: float) -> bool:
         """All these can have the minimum: nobody waits but who rests anyhow; whether that is new."""

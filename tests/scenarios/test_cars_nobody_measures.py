@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 import pytest
@@ -135,6 +136,16 @@ def test_what_a_car_draws_that_nobody_measures_counts_once_where_the_fuse_bears_
     """12 A are enough for both: they took turns, because 18 A were thought to be drawn."""
     parts = part_of_time(begun(topology(40.0, 2), 13.5, "CP-2"), 900)
     assert min(parts.values()) == 1.0
+
+
+@pytest.mark.requirement("LC-110")
+def test_whoever_has_a_chance_only_now_and_then_is_not_started_each_time() -> None:
+    """An oven that heats every 40 s leaves 6.7 A, or 5.3 A: the measured car was started 18 times within 25 minutes."""
+    site = begun(topology(40.0, 2), 14.0, "CP-2")
+    site.run(200)
+    site.base = lambda s: ((6.3, 7.7)[int(s) // 40 % 2],) * 3
+    for amperes in drawn_over(site, 1500).values():
+        assert sum(before == 0 < now for before, now in pairwise(amperes)) <= 1500 / 300 + 1
 
 
 def test_where_something_feeds_in_the_assumed_other_loads_are_not_taken_for_such_a_car() -> None:
