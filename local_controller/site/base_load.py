@@ -71,18 +71,21 @@ class BaseLoad:
         given_up_a: PerPhase = ZERO,
         gain_a: PerPhase = ZERO,
         unheard_a: PerPhase = ZERO,
+        newly_a: PerPhase = ZERO,
     ) -> PerPhase:
         """Take in a reading while the cars below draw between `least_a` and `most_a`.
 
         proven_at: the oldest of the measurements behind `least_a`; None where all are of this moment. given_up_a, gain_a:
-        where loads are out of phase, see `site.out_of_phase`. unheard_a: the most that cars draw besides, that nobody measures.
+        where loads are out of phase, see `site.out_of_phase`. unheard_a: the most that cars draw besides, that nobody measures;
+        newly_a: of that what those may draw that were no such cars at the last reading. Their draw may be among the other loads
+        since then; as a part of these it would be taken for good, if they never pause.
         """
         self._see(minus(measured_a, least_a), now)
         high = self._highest_since(proven_at or now)
         low = minus(measured_a, most_a)
         floor = minus(self.lowest_a, gain_a)
         before = high if self.current_a is None else plus(self.current_a, given_up_a)
-        apart = before if self.apart_a is None else plus(self.apart_a, given_up_a)
+        apart = minus(before if self.apart_a is None else plus(self.apart_a, given_up_a), newly_a)
         self.current_a = upper(lower(upper(before, low), high), floor)
         self.apart_a = upper(lower(upper(apart, minus(self.current_a, unheard_a)), self.current_a), floor)
         steady_a = upper(self._highest_since(now.after(-STEADY_S)), self.lowest_a)

@@ -15,7 +15,7 @@ from local_controller.site.limit_book import LimitBook
 from local_controller.site.limits import AppliesTo, Bounds, PowerCeiling
 from local_controller.site.notices import fed_in_notice, overload_notice
 from local_controller.site.out_of_phase import GivenUp, gain_a
-from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, lower, minus, plus, upper
+from local_controller.site.per_phase import PHASE_NAMES, PHASES, ZERO, PerPhase, lower, minus, plus, total, upper
 from local_controller.site.readings import MeterReading
 from local_controller.site.sample_requests import SampleRequests
 from local_controller.site.standing import DrawBounds, together
@@ -48,6 +48,7 @@ class Measuring:
         self._adds_up = adds_up
         self._tolerance_a, self._calm_s = tolerance_a, calm_s
         self._given_up = {node: GivenUp() for node in below}
+        self._unheard: dict[str, set[int]] = {node: set() for node in below}
         self._requests = SampleRequests()
 
     def read(self, state: NodeState, reading: MeterReading, now: Instant) -> list[Notice | AskSample]:
@@ -68,17 +69,23 @@ class Measuring:
         below = self._below[state.node.id]
         bounds = [evse.stand(now).bounds for evse in below]
         drawn, given_up_a, gained_a = together(bounds), ZERO, ZERO
+        drawn = drawn._replace(newly_a=self._newly_unheard_a(state.node.id, bounds))
         if not self._adds_up:
             given_up_a = self._given_up[state.node.id].since_last(bounds)
             gained_a = gain_a((evse.evse for evse in below), bounds)
         if state.node.id == GRID:
             self._foresight.measured(reading, drawn, below, now)
-        least_a, most_a, _, measured_at, unheard_a = drawn
-        state.base.update(reading.current_a, least_a, most_a, now, measured_at, given_up_a, gained_a, unheard_a)
+        least_a, most_a, _, proven_at, unheard_a, _, newly_a = drawn
+        state.base.update(reading.current_a, least_a, most_a, now, proven_at, given_up_a, gained_a, unheard_a, newly_a)
         limits = self._book.bounds(state.node.id, AppliesTo.TOTAL, now)
         if any(self._book.may_bound_power(state.node.id, kind) for kind in AppliesTo):
             self._all_phases(state, reading, drawn, limits.power, now)
         self._excess(state, reading, drawn, limits, now)
+
+    def _newly_unheard_a(self, node: str, bounds: Sequence[DrawBounds]) -> PerPhase:
+        """What those may draw that nobody measures, and of whom that was not so at the last reading: measured or lost then, or just found."""
+        before, self._unheard[node] = self._unheard[node], {at for at, bound in enumerate(bounds) if bound.is_unheard}
+        return total(bounds[at].unheard_a for at in self._unheard[node] - before)
 
     def _excess(self, state: NodeState, reading: MeterReading, drawn: DrawBounds, limits: Bounds, now: Instant) -> None:
         """By how much fuse and limits are exceeded."""

@@ -13,7 +13,8 @@ class DrawBounds(NamedTuple):
     """Between which currents a draw lies, per grid phase; when the lower one was measured (None: nothing proves it).
 
     followed_a: the most that is drawn if the car has followed, by now, what it was told since it was measured.
-    unheard_a: the most that is drawn besides, if it does what its station said yes to, that never measures.
+    unheard_a: the most that is drawn besides, if it does what its station said yes to, that never measures (is_unheard);
+    newly_a: how much of that such cars may draw that were none at the reading before.
     """
 
     least_a: PerPhase
@@ -21,6 +22,8 @@ class DrawBounds(NamedTuple):
     followed_a: PerPhase
     measured_at: Instant | None = None
     unheard_a: PerPhase = ZERO
+    is_unheard: bool = False
+    newly_a: PerPhase = ZERO
 
 
 def together(bounds: Sequence[DrawBounds]) -> DrawBounds:

@@ -97,8 +97,9 @@ class AllPhases:
         """Takes in a reading while all cars below draw within `bounds`; by how many amperes it is above the limit."""
         self._measure_voltage(reading, now)
         self.measured_a = self._amperes(reading)
-        least, most, unheard = (equal(sum(one)) for one in (bounds.least_a, bounds.most_a, bounds.unheard_a))
-        self.base.update(equal(self.measured_a), least, most, now, bounds.measured_at, ZERO, ZERO, unheard)
+        sums = bounds.least_a, bounds.most_a, bounds.unheard_a, bounds.newly_a
+        least, most, unheard, newly = (equal(sum(one)) for one in sums)
+        self.base.update(equal(self.measured_a), least, most, now, bounds.measured_at, ZERO, ZERO, unheard, newly)
         if limit is None:
             self.unexplained_a = 0.0
             return -math.inf

@@ -149,7 +149,7 @@ class WorstCase(KnownEvse):
         if session is None or not self.connected:
             return DrawBounds(ZERO, ZERO, ZERO)
         if self.mute(now):
-            return DrawBounds(ZERO, ZERO, ZERO, unheard_a=self._unheard_a(session, exposure, now))
+            return self._unheard(session, exposure, now)
         followed = on(PHASES, self._followed_a(session, now))
         if session.drawn is None or not self.sampled(now):
             return DrawBounds(ZERO, exposure, lower(exposure, followed))
@@ -162,10 +162,11 @@ class WorstCase(KnownEvse):
             return DrawBounds(ZERO, most, followed)
         return DrawBounds(least, most, followed, drawn.at)
 
-    def _unheard_a(self, session: Session, exposure: PerPhase, now: Instant) -> PerPhase:
+    def _unheard(self, session: Session, exposure: PerPhase, now: Instant) -> DrawBounds:
         if self.defiant(now):
-            return ZERO
-        return minus(exposure, on(self.phases(), self._good_faith_a(session, self.exposure_a(now), now)))
+            return DrawBounds(ZERO, ZERO, ZERO)
+        unheard_a = minus(exposure, on(self.phases(), self._good_faith_a(session, self.exposure_a(now), now)))
+        return DrawBounds(ZERO, ZERO, ZERO, unheard_a=unheard_a, is_unheard=True)
 
     def _followed_a(self, session: Session, now: Instant) -> float:
         """The most that an honest car draws by now, be that measured or not: what it was told less has reached it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
@@ -16,10 +17,11 @@ from local_controller.site.limits import AppliesTo
 from local_controller.site.overload import STOP_S
 from local_controller.site.per_phase import minus
 from local_controller.site.topology import FuseType, Topology
+from local_controller.site.wiring import Grid, GridSystem
 from tests.effort import EFFORT
 from tests.scenarios.site_events import csms_allows
 from tests.scenarios.site_soak import HIGH_S, Judge
-from tests.site.virtual_site import Car, VirtualSite, VirtualStation, topology
+from tests.site.virtual_site import STEP_S, Car, VirtualSite, VirtualStation, topology
 
 LONG_S = 5000
 SLOWEST: Final = {"limited_to": 1.0, "fallback_a": 8.0, "answer_s": 7.5, "obey_s": 8.0}
@@ -167,6 +169,34 @@ def test_both_have_their_turns_where_the_fuse_bears_less() -> None:
     """11.9 A are left, and 3.7 A of its fallback kept beside another car; it was stopped as soon as the meter saw it, and had 3 % of the time."""
     parts = part_of_time(begun(topology(12.9, 2), 40.0, "CP-2"), 4800)
     assert min(parts.values()) > 0.4
+
+
+def loses_its_link(site: VirtualSite) -> None:
+    site.disconnect("CP-2")
+    site.run(5)
+    site.connect("CP-2", boot=False)
+
+
+@pytest.mark.requirement("LC-110")
+@pytest.mark.parametrize("happens", [loses_its_link, VirtualSite.restart])
+def test_both_still_have_their_turns_when_such_a_car_was_lost_or_found_while_it_charged(
+    happens: Callable[[VirtualSite], object],
+) -> None:
+    """Its 6 A were taken for other loads from then on, for good: 3.5 A of 13 A were left, and the other car never had a turn again."""
+    site = begun(topology(14.0, 2), 40.0, "CP-2")
+    site.run(250)
+    while not draws_a(site.stations["CP-2"]):
+        site.run(STEP_S)
+    site.run(20)
+    happens(site)
+    assert min(part_of_time(site, 2600).values()) > 0.3
+
+
+@pytest.mark.requirement("LC-110")
+def test_both_have_their_turns_where_currents_are_out_of_phase() -> None:
+    """What a car drew when it was measured last was thought to be given up, and its draw to be other loads: it had all the time."""
+    grid = Grid(GridSystem.LINE_TO_LINE, 230.0)
+    assert min(part_of_time(begun(topology(40.0, 2, rotations=("R-S",), grid=grid), 16.0, "CP-2"), 2600).values()) > 0.3
 
 
 @pytest.mark.requirement("LC-107", "LC-110")
