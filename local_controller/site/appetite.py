@@ -25,6 +25,9 @@ LASTS_S: Final = 120.0
 HEADROOM_A: Final = 2.0
 """So much more it is offered, so that it can show that it wants more; half of that does."""
 
+NOTHING_A: Final = 0.5
+"""Less is no charging: a battery that is full, or a car that waits for a time of its own."""
+
 
 @dataclass(slots=True)
 class Appetite:
@@ -42,10 +45,15 @@ class Appetite:
     @property
     def tapers(self) -> bool:
         """Whether it takes less than it took before: its battery does that, not its own maximum."""
-        return self.takes_a <= self._most_a - SPARE_A
+        return not self.takes_nothing and self.takes_a <= self._most_a - SPARE_A
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether it may charge and does not."""
+        return self.takes_a < NOTHING_A
 
     def shown(self, drawn_a: float, offered_a: float, now: Instant) -> None:
-        """A car that charges was measured; it had time to follow `offered_a`."""
+        """A car that may charge was measured; it had time to follow `offered_a`."""
         self._most_a = max(self._most_a, drawn_a)
         if drawn_a > self.takes_a + HEADROOM_A / 2:
             self.takes_a = math.inf

@@ -184,7 +184,8 @@ class Granting:
     def _asker(self, place: int, min_a: float) -> Asker:
         state = self._tree.places[place].state
         charges, told_w = state.ordered_a >= min_a, state.ordered_a * len(state.phases()) * state.evse.line_v
-        return Asker(place, self._transaction(place), charges, state.session_energy_wh(), state.priority, told_w)
+        got_wh, transaction = state.session_energy_wh(), self._transaction(place)
+        return Asker(place, transaction, charges, got_wh, state.priority, told_w, state.takes_nothing)
 
     def _transaction(self, place: int) -> str:
         session = self._tree.places[place].state.session

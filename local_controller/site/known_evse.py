@@ -100,8 +100,22 @@ class KnownEvse:
         """The most that a plan should reckon with: what it may be told, as far as its car takes that."""
         if self.session is None:
             return self.most_a
-        least_a = tenths_that_reach(max(self.keeps_going_a, self.csms_least_a))  # else a plan, in tenths, would stop it
+        begins_a = self.keeps_going_a if self.session.uses.has_drawn else self._most_to_begin_a
+        least_a = tenths_that_reach(max(begins_a, self.csms_least_a))  # else a plan, in tenths, would stop it
         return min(self.most_a, max(self.session.appetite.useful_a, least_a))
+
+    @property
+    def _most_to_begin_a(self) -> float:
+        """With so much any car begins: one on all phases, at a station that takes watts only, needs all that a phase may carry."""
+        if not self.watts_only:
+            return self.keeps_going_a
+        needs_a = self.keeps_going_a * len(self.evse.station_phases)
+        return min(needs_a, max(self.keeps_going_a, self.evse.max_a))
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether the car of the running session may charge, or might when it was asked last, and does not."""
+        return self.session is not None and self.session.appetite.takes_nothing
 
     @property
     def tapers(self) -> bool:

@@ -119,9 +119,10 @@ class SampledEvse(WorstCase):
             self.wire.measured_on(switch.told, carried_by[0])
 
     def _learn_appetite(self, session: Session, now: Instant) -> None:
-        """A car that charges, long after it was raised and while nothing else than its limit bounds it."""
+        """A car that may charge, long after it was raised and while nothing else than its limit bounds it."""
         drawn_a, raised_at = self.drawn_a(now), session.raised_at
-        if drawn_a >= PHASE_PROOF_A and (raised_at is None or now.since(raised_at) >= self._followed_s):
+        may_charge = drawn_a >= PHASE_PROOF_A or self.ordered_a >= self.keeps_going_a
+        if may_charge and (raised_at is None or now.since(raised_at) >= self._followed_s):
             session.appetite.shown(drawn_a, self.ordered_a, now)
 
     def _prove(self, session: Session, now: Instant) -> None:

@@ -9,7 +9,8 @@ so nobody is stopped but for lack of room, and whoever was stopped rests for a w
 
 Whoever is stopped again soon after it was started because all seemed to fit, rests although they seem to: its own draw takes
 more room than was thought, as that of a car which nobody measures does. It is tried more and more seldom, at the latest at the end of a round.
-And whoever could not keep its seat even in its turn leaves the rest of the round to others.
+And whoever could not keep its seat even in its turn leaves the rest of the round to others. So does whoever takes nothing of it, as a
+full battery does: it is asked again where room is left, and when it has waited too long.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ class TurnPace:
     """turn_s: how long a round is. wait_s: who waits so long goes before all others at the end of a round.
 
     rest_s: a car that was stopped is not started again earlier, as KEBA and Mennekes wait 5 and at least 2 min before they
-    switch phases (grid-and-safety §4.8).
+    switch phases (grid-and-safety §4.8). idle_s: a car takes nothing in its turn if it has not begun by then: it is there after a
+    minute (`appetite.LASTS_S`), and a sample of its station another minute later.
     """
 
     turn_s: float = 1200.0
     wait_s: float = 3600.0
     rest_s: float = 300.0
+    idle_s: float = 180.0
 
 
 class Rank(IntEnum):
@@ -51,6 +54,7 @@ class Asker(NamedTuple):
     """A session that could charge now: its place, its transaction, whether it is told to charge, and what it got (Wh).
 
     priority: of the CSMS, the higher first. told_w: what it may draw just now; of whom nobody knows what it got, so much counts as got.
+    takes_nothing: it did, when it might charge last.
     """
 
     place: int
@@ -59,6 +63,7 @@ class Asker(NamedTuple):
     got_wh: float | None
     priority: int = 0
     told_w: float = 0.0
+    takes_nothing: bool = False
 
 
 @dataclass(slots=True)
@@ -69,7 +74,7 @@ class _Claim:
     waited_s: how long, before it took its seat. away_since_s: since when it cannot charge for another reason than room, infinite: it can.
     has_missed_it: it was away, or rested, at the end of the last round.
     told_wh: what it may have got at most, up to seen_s. is_tried: it had been stopped, and was started because all seemed to fit. rests_anyhow_s: how long it rests whatever room there seems to be, 0: not
-    at all.
+    at all. is_idle: it takes nothing, and goes behind all others.
     """
 
     asker: Asker
@@ -87,8 +92,11 @@ class _Claim:
     has_missed_it: bool = False
     told_wh: float = 0.0
     seen_s: float = math.inf
+    is_idle: bool = False
 
-    def asks(self, asker: Asker, now_s: float) -> None:
+    def asks(self, asker: Asker, now_s: float, pace: TurnPace) -> None:
+        if self.charges and now_s - self.since_s >= pace.idle_s:
+            self.is_idle = asker.takes_nothing
         self.told_wh += self.asker.told_w * max(0.0, now_s - self.seen_s) / 3600.0
         self.asker, self.seen_s = asker, now_s
 
@@ -127,6 +135,7 @@ class _Claim:
         self.got_wh, self.waits_since_s = self.counted_wh, self.since_s
         self.rank = self._rank_after(min(now_s, self.away_since_s), pace)
         self.is_overdue = self.rank is Rank.WAITS_TOO_LONG
+        self.is_idle &= not self.is_overdue
 
     def _rank_after(self, now_s: float, pace: TurnPace) -> Rank:
         lasted_s, is_served = now_s - self.since_s, self.charges and not self._has_charged_for_a_moment(now_s, pace)
@@ -159,7 +168,7 @@ class _Claim:
 
     def _waits_again(self, now_s: float, pace: TurnPace) -> None:
         """As if it had not had its seat, if that was for a moment, in which it may not even have begun."""
-        is_soon = self._has_charged_for_a_moment(now_s, pace)
+        is_soon = self._has_charged_for_a_moment(now_s, pace) and not self.is_idle
         self.charges, self.since_s = False, self.since_s - self.waited_s if is_soon else now_s
 
     def rests_anyhow(self, now_s: float) -> bool:
@@ -174,7 +183,7 @@ class _Claim:
         stands = self.rank if self.rank is Rank.COULD_NOT_KEEP_IT else max(self.rank, Rank.WAITS)
         priority = math.inf if self.is_overdue else self.asker.priority
         got_wh = 0.0 if too_long else self.got_wh
-        return -self.is_late, -stands, -priority, -self.rank, got_wh, self.waits_since_s, self.asker.place
+        return -self.is_late, self.is_idle, -stands, -priority, -self.rank, got_wh, self.waits_since_s, self.asker.place
 
     def priority_in_next_round(self) -> float:
         """Above all of those that the CSMS gives, if it waits too long."""
@@ -210,10 +219,11 @@ class Turns:
         claim = self._claims.get(asker.place)
         if claim is None or claim.asker.transaction != asker.transaction or claim.has_charged_away(asker):
             rank = Rank.HAS_JUST_BEGUN if asker.charges else Rank.WAITS
-            return _Claim(asker, asker.charges, now_s, rank, asker.got_wh or 0.0, seen_s=now_s)
+            got_wh, is_idle = asker.got_wh or 0.0, asker.charges and asker.takes_nothing
+            return _Claim(asker, asker.charges, now_s, rank, got_wh, seen_s=now_s, is_idle=is_idle)
         if asker.priority > claim.asker.priority:  # the CSMS says so after the session began, which may be just now
             claim.rests_until_s = now_s
-        claim.asks(asker, now_s)
+        claim.asks(asker, now_s, self.pace)
         return claim
 
     def _there(self) -> list[_Claim]:

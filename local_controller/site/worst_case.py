@@ -71,8 +71,7 @@ class WorstCase(KnownEvse):
         if not self.watts_only or (session is not None and session.uses.has_drawn):
             return self.keeps_going_a
         needs_all = session is not None and (session.needs_all_phases or now.monotonic_s < self._waits_until_s(session))
-        phases = len(self.evse.station_phases) if needs_all else 1
-        return min(self.keeps_going_a * phases, max(self.keeps_going_a, self.evse.max_a))
+        return self._most_to_begin_a if needs_all else self.keeps_going_a
 
     def _waits_until_s(self, session: Session) -> float:
         """So long a station that takes watts only waits for what a car on all its phases needs."""
