@@ -129,7 +129,7 @@ class Outlet:
             return "Idle"
         if self.transaction is None:
             return "EVConnected"
-        if self.vehicle.is_full:
+        if self.vehicle.says_no:
             return "SuspendedEV"
         return "Charging" if self._pilot_a >= MINIMUM_A else "SuspendedEVSE"
 

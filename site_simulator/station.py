@@ -257,7 +257,7 @@ class SimulatedStation:
         await asyncio.sleep(max(0.0, moment_s - self._clock.monotonic_s()))
 
     def _wants_to_leave(self, vehicle: Vehicle, leaves_s: float | None) -> bool:
-        return vehicle.is_full or (leaves_s is not None and self._clock.monotonic_s() >= leaves_s)
+        return vehicle.wants_to_leave or (leaves_s is not None and self._clock.monotonic_s() >= leaves_s)
 
     async def _transaction(self, vehicle: Vehicle, leaves_s: float | None) -> None:
         """Authorize, charge and stop once; a refused driver is not asked again."""

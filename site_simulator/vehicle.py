@@ -39,6 +39,10 @@ class VehicleSpec:
     taper_wh: the last part of the charge, during which the car reduces linearly down to the minimum.
     card: what the driver shows to the reader.
     reaction_s: how long the car takes to notice another pilot signal (at most 5 s by IEC 61851-1).
+    least_a: offered less than that it draws nothing.
+    rests: from when to when, in seconds since it was plugged in, it takes nothing of what it is offered, as cars do that warm up or balance their
+    cells; says_so: it opens its contactor then, which its station sees.
+    stays: when it is full it leaves no earlier than said; else at once.
     """
 
     phases: int = 3
@@ -50,6 +54,10 @@ class VehicleSpec:
     arrives_s: float = 0.0
     departs_s: float | None = None
     card: str = "DEADBEEF"
+    least_a: float = MINIMUM_A
+    rests: tuple[tuple[float, float], ...] = ()
+    says_so: bool = True
+    stays: bool = False
 
 
 class Vehicle:
@@ -59,15 +67,29 @@ class Vehicle:
         self.spec = spec
         self.current_a = 0.0
         self.charged_wh = 0.0
+        self.rests = False
         self._pilot = DelayLine(0.0)
+        self._plugged_s: float | None = None
 
     @property
     def is_full(self) -> bool:
         """Whether the battery has got what it needs."""
         return self.charged_wh >= self.spec.need_wh
 
+    @property
+    def wants_to_leave(self) -> bool:
+        """Whether its driver takes it away because it is full."""
+        return self.is_full and not self.spec.stays
+
+    @property
+    def says_no(self) -> bool:
+        """Whether its station sees that it wants nothing."""
+        return self.is_full or (self.rests and self.spec.says_so)
+
     def advance(self, offered_a: float, phases: int, now_s: float, dt_s: float, volts: float = NOMINAL_V) -> None:
         """Let `dt_s` seconds pass with `offered_a` per phase on the pilot and `phases` lines connected."""
+        self._plugged_s = now_s if self._plugged_s is None else self._plugged_s
+        self.rests = any(begin_s <= now_s - self._plugged_s < end_s for begin_s, end_s in self.spec.rests)
         self._pilot.set(offered_a, now_s + self.spec.reaction_s)
         target_a = self._wish_a(self._pilot.at(now_s))
         step_a = self.spec.ramp_a_per_s * dt_s
@@ -75,7 +97,7 @@ class Vehicle:
         self.charged_wh += self.current_a * volts * min(phases, self.spec.phases) * dt_s / 3600
 
     def _wish_a(self, offered_a: float) -> float:
-        if self.is_full or offered_a < MINIMUM_A:
+        if self.is_full or self.rests or offered_a < self.spec.least_a:
             return 0.0
         return min(offered_a, self.spec.max_a, self._taper_a())
 

@@ -1,11 +1,13 @@
 """Does a car wait beside room that it could use? Judged by what flows, apart from what the gateway thinks.
 
-Three laws, for cars that want energy:
+Five laws, for cars that want energy:
 
 * *Nobody starves.* A car that its CSMS lets charge draws something within `STARVED_S` of room for its minimum at every fuse on its way, without a break.
 * *Nothing is wasted.* A car that could take `WORTH_A` more, and for which there is that much room at every fuse, has it within `WASTED_S`.
 * *Nobody is worried.* While nothing happens for so long that all is settled, a car that was stopped rests for `RESTED_S` but for once, when all seem to fit, and nobody
   is stopped more often than rounds end.
+* *Everybody has a turn.* A car that could charge if all others paused does so after `WAITS_S` and as many rounds as there are others.
+* *Whoever goes first does.* One that could charge if those of a lower charging priority paused waits for one round of each of those at most.
 
 Room is what fuse or limit leave beside other loads, the margin and what others may keep: what they draw, and what a rule lets them hold beyond
 that (`Judge._keeps`). So nobody has to be stopped for another one to have it. A car that nobody measures keeps its fallback where no meter
@@ -14,12 +16,14 @@ would see that it charges, and what of it the fuse would not bear until others h
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from site_simulator.site import BaseLoad, Node, Step
+from site_simulator.vehicle import MINIMUM_A, VehicleSpec
 from tests.scenarios.fair_world import MARGIN_A, Post, World, assumed_a, load_a
 from tests.scenarios.socketless_site import SocketlessSite
 
@@ -56,9 +60,8 @@ IN_WATTS: Final = 207.0 / 230.0
 BORNE: Final = 1.07
 """Times a fuse of the default type, up to which a car may begin in spite of what its station said, that never measures (`good_faith.borne_times`)."""
 
-LEAST_A: Final = 6.0
-LEAST_IN_WATTS_A: Final = 6.7
-"""The least that lets a car charge, as it is counted."""
+WAITS_S: Final = 3600.0
+"""`TurnPace.wait_s`."""
 
 FED_IN_A: Final = 1.0
 FED_IN_S: Final = 90.0
@@ -82,6 +85,7 @@ class Seen:
     stopped_at: float | None = None
     quiet_stops: int = 0
     hasty_starts: int = 0
+    waits_since: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -113,7 +117,10 @@ class Judge:
 
     def _notice_events(self, site: SocketlessSite, now_s: float) -> None:
         allowed = [self.world.allowed(post.spec.identity, now_s) for post in self.world.posts]
-        cars = [site.stations[post.spec.identity].outlet.transaction is None for post in self.world.posts]
+        cars = [
+            (site.stations[post.spec.identity].outlet.transaction is None, self._wants(post, site))
+            for post in self.world.posts
+        ]
         loads = [load_a(load, now_s) for node in self.world.nodes for load in node.loads]
         outside = self.world.limit_a(now_s), allowed, cars, loads
         if outside != self._outside:
@@ -135,7 +142,8 @@ class Judge:
 
     def _wants(self, post: Post, site: SocketlessSite) -> bool:
         outlet = site.stations[post.spec.identity].outlet
-        return outlet.transaction is not None and outlet.vehicle is not None and not outlet.vehicle.is_full
+        car = outlet.vehicle
+        return outlet.transaction is not None and car is not None and not car.is_full and not car.rests
 
     def _most_a(self, post: Post, now_s: float) -> float:
         """What the car can be told at least, whatever room there is; more may be possible."""
@@ -151,7 +159,7 @@ class Judge:
         letters = post.spec.rotation[: outlet.phases_in_use] if shown else post.spec.rotation
         return ["RST".index(letter) for letter in letters]
 
-    def _keeps(self, post: Post, site: SocketlessSite, now_s: float) -> float:
+    def _keeps(self, post: Post, site: SocketlessSite) -> float:
         """What an EVSE may hold on each of its phases: the fallback without a car, what it draws and what a rule adds to that."""
         outlet = site.stations[post.spec.identity].outlet
         if outlet.transaction is None:
@@ -164,15 +172,15 @@ class Judge:
         told_a = drawn_a / IN_WATTS if post.takes_watts else drawn_a
         is_its_own_limit = outlet.vehicle is not None and drawn_a > outlet.vehicle.spec.max_a - 0.1
         told_a += HEADROOM_A if is_its_own_limit else post.spec.habits.step_a + DEAD_BAND_A
-        return max(told_a, LEAST_IN_WATTS_A if post.takes_watts else LEAST_A)
+        return max(told_a, _minimum_a(post))
 
-    def _room_a(self, post: Post, site: SocketlessSite, now_s: float) -> float:
-        """What this car could have on each of its phases."""
-        return min(self._left(post, site, now_s))
+    def _room_a(self, post: Post, site: SocketlessSite, now_s: float, without: Sequence[Post] = ()) -> float:
+        """What this car could have on each of its phases, if some others paused."""
+        return min(self._left(post, site, now_s, without))
 
-    def _left(self, post: Post, site: SocketlessSite, now_s: float) -> Iterator[float]:
-        others = [one for one in self.world.posts if one is not post]
-        keeps = [(one, self._keeps(one, site, now_s), self._lines(one, site, now_s)) for one in others]
+    def _left(self, post: Post, site: SocketlessSite, now_s: float, without: Sequence[Post]) -> Iterator[float]:
+        others = [one for one in self.world.posts if one is not post and one not in without]
+        keeps = [(one, self._keeps(one, site), self._lines(one, site, now_s)) for one in others]
         for node in self.world.path(post):
             limit_a = min(node.fuse_a, self.world.limit_a(now_s)) if node.parent is None else node.fuse_a
             here = [(one, kept_a, lines) for one, kept_a, lines in keeps if node in self.world.path(one)]
@@ -199,17 +207,29 @@ class Judge:
         fed_in = min(drawn_a, load_a(load, now_s - FED_IN_S)) < -FED_IN_A
         return max(drawn_a, assumed_a(load) if fed_in else 0.0)
 
+    def _kept_for_idle_ones(self, post: Post, site: SocketlessSite, now_s: float) -> float:
+        """What those that may charge and take nothing keep to begin with: from who charges already, not from who waits."""
+        lines, path = self._lines(post, site, now_s), self.world.path(post)
+        kept_a = [0.0, 0.0, 0.0]
+        for one in self.world.posts:
+            outlet = site.stations[one.spec.identity].outlet
+            is_idle = outlet.transaction is not None and max(outlet.currents_a) < FLOWS_A <= outlet.offered_a
+            if one is not post and is_idle and any(node in path for node in self.world.path(one)):
+                for line in self._lines(one, site, now_s):
+                    kept_a[line] += self._least_a(one) + DEAD_BAND_A
+        return max(kept_a[line] for line in lines)
+
     def _least_a(self, post: Post) -> float:
         """What must be free for the car to begin."""
         if not post.takes_watts:
-            return LEAST_A
+            return post.min_a
         is_known = self._seen[post.spec.identity].has_drawn
-        needs_a = LEAST_IN_WATTS_A * (1 if is_known else post.spec.phases)
-        return max(LEAST_IN_WATTS_A, min(needs_a, post.spec.max_a))
+        needs_a = _minimum_a(post) * (1 if is_known else post.spec.phases)
+        return max(_minimum_a(post), min(needs_a, post.spec.max_a))
 
     @staticmethod
     def _may_begin(post: Post, most_a: float) -> bool:
-        return most_a >= (LEAST_IN_WATTS_A if post.takes_watts else LEAST_A)
+        return most_a >= _minimum_a(post)
 
     # --- the laws ----------------------------------------------------------------------------------------------------
 
@@ -225,13 +245,34 @@ class Judge:
         seen.starves_since = (seen.starves_since or now_s) if starves else None
         if seen.starves_since is not None and now_s - seen.starves_since > STARVED_S:
             self._fault(post, "starves", now_s, f"{least_a:.1f} A would do, {room_a:.1f} A are free")
-        could_a = min(most_a, room_a) * (IN_WATTS if post.takes_watts else 1.0)
+        more_a = room_a - self._kept_for_idle_ones(post, site, now_s)
+        could_a = min(most_a, more_a) * (IN_WATTS if post.takes_watts else 1.0)
         could_a = 0.0 if outlet.vehicle is None else min(could_a, outlet.vehicle.spec.max_a)
         wastes = drawn_a >= FLOWS_A and could_a >= drawn_a + WORTH_A
         seen.wastes_since = (seen.wastes_since or now_s) if wastes else None
         if seen.wastes_since is not None and now_s - seen.wastes_since > WASTED_S:
             self._fault(post, "wastes", now_s, f"draws {drawn_a:.1f} A and could draw {could_a:.1f} A")
-        self._look_at_stops(post, seen, now_s, is_offered=outlet.offered_a >= LEAST_A)
+        if drawn_a < FLOWS_A and self._may_begin(post, most_a):
+            self._look_at_turns(post, site, now_s)
+        else:
+            seen.waits_since.clear()
+        self._look_at_stops(post, seen, now_s, is_offered=outlet.offered_a >= post.min_a)
+
+    def _look_at_turns(self, post: Post, site: SocketlessSite, now_s: float) -> None:
+        """It draws nothing although it could, if all others paused that can, or those of a lower priority."""
+        can = [
+            one
+            for one in self.world.posts
+            if one is not post and not one.is_mute and site.stations[one.spec.identity].outlet.transaction is not None
+        ]
+        lower, since = [one for one in can if one.priority < post.priority], self._seen[post.spec.identity].waits_since
+        for kind, paused, first_s in (("queues", can, WAITS_S), ("yields", lower, 0.0)):
+            longest_s = first_s + (len(paused) + 1) * ROUND_S + STARVED_S
+            could = bool(paused) and self._room_a(post, site, now_s, paused) >= self._least_a(post) + DEAD_BAND_A
+            if not could:
+                since.pop(kind, None)
+            elif now_s - since.setdefault(kind, now_s) > longest_s:
+                self._fault(post, kind, now_s, f"waits for {now_s - since[kind]:.0f} s")
 
     def _look_at_stops(self, post: Post, seen: Seen, now_s: float, *, is_offered: bool) -> None:
         if is_offered == seen.is_offered:
@@ -254,6 +295,11 @@ class Judge:
             self.faults.append(f"{post.spec.identity} {kind} at {now_s:.0f} s: {text}")
 
 
+def _minimum_a(post: Post) -> float:
+    """The least that lets its car charge, as it is counted: in watts at the lowest voltage, and in tenths."""
+    return math.ceil(10.0 * post.min_a / IN_WATTS) / 10.0 if post.takes_watts else post.min_a
+
+
 def judged(world: World) -> tuple[Judge, SocketlessSite]:
     """Lives through a world under the eyes of a judge."""
     judge = Judge(world)
@@ -262,19 +308,26 @@ def judged(world: World) -> tuple[Judge, SocketlessSite]:
 
 def described(world: World, faults: Sequence[str]) -> str:
     """A world and what is wrong with it, for people."""
-    lines = [f"seed {world.seed}: {'; '.join(faults)}"]
+    lines = [f"seed {world.seed} ({' '.join(world.kinds) or 'plain'}): {'; '.join(faults)}"]
     lines += [f"  {_of_node(node)}, metered: {node.name in world.metered}" for node in world.nodes]
     for post in world.posts:
         spec, car = post.spec, post.spec.vehicles[0]
         takes = "/".join(spec.units) + (" whole" if spec.habits.step_a else "")
         lines.append(
             f"  {spec.identity} at {spec.circuit}, {spec.version}, {spec.rotation} {spec.max_a:g} A in {takes}, fallback {post.fallback_a:g} A, "
+            f"{'' if post.min_a == MINIMUM_A else f'from {post.min_a:g} A on, '}{f'priority {post.priority}, ' if post.priority else ''}"
             f"{'mute' if post.is_mute else f'each {spec.meter_interval_s:g} s'}: car {car.phases} x {car.max_a:g} A, {car.need_wh:.0f} Wh, "
-            f"{car.arrives_s:.0f} to {car.departs_s or world.seconds:.0f} s"
+            f"{car.arrives_s:.0f} to {car.departs_s or world.seconds:.0f} s{_of_rests(car)}"
         )
     lines += [f"  from {at_s:.0f} s: {limit_a:g} A" for at_s, limit_a in world.limits]
     lines += [f"  {one}" for one in world.allowances]
     return "\n".join(lines)
+
+
+def _of_rests(car: VehicleSpec) -> str:
+    rests = [f"{begin_s:.0f} to {end_s:.0f} s" for begin_s, end_s in car.rests]
+    said = "" if car.says_so else " and does not say so"
+    return (", stays when full" if car.stays else "") + (f", rests {rests} after that{said}" if rests else "")
 
 
 def _of_node(node: Node) -> str:

@@ -20,7 +20,7 @@ from site_simulator.habits import Habits
 from site_simulator.outlet import StationSpec
 from site_simulator.site import BaseLoad, Node, Step
 from site_simulator.station import SimulatedStation
-from site_simulator.vehicle import VehicleSpec
+from site_simulator.vehicle import MINIMUM_A, VehicleSpec
 from site_simulator.words import stamp
 from tests.scenarios.socketless_site import SocketlessSite
 from tests.virtual_loop import VirtualClock, VirtualLoop, run
@@ -42,11 +42,13 @@ QUIET_S: Final = 900.0
 
 @dataclass(frozen=True)
 class Post:
-    """A station, what the site file says of it, and whether it never measures."""
+    """A station, what the site file says of it, and whether it never measures. priority: what the CSMS gives its car."""
 
     spec: StationSpec
     fallback_a: float
     is_mute: bool
+    min_a: float = MINIMUM_A
+    priority: int = 0
 
     @property
     def takes_watts(self) -> bool:
@@ -56,7 +58,8 @@ class Post:
     def section(self) -> dict[str, Any]:
         """Of the site file."""
         said = {"id": self.spec.identity, "circuit": self.spec.circuit, "phases": self.spec.phases}
-        return said | {"rotation": self.spec.rotation, "max_a": self.spec.max_a, "fallback_a": self.fallback_a}
+        said |= {"rotation": self.spec.rotation, "max_a": self.spec.max_a, "fallback_a": self.fallback_a}
+        return said | {"min_a": self.min_a}
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,10 @@ class Allowance:
 
 @dataclass(frozen=True)
 class World:
-    """A site and its story; all of it follows from the seed. limits: of the EMS, from then on. metered: nodes with a meter."""
+    """A site and its story; all of it follows from the seed. limits: of the EMS, from then on. metered: nodes with a meter.
+
+    kinds: of `fair_kinds`, what is the case besides.
+    """
 
     seed: int
     seconds: int
@@ -85,6 +91,7 @@ class World:
     posts: tuple[Post, ...]
     limits: tuple[tuple[float, float], ...]
     allowances: tuple[Allowance, ...]
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, seed: int, seconds: int) -> World:
@@ -124,6 +131,7 @@ class World:
         loop = VirtualLoop()
         specs = [post.spec for post in self.posts]
         site = SocketlessSite(self._config(), specs, loop, self.nodes, poll_s=POLL_S)
+        site.csms.priorities = {post.spec.vehicles[0].card: post.priority for post in self.posts if post.priority}
         for post in self.posts:
             if post.is_mute:
                 _silence(site.stations[post.spec.identity])

@@ -7,7 +7,7 @@ import itertools
 import json
 import multiprocessing
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TypeVar
 
 ROUND = 12
@@ -16,13 +16,14 @@ ROUND = 12
 _Life = TypeVar("_Life")
 
 
-def options(prog: str, about: str | None, hours: float) -> argparse.Namespace:
-    """Of its command: hours, first_seed, jobs, and seed for one story alone."""
+def options(prog: str, about: str | None, hours: float, kinds: Iterable[str] = ()) -> argparse.Namespace:
+    """Of its command: hours, first_seed, jobs, seed for one story alone, and where there are kinds of stories, of which all of them are."""
     parser = argparse.ArgumentParser(prog=prog, description=about)
     parser.add_argument("--hours", type=float, default=hours, help="station-hours")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--seed", type=int, help="only this site")
+    parser.add_argument("--kinds", nargs="*", choices=[*kinds], help="of each site; else by chance")
     return parser.parse_args()
 
 

@@ -1,0 +1,57 @@
+"""What else may be the case on a site of the fair soak? Kinds, of which each world has some; each is one function of a world.
+
+Each has a chance of its own, so that most worlds have one or two of them and some have none.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from tests.scenarios.fair_world import QUIET_S, Post, World
+
+SHARE: Final = 0.25
+"""Of the worlds are of each kind."""
+
+
+def kinds_of(seed: int) -> tuple[str, ...]:
+    """What the world of a seed is besides."""
+    return tuple(kind for kind in KINDS if random.Random(f"{seed}/{kind}?").random() < SHARE)
+
+
+def world_of(seed: int, seconds: int, kinds: tuple[str, ...] | None = None) -> World:
+    """The world of a seed; of these kinds, or of those that it has by chance."""
+    world = World.of(seed, seconds)
+    for kind in kinds_of(seed) if kinds is None else kinds:
+        world = replace(KINDS[kind](random.Random(f"{seed}/{kind}"), world), kinds=(*world.kinds, kind))
+    return world
+
+
+def _with_posts(world: World, changed: Callable[[Post], Post]) -> World:
+    return replace(world, posts=tuple(changed(post) for post in world.posts))
+
+
+def _restless(rnd: random.Random, world: World) -> World:
+    """Cars take nothing for some seconds, minutes, or an hour but for moments, and stay when they are full."""
+    last_s = world.seconds - QUIET_S
+
+    def changed(post: Post) -> Post:
+        car = post.spec.vehicles[0]
+        if rnd.random() < 0.4:
+            car = replace(car, need_wh=rnd.uniform(100.0, 2000.0), stays=True)
+        times = sorted(rnd.uniform(0.0, last_s) for _ in range(2 * rnd.choice([0, 1, 3])))
+        rests = [
+            (at, min(until, at + rnd.choice([8.0, 40.0, 200.0, 3600.0])))
+            for at, until in zip(times[::2], times[1::2], strict=True)
+        ]
+        car = replace(car, rests=tuple(rests), says_so=rnd.random() < 0.6)
+        return replace(post, spec=replace(post.spec, vehicles=(car,)))
+
+    return _with_posts(world, changed)
+
+
+KINDS: Final[Mapping[str, Callable[[random.Random, World], World]]] = {
+    "restless": _restless,
+}
