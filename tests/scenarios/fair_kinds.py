@@ -52,6 +52,32 @@ def _restless(rnd: random.Random, world: World) -> World:
     return _with_posts(world, changed)
 
 
+def _demanding(rnd: random.Random, world: World) -> World:
+    """Some cars need more than 6 A to charge at all, as the site file says."""
+
+    def changed(post: Post) -> Post:
+        min_a = rnd.choice([6.0, 8.0, 10.0, 13.0])
+        car = post.spec.vehicles[0]
+        car = replace(car, least_a=min_a, max_a=max(min_a, car.max_a))
+        fallback_a = post.fallback_a if post.fallback_a >= min_a else 0.0
+        return replace(post, spec=replace(post.spec, vehicles=(car,)), fallback_a=fallback_a, min_a=min_a)
+
+    return _with_posts(world, changed)
+
+
+def _favoured(rnd: random.Random, world: World) -> World:
+    """The CSMS gives some cards a higher charging priority and some a lower one, as versions after 1.6 can."""
+
+    def changed(post: Post) -> Post:
+        priority = 0 if post.spec.version == "ocpp1.6" else rnd.choice([-2, 0, 0, 1, 5])
+        car = replace(post.spec.vehicles[0], card=post.spec.identity)
+        return replace(post, spec=replace(post.spec, vehicles=(car,)), priority=priority)
+
+    return _with_posts(world, changed)
+
+
 KINDS: Final[Mapping[str, Callable[[random.Random, World], World]]] = {
     "restless": _restless,
+    "demanding": _demanding,
+    "favoured": _favoured,
 }
