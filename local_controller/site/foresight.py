@@ -348,10 +348,20 @@ class Foresight:
 
 
 def _takers(places: Sequence[Place], columns: Columns, most_a: Array, takes: Flags) -> list[Taker]:
-    """Those who take surplus only and still want something."""
+    """Those who take surplus only and still want something: no more than they take, where others take what they leave."""
     numbers = (takes & (columns.wanted_wh > 0)).nonzero()[0].tolist()
     who = ((places[number].state, float(columns.min_a[number]), float(most_a[number])) for number in numbers)
-    return [Taker(state.evse.id, len(state.phases()), min_a, max_a) for state, min_a, max_a in who]
+    is_shared = len(numbers) > 1
+    return [
+        Taker(
+            state.evse.id,
+            len(state.phases()),
+            min_a,
+            min(max_a, state.useful_a) if is_shared else max_a,
+            state.takes_nothing,
+        )
+        for state, min_a, max_a in who
+    ]
 
 
 def _is_new(state: EvseState, now: Instant) -> bool:

@@ -40,12 +40,16 @@ SPARE_A: Final = 0.5
 
 
 class Taker(NamedTuple):
-    """A session that charges from surplus only. phases: how many it uses. A per phase; least_a: below that it cannot."""
+    """A session that charges from surplus only. phases: how many it uses. A per phase; least_a: below that it cannot.
+
+    most_a: what it may have, and takes. is_idle: it takes nothing although it may.
+    """
 
     evse: EvseId
     phases: int
     least_a: float
     most_a: float
+    is_idle: bool = False
 
     @property
     def least_together_a(self) -> float:
@@ -140,15 +144,28 @@ class Surplus:
         self._short_s = 0.0
 
     def _start(self, takers: Sequence[Taker], proven_a: float, now: Instant) -> None:
-        """Those begin whose minimum was left over beside that of all who run."""
+        """Those begin whose minimum was left over beside that of all who run; who takes nothing pauses for that, and goes last."""
         left_a = proven_a - sum(taker.least_together_a for taker in takers if taker.evse in self._runs)
-        for taker in takers:
-            if taker.evse in self._runs or taker.most_a < taker.least_a or taker.least_together_a > left_a:
+        idle = [taker for taker in takers if taker.is_idle and taker.evse in self._runs]
+        for taker in sorted(takers, key=lambda one: one.is_idle):
+            if taker.evse in self._runs or taker.most_a < taker.least_a or self._still_rests(taker.evse, now):
                 continue
-            rests = self._rests.get(taker.evse)
-            if rests is None or now.since(rests) >= REST_S:
-                self._runs[taker.evse] = taker.least_a
-                left_a -= taker.least_together_a
+            needed_a, freed_a = taker.least_together_a, sum(one.least_together_a for one in idle)
+            if needed_a > left_a + (0.0 if taker.is_idle else freed_a):
+                continue
+            while needed_a > left_a:
+                left_a += self._gives_way(idle.pop(), now)
+            self._runs[taker.evse] = taker.least_a
+            left_a -= needed_a
+
+    def _still_rests(self, evse: EvseId, now: Instant) -> bool:
+        rests = self._rests.get(evse)
+        return rests is not None and now.since(rests) < REST_S
+
+    def _gives_way(self, taker: Taker, now: Instant) -> float:
+        del self._runs[taker.evse]
+        self._rests[taker.evse] = now
+        return taker.least_together_a
 
     def _explain(self, takers: Sequence[Taker], room_a: float) -> None:
         left = (

@@ -8,7 +8,9 @@ import pytest
 
 from local_controller.site.limit_source import LimitSource
 from local_controller.site.limits import AppliesTo
+from local_controller.site.surplus import SPARE_A
 from local_controller.site.turns import TurnPace
+from tests.scenarios.test_prices import sunny
 from tests.site.test_controller import settled
 from tests.site.test_turns import watched
 from tests.site.virtual_site import VirtualSite, topology
@@ -86,3 +88,34 @@ def test_one_that_wants_more_is_noticed_at_its_try_and_has_its_turns_again() -> 
     site.run(4 * 3600)
     shares = [count / sum(charged_s.values()) for count in charged_s.values()]
     assert min(shares) > 0.35
+
+
+# --- surplus ------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_car_keeps_no_sun_from_one_that_would_charge_by_it() -> None:
+    """It began first, and 9 A are left over on each phase: its minimum was kept for it as long as it stayed."""
+    site, _ = sunny(lambda _: 11.0, stations=2)
+    site.run(300)
+    assert site.drawn() == pytest.approx([8.5, 0.0], abs=0.5)
+    car = site.stations["CP-1"].car
+    assert car is not None
+    car.paused = True
+    site.run(600)
+    assert site.drawn() == pytest.approx([0.0, 8.5], abs=0.5)
+
+
+def test_the_sun_that_a_car_does_not_take_another_one_has() -> None:
+    site, sun = sunny(lambda _: 26.0, stations=2)
+    car = site.stations["CP-1"].car
+    assert car is not None
+    car.max_a = 7.0
+    site.run(600)
+    assert site.drawn() == pytest.approx([7.0, 24.0 - 9.0 - SPARE_A], abs=1.0)
+    car.paused = True
+    site.run(400)
+    assert site.drawn() == pytest.approx([0.0, 24.0 - 6.0 - 2 * SPARE_A], abs=0.5)
+    car.paused, car.max_a = False, 32.0
+    site.run(400)
+    assert site.drawn() == pytest.approx([11.5, 11.5], abs=0.5)
+    assert max((lasted_s for lasted_s, _ in sun.times), default=0.0) <= 60.0
