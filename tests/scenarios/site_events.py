@@ -45,6 +45,7 @@ def _actions(
         "rest": lambda: setattr(station.car, "paused", True),
         "resume": lambda: setattr(station.car, "paused", False),
         "flicker": lambda: _flickers(site, name, seconds),
+        "need": lambda: _needs(site, station, seconds),
         "favour": lambda: _favours(site, station, seconds % 3 - 1),
     }
     while_online = {"lose": lambda: site.disconnect(id_), "reboot": lambda: site.reboot(id_)}
@@ -82,6 +83,12 @@ def _csms_books(site: VirtualSite, station: VirtualStation, seconds: int) -> Non
     starts = (site.now.utc + timedelta(seconds=part * seconds / 4) for part in range(5))
     schedule = Schedule(tuple(zip(starts, (0.0, 8.0, None, 0.0, None), strict=True)))
     site.tell(station.evse.id.station, CsmsLimitChanged(station.evse.id.evse, schedule))
+
+
+def _needs(site: VirtualSite, station: VirtualStation, seconds: int) -> None:
+    """The car says what it wants, and when it leaves."""
+    evse, departure = station.evse.id, site.now.utc + timedelta(seconds=20 * seconds)
+    site.tell(evse.station, words.NeedsKnown(evse.evse, 100.0 * seconds, departure))
 
 
 def _favours(site: VirtualSite, station: VirtualStation, priority: int) -> None:

@@ -27,6 +27,7 @@ from local_controller.site.limits import AppliesTo, Limit
 from local_controller.site.phase_switch import PAUSE_S
 from local_controller.site.topology import Topology
 from local_controller.station.words import Phase, PhaseSwitching
+from tests.scenarios import site_kinds
 from tests.scenarios.site_events import REACTION_S, TROUBLES, Room, perform
 from tests.scenarios.soaking import concluded, lives, options, say
 from tests.site.virtual_site import STEP_S, Car, Manner, VirtualSite, topology
@@ -64,6 +65,12 @@ LIVELY: Final = 0.4
 """Of the sites have loose plugs, profiles of the CSMS that begin and end, priorities, and cars that need more than 6 A."""
 
 LIVELY_EVENTS: Final = ("flicker", "flicker", "book", "favour", "least")
+
+BY_THE_SUN: Final = 0.3
+"""Of the sites have a roof, and cars that charge from what it leaves or by prices; what they need is told now and then."""
+
+SHARING: Final = 0.3
+"""Of the sites have a fuse for each station, behind which its EVSEs share."""
 
 ROTATIONS: Final = ("RST", "STR", "TRS", "RTS", "SRT", "TSR", "R", "S", "T")
 SITES: Final = ((2, 1), (3, 1), (5, 1), (6, 1), (2, 2), (3, 2))
@@ -191,6 +198,9 @@ class Story:
         silent = random.Random(f"{seed}/unmeasured")
         if not moves and silent.random() < SILENT:
             steps = [("forget", *step[1:]) if silent.random() < 0.2 else step for step in steps]
+        sunny = random.Random(f"{seed}/sunny")
+        if not moves and sunny.random() < BY_THE_SUN:
+            steps = [("need", *step[1:]) if sunny.random() < 0.15 else step for step in steps]
         lively = random.Random(f"{seed}/lively")
         if lively.random() < LIVELY:
             steps = [(lively.choice(LIVELY_EVENTS), *step[1:]) if lively.random() < 0.4 else step for step in steps]
@@ -201,13 +211,16 @@ class Story:
         is_balanced = not self.moves and random.Random(f"{self.seed}/balance").random() < BALANCED
         lively = random.Random(f"{self.seed}/lively")
         needs_a = lively.choice([6.0, 8.0, 10.0]) if lively.random() < LIVELY else 6.0
-        site = _site(random.Random(f"{self.seed}/site"), moves=self.moves, is_balanced=is_balanced, needs_a=needs_a)
+        site = _site(self.seed, moves=self.moves, is_balanced=is_balanced, needs_a=needs_a)
         watts = random.Random(f"{self.seed}/watts")
         if watts.random() < POWERED:
             site = _powered(site, watts, is_fixed=not self.moves)
         switching = random.Random(f"{self.seed}/switching")
         if not self.moves and switching.random() < SWITCHING:
             _switching(site, switching)
+        sunny = random.Random(f"{self.seed}/sunny")
+        if not self.moves and sunny.random() < BY_THE_SUN:
+            site_kinds.sunny(site, sunny)
         asked = random.Random(f"{self.seed}/asked")
         for station in site.stations.values():
             station.sends_when_asked, station.late_s = asked.random() < 0.8, asked.choice([0.0, 2.0, 4.0])
@@ -263,7 +276,8 @@ def _car(rnd: random.Random) -> Car:
     return Car(rnd.choice([1, 2, 3]), rnd.choice([10.0, 16.0, 32.0]), rnd.choice([0.5, 3.0, 8.0]))
 
 
-def _site(rnd: random.Random, *, moves: bool, is_balanced: bool, needs_a: float = 6.0) -> VirtualSite:
+def _site(seed: int, *, moves: bool, is_balanced: bool, needs_a: float = 6.0) -> VirtualSite:
+    rnd = random.Random(f"{seed}/site")
     stations, evses = rnd.choice(SITES)
     base_a = rnd.choice([0.0, 5.0, 12.5])
     circuits = rnd.choice([None, {"west": 30.0, "east": 40.0}])
@@ -280,6 +294,9 @@ def _site(rnd: random.Random, *, moves: bool, is_balanced: bool, needs_a: float 
         circuit_meters=bool(circuit_base_a) or rnd.random() < 0.5,
     )
     tree = _needing(needs_a, tree)
+    sharing = random.Random(f"{seed}/sharing")
+    if sharing.random() < SHARING:
+        tree = site_kinds.sharing(tree, sharing)
     site = VirtualSite(_balanced(tree) if is_balanced else tree, (source,))
     site.base = lambda _s: (base_a,) * 3
     site.circuit_base = dict.fromkeys(circuits or (), (circuit_base_a,) * 3)

@@ -18,7 +18,7 @@ from tests.scenarios.site_soak import Story
 UNEVEN = 28
 """A site with an asymmetry limit."""
 
-POWERED = 29
+POWERED = 101
 """A site with a limit in watts."""
 
 STEADY = next(seed for seed in range(100) if not Story.of(seed).moves)

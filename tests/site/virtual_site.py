@@ -295,6 +295,11 @@ class VirtualSite:
         self._limits = (*self._limits, limit)
         self.controller = self._begun()
 
+    def foresees(self, foresight: Callable[[], Foresight]) -> None:
+        """It knows something of prices, or what cars charge by, before anything happens."""
+        self._foresight = foresight
+        self.controller = self._begun()
+
     @property
     def fixed_w(self) -> float:
         """What is allowed for ever in watts at the grid connection."""
