@@ -15,10 +15,6 @@ from local_controller.station.words import EvseId
 LEASE_S = 10.0
 """So long a step test holds the car down without being gone on with; then the site shares as always."""
 
-
-WATTS_PER_A = 253.0 / 207.0
-"""Watts are told for the lowest voltage (207 V); where the highest is, a car draws so much less (EN 50160)."""
-
 SELDOM_S = 40.0
 """A station that may be raised less often would not give the car its current back within `step_test.GIVEN_BACK_S`."""
 
@@ -63,8 +59,7 @@ class SiteStepTest:
         self._site, self.state, self.meter = site, state, node.meter
         self._transaction = state.session.transaction_id
         self._others_a = {one.evse.id: one.ordered_a for one in site.tree.below(self.node) if one is not state}
-        per_a = WATTS_PER_A if state.watts_only else 1.0
-        manner = Manner(settle_s=state.settle_s - SETTLE_S, limit_per_a=per_a, may_pause=may_pause)
+        manner = Manner(settle_s=state.settle_s - SETTLE_S, limit_per_a=state.limit_per_a, may_pause=may_pause)
         self.test = StepTest(state.evse, node.meter.id, manner)
         if trouble := self._trouble(now):
             raise UntestableError(trouble, "repeat the test when that is in order")

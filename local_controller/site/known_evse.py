@@ -34,6 +34,9 @@ SAMPLE_MAX_AGE_S: Final = 150.0
 WATTS_START: Final = 230.0 / 207.0
 """Watts are commanded at the lowest voltage (207 V) but must reach the minimum current at 230 V."""
 
+WATTS_PER_A: Final = 253.0 / 207.0
+"""Watts are told for the lowest voltage (207 V); where the highest is, a car draws so much less (EN 50160)."""
+
 NOISE_A: Final = 1e-6
 """Rounding of sums; no station resolves it."""
 
@@ -102,7 +105,12 @@ class KnownEvse:
             return self.most_a
         begins_a = self.keeps_going_a if self.session.uses.has_drawn else self._most_to_begin_a
         least_a = tenths_that_reach(max(begins_a, self.csms_least_a))  # else a plan, in tenths, would stop it
-        return min(self.most_a, max(self.session.appetite.useful_a, least_a))
+        return min(self.most_a, max(self.session.appetite.useful_a * self.limit_per_a, least_a))
+
+    @property
+    def limit_per_a(self) -> float:
+        """So many amperes it must be told at most for one that flows."""
+        return WATTS_PER_A if self.watts_only else 1.0
 
     @property
     def _most_to_begin_a(self) -> float:

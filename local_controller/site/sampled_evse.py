@@ -123,7 +123,7 @@ class SampledEvse(WorstCase):
         drawn_a, raised_at = self.drawn_a(now), session.raised_at
         may_charge = drawn_a >= PHASE_PROOF_A or self.ordered_a >= self.keeps_going_a
         if may_charge and (raised_at is None or now.since(raised_at) >= self._followed_s):
-            session.appetite.shown(drawn_a, self.ordered_a, now)
+            session.appetite.shown(drawn_a, self.ordered_a / self.limit_per_a, now)
 
     def _prove(self, session: Session, now: Instant) -> None:
         """A limit that a sample keeps, taken after the station had time to follow, proves that older ones are gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -79,6 +80,17 @@ def test_a_car_that_takes_little_at_a_station_in_watts_is_not_stopped_where_not_
     in_watts_a, total_a = run(_currents(site, COMES_S + 600.0), loop)
     assert min(in_watts_a[-300:]) == pytest.approx(4.0)
     assert max(total_a) <= FUSE_A
+
+
+@pytest.mark.requirement("LC-110")
+@pytest.mark.parametrize("volts", [230.0, 245.0])
+def test_what_a_higher_voltage_makes_of_watts_is_nothing_that_a_car_leaves(volts: float) -> None:
+    """32 A are told as watts at 207 V: at 245 V these are 27 A, and 17 A were left of them by a car that took all there was."""
+    loop = VirtualLoop()
+    specs = [replace(spec, volts=volts) for spec in _specs(3)]
+    site = SocketlessSite(_config(62), specs, loop, [Node("grid", 62.0)], volts=volts)
+    in_watts_a, _ = run(_currents(site, COMES_S + 1500.0, {0.0: 62.0}), loop)
+    assert in_watts_a[-1] >= 28.0 * 207.0 / volts
 
 
 @pytest.mark.requirement("LC-093", "LC-110")
