@@ -1,13 +1,16 @@
 """Does a car wait beside room that it could use? Judged by what flows, apart from what the gateway thinks.
 
-Five laws, for cars that want energy:
+Six laws, for cars that want energy:
 
 * *Nobody starves.* A car that its CSMS lets charge draws something within `STARVED_S` of room for its minimum at every fuse on its way, without a break.
 * *Nothing is wasted.* A car that could take `WORTH_A` more, and for which there is that much room at every fuse, has it within `WASTED_S`.
 * *Nobody is worried.* While nothing happens for so long that all is settled, a car that was stopped rests for `RESTED_S` but for once, when all seem to fit, and nobody
   is stopped more often than rounds end.
+* *The sun is followed.* Cars that take surplus only draw from the grid for no longer than `IMPORTS_S`; what is left over is room for them.
 * *Everybody has a turn.* A car that could charge if all others paused does so after `WAITS_S` and as many rounds as there are others.
 * *Whoever goes first does.* One that could charge if those of a lower charging priority paused waits for one round of each of those at most.
+
+Who charges when it costs least may wait, and is not judged.
 
 Room is what fuse or limit leave beside other loads, the margin and what others may keep: what they draw, and what a rule lets them hold beyond
 that (`Judge._keeps`). So nobody has to be stopped for another one to have it. A car that nobody measures keeps its fallback where no meter
@@ -57,6 +60,9 @@ HEADROOM_A: Final = 2.0
 IN_WATTS: Final = 207.0 / 230.0
 """So much of its limit flows at a station that takes watts: they are told at the lowest voltage."""
 
+OFFERED_IN_WATTS: Final = 253.0 / 207.0
+"""Nobody knows the voltage: what such a car takes is told as much higher as may be needed for that."""
+
 BORNE: Final = 1.07
 """Times a fuse of the default type, up to which a car may begin in spite of what its station said, that never measures (`good_faith.borne_times`)."""
 
@@ -66,6 +72,12 @@ WAITS_S: Final = 3600.0
 FED_IN_A: Final = 1.0
 FED_IN_S: Final = 90.0
 """`base_load.FED_IN_A` and `FED_IN_S`, and half a minute in which cars are measured again."""
+
+SPARE_A: Final = 0.5
+"""`surplus.SPARE_A`."""
+
+IMPORTS_S: Final = 90.0
+"""`surplus.RIDE_S`, and the time in which the slowest station follows, whose meter is read every other second."""
 
 FLOWS_A: Final = 0.5
 DEAD_BAND_A: Final = 0.6
@@ -100,6 +112,7 @@ class Judge:
     _event_s: float = 0.0
     _outside: object = None
     _next_s: float = 0.0
+    _imports_since: float | None = None
     _told: set[tuple[str, str]] = field(default_factory=set)
 
     def look(self, site: SocketlessSite, now_s: float) -> None:
@@ -112,6 +125,7 @@ class Judge:
             self._remember(post, site, now_s)
         for post in self.world.posts:
             self._judge(post, site, now_s)
+        self._look_at_imports(site, now_s)
 
     # --- what is the case --------------------------------------------------------------------------------------------
 
@@ -143,7 +157,8 @@ class Judge:
     def _wants(self, post: Post, site: SocketlessSite) -> bool:
         outlet = site.stations[post.spec.identity].outlet
         car = outlet.vehicle
-        return outlet.transaction is not None and car is not None and not car.is_full and not car.rests
+        is_there = outlet.transaction is not None and car is not None
+        return is_there and not car.is_full and not car.rests and post.mode != "cheapest"
 
     def _most_a(self, post: Post, now_s: float) -> float:
         """What the car can be told at least, whatever room there is; more may be possible."""
@@ -170,13 +185,34 @@ class Judge:
         if post.is_mute:
             return drawn_a
         told_a = drawn_a / IN_WATTS if post.takes_watts else drawn_a
-        is_its_own_limit = outlet.vehicle is not None and drawn_a > outlet.vehicle.spec.max_a - 0.1
-        told_a += HEADROOM_A if is_its_own_limit else post.spec.habits.step_a + DEAD_BAND_A
+        if outlet.vehicle is not None and drawn_a > outlet.vehicle.spec.max_a - 0.1:
+            told_a = (drawn_a + HEADROOM_A) * (OFFERED_IN_WATTS if post.takes_watts else 1.0)
+        else:
+            told_a += post.spec.habits.step_a + DEAD_BAND_A
         return max(told_a, _minimum_a(post))
 
     def _room_a(self, post: Post, site: SocketlessSite, now_s: float, without: Sequence[Post] = ()) -> float:
         """What this car could have on each of its phases, if some others paused."""
-        return min(self._left(post, site, now_s, without))
+        return min(self._sun_a(post, site, now_s, without), *self._left(post, site, now_s, without))
+
+    def _sun_a(self, post: Post, site: SocketlessSite, now_s: float, without: Sequence[Post] = ()) -> float:
+        """What is left over on each phase of a car that takes nothing else; infinite for others.
+
+        Of what feeds in others take what they draw; and those that take nothing else what they keep.
+        """
+        if post.mode != "surplus":
+            return math.inf
+        left_a = -sum(load_a(load, now_s) for node in self.world.nodes for load in node.loads)
+        for one in self.world.posts:
+            if one is post or one in without:
+                continue
+            outlet = site.stations[one.spec.identity].outlet
+            drawn_a = max(outlet.currents_a)
+            if one.mode == "surplus" and drawn_a >= FLOWS_A:
+                left_a -= (self._keeps(one, site) + SPARE_A) * len(self._lines(one, site, now_s))
+            else:
+                left_a -= sum(outlet.currents_a)
+        return left_a / len(self._lines(post, site, now_s)) - SPARE_A
 
     def _left(self, post: Post, site: SocketlessSite, now_s: float, without: Sequence[Post]) -> Iterator[float]:
         others = [one for one in self.world.posts if one is not post and one not in without]
@@ -210,14 +246,18 @@ class Judge:
     def _kept_for_idle_ones(self, post: Post, site: SocketlessSite, now_s: float) -> float:
         """What those that may charge and take nothing keep to begin with: from who charges already, not from who waits."""
         lines, path = self._lines(post, site, now_s), self.world.path(post)
-        kept_a = [0.0, 0.0, 0.0]
+        kept_a, of_sun_a = [0.0, 0.0, 0.0], 0.0
         for one in self.world.posts:
             outlet = site.stations[one.spec.identity].outlet
             is_idle = outlet.transaction is not None and max(outlet.currents_a) < FLOWS_A <= outlet.offered_a
             if one is not post and is_idle and any(node in path for node in self.world.path(one)):
+                of_sun_a += (
+                    (self._least_a(one) + SPARE_A) * len(self._lines(one, site, now_s)) * (one.mode == "surplus")
+                )
                 for line in self._lines(one, site, now_s):
                     kept_a[line] += self._least_a(one) + DEAD_BAND_A
-        return max(kept_a[line] for line in lines)
+        of_sun_a = of_sun_a / len(lines) if post.mode == "surplus" else 0.0
+        return max(of_sun_a, *(kept_a[line] for line in lines))
 
     def _least_a(self, post: Post) -> float:
         """What must be free for the car to begin."""
@@ -252,7 +292,7 @@ class Judge:
         seen.wastes_since = (seen.wastes_since or now_s) if wastes else None
         if seen.wastes_since is not None and now_s - seen.wastes_since > WASTED_S:
             self._fault(post, "wastes", now_s, f"draws {drawn_a:.1f} A and could draw {could_a:.1f} A")
-        if drawn_a < FLOWS_A and self._may_begin(post, most_a):
+        if drawn_a < FLOWS_A and self._may_begin(post, most_a) and post.mode == "normal":
             self._look_at_turns(post, site, now_s)
         else:
             seen.waits_since.clear()
@@ -273,6 +313,17 @@ class Judge:
                 since.pop(kind, None)
             elif now_s - since.setdefault(kind, now_s) > longest_s:
                 self._fault(post, kind, now_s, f"waits for {now_s - since[kind]:.0f} s")
+
+    def _look_at_imports(self, site: SocketlessSite, now_s: float) -> None:
+        """Whether cars that take surplus only draw something of the grid, and for how long."""
+        takers = [post for post in self.world.posts if post.mode == "surplus"]
+        drawn = {post.spec.identity: sum(site.stations[post.spec.identity].outlet.currents_a) for post in takers}
+        flow_a = sum(site.world.gauges["grid"].current_a)
+        imports = min(flow_a, sum(drawn.values())) > FLOWS_A
+        self._imports_since = (self._imports_since or now_s) if imports else None
+        if self._imports_since is not None and now_s - self._imports_since > IMPORTS_S:
+            worst = max(takers, key=lambda post: drawn[post.spec.identity])
+            self._fault(worst, "imports", now_s, f"{flow_a:.1f} A since {self._imports_since:.0f} s")
 
     def _look_at_stops(self, post: Post, seen: Seen, now_s: float, *, is_offered: bool) -> None:
         if is_offered == seen.is_offered:
@@ -315,12 +366,14 @@ def described(world: World, faults: Sequence[str]) -> str:
         takes = "/".join(spec.units) + (" whole" if spec.habits.step_a else "")
         lines.append(
             f"  {spec.identity} at {spec.circuit}, {spec.version}, {spec.rotation} {spec.max_a:g} A in {takes}, fallback {post.fallback_a:g} A, "
+            f"{'' if post.mode == 'normal' else f'{post.mode}, '}"
             f"{'' if post.min_a == MINIMUM_A else f'from {post.min_a:g} A on, '}{f'priority {post.priority}, ' if post.priority else ''}"
             f"{'mute' if post.is_mute else f'each {spec.meter_interval_s:g} s'}: car {car.phases} x {car.max_a:g} A, {car.need_wh:.0f} Wh, "
             f"{car.arrives_s:.0f} to {car.departs_s or world.seconds:.0f} s{_of_rests(car)}"
         )
     lines += [f"  from {at_s:.0f} s: {limit_a:g} A" for at_s, limit_a in world.limits]
     lines += [f"  {one}" for one in world.allowances]
+    lines += [f"  from {start} to {end} {per_kwh:g} EUR/kWh" for start, end, per_kwh in world.cheap]
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from site_simulator.site import BaseLoad, Step
 from tests.scenarios.fair_world import QUIET_S, Post, World
 
 SHARE: Final = 0.25
@@ -76,8 +77,28 @@ def _favoured(rnd: random.Random, world: World) -> World:
     return _with_posts(world, changed)
 
 
+def _sunny(rnd: random.Random, world: World) -> World:
+    """A roof in place of other loads, with clouds that stay or pass; some cars charge from what it leaves only."""
+    least_a, moves = -60.0, []
+    sun_a = begins_a = rnd.choice([0.0, 8.0, 15.0, 25.0])
+    for at_s in sorted(rnd.uniform(50.0, world.seconds - QUIET_S) for _ in range(rnd.choice([0, 2, 5, 12]))):
+        now_a = rnd.choice([0.0, 5.0, 8.0, 12.0, 20.0, 30.0])
+        moves.append(Step(at_s, sun_a - now_a, rnd.choice([0.0, 0.0, 30.0])))
+        sun_a = now_a
+    load = BaseLoad(-begins_a, tuple(moves), least_a=least_a)
+    root, *circuits = world.nodes
+    world = replace(world, nodes=(replace(root, loads=(load, load, load)), *circuits))
+
+    def changed(post: Post) -> Post:
+        takes_it = not post.is_mute and rnd.random() < 0.6
+        return replace(post, mode="surplus", fallback_a=0.0) if takes_it else post
+
+    return _with_posts(world, changed)
+
+
 KINDS: Final[Mapping[str, Callable[[random.Random, World], World]]] = {
     "restless": _restless,
     "demanding": _demanding,
     "favoured": _favoured,
+    "sunny": _sunny,
 }

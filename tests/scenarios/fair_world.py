@@ -42,13 +42,14 @@ QUIET_S: Final = 900.0
 
 @dataclass(frozen=True)
 class Post:
-    """A station, what the site file says of it, and whether it never measures. priority: what the CSMS gives its car."""
+    """A station, what the site file says of it, and whether it never measures. priority: what the CSMS gives its car. mode: when that charges."""
 
     spec: StationSpec
     fallback_a: float
     is_mute: bool
     min_a: float = MINIMUM_A
     priority: int = 0
+    mode: str = "normal"
 
     @property
     def takes_watts(self) -> bool:
@@ -59,7 +60,7 @@ class Post:
         """Of the site file."""
         said = {"id": self.spec.identity, "circuit": self.spec.circuit, "phases": self.spec.phases}
         said |= {"rotation": self.spec.rotation, "max_a": self.spec.max_a, "fallback_a": self.fallback_a}
-        return said | {"min_a": self.min_a}
+        return said | {"min_a": self.min_a, "charging_mode": self.mode}
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Allowance:
 class World:
     """A site and its story; all of it follows from the seed. limits: of the EMS, from then on. metered: nodes with a meter.
 
-    kinds: of `fair_kinds`, what is the case besides.
+    kinds: of `fair_kinds`, what is the case besides. cheap: from when to when, by the clock, a kWh costs something else.
     """
 
     seed: int
@@ -92,6 +93,7 @@ class World:
     limits: tuple[tuple[float, float], ...]
     allowances: tuple[Allowance, ...]
     kinds: tuple[str, ...] = ()
+    cheap: tuple[tuple[str, str, float], ...] = ()
 
     @classmethod
     def of(cls, seed: int, seconds: int) -> World:
@@ -171,6 +173,9 @@ class World:
             "limits": [{"id": "ems", "broker": "ems", "topic": "limit", "node": "grid", "fallback_a": root.fuse_a}],
             "stations": [post.section() for post in self.posts],
         }
+        if self.cheap:
+            windows = [{"start": start, "end": end, "per_kwh": per_kwh} for start, end, per_kwh in self.cheap]
+            file["prices"] = {"currency": "EUR", "energy": {"per_kwh": 0.3, "windows": windows}}
         return SiteConfig.model_validate(file, strict=False)
 
 
