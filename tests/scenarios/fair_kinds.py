@@ -16,6 +16,9 @@ from tests.scenarios.fair_world import QUIET_S, Post, World
 SHARE: Final = 0.25
 """Of the worlds are of each kind."""
 
+FIRST_HOURS: Final = (12, 13, 14)
+"""All worlds begin at noon."""
+
 
 def kinds_of(seed: int) -> tuple[str, ...]:
     """What the world of a seed is besides."""
@@ -96,9 +99,25 @@ def _sunny(rnd: random.Random, world: World) -> World:
     return _with_posts(world, changed)
 
 
+def _priced(rnd: random.Random, world: World) -> World:
+    """Hours differ in what a kWh costs, and some cars charge when it costs least: they may wait, and the others do not for them."""
+    cheap = tuple(
+        (f"{hour:02}:{rnd.choice([0, 15, 30]):02}", f"{hour:02}:45", rnd.choice([-0.05, 0.1, 0.2, 0.5]))
+        for hour in FIRST_HOURS
+        if rnd.random() < 0.6
+    )
+
+    def changed(post: Post) -> Post:
+        waits = post.mode == "normal" and rnd.random() < 0.5
+        return replace(post, mode="cheapest") if waits else post
+
+    return replace(_with_posts(world, changed), cheap=cheap or (("23:00", "23:45", 0.2),))
+
+
 KINDS: Final[Mapping[str, Callable[[random.Random, World], World]]] = {
     "restless": _restless,
     "demanding": _demanding,
     "favoured": _favoured,
     "sunny": _sunny,
+    "priced": _priced,
 }
