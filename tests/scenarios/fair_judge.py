@@ -1,12 +1,13 @@
 """Does a car wait beside room that it could use? Judged by what flows, apart from what the gateway thinks.
 
-Six laws, for cars that want energy:
+Seven laws, for cars that want energy:
 
 * *Nobody starves.* A car that its CSMS lets charge draws something within `STARVED_S` of room for its minimum at every fuse on its way, without a break.
 * *Nothing is wasted.* A car that could take `WORTH_A` more, and for which there is that much room at every fuse, has it within `WASTED_S`.
 * *Nobody is worried.* While nothing happens for so long that all is settled, a car that was stopped rests for `RESTED_S` but for once, when all seem to fit, and nobody
   is stopped more often than rounds end.
 * *The sun is followed.* Cars that take surplus only draw from the grid for no longer than `IMPORTS_S`; what is left over is room for them.
+* *Phases are switched.* A car that has nothing, for which one phase would do that is known, charges on that within `SWITCHED_S`, and on three where they fit.
 * *Everybody has a turn.* A car that could charge if all others paused does so after `WAITS_S` and as many rounds as there are others.
 * *Whoever goes first does.* One that could charge if those of a lower charging priority paused waits for one round of each of those at most.
 
@@ -78,6 +79,10 @@ SPARE_A: Final = 0.5
 
 IMPORTS_S: Final = 90.0
 """`surplus.RIDE_S`, and the time in which the slowest station follows, whose meter is read every other second."""
+
+SWITCHED_S: Final = {"misses": 1000.0, "narrows": 1500.0}
+"""Who has nothing is switched to one phase after a pause of 60 s, at most once in 300 s, and begins as others do; back after 600 s of room, and at most
+once in 300 s, after the same pause, when one trial of as long may lie between."""
 
 FLOWS_A: Final = 0.5
 DEAD_BAND_A: Final = 0.6
@@ -171,8 +176,8 @@ class Judge:
         seen = self._seen[post.spec.identity]
         since, outlet = seen.draws_since, site.stations[post.spec.identity].outlet
         shown = since is not None and now_s - since >= 3.0 * post.spec.meter_interval_s + 10.0 and not post.is_mute
-        letters = post.spec.rotation[: outlet.phases_in_use] if shown else post.spec.rotation
-        return ["RST".index(letter) for letter in letters]
+        used = outlet.lines[: outlet.phases_in_use] if shown else range(post.spec.phases)
+        return ["RST".index(post.spec.rotation[line]) for line in used]
 
     def _keeps(self, post: Post, site: SocketlessSite) -> float:
         """What an EVSE may hold on each of its phases: the fallback without a car, what it draws and what a rule adds to that."""
@@ -195,7 +200,9 @@ class Judge:
         """What this car could have on each of its phases, if some others paused."""
         return min(self._sun_a(post, site, now_s, without), *self._left(post, site, now_s, without))
 
-    def _sun_a(self, post: Post, site: SocketlessSite, now_s: float, without: Sequence[Post] = ()) -> float:
+    def _sun_a(
+        self, post: Post, site: SocketlessSite, now_s: float, without: Sequence[Post] = (), lines: Sequence[int] = ()
+    ) -> float:
         """What is left over on each phase of a car that takes nothing else; infinite for others.
 
         Of what feeds in others take what they draw; and those that take nothing else what they keep.
@@ -212,15 +219,17 @@ class Judge:
                 left_a -= (self._keeps(one, site) + SPARE_A) * len(self._lines(one, site, now_s))
             else:
                 left_a -= sum(outlet.currents_a)
-        return left_a / len(self._lines(post, site, now_s)) - SPARE_A
+        return left_a / len(lines or self._lines(post, site, now_s)) - SPARE_A
 
-    def _left(self, post: Post, site: SocketlessSite, now_s: float, without: Sequence[Post]) -> Iterator[float]:
+    def _left(
+        self, post: Post, site: SocketlessSite, now_s: float, without: Sequence[Post] = (), lines: Sequence[int] = ()
+    ) -> Iterator[float]:
         others = [one for one in self.world.posts if one is not post and one not in without]
         keeps = [(one, self._keeps(one, site), self._lines(one, site, now_s)) for one in others]
         for node in self.world.path(post):
             limit_a = min(node.fuse_a, self.world.limit_a(now_s)) if node.parent is None else node.fuse_a
             here = [(one, kept_a, lines) for one, kept_a, lines in keeps if node in self.world.path(one)]
-            for phase in self._lines(post, site, now_s):
+            for phase in lines or self._lines(post, site, now_s):
                 taken_a = sum(kept_a for _, kept_a, lines in here if phase in lines)
                 taken_a += self._kept_for_mutes(
                     post, node, [(one, a) for one, a, lines in here if phase in lines], limit_a
@@ -295,7 +304,10 @@ class Judge:
         if drawn_a < FLOWS_A and self._may_begin(post, most_a) and post.mode == "normal":
             self._look_at_turns(post, site, now_s)
         else:
-            seen.waits_since.clear()
+            seen.waits_since = {kind: at for kind, at in seen.waits_since.items() if kind in SWITCHED_S}
+        if post.spec.switches_phases:
+            self._look_at_phases(post, site, now_s)
+            return
         self._look_at_stops(post, seen, now_s, is_offered=outlet.offered_a >= post.min_a)
 
     def _look_at_turns(self, post: Post, site: SocketlessSite, now_s: float) -> None:
@@ -313,6 +325,27 @@ class Judge:
                 since.pop(kind, None)
             elif now_s - since.setdefault(kind, now_s) > longest_s:
                 self._fault(post, kind, now_s, f"waits for {now_s - since[kind]:.0f} s")
+
+    def _look_at_phases(self, post: Post, site: SocketlessSite, now_s: float) -> None:
+        """Whether it would charge on one phase where it has nothing, or on three where it has one."""
+        outlet, since = site.stations[post.spec.identity].outlet, self._seen[post.spec.identity].waits_since
+        on_three = ["RST".index(letter) for letter in post.spec.rotation]
+        on_one, least_a = on_three[post.spec.one_phase - 1 : post.spec.one_phase], post.min_a + DEAD_BAND_A
+        is_able = self._may_begin(post, self._most_a(post, now_s)) and outlet.vehicle is not None
+        draws, fits_three = max(outlet.currents_a) >= FLOWS_A, self._fits(post, site, now_s, on_three, least_a)
+        is_known = post.says_phase and not post.spec.takes_phase_to_use
+        cases = {
+            "misses": is_able and is_known and not draws and self._fits(post, site, now_s, on_one, least_a),
+            "narrows": is_able and draws and len(outlet.lines) == 1 and fits_three,
+        }
+        for kind, is_case in cases.items():
+            if not is_case:
+                since.pop(kind, None)
+            elif now_s - since.setdefault(kind, now_s) > SWITCHED_S[kind]:
+                self._fault(post, kind, now_s, f"{kind} what fits on other phases since {since[kind]:.0f} s")
+
+    def _fits(self, post: Post, site: SocketlessSite, now_s: float, lines: Sequence[int], least_a: float) -> bool:
+        return min(self._sun_a(post, site, now_s, lines=lines), *self._left(post, site, now_s, lines=lines)) >= least_a
 
     def _look_at_imports(self, site: SocketlessSite, now_s: float) -> None:
         """Whether cars that take surplus only draw something of the grid, and for how long."""
@@ -366,7 +399,7 @@ def described(world: World, faults: Sequence[str]) -> str:
         takes = "/".join(spec.units) + (" whole" if spec.habits.step_a else "")
         lines.append(
             f"  {spec.identity} at {spec.circuit}, {spec.version}, {spec.rotation} {spec.max_a:g} A in {takes}, fallback {post.fallback_a:g} A, "
-            f"{'' if post.mode == 'normal' else f'{post.mode}, '}"
+            f"{_of_contactor(post)}{'' if post.mode == 'normal' else f'{post.mode}, '}"
             f"{'' if post.min_a == MINIMUM_A else f'from {post.min_a:g} A on, '}{f'priority {post.priority}, ' if post.priority else ''}"
             f"{'mute' if post.is_mute else f'each {spec.meter_interval_s:g} s'}: car {car.phases} x {car.max_a:g} A, {car.need_wh:.0f} Wh, "
             f"{car.arrives_s:.0f} to {car.departs_s or world.seconds:.0f} s{_of_rests(car)}"
@@ -375,6 +408,12 @@ def described(world: World, faults: Sequence[str]) -> str:
     lines += [f"  {one}" for one in world.allowances]
     lines += [f"  from {start} to {end} {per_kwh:g} EUR/kWh" for start, end, per_kwh in world.cheap]
     return "\n".join(lines)
+
+
+def _of_contactor(post: Post) -> str:
+    if not post.spec.switches_phases:
+        return ""
+    return f"switches to {'its' if post.says_phase else 'unknown'} L{post.spec.one_phase}{' or as told' * post.spec.takes_phase_to_use}, "
 
 
 def _of_rests(car: VehicleSpec) -> str:

@@ -114,10 +114,27 @@ def _priced(rnd: random.Random, world: World) -> World:
     return replace(_with_posts(world, changed), cheap=cheap or (("23:00", "23:45", 0.2),))
 
 
+def _switching(rnd: random.Random, world: World) -> World:
+    """Some stations have a contactor, with which a car charges on one phase where three do not fit; of some it is known on which one."""
+
+    def changed(post: Post) -> Post:
+        can = post.spec.phases == 3 and not post.takes_watts and not post.is_mute
+        if not can or rnd.random() < 0.3:
+            return post
+        takes_phase = post.spec.version != "ocpp1.6" and rnd.random() < 0.3
+        spec = replace(
+            post.spec, switches_phases=True, one_phase=rnd.randint(1, 3), takes_phase_to_use=takes_phase, units=("A",)
+        )
+        return replace(post, spec=spec, says_phase=rnd.random() < 0.7)
+
+    return _with_posts(world, changed)
+
+
 KINDS: Final[Mapping[str, Callable[[random.Random, World], World]]] = {
     "restless": _restless,
     "demanding": _demanding,
     "favoured": _favoured,
     "sunny": _sunny,
     "priced": _priced,
+    "switching": _switching,
 }

@@ -42,7 +42,10 @@ QUIET_S: Final = 900.0
 
 @dataclass(frozen=True)
 class Post:
-    """A station, what the site file says of it, and whether it never measures. priority: what the CSMS gives its car. mode: when that charges."""
+    """A station, what the site file says of it, and whether it never measures. priority: what the CSMS gives its car. mode: when that charges.
+
+    says_phase: whether the site file says which of its phases carries a car that is told to use one.
+    """
 
     spec: StationSpec
     fallback_a: float
@@ -50,6 +53,7 @@ class Post:
     min_a: float = MINIMUM_A
     priority: int = 0
     mode: str = "normal"
+    says_phase: bool = False
 
     @property
     def takes_watts(self) -> bool:
@@ -60,7 +64,11 @@ class Post:
         """Of the site file."""
         said = {"id": self.spec.identity, "circuit": self.spec.circuit, "phases": self.spec.phases}
         said |= {"rotation": self.spec.rotation, "max_a": self.spec.max_a, "fallback_a": self.fallback_a}
-        return said | {"min_a": self.min_a, "charging_mode": self.mode}
+        said |= {"min_a": self.min_a, "charging_mode": self.mode}
+        if not self.spec.switches_phases:
+            return said
+        where = {"one_phase": f"L{self.spec.one_phase}"} if self.says_phase else {}
+        return said | {"capability": {"switches_phases": True, **where}}
 
 
 @dataclass(frozen=True)
