@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from site_simulator.site import BaseLoad, Step
-from tests.scenarios.fair_world import QUIET_S, Post, World
+from site_simulator.site import BaseLoad, Node, Step
+from tests.scenarios.fair_world import QUIET_S, Post, World, proven
 
 SHARE: Final = 0.25
 """Of the worlds are of each kind."""
@@ -59,9 +59,10 @@ def _restless(rnd: random.Random, world: World) -> World:
 def _demanding(rnd: random.Random, world: World) -> World:
     """Some cars need more than 6 A to charge at all, as the site file says."""
 
+    minima_a = {post.station: rnd.choice([6.0, 8.0, 10.0, 13.0]) for post in world.posts}
+
     def changed(post: Post) -> Post:
-        min_a = rnd.choice([6.0, 8.0, 10.0, 13.0])
-        car = post.spec.vehicles[0]
+        min_a, car = minima_a[post.station], post.spec.vehicles[0]
         car = replace(car, least_a=min_a, max_a=max(min_a, car.max_a))
         fallback_a = post.fallback_a if post.fallback_a >= min_a else 0.0
         return replace(post, spec=replace(post.spec, vehicles=(car,)), fallback_a=fallback_a, min_a=min_a)
@@ -116,21 +117,46 @@ def _priced(rnd: random.Random, world: World) -> World:
 
 def _switching(rnd: random.Random, world: World) -> World:
     """Some stations have a contactor, with which a car charges on one phase where three do not fit; of some it is known on which one."""
+    spec_of, says = {}, {post.station: rnd.random() < 0.7 for post in world.posts}
+    for post in world.posts:
+        takes_phase = post.spec.version != "ocpp1.6" and rnd.random() < 0.3
+        if rnd.random() < 0.7:
+            spec_of[post.station] = {"one_phase": rnd.randint(1, 3), "takes_phase_to_use": takes_phase}
 
     def changed(post: Post) -> Post:
-        can = post.spec.phases == 3 and not post.takes_watts and not post.is_mute
-        if not can or rnd.random() < 0.3:
+        can = post.spec.phases == 3 and not post.takes_watts and not post.is_mute and post.station in spec_of
+        if not can:
             return post
-        takes_phase = post.spec.version != "ocpp1.6" and rnd.random() < 0.3
-        spec = replace(
-            post.spec, switches_phases=True, one_phase=rnd.randint(1, 3), takes_phase_to_use=takes_phase, units=("A",)
-        )
-        return replace(post, spec=spec, says_phase=rnd.random() < 0.7)
+        spec = replace(post.spec, switches_phases=True, units=("A",), **spec_of[post.station])
+        return replace(post, spec=spec, says_phase=says[post.station])
 
     return _with_posts(world, changed)
 
 
+def _paired(rnd: random.Random, world: World) -> World:
+    """Every second outlet is another EVSE of the station before; some of these stations have a fuse of their own, which both share."""
+    nodes, posts = list(world.nodes), list(world.posts)
+    for number in range(1, len(posts), 2):
+        first, second = posts[number - 1], posts[number]
+        home = first.spec.circuit
+        if rnd.random() < 0.5:
+            nodes.append(Node(f"at-{first.spec.identity}", float(rnd.choice([10, 16, 20, 32])), home))
+            home = nodes[-1].name
+            posts[number - 1] = replace(first, spec=replace(first.spec, circuit=home))
+        spec = replace(first.spec, identity=f"{first.spec.identity}/2", circuit=home, vehicles=second.spec.vehicles)
+        posts[number] = replace(second, spec=spec, is_mute=first.is_mute, fallback_a=min(second.fallback_a, spec.max_a))
+    renamed = {before.spec.identity: after.spec for before, after in zip(world.posts, posts, strict=True)}
+    allowances = tuple(
+        replace(one, station=renamed[one.station].identity)
+        for one in world.allowances
+        if one.unit in renamed[one.station].units and one.phases in {None, renamed[one.station].phases}
+    )
+    found, kept = proven(tuple(nodes), tuple(posts))
+    return replace(world, nodes=found, posts=kept, allowances=allowances)
+
+
 KINDS: Final[Mapping[str, Callable[[random.Random, World], World]]] = {
+    "paired": _paired,
     "restless": _restless,
     "demanding": _demanding,
     "favoured": _favoured,

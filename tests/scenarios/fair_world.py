@@ -60,8 +60,22 @@ class Post:
         """And nothing else."""
         return self.spec.units == ("W",)
 
-    def section(self) -> dict[str, Any]:
-        """Of the site file."""
+    @property
+    def station(self) -> str:
+        """The station whose EVSE it is: "S" for "S/2"."""
+        return self.spec.identity.partition("/")[0]
+
+    @property
+    def evse(self) -> int:
+        """Its number."""
+        return int(self.spec.identity.partition("/")[2] or 1)
+
+    def section(self, others: Sequence[Post]) -> dict[str, Any]:
+        """Of the site file. others: the further EVSEs of the same station."""
+        evses = [{"fallback_a": one.fallback_a, "charging_mode": one.mode} for one in (self, *others)]
+        return self._alone() | ({"evses": evses} if others else {})
+
+    def _alone(self) -> dict[str, Any]:
         said = {"id": self.spec.identity, "circuit": self.spec.circuit, "phases": self.spec.phases}
         said |= {"rotation": self.spec.rotation, "max_a": self.spec.max_a, "fallback_a": self.fallback_a}
         said |= {"min_a": self.min_a, "charging_mode": self.mode}
@@ -111,7 +125,7 @@ class World:
         nodes, metered = _nodes(rnd)
         nodes = _moving(random.Random(f"{seed}/loads"), nodes, last_s)
         posts = tuple(_post(rnd, number, nodes, last_s) for number in range(rnd.choice([2, 2, 3, 3, 4, 5])))
-        nodes, posts = _proven(nodes, posts)
+        nodes, posts = proven(nodes, posts)
         fuse_a = nodes[0].fuse_a
         levels = [fuse_a, 0.8 * fuse_a, 0.6 * fuse_a, 10.0, 14.0]
         times = sorted(rnd.uniform(50.0, last_s) for _ in range(rnd.choice([0, 1, 2, 3])))
@@ -179,7 +193,11 @@ class World:
             ],
             "brokers": [{"id": "ems", "host": "127.0.0.1"}],
             "limits": [{"id": "ems", "broker": "ems", "topic": "limit", "node": "grid", "fallback_a": root.fuse_a}],
-            "stations": [post.section() for post in self.posts],
+            "stations": [
+                post.section([other for other in self.posts if other.station == post.station and other is not post])
+                for post in self.posts
+                if post.evse == 1
+            ],
         }
         if self.cheap:
             windows = [{"start": start, "end": end, "per_kwh": per_kwh} for start, end, per_kwh in self.cheap]
@@ -264,7 +282,7 @@ def _car(rnd: random.Random, last_s: float) -> VehicleSpec:
     )
 
 
-def _proven(nodes: tuple[Node, ...], posts: tuple[Post, ...]) -> tuple[tuple[Node, ...], tuple[Post, ...]]:
+def proven(nodes: tuple[Node, ...], posts: tuple[Post, ...]) -> tuple[tuple[Node, ...], tuple[Post, ...]]:
     """Fallbacks and other loads fit below every fuse, as `local-controller check` demands; else the last ones are paused."""
     kept = [replace(post, fallback_a=min(post.fallback_a, post.spec.max_a)) for post in posts]
     parents = {node.name: node.parent for node in nodes}
@@ -314,13 +332,18 @@ async def _allow(csms: SimulatedCsms, clock: VirtualClock, one: Allowance) -> No
         "start_schedule": stamp(clock.utc()),
     }
     profile = {"stack_level": 0, "charging_profile_purpose": "TxDefaultProfile", "charging_profile_kind": "Absolute"}
-    if csms._peers[one.station].version == "ocpp1.6":
+    station, _, number = one.station.partition("/")
+    evse = int(number or 1)
+    if csms._peers[station].version == "ocpp1.6":
         fields = {
-            "connector_id": 1,
-            "cs_charging_profiles": {**profile, "charging_profile_id": 1, "charging_schedule": schedule},
+            "connector_id": evse,
+            "cs_charging_profiles": {**profile, "charging_profile_id": evse, "charging_schedule": schedule},
         }
     else:
-        fields = {"evse_id": 1, "charging_profile": {**profile, "id": 1, "charging_schedule": [{"id": 1, **schedule}]}}
-    answer = await csms.command(one.station, "SetChargingProfile", **fields)
+        fields = {
+            "evse_id": evse,
+            "charging_profile": {**profile, "id": evse, "charging_schedule": [{"id": 1, **schedule}]},
+        }
+    answer = await csms.command(station, "SetChargingProfile", **fields)
     if answer.status != "Accepted":
         raise AssertionError(f"{one}: {answer.status}")

@@ -6,6 +6,7 @@ Only what makes sockets is replaced: legs are queues, plans are made at once, th
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,8 @@ from site_simulator.csms import SimulatedCsms
 from site_simulator.outlet import StationSpec
 from site_simulator.site import Node, Placement, SiteWorld
 from site_simulator.station import SimulatedStation
+from site_simulator.words import stamp
+from tests.scenarios.joined_stations import FarEnd, Joined
 from tests.virtual_loop import VirtualClock, VirtualLoop
 
 STEP_S = 0.5
@@ -124,7 +127,10 @@ class _InstantPlanner:
 
 @dataclass
 class SocketlessSite:
-    """A site that runs. lines, volts: of the grid, as of `SiteWorld`. poll_s: how often its meters are read."""
+    """A site that runs. lines, volts: of the grid, as of `SiteWorld`. poll_s: how often its meters are read.
+
+    Specs "S" and "S/2" are the two EVSEs of one station S.
+    """
 
     config: SiteConfig
     specs: Sequence[StationSpec]
@@ -154,6 +160,7 @@ class SocketlessSite:
         self._announced: dict[str, tuple[float, Instant]] = {}
         self._logger = structlog.wrap_logger(structlog.PrintLogger(), processors=[self._noted])
         self._talks: set[asyncio.Task[None]] = set()
+        self._joined = defaultdict[str, asyncio.Future[Joined]](self.loop.create_future)
 
     def _noted(self, _: Any, level: str, fields: Any) -> Any:
         self.log.append({"level": level, **fields})
@@ -162,8 +169,13 @@ class SocketlessSite:
     # --- connections ---------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _dial(self, spec: StationSpec) -> AsyncIterator[_FarEnd]:
-        identity = spec.identity
+    async def _dial(self, spec: StationSpec) -> AsyncIterator[FarEnd]:
+        identity, _, number = spec.identity.partition("/")
+        if number:
+            joined = await asyncio.shield(self._joined[identity])
+            yield joined.parts[int(number)]
+            return
+        evses = 1 + sum(other.identity.startswith(f"{identity}/") for other in self.specs)
         legs = {Peer.STATION: _MemoryLeg(self.loop), Peer.CSMS: _MemoryLeg(self.loop)}
         proxy = self.gateway._make_proxy(identity, OcppVersion(spec.version), None)
         outlets = Outlets(self.gateway._told, self._logger)
@@ -176,12 +188,23 @@ class SocketlessSite:
         talk.add_done_callback(self._talks.discard)
         driver.start()
         try:
-            yield legs[Peer.STATION].far
+            if evses == 1:
+                yield legs[Peer.STATION].far
+            else:
+                yield self._join(identity, Joined(legs[Peer.STATION].far, spec.version, evses, self._stamp))
         finally:
             legs[Peer.STATION].far.drop()
             if self.gateway.stations._drivers.get(identity) is driver:
                 del self.gateway.stations._drivers[identity]
             driver.stop()
+
+    def _join(self, identity: str, joined: Joined) -> FarEnd:
+        self._joined[identity].set_result(joined)
+        self._talks.add(self.loop.create_task(joined.run()))
+        return joined.parts[1]
+
+    def _stamp(self) -> str:
+        return stamp(self.clock.utc())
 
     # --- time ----------------------------------------------------------------------------------------------------
 
@@ -245,9 +268,9 @@ class SocketlessSite:
         return max(self.stations[identity].outlet.currents_a)
 
     def shown(self, identity: str) -> EvseView:
-        """What the facility manager sees of its first EVSE."""
+        """What the facility manager sees of its first EVSE, or of another one by its number."""
         seen = snapshot(self.gateway.site, self.clock.now())
-        return next(one for one in seen.evses if one.id == f"{identity}/1")
+        return next(one for one in seen.evses if one.id == (identity if "/" in identity else f"{identity}/1"))
 
     def written(self, identity: str) -> list[dict[str, Any]]:
         """The profiles that the station was sent."""
