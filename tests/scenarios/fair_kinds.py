@@ -127,7 +127,7 @@ def _switching(rnd: random.Random, world: World) -> World:
         can = post.spec.phases == 3 and not post.takes_watts and not post.is_mute and post.station in spec_of
         if not can:
             return post
-        spec = replace(post.spec, switches_phases=True, units=("A",), **spec_of[post.station])
+        spec = replace(post.spec, switches_phases=True, **spec_of[post.station])
         return replace(post, spec=spec, says_phase=says[post.station])
 
     return _with_posts(world, changed)
