@@ -143,6 +143,8 @@ def _turn(one: Granted, wait_s: float | None, highest: int) -> list[str]:
     if wait_s is None:
         return []
     text = f"not all minimums fit: waits for its turn, next in about {math.ceil(wait_s / 60)} min"
+    if one.state.takes_nothing:
+        return [f"{text}; it took nothing when it could charge, so others go first"]
     return [text if highest <= one.state.priority else f"{text}; the CSMS gave others a higher charging priority"]
 
 

@@ -186,8 +186,10 @@ class _Claim:
         return -self.is_late, self.is_idle, -stands, -priority, -self.rank, got_wh, self.waits_since_s, self.asker.place
 
     def priority_in_next_round(self) -> float:
-        """Above all of those that the CSMS gives, if it waits too long."""
-        return math.inf if self.rank is Rank.WAITS_TOO_LONG else self.asker.priority
+        """Above all of those that the CSMS gives, if it waits too long; below them, if it takes nothing."""
+        if self.rank is Rank.WAITS_TOO_LONG:
+            return math.inf
+        return -math.inf if self.is_idle else self.asker.priority
 
     def in_next_round(self) -> tuple[float, ...]:
         """Where a waiting car will stand in the order."""
