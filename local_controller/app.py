@@ -28,6 +28,7 @@ from local_controller.adapters.load_history_file import LoadHistoryFile
 from local_controller.adapters.person_limits import PersonLimits
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.publishing.publisher import Publisher
+from local_controller.adapters.quarter_hour_file import QuarterHourFile
 from local_controller.adapters.settings import door_settings, guarded_doors, residents, tls_legs
 from local_controller.adapters.site_driver import SiteDriver, in_turns
 from local_controller.adapters.site_settings import observation, site_controller
@@ -41,6 +42,7 @@ from local_controller.config.build import topology
 from local_controller.config.models import SiteConfig, WebSection
 from local_controller.errors import LocalControllerError
 from local_controller.site.effects import ApplyFallback, AskSample, Disobeyed, ForStation, Notice, StopSession
+from local_controller.site.own_limits import QuarterHourLimit
 from local_controller.site.person_limit import PersonLimit
 from local_controller.station.announcements import (
     CapabilityLearnt,
@@ -120,13 +122,12 @@ class LocalController:
         self.driver.start(self)
         self._open.push_async_callback(self.driver.stop)
         self._person_limits.restore()
+        for file in self._kept_files():
+            file.restore()
+            await self._started(file.start, file.stop)
         await self._start_inputs()
         if self._recorder is not None:
             await self._started(self._recorder.start, self._recorder.stop)
-        if self._state_directory is not None and self.site.foresight.is_used:
-            history = LoadHistoryFile(self.site.foresight.history, self._state_directory)
-            history.restore()
-            await self._started(history.start, history.stop)
         if self._config.web is not None:
             await self._start_page(self._config.web)
         if self._trace is not None:
@@ -162,6 +163,15 @@ class LocalController:
     async def _started(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
         await start()
         self._open.push_async_callback(stop)
+
+    def _kept_files(self) -> Iterator[LoadHistoryFile | QuarterHourFile]:
+        """What is measured and outlives a restart; known before the first reading."""
+        if self._state_directory is None:
+            return
+        if quarters := [one for one in self.site.book.own if isinstance(one, QuarterHourLimit)]:
+            yield QuarterHourFile(quarters, self._state_directory, self._clock)
+        if self.site.foresight.is_used:
+            yield LoadHistoryFile(self.site.foresight.history, self._state_directory)
 
     def _record_of_dimmings(self) -> DimmingRecorder | None:
         kinds, folder = self._config.recorded_limits, self._config.state_directory

@@ -6,6 +6,8 @@ import asyncio
 import json
 import math
 import socket
+import time
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from local_controller.config.models import GuardsSection, SiteConfig, TraceSecti
 from local_controller.errors import LocalControllerError
 from local_controller.site.effects import ApplyFallback, ApplyLimit, StopSession
 from local_controller.site.limits import AppliesTo
+from local_controller.site.own_limits import QuarterHourLimit
 from local_controller.station import words
 from local_controller.station.announcements import CustomerCleared
 from local_controller.station.block import OwnCall
@@ -265,6 +268,25 @@ async def test_a_visit_is_learnt_over_a_restart_and_no_card_is_told_to_anybody(
             picture = str(await gateway.picture())
     assert "the visits of a card are forgotten: 1" in picture
     assert card not in picture + str(logs) + "".join(capsys.readouterr())
+
+
+async def test_what_a_quarter_of_an_hour_has_used_is_known_over_a_restart(tmp_path: Path) -> None:
+    path, clock = tmp_path / "site.yaml", Clock(1.0, time.monotonic(), datetime(2026, 3, 6, 12, 8, tzinfo=UTC))
+    text = SITE.format(port=free_port(), closed=free_port(), broker="").replace(
+        "limits: [", "limits: [{id: peak, source: quarter_hour, mean_w: 12000}, "
+    )
+    path.write_text(f"state_directory: {tmp_path}\n{text}", encoding="utf-8")
+    power_w = []
+    for _ in range(2):
+        async with LocalController(load(path), clock) as gateway:
+            (peak,) = (one for one in gateway.site.book.own if isinstance(one, QuarterHourLimit))
+            if not power_w:
+                assert peak.quarter.allowed(clock.now()).power_w == 0.0, "nobody knows what was before"
+                for second in range(-480, 1):
+                    peak.quarter.measured(0.0, clock.now().after(second))
+            power_w.append(peak.quarter.allowed(clock.now()).power_w)
+    assert power_w[1] == pytest.approx(power_w[0], rel=0.1)
+    assert power_w[1] > 12_000.0
 
 
 async def test_contacts_of_the_grid_operator_limit_and_are_recorded(tmp_path: Path) -> None:

@@ -37,11 +37,10 @@ Slot = tuple[str, int]
 
 @dataclass(slots=True)
 class LoadHistory:
-    """means_w: the last means of each slot, oldest first. revision: rises with each mean. zone: of the clock."""
+    """means_w: the last means of each slot, oldest first. zone: of the clock."""
 
     zone: tzinfo = UTC
     means_w: dict[Slot, list[float]] = field(default_factory=dict)
-    revision: int = 0
     _means: QuarterMeans = field(default_factory=QuarterMeans)
 
     def measured(self, load_w: float, now: Instant) -> None:
@@ -51,7 +50,6 @@ class LoadHistory:
             means_w = self.means_w.setdefault(self._slot(mean.start_s), [])
             means_w.append(round(mean.value, 1))
             del means_w[:-KEPT]
-            self.revision += 1
 
     def expected_w(self, start_s: float, end_s: float) -> float | None:
         """The mean foreseen for a span of POSIX seconds; None where one of its quarters was not seen often enough."""

@@ -7,15 +7,19 @@ billed.
 The energy is kept on the monotonic clock, and cut at the quarter's start by the clock on the wall as it is now: a clock that
 is set moves that cut, and no energy is lost or counted twice. What nobody measured while the meter was silent counts at the mean
 that is allowed, or what was drawn last if that is more; what was before the start at the most that an earlier run may have allowed,
-for counted at the mean a restart in the midst of a quarter could end that at one and a half times its mean.
+for counted at the mean a restart in the midst of a quarter could end that at one and a half times its mean. Where it is known what
+that run has counted on the same monotonic clock, only the gap since then counts so.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final, NamedTuple
+
+import msgspec
 
 from local_controller.clock import Instant
 from local_controller.site.lead import USUAL_S, lead_s
@@ -44,6 +48,20 @@ class Allowed(NamedTuple):
     left_s: float
 
 
+class Counted(msgspec.Struct, frozen=True):
+    """totals_wh: what was drawn by some moments (monotonic seconds), in order; last_w: what was drawn at the last of them."""
+
+    totals_wh: tuple[tuple[float, float], ...]
+    last_w: float
+
+    def is_sound(self, now_s: float) -> bool:
+        """Whether it can have been counted up to now, and is of use."""
+        if not self.totals_wh or not all(map(math.isfinite, (self.last_w, *chain(*self.totals_wh)))):
+            return False
+        in_order = all(a[0] < b[0] and a[1] <= b[1] for a, b in pairwise(self.totals_wh))
+        return in_order and self.last_w >= 0 and 0 <= now_s - self.totals_wh[-1][0] < QUARTER_S
+
+
 @dataclass(slots=True)
 class QuarterHour:
     """The mean of a quarter-hour may be `mean_w`.
@@ -58,6 +76,25 @@ class QuarterHour:
     _past: deque[tuple[float, float]] = field(
         default_factory=deque, init=False
     )  # monotonic seconds and total, in order
+    _is_resumed: bool = field(default=False, init=False)  # and nothing was measured since
+
+    @property
+    def counted(self) -> Counted | None:
+        """What the next run needs to know; None before the first reading."""
+        if self._last is None:
+            return None
+        last_s, last_w = self._last
+        past = (mark for mark in self._past if mark[0] < last_s)
+        return Counted((*past, (last_s, self._total_wh)), last_w)
+
+    def resume(self, counted: Counted, now: Instant) -> None:
+        """What an earlier run has counted on the same monotonic clock; what cannot be counts as unknown."""
+        if not counted.is_sound(now.monotonic_s):
+            return
+        self._past = deque(counted.totals_wh)
+        last_s, self._total_wh = counted.totals_wh[-1]
+        self._last = last_s, max(counted.last_w, MOST * self.mean_w)
+        self._is_resumed = True
 
     def measured(self, power_w: float, at: Instant) -> None:
         """The power of all phases together at a moment, + is drawn."""
@@ -66,10 +103,10 @@ class QuarterHour:
             last_s, last_w = self._last
             if now_s <= last_s:
                 return
-            silent = now_s - last_s > SILENT_S
+            silent = self._is_resumed or now_s - last_s > SILENT_S
             mean_w = max(self.mean_w, last_w) if silent else (last_w + drawn_w) / 2
             self._total_wh += mean_w * (now_s - last_s) / 3600
-        self._last = now_s, drawn_w
+        self._last, self._is_resumed = (now_s, drawn_w), False
         if not self._past or now_s - self._past[-1][0] >= KEPT_EVERY_S:
             self._past.append((now_s, self._total_wh))
             while len(self._past) > 1 and self._past[1][0] < now_s - QUARTER_S - KEPT_EVERY_S:

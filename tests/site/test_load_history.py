@@ -111,7 +111,6 @@ async def test_it_outlives_a_restart_in_a_file_that_people_can_read(tmp_path: Pa
     await keeper.stop()
     assert not (tmp_path / NAME).exists(), "nothing was learnt"
     keeper = LoadHistoryFile(history, tmp_path)
-    history.revision += 1
     await keeper.start()
     await keeper.stop()
     assert json.loads((tmp_path / NAME).read_text()) == {"working day": {"32": [4000.0, 4000.0, 4000.0]}}
@@ -124,7 +123,6 @@ async def test_what_a_full_disk_refused_is_written_when_there_is_room(tmp_path: 
     history = LoadHistory(BERLIN)
     learn(history, MONDAY + timedelta(hours=8), 0.25, lambda _: 4000.0)
     keeper = LoadHistoryFile(history, tmp_path)
-    history.revision += 1
     (tmp_path / f"{NAME}.new").mkdir()  # cannot be opened as a file
     await keeper.stop()
     assert not (tmp_path / NAME).exists()

@@ -13,7 +13,7 @@ from local_controller.clock import Instant
 from local_controller.site.lead import USUAL_S, lead_s
 from local_controller.site.own_limits import QuarterHourLimit
 from local_controller.site.per_phase import equal
-from local_controller.site.quarter_hour import MOST, QuarterHour
+from local_controller.site.quarter_hour import MOST, Counted, QuarterHour
 from local_controller.site.readings import MeterReading
 from tests.site.virtual_site import START, Car, VirtualSite, topology
 
@@ -113,6 +113,97 @@ def test_what_was_before_the_start_counts_at_the_most_that_an_earlier_run_allowe
     late = used(6_000.0, 300, start_s=300)
     assert late.allowed(at(600)).used_wh == pytest.approx(MOST * MEAN_W * 300 / 3600 + 500.0)
     assert late.allowed(at(1200)).used_wh < MOST * MEAN_W * 300 / 3600, "the next quarter was seen from its beginning"
+
+
+def again(earlier: QuarterHour, restart_s: float, counted: Counted | None = None) -> QuarterHour:
+    """The next run, and what it knows of the earlier one."""
+    later, counted = QuarterHour(MEAN_W), counted or earlier.counted
+    assert counted is not None
+    later.resume(counted, at(restart_s))
+    return later
+
+
+def test_a_run_that_knows_what_an_earlier_one_counted_takes_the_gap_alone_at_its_worst() -> None:
+    later = again(used(6_000.0, 500), 520)
+    assert later.allowed(at(520)).used_wh == pytest.approx((6_000.0 * 500 + MOST * MEAN_W * 20) / 3600)
+    used(6_000.0, 100, later, 525)
+    assert later.allowed(at(625)).used_wh == pytest.approx((6_000.0 * 600 + MOST * MEAN_W * 25) / 3600)
+    used(6_000.0, 300, later, 626)
+    assert later.allowed(at(926)).used_wh == pytest.approx(6_000.0 * 26 / 3600), "the next quarter was seen whole"
+
+
+def test_even_the_shortest_gap_counts_at_the_worst() -> None:
+    later = again(used(0.0, 500), 501)
+    later.measured(0.0, at(502))
+    assert later.allowed(at(502)).used_wh == pytest.approx(MOST * MEAN_W * 2 / 3600)
+
+
+def test_a_gap_after_an_overload_counts_at_what_was_drawn_last() -> None:
+    later = again(used(40_000.0, 100), 110)
+    assert later.allowed(at(110)).used_wh == pytest.approx(40_000.0 * 110 / 3600)
+
+
+def test_a_clock_that_is_set_over_a_restart_moves_the_cut_and_no_energy_is_lost() -> None:
+    later = again(used(9_000.0, 800), 810)
+    moved = Instant(at(810).monotonic_s, at(810).utc - timedelta(seconds=300))
+    assert later.allowed(moved).used_wh == pytest.approx((9_000.0 * 500 + MOST * MEAN_W * 10) / 3600)
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        Counted((), 0.0),
+        Counted(((at(500).monotonic_s, 0.0), (at(10).monotonic_s, 0.0)), 0.0),
+        Counted(((at(0).monotonic_s, 900.0), (at(500).monotonic_s, 800.0)), 0.0),
+        Counted(((at(0).monotonic_s, 0.0), (at(601).monotonic_s, 0.0)), 0.0),
+        Counted(((at(0).monotonic_s, 0.0), (at(500).monotonic_s, math.inf)), 0.0),
+        Counted(((at(0).monotonic_s, 0.0), (math.nan, 0.0)), 0.0),
+        Counted(((at(-900).monotonic_s, 0.0), (at(-301).monotonic_s, 0.0)), 0.0),
+        Counted(((at(0).monotonic_s, 0.0), (at(500).monotonic_s, 0.0)), math.nan),
+        Counted(((at(0).monotonic_s, 0.0), (at(500).monotonic_s, 0.0)), -1.0),
+    ],
+    ids=["nothing", "disordered", "falling", "to come", "endless", "no time", "long ago", "no power", "fed in"],
+)
+def test_what_no_earlier_run_can_have_counted_is_as_if_nothing_was_known(counted: Counted) -> None:
+    later, unknown = again(QuarterHour(MEAN_W), 600, counted), QuarterHour(MEAN_W)
+    assert later.allowed(at(600)) == unknown.allowed(at(600))
+
+
+def test_before_the_first_reading_there_is_nothing_to_know_and_an_earlier_run_is_handed_on() -> None:
+    assert QuarterHour(MEAN_W).counted is None
+    earlier = used(6_000.0, 500)
+    twice = again(again(earlier, 510), 520)
+    assert twice.allowed(at(520)).used_wh == pytest.approx((6_000.0 * 500 + MOST * MEAN_W * 20) / 3600)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.integers(1, 899)), min_size=1, max_size=4),
+    st.floats(0, 60_000),
+    st.integers(1, 40),
+)
+def test_no_restart_with_a_memory_makes_a_quarter_exceed_its_mean(
+    restarts: list[tuple[int, int]], wanted_w: float, kept_every_s: int
+) -> None:
+    """Kept every so many seconds; while it is away cars go on with what they were allowed last."""
+    quarter, kept, drawn_ws, drawn_w = QuarterHour(MEAN_W), None, 0.0, 0.0
+    away_until = dict.fromkeys((at_s for _, at_s in restarts), 0) | {at_s: at_s + for_s for for_s, at_s in restarts}
+    back_s = 0
+    quarter.measured(0.0, at(0))
+    for second in range(900):
+        if second % kept_every_s == 0 and second >= back_s:
+            kept = quarter.counted
+        back_s = max(back_s, away_until.get(second, 0))
+        if second == back_s and second > 0:
+            quarter = QuarterHour(MEAN_W)
+            assert kept is not None
+            quarter.resume(kept, at(second))
+        if second >= back_s:
+            drawn_w = min(wanted_w, quarter.allowed(at(second)).power_w)
+            quarter.measured(drawn_w, at(second + 1e-6))
+            quarter.measured(drawn_w, at(second + 1 - 1e-6))
+        drawn_ws += drawn_w
+    assert drawn_ws <= QUOTA_WH * 3600 * 1.001
 
 
 @settings(max_examples=40)
