@@ -19,6 +19,7 @@ import structlog
 
 from local_controller.adapters.capability_file import CapabilityMemory
 from local_controller.adapters.commissioner import Commissioner
+from local_controller.adapters.delay_overrides import DelayOverrides
 from local_controller.adapters.dimming_recorder import DimmingRecorder
 from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
@@ -155,7 +156,7 @@ class LocalController:
 
     async def _start_page(self, web: WebSection) -> None:
         tests = Commissioner(self.driver, self._clock, self._product, self._state_directory)
-        actions = Actions(tests, self._person_limits, self._habits)
+        actions = Actions(tests, self._person_limits, self._habits, DelayOverrides(self.driver))
         self.web = WebServer(web.host, web.port, self.picture, self.profiles, actions)
         await self._started(self.web.start, self.web.stop)
         self._open.push_async_callback(tests.stop)  # before the page ends, which waits for open answers

@@ -79,6 +79,14 @@ def answered(request: str | urllib.request.Request, page: Page) -> Iterator[http
         raise LocalControllerError(f"no gateway answers at {page.url} ({reason}): {page.no_answer}") from None
 
 
+def posted(page: Page, path: str, asked: dict[str, Any], *names: str) -> dict[str, Any]:
+    """What the gateway answers to a request that changes something: an object with one of these fields."""
+    head = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{page.url}{path}", json.dumps(asked).encode(), head, method="POST")  # noqa: S310  # it is http://...
+    with answered(request, page) as answer:
+        return read(answer.read(), page, *names)
+
+
 def _refusal(error: urllib.error.HTTPError, page: Page) -> str:
     """What the gateway says, or that somebody else is there."""
     try:

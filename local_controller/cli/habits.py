@@ -11,13 +11,12 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.request import Request
 
 import structlog
 import typer
 
 from local_controller.adapters.habits_file import HabitsFile, alone
-from local_controller.cli.gateway import address, address_in, answered, read
+from local_controller.cli.gateway import address, address_in, answered, posted, read
 from local_controller.cli.habits_picture import habits_table, summary
 from local_controller.cli.terminal import wide_console
 from local_controller.config.load import load
@@ -115,11 +114,7 @@ def _forgotten(config: SiteConfig, site: Path, asked: dict[str, Any]) -> dict[st
     with ExitStack() as stack:
         if (file := _unused(config, stack)) is not None:
             return _forgotten_in(file, asked)
-    page = address_in(config, site)
-    text, head = json.dumps(asked).encode(), {"Content-Type": "application/json"}
-    request = Request(f"{page.url}/api/v1/habits/forget", text, head, method="POST")  # noqa: S310  # it is http://...
-    with answered(request, page) as answer:
-        return read(answer.read(), page, "forgotten")
+    return posted(address_in(config, site), "/api/v1/habits/forget", asked, "forgotten")
 
 
 def _unused(config: SiteConfig, stack: ExitStack) -> HabitsFile | None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
-from urllib.request import Request
 
 import typer
 
-from local_controller.cli.gateway import Page, address_in, answered, read
+from local_controller.cli.gateway import address_in, posted
 from local_controller.config.limits import PersonLimitSection
 from local_controller.config.load import load
 from local_controller.config.models import SiteConfig
@@ -39,7 +37,7 @@ def limit(  # noqa: PLR0913  # options of a command
     try:
         config = load(site)
         chosen, asked = _chosen(config, site, name), _asked(max_a, max_w, lasting, reason, end=end)
-        told = _told(address_in(config, site), chosen, asked)
+        told = posted(address_in(config, site), f"/api/v1/limits/{quote(chosen)}", asked, "holds")
     except LocalControllerError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
@@ -94,11 +92,3 @@ def seconds(text: str) -> float:
     if found is None:
         raise LocalControllerError(f"--for {text}: write a number with s, min, h or d, such as 90min or 2h")
     return float(found[1]) * _SECONDS[found[2]]
-
-
-def _told(page: Page, name: str, asked: dict[str, Any]) -> dict[str, Any]:
-    url = f"{page.url}/api/v1/limits/{quote(name)}"
-    head = {"Content-Type": "application/json"}
-    request = Request(url, json.dumps(asked).encode(), head, method="POST")  # noqa: S310  # it is http://...
-    with answered(request, page) as answer:
-        return read(answer.read(), page, "holds")

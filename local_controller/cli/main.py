@@ -22,6 +22,7 @@ LAZY: Final = {
     "doctor": "Asks every meter, broker and CSMS: what is wrong?",
     "commission": "Moves a car and looks for it at the meter.",
     "limit": "Limits the site for a while, as a person wants it.",
+    "override": "Lets a car charge now that waits for a random delay.",
     "habits": "What was learnt from visits; forgets on request.",
     "simulate": "A site file over recorded or made-up days: does it fit?",
     "demo": "A simulated site around a real gateway.",

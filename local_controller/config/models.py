@@ -126,7 +126,7 @@ class ControlSection(Section):
     learning_days: int = Field(default=400, ge=0, le=3660)
     """So many days a visit is remembered, for plans about cars of which nobody says when they leave and what they want. Of cards only a keyed digest is kept. 0: nothing is learnt, and what was is forgotten at the start."""
     random_delay_s: int = Field(default=0, ge=0, le=1800)
-    """The most whole seconds by which each start and each increase of a car is delayed at random, so that not all of a country rise at once. Great Britain requires 600 by default, for private and workplace points. Decreases never wait."""
+    """The most whole seconds by which each start and each increase of a car is delayed at random, so that not all of a country rise at once. Great Britain requires 600 by default, for private and workplace points. Decreases never wait. `local-controller override` ends it for one session."""
     margin_a: float = Field(default=1.0, ge=0, le=100)
     """Amperes per phase left unused below every fuse. The larger one of margin_a and margin_percent counts."""
     margin_percent: float = Field(default=2.0, ge=0, le=50)

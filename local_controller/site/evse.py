@@ -83,6 +83,13 @@ class EvseState(SampledEvse):
         return True
 
     @fact
+    def waives_delay(self, transaction_id: str | None, *, is_waived: bool) -> None:
+        """Its driver wants no random delay, or no longer; transaction_id: None for whichever runs."""
+        session = self.session
+        if session is not None and transaction_id in {None, session.transaction_id}:
+            session.waives_delay = is_waived
+
+    @fact
     def csms_allows(self, schedule: Schedule, least_a: float = 0.0) -> bool:
         """What the CSMS's profiles allow from now on, and want at least where they allow anything; whether that is new."""
         before, self.csms, self.csms_least_a = (self.csms, self.csms_least_a), schedule, least_a

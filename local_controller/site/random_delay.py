@@ -2,7 +2,8 @@
 
 The Electric Vehicles (Smart Charge Points) Regulations 2021 of Great Britain want a random delay of whole seconds, up to
 600 s unless set otherwise and up to 1800 s at most, at each start and each increase (grid-and-safety §4.4, goal G17). A
-decrease never waits, and nothing waits twice: the steps of one rise follow each other without another delay.
+decrease never waits, and nothing waits twice: the steps of one rise follow each other without another delay. Its owner may
+override it: a session that waives its delay rises at once.
 """
 
 from __future__ import annotations
@@ -66,6 +67,9 @@ class RandomDelays:
         if delay is None:
             return share_a
         delay.wanted_a = share_a
+        if state.session is not None and state.session.waives_delay:
+            delay.until, delay.is_start, delay.is_over = None, False, True
+            return share_a
         if delay.left_s(now) > 0:
             return min(share_a, 0.0 if delay.is_start else state.ordered_a)
         if delay.until is not None:

@@ -60,7 +60,7 @@ class Session:
     is_found, found_a: it ran before we did, and drew so much
     when it was measured first. may_have_fallen_back: it (re)connected since its limit was accepted. is_defiant: measured
     above its limit. is_unheeded: so long after it was lowered that it is told the same once more. asked_phases: what was ordered
-    last of them, `switch` what should be. priority: of the CSMS, the higher first.
+    last of them, `switch` what should be. priority: of the CSMS, the higher first. waives_delay: its driver wants no random delay.
     """
 
     transaction_id: str
@@ -91,6 +91,7 @@ class Session:
     offered_at: Instant | None = None
     needs_all_phases: bool = False
     priority: int = 0
+    waives_delay: bool = False
     energy_wh: float | None = None
     departure: datetime | None = None
     start_register_wh: float | None = None

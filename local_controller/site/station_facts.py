@@ -103,6 +103,8 @@ class StationFacts:
                 self._plan.forget(str(state.evse.id))
             case words.Authorized():
                 self._learning.authorized(state.evse.id, fact)
+            case words.DelayWaived():
+                state.waives_delay(fact.transaction_id, is_waived=fact.is_waived)
             case words.TransactionEnded():
                 self._learning.ended(state, fact, now)
                 state.ended(fact.transaction_id)

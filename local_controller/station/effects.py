@@ -66,6 +66,7 @@ StationFact = (
     | words.TransactionStarted
     | words.Authorized
     | words.PriorityGiven
+    | words.DelayWaived
     | words.TransactionUpdated
     | words.TransactionEnded
     | words.Measured

@@ -145,6 +145,18 @@ class PriorityGiven:
 
 
 @dataclass(frozen=True, slots=True)
+class DelayWaived:
+    """A driver wants the running transaction to wait for no random delay (2.1 priority charging, K21, K22), or no longer.
+
+    transaction_id: None for whichever runs.
+    """
+
+    evse: int
+    transaction_id: str | None = None
+    is_waived: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionUpdated:
     """A transaction changed its charging state."""
 

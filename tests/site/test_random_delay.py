@@ -13,6 +13,7 @@ from local_controller.site.control_settings import ControlSettings
 from local_controller.site.limit_source import LimitSource
 from local_controller.site.limits import AppliesTo
 from local_controller.site.snapshot import snapshot
+from local_controller.station.words import DelayWaived
 from tests.site.virtual_site import VirtualSite, topology
 
 
@@ -53,6 +54,48 @@ def test_a_start_and_an_increase_wait_and_a_decrease_does_not() -> None:
     assert 100 <= rises_at(site, 8.0) <= 130
     site.run(30)
     assert site.drawn() == [16.0]
+
+
+def test_who_wants_to_charge_now_waits_no_more_in_this_session_and_the_next_car_does_again() -> None:
+    site = delayed(lambda: 100)
+    site.run(10)
+    site.tell("CP-1", DelayWaived(1))
+    site.run(30)
+    assert site.drawn() == [16.0]
+    site.announce("ems", 8.0, 1e6)
+    site.run(10)
+    site.announce("ems", 16.0, 1e6)
+    site.run(30)
+    assert site.drawn() == [16.0], "nor does a later rise of this session"
+    site.unplug("CP-1")
+    site.run(5)
+    site.plug("CP-1")
+    site.run(10)
+    assert 75 <= rises_at(site, 0.0) <= 105
+
+
+def test_who_takes_it_back_waits_again_from_the_next_rise_on() -> None:
+    site = delayed(lambda: 100)
+    site.tell("CP-1", DelayWaived(1))
+    site.run(40)
+    site.tell("CP-1", DelayWaived(1, is_waived=False))
+    site.announce("ems", 8.0, 1e6)
+    site.run(10)
+    assert site.drawn() == [8.0]
+    site.announce("ems", 16.0, 1e6)
+    assert rises_at(site, 8.0) >= 100
+
+
+def test_a_word_for_another_transaction_or_none_changes_nothing() -> None:
+    site = delayed(lambda: 100)
+    site.tell("CP-1", DelayWaived(1, "another"))
+    site.run(40)
+    assert site.drawn() == [0.0]
+    site.unplug("CP-1")
+    site.tell("CP-1", DelayWaived(1))
+    site.plug("CP-1")
+    site.run(10)
+    assert 75 <= rises_at(site, 0.0) <= 105
 
 
 def test_without_the_setting_nothing_waits() -> None:

@@ -12,7 +12,7 @@ from local_controller.rpc import frame as rpc
 from local_controller.station.blocks.actuator import OWN_IDS
 from local_controller.station.effects import Peer
 from local_controller.station.stand_ins import STAND_INS
-from local_controller.station.words import OcppVersion
+from local_controller.station.words import DelayWaived, OcppVersion
 from tests.station.conftest import EFFORT, Payload, own, stamp
 from tests.station.test_outdated import Slow
 
@@ -148,6 +148,33 @@ def test_a_driver_may_ask_for_it_at_the_station(bench: Any) -> None:
     assert b.in_force_a() == 12.0
     b.from_station("NotifyPriorityCharging", {"transactionId": "7", "activated": False})
     assert b.in_force_a() == 8.0
+
+
+def waived(b: Any) -> list[DelayWaived]:
+    """What the site was told of its random delay."""
+    return [fact for fact in b.facts if isinstance(fact, DelayWaived)]
+
+
+def test_a_driver_who_asks_for_it_does_not_wait_for_the_sites_random_delay_either(bench: Any) -> None:
+    b = charging(bench)
+    b.from_station("NotifyPriorityCharging", {"transactionId": "7", "activated": True})
+    b.from_station("NotifyPriorityCharging", {"transactionId": "7", "activated": False})
+    b.from_station("NotifyPriorityCharging", {"transactionId": "unknown", "activated": True})
+    assert waived(b) == [DelayWaived(1, "7"), DelayWaived(1, "7", is_waived=False)]
+
+
+def test_nor_does_one_for_whom_the_csms_asks_once_it_is_granted(bench: Any) -> None:
+    b = charging(bench)
+    use(b)
+    assert waived(b) == [], "there is no profile for it"
+    b.csms_sets("PriorityCharging", 32.0, 2, evse=0)
+    use(b)
+    use(b, activate=False)
+    assert waived(b) == [DelayWaived(1, "7"), DelayWaived(1, "7", is_waived=False)]
+    b.csms_sets("TxProfile", 8.0, 1, **TX)
+    b.accepts = lambda _payload: False
+    use(b)
+    assert len(waived(b)) == 2, "the station has refused what follows"
 
 
 @pytest.mark.requirement("LC-091")

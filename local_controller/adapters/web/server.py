@@ -1,6 +1,6 @@
 """What can a browser or a script see of the site? A JSON picture, the profiles of a station, a plain page, a health check.
 
-Whoever is on this machine can do some things too: a step test, limit the site, have habits forgotten.
+Whoever is on this machine can do some things too: a step test, limit the site, let a car charge now, have habits forgotten.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from local_controller.adapters.any_json import any_json
 from local_controller.adapters.web.commissioning import Starts, commissioning
+from local_controller.adapters.web.delay_overrides import Overrides, delay_overrides
 from local_controller.adapters.web.habits import Remembers, habits_forgotten, habits_shown
 from local_controller.adapters.web.person_limits import Tells, person_limits
 from local_controller.errors import LocalControllerError
@@ -66,11 +67,12 @@ async def _no_profiles(station: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """Who carries out step tests, takes limits from a person, and keeps what was learnt of visits; None: nobody."""
+    """Who carries out step tests, takes limits from a person, keeps what was learnt of visits, overrides delays; None: nobody."""
 
     commissioner: Starts | None = None
     limits: Tells | None = None
     habits: Remembers | None = None
+    delays: Overrides | None = None
 
 
 class WebServer:
@@ -157,6 +159,8 @@ def _app(picture: Picture, profiles: Profiles, actions: Actions) -> Starlette:
     if actions.habits is not None:
         routes.append(Route("/api/v1/habits", habits_shown(actions.habits)))
         routes.append(Route("/api/v1/habits/forget", habits_forgotten(actions.habits), methods=["POST"]))
+    if actions.delays is not None:
+        routes.append(Route("/api/v1/delays/override", delay_overrides(actions.delays), methods=["POST"]))
     return Starlette(routes=routes)
 
 

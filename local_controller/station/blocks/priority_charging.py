@@ -13,7 +13,9 @@ from local_controller.station.block import BlockEffect
 from local_controller.station.blocks.applying import Applying, Change
 from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.dialects.reading import Fields
+from local_controller.station.effects import Tell
 from local_controller.station.transaction import Transaction
+from local_controller.station.words import DelayWaived
 
 USE = "UsePriorityCharging"
 NOTIFY = "NotifyPriorityCharging"
@@ -43,7 +45,8 @@ class PriorityCharging:
         def undo() -> None:
             transaction.has_priority = before
 
-        return self._applying.begin(Change(frame.message_id, (transaction.evse,), undo), now)
+        change = Change(frame.message_id, (transaction.evse,), undo, (Tell(delay_waived(transaction)),))
+        return self._applying.begin(change, now)
 
     def _has_profile(self, evse: int) -> bool:
         """Whether there is one, be it that it is not valid yet: then it leads from when it is."""
@@ -57,3 +60,8 @@ class PriorityCharging:
         if transaction is not None:
             transaction.has_priority = fields.flag("activated")
         return transaction
+
+
+def delay_waived(transaction: Transaction) -> DelayWaived:
+    """Who charges first does not wait for a random delay of the site either."""
+    return DelayWaived(transaction.evse, transaction.transaction_id, is_waived=transaction.has_priority)

@@ -225,7 +225,8 @@ class SmartCharging(Block):
     def _read(self, call: Frame, now: Instant) -> list[BlockEffect]:
         """What a car needs, and whether a driver has priority."""
         effects: list[BlockEffect] = []
-        if call.action == priority_charging.NOTIFY and self._priority.notified(call) is not None:
+        if call.action == priority_charging.NOTIFY and (transaction := self._priority.notified(call)) is not None:
+            effects += [Tell(priority_charging.delay_waived(transaction))]
             effects += [*self._writer.reconsider(now), *self._news.latest(now)]
         if call.action == car_schedules.NEEDS:
             car_schedules.needs_told(self.state, call, now)

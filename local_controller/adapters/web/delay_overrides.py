@@ -1,0 +1,47 @@
+"""How is the random delay of a car overridden over HTTP? POST /api/v1/delays/override, from this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from local_controller.adapters.web.own_machine import body, objection, refused
+from local_controller.errors import LocalControllerError
+from local_controller.station.words import EvseId
+
+
+class Overrides(Protocol):
+    """Whoever passes it on."""
+
+    def override(self, evse: EvseId) -> str:
+        """What holds then. Raises LocalControllerError."""
+
+
+class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a request."""
+
+    station: str
+    evse: int = 1
+
+
+def delay_overrides(overrides: Overrides) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint."""
+
+    async def override(request: Request) -> Response:
+        if why := objection(request):
+            return refused(403, why)
+        try:
+            asked = msgspec.json.decode(await body(request), type=_Asked)
+        except (msgspec.DecodeError, UnicodeDecodeError, ClientDisconnect) as error:
+            return refused(400, f'{error}: send {{"station": "CP-1", "evse": 1}}')
+        try:
+            told = overrides.override(EvseId(asked.station, asked.evse))
+        except LocalControllerError as error:
+            return refused(409, str(error))
+        return Response(msgspec.json.encode({"holds": told}), media_type="application/json")
+
+    return override
