@@ -20,7 +20,7 @@ from local_controller.adapters.rates import MessageRate
 from local_controller.clock import Clock, Instant
 from local_controller.station.effects import Close, Effect, Fact, Note, PasswordOffered, Peer, Send, Tell, Trace
 from local_controller.station.proxy import StationProxy
-from local_controller.station.words import Disconnected
+from local_controller.station.words import Disconnected, FellSilent, SpokeAgain
 
 STALL_S = 60.0  # a peer that reads nothing for so long is as good as lost; twice the longest usual answer time
 OVERFULL_BYTES = 1024 * 1024  # more unsent to a full peer that talks on unread: answers must not pile up for ever
@@ -125,7 +125,12 @@ class StationDriver:
         def pressure(is_full: bool) -> None:
             self._pressed(peer, is_full)
 
-        return Ear(partial(self._heard, peer), ended, pressure)
+        return Ear(partial(self._heard, peer), ended, pressure, self._fell_silent if peer is _STATION else None)
+
+    def _fell_silent(self, for_s: float | None) -> None:
+        """A matter of the site alone: nothing is done to the messages of a station that may only be slow."""
+        fact = SpokeAgain() if for_s is None else FellSilent(for_s)
+        self._outlets.tell(self.identity, fact, self._clock.now())
 
     def _heard(self, peer: Peer, text: str) -> None:
         """As `do`, which makes no closure for each message."""

@@ -35,6 +35,7 @@ MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024  # LC-014
 MAX_HEAD_BYTES: Final = 64 * 1024  # of a request or response; a station's is below 1 kB
 HELD_BYTES: Final = 64 * 1024  # read ahead of a leg that is held; then its socket is no longer read
 TURN: Final = 16  # messages of one leg handled before others have their turn (LC-033)
+LINGER_S: Final = 20.0  # a station that is silent keeps its link for so long: it may only be slow
 _UNTIL_READ_S: Final = 0.02  # the loop has looked at all sockets by then
 _REASON_BYTES: Final = 123  # RFC 6455 §5.5
 _HEAD_END: Final = b"\r\n\r\n"
@@ -51,7 +52,8 @@ ROOM: Final = 16  # too many large messages are under way
 class LegSettings:
     """How we keep one leg.
 
-    ping_interval_s: 0 for never; a peer from which nothing came within the timeout after a ping is lost (LC-015).
+    ping_interval_s: 0 for never; a peer from which nothing came within the timeout after a ping is lost (LC-015). A station is
+    silent first, and lost `LINGER_S` later.
     close_timeout_s: a peer that does not finish the closing handshake in time is cut off (LC-036).
     compress: whether permessage-deflate is negotiated; off, because its buffers cost more memory than all the rest.
     """
@@ -78,11 +80,14 @@ class Ear:
 
     text: a message. ended: the leg is over, with its close code (1006: lost) and reason; nothing comes afterwards.
     pressure: True when the peer reads so slowly that nothing more should be sent, False when it has caught up.
+    silent: for so many seconds at least nothing has come, not even an answer to a ping, and the link stays for a while; None:
+    something comes again. Without it such a link ends at once.
     """
 
     text: Callable[[str], None]
     ended: Callable[[int, str], None]
     pressure: Callable[[bool], None]
+    silent: Callable[[float | None], None] | None = None
 
 
 class Leg(asyncio.Protocol, ABC):
@@ -98,6 +103,7 @@ class Leg(asyncio.Protocol, ABC):
         "_holds",
         "_is_between",
         "_is_extended",
+        "_is_silent",
         "_large_messages",
         "_loop",
         "_masks",
@@ -132,6 +138,7 @@ class Leg(asyncio.Protocol, ABC):
         self._is_extended = False  # extensions were negotiated, so that no frame is plain
         self._is_between = False  # two messages, neither in the handshake nor between fragments, and none is extended
         self._heard = False
+        self._is_silent = False
         self._pong: asyncio.Future[None] | None = None
         self._ping_timer: asyncio.TimerHandle | None = None
         self._abort_timer: asyncio.TimerHandle | None = None
@@ -285,6 +292,8 @@ class Leg(asyncio.Protocol, ABC):
     def data_received(self, data: bytes) -> None:
         """Bytes of the peer, most often exactly one plain message."""
         self._heard = True
+        if self._is_silent:
+            self._speaks_again()
         if self._holds or self._ended is not None or self._splitter.waiting or not self._receive_text(data):
             self._read(data)
 
@@ -498,12 +507,15 @@ class Leg(asyncio.Protocol, ABC):
 
     def _ping(self) -> None:
         """Asks for a sign of life: whatever the peer sends will do, since some answer no pings but talk."""
+        self._ask(self._settings.ping_timeout_s)
+
+    def _ask(self, within_s: float) -> None:
         if not self.is_open:
             return
         self._heard = False
         self.protocol.send_ping(b"")
         self.flush()
-        self._ping_timer = self._loop.call_later(self._settings.ping_timeout_s, self._look_once_more)
+        self._ping_timer = self._loop.call_later(within_s, self._look_once_more)
 
     def _look_once_more(self) -> None:
         """If we stood still the answer waits in the socket, and uvloop rings before it reads: it reads before the next ring."""
@@ -511,10 +523,27 @@ class Leg(asyncio.Protocol, ABC):
 
     def _check_pulse(self) -> None:
         if not self._heard and not self._holds:
-            self.abort()
+            self._miss()
             return
         pause_s = max(0.0, self._settings.ping_interval_s - self._settings.ping_timeout_s)
         self._ping_timer = self._loop.call_later(pause_s, self._ping)
+
+    def _miss(self) -> None:
+        """The peer is silent; if it was already, or nobody wants to know, it is lost."""
+        if self._is_silent or self._ear is None or self._ear.silent is None or not self.is_open:
+            self.abort()
+            return
+        self._is_silent = True
+        self._ear.silent(self._settings.ping_timeout_s)
+        self._ask(LINGER_S)
+
+    def _speaks_again(self) -> None:
+        self._is_silent = False
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+        self._ping_timer = self._loop.call_later(self._settings.ping_interval_s, self._ping)
+        if self._ear is not None and self._ear.silent is not None:
+            self._ear.silent(None)
 
 
 def _refusal(head: bytes) -> InvalidStatus | None:

@@ -172,10 +172,11 @@ class ListenSection(Section):
     allow_unsecured: bool = False
     """Whether stations may come in that show neither password nor certificate (security profile 0 of OCPP 1.6): anybody
     in their network can then pass for one of them."""
-    ping_interval_s: PingInterval = 30.0
+    ping_interval_s: PingInterval = 15.0
     """Seconds between two pings of the gateway; 0 for none."""
-    ping_timeout_s: Seconds = 20.0
-    """A station that does not answer a ping within this time counts as lost."""
+    ping_timeout_s: Seconds = 14.0
+    """A station that does not answer a ping within this time, nor says anything else, counts as unreachable; 20 s later its
+    connection is closed."""
     compression: bool = False
     """Whether to accept permessage-deflate if a station offers it: less data for 230 kB of memory per station."""
     limits: ListenLimitsSection = ListenLimitsSection()

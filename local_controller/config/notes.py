@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import accumulate
+from typing import Final
 
 from local_controller.config.assignment import Assignment, is_pattern
 from local_controller.config.contact_tables import contact_tables
@@ -24,6 +25,9 @@ from local_controller.site.topology import Evse, Node, Topology
 from local_controller.station.knowledge import Actuator
 from local_controller.station.words import OcppVersion
 
+NOTICED_S: Final = 30.0
+"""A station that says nothing for so long is unreachable (goal G12)."""
+
 
 def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
     """One sentence each: what cannot happen at the same time, what counts for nothing."""
@@ -34,11 +38,24 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
     return (
         *electrical,
         *_unsecured(config),
+        *_unnoticed(config),
         *_eavesdropped(config),
         *_without_stations(config),
         *_without_versions(config),
         *_serials(config),
     )
+
+
+def _unnoticed(config: SiteConfig) -> Iterator[str]:
+    """How late it is seen that nothing comes from a station any more whose connection stands (goal G12)."""
+    interval_s, timeout_s = config.listen.ping_interval_s, config.listen.ping_timeout_s
+    if interval_s == 0:
+        yield "a station that falls silent while its connection stands is not noticed: listen.ping_interval_s is 0"
+    elif (seconds := max(interval_s, timeout_s) + timeout_s) > NOTICED_S:
+        yield (
+            f"a station that falls silent while its connection stands is noticed up to {seconds:g} s later: keep"
+            f" listen.ping_interval_s and ping_timeout_s below {NOTICED_S:g} s together"
+        )
 
 
 def _crowding(topology: Topology, node: Node) -> Iterator[str]:

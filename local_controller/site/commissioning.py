@@ -92,6 +92,8 @@ class SiteStepTest:
         state, evse = self.state, self.state.evse.id
         if not state.connected:
             return f"the connection of {evse.station} is lost"
+        if state.is_silent:
+            return f"{evse.station} says nothing over its open connection"
         if state.session is None or state.session.transaction_id != self._transaction:
             return f"the car at {evse} has gone"
         if state.defiant(now):

@@ -29,7 +29,7 @@ class EvseState(SampledEvse):
         After a boot, and until it was confirmed once, the fallback must be confirmed within `CONFIRM_S` (LC-041); a mere
         reconnect loses no profile (LC-042), and such a station may not be called before it calls itself.
         """
-        self.connected = self.asserting = True
+        self.connected, self.is_silent, self.asserting = True, False, True
         self.known = self.known or booted
         if self.fallback_a is not None and (booted or not self.confirmed):
             self.fallback_doubted_at = now
@@ -41,12 +41,17 @@ class EvseState(SampledEvse):
     @fact
     def lost(self) -> None:
         """The station has no connection any more; some lose all their limits with it."""
-        self.connected, self.said_state = False, None
+        self.connected, self.is_silent, self.said_state = False, False, None
         if self.forgets:
             self.fallback_a, self.confirmed = None, False
             if self.session is not None:
                 self.session.may_apply.append(Promise(self.evse.max_a, is_lost=True))
                 self.session.count_on_all_phases()
+
+    @fact
+    def fell_silent(self, *, is_silent: bool) -> None:
+        """Nothing comes from the station although its connection stands, or something does again."""
+        self.is_silent = is_silent and self.connected
 
     @fact
     def takes(self, unit: str) -> None:

@@ -53,13 +53,14 @@ class KnownEvse:
     limits with its connection. every_s: it may be raised so often. lasts_s, lasting_cap_a: how long a limit lasts that
     nobody renews, and the most for that. said_state: whether a car charges, as the station said last, be it before the
     transaction has an id (1.6). csms_steps: `csms` as POSIX seconds and amperes. csms_least_a: rather than less the CSMS
-    wants its car to get nothing. foreign: what it obeys besides
+    wants its car to get nothing. is_silent: it is connected, but says nothing. foreign: what it obeys besides
     ours and the CSMS's; None: not known of. stray, strays_since: what was measured
     last without a session, and since when. wire: what is known of charging on one of its phases.
     """
 
     evse: Evse
     connected: bool = False
+    is_silent: bool = False
     known: bool = False
     fallback_a: float | None = None
     confirmed: bool = False
@@ -87,6 +88,11 @@ class KnownEvse:
     def __post_init__(self) -> None:
         """A station that was never seen counts with the fallback that the site file declares for it."""
         self.fallback_a = self.evse.fallback_a
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether its station is there, as far as anybody can tell."""
+        return self.connected and not self.is_silent
 
     @property
     def most_a(self) -> float:
@@ -161,12 +167,14 @@ class KnownEvse:
     def defiant(self, now: Instant) -> bool:
         """A session that does not follow: its neighbours must make room for its worst case (LC-115, G14).
 
-        Its last limit or its renewals are not confirmed, or it was measured above a limit long after that was sent.
+        Its last limit or its renewals are not confirmed, or it was measured above a limit long after that was sent, or nothing
+        comes from its station.
         """
         session = self.session
         if session is None or not self.connected:
             return False
-        return session.unconfirmed_at is not None or session.is_defiant or self._runs_out(session, now)
+        is_unconfirmed = session.unconfirmed_at is not None or self._runs_out(session, now)
+        return is_unconfirmed or session.is_defiant or self.is_silent
 
     @property
     def floor_a(self) -> float:
@@ -284,7 +292,7 @@ class KnownEvse:
     def _may_fall_back(self, now: Instant) -> bool:
         """A lost station will, and so will one whose renewals are not confirmed; its neighbours make room in time."""
         session = self.session
-        return session is None or not self.connected or session.may_have_fallen_back or self._runs_out(session, now)
+        return session is None or not self.is_reachable or session.may_have_fallen_back or self._runs_out(session, now)
 
     @property
     def _followed_s(self) -> float:

@@ -29,6 +29,20 @@ def lost_notice(station: str, reason: str) -> Notice:
     return Notice("warning", "station_lost", text, {"station": station})
 
 
+def silent_notice(station: str, for_s: float) -> Notice:
+    """A station from which nothing comes although its connection stands."""
+    text = (
+        f"{station} has said nothing for {for_s:.0f} s, not even to a ping, although its connection stands: its cars count with the most that they may draw,"
+        " and the others make room; is its network slow, or has it hung?"
+    )
+    return Notice("warning", "station_silent", text, {"station": station})
+
+
+def speaks_notice(station: str) -> Notice:
+    """One that was silent."""
+    return Notice("info", "station_speaks", f"{station} speaks again", {"station": station})
+
+
 def fed_in_notice(state: NodeState, phases: Sequence[int], current_a: PerPhase) -> Notice:
     """A meter that shows less than the cars behind it surely draw, for the first time."""
     node, where = state.node, ", ".join(PHASE_NAMES[phase] for phase in sorted(phases))

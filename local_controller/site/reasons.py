@@ -186,5 +186,6 @@ def _how_long(seconds: float) -> str:
 def _set_aside(state: EvseState, now: Instant) -> Decision:
     """The record of a session that cannot be controlled just now: it is lost, or it does not follow."""
     trouble = "does not follow its limit" if state.connected else "has no connection"
+    trouble = "says nothing over its open connection" if state.is_silent else trouble
     text = f"{state.evse.id} {trouble}: it counts with up to {state.exposure_a(now):.1f} A"
     return Decision(state.evse.id, state.ordered_a, min(state.ordered_a, state.modest_a), (text,), now)

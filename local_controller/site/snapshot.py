@@ -276,7 +276,7 @@ def _evse(
         node=state.evse.node,
         grid_phases=state.evse.grid_phases,
         phases_in_use=state.phases() if session else (),
-        connected=state.connected,
+        connected=state.is_reachable,
         charging=_charging(state),
         limit_a=_tenths(state.ordered_a) if session else None,
         acknowledged_a=_tenths(state.acknowledged_a),
@@ -297,9 +297,9 @@ def _evse(
 
 def _charging(state: EvseState) -> str:
     if state.session is None:
-        return "no session" if state.connected else "not connected"
-    if not state.connected:
-        return "lost while charging"
+        return "no session" if state.is_reachable else "silent" if state.is_silent else "not connected"
+    if not state.is_reachable:
+        return "silent while charging" if state.is_silent else "lost while charging"
     return state.session.charging_state or "session"
 
 

@@ -10,7 +10,7 @@ from local_controller.site.effects import ApplyFallback, Disobeyed, Notice, Site
 from local_controller.site.evse import EvseState
 from local_controller.site.foreign import foreign_notices
 from local_controller.site.learning import Learning
-from local_controller.site.notices import lost_notice
+from local_controller.site.notices import lost_notice, silent_notice, speaks_notice
 from local_controller.site.plan import Plan
 from local_controller.site.topology import Topology
 from local_controller.station import words
@@ -50,10 +50,8 @@ class StationFacts:
         match fact:
             case words.Connected() | words.Booted(status=words.RegistrationStatus.ACCEPTED):
                 return self._assert_fallbacks(evses.values(), isinstance(fact, words.Booted), now)
-            case words.Disconnected():
-                for state in evses.values():
-                    state.lost()
-                return [lost_notice(station, fact.reason)]
+            case words.Disconnected() | words.FellSilent() | words.SpokeAgain():
+                return [_unreachable(station, evses.values(), fact)]
             case words.UnitLearnt():
                 for state in evses.values():
                     state.takes(fact.unit)
@@ -190,6 +188,20 @@ class StationFacts:
             return None if math.isinf(fact.lasts_s) else now.after(fact.lasts_s)
         ordered_at = None if state.session is None else state.session.ordered_at
         return (ordered_at or now).after(self._valid_s)
+
+
+def _unreachable(
+    station: str, evses: Iterable[EvseState], fact: words.Disconnected | words.FellSilent | words.SpokeAgain
+) -> Notice:
+    """Nothing comes from it any more, or something does again over the same connection."""
+    if isinstance(fact, words.Disconnected):
+        for state in evses:
+            state.lost()
+        return lost_notice(station, fact.reason)
+    is_silent = isinstance(fact, words.FellSilent)
+    for state in evses:
+        state.fell_silent(is_silent=is_silent)
+    return silent_notice(station, fact.for_s) if isinstance(fact, words.FellSilent) else speaks_notice(station)
 
 
 def _changes_the_question(state: EvseState, fact: StationFact | CsmsLimitChanged, now: Instant) -> bool:

@@ -61,6 +61,8 @@ class Close:
 StationFact = (
     words.Connected
     | words.Disconnected
+    | words.FellSilent
+    | words.SpokeAgain
     | words.Booted
     | words.ConnectorChanged
     | words.TransactionStarted

@@ -91,6 +91,18 @@ class Disconnected:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class FellSilent:
+    """Nothing has come from the station for so long, not even an answer to a ping; its leg stands, and may only be slow."""
+
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpokeAgain:
+    """One that fell silent says something over the same leg."""
+
+
 class Booted(msgspec.Struct, frozen=True, gc=False):
     """BootNotification and the CSMS's answer. Empty strings where the station did not say."""
 

@@ -21,14 +21,24 @@ from websockets.frames import Opcode
 from websockets.http11 import Response
 
 from local_controller.adapters import driver as driver_module
+from local_controller.adapters import leg as leg_module
 from local_controller.adapters.driver import Outlets
+from local_controller.adapters.framing import text_frame
 from local_controller.adapters.leg import Leg, LegSettings
 from local_controller.adapters.station_leg import StationLeg
 from local_controller.clock import Instant
+from local_controller.config.legs import ListenSection
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import Block, BlockEffect, OwnCall, Urgency
 from local_controller.station.effects import CsmsLimitChanged, Fate, Peer, StationFact, Tell
-from local_controller.station.words import Connected, Disconnected, OcppVersion, UnitLearnt
+from local_controller.station.words import (
+    Connected,
+    Disconnected,
+    FellSilent,
+    OcppVersion,
+    SpokeAgain,
+    UnitLearnt,
+)
 from tests.adapters.relay_site import MIB, Csms, close_of, refusal, site_with
 from tests.robust_client import RobustClient
 
@@ -293,10 +303,39 @@ async def test_text_that_is_no_utf8_closes_the_leg_and_nothing_else() -> None:
 
 
 @pytest.mark.requirement("LC-015")
-async def test_a_station_that_answers_no_ping_is_lost() -> None:
+async def test_a_station_that_answers_no_ping_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leg_module, "LINGER_S", 0.1)
     async with site_with(leg=LegSettings(ping_interval_s=0.1, ping_timeout_s=0.1)) as site, site.raw_station():
         upstream = await site.csms.socket()
         assert await close_of(upstream) == 1001
+
+
+@pytest.mark.requirement("LC-015")
+async def test_a_station_that_answers_no_ping_is_silent_first_and_its_link_stays_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may only be slow: the site counts it as unreachable, and it needs no new connection when it speaks again."""
+    monkeypatch.setattr(leg_module, "LINGER_S", 5.0)
+    often = LegSettings(ping_interval_s=0.2, ping_timeout_s=0.2)
+    async with site_with(leg=often) as site, site.raw_station() as (reader, writer):
+        upstream = await site.csms.socket()
+        await site.until_told(FellSilent)
+        writer.write(text_frame('[2,"1","Heartbeat",{}]', masked=True))
+        assert await upstream.recv() == '[2,"1","Heartbeat",{}]'
+        await site.until_told(SpokeAgain)
+        kinds = [type(fact) for _, fact in site.facts]
+        assert kinds[:3] == [Connected, FellSilent, SpokeAgain]
+        await reader.readuntil(b"\x89\x00")
+        assert Disconnected not in kinds
+
+
+def test_a_station_is_named_silent_within_30_s_of_its_last_word_and_lost_within_50() -> None:
+    """Its last word may have come right after a ping: then the next ping asks, and its time-out tells (G12)."""
+    listen = ListenSection()
+    named_s = listen.ping_interval_s + listen.ping_timeout_s
+    assert listen.ping_timeout_s <= listen.ping_interval_s
+    assert named_s < 30.0
+    assert named_s + leg_module.LINGER_S < 50.0
 
 
 @pytest.mark.requirement("LC-015")

@@ -138,6 +138,24 @@ def test_stations_without_any_security_need_permission_and_are_noted() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("listen", "note"),
+    [
+        ("ping_interval_s: 15, ping_timeout_s: 15", []),
+        (
+            "ping_interval_s: 20",
+            ["is noticed up to 34 s later: keep listen.ping_interval_s and ping_timeout_s below 30 s"],
+        ),
+        ("ping_interval_s: 5, ping_timeout_s: 20", ["is noticed up to 40 s later"]),
+        ("ping_interval_s: 0", ["is not noticed: listen.ping_interval_s is 0"]),
+    ],
+)
+def test_it_is_noted_how_late_a_silent_station_is_noticed(listen: str, note: list[str]) -> None:
+    found = told(f"csms: {{url: 'ws://a'}}\nlisten: {{{listen}}}\n")
+    assert len(found) == len(note)
+    assert all(part in text for part, text in zip(note, found, strict=True))
+
+
 @pytest.mark.requirement("LC-008")
 @pytest.mark.parametrize(("common", "own", "unsecured"), [("true", "false", "HALL-1"), ("false", "true", "YARD-1")])
 def test_a_station_may_differ_from_the_others(common: str, own: str, unsecured: str) -> None:

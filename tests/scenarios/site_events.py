@@ -48,7 +48,12 @@ def _actions(
         "need": lambda: _needs(site, station, seconds),
         "favour": lambda: _favours(site, station, seconds % 3 - 1),
     }
-    while_online = {"lose": lambda: site.disconnect(id_), "reboot": lambda: site.reboot(id_)}
+    while_online = {
+        "lose": lambda: site.disconnect(id_),
+        "reboot": lambda: site.reboot(id_),
+        "hush": lambda: site.tell(id_, words.FellSilent(14.0)),
+        "speak": lambda: site.tell(id_, words.SpokeAgain()),
+    }
     if station.silent_meter:  # whose yes is all that is known of it
         at_work |= {"forget": station.forget}
     result: dict[str, Callable[[], object]] = {

@@ -27,6 +27,7 @@ from local_controller.site.limit_source import LimitSource
 from local_controller.site.limits import AppliesTo, Limit
 from local_controller.site.per_phase import on, total
 from local_controller.site.wiring import STAR, Grid, GridSystem
+from local_controller.station import words
 from tests.effort import EFFORT
 from tests.scenarios.site_events import TROUBLES, Room, csms_allows, perform
 from tests.site.virtual_site import Car, Manner, VirtualSite, topology
@@ -157,6 +158,28 @@ def test_no_node_ever_exceeds_its_fuse_while_the_building_load_is_steady(
         assert max(excess(site).values()) <= 1e-6, excess(site)
         assert excess_w(site) <= 1e-6
     assert most_orders_a_minute(site) <= 20
+
+
+@pytest.mark.requirement("LC-108")
+@settings(SLACK, max_examples=8 * EFFORT)
+@given(site=sites(), crowd=st.none() | CARS, timeline=steps(*ACTIONS, *["hush", "speak"] * 4, "DEAF", "HONEST"))
+def test_neither_does_it_while_stations_fall_silent_and_speak_again_and_then_all_goes_on(
+    site: VirtualSite, crowd: Car | None, timeline: list[Any]
+) -> None:
+    """Whether such a station still obeys or not; when it speaks again, nothing is left of its silence."""
+    begin(site, crowd)
+    for step in timeline:
+        note(f"{site.now.monotonic_s}: {step}")
+        perform(site, step)
+        assert max(excess(site).values()) <= 1e-6, excess(site)
+    recover(site)
+    for id_ in {station.evse.id.station for station in site.stations.values()}:
+        site.tell(id_, words.SpokeAgain())
+    site.run(480)
+    assert not any(state.is_silent for state in site.controller.evses.values())
+    wasted = {id_: left_a for id_, left_a in unused_room(site).items() if left_a > 2.5}
+    paused = {id_ for id_ in wasted if site.controller.evses[_evse(site, id_)].ordered_a == 0.0 and wasted[id_] < 6.1}
+    assert not wasted.keys() - paused, wasted
 
 
 def begin(site: VirtualSite, crowd: Car | None) -> None:

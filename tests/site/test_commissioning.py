@@ -197,6 +197,14 @@ def test_a_station_that_does_not_obey_proves_nothing_about_its_meter() -> None:
     assert found.text == "CP-1/1 does not follow its limit"
 
 
+def test_a_station_that_falls_silent_ends_the_test() -> None:
+    site = charging(topology(63.0, 1), Car(max_a=16.0))
+    test = begin(site)
+    lowered(site, test)
+    site.tell("CP-1", words.FellSilent(14.0))
+    assert verdict(site, test).text == "CP-1 says nothing over its open connection"
+
+
 def test_a_station_that_is_seldom_raised_is_left_alone() -> None:
     site = charging(topology(63.0, 1), Car(max_a=16.0))
     site.tell("CP-1", words.BehaviourLearnt(every_s=3456.0))

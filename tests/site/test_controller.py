@@ -14,9 +14,10 @@ from local_controller.site.evse import CONFIRM_S
 from local_controller.site.limit_message import ReceivedLimit
 from local_controller.site.limit_source import LimitSource
 from local_controller.site.limits import AppliesTo, Limit
+from local_controller.site.snapshot import snapshot
 from local_controller.station import words
 from local_controller.station.effects import CsmsLimitChanged
-from local_controller.station.words import EvseId, MeterSample, Phase
+from local_controller.station.words import EvseId, FellSilent, MeterSample, Phase, SpokeAgain
 from tests.site.virtual_site import START, Car, Manner, VirtualSite, topology
 
 
@@ -114,6 +115,45 @@ def test_a_station_that_stops_answering_at_a_low_limit_is_counted_with_its_fallb
     site.run(200)
     assert site.drawn()[1] == 6.0
     assert max(site.worst["grid"]) <= 30.0
+
+
+@pytest.mark.requirement("LC-108")
+def test_a_station_that_falls_silent_on_an_open_link_counts_with_its_fallback_at_once_and_goes_on_when_it_speaks() -> (
+    None
+):
+    """Its link may only be slow (G12): nobody is raised into what it may draw, and nothing has to be written anew."""
+    site = settled(VirtualSite(topology(30.0, 2)))
+    site.plug("CP-2")
+    site.plug("CP-1")
+    site.run(60)
+    site.tell("CP-2", CsmsLimitChanged(1, Schedule.constant(0.0, site.now.utc - timedelta(hours=1))))
+    site.run(60)
+    site.stations["CP-2"].manner = Manner.DEAF
+    site.tell("CP-2", FellSilent(30.0))
+    site.run(2)
+    silent = snapshot(site.controller, site.now).evses[1]
+    assert (silent.connected, silent.charging, silent.worst_case_a) == (False, "silent while charging", 6.0)
+    assert silent.reasons == ("CP-2/1 says nothing over its open connection: it counts with up to 6.0 A",)
+    site.run(20)
+    assert site.drawn()[0] <= 23.0, "before its limit runs out"
+    site.stations["CP-2"].manner = Manner.HONEST
+    site.tell("CP-2", SpokeAgain())
+    site.run(40)
+    assert snapshot(site.controller, site.now).evses[1].connected
+    assert site.drawn() == pytest.approx([29.0, 0.0], abs=0.3)
+    assert [one.code for one in site.notices if "CP-2" in one.text][-2:] == ["station_silent", "station_speaks"]
+
+
+def test_a_station_that_was_silent_is_lost_and_comes_back_as_any_other() -> None:
+    site = settled(VirtualSite(topology(30.0, 1)))
+    site.plug("CP-1")
+    site.run(60)
+    site.tell("CP-1", FellSilent(30.0))
+    site.disconnect("CP-1")
+    assert snapshot(site.controller, site.now).evses[0].charging == "lost while charging"
+    site.connect("CP-1", boot=False)
+    site.run(60)
+    assert site.drawn() == pytest.approx([29.0], abs=0.3)
 
 
 @pytest.mark.requirement("LC-079")
