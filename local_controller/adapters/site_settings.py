@@ -11,6 +11,7 @@ from local_controller.adapters.lpc_bridge import control_boxes
 from local_controller.adapters.outlook_settings import foresight
 from local_controller.clock import Instant
 from local_controller.config.build import own_limits
+from local_controller.config.country import random_delay_s
 from local_controller.config.models import SiteConfig
 from local_controller.site.control_settings import ControlSettings
 from local_controller.site.controller import SiteController
@@ -33,7 +34,7 @@ def site_controller(config: SiteConfig, tree: Topology, learning: Learning) -> S
     settings = ControlSettings(
         pace=Pace(valid_s=config.control.working_limit_valid_s),
         stops_sessions=config.control.last_resort == "stop",
-        random_delay_s=random_delay(config.control.random_delay_s),
+        random_delay_s=random_delay(random_delay_s(config)),
         plan=PlanPace(interval_s=config.control.planning_interval_s, objective=config.control.objective),
     )
     poll_s = {meter.id: meter.poll_s for meter in config.meters}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import time
 from zoneinfo import ZoneInfo
 
+from local_controller.config.country import asymmetry_a
 from local_controller.config.electrical import CircuitSection, GridSection
 from local_controller.config.limits import (
     AnyLimit,
@@ -30,7 +31,8 @@ from local_controller.station.words import EvseId
 def topology(config: SiteConfig) -> Topology:
     """The electrical tree of a site. ValueError if circuits feed each other or lead nowhere (`load` tells where)."""
     grid = grid_of(config)
-    root = _node(config.grid_connection, GRID, config.grid_connection.name, None, config.control, grid)
+    connection = config.grid_connection.model_copy(update={"asymmetry_a": asymmetry_a(config)})
+    root = _node(connection, GRID, connection.name, None, config.control, grid)
     circuits = (_node(c, c.id, c.name or c.id, c.parent, config.control, grid) for c in config.circuits)
     return Topology((root, *circuits), tuple(_station(station, grid) for station in config.stations), grid)
 

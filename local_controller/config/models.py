@@ -48,6 +48,10 @@ class SiteSection(Section):
     """Voltage between a line and neutral, in volts; on line_to_line between two lines. Left out: 230, on split_phase 120."""
     time_zone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     """Time zone of the page and of daily schedules, as in Europe/Berlin."""
+    country: Literal["AT", "CH", "DE", "GB"] | None = Field(default=None, examples=["DE"])
+    """Where the site is, as far as its regulations are the default of a key that is left out. DE: grid_connection.asymmetry_a
+    is 20 (4.6 kVA). AT, CH: it is 16. GB: control.random_delay_s is 600. What the file says itself goes before that, be it
+    `asymmetry_a: null` or `random_delay_s: 0`."""
 
 
 class GuardsSection(Section):

@@ -9,6 +9,7 @@ from typing import Final
 
 from local_controller.config.assignment import Assignment, is_pattern
 from local_controller.config.contact_tables import contact_tables
+from local_controller.config.country import asymmetry_a, random_delay_s
 from local_controller.config.limits import (
     ContactLimitSection,
     ControlBoxSection,
@@ -37,6 +38,7 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
     electrical = (*electrical, *uneven, *_uncontrolled(config), *_unrecorded(config), *_ageless(config))
     return (
         *electrical,
+        *_by_country(config),
         *_unsecured(config),
         *_unnoticed(config),
         *_eavesdropped(config),
@@ -44,6 +46,18 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
         *_without_versions(config),
         *_serials(config),
     )
+
+
+def _by_country(config: SiteConfig) -> Iterator[str]:
+    """What holds although the file does not say it itself."""
+    country, limit_a, delay_s = config.site.country, asymmetry_a(config), random_delay_s(config)
+    if limit_a != config.grid_connection.asymmetry_a:
+        yield f"site.country {country}: asymmetry_a of the grid connection is {limit_a:g} A, as the file says nothing of it"
+    if delay_s != config.control.random_delay_s:
+        yield (
+            f"site.country {country}: starts and increases wait up to {delay_s} s at random, as the file says nothing of"
+            " control.random_delay_s; set it to 0 for public points"
+        )
 
 
 def _unnoticed(config: SiteConfig) -> Iterator[str]:

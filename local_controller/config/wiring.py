@@ -64,7 +64,7 @@ def misfits(config: SiteConfig) -> Iterator[Finding]:
             yield (*path, "phases"), reason
         else:
             yield from _wrong_lines(station, path, grid)
-    if grid.system is GridSystem.THREE_PHASE_WYE and all(isinstance(one.phases, int) for one in config.stations):
+    if knows_asymmetry(config):
         return
     for path, asymmetry_a in _asymmetries(config):
         if asymmetry_a is not None:
@@ -72,6 +72,12 @@ def misfits(config: SiteConfig) -> Iterator[Finding]:
                 (*path, "asymmetry_a"),
                 "is about three phases whose cars stand between a phase and neutral: remove it",
             )
+
+
+def knows_asymmetry(config: SiteConfig) -> bool:
+    """Whether a limit on how unevenly phases are loaded means anything: all cars stand between phases and neutral."""
+    is_wye = grid_of(config).system is GridSystem.THREE_PHASE_WYE
+    return is_wye and all(isinstance(one.phases, int) for one in config.stations)
 
 
 def _meters_of_too_few_lines(config: SiteConfig) -> Iterator[Finding]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_controller.config.build import margin_a, topology
+from local_controller.config.country import RULES, random_delay_s
 from local_controller.config.load import examined, known_devices
-from local_controller.config.models import ControlSection, SiteConfig
+from local_controller.config.models import ControlSection, SiteConfig, SiteSection
 from local_controller.config.notes import notes
 from local_controller.site.topology import FuseType
 from local_controller.station.words import EvseId
@@ -116,6 +118,54 @@ def test_notes_tell_what_an_asymmetry_limit_does_not_promise() -> None:
             " always holds"
         ),
     )
+
+
+COUNTRY = """
+site: {name: Shop, mode: control, country: DE}
+csms: {url: ws://csms}
+grid_connection: {fuse_a: 63, assumed_base_load_a: 4}
+circuits: [{id: west, fuse_a: 32}]
+stations: [{id: CP-1}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("country", "said", "asymmetry_a", "delay_s"),
+    [
+        ("DE", "", 20.0, 0),
+        ("AT", "", 16.0, 0),
+        ("CH", "", 16.0, 0),
+        ("GB", "", None, 600),
+        ("DE", ", asymmetry_a: 10", 10.0, 0),
+        ("DE", ", asymmetry_a: null", None, 0),
+        ("GB", "}\ncontrol: {random_delay_s: 0", None, 0),
+        ("GB", "}\ncontrol: {random_delay_s: 1800", None, 1800),
+    ],
+)
+def test_what_the_file_leaves_out_is_as_is_usual_in_its_country(
+    country: str, said: str, asymmetry_a: float | None, delay_s: int
+) -> None:
+    text = COUNTRY.replace("DE", country).replace("base_load_a: 4", f"base_load_a: 4{said}")
+    config, silent = sound(text), sound(text.replace(f", country: {country}", ""))
+    tree = topology(config)
+    assert (tree.root.asymmetry_a, random_delay_s(config)) == (asymmetry_a, delay_s)
+    assert [node.asymmetry_a for node in tree.nodes[1:]] == [None], "a circuit is not the grid connection"
+    told = [one for one in notes(config, tree) if one.startswith(f"site.country {country}: ")]
+    assert len(told) == (said == "")
+    assert topology(silent).root.asymmetry_a == (asymmetry_a if "asymmetry_a: 10" in said else None)
+
+
+def test_a_country_gives_no_asymmetry_limit_where_there_is_nothing_to_be_uneven() -> None:
+    single = COUNTRY.replace("country: DE", "country: DE, system: single_phase").replace(
+        "CP-1", "CP-1, phases: 1, rotation: L1"
+    )
+    assert topology(sound(single)).root.asymmetry_a is None
+
+
+def test_each_country_that_may_be_named_has_its_rules() -> None:
+    annotation = SiteSection.model_fields["country"].annotation
+    (literal, _) = get_args(annotation)
+    assert set(get_args(literal)) == set(RULES)
 
 
 def test_a_note_tells_that_the_margin_leaves_nothing_of_an_asymmetry_limit() -> None:

@@ -96,7 +96,7 @@ def test_the_sound_file_is_sound() -> None:
         # a word for a word
         ("fuse_a: 63", "fuse_amps: 63", "4:3: grid_connection.fuse_amps: unknown key - did you mean fuse_a?"),
         ("fuse_a: 63", "fuse_kw: 43", "4:3: grid_connection.fuse_kw: unknown key - did you mean fuse_a? Mind the unit."),
-        ("{name: Shop, mode: control}", "{name: Shop, mode: control, vat: 5}", "1:35: site.vat: unknown key - known here: mode, name, nominal_voltage_v, system, time_zone"),
+        ("{name: Shop, mode: control}", "{name: Shop, mode: control, vat: 5}", "1:35: site.vat: unknown key - known here: country, mode, name, nominal_voltage_v, system, time_zone"),
         ("{name: Shop, mode: control}", "{name: Shop, mode: control, time_zone: Europe/Pariss}", "1:46: site.time_zone: no time zone: Europe/Pariss - did you mean Europe/Paris?"),
         ("device: eastron_sdm630", "device: eastron_sdm63", '12:24: meters[main].device: no known kind of meter: "eastron_sdm63" - did you mean eastron_sdm630?'),
         ("circuit: garage}", "circuit: garag}", '10:25: stations[CP-1].circuit: no circuit has the id "garag" - did you mean garage?'),
