@@ -195,7 +195,7 @@ def client_certificate(connection: ssl.SSLObject | None) -> ClientCertificate | 
         return None
     subject = cast("Iterable[Iterable[tuple[str, str]]]", found.get("subject", ()))
     values = {name: value for part in subject for name, value in part}
-    return ClientCertificate(values.get("commonName", ""), values.get("organizationName", ""))
+    return ClientCertificate(values.get("commonName", ""))
 
 
 class TidySocket(ssl.SSLSocket):

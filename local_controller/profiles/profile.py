@@ -142,7 +142,6 @@ class ChargingSchedule:
     limit_at_soc: LimitAtSoc | None = None
     use_local_time: bool = False
     randomized_delay_s: int | None = None
-    power_tolerance: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,6 @@ class ClientCertificate:
     """The subject of a certificate that a station has proven to hold; common_name has its serial number (A00.FR.404)."""
 
     common_name: str
-    organization: str = ""
 
     def names(self, serial: str) -> bool:
         """Whether it is the certificate of the station with this serial number.

@@ -17,7 +17,7 @@ from local_controller.station.words import OcppVersion
 from tests.transcripts.dialogue import START
 
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
-CERTIFICATE = ClientCertificate("CPX-0815", "Example CPO")
+CERTIFICATE = ClientCertificate("CPX-0815")
 
 
 def boot(version: OcppVersion, serial: str | None) -> str:

@@ -54,7 +54,6 @@ _SCHEDULE_FIELDS = frozenset(
         "limitAtSoC",
         "useLocalTime",
         "randomizedDelay",
-        "powerTolerance",
     }
 )
 _PROFILE_FIELDS = frozenset(
@@ -134,7 +133,6 @@ def _schedule(fields: Fields, *, has_id: bool) -> ChargingSchedule:
         limit_at_soc=None if at_soc is None else _limit_at_soc(at_soc),
         use_local_time=is_local,
         randomized_delay_s=_seconds(fields, "randomizedDelay"),
-        power_tolerance=fields.number("powerTolerance"),
         extra=_others(fields, _SCHEDULE_FIELDS),
     )
 
