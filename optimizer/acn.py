@@ -210,6 +210,7 @@ def _need(
         energy_wh=None if remaining < 0 else 1000 * remaining,
         departure_s=None if stays < 0 else stays * STEP_S,
         presence=guess.presence if guess and stays < 0 else None,
+        stayed_s=guess.stayed_s if guess and stays < 0 else 0.0,
         present_a=float(obs["prev_pilot"][n]),
         voltage_v=1000 * float(net.a2k[i]) * 3600 / STEP_S * draw.part_of(least),
         served_wh=1000 * float(obs["deliv"][n]),

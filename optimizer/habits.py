@@ -68,13 +68,17 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What is expected of a car from now on, as `ChargingNeed` takes it. basis: whose visits say so. visits: how many."""
+    """What is expected of a car from now on, as `ChargingNeed` takes it. basis: whose visits say so. visits: how many.
+
+    stayed_s: how long it has been here.
+    """
 
     presence: tuple[float, ...]
     expected_wh: float
     basis: str
     visits: int
     wishes_wh: tuple[float, ...] = ()
+    stayed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class Likely:
         more_wh, masses = _beyond(self.energies_wh, self.energy_masses, got_wh)
         expected_wh = _quantiles(more_wh, masses, HALF)[0] - got_wh if len(more_wh) else DEFAULT_ENERGY_WH
         wishes_wh = _doubted(more_wh - got_wh, masses)
-        return Guess(presence, float(expected_wh), self.basis, len(self.stays_s), wishes_wh)
+        return Guess(presence, float(expected_wh), self.basis, len(self.stays_s), wishes_wh, stayed_s)
 
     def _presence(self, stayed_s: float, edges_s: Array) -> tuple[float, ...]:
         """How likely it is still there in the middle of each block: those that stayed longer say, and a bit of doubt."""

@@ -17,6 +17,8 @@
    more than `keep` of what its minimum brings in the block. Where nobody would be stopped, `keep` takes no energy.
 8. Urgent: a Wh now earns up to `urgent` more, the sooner its car is known to leave, falling to 0 at the horizon as 4 does. Of
    cars that can all be served it charges first who leaves first, so those that can wait are still there when new cars come.
+   Where its departure is a guess, the longer it has been here: at work hardly anybody leaves within an hour of coming, and half of
+   those who are still there after nine hours in the next one.
 
 The tiers 2 and 5 pay nothing beyond the fair share, so the plan delivers as much as `share` would, save at most
 `early` of it and `calm` of block 0. All are steps of one concave function of a car's current, so they cost columns but no rows.
@@ -94,8 +96,8 @@ FAIR = Weights(minimum=0.0, early=0.3, fair=0.0, calm=0.1, ladder=LADDER, levels
 # Being early is worth a twentieth of what prices differ by over the whole horizon, a pause as much as that of its minimum's energy in one block.
 COST = Weights(minimum=0.0, early=0.05, fair=0.0, calm=0.02, keep=0.05, levels=False, priced=True)
 # What is known of cars decides how `throughput` goes about it; docs/optimizer-figures.md has the figures that chose these.
-GUESSING = replace(THROUGHPUT, fair=0.1, urgent=0.0)
-"""Where wishes and departures are guesses: who is as likely to want it as others gets as much."""
+GUESSING = replace(THROUGHPUT, fair=0.1, urgent=1.0)
+"""Where wishes and departures are guesses: of those as likely to want it who came first goes first, and who came together get as much."""
 
 TAPERING = replace(
     THROUGHPUT, early=1.5, fair=0.1, urgent=0.0, ladder=tuple((0.1, 1.0 - number / 10) for number in range(10))

@@ -203,6 +203,7 @@ class ChargingNeed:
         is worth so much less. Empty: `expected_wh` is certain, and what is beyond it worth half.
     presence: [block] how likely (0..1) it is still there, where the departure is a guess; energy planned for then is worth so
         much less. None: it is there until it leaves.
+    stayed_s: how long it has been here, where its departure is a guess. `urgent` goes by it: who came first is likely to leave first.
     arrival_s: None: it is here. Else it is expected to come so many seconds from now, and gets nothing in block 0, however soon that
         is; nobody who is here gets less in block 0 because of it.
     departure_s: seconds from now; None means it stays over the horizon. A car that overstayed (0 or less) counts as
@@ -240,6 +241,7 @@ class ChargingNeed:
     surplus_only: bool = False
     wishes_wh: tuple[float, ...] = ()
     arrival_s: float | None = None
+    stayed_s: float = 0.0
     discharge: Discharge | None = None
 
     def power_w(self, current_a: float) -> float:
@@ -251,7 +253,7 @@ class ChargingNeed:
         phases_sound = 0 < len(self.phases) == len(set(self.phases)) and set(self.phases) <= {0, 1, 2}
         _demand(phases_sound, where, "phases", "one to three different indexes of 0, 1, 2", self.phases)
         _demand(len(set(self.circuits)) == len(self.circuits), where, "circuits", "different ids", self.circuits)
-        for field in ("min_a", "max_a", "present_a", "served_wh", "expected_wh"):
+        for field in ("min_a", "max_a", "present_a", "served_wh", "expected_wh", "stayed_s"):
             _demand(_at_least_zero(getattr(self, field)), where, field, "finite, 0 or more", getattr(self, field))
         for field in ("step_a", "voltage_v"):
             value = getattr(self, field)

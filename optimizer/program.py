@@ -154,7 +154,7 @@ class _Builder:
             [n.wishes_wh[0] if _is_guessed(n, weights) else wh for n, wh in zip(needs, self._wanted_wh, strict=True)]
         )
         capped = np.flatnonzero((self._caps_a * self._wh).sum(axis=1) > certain_wh)
-        need, width_wh, worth = _beyond(needs, capped, weights, self._money.beyond)
+        need, width_wh, worth = _beyond(needs, capped, weights, self._money)
         beyond = self._add_columns(width_wh, worth, lambda i: f"beyond[{self._id(need[i])}]")
         energy = self._add_rows(certain_wh[capped], lambda i: f"energy[{self._id(capped[i])}]")
         self._enter_some(energy, capped, (self._need, self._current, self._wh_of_current))
@@ -280,21 +280,17 @@ def _is_guessed(need: ChargingNeed, weights: Weights) -> bool:
 
 
 def _beyond(
-    needs: tuple[ChargingNeed, ...], capped: Indexes, weights: Weights, worth: Array
+    needs: tuple[ChargingNeed, ...], capped: Indexes, weights: Weights, money: Worth
 ) -> tuple[Indexes, Array, Array]:
-    """Need, width (Wh) and worth of each beyond column: a Wh that half of the likely wishes contain is worth half.
-
-    worth: (N,) of a Wh beyond the prior, where no likely wishes are given.
-    """
+    """Need, width (Wh) and worth of each beyond column: a Wh that half of the likely wishes contain is worth half."""
     columns = []
     for n in (int(n) for n in capped if needs[n].energy_wh is None):
         if not _is_guessed(needs[n], weights):
-            columns.append((n, np.inf, worth[n]))
+            columns.append((n, np.inf, money.beyond[n]))
             continue
         wishes = needs[n].wishes_wh
         widths = (*(b - a for a, b in pairwise(wishes)), np.inf)
-        dearest = 1 + weights.early + weights.urgent
-        columns += [(n, width, -dearest * (passed + 1) / len(wishes)) for passed, width in enumerate(widths)]
+        columns += [(n, width, -money.net[n, 0] * (passed + 1) / len(wishes)) for passed, width in enumerate(widths)]
     need, width, value = np.array(columns).reshape(-1, 3).T
     return need.astype(np.intp), width, value
 

@@ -110,10 +110,10 @@ def _in_time(problem: Problem, worth: Array, early: float) -> Array:
 
 
 def _sooner(problem: Problem, urgent: float) -> Array:
-    """(N, K) the more now, falling to 0 at the horizon, the sooner a car is known to leave; 0 for who stays or does not say."""
+    """(N, K) the more now, falling to 0 at the horizon, the sooner a car leaves; who does not say when, the longer it is here."""
     end_s = problem.horizon.edges_s[-1]
-    stays_s = np.array([end_s if need.departure_s is None else min(need.departure_s, end_s) for need in problem.needs])
-    sooner: Array = urgent * np.outer(1 - stays_s / end_s, falling(problem))
+    gone_s = [need.stayed_s if need.departure_s is None else end_s - need.departure_s for need in problem.needs]
+    sooner: Array = urgent * np.outer(np.clip(np.array(gone_s) / end_s, 0.0, 1.0), falling(problem))
     return sooner
 
 

@@ -67,7 +67,7 @@ class Asking(NamedTuple):
     key: its name in the optimizer's words. path: the nodes that carry it. cap_a: what caps it just now. csms: what the
     CSMS's profiles allow, as POSIX seconds and amperes. line_v: as of `Evse`. expected_wh, presence, wishes_wh: as in
     `ChargingNeed`, by `site.learning`. mode: when its car charges, where there is a tariff. draws: what its car says it draws,
-    by `site.car_schedules`. arrival_s, priority: as in `ChargingNeed`.
+    by `site.car_schedules`. arrival_s, priority, stayed_s: as in `ChargingNeed`.
     """
 
     key: str
@@ -89,14 +89,16 @@ class Asking(NamedTuple):
     draws: Draws = ()
     arrival_s: float | None = None
     priority: int = 0
+    stayed_s: float = 0.0
 
     def with_guess(self, guess: Guess | None) -> Asking:
         """The same with what is expected of it; what was said (by driver, CSMS or site file) goes first."""
         if guess is None:
             return self
         presence = guess.presence if self.departure_s is None else None
+        stayed_s = guess.stayed_s if self.departure_s is None else 0.0
         wishes_wh = guess.wishes_wh if self.energy_wh is None else ()
-        return self._replace(expected_wh=guess.expected_wh, presence=presence, wishes_wh=wishes_wh)
+        return self._replace(expected_wh=guess.expected_wh, presence=presence, wishes_wh=wishes_wh, stayed_s=stayed_s)
 
 
 def asking(state: EvseState, key: str, path: tuple[str, ...], cap_a: float, now: Instant) -> Asking:
@@ -236,6 +238,7 @@ def need(one: Asking, horizon: Horizon, at_s: float) -> ChargingNeed:
         served_wh=one.served_wh,
         expected_wh=one.expected_wh,
         presence=one.presence,
+        stayed_s=one.stayed_s,
         wishes_wh=one.wishes_wh,
         surplus_only=one.mode is ChargingMode.SURPLUS,
         arrival_s=one.arrival_s,

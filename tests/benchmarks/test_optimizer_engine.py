@@ -329,6 +329,26 @@ def test_what_a_tapering_battery_leaves_goes_to_its_neighbour() -> None:
     assert acn.make(pair_of_evses(32.0))(seen).tolist() == [8.0, 24.0]
 
 
+@pytest.mark.parametrize("first", ["ABC", "DEF"])
+def test_where_nobody_says_anything_who_came_first_goes_first_whatever_its_station(first: str) -> None:
+    """Nothing was learnt yet. Round robin would share the 40 A among all six as soon as the last three come, at eleven."""
+    wiring = Wiring(dict.fromkeys("ABCDEF", (0, 1)))
+    wiring.breaker("breaker", tuple("ABCDEF"), 40.0)
+    network = wiring.network()
+    wishes = [Session(name, n, 96 if name in first else 132, 192, 30.0) for n, name in enumerate("ABCDEF")]
+    told: dict[int, Array] = {}
+    algorithm = acn.make(network)
+
+    def noted(seen: Mapping[str, Any]) -> Array:
+        told[seen["t"]] = algorithm(seen)
+        return told[seen["t"]]
+
+    run(network, wishes, noted, informed=False)
+    is_first = np.array([name in first for name in "ABCDEF"])
+    assert told[132][is_first].sum() == 40.0
+    assert told[180].min() >= 6.0, "what they may still want is in doubt, so the others start, too"
+
+
 def test_where_nobody_says_anything_a_site_learns_without_being_told_to() -> None:
     """Days are alike until somebody says which they are; who is known needs no guess."""
     wishes = [Session(f"s{day}", 0, 288 * day + 96, 288 * day + 98, 9.0) for day in range(3)]

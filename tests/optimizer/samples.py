@@ -41,6 +41,7 @@ PRESENT = st.sampled_from((0.0, 6.0, 16.0))
 PRIORITY = st.integers(-1, 1)
 VOLTAGE = st.sampled_from((230.0, 120.0, 240.0))
 WISHES = st.just(()) | st.lists(st.floats(0.0, 40_000.0), max_size=6).map(sorted).map(tuple)
+STAYED = st.sampled_from((0.0, 0.0, 7200.0, 90_000.0))
 PRESENCE = {
     blocks: st.sampled_from((None, None, (0.0,) * blocks, tuple(1.0 / (k + 1) for k in range(blocks))))
     for blocks in range(1, 5)
@@ -68,6 +69,7 @@ def needs(draw: st.DrawFn, name: str, blocks: int, *, known: bool) -> ChargingNe
         voltage_v=draw(VOLTAGE),
         wishes_wh=draw(WISHES),
         presence=draw(PRESENCE[blocks]),
+        stayed_s=draw(STAYED),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from optimizer.arrays import Array
 from optimizer.check import violations
-from optimizer.objectives import FAIR, LADDER, OBJECTIVES, THROUGHPUT, Weights
+from optimizer.objectives import FAIR, GUESSING, LADDER, OBJECTIVES, THROUGHPUT, Weights
 from optimizer.problem import Problem
 from optimizer.program import build
 from optimizer.rows import caps_of, rows_of, wh_per_ampere
@@ -64,6 +65,34 @@ def test_of_cars_that_can_all_be_served_who_leaves_first_charges_first() -> None
         plan = solve(garage(*cars, available_a=16.0), weights=THROUGHPUT).currents_a
         assert (plan["hurried"][0], plan["patient"][0]) == (16.0, 0.0)
         assert energies_wh(garage(*cars, available_a=16.0), "throughput")["patient"] == pytest.approx(2_000.0)
+
+
+def test_of_cars_that_do_not_say_when_they_leave_who_is_here_longest_charges_first() -> None:
+    """Both are as likely to stay, by what visits tell. But who came first mostly leaves first."""
+    guessed: dict[str, Any] = {"wishes_wh": (9_000.0,) * 6, "expected_wh": 9_000.0, "presence": (1.0, 0.9, 0.8, 0.7)}
+    early = car("early", (0,), stayed_s=5 * 3600.0, **guessed)
+    late = car("late", (0,), stayed_s=600.0, **guessed)
+    for cars in ((early, late), (late, early)):
+        plan = solve(garage(*cars, available_a=16.0), weights=GUESSING).currents_a
+        assert (plan["early"][0], plan["late"][0]) == (16.0, 0.0)
+
+
+def test_how_long_it_is_here_does_not_outweigh_that_another_one_is_about_to_leave() -> None:
+    """What is in doubt is which of them leaves first; of the one whose like always left by now, that is not."""
+    guessed: dict[str, Any] = {"wishes_wh": (2_000.0,) * 6, "expected_wh": 2_000.0}
+    stays = car("stays", (0,), stayed_s=8 * 3600.0, presence=(1.0, 1.0, 1.0, 1.0), **guessed)
+    leaves = car("leaves", (0,), stayed_s=600.0, presence=(1.0, 0.1, 0.0, 0.0), **guessed)
+    plan = solve(garage(stays, leaves, available_a=16.0), weights=GUESSING).currents_a
+    assert (plan["leaves"][0], plan["stays"][0]) == (16.0, 0.0)
+
+
+def test_how_long_it_is_here_says_nothing_of_a_car_that_says_when_it_leaves() -> None:
+    cars = [
+        car("here", (0,), energy_wh=2_000.0, departure_s=3600.0, stayed_s=6 * 3600.0),
+        car("new", (0,), energy_wh=2_000.0, departure_s=3500.0),
+    ]
+    plan = solve(garage(*cars, available_a=16.0), weights=THROUGHPUT).currents_a
+    assert (plan["new"][0], plan["here"][0]) == (16.0, 0.0)
 
 
 def test_who_leaves_first_is_not_bought_with_energy() -> None:

@@ -14,6 +14,7 @@ from local_controller.clock import Instant
 from local_controller.site.evse import EvseState
 from local_controller.site.habits_view import habits_view
 from local_controller.site.learning import Learning
+from local_controller.site.planning import Asking, need
 from local_controller.site.topology import Evse
 from local_controller.station.words import (
     Authorized,
@@ -286,6 +287,19 @@ def test_a_car_that_takes_nothing_any_more_is_expected_to_want_nothing() -> None
     full = memory.guess(place.state, HOURS, now)
     assert full is not None
     assert (full.expected_wh, full.wishes_wh, full.presence) == (0.0, (), guess.presence)
+
+
+def test_how_long_a_car_is_here_counts_until_it_says_when_it_leaves() -> None:
+    place = Place(memory := learning())
+    for number in range(60):
+        place.visit(MONDAY - timedelta(days=90 - number))
+    place.begin(at(MONDAY))
+    later = at(MONDAY + timedelta(hours=3))
+    guess = memory.guess(place.state, HOURS, later)
+    says_nothing = Asking("CP-1/1", (), (0,), 6.0, 32.0, 32.0, 0.0, None, None, 0.0, ())
+    says_when = says_nothing._replace(departure_s=7_200.0)
+    stays_s = [need(one.with_guess(guess), HOURS, later.utc.timestamp()).stayed_s for one in (says_nothing, says_when)]
+    assert stays_s == [3 * 3600.0, 0.0]
 
 
 def test_old_visits_go() -> None:
