@@ -121,9 +121,13 @@ class _Claim:
         return self.is_away and asker.charges and not self.charges
 
     @property
-    def is_late(self) -> bool:
-        """It would have gone before all others had it not missed that: so it may have that turn when it comes."""
-        return self.has_missed_it and self.is_overdue and self.rank >= Rank.WAITS_TOO_LONG
+    def goes_first(self) -> bool:
+        """It had waited too long at the end of the round, and has its turn since then, or had missed that: it may have it when it comes.
+
+        Of all these whoever waits longest is first, so that nobody loses it to one that came late and has waited less.
+        """
+        is_late = self.has_missed_it and self.rank is Rank.WAITS_TOO_LONG
+        return self.is_overdue and (is_late or self.rank is Rank.HAS_ITS_TURN)
 
     def is_able(self, now_s: float) -> bool:
         return not self.is_away and self.rests_until_s <= now_s
@@ -183,7 +187,8 @@ class _Claim:
         stands = self.rank if self.rank is Rank.COULD_NOT_KEEP_IT else max(self.rank, Rank.WAITS)
         priority = math.inf if self.is_overdue else self.asker.priority
         got_wh = 0.0 if too_long else self.got_wh
-        return -self.is_late, self.is_idle, -stands, -priority, -self.rank, got_wh, self.waits_since_s, self.asker.place
+        first_s = self.waits_since_s if self.goes_first else math.inf
+        return first_s, self.is_idle, -stands, -priority, -self.rank, got_wh, self.waits_since_s, self.asker.place
 
     def priority_in_next_round(self) -> float:
         """Above all of those that the CSMS gives, if it waits too long; below them, if it takes nothing."""

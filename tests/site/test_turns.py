@@ -31,6 +31,10 @@ NEVER = 10_000
 )
 @example(cars=3, seats=[1, 1], measured=False, priorities=[0, 3, 3], away_every=[5, NEVER, NEVER])
 @example(cars=3, seats=[1, 1], measured=False, priorities=[0, 3, 3], away_every=[20, NEVER, NEVER])
+@example(cars=11, seats=[1, 1], measured=True, priorities=[0], away_every=[7, 5])
+@example(
+    cars=12, seats=[1, 1], measured=True, priorities=[0], away_every=[7, NEVER]
+)  # whoever came late had it, 27,480 s
 @settings(deadline=None)
 @pytest.mark.requirement("LC-110", "LC-067")
 def test_law_nobody_waits_for_ever_and_nobody_is_woken_every_minute(
