@@ -42,6 +42,7 @@ UNCONTROLLABLE = {
 LESS: dict[str, str] = {
     "ABB Terra AC up to 1.8.21": "controlled, cannot be paused",  # it does not take 0 A
     "SAP simulator": "held at 6 A",  # its meter values are random
+    "shiv3 simulator (OCPP 2.0.1)": "controlled, at times held at 6 A",  # its current is always 0, as that of a full car
     "SyncEV": "controlled, at times held at 6 A",  # it measures only when asked to
     "Timxon": "held at 6 A",  # its one profile is limit and floor, and cannot say from when on
 }

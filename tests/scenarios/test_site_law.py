@@ -14,6 +14,7 @@ for one on other phases) and in 6 of 1,000 to the second (in the one that was lo
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -210,12 +211,13 @@ def unused_room(site: VirtualSite) -> dict[str, float]:
         id_: total(core.evses[e.id].exposure(site.now) for e in site.topology.evses_below(id_)) for id_ in core.nodes
     }
     room = left((capacity(state, core.book, site.now) for state in core.nodes.values()), drawn)
+    most_a = {station.evse.id: station.car.max_a for station in site.stations.values() if station.car is not None}
     return {
         str(evse_id): Enforced(room, dict.fromkeys(core.nodes, "")).scarcest(
             site.topology.path(evse_id), state.phases()
         )[0]
         for evse_id, state in core.evses.items()
-        if state.session is not None and state.ordered_a < state.evse.max_a - 0.5
+        if state.session is not None and state.ordered_a < min(state.evse.max_a, most_a.get(evse_id, math.inf)) - 0.5
     }
 
 
