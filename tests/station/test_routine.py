@@ -166,6 +166,7 @@ def said(b: Bench, **info: Any) -> None:
 def test_nobody_can_tell(version: OcppVersion, steps: list[Step]) -> None:
     with_it, without = (Bench(version, StationSettings(fallback_a=6.0)) for _ in range(2))
     (routine,) = (block for block in without.proxy._blocks if isinstance(block, Routine))
+    # the same proxy, but nothing is routine to it: a subclass could not be put into its blocks
     routine.called = lambda *_: UNCHANGED  # type: ignore[method-assign]
     for b in (with_it, without):
         b.unchecked = frozenset({"MeterValues", "TransactionEvent"})
