@@ -124,10 +124,11 @@ class _Claim:
     def goes_first(self) -> bool:
         """It had waited too long at the end of the round, and has its turn since then, or had missed that: it may have it when it comes.
 
-        Of all these whoever waits longest is first, so that nobody loses it to one that came late and has waited less.
+        Of all these whoever waits longest is first, so that nobody loses it to one that came late and has waited less. Whoever takes
+        nothing of it is none of them.
         """
         is_late = self.has_missed_it and self.rank is Rank.WAITS_TOO_LONG
-        return self.is_overdue and (is_late or self.rank is Rank.HAS_ITS_TURN)
+        return self.is_overdue and not self.is_idle and (is_late or self.rank is Rank.HAS_ITS_TURN)
 
     def is_able(self, now_s: float) -> bool:
         return not self.is_away and self.rests_until_s <= now_s
