@@ -20,6 +20,7 @@ from local_controller.cli.demo_peers import SimulatedSite, broker, free_ports, s
 from local_controller.cli.demo_site_file import site_file
 from local_controller.cli.logs import configure
 from local_controller.cli.picture import picture
+from local_controller.cli.terminal import many
 from local_controller.clock import Clock, scaled_clock
 from local_controller.config.load import load
 from local_controller.errors import LocalControllerError
@@ -133,8 +134,7 @@ def _progress(site: dict[str, Any]) -> str:
         "not measured" if root["measured_a"] is None else " / ".join(f"{a:.1f}" for a in root["measured_a"]) + " A"
     )
     limit = " / ".join(f"{a:.1f}" for a in root["limit_a"])
-    sessions = sum(evse["limit_a"] is not None for evse in site["evses"])
-    worst = (
-        f"worst excess over the fuse {root['worst_excess_a']:.2f} A, over limits {root['limit_worst_excess_a']:.2f} A"
-    )
-    return f"{site['at'][11:19]}  {measured} of {limit} A, {sessions} sessions, {worst}"
+    sessions = many(sum(evse["limit_a"] is not None for evse in site["evses"]), "session")
+    over_limits = f"{root['limit_worst_excess_a']:.2f} A for {root['limit_longest_excess_s']:.0f} s at most"
+    worst = f"worst excess over the fuse {root['worst_excess_a']:.2f} A, over limits that fell {over_limits}"
+    return f"{site['at'][11:19]}  {measured} of {limit} A, {sessions}, {worst}"

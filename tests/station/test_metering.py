@@ -1,4 +1,4 @@
-"""When is a sample told? At once where samples are rare, and 0.25 s later at most where a station sends many."""
+"""When is a sample told? At once where samples are rare, and 0.5 s later at most where a station sends many."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
 from local_controller.station.at_floor import IN_USE_A
 from local_controller.station.block import UNCHANGED, Block, BlockEffect, Unreadable, Wanted
-from local_controller.station.blocks.unread import KEPT_CHARS, PAUSE_S, Unread
+from local_controller.station.blocks.unread import KEPT_CHARS, Unread, was_read_lately
 from local_controller.station.dialects.base import Dialect, MeterReport
 from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.state import StationState
@@ -63,13 +63,12 @@ class Metering(Block):
         head = self._dialect.meter_head_of(call)
         transaction = None if head is None else self._state.running(head.evse, head.transaction_id)
         if head is not None and head.may_wait and transaction is not None:
-            evse, waiting = transaction.evse, self._unread.of.get(transaction.evse)
-            if len(call.text) <= KEPT_CHARS:
-                if now.monotonic_s < transaction.read_s + PAUSE_S:
-                    return [] if self._unread.keep(transaction, call, now) else UNCHANGED
-                if waiting is not None and waiting.kept:  # the newest of several
-                    waiting.kept.append((transaction, call, now))
-                    return tuple(self.before(evse, now))
+            if was_read_lately(transaction, call, now):
+                return [] if self._unread.keep(transaction, call, now) else UNCHANGED
+            waiting = self._unread.of.get(transaction.evse)
+            if waiting is not None and waiting.kept and len(call.text) <= KEPT_CHARS:  # the newest of several
+                waiting.kept.append((transaction, call, now))
+                return tuple(self.before(transaction.evse, now))
             transaction.read_s = now.monotonic_s
         report = self._dialect.meter_report_of(call)
         if report is None or not report.samples:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
 from local_controller.station.block import ROUTINE, ROUTINE_SOONER, UNCHANGED, Block, Wanted
-from local_controller.station.blocks.unread import KEPT_CHARS, PAUSE_S, Unread
+from local_controller.station.blocks.unread import Unread, was_read_lately
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Peer
 from local_controller.station.state import StationState
@@ -47,9 +47,9 @@ class Routine(Block):
     def _read_lately(self, call: Frame, now: Instant) -> Transaction | None:
         """The transaction that goes on by this message, if its samples were read a moment ago."""
         head = self._dialect.meter_head_of(call)
-        if head is None or not head.may_wait or len(call.text) > KEPT_CHARS:
+        if head is None or not head.may_wait:
             return None
         here = self._state.running(head.evse, head.transaction_id)
-        if here is None or now.monotonic_s >= here.read_s + PAUSE_S:
+        if here is None or not was_read_lately(here, call, now):
             return None
         return here if head.event is None or here.goes_on(head.event) else None

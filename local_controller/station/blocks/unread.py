@@ -40,6 +40,11 @@ _Kept = tuple[Transaction, Frame, Instant]
 """A message that waits, whose samples it brings, and when it came."""
 
 
+def was_read_lately(transaction: Transaction, call: Frame, now: Instant) -> bool:
+    """Whether this message, which may wait by its form, is to: something of its transaction was read just before, and it is not long."""
+    return now.monotonic_s < transaction.read_s + PAUSE_S and len(call.text) <= KEPT_CHARS
+
+
 class Waiting:
     """What waits of one EVSE, the oldest first. said: what its samples were ever about. came: how many have waited since the last reading."""
 
