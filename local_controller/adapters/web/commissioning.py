@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from local_controller.adapters.web.own_machine import body, objection, refused
+from local_controller.adapters.web.own_machine import asked_here, refused
 from local_controller.site.commissioning import UntestableError
 from local_controller.station.words import EvseId
+
+_EXAMPLE = '{"station": "CP-1", "evse": 1, "pause": false}'
 
 
 class Starts(Protocol):
@@ -31,12 +33,9 @@ def commissioning(starts: Starts) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint."""
 
     async def begin(request: Request) -> Response:
-        if why := objection(request):
-            return refused(403, why)
-        try:
-            asked = msgspec.json.decode(await body(request), type=_Asked)
-        except (msgspec.DecodeError, UnicodeDecodeError, ClientDisconnect) as error:
-            return refused(400, f'{error}: send {{"station": "CP-1", "evse": 1, "pause": false}}')
+        asked = await asked_here(request, _Asked, _EXAMPLE)
+        if isinstance(asked, Response):
+            return asked
         try:
             told = starts.begin(EvseId(asked.station, asked.evse), may_pause=asked.pause)
         except UntestableError as error:

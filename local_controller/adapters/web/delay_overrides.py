@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from local_controller.adapters.web.own_machine import body, objection, refused
+from local_controller.adapters.web.own_machine import answered, asked_here, refused
 from local_controller.errors import LocalControllerError
 from local_controller.station.words import EvseId
+
+_EXAMPLE = '{"station": "CP-1", "evse": 1}'
 
 
 class Overrides(Protocol):
@@ -32,16 +34,13 @@ def delay_overrides(overrides: Overrides) -> Callable[[Request], Awaitable[Respo
     """The endpoint."""
 
     async def override(request: Request) -> Response:
-        if why := objection(request):
-            return refused(403, why)
-        try:
-            asked = msgspec.json.decode(await body(request), type=_Asked)
-        except (msgspec.DecodeError, UnicodeDecodeError, ClientDisconnect) as error:
-            return refused(400, f'{error}: send {{"station": "CP-1", "evse": 1}}')
+        asked = await asked_here(request, _Asked, _EXAMPLE)
+        if isinstance(asked, Response):
+            return asked
         try:
             told = overrides.override(EvseId(asked.station, asked.evse))
         except LocalControllerError as error:
             return refused(409, str(error))
-        return Response(msgspec.json.encode({"holds": told}), media_type="application/json")
+        return answered({"holds": told})
 
     return override

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from local_controller.adapters.web.own_machine import body, objection, refused
+from local_controller.adapters.web.own_machine import answered, asked_here, refused
 from local_controller.errors import LocalControllerError
 
 _EXAMPLE = '{"evse": "CP-1/1"}, {"token": "04A1B2C3"} or {"all": true}'
@@ -37,7 +37,7 @@ def habits_shown(remembers: Remembers) -> Callable[[Request], Awaitable[Response
     """The endpoint that shows."""
 
     async def show(_request: Request) -> Response:
-        return _answer(remembers.view())
+        return answered(remembers.view())
 
     return show
 
@@ -46,21 +46,14 @@ def habits_forgotten(remembers: Remembers) -> Callable[[Request], Awaitable[Resp
     """The endpoint that forgets."""
 
     async def forget(request: Request) -> Response:
-        if why := objection(request):
-            return refused(403, why)
-        try:
-            asked = msgspec.json.decode(await body(request), type=_Asked)
-        except (msgspec.DecodeError, UnicodeDecodeError, ClientDisconnect):
-            return refused(400, f"that is no request to forget: send {_EXAMPLE}")
+        asked = await asked_here(request, _Asked, _EXAMPLE)
+        if isinstance(asked, Response):
+            return asked
         if sum(map(bool, (asked.evse, asked.token, asked.all))) != 1:
             return refused(400, f"one thing to forget at a time: send {_EXAMPLE}")
         try:
-            return _answer(await remembers.forget(asked.evse or None, asked.token or None))
+            return answered(await remembers.forget(asked.evse or None, asked.token or None))
         except LocalControllerError as error:
             return refused(500, str(error))
 
     return forget
-
-
-def _answer(plain: dict[str, Any]) -> Response:
-    return Response(msgspec.json.encode(plain), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -7,10 +7,10 @@ shows pages of anybody: what those send names another origin, or another host wh
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 LARGEST_BYTES: Final = 1000
@@ -20,6 +20,18 @@ _HANDED_ON: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 """What a reverse proxy on this machine adds, behind which anybody may be."""
 
 REMEDY: Final = "run the command on the gateway's machine"
+
+Asked = TypeVar("Asked", bound=msgspec.Struct)
+
+
+async def asked_here(request: Request, kind: type[Asked], example: str) -> Asked | Response:
+    """What a request of this machine asks for; else the answer that refuses it and says how it is asked."""
+    if why := objection(request):
+        return refused(403, why)
+    try:
+        return msgspec.json.decode(await body(request), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, ClientDisconnect) as error:
+        return refused(400, f"{error}: send {example}")
 
 
 def objection(request: Request) -> str:
@@ -67,6 +79,11 @@ async def body(request: Request) -> bytes:
         if len(text) > LARGEST_BYTES:
             break
     return text[:LARGEST_BYTES]
+
+
+def answered(plain: dict[str, Any]) -> Response:
+    """An answer for nobody but who asked."""
+    return Response(msgspec.json.encode(plain), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def refused(status: int, why: str) -> Response:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Protocol
 
-import msgspec
 from pydantic import Field, ValidationError, model_validator
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from local_controller.adapters.web.own_machine import body, objection, refused
+from local_controller.adapters.web.own_machine import answered, body, objection, refused
 from local_controller.config.electrical import ThreeLoads
 from local_controller.config.limits import Watts
 from local_controller.config.section import Section
@@ -64,7 +63,7 @@ def person_limits(tells: Tells) -> Callable[[Request], Awaitable[Response]]:
             told = await tells.tell(request.path_params["limit"], asked.bound, asked.for_s, asked.reason)
         except LocalControllerError as error:
             return refused(404 if "has no limit" in str(error) else 400, str(error))
-        return Response(msgspec.json.encode(told), media_type="application/json", headers={"Cache-Control": "no-store"})
+        return answered(told)
 
     return tell
 
