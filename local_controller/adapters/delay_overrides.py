@@ -32,7 +32,9 @@ class DelayOverrides:
         """The session there waits no more; what people are told. LocalControllerError where nobody waits."""
         site = self._site.site
         if site.settings.random_delay_s is None:
-            raise LocalControllerError("the site file sets no control.random_delay_s: no car waits for one; the page says why a car waits")
+            raise LocalControllerError(
+                "the site file sets no control.random_delay_s: no car waits for one; the page says why a car waits"
+            )
         if evse not in site.evses:
             raise LocalControllerError(
                 f"there is no EVSE {evse}; the site file knows {', '.join(map(str, site.evses))}"

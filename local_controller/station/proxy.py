@@ -11,18 +11,15 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from itertools import count
 from typing import Any
-
-import msgspec
 
 from local_controller.clock import Instant
 from local_controller.errors import FrameError, PayloadError
 from local_controller.rpc import frame as rpc
-from local_controller.rpc.connection import Call, RpcConnection
+from local_controller.rpc.connection import Call
 from local_controller.rpc.frame import CALL, CALLERROR, CALLRESULT, CALLRESULTERROR, SEND, Frame
-from local_controller.rpc.recent import Recent
+from local_controller.station.audience import Asked, roles_of
 from local_controller.station.block import (
     ROUTINE,
     ROUTINE_SOONER,
@@ -41,12 +38,9 @@ from local_controller.station.block import (
     Withdraw,
 )
 from local_controller.station.effects import Close, Effect, Fate, Note, PasswordOffered, Peer, Send, Tell, Trace
+from local_controller.station.relay_leg import Origin, Relayed, RelayLeg, relay_legs
 from local_controller.station.words import Connected, Disconnected, OcppVersion
 
-CLAIMED_LIMIT = 64  # claimed CALLs of one peer that may await our answer; as many as may wait for a slot (LC-031)
-CLAIMED_S = 120.0  # after so long nobody waits for our answer any more
-STRAYS_LIMIT = 16  # unreadable messages whose error answer we let pass
-ANSWERED_LIMIT = 16  # CALLs we answered ourselves, whose CALLRESULTERROR is therefore ours
 _NEVER_S = math.inf
 _FOREIGN = Urgency.FOREIGN
 _STATION = Peer.STATION
@@ -74,86 +68,6 @@ def own_id() -> str:
     return f"{_OF_THIS_RUN}{next(_NUMBERS):012x}"
 
 
-class _Relayed(msgspec.Struct, frozen=True, eq=False):
-    """The origin of a foreign CALL: the leg it came from, whether a block changed it, and whether nobody looks at an empty answer."""
-
-    sender: _Leg
-    fate: Fate
-    is_routine: bool = False
-
-
-_Origin = _Relayed | OwnCall
-
-
-class _Leg:
-    """What we remember of one of the two connections, named after the peer at its end."""
-
-    __slots__ = ("altered", "answered", "calls", "claimed", "other", "passed", "peer", "routine", "strays")
-
-    other: _Leg
-
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-        self.calls: RpcConnection[_Origin] = RpcConnection()  # towards this peer
-        self.claimed: list[tuple[str, float]] = []  # ids of this peer's CALLs that a block has to answer, since
-        self.answered: Recent[str] = Recent(ANSWERED_LIMIT)  # ids of this peer's CALLs that a block has answered
-        self.strays: Recent[str] = Recent(STRAYS_LIMIT)  # ids this peer may answer with an error (LC-029)
-        self.passed, self.altered = _Relayed(self, Fate.PASSED), _Relayed(self, Fate.ALTERED)
-        self.routine = _Relayed(self, Fate.PASSED, is_routine=True)
-
-
-def _legs() -> dict[Peer, _Leg]:
-    station, csms = _Leg(Peer.STATION), _Leg(Peer.CSMS)
-    station.other, csms.other = csms, station
-    return {Peer.STATION: station, Peer.CSMS: csms}
-
-
-_Asked = tuple[tuple[int, bool], ...]
-"""The number of each block that is to be asked, and whether this block may have a deadline."""
-
-
-class _Audience:
-    """Which blocks are asked by one of their methods about a message, by its action? The same for all stations."""
-
-    def __init__(self, blocks: Sequence[type[Block]], method: str) -> None:
-        """Those that override `method`, each for the actions that it names; the order is that of the blocks."""
-        chosen = [
-            ((number, _has_deadline(block)), getattr(block, f"{method}_only"))
-            for number, block in enumerate(blocks)
-            if getattr(block, method) is not getattr(Block, method)
-        ]
-        named = {action for _, only in chosen for action in only or ()}
-        self.of_rest: _Asked = tuple(asked for asked, only in chosen if only is None)
-        """Those who are asked about an action that nobody names."""
-        self.of: Mapping[str | None, _Asked] = {
-            action: tuple(asked for asked, only in chosen if only is None or action in only) for action in named
-        }
-
-
-class _Roles:
-    """Which of these blocks does what, by their numbers? The same for all stations."""
-
-    def __init__(self, blocks: Sequence[type[Block]]) -> None:
-        """As above, what a block does not override costs nothing."""
-        self.claims, self.called, self.observe = (
-            _Audience(blocks, method) for method in ("claims", "called", "observe")
-        )
-        self.clocked = [number for number, block in enumerate(blocks) if _has_deadline(block)]
-        self.greeters, self.senders, self.hearers = (
-            [number for number, block in enumerate(blocks) if getattr(block, method) is not getattr(Block, method)]
-            for method in ("connected", "sent", "answered")
-        )
-        actions = {action for block in blocks for action in block.REVISES}
-        self.revisers: Mapping[str | None, list[int]] = {
-            action: [number for number, block in enumerate(blocks) if action in block.REVISES] for action in actions
-        }
-
-
-@lru_cache(maxsize=64)
-def _roles(blocks: tuple[type[Block], ...]) -> _Roles:
-    return _Roles(blocks)
-
-
 class StationProxy:
     """One station as its CSMS sees it, and the CSMS as its station sees it.
 
@@ -178,7 +92,7 @@ class StationProxy:
         self.version = version
         self.faults: Counter[str] = Counter()
         self._blocks = tuple(blocks)
-        roles = self._roles = _roles(tuple(map(type, self._blocks)))
+        roles = self._roles = roles_of(tuple(map(type, self._blocks)))
         self._claims, self._called, self._observe = roles.claims, roles.called, roles.observe
         self._clocked, self._senders, self._hearers = (
             [self._blocks[number] for number in numbers] for numbers in (roles.clocked, roles.senders, roles.hearers)
@@ -188,7 +102,7 @@ class StationProxy:
         self._ids = ids
         self._times = times
         self._is_traced = is_traced
-        self._legs = _legs()
+        self._legs = relay_legs()
         self._station, self._csms = self._legs.values()
         self._to_station, self._to_csms = self._station.calls, self._csms.calls
         self._is_open = True
@@ -244,7 +158,7 @@ class StationProxy:
         on_the_wire = [leg.calls.in_flight for leg in self._legs.values()]
         unanswered = [call for leg in self._legs.values() for call in leg.calls.close()]
         for call in unanswered:
-            if isinstance(call.origin, _Relayed) and call not in on_the_wire:
+            if isinstance(call.origin, Relayed) and call not in on_the_wire:
                 effects += self._traced(_writer(call.origin), call.frame.text, Fate.DISCARDED, "connection closed")
             effects += self._no_answer(call, now)
         effects += self._ask([block.closed for block in self._blocks], now=now)
@@ -306,8 +220,8 @@ class StationProxy:
 
     # --- CALLs ---------------------------------------------------------------------------------------------------
 
-    def _call(self, sender: _Leg, frame: Frame, now: Instant) -> list[Effect]:
-        if sender.claimed and _is_full(sender.claimed, now):
+    def _call(self, sender: RelayLeg, frame: Frame, now: Instant) -> list[Effect]:
+        if sender.claimed and sender.is_full(now):
             return self._refuse(sender, frame)
         asked = self._claims.of.get(frame.action, self._claims.of_rest)
         if not asked or _is_signed(frame):
@@ -321,7 +235,7 @@ class StationProxy:
         self._do(claim, effects, now)
         return effects
 
-    def _claim(self, asked: _Asked, sender: _Leg, frame: Frame, now: Instant) -> tuple[Wanted | None, list[Effect]]:
+    def _claim(self, asked: Asked, sender: RelayLeg, frame: Frame, now: Instant) -> tuple[Wanted | None, list[Effect]]:
         """The first claim of a block, if any; a CALL whose payload a block cannot read is relayed (LC-020)."""
         self._may_be_due_earlier = True
         notes: list[Effect] = []
@@ -335,10 +249,10 @@ class StationProxy:
                 return claim, notes
         return None, notes
 
-    def _relay(self, frame: Frame, origin: _Relayed, now: Instant) -> list[Effect]:
+    def _relay(self, frame: Frame, origin: Relayed, now: Instant) -> list[Effect]:
         """Puts a CALL into the other leg's queue and shows it to the blocks."""
         sender, to, times = origin.sender, origin.sender.other, self._times
-        call: Call[_Origin] = Call(frame, _FOREIGN, times.answer_s, times.unsent_s, origin, now.monotonic_s)
+        call: Call[Origin] = Call(frame, _FOREIGN, times.answer_s, times.unsent_s, origin, now.monotonic_s)
         effects: list[Effect]
         if to.calls.take_slot(call):
             text = frame.text
@@ -353,7 +267,7 @@ class StationProxy:
             call.origin = sender.routine
         return effects
 
-    def _refuse(self, sender: _Leg, frame: Frame) -> list[Effect]:
+    def _refuse(self, sender: RelayLeg, frame: Frame) -> list[Effect]:
         """Too much is waiting: the sender is told, nothing gets lost silently (LC-031)."""
         code = "GenericError" if self.version is OcppVersion.V16 else "RpcFrameworkError"
         answer = rpc.error(frame.message_id, code, "too many CALLs are waiting for an answer").text
@@ -373,19 +287,19 @@ class StationProxy:
             effects += sent
         return effects
 
-    def _send_next(self, to: _Leg, now: Instant) -> list[Effect]:
+    def _send_next(self, to: RelayLeg, now: Instant) -> list[Effect]:
         call = to.calls.next_to_send(now.monotonic_s)
         if call is None:
             return []
         text, origin = call.frame.text, call.origin
-        if isinstance(origin, _Relayed):
+        if isinstance(origin, Relayed):
             return self._sent(to, text, origin.sender, origin.fate)
         told = self._ask([block.sent for block in self._senders], origin.tag, now=now)
         return self._sent(to, text, None, Fate.INJECTED) + told
 
     # --- answers -------------------------------------------------------------------------------------------------
 
-    def _answer(self, leg: _Leg, frame: Frame, now: Instant) -> list[Effect]:
+    def _answer(self, leg: RelayLeg, frame: Frame, now: Instant) -> list[Effect]:
         found = leg.calls.answered(frame.message_id, now.monotonic_s)
         if found is None:
             if not frame.is_error or frame.message_id not in leg.strays:
@@ -394,7 +308,7 @@ class StationProxy:
             return self._sent(leg.other, frame.text, leg, Fate.PASSED)
         call, is_late = found
         origin = call.origin
-        if isinstance(origin, _Relayed):
+        if isinstance(origin, Relayed):
             effects: list[Effect]
             to, text = leg.other, frame.text
             if call.frame.action in self._roles.revisers:
@@ -409,7 +323,7 @@ class StationProxy:
         traced = self._traced(leg.peer, frame.text, Fate.ABSORBED, "answers us")
         return [*traced, *self._answered(origin.tag, frame, now)]
 
-    def _revised(self, leg: _Leg, call: Frame, answer: Frame, now: Instant) -> list[Effect]:
+    def _revised(self, leg: RelayLeg, call: Frame, answer: Frame, now: Instant) -> list[Effect]:
         """An answer goes out with what blocks change in it; an error never is."""
         notes: list[Effect] = []
         revised = answer
@@ -438,16 +352,16 @@ class StationProxy:
                 self._do(wanted, effects, now)
         return effects
 
-    def _no_answer(self, call: Call[_Origin], now: Instant) -> list[Effect]:
+    def _no_answer(self, call: Call[Origin], now: Instant) -> list[Effect]:
         """Tells the blocks that a CALL will not be answered, at least not in time."""
         origin = call.origin
-        if isinstance(origin, _Relayed):
+        if isinstance(origin, Relayed):
             effects: list[Effect] = []
             self._show_end(call.frame, None, origin.sender.peer, effects, now)
             return effects
         return self._answered(origin.tag, None, now)
 
-    def _unwanted(self, leg: _Leg, frame: Frame, event: str) -> list[Effect]:
+    def _unwanted(self, leg: RelayLeg, frame: Frame, event: str) -> list[Effect]:
         """An answer that must not travel on (LC-027)."""
         return [
             *self._traced(leg.peer, frame.text, Fate.DISCARDED, event),
@@ -456,14 +370,14 @@ class StationProxy:
 
     # --- the rest ------------------------------------------------------------------------------------------------
 
-    def _pass(self, sender: _Leg, frame: Frame, now: Instant) -> list[Effect]:
+    def _pass(self, sender: RelayLeg, frame: Frame, now: Instant) -> list[Effect]:
         """SEND, CALLRESULTERROR and unknown types take no slot (LC-019, LC-021)."""
         effects = self._sent(sender.other, frame.text, sender, Fate.PASSED)
         if frame.message_type == SEND:
             self._show(frame, sender.peer, effects, now)
         return effects
 
-    def _unreadable_text(self, leg: _Leg, text: str, error: FrameError) -> list[Effect]:
+    def _unreadable_text(self, leg: RelayLeg, text: str, error: FrameError) -> list[Effect]:
         """Relays it as a cable would, except what may be a broken answer to our own CALL (LC-027)."""
         notes = self._fault("unreadable_message", {"sender": leg.peer, "reason": str(error)})
         if any(isinstance(call.origin, OwnCall) for call in leg.calls.mentioned(text)):
@@ -473,7 +387,7 @@ class StationProxy:
 
     # --- what leaves ---------------------------------------------------------------------------------------------
 
-    def _sent(self, to: _Leg, text: str, sender: _Leg | None, fate: Fate) -> list[Effect]:
+    def _sent(self, to: RelayLeg, text: str, sender: RelayLeg | None, fate: Fate) -> list[Effect]:
         """A text goes out; `sender` None: we wrote it."""
         if not self._is_traced:
             return [Send(to.peer, text)]
@@ -592,47 +506,27 @@ class StationProxy:
         if leg.calls.bears(message_id):  # a foreign CALL, by a chance of 1 to 2^80 (LC-026)
             message_id = self._ids()
         frame = rpc.call(message_id, own.action, own.payload)
-        call: Call[_Origin] = Call(frame, own.urgency, own.timeout_s, None, own, now.monotonic_s)
+        call: Call[Origin] = Call(frame, own.urgency, own.timeout_s, None, own, now.monotonic_s)
         if leg.calls.submit(call):
             return []
         return [Note("warning", "own_call_not_sent", _of(leg, frame)), *self._answered(own.tag, None, now)]
 
-    def _answer_claimed(self, leg: _Leg, answer: Frame) -> list[Effect]:
+    def _answer_claimed(self, leg: RelayLeg, answer: Frame) -> list[Effect]:
         """An answer goes out only to a CALL that waits for it: some stations die of any other (field experience)."""
-        if not _settle(leg, answer.message_id):
+        if not leg.settles(answer.message_id):
             return [Note("error", "answer_not_awaited", _of(leg, answer))]
         leg.answered.append(answer.message_id)
         return self._sent(leg, answer.text, None, Fate.INJECTED)
 
-    def _forward(self, sender: _Leg, frame: Frame, now: Instant) -> list[Effect]:
-        if not _settle(sender, frame.message_id):
+    def _forward(self, sender: RelayLeg, frame: Frame, now: Instant) -> list[Effect]:
+        if not sender.settles(frame.message_id):
             return [Note("error", "forward_not_awaited", _of(sender.other, frame))]
         return self._relay(frame, sender.altered, now)
 
 
-def _writer(origin: _Origin) -> Peer | None:
+def _writer(origin: Origin) -> Peer | None:
     """Whose text waited: that of a block that sends a claimed CALL on is ours, since the peer's own ended with the claim."""
-    return origin.sender.peer if isinstance(origin, _Relayed) and origin.fate is Fate.PASSED else None
-
-
-def _is_full(claimed: list[tuple[str, float]], now: Instant) -> bool:
-    """Whether too many claimed CALLs await our answer, without those that nobody waits for any more."""
-    while claimed and claimed[0][1] + CLAIMED_S <= now.monotonic_s:
-        del claimed[0]
-    return len(claimed) >= CLAIMED_LIMIT
-
-
-def _settle(leg: _Leg, message_id: str) -> bool:
-    """Whether a claimed CALL of this peer waited for this; it no longer does."""
-    for entry in leg.claimed:
-        if entry[0] == message_id:
-            leg.claimed.remove(entry)
-            return True
-    return False
-
-
-def _has_deadline(block: type[Block]) -> bool:
-    return block.deadline is not Block.deadline
+    return origin.sender.peer if isinstance(origin, Relayed) and origin.fate is Fate.PASSED else None
 
 
 def _is_refusal(effect: BlockEffect) -> bool:
@@ -652,6 +546,6 @@ def _is_signed(frame: Frame) -> bool:
     return frame.action is not None and frame.action.endswith("-Signed")
 
 
-def _of(leg: _Leg, frame: Frame) -> dict[str, object]:
+def _of(leg: RelayLeg, frame: Frame) -> dict[str, object]:
     """What a note says about a message on this leg."""
     return {"leg": leg.peer, "message_id": frame.message_id, "action": frame.action}

@@ -31,15 +31,8 @@ from local_controller.station.block import (
 )
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
-from local_controller.station.proxy import (
-    CLAIMED_LIMIT,
-    CLAIMED_S,
-    NOTED,
-    STRAYS_LIMIT,
-    StationProxy,
-    own_id,
-    propagated_code,
-)
+from local_controller.station.proxy import NOTED, StationProxy, own_id, propagated_code
+from local_controller.station.relay_leg import CLAIMED_LIMIT, CLAIMED_S, STRAYS_LIMIT
 from local_controller.station.words import Connected, Disconnected, OcppVersion, UnitLearnt
 
 NOW = Instant(1000.0, datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
