@@ -19,6 +19,9 @@ TROUBLES = tuple(manner.name for manner in Manner)
 SUNS_W = (1_000.0, 2_000.0, 3_000.0, 4_500.0, 7_000.0, 12_000.0)
 """What a roof may leave to cars."""
 
+SWAP_S = 1.0
+"""From one plug to the next in the same socket: no hand is quicker."""
+
 REACTION_S = 1.0 + 7.5 + 7.5 + 8.0 + 1.0
 """Meter, an answer under way, the own answer, the slowest car, rounding of times."""
 
@@ -41,7 +44,7 @@ def _actions(
     running, online = station.transaction is not None, station.connected
     at_work = {
         "unplug": lambda: site.unplug(name),
-        "swap": lambda: (site.unplug(name), site.plug(name, replace(car))),
+        "swap": lambda: _swap(site, name, replace(car)),
         "rest": lambda: setattr(station.car, "paused", True),
         "resume": lambda: setattr(station.car, "paused", False),
         "flicker": lambda: _flickers(site, name, seconds),
@@ -74,6 +77,13 @@ def _actions(
     if station.fallback_a is not None and not station.forgetful:  # forgetful and deaf are two faults at once
         result |= {manner.name: lambda m=manner: setattr(station, "manner", m) for manner in Manner}
     return result
+
+
+def _swap(site: VirtualSite, name: str, car: Car) -> None:
+    """One leaves and another one comes as soon as anybody can do that."""
+    station = site.stations[name]
+    site.unplug(name)
+    site.after(SWAP_S, lambda: site.plug(name, car) if station.connected and station.transaction is None else None)
 
 
 def csms_allows(site: VirtualSite, station: VirtualStation, limit_a: float | None, least_a: float = 0.0) -> None:
