@@ -6,7 +6,7 @@ timeline; `--seed` repeats it.
 
 While the building's load is steady the overload integral S of each node and phase stays within 20 s, and 1.2 times its
 rating is never reached for more than 10 s (goal G4, miniature breakers), and phases differ by more than an asymmetry limit for no more than 15 s (G3,
-G13): a car that is swapped within half a second for one on other phases is not known of earlier. Where the building's load moves by itself, cars
+G13): a car that is swapped within a second for one on other phases is not known of earlier. Where the building's load moves by itself, cars
 take no more than there was room for when they last could react (G3), but for 1 % of the rating, which a meter may not see.
 """
 
