@@ -19,8 +19,8 @@ TROUBLES = tuple(manner.name for manner in Manner)
 SUNS_W = (1_000.0, 2_000.0, 3_000.0, 4_500.0, 7_000.0, 12_000.0)
 """What a roof may leave to cars."""
 
-SWAP_S = 1.0
-"""From one plug to the next in the same socket: no hand is quicker."""
+SWAP_S = 10.0
+"""From one plug to the next in the same socket, as quickly as hands are: out, over, in, and the card again."""
 
 REACTION_S = 1.0 + 7.5 + 7.5 + 8.0 + 1.0
 """Meter, an answer under way, the own answer, the slowest car, rounding of times."""
@@ -44,7 +44,8 @@ def _actions(
     running, online = station.transaction is not None, station.connected
     at_work = {
         "unplug": lambda: site.unplug(name),
-        "swap": lambda: _swap(site, name, replace(car)),
+        "swap": lambda: _swap(site, name, replace(car), SWAP_S),
+        "swap_at_once": lambda: _swap(site, name, replace(car), 0.0),
         "rest": lambda: setattr(station.car, "paused", True),
         "resume": lambda: setattr(station.car, "paused", False),
         "flicker": lambda: _flickers(site, name, seconds),
@@ -79,11 +80,14 @@ def _actions(
     return result
 
 
-def _swap(site: VirtualSite, name: str, car: Car) -> None:
-    """One leaves and another one comes as soon as anybody can do that."""
+def _swap(site: VirtualSite, name: str, car: Car, wait_s: float) -> None:
+    """One leaves and then another one comes."""
     station = site.stations[name]
     site.unplug(name)
-    site.after(SWAP_S, lambda: site.plug(name, car) if station.connected and station.transaction is None else None)
+    if not wait_s:
+        site.plug(name, car)
+        return
+    site.after(wait_s, lambda: site.plug(name, car) if station.connected and station.transaction is None else None)
 
 
 def csms_allows(site: VirtualSite, station: VirtualStation, limit_a: float | None, least_a: float = 0.0) -> None:

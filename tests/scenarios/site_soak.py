@@ -6,7 +6,7 @@ timeline; `--seed` repeats it.
 
 While the building's load is steady the overload integral S of each node and phase stays within 20 s, and 1.2 times its
 rating is never reached for more than 10 s (goal G4, miniature breakers), and phases differ by more than an asymmetry limit for no more than 15 s (G3,
-G13): a car that is swapped within a second for one on other phases is not known of earlier. Where the building's load moves by itself, cars
+G13): a car that is swapped at once for one on other phases is not known of earlier. Where the building's load moves by itself, cars
 take no more than there was room for when they last could react (G3), but for 1 % of the rating, which a meter may not see.
 """
 
@@ -78,7 +78,8 @@ SITES: Final = ((2, 1), (3, 1), (5, 1), (6, 1), (2, 2), (3, 2))
 EVENTS: Final = {
     "plug": 12,
     "unplug": 4,
-    "swap": 3,
+    "swap": 1,
+    "swap_at_once": 2,
     "rest": 3,
     "resume": 3,
     "run": 6,
@@ -407,7 +408,7 @@ def _shown(story: Story) -> str:
 
 
 def _of(name: str, car: Car) -> Any:
-    return car if name in {"plug", "swap"} else ""
+    return car if name in {"plug", "swap", "swap_at_once"} else ""
 
 
 def main() -> int:

@@ -69,7 +69,7 @@ def steps() -> st.SearchStrategy[list[Any]]:
     sun = st.tuples(
         st.just("sun"), st.sampled_from([1_000.0, 1_900.0, 3_000.0, 4_500.0, 9_000.0]), st.integers(60, 900)
     )
-    actions = ("plug", "plug", "unplug", "swap", "lose", "back", "reboot", "rest", "resume", "run")
+    actions = ("plug", "plug", "unplug", "swap_at_once", "lose", "back", "reboot", "rest", "resume", "run")
     other = st.tuples(st.sampled_from(actions), st.integers(0, 2), CARS, st.integers(1, 120))
     return st.lists(sun | sun | other, min_size=4, max_size=12)
 

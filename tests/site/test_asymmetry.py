@@ -242,7 +242,7 @@ CARS = st.builds(
     max_a=st.sampled_from([10.0, 16.0, 32.0]),
     obey_s=st.sampled_from([0.5, 3.0, 8.0]),
 )
-ACTIONS = ("plug", "plug", "plug", "unplug", "swap", "lose", "back", "rest", "resume", "run", "pause", "free")
+ACTIONS = ("plug", "plug", "plug", "unplug", "swap_at_once", "lose", "back", "rest", "resume", "run", "pause", "free")
 
 
 @pytest.mark.requirement("LC-112")
