@@ -19,11 +19,12 @@ TROUBLES = tuple(manner.name for manner in Manner)
 SUNS_W = (1_000.0, 2_000.0, 3_000.0, 4_500.0, 7_000.0, 12_000.0)
 """What a roof may leave to cars."""
 
-SWAP_S = 10.0
-"""From one plug to the next in the same socket, as quickly as hands are: out, over, in, and the card again."""
-
 REACTION_S = 1.0 + 7.5 + 7.5 + 8.0 + 1.0
 """Meter, an answer under way, the own answer, the slowest car, rounding of times."""
+
+SWAP_S = REACTION_S
+"""From one car to the next in the same socket, so that the slowest neighbours have made room for its fallback again. Whoever comes
+sooner is swapped at once."""
 
 
 def perform(site: VirtualSite, step: tuple[str, int, Car, int]) -> None:
