@@ -124,7 +124,7 @@ class Judge:
         for node in site.topology.nodes:
             for phase, (amps, rating) in enumerate(zip(site.flow(node.id), node.rating_a, strict=True)):
                 excess_a = max(excess_a, amps - rating)
-                self._heat((node.id, phase), amps / rating)
+                self._heat((node.id, phase), max(0.0, amps) / rating)  # what a roof feeds in is none of the cars' doing
         self._balance(site)
         self._power(site)
         self.worst_a = max(self.worst_a, excess_a)
