@@ -6,6 +6,7 @@ Part 4 ch. 4. Only the envelope is read on arrival; `text` is what is relayed, n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, NoReturn, TypeVar
@@ -73,6 +74,8 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_str = msgspec.json.Decoder(str).decode
 _EMPTY: Final = b"{}"
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # made once: `json.dumps` makes one for each text
+_LENIENT = json.JSONEncoder(separators=(",", ":"))  # writes `Infinity`, which is no JSON
+_WORD_OR_ENDLESS = re.compile(r'"(?:[^"\\]|\\.)*"|Infinity')
 _REFUSED = (ValueError, RecursionError)  # what msgspec raises for a text that it cannot read
 
 REFUSALS: Final = (ValueError, OverflowError, RecursionError)
@@ -207,7 +210,10 @@ def _envelope_the_slow_way(text: str) -> _Envelope:
         if message_type in _KNOWN:
             raise FrameError("the message id is no string")
         message_id = ""
-    return _Envelope(message_type, message_id, *(msgspec.Raw(_dump(element)) for element in elements[2:5]))
+    try:
+        return _Envelope(message_type, message_id, *(msgspec.Raw(_dump_of_peer(element)) for element in elements[2:5]))
+    except RecursionError as error:  # what could just be read may be too deep to be written
+        raise FrameError(f"not JSON: {error}", message_id or "-1") from error
 
 
 def call(message_id: str, action: str, payload: dict[str, Any]) -> Frame:
@@ -231,13 +237,28 @@ def altered(frame: Frame, payload: dict[str, Any]) -> Frame:
     try:
         text = rewritten(frame.text, 2 if frame.action is None else 3, frame.payload, payload)
     except (ValueError, RecursionError):
-        return _built(frame.message_type, frame.message_id, frame.action, payload)
+        text = _anew(frame, payload)
     return Frame(text, frame.message_type, frame.message_id, frame.action, _NULL, payload)
 
 
+def _anew(frame: Frame, payload: dict[str, Any]) -> str:
+    """All of a message in our own spelling. ValueError for a number that is none, unless the peer has sent such a one."""
+    elements = _elements(frame.message_type, frame.message_id, frame.action, payload)
+    try:
+        return _dump(elements).decode()
+    except ValueError:
+        if not _is_endless(frame.payload):
+            raise
+    return _dump_of_peer(elements).decode()
+
+
 def _built(message_type: int, message_id: str, action: str | None, payload: dict[str, Any]) -> Frame:
-    head = [message_type, message_id] if action is None else [message_type, message_id, action]
-    return Frame(_dump([*head, payload]).decode(), message_type, message_id, action, _NULL, payload)
+    text = _dump(_elements(message_type, message_id, action, payload)).decode()
+    return Frame(text, message_type, message_id, action, _NULL, payload)
+
+
+def _elements(message_type: int, message_id: str, action: str | None, payload: dict[str, Any]) -> list[Any]:
+    return [message_type, message_id, payload] if action is None else [message_type, message_id, action, payload]
 
 
 def _dump(value: Any) -> bytes:
@@ -252,6 +273,25 @@ def _dump(value: Any) -> bytes:
     if text.isascii() and b"null" not in text:
         return text
     return _ENCODER.encode(value).encode("ascii")
+
+
+def _dump_of_peer(value: Any) -> bytes:
+    """The same of what a peer sent, in which `1E400` may have become a number that is none: JSON allows it."""
+    if not _is_endless(value):
+        return _dump(value)
+    return _WORD_OR_ENDLESS.sub(lambda found: _spelt(found[0]), _LENIENT.encode(value)).encode("ascii")
+
+
+def _is_endless(value: Any) -> bool:
+    try:
+        _ENCODER.encode(value)
+    except ValueError:
+        return True
+    return False
+
+
+def _spelt(token: str) -> str:
+    return token if token.startswith('"') else token.replace("Infinity", "1e999")
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -170,6 +171,25 @@ def test_a_payload_that_cannot_be_read_is_noticed_only_by_those_who_look(payload
 def test_an_error_with_odd_parts_is_still_an_error() -> None:
     frame = parse('[4,"a",17,null,null]')
     assert (frame.error_code, frame.error_description, frame.details) == (None, None, {})
+
+
+@pytest.mark.requirement("LC-018", "LC-020")
+@pytest.mark.parametrize(
+    "text", ['[2,"a","DataTransfer",{"data":"\\ud800","n":-1E400}]', '[3,"a",{"n":1E400,"k":"\\udfff"}]']
+)
+def test_an_endless_number_beside_half_a_character_is_a_message_like_any_other(text: str) -> None:
+    """JSON allows both (RFC 8259 §6, §8.2), and nobody writes either on purpose."""
+    frame = parse(text)
+    assert frame.text == text
+    assert frame.payload == json.loads(text)[-1]
+
+
+@pytest.mark.requirement("LC-029")
+def test_at_no_depth_a_message_is_more_than_unreadable() -> None:
+    for depth in range(900, 1000):
+        text = f'[2,"a","X",{{"k":"\\ud800","n":{"[" * depth}1E400{"]" * depth}}}]'
+        with contextlib.suppress(FrameError):
+            assert parse(text).message_id == "a"
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
