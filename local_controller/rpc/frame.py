@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
-from local_controller.errors import FrameError, PayloadError
+from local_controller.errors import NO_ID, FrameError, PayloadError
 from local_controller.rpc.rewriting import rewritten
 
 
@@ -76,6 +76,7 @@ _EMPTY: Final = b"{}"
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # made once: `json.dumps` makes one for each text
 _LENIENT = json.JSONEncoder(separators=(",", ":"))  # writes `Infinity`, which is no JSON
 _WORD_OR_ENDLESS = re.compile(r'"(?:[^"\\]|\\.)*"|Infinity')
+_LIKE_A_CALL = re.compile(r'\s*\ufeff?\s*\[\s*"?2(?:\.0+)?"?\s*,\s*"([^"\\]{1,255})"')
 _REFUSED = (ValueError, RecursionError)  # what msgspec raises for a text that it cannot read
 
 REFUSALS: Final = (ValueError, OverflowError, RecursionError)
@@ -213,7 +214,16 @@ def _envelope_the_slow_way(text: str) -> _Envelope:
     try:
         return _Envelope(message_type, message_id, *(msgspec.Raw(_dump_of_peer(element)) for element in elements[2:5]))
     except RecursionError as error:  # what could just be read may be too deep to be written
-        raise FrameError(f"not JSON: {error}", message_id or "-1") from error
+        raise FrameError(f"not JSON: {error}", message_id or NO_ID) from error
+
+
+def id_for_others(text: str) -> str | None:
+    """Of a message that `parse` refuses: the id of the CALL that a more tolerant reader may take it for, and answer.
+
+    Python reads `NaN`, JavaScript takes 2.0 for 2, others overlook a comma or a byte order mark too many.
+    """
+    found = _LIKE_A_CALL.match(text)
+    return None if found is None else found[1]
 
 
 def call(message_id: str, action: str, payload: dict[str, Any]) -> Frame:

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 
 from local_controller.clock import Instant
-from local_controller.errors import FrameError, PayloadError
+from local_controller.errors import NO_ID, FrameError, PayloadError
 from local_controller.rpc import frame as rpc
 from local_controller.rpc.connection import Call
 from local_controller.rpc.frame import CALL, CALLERROR, CALLRESULT, CALLRESULTERROR, SEND, Frame
@@ -302,7 +302,7 @@ class StationProxy:
     def _answer(self, leg: RelayLeg, frame: Frame, now: Instant) -> list[Effect]:
         found = leg.calls.answered(frame.message_id, now.monotonic_s)
         if found is None:
-            if not frame.is_error or frame.message_id not in leg.strays:
+            if frame.message_id not in leg.strays:
                 return self._unwanted(leg, frame, "answer_without_call")
             leg.strays.remove(frame.message_id)
             return self._sent(leg.other, frame.text, leg, Fate.PASSED)
@@ -371,7 +371,9 @@ class StationProxy:
     # --- the rest ------------------------------------------------------------------------------------------------
 
     def _pass(self, sender: RelayLeg, frame: Frame, now: Instant) -> list[Effect]:
-        """SEND, CALLRESULTERROR and unknown types take no slot (LC-019, LC-021)."""
+        """SEND, CALLRESULTERROR and unknown types take no slot (LC-019, LC-021); who knows a type no better may say so."""
+        if frame.message_type != CALLRESULTERROR:
+            sender.other.strays.append(frame.message_id or NO_ID)
         effects = self._sent(sender.other, frame.text, sender, Fate.PASSED)
         if frame.message_type == SEND:
             self._show(frame, sender.peer, effects, now)
@@ -382,7 +384,8 @@ class StationProxy:
         notes = self._fault("unreadable_message", {"sender": leg.peer, "reason": str(error)})
         if any(isinstance(call.origin, OwnCall) for call in leg.calls.mentioned(text)):
             return [*notes, *self._traced(leg.peer, text, Fate.DISCARDED, "unreadable, with the id of our own CALL")]
-        leg.other.strays.append(error.message_id)
+        for message_id in dict.fromkeys((error.message_id, rpc.id_for_others(text) or error.message_id)):
+            leg.other.strays.append(message_id)
         return [*notes, *self._sent(leg.other, text, leg, Fate.PASSED)]
 
     # --- what leaves ---------------------------------------------------------------------------------------------

@@ -208,6 +208,37 @@ def test_of_unreadable_messages_the_latest_may_be_answered_with_an_error(count: 
     assert answered == [number >= count - STRAYS_LIMIT for number in range(count)]
 
 
+@pytest.mark.requirement("LC-018", "LC-019", "LC-027")
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('[2,"a","MeterValues",{"value":NaN}]', '[3,"a",{}]'),  # Python's JSON reads and writes it
+        ('[2,"a","MeterValues",{"connectorId":1,}]', '[3,"a",{}]'),
+        ('[2.0,"a","Heartbeat",{}]', '[3,"a",{"currentTime":"2026-11-22T12:00:00Z"}]'),
+        ('["2","a","Heartbeat",{}]', '[3,"a",{}]'),
+        ('\ufeff[2,"a","Heartbeat",{}]', '[3,"a",{}]'),
+        ('[2,"a","DataTransfer",{"data":"C:\\x"}]', '[4,"a","FormationViolation","",{}]'),
+        ('[2, "a" ,null,{}]', '[3,"a",{}]'),
+        ('[7,"a",{}]', '[4,"a","MessageTypeNotSupported","",{}]'),
+        ("[7]", '[4,"-1","MessageTypeNotSupported","",{}]'),
+        ('[6,"a","NotifyPeriodicEventStream",{}]', '[4,"a","MessageTypeNotSupported","",{}]'),
+    ],
+)
+def test_who_reads_more_than_we_do_may_answer_it_once(text: str, answer: str) -> None:
+    proxy = proxy_with()
+    assert (CSMS, text) in sends(proxy.receive(STATION, text, NOW))
+    assert sends(proxy.receive(CSMS, answer, NOW)) == [(STATION, answer)]
+    assert sends(proxy.receive(CSMS, answer, NOW)) == []
+
+
+@pytest.mark.requirement("LC-027")
+def test_what_looks_like_an_answer_announces_none() -> None:
+    proxy = proxy_with()
+    for text in ('[3,"a",NaN]', '[4,"a",NaN]', '{"a":[2,"a"'):
+        proxy.receive(STATION, text, NOW)
+    assert sends(proxy.receive(CSMS, '[3,"a",{}]', NOW)) == []
+
+
 def test_a_claimed_call_may_go_on_with_another_payload_and_its_answer_comes_back() -> None:
     block = Scripted(frozenset({"RemoteStartTransaction"}))
     proxy = proxy_with(block)

@@ -214,9 +214,12 @@ class Session:
             frame = rpc.parse(text)
         except FrameError as error:
             self.strays[peer][error.message_id] += 1
+            self.strays[peer][([*text.split('"'), ""])[1]] += 1  # as a more tolerant reader may take it
         else:
             if frame.message_type == rpc.CALL:
                 self.unanswered[peer][frame.message_id] += 1
+            elif frame.message_type not in {rpc.CALLRESULT, rpc.CALLERROR, rpc.CALLRESULTERROR}:
+                self.strays[peer][frame.message_id or "-1"] += 1
             slot = self.slot[peer]
             if frame.message_type in {rpc.CALLRESULT, rpc.CALLERROR} and slot and slot[0] == frame.message_id:
                 self.slot[peer] = None
@@ -322,8 +325,7 @@ class Session:
         if self.unanswered[peer][frame.message_id]:
             self.unanswered[peer][frame.message_id] -= 1
         else:
-            assert frame.is_error, "an answer that nobody waits for"
-            assert self.strays[peer][frame.message_id], "an error that nobody waits for"
+            assert self.strays[peer][frame.message_id], "an answer that nobody waits for"
 
     def written(self, peer: Peer, frame: rpc.Frame) -> None:
         """Not a text of the other peer: an own CALL, our answer to a claimed CALL, or an altered one."""
