@@ -364,10 +364,10 @@ class Leg(asyncio.Protocol, ABC):
         for event in self.protocol.events_received():
             if not isinstance(event, Frame) and self.protocol.handshake_exc is None:
                 self.opened(event)
-        self.flush()
         if self.protocol.handshake_exc is not None:
             self.not_opened()
             self._abort_later()
+        self.flush()
 
     # --- reading -------------------------------------------------------------------------------------------------
 

@@ -214,8 +214,11 @@ class StationServer:
 
         settings = self._settings
         leg = StationLeg(settings.leg, settings.limits.handshake_timeout_s, self._large_messages, self._arrived)
-        leg.knock = connected
+        leg.knock, leg.complain = connected, self._unreadable
         return leg
+
+    def _unreadable(self, leg: StationLeg, reason: str) -> None:
+        self._log.warning("unreadable_request", address=leg.address, reason=reason)
 
     def _tls_door(self, context: ssl.SSLContext) -> TlsDoor:
         def failed(failure: TlsFailure) -> None:

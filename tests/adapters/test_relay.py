@@ -200,7 +200,7 @@ async def test_the_credentials_reach_the_csms_byte_for_byte(value: bytes) -> Non
     [
         (b"GET /CP-7 HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 426"),
         (b"GET /CP-7 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: ,;,\r\n\r\n", b"HTTP/1.1 4"),
-        (b"\x16\x03\x01\x02\x00 this is TLS\r\n\r\n", b""),
+        (b"\x16\x03\x01\x02\x00 this is TLS\r\n\r\n", b"HTTP/1.1 400"),
     ],
 )
 async def test_what_is_no_websocket_request_never_reaches_the_csms(request_bytes: bytes, answer: bytes) -> None:
