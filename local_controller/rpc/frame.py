@@ -76,8 +76,12 @@ _EMPTY: Final = b"{}"
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # made once: `json.dumps` makes one for each text
 _LENIENT = json.JSONEncoder(separators=(",", ":"))  # writes `Infinity`, which is no JSON
 _WORD_OR_ENDLESS = re.compile(r'"(?:[^"\\]|\\.)*"|Infinity')
+_UNREAD = msgspec.Raw(b"too long")
 _LIKE_A_CALL = re.compile(r'\s*\ufeff?\s*\[\s*"?2(?:\.0+)?"?\s*,\s*"([^"\\]{1,255})"')
 _REFUSED = (ValueError, RecursionError)  # what msgspec raises for a text that it cannot read
+
+CLOSE_LOOK: Final = 128 * 1024
+"""Characters of the longest text that is read a second time when `msgspec` has refused it, which takes up to 20 ms."""
 
 REFUSALS: Final = (ValueError, OverflowError, RecursionError)
 """With which a reader of payloads says that it cannot read one, as decoders of msgspec do."""
@@ -173,6 +177,11 @@ def parse(text: str) -> Frame:
     return Frame(text, SEND, usual.message_id, usual.action, usual.payload)
 
 
+def unread(frame: Frame) -> Frame:
+    """The same CALL, SEND or answer, whose payload nobody shall read: it takes too long (LC-033)."""
+    return Frame(frame.text, frame.message_type, frame.message_id, frame.action, _UNREAD)
+
+
 def _frame(text: str, envelope: _Envelope) -> Frame:
     """Gives the elements of the envelope their meaning."""
     message_type, message_id = envelope.message_type, envelope.message_id
@@ -200,6 +209,8 @@ def _envelope(text: str) -> _Envelope:
 
 def _envelope_the_slow_way(text: str) -> _Envelope:
     """Reads what msgspec refuses but JSON allows (lone surrogate escapes), and says what is wrong with the rest."""
+    if len(text) > CLOSE_LOOK:
+        raise FrameError("not JSON as nearly all write it, and too long for a closer look")
     try:
         elements = _loads(text)
     except (ValueError, RecursionError) as error:
@@ -324,6 +335,8 @@ def _load_object(frame: Frame, part: msgspec.Raw) -> dict[str, Any]:
     if read == _EMPTY:  # as most answers are
         return {}
     where = frame.action or f"answer {frame.message_id}"
+    if part is _UNREAD:
+        raise PayloadError(where, "$", f"its {len(frame.text)} characters are too many to be read")
     try:
         value = _loads(read)
     except (ValueError, RecursionError) as fault:

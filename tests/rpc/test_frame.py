@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from local_controller.errors import FrameError, PayloadError
 from local_controller.rpc import frame as rpc
-from local_controller.rpc.frame import Frame, parse
+from local_controller.rpc.frame import CLOSE_LOOK, Frame, parse
 from tests.effort import TRIED
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
@@ -182,6 +182,15 @@ def test_an_endless_number_beside_half_a_character_is_a_message_like_any_other(t
     frame = parse(text)
     assert frame.text == text
     assert frame.payload == json.loads(text)[-1]
+
+
+@pytest.mark.requirement("LC-033")
+def test_a_long_text_that_is_refused_is_not_read_a_second_time() -> None:
+    """It would keep the event loop for half a second at 8 MiB; nobody writes half a character in such a message."""
+    half = '[3,"a",{"k":"\\ud800","n":"%s"}]'
+    assert parse(half % ("x" * (CLOSE_LOOK - len(half)))).message_id == "a"
+    with pytest.raises(FrameError, match="too long"):
+        parse(half % ("x" * CLOSE_LOOK))
 
 
 @pytest.mark.requirement("LC-029")

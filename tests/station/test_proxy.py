@@ -31,7 +31,7 @@ from local_controller.station.block import (
 )
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
-from local_controller.station.proxy import NOTED, StationProxy, own_id, propagated_code
+from local_controller.station.proxy import LONGEST_READ, LONGEST_STOP, NOTED, StationProxy, own_id, propagated_code
 from local_controller.station.relay_leg import CLAIMED_LIMIT, CLAIMED_S, STRAYS_LIMIT
 from local_controller.station.words import Connected, Disconnected, OcppVersion, UnitLearnt
 
@@ -335,6 +335,34 @@ def test_what_a_block_cannot_read_is_noted_and_relayed_all_the_same(moment: str)
     assert sends(there + back) == [(CSMS, '[2,"1","MeterValues",{}]'), (STATION, '[3,"1",{}]')]
     assert notes(there + back) == ["unreadable_payload"]
     assert other.seen == ["called station MeterValues", 'observe station MeterValues [3,"1",{}]']
+
+
+@pytest.mark.requirement("LC-018", "LC-020", "LC-033")
+@pytest.mark.parametrize(
+    ("sender", "action", "size", "is_read"),
+    [
+        (STATION, "MeterValues", LONGEST_READ, False),
+        (STATION, "StopTransaction", LONGEST_READ, True),  # with all samples of a day
+        (STATION, "StopTransaction", LONGEST_STOP, False),
+        (CSMS, "SetNetworkProfile", LONGEST_STOP, True),
+    ],
+)
+def test_what_a_station_says_at_too_great_length_is_relayed_and_noted_but_not_read(
+    sender: Peer, action: str, size: int, is_read: bool
+) -> None:
+    """To read 8 MiB of meter values would hold up the whole site for more than a second; a CSMS must not evade guards so."""
+
+    class Reads(Block):
+        def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:
+            return [Tell(UnitLearnt(call.payload["x"][0]))]
+
+    proxy = proxy_with(Reads())
+    text = f'[2,"a","{action}",{{"x":"{"y" * size}"}}]'
+    effects = proxy.receive(sender, text, NOW)
+    assert sends(effects) == [(sender.other, text)]
+    assert (Tell(UnitLearnt("y")) in effects) is is_read
+    assert notes(effects) == ([] if is_read else ["unreadable_payload"])
+    assert sends(proxy.receive(sender.other, '[3,"a",{}]', NOW)) == [(sender, '[3,"a",{}]')]
 
 
 @pytest.mark.requirement("LC-020")
