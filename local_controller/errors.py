@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 
 class LocalControllerError(Exception):
@@ -25,10 +26,14 @@ class PeerError(LocalControllerError):
     """The other end sent something that we cannot use."""
 
 
-class FrameError(PeerError):
-    """The text is no OCPP-J message. `message_id` is "-1" when it could not be read (Part 4 §4.2.3, LC-029)."""
+NO_ID: Final = "-1"
+"""The id that an answer bears whose question has none that could be read (Part 4 §4.2.3, LC-029)."""
 
-    def __init__(self, reason: str, message_id: str = "-1") -> None:
+
+class FrameError(PeerError):
+    """The text is no OCPP-J message. `message_id` is NO_ID when it could not be read."""
+
+    def __init__(self, reason: str, message_id: str = NO_ID) -> None:
         super().__init__(reason)
         self.message_id = message_id
 

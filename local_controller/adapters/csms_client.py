@@ -61,11 +61,13 @@ class Introduction:
     """What a station says of itself, and we in its name.
 
     segment: its identity as it encoded it, with the query if there is one (LC-001). headers: those of its request; all
-    but those that concern one leg are passed on, as `Authorization` (LC-006; ISO-8859-1 keeps every byte).
+    but those that concern one leg are passed on, as `Authorization` (LC-006; ISO-8859-1 keeps every byte). names_version:
+    whether it names any; who does not is passed on so, and the CSMS decides.
     """
 
     segment: str
     headers: Headers
+    names_version: bool = True
 
 
 class CsmsLeg(Leg):
@@ -74,10 +76,16 @@ class CsmsLeg(Leg):
     __slots__ = ("answered", "client", "offer")
 
     def __init__(
-        self, settings: CsmsSettings, uri: WebSocketURI, offer: Sequence[OcppVersion], large_messages: LargeMessages
+        self,
+        settings: CsmsSettings,
+        uri: WebSocketURI,
+        offer: Sequence[OcppVersion],
+        large_messages: LargeMessages,
+        *,
+        names_version: bool = True,
     ) -> None:
         leg = settings.leg
-        subprotocols = [Subprotocol(version.value) for version in offer]
+        subprotocols = [Subprotocol(version.value) for version in offer] if names_version else []
         protocol = ClientProtocol(
             uri, subprotocols=subprotocols, extensions=leg.client_extensions(), max_size=leg.max_message_bytes
         )
@@ -93,7 +101,7 @@ class CsmsLeg(Leg):
 
     @property
     def version(self) -> OcppVersion | None:
-        """The version to read messages in; a CSMS that names none can only have meant the only one offered."""
+        """The version to read messages in; a CSMS that names none can only have meant the only one in question."""
         if self.subprotocol is not None:
             return OcppVersion(self.subprotocol)
         return self.offer[0] if len(self.offer) == 1 else None
@@ -171,7 +179,7 @@ async def dial(
         uri = address(url, station.segment)
     except InvalidURI:
         return Refusal(503, "the station's path makes no address")  # which may hold a secret in its query
-    leg = CsmsLeg(settings, uri, offer, large_messages)
+    leg = CsmsLeg(settings, uri, offer, large_messages, names_version=station.names_version)
     try:
         async with asyncio.timeout(settings.dial_timeout_s):
             await _open(leg, uri, (settings.tls or True) if uri.secure else None)

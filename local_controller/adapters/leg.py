@@ -35,6 +35,7 @@ MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024  # LC-014
 MAX_HEAD_BYTES: Final = 64 * 1024  # of a request or response; a station's is below 1 kB
 HELD_BYTES: Final = 64 * 1024  # read ahead of a leg that is held; then its socket is no longer read
 TURN: Final = 16  # messages of one leg handled before others have their turn (LC-033)
+TURN_BYTES: Final = 64 * 1024  # the same in bytes: what is long takes longer to be read
 LINGER_S: Final = 20.0  # a station that is silent keeps its link for so long: it may only be slow
 _UNTIL_READ_S: Final = 0.02  # the loop has looked at all sockets by then
 _REASON_BYTES: Final = 123  # RFC 6455 §5.5
@@ -364,10 +365,10 @@ class Leg(asyncio.Protocol, ABC):
         for event in self.protocol.events_received():
             if not isinstance(event, Frame) and self.protocol.handshake_exc is None:
                 self.opened(event)
-        self.flush()
         if self.protocol.handshake_exc is not None:
             self.not_opened()
             self._abort_later()
+        self.flush()
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -382,14 +383,16 @@ class Leg(asyncio.Protocol, ABC):
 
     def _take_turn(self) -> None:
         """Handles the frames that have come; after some of them, others have their turn."""
+        left = TURN_BYTES
         for _ in range(TURN):
             if self._holds or self._ended is not None or (frame := self._splitter.take()) is None:
                 break
             self._receive(frame)
-        else:
-            if self._splitter.has_frame() and not self._holds:
-                self.hold(OTHERS)
-                self._loop.call_soon(self.release, OTHERS)
+            if (left := left - len(frame)) <= 0:
+                break
+        if self._splitter.has_frame() and not self._holds and self._ended is None:
+            self.hold(OTHERS)
+            self._loop.call_soon(self.release, OTHERS)
         self._large_messages.watch(self, len(self._splitter) + (self.protocol.current_size or 0))
 
     def _receive(self, frame: bytes) -> None:

@@ -49,6 +49,7 @@ def _always(remedy: str) -> Callable[[Event], str | None]:
 
 EVENTS: Final[Mapping[str, Callable[[Event], str | None]]] = {
     "unknown_station": _always("if it belongs to the site, add it to stations in the site file; else ask who dials in"),
+    "unreadable_request": _always("if this is a station, correct the address that it dials; else ask who dials in"),
     "csms_refused": _refused_login,
     "login_refused": _always("it showed no password that the CSMS accepted before: set it anew, or wait for the CSMS"),
     "csms_tls_failed": _always("compare the host in csms.url with the CSMS's certificate, its issuer with csms.tls"),

@@ -6,8 +6,9 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import cast
+from typing import Final, cast
 
+from websockets.exceptions import InvalidMessage
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -19,11 +20,13 @@ from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.leg import Leg, LegSettings
 from local_controller.adapters.tls import client_certificate
 
+_BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
 
 class StationLeg(Leg):
     """Our end of the downstream leg."""
 
-    __slots__ = ("_admit", "_deadline", "_patience_s", "_request", "_wait_s", "knock", "server", "visitor")
+    __slots__ = ("_admit", "_deadline", "_patience_s", "_request", "_wait_s", "complain", "knock", "server", "visitor")
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class StationLeg(Leg):
         self.visitor = Visitor(is_encrypted=False, has_password=False)  # until its request is there
         self._request: Request | None = None
         self.knock: Callable[[StationLeg], float] = lambda _: 0.0  # seconds to stay away; infinity: no room
+        self.complain: Callable[[StationLeg, str], None] = lambda _, __: None  # why the request is none
 
     @property
     def request(self) -> Request:
@@ -56,7 +60,7 @@ class StationLeg(Leg):
         if self._wait_s == math.inf:
             self.abort()
             return
-        self._deadline = self._loop.call_later(self._patience_s, self.abort)
+        self._deadline = self._loop.call_later(self._patience_s, self._too_late)
         super().connection_made(transport)  # perhaps with the whole request
 
     def take_plain_head(self, head: bytes) -> bool:
@@ -81,8 +85,18 @@ class StationLeg(Leg):
             self._admit(self)
 
     def not_opened(self) -> None:
-        """The request is none, or the station has left: the protocol has answered what there is to answer."""
+        """The request is none, which `websockets` passes over in silence where it is no HTTP; or the station has left."""
         self._be_patient()
+        fault = self.protocol.handshake_exc
+        if self.transport is None or not isinstance(fault, InvalidMessage) or isinstance(fault.__cause__, EOFError):
+            return
+        self.transport.write(_BAD_REQUEST)
+        self.complain(self, _reason(fault.__cause__))
+
+    def _too_late(self) -> None:
+        is_tls = self._head[:2] == b"\x16\x03"  # a handshake of TLS (RFC 8446 §5.1)
+        self.complain(self, "it speaks TLS, which this address does not" if is_tls else "it was not complete in time")
+        self.abort()
 
     def head_too_long(self) -> None:
         """A request that is none of a station."""
@@ -135,3 +149,10 @@ class StationLeg(Leg):
         if refusal.retry_after is not None:
             headers.append(("Retry-After", refusal.retry_after))
         self.refuse(refusal.status, "The CSMS does not take this connection.\n", headers)  # its address is our secret
+
+
+def _reason(fault: BaseException | None) -> str:
+    """Without the station's words, which may hold its password."""
+    if isinstance(fault, UnicodeDecodeError) or str(fault).startswith("unsupported protocol"):
+        return "its first line has blanks or letters beyond ASCII; those of an identity must be percent-encoded"
+    return f"it is no HTTP: {str(fault).partition(':')[0]}"

@@ -214,8 +214,11 @@ class StationServer:
 
         settings = self._settings
         leg = StationLeg(settings.leg, settings.limits.handshake_timeout_s, self._large_messages, self._arrived)
-        leg.knock = connected
+        leg.knock, leg.complain = connected, self._unreadable
         return leg
+
+    def _unreadable(self, leg: StationLeg, reason: str) -> None:
+        self._log.warning("unreadable_request", address=leg.address, reason=reason)
 
     def _tls_door(self, context: ssl.SSLContext) -> TlsDoor:
         def failed(failure: TlsFailure) -> None:
@@ -285,7 +288,7 @@ class StationServer:
         if not await self._make_room(identity, leg):
             leg.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This identity is connected already.\n")
             return
-        introduction = Introduction(_segment(request), request.headers)
+        introduction = Introduction(_segment(request), request.headers, _names_version(request))
         csms = await connect(resident.csms, introduction, offer, self._large_messages)
         if isinstance(csms, Refusal):
             event = "csms_tls_failed" if csms.is_tls_failure else "csms_refused"
@@ -379,8 +382,17 @@ def _identity(request: Request) -> str:
     return unquote(_segment(request).partition("?")[0])
 
 
+def _names_version(request: Request) -> bool:
+    return "Sec-WebSocket-Protocol" in request.headers
+
+
 def _common_versions(request: Request) -> list[OcppVersion]:
-    """The station's versions that we speak, in the station's order; none if its header is unreadable."""
+    """The station's versions that we speak, in the station's order; none if its header is unreadable.
+
+    One that names none at all was only ever seen to speak 1.6 (docs/quirks.md); the CSMS decides whether it may.
+    """
+    if not _names_version(request):
+        return [OcppVersion.V16]
     try:
         offered = [
             one for value in request.headers.get_all("Sec-WebSocket-Protocol") for one in parse_subprotocol(value)

@@ -23,7 +23,7 @@ Origin = TypeVar("Origin")
 
 QUEUE_LIMIT = 64  # per urgency; busy CSMSs were seen to send 8 CALLs at once, so this is a fault, not a burst
 QUEUE_LIMIT_CHARS = 16 * 1024 * 1024  # of all waiting texts: two messages of the largest size we accept (LC-014)
-LATE_LIMIT = 8  # timed-out CALLs remembered per leg: four minutes of a silent peer at 30 s each
+LATE_LIMIT = 8  # timed-out CALLs remembered per leg: four minutes of a silent peer at 30 s each, one at 8 s each
 
 
 class Call(msgspec.Struct, Generic[Origin], eq=False, gc=False):
@@ -172,12 +172,13 @@ class RpcConnection(Generic[Origin]):
     # --- inside --------------------------------------------------------------------------------------------------
 
     def _press(self) -> None:
-        """A foreign CALL on the wire keeps its slot no longer than one of ours would, if a more urgent one waits.
+        """A foreign CALL on the wire keeps its slot no longer than one of ours would, if a more urgent one or the next foreign one waits.
 
-        How long an answer is awaited is free (Part 4 §4.1.1); one that comes later is passed on all the same (decision 0026).
+        How long an answer is awaited is free (Part 4 §4.1.1), and who sends the next CALL awaits none any more; one that
+        comes later is passed on all the same (decision 0026).
         """
         call = self.in_flight
-        if call is not None and call.patience_s is not None and any(urgency < call.urgency for urgency in self.waiting):
+        if call is not None and call.patience_s is not None and min(self.waiting, default=math.inf) <= call.urgency:
             call.timeout_s = min(call.timeout_s, self.own_budget_s)
 
     def _next_urgency(self) -> int:

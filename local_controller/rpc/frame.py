@@ -6,13 +6,14 @@ Part 4 ch. 4. Only the envelope is read on arrival; `text` is what is relayed, n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
-from local_controller.errors import FrameError, PayloadError
+from local_controller.errors import NO_ID, FrameError, PayloadError
 from local_controller.rpc.rewriting import rewritten
 
 
@@ -73,7 +74,14 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_str = msgspec.json.Decoder(str).decode
 _EMPTY: Final = b"{}"
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # made once: `json.dumps` makes one for each text
+_LENIENT = json.JSONEncoder(separators=(",", ":"))  # writes `Infinity`, which is no JSON
+_WORD_OR_ENDLESS = re.compile(r'"(?:[^"\\]|\\.)*"|Infinity')
+_UNREAD = msgspec.Raw(b"too long")
+_LIKE_A_CALL = re.compile(r'\s*\ufeff?\s*\[\s*"?2(?:\.0+)?"?\s*,\s*"([^"\\]{1,255})"')
 _REFUSED = (ValueError, RecursionError)  # what msgspec raises for a text that it cannot read
+
+CLOSE_LOOK: Final = 128 * 1024
+"""Characters of the longest text that is read a second time when `msgspec` has refused it, which takes up to 20 ms."""
 
 REFUSALS: Final = (ValueError, OverflowError, RecursionError)
 """With which a reader of payloads says that it cannot read one, as decoders of msgspec do."""
@@ -169,6 +177,11 @@ def parse(text: str) -> Frame:
     return Frame(text, SEND, usual.message_id, usual.action, usual.payload)
 
 
+def unread(frame: Frame) -> Frame:
+    """The same CALL, SEND or answer, whose payload nobody shall read: it takes too long (LC-033)."""
+    return Frame(frame.text, frame.message_type, frame.message_id, frame.action, _UNREAD)
+
+
 def _frame(text: str, envelope: _Envelope) -> Frame:
     """Gives the elements of the envelope their meaning."""
     message_type, message_id = envelope.message_type, envelope.message_id
@@ -196,6 +209,8 @@ def _envelope(text: str) -> _Envelope:
 
 def _envelope_the_slow_way(text: str) -> _Envelope:
     """Reads what msgspec refuses but JSON allows (lone surrogate escapes), and says what is wrong with the rest."""
+    if len(text) > CLOSE_LOOK:
+        raise FrameError("not JSON as nearly all write it, and too long for a closer look")
     try:
         elements = _loads(text)
     except (ValueError, RecursionError) as error:
@@ -207,7 +222,19 @@ def _envelope_the_slow_way(text: str) -> _Envelope:
         if message_type in _KNOWN:
             raise FrameError("the message id is no string")
         message_id = ""
-    return _Envelope(message_type, message_id, *(msgspec.Raw(_dump(element)) for element in elements[2:5]))
+    try:
+        return _Envelope(message_type, message_id, *(msgspec.Raw(_dump_of_peer(element)) for element in elements[2:5]))
+    except RecursionError as error:  # what could just be read may be too deep to be written
+        raise FrameError(f"not JSON: {error}", message_id or NO_ID) from error
+
+
+def id_for_others(text: str) -> str | None:
+    """Of a message that `parse` refuses: the id of the CALL that a more tolerant reader may take it for, and answer.
+
+    Python reads `NaN`, JavaScript takes 2.0 for 2, others overlook a comma or a byte order mark too many.
+    """
+    found = _LIKE_A_CALL.match(text)
+    return None if found is None else found[1]
 
 
 def call(message_id: str, action: str, payload: dict[str, Any]) -> Frame:
@@ -231,13 +258,28 @@ def altered(frame: Frame, payload: dict[str, Any]) -> Frame:
     try:
         text = rewritten(frame.text, 2 if frame.action is None else 3, frame.payload, payload)
     except (ValueError, RecursionError):
-        return _built(frame.message_type, frame.message_id, frame.action, payload)
+        text = _anew(frame, payload)
     return Frame(text, frame.message_type, frame.message_id, frame.action, _NULL, payload)
 
 
+def _anew(frame: Frame, payload: dict[str, Any]) -> str:
+    """All of a message in our own spelling. ValueError for a number that is none, unless the peer has sent such a one."""
+    elements = _elements(frame.message_type, frame.message_id, frame.action, payload)
+    try:
+        return _dump(elements).decode()
+    except ValueError:
+        if not _is_endless(frame.payload):
+            raise
+    return _dump_of_peer(elements).decode()
+
+
 def _built(message_type: int, message_id: str, action: str | None, payload: dict[str, Any]) -> Frame:
-    head = [message_type, message_id] if action is None else [message_type, message_id, action]
-    return Frame(_dump([*head, payload]).decode(), message_type, message_id, action, _NULL, payload)
+    text = _dump(_elements(message_type, message_id, action, payload)).decode()
+    return Frame(text, message_type, message_id, action, _NULL, payload)
+
+
+def _elements(message_type: int, message_id: str, action: str | None, payload: dict[str, Any]) -> list[Any]:
+    return [message_type, message_id, payload] if action is None else [message_type, message_id, action, payload]
 
 
 def _dump(value: Any) -> bytes:
@@ -252,6 +294,25 @@ def _dump(value: Any) -> bytes:
     if text.isascii() and b"null" not in text:
         return text
     return _ENCODER.encode(value).encode("ascii")
+
+
+def _dump_of_peer(value: Any) -> bytes:
+    """The same of what a peer sent, in which `1E400` may have become a number that is none: JSON allows it."""
+    if not _is_endless(value):
+        return _dump(value)
+    return _WORD_OR_ENDLESS.sub(lambda found: _spelt(found[0]), _LENIENT.encode(value)).encode("ascii")
+
+
+def _is_endless(value: Any) -> bool:
+    try:
+        _ENCODER.encode(value)
+    except ValueError:
+        return True
+    return False
+
+
+def _spelt(token: str) -> str:
+    return token if token.startswith('"') else token.replace("Infinity", "1e999")
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -274,6 +335,8 @@ def _load_object(frame: Frame, part: msgspec.Raw) -> dict[str, Any]:
     if read == _EMPTY:  # as most answers are
         return {}
     where = frame.action or f"answer {frame.message_id}"
+    if part is _UNREAD:
+        raise PayloadError(where, "$", f"its {len(frame.text)} characters are too many to be read")
     try:
         value = _loads(read)
     except (ValueError, RecursionError) as fault:

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 
 from local_controller.clock import Instant
-from local_controller.errors import FrameError, PayloadError
+from local_controller.errors import NO_ID, FrameError, PayloadError
 from local_controller.rpc import frame as rpc
 from local_controller.rpc.connection import Call
 from local_controller.rpc.frame import CALL, CALLERROR, CALLRESULT, CALLRESULTERROR, SEND, Frame
@@ -44,6 +44,13 @@ from local_controller.station.words import Connected, Disconnected, OcppVersion
 _NEVER_S = math.inf
 _FOREIGN = Urgency.FOREIGN
 _STATION = Peer.STATION
+LONGEST_READ = 512 * 1024
+"""Characters of the longest message of a station whose payload is read: 35 to 80 ms for meter values, 16 ms for others (measured; LC-033).
+
+What is longer says nothing to us and is noted; of a CSMS all is read, lest guards be evaded.
+"""
+LONGEST_STOP = 2 * 1024 * 1024
+"""The same of a StopTransaction of 1.6: it may bear a day of samples (1.4 MB), which are passed over, and must end its session."""
 NOTED = 10  # so many faults of a kind are noted one by one, then the 16th, the 32nd ...
 _LEGAL_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})  # RFC 6455 §7.4, IANA; besides 3000..4999
 
@@ -125,7 +132,10 @@ class StationProxy:
             frame = rpc.parse(text)
         except FrameError as error:
             return self._unreadable_text(leg, text, error)
-        notes = self._without_object(frame) if text[-2:] != "}]" else None
+        is_too_long = len(text) > LONGEST_READ and peer is _STATION and not _is_bearable(frame)
+        if is_too_long:
+            frame = rpc.unread(frame)
+        notes = self._without_object(frame) if is_too_long or text[-2:] != "}]" else None
         kind = frame.message_type
         if kind == CALL:
             effects = self._call(leg, frame, now)
@@ -302,7 +312,7 @@ class StationProxy:
     def _answer(self, leg: RelayLeg, frame: Frame, now: Instant) -> list[Effect]:
         found = leg.calls.answered(frame.message_id, now.monotonic_s)
         if found is None:
-            if not frame.is_error or frame.message_id not in leg.strays:
+            if frame.message_id not in leg.strays:
                 return self._unwanted(leg, frame, "answer_without_call")
             leg.strays.remove(frame.message_id)
             return self._sent(leg.other, frame.text, leg, Fate.PASSED)
@@ -371,7 +381,9 @@ class StationProxy:
     # --- the rest ------------------------------------------------------------------------------------------------
 
     def _pass(self, sender: RelayLeg, frame: Frame, now: Instant) -> list[Effect]:
-        """SEND, CALLRESULTERROR and unknown types take no slot (LC-019, LC-021)."""
+        """SEND, CALLRESULTERROR and unknown types take no slot (LC-019, LC-021); who knows a type no better may say so."""
+        if frame.message_type != CALLRESULTERROR:
+            sender.other.strays.append(frame.message_id or NO_ID)
         effects = self._sent(sender.other, frame.text, sender, Fate.PASSED)
         if frame.message_type == SEND:
             self._show(frame, sender.peer, effects, now)
@@ -382,7 +394,8 @@ class StationProxy:
         notes = self._fault("unreadable_message", {"sender": leg.peer, "reason": str(error)})
         if any(isinstance(call.origin, OwnCall) for call in leg.calls.mentioned(text)):
             return [*notes, *self._traced(leg.peer, text, Fate.DISCARDED, "unreadable, with the id of our own CALL")]
-        leg.other.strays.append(error.message_id)
+        for message_id in dict.fromkeys((error.message_id, rpc.id_for_others(text) or error.message_id)):
+            leg.other.strays.append(message_id)
         return [*notes, *self._sent(leg.other, text, leg, Fate.PASSED)]
 
     # --- what leaves ---------------------------------------------------------------------------------------------
@@ -539,6 +552,10 @@ def propagated_code(code: int) -> int:
     if code in _LEGAL_CODES or 3000 <= code < 5000:
         return code
     return 1000 if code == 1005 else 1001
+
+
+def _is_bearable(frame: Frame) -> bool:
+    return frame.action == "StopTransaction" and len(frame.text) <= LONGEST_STOP
 
 
 def _is_signed(frame: Frame) -> bool:

@@ -19,7 +19,7 @@ CLAIMED_S: Final = 120.0
 """After so long nobody waits for our answer any more."""
 
 STRAYS_LIMIT: Final = 16
-"""Unreadable messages whose error answer we let pass (LC-029)."""
+"""Messages without a slot, unreadable ones and those of unknown types, whose answer we let pass (LC-019, LC-029)."""
 
 ANSWERED_LIMIT: Final = 16
 """CALLs we answered ourselves, whose CALLRESULTERROR is therefore ours."""
@@ -39,7 +39,7 @@ Origin = Relayed | OwnCall
 class RelayLeg:
     """The connection to `peer`. calls: those sent to it. claimed: ids of those it sent that a block has to answer, since when.
 
-    answered: ids of those it sent that a block has answered. strays: ids that it may answer with an error (LC-029).
+    answered: ids of those it sent that a block has answered. strays: ids that it may answer although we know of no CALL.
     """
 
     __slots__ = ("altered", "answered", "calls", "claimed", "other", "passed", "peer", "routine", "strays")

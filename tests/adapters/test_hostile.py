@@ -34,6 +34,45 @@ async def test_a_request_with_contradicting_headers_is_refused_and_gone() -> Non
         assert (await reader.read()).startswith(b"HTTP/1.1 426")
 
 
+@pytest.mark.requirement("LC-138")
+@pytest.mark.parametrize(
+    ("request_bytes", "said"),
+    [
+        (b"GET /CP 7 HTTP/1.1\r\n\r\n", "percent-encoded"),
+        ("GET /S\u00e4ule-7 HTTP/1.1\r\n\r\n".encode(), "percent-encoded"),
+        (b"GET /CP-7 HTTP/1.1\r\nAuthorization: Basic c2VjcmV0\x01\r\n\r\n", "no HTTP: invalid HTTP header value"),
+        (b"\r\n\r\n", "no HTTP"),
+    ],
+)
+async def test_a_request_that_cannot_be_read_is_told_so_and_whoever_runs_the_site_too(
+    request_bytes: bytes, said: str
+) -> None:
+    async with site_with() as site, asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection(HOST, site.server.ports[0])
+        with closing(writer):
+            writer.write(request_bytes)
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert site.events == ["unreadable_request"]
+        fields = site.log.calls[0].kwargs
+        assert said in fields["reason"]
+        assert "c2Vjcm" not in str(fields)
+
+
+@pytest.mark.requirement("LC-138")
+@pytest.mark.parametrize(
+    ("start", "said"), [(b"\x16\x03\x01\x02\x00\x01\x00", "speaks TLS"), (b"GET /CP-7 HT", "not complete in time")]
+)
+async def test_who_never_finishes_its_request_is_named_too(start: bytes, said: str) -> None:
+    """A station that is told to dial wss:// at an address of ws:// waits for the gateway's half of TLS."""
+    async with site_with(limits=DoorLimits(handshake_timeout_s=0.2)) as site, asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection(HOST, site.server.ports[0])
+        with closing(writer):
+            writer.write(start)
+            assert await reader.read() == b""
+        assert site.events == ["unreadable_request"]
+        assert said in site.log.calls[0].kwargs["reason"]
+
+
 @pytest.mark.requirement("LC-033", "LC-138")
 async def test_who_fails_at_tls_takes_no_room_for_ever(tmp_path: Path) -> None:
     root = authority()

@@ -15,7 +15,7 @@ from websockets.utils import accept_key
 
 from local_controller.adapters import large_messages as large_messages_module
 from local_controller.adapters.framing import plain_text, text_frame
-from local_controller.adapters.leg import MAX_HEAD_BYTES, TURN, LegSettings
+from local_controller.adapters.leg import MAX_HEAD_BYTES, TURN, TURN_BYTES, LegSettings
 from local_controller.adapters.station_server import DoorLimits
 from local_controller.station.effects import Peer
 from local_controller.station.words import Connected, Disconnected
@@ -252,6 +252,31 @@ async def test_a_burst_of_one_station_leaves_the_others_their_turns() -> None:
             order.append("flood")
         await listening
         assert order.index("bystander") < 2000
+
+
+@pytest.mark.requirement("LC-033")
+async def test_a_few_long_messages_of_one_station_leave_the_others_their_turns_too() -> None:
+    async with (
+        site_with() as site,
+        site.pair("CP-1") as (bystander, bystander_csms),
+        opened(site, path=b"/CP-2"),
+    ):
+        flooded = await site.csms.socket(1)
+        station = site.server.drivers["CP-2"]._legs[Peer.STATION]
+        handled: list[int] = []
+        wire = b"".join(text_frame(f'[6,"{n}","X",{{"x":"{"y" * 16384}"}}]', masked=True) for n in range(8))
+
+        def in_one_turn() -> None:
+            before = len(site.traces)
+            station.data_received(wire)
+            handled.append(len(site.traces) - before)
+
+        in_one_turn()
+        assert 1 <= handled[0] * 16384 <= TURN_BYTES + 16384
+        await bystander.send("here")
+        assert await bystander_csms.recv() == "here"
+        for n in range(8):
+            assert str(await flooded.recv()).startswith(f'[6,"{n}"')
 
 
 @pytest.mark.requirement("LC-014")

@@ -116,6 +116,27 @@ def test_a_reduction_waits_for_a_dead_call_of_the_csms_no_longer_than_for_one_of
     assert (found[0].origin, found[1]) == ("diagnostics", True), "it is passed on all the same"
 
 
+@pytest.mark.requirement("LC-022", "LC-025")
+@pytest.mark.parametrize(("next_at_s", "free_at_s"), [(0.0, 8.0), (2.0, 8.0), (10.0, 10.0), (29.0, 29.0)])
+def test_who_sends_the_next_call_awaits_no_answer_to_the_last_and_it_holds_nothing_up_for_longer(
+    next_at_s: float, free_at_s: float
+) -> None:
+    """A sender whose time-out is 10 s goes on then, and would think the next one lost as well (Part 4 §4.1.1)."""
+    leg: RpcConnection[str] = RpcConnection()
+    leg.submit(call("never answered"))
+    assert leg.next_to_send(0.0)
+    assert leg.submit(call("heartbeat", FOREIGN, next_at_s))
+    assert leg.deadline is not None
+    assert max(next_at_s, leg.deadline) == free_at_s
+    assert leg.expire(free_at_s).timed_out
+    sent = leg.next_to_send(free_at_s)
+    assert sent
+    assert (sent.origin, leg.deadline) == ("heartbeat", free_at_s + 30.0)
+    late = leg.answered("never answered", free_at_s + 1.0)
+    assert late
+    assert late[1], "it is passed on all the same"
+
+
 @pytest.mark.requirement("LC-024")
 def test_who_takes_the_slot_while_a_reduction_waits_has_it_no_longer_either() -> None:
     leg: RpcConnection[str] = RpcConnection()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from local_controller.errors import FrameError, PayloadError
 from local_controller.rpc import frame as rpc
-from local_controller.rpc.frame import Frame, parse
+from local_controller.rpc.frame import CLOSE_LOOK, Frame, parse
 from tests.effort import TRIED
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
@@ -170,6 +171,34 @@ def test_a_payload_that_cannot_be_read_is_noticed_only_by_those_who_look(payload
 def test_an_error_with_odd_parts_is_still_an_error() -> None:
     frame = parse('[4,"a",17,null,null]')
     assert (frame.error_code, frame.error_description, frame.details) == (None, None, {})
+
+
+@pytest.mark.requirement("LC-018", "LC-020")
+@pytest.mark.parametrize(
+    "text", ['[2,"a","DataTransfer",{"data":"\\ud800","n":-1E400}]', '[3,"a",{"n":1E400,"k":"\\udfff"}]']
+)
+def test_an_endless_number_beside_half_a_character_is_a_message_like_any_other(text: str) -> None:
+    """JSON allows both (RFC 8259 §6, §8.2), and nobody writes either on purpose."""
+    frame = parse(text)
+    assert frame.text == text
+    assert frame.payload == json.loads(text)[-1]
+
+
+@pytest.mark.requirement("LC-033")
+def test_a_long_text_that_is_refused_is_not_read_a_second_time() -> None:
+    """It would keep the event loop for half a second at 8 MiB; nobody writes half a character in such a message."""
+    half = '[3,"a",{"k":"\\ud800","n":"%s"}]'
+    assert parse(half % ("x" * (CLOSE_LOOK - len(half)))).message_id == "a"
+    with pytest.raises(FrameError, match="too long"):
+        parse(half % ("x" * CLOSE_LOOK))
+
+
+@pytest.mark.requirement("LC-029")
+def test_at_no_depth_a_message_is_more_than_unreadable() -> None:
+    for depth in range(900, 1000):
+        text = f'[2,"a","X",{{"k":"\\ud800","n":{"[" * depth}1E400{"]" * depth}}}]'
+        with contextlib.suppress(FrameError):
+            assert parse(text).message_id == "a"
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])

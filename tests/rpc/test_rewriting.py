@@ -77,3 +77,21 @@ def test_1_is_neither_true_nor_1_0() -> None:
 def test_a_message_without_a_payload_gets_one() -> None:
     assert rpc.altered(rpc.parse('[2,"a","X"]'), {"b": 1}).text == '[2,"a","X",{"b":1}]'
     assert rpc.altered(rpc.parse('[3, "a", {"b":1.0}]'), {"b": 1.0, "c": 2}).text == '[3, "a", {"b":1.0,"c":2}]'
+
+
+@pytest.mark.requirement("LC-020", "LC-126")
+def test_an_endless_number_of_a_peer_stays_one_where_all_must_be_written_anew() -> None:
+    """A lone surrogate and a name said twice leave no place to put a value into; the number beside it is still the peer's."""
+    for odd in ('"k":"\\ud800"', '"k":1,"k":2'):
+        text = f'[3,"a",{{{odd},"value":"20","Infinity":[1E400,-1E400,"-Infinity"]}}]'
+        answer = rpc.parse(text)
+        changed = rpc.altered(answer, answer.payload | {"value": "10"})
+        assert json.loads(changed.text)[2] == answer.payload | {"value": "10"}
+        assert "Infinity,1e999" not in changed.text
+        assert changed.text.endswith('"Infinity":[1e999,-1e999,"-Infinity"]}]')
+
+
+def test_a_number_of_ours_that_is_none_is_never_put_into_a_message_of_a_peer() -> None:
+    call = rpc.parse('[2,"a","X",{"limit":16}]')
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        rpc.altered(call, {"limit": float("inf")})

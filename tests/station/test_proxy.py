@@ -31,7 +31,7 @@ from local_controller.station.block import (
 )
 from local_controller.station.build import StationSettings, station_proxy
 from local_controller.station.effects import Close, Effect, Fate, Note, Peer, Send, Tell, Trace
-from local_controller.station.proxy import NOTED, StationProxy, own_id, propagated_code
+from local_controller.station.proxy import LONGEST_READ, LONGEST_STOP, NOTED, StationProxy, own_id, propagated_code
 from local_controller.station.relay_leg import CLAIMED_LIMIT, CLAIMED_S, STRAYS_LIMIT
 from local_controller.station.words import Connected, Disconnected, OcppVersion, UnitLearnt
 
@@ -208,6 +208,37 @@ def test_of_unreadable_messages_the_latest_may_be_answered_with_an_error(count: 
     assert answered == [number >= count - STRAYS_LIMIT for number in range(count)]
 
 
+@pytest.mark.requirement("LC-018", "LC-019", "LC-027")
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('[2,"a","MeterValues",{"value":NaN}]', '[3,"a",{}]'),  # Python's JSON reads and writes it
+        ('[2,"a","MeterValues",{"connectorId":1,}]', '[3,"a",{}]'),
+        ('[2.0,"a","Heartbeat",{}]', '[3,"a",{"currentTime":"2026-11-22T12:00:00Z"}]'),
+        ('["2","a","Heartbeat",{}]', '[3,"a",{}]'),
+        ('\ufeff[2,"a","Heartbeat",{}]', '[3,"a",{}]'),
+        ('[2,"a","DataTransfer",{"data":"C:\\x"}]', '[4,"a","FormationViolation","",{}]'),
+        ('[2, "a" ,null,{}]', '[3,"a",{}]'),
+        ('[7,"a",{}]', '[4,"a","MessageTypeNotSupported","",{}]'),
+        ("[7]", '[4,"-1","MessageTypeNotSupported","",{}]'),
+        ('[6,"a","NotifyPeriodicEventStream",{}]', '[4,"a","MessageTypeNotSupported","",{}]'),
+    ],
+)
+def test_who_reads_more_than_we_do_may_answer_it_once(text: str, answer: str) -> None:
+    proxy = proxy_with()
+    assert (CSMS, text) in sends(proxy.receive(STATION, text, NOW))
+    assert sends(proxy.receive(CSMS, answer, NOW)) == [(STATION, answer)]
+    assert sends(proxy.receive(CSMS, answer, NOW)) == []
+
+
+@pytest.mark.requirement("LC-027")
+def test_what_looks_like_an_answer_announces_none() -> None:
+    proxy = proxy_with()
+    for text in ('[3,"a",NaN]', '[4,"a",NaN]', '{"a":[2,"a"'):
+        proxy.receive(STATION, text, NOW)
+    assert sends(proxy.receive(CSMS, '[3,"a",{}]', NOW)) == []
+
+
 def test_a_claimed_call_may_go_on_with_another_payload_and_its_answer_comes_back() -> None:
     block = Scripted(frozenset({"RemoteStartTransaction"}))
     proxy = proxy_with(block)
@@ -304,6 +335,34 @@ def test_what_a_block_cannot_read_is_noted_and_relayed_all_the_same(moment: str)
     assert sends(there + back) == [(CSMS, '[2,"1","MeterValues",{}]'), (STATION, '[3,"1",{}]')]
     assert notes(there + back) == ["unreadable_payload"]
     assert other.seen == ["called station MeterValues", 'observe station MeterValues [3,"1",{}]']
+
+
+@pytest.mark.requirement("LC-018", "LC-020", "LC-033")
+@pytest.mark.parametrize(
+    ("sender", "action", "size", "is_read"),
+    [
+        (STATION, "MeterValues", LONGEST_READ, False),
+        (STATION, "StopTransaction", LONGEST_READ, True),  # with all samples of a day
+        (STATION, "StopTransaction", LONGEST_STOP, False),
+        (CSMS, "SetNetworkProfile", LONGEST_STOP, True),
+    ],
+)
+def test_what_a_station_says_at_too_great_length_is_relayed_and_noted_but_not_read(
+    sender: Peer, action: str, size: int, is_read: bool
+) -> None:
+    """To read 8 MiB of meter values would hold up the whole site for more than a second; a CSMS must not evade guards so."""
+
+    class Reads(Block):
+        def called(self, sender: Peer, call: Frame, now: Instant) -> list[BlockEffect]:
+            return [Tell(UnitLearnt(call.payload["x"][0]))]
+
+    proxy = proxy_with(Reads())
+    text = f'[2,"a","{action}",{{"x":"{"y" * size}"}}]'
+    effects = proxy.receive(sender, text, NOW)
+    assert sends(effects) == [(sender.other, text)]
+    assert (Tell(UnitLearnt("y")) in effects) is is_read
+    assert notes(effects) == ([] if is_read else ["unreadable_payload"])
+    assert sends(proxy.receive(sender.other, '[3,"a",{}]', NOW)) == [(sender, '[3,"a",{}]')]
 
 
 @pytest.mark.requirement("LC-020")
