@@ -49,7 +49,9 @@ class SiteStepTest:
             raise UntestableError(text, "name a `meter` for its circuit or for the grid connection")
         if state.session is None:
             if not state.connected:
-                raise UntestableError(f"{evse.station} is not connected", "it has to dial the gateway in place of its CSMS")
+                raise UntestableError(
+                    f"{evse.station} is not connected", "it has to dial the gateway in place of its CSMS"
+                )
             raise UntestableError(f"{evse} has no car", "plug a car in that charges")
         if state.every_s > SELDOM_S:
             text = f"{evse.station} may be written to for a raise only every {state.every_s / 60:.0f} min"

@@ -97,6 +97,9 @@ def test_the_sound_file_is_sound() -> None:
         ("fuse_a: 63", "fuse_amps: 63", "4:3: grid_connection.fuse_amps: unknown key - did you mean fuse_a?"),
         ("fuse_a: 63", "fuse_kw: 43", "4:3: grid_connection.fuse_kw: unknown key - did you mean fuse_a? Mind the unit."),
         ("{name: Shop, mode: control}", "{name: Shop, mode: control, vat: 5}", "1:35: site.vat: unknown key - known here: country, mode, name, nominal_voltage_v, system, time_zone"),
+        ("{name: Shop, mode: control}", "{name: Shop, mode: control, time_zone: CEST}", "1:46: site.time_zone: no time zone: CEST - write one such as Europe/Berlin"),
+        ("{name: Shop, mode: control}", "{name: Shop, mode: control, time_zone: Berlin}", "1:46: site.time_zone: no time zone: Berlin - did you mean Europe/Berlin?"),
+        ("id: CP-1", "id: [CP-1]", "10:10: stations[#1].id: must be one text, not a list"),
         ("{name: Shop, mode: control}", "{name: Shop, mode: control, time_zone: Europe/Pariss}", "1:46: site.time_zone: no time zone: Europe/Pariss - did you mean Europe/Paris?"),
         ("device: eastron_sdm630", "device: eastron_sdm63", '12:24: meters[main].device: no known kind of meter: "eastron_sdm63" - did you mean eastron_sdm630?'),
         ("circuit: garage}", "circuit: garag}", '10:25: stations[CP-1].circuit: no circuit has the id "garag" - did you mean garage?'),
@@ -110,8 +113,8 @@ def test_the_sound_file_is_sound() -> None:
         ("fuse_a: 63", "fuse_a: 43 kW", "4:11: grid_connection.fuse_a: must be one number for all phases or a list of three, for L1, L2, L3 - write 62.3, which is that power on three phases at 230 V"),
         ("fuse_a: 63", "fuse_a: 63000", "4:11: grid_connection.fuse_a: must be at most 6300, not 63000 - mA? write 63. W? amperes are meant, per phase"),
         ("fuse_a: 63", "fuse_a: [63, 63]", "4:11: grid_connection.fuse_a: must be one number for all phases or a list of three, for L1, L2, L3"),
-        ("fuse_a: 63", "fuse_a: [63, -1, 63]", "4:16: grid_connection.fuse_a[#2]: must be greater than 0"),
-        ("assumed_base_load_a: 10", "assumed_base_load_a: -3", "5:24: grid_connection.assumed_base_load_a: must be greater than or equal to 0"),
+        ("fuse_a: 63", "fuse_a: [63, -1, 63]", "4:16: grid_connection.fuse_a[#2]: must be greater than 0, not -1"),
+        ("assumed_base_load_a: 10", "assumed_base_load_a: -3", "5:24: grid_connection.assumed_base_load_a: must be greater than or equal to 0, not -3"),
         ("assumed_base_load_a: 10", "assumed_base_load_a:", "5:3: grid_connection.assumed_base_load_a: is empty: write a value, or delete the key"),
         ("assumed_base_load_a: 10", "assumed_base_load_a: .inf", "5:24: grid_connection.assumed_base_load_a: must be a finite number: to have no limit leave the key out"),
         ("  assumed_base_load_a: 10\n", "", "4:3: grid_connection.assumed_base_load_a: is missing - for example `assumed_base_load_a: 10`"),
@@ -164,7 +167,7 @@ def test_a_mistake_is_told_where_it_stands(old: str, new: str, told: str) -> Non
 
 
 def test_the_same_mistake_on_three_phases_is_told_once() -> None:
-    assert after("fuse_a: 63", "fuse_a: 0") == ["4:11: grid_connection.fuse_a: must be greater than 0"]
+    assert after("fuse_a: 63", "fuse_a: 0") == ["4:11: grid_connection.fuse_a: must be greater than 0, not 0"]
 
 
 def test_one_wrong_station_is_told_once_and_not_as_a_missing_station_too() -> None:
