@@ -272,6 +272,29 @@ async def test_a_limit_says_when_it_was_told_until_when_it_holds_and_why(tmp_pat
         ]
 
 
+@pytest.mark.parametrize(
+    ("zone", "names", "hour"),
+    [
+        ("Europe/Berlin", {"GMT+1", "CET"}, 18),
+        ("posixrules", {"GMT-5", "EST"}, 12),  # no zone to a browser: the person's own is better than none
+    ],
+)
+async def test_the_clock_is_that_of_the_site_wherever_the_person_is(
+    tmp_path: Path, zone: str, names: set[str], hour: int
+) -> None:
+    def change(shown: dict[str, Any]) -> None:
+        shown |= {"time_zone": zone, "at": "2026-03-02T17:00:00+00:00"}
+        shown["notices"].append({"at": "2026-03-02T16:59:00+00:00", "level": "info", "text": "a car came"})
+
+    async with page(change) as server, browser(tmp_path) as tab:
+        await tab.command("Emulation.setTimezoneOverride", timezoneId="America/New_York")
+        await tab.command("Emulation.setLocaleOverride", locale="en-GB")
+        await tab.show(server.port, DESK)
+        said = await tab.value("document.getElementById('age').textContent")
+        assert said in {f"as of {hour}:00:00 {name}" for name in names}
+        assert await tab.value("document.getElementById('notices').innerText") == f"{hour - 1}:59:00 a car came"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_text_can_be_read(tmp_path: Path, scheme: str) -> None:
     def change(shown: dict[str, Any]) -> None:

@@ -1,12 +1,23 @@
 // Shows /api/v1/site once a second. Every number has a unit; old numbers are grey. On a phone each row is a card: its cells are
-// labelled with the heads of their columns, and those that span rows are "whole". What does not change is left alone, so that
-// it can be marked and copied.
+// labelled with the heads of their columns, and those that span rows are "whole". Times are the site's. What does not change is
+// left alone, so that it can be marked and copied.
 const amps = (value) => (value === null || value === undefined ? "–" : `${value.toFixed(1)} A`);
 const seconds = (value) => {
   if (value === null || value === undefined) return "never";
   if (value < 120) return `${Math.round(value)} s`;
   return value < 7200 ? `${Math.round(value / 60)} min` : `${(value / 3600).toFixed(1)} h`;
 };
+
+let zone; // of the site, where the browser knows it; else the browser's own
+function know(name) {
+  try {
+    zone = new Intl.DateTimeFormat([], { timeZone: name }).resolvedOptions().timeZone;
+  } catch {
+    zone = undefined;
+  }
+}
+const clock = (at, options = {}) => new Date(at).toLocaleTimeString([], { timeZone: zone, ...options });
+const moment = (at) => new Date(at).toLocaleString([], { timeZone: zone });
 
 function cell(text, { number = false, stale = false, bad = false, span = 0 } = {}) {
   const td = document.createElement("td");
@@ -130,7 +141,7 @@ function inputRows(site) {
     cell(bound(l), { stale: l.set_aside }), cell(limitAge(l))));
   const ahead = site.outlook.map((one) => row(cell(one.label), cell(one.trouble || one.state, { bad: Boolean(one.trouble) }),
     cell(one.value === null ? "unknown" : `${+one.value.toPrecision(4)} ${one.unit}`, { stale: one.value === null }),
-    cell(one.until ? `known until ${new Date(one.until).toLocaleString()}, told ${seconds(one.age_s)} ago` : "–")));
+    cell(one.until ? `known until ${moment(one.until)}, told ${seconds(one.age_s)} ago` : "–")));
   return [...meters, ...limits, ...ahead];
 }
 
@@ -173,13 +184,14 @@ function showMode(site) {
   note.hidden = !observing;
   document.getElementById("limit").textContent = observing ? "Limit it would have" : "Limit";
   if (observing) note.textContent = "Observe mode: nothing is sent to any station, and nobody keeps these fuses. Below stands what flows, "
-    + `and what the stations would be told, since ${new Date(site.observed_since).toLocaleString()}.`;
+    + `and what the stations would be told, since ${moment(site.observed_since)}.`;
 }
 
 function show(site) {
   document.title = site.name;
   document.getElementById("name").textContent = site.name;
-  seen = new Date(site.at).toLocaleTimeString();
+  know(site.time_zone);
+  seen = clock(site.at, { timeZoneName: "short" });
   document.getElementById("age").textContent = `as of ${seen}`;
   showMode(site);
   fill("nodes", site.nodes.flatMap(nodeRows));
@@ -189,7 +201,7 @@ function show(site) {
   document.getElementById("warned").hidden = warnings.length === 0;
   renew(document.getElementById("warnings"), warnings, put);
   renew(document.getElementById("notices"), site.notices.slice(-12).reverse().map((notice) =>
-    listItem(`${new Date(notice.at).toLocaleTimeString()} ${notice.text}`, notice.level === "error")), put);
+    listItem(`${clock(notice.at)} ${notice.text}`, notice.level === "error")), put);
 }
 
 let seen = null;
