@@ -287,6 +287,7 @@ class LocalController:
         return {
             "name": self._config.site.name,
             "mode": self._config.site.mode,
+            "time_zone": self._config.site.time_zone,
             **seen,
             "stations": stations,
             "warnings": warnings,

@@ -77,6 +77,7 @@ async def test_it_runs_with_everything_around_it_down_and_says_so(tmp_path: Path
             for event in told.values():
                 await event.wait()
         view = await gateway.picture()
+    assert (view["name"], view["mode"], view["time_zone"]) == ("Test", "control", "UTC")
     texts = {notice["code"]: notice["text"] for notice in view["notices"]}
     assert texts.keys() == {"meter_failed", "broker_link"}
     assert texts["broker_link"] == "broker mqtt unreachable: no connection: check host and port"

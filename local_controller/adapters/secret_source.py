@@ -29,7 +29,9 @@ def read_secret(
     except UnicodeDecodeError as error:
         raise LocalControllerError(f"{owner}: password_file: {file} is no text in UTF-8; write it anew") from error
     except OSError as error:
-        raise LocalControllerError(f"{owner}: password_file: {error}; create it or correct the path") from error
+        reason = error.strerror or error
+        text = f"{owner}: password_file: {file}: {reason}; create it or correct the path"
+        raise LocalControllerError(text) from error
     if not secret:
         raise LocalControllerError(f"{owner}: password_file: {file} is empty; write the password into it")
     return secret

@@ -12,7 +12,7 @@ from urllib.request import Request
 import typer
 
 from local_controller.cli.commission_picture import results_table
-from local_controller.cli.gateway import Page, address_in, answered, read
+from local_controller.cli.gateway import NoGatewayError, Page, address_in, answered, read
 from local_controller.cli.terminal import wide_console
 from local_controller.config.build import topology
 from local_controller.config.load import load
@@ -40,21 +40,40 @@ def commission(  # noqa: PLR0913  # options of a command
     """
     try:
         config = load(site)
-        page, evses = address_in(config, site), _chosen(config, station, evse, everything=everything)
+        page, evses = _page(config, site), _chosen(config, station, evse, everything=everything)
     except LocalControllerError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
-    try:
-        results = [_tested(one, page, pause=pause) for one in evses]
-    except KeyboardInterrupt:
-        print("\ninterrupted: the car gets back what it had", file=sys.stderr)
-        raise typer.Exit(1) from None
-    if as_json:
-        print(json.dumps(results, indent=2, ensure_ascii=False))
-    else:
-        _show(results)
-    if any(one["conclusion"] != Conclusion.PROVEN for one in results):
+    results: list[dict[str, Any]] = []
+    stopped = _stopped_by(results, evses, page, pause=pause)
+    if results:
+        print(json.dumps(results, indent=2, ensure_ascii=False)) if as_json else _show(results)
+    if stopped:
+        print(stopped, file=sys.stderr)
+        if results:
+            print(f"not tested: {', '.join(map(str, evses[len(results) :]))}", file=sys.stderr)
+    if stopped or any(one["conclusion"] != Conclusion.PROVEN for one in results):
         raise typer.Exit(1)
+
+
+def _page(config: SiteConfig, site: Path) -> Page:
+    """Where to ask. LocalControllerError where no test can be made whatever the car does."""
+    if config.site.mode == "observe":
+        text = f"{site} says mode: observe, so no station is told anything: commission it in mode: control"
+        raise LocalControllerError(text)
+    return address_in(config, site)
+
+
+def _stopped_by(results: list[dict[str, Any]], evses: list[EvseId], page: Page, *, pause: bool) -> str:
+    """Tests one after the other and adds to the results. Why not all of them: "" if all were."""
+    try:
+        for one in evses:
+            results.append(_tested(one, page, pause=pause))  # noqa: PERF401  # what was tested before it ends is kept
+    except NoGatewayError as error:
+        return str(error)
+    except KeyboardInterrupt:
+        return "\ninterrupted: the car gets back what it had"
+    return ""
 
 
 def _chosen(config: SiteConfig, station: str | None, evse: int | None, *, everything: bool) -> list[EvseId]:
@@ -70,7 +89,7 @@ def _chosen(config: SiteConfig, station: str | None, evse: int | None, *, everyt
 
 
 def _tested(evse: EvseId, page: Page, *, pause: bool) -> dict[str, Any]:
-    """The result of one test, also of one that could not be made; how it goes is shown meanwhile."""
+    """The result of one test, also of one that could not be made; how it goes is shown meanwhile. NoGatewayError."""
     asked = {"station": evse.station, "evse": evse.evse, "pause": pause}
     head = {"Content-Type": "application/json"}
     url = f"{page.url}/api/v1/commissioning"
@@ -82,6 +101,8 @@ def _tested(evse: EvseId, page: Page, *, pause: bool) -> dict[str, Any]:
             if "error" in told:
                 return _without_result(evse, told["error"])
             print(_line(told), file=sys.stderr)
+    except NoGatewayError:
+        raise
     except LocalControllerError as error:
         return _without_result(evse, str(error))
     return _without_result(evse, "the gateway has ended: repeat the test when it runs again")

@@ -17,8 +17,8 @@ STYLES: Final[Mapping[str, str]] = {"proven": "green", "wrong": "bold red", "not
 def results_table(results: Iterable[dict[str, Any]]) -> Table:
     """The results, as the gateway tells them."""
     table = Table(box=box.ROUNDED, expand=True)
-    for header, ratio in (("EVSE", 2), ("Verdict", 2), ("Meter", 2), ("Step", 4), ("In words", 10)):
-        table.add_column(header, ratio=ratio, overflow="fold")
+    for header, ratio in (("EVSE", 2), ("Verdict", None), ("Meter", 2), ("Step", 4), ("In words", 10)):
+        table.add_column(header, ratio=ratio, overflow="fold", no_wrap=ratio is None)
     for one in results:
         verdict = Text(one["conclusion"], style=STYLES.get(one["conclusion"], ""))
         table.add_row(one["evse"], verdict, one.get("meter", "-"), _step(one), _words(one))

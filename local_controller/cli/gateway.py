@@ -18,6 +18,10 @@ from local_controller.errors import LocalControllerError
 ANSWER_S: Final = 10.0
 
 
+class NoGatewayError(LocalControllerError):
+    """Nobody answers, or somebody else does: no other question fares better."""
+
+
 class Page(NamedTuple):
     """Where the page of a gateway is, http://..., and whether a site file says so."""
 
@@ -66,17 +70,17 @@ def _url(web: WebSection) -> str:
 
 @contextmanager
 def answered(request: str | urllib.request.Request, page: Page) -> Iterator[http.client.HTTPResponse]:
-    """The answer of the gateway; LocalControllerError with the remedy if there is none."""
+    """The answer of the gateway; LocalControllerError with what it refuses, NoGatewayError with the remedy if there is none."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine or in this network
     try:
         with opener.open(request, timeout=ANSWER_S) as answer:
             yield answer
     except urllib.error.HTTPError as error:
-        raise LocalControllerError(_refusal(error, page)) from None
+        raise _refusal(error, page) from None
     except (OSError, http.client.HTTPException, ValueError) as error:  # also an address that is none
         reason = getattr(error, "reason", None) or error
         reason = getattr(reason, "strerror", None) or reason
-        raise LocalControllerError(f"no gateway answers at {page.url} ({reason}): {page.no_answer}") from None
+        raise NoGatewayError(f"no gateway answers at {page.url} ({reason}): {page.no_answer}") from None
 
 
 def posted(page: Page, path: str, asked: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -87,20 +91,20 @@ def posted(page: Page, path: str, asked: dict[str, Any], *names: str) -> dict[st
         return read(answer.read(), page, *names)
 
 
-def _refusal(error: urllib.error.HTTPError, page: Page) -> str:
+def _refusal(error: urllib.error.HTTPError, page: Page) -> LocalControllerError:
     """What the gateway says, or that somebody else is there."""
     try:
-        return str(read(error.read(), page, "error")["error"])
+        return LocalControllerError(str(read(error.read(), page, "error")["error"]))
     except (LocalControllerError, OSError):
-        return f"{page.url} answers with HTTP {error.code} and {page.no_gateway}"
+        return NoGatewayError(f"{page.url} answers with HTTP {error.code} and {page.no_gateway}")
 
 
 def read(text: bytes, page: Page, *names: str) -> dict[str, Any]:
-    """The object in an answer, which has one of these fields."""
+    """The object in an answer, which has one of these fields; NoGatewayError if it is none."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not any(name in found for name in names):
-        raise LocalControllerError(f"what answers at {page.url} {page.no_gateway}")
+        raise NoGatewayError(f"what answers at {page.url} {page.no_gateway}")
     return found

@@ -19,6 +19,7 @@ from local_controller.adapters.habits_file import HabitsFile, alone
 from local_controller.cli.gateway import address, address_in, answered, posted, read
 from local_controller.cli.habits_picture import habits_table, summary
 from local_controller.cli.terminal import wide_console
+from local_controller.config.build import topology
 from local_controller.config.load import load
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
@@ -75,15 +76,26 @@ def forget(
 ) -> None:
     """Forgets what was learnt, at once and for good: plans from now on know nothing of it.
 
-    - reads the card from standard input, so that it stands in no history of a shell.
+    --token-of - reads the card from standard input, so that it stands in no history of a shell.
     """
     try:
         asked = _asked(evse, token_of, everything=everything)
-        told = _forgotten(load(site), site, asked)
+        config = load(site)
+        told = _forgotten(config, site, asked)
+        if evse is not None and told["forgotten"] == 0:
+            _known(config, evse)
     except (LocalControllerError, OSError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     print(f"visits forgotten: {told['forgotten']}, left: {told['left']}")
+
+
+def _known(config: SiteConfig, evse: str) -> None:
+    """LocalControllerError where an EVSE is a slip: those that the site had once may have been learnt of."""
+    known = [str(one.id) for one in topology(config).evses]
+    if evse not in known:
+        text = "nothing was learnt there, and the site file knows no such EVSE"
+        raise LocalControllerError(f"--evse {evse}: {text}; it knows {', '.join(known)}")
 
 
 def _asked(evse: str | None, token: str | None, *, everything: bool) -> dict[str, Any]:

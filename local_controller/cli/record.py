@@ -46,15 +46,18 @@ def export(
     """Writes one line for each time that a limit held: start, end, kind, limit, what was drawn. Times are in UTC."""
     try:
         since_utc = None if since is None else _moment(since)
-        found = list(dimmings(DimmingFile(_folder(site)).rows()))
+        folder = _folder(site)
+        found = list(dimmings(DimmingFile(folder).rows()))
     except (LocalControllerError, OSError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for one in found:
-        if since_utc is None or datetime.fromisoformat(one["end"]) >= since_utc:
-            writer.writerow(one)
+    chosen = [one for one in found if since_utc is None or datetime.fromisoformat(one["end"]) >= since_utc]
+    writer.writerows(chosen)
+    if not chosen:
+        when = "" if since is None else f" since {since}"
+        print(f"no limit of the grid operator is recorded in {folder}{when}", file=sys.stderr)
 
 
 def _moment(text: str) -> datetime:

@@ -54,12 +54,18 @@ def tail(
     """Prints the newest messages: time, station, sender, fate, text."""
     source = _opened(file)
     records = source.last(lines, station)
+    if not records:
+        _say_nothing_there(file, station)
     _print(records)
     if follow:
         try:
             _follow(source, station, records[-1].number if records else 0)
         except KeyboardInterrupt:
             return
+
+
+def _say_nothing_there(file: Path, station: str | None) -> None:
+    print(f"{file}: holds no messages {'yet' if station is None else f'of {station}'}", file=sys.stderr)
 
 
 def _follow(source: TraceFile, station: str | None, number: int) -> None:
@@ -88,6 +94,8 @@ def export(
     In Wireshark choose "As JSON" for WebSocket text (Preferences, Protocols, WebSocket); fates are packet comments.
     """
     source = _opened(file)
+    if not source.last(1, station):
+        _say_nothing_there(file, station)
     pieces = _json_lines(source, station) if style is Format.JSONL else _packets(source, station)
     if output is None:
         for piece in pieces:

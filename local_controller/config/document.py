@@ -10,6 +10,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from local_controller.config.syntax import stumble
+
 Path = tuple[str | int, ...]
 """Keys and 0-based list positions from the top of the file down to a value."""
 
@@ -65,7 +67,7 @@ def parsed(text: str) -> Document:
         root = YAML(typ="rt", pure=True).compose(text)
         document.data = None if root is None else _Reader(document).plain(root, ())
     except YAMLError as error:
-        document.mistakes.append(_syntax_mistake(error))
+        document.mistakes.append(_syntax_mistake(error, text))
     except RecursionError:
         document.mistakes.append(Mistake(START, "not a site file: nested too deeply"))
     return document
@@ -158,23 +160,9 @@ def _place(mark: StreamMark) -> Place:
     return Place(mark.line + 1, mark.column + 1)
 
 
-def _syntax_mistake(error: YAMLError) -> Mistake:
-    """What the YAML reader stumbled over, with a remedy where the cause is well known."""
+def _syntax_mistake(error: YAMLError, text: str) -> Mistake:
+    """What the YAML reader stumbled over."""
     if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
         return Mistake(START, f"not YAML: {str(error).splitlines()[0]}")
-    problem = error.problem or error.context or "cannot be read"
-    return Mistake(_place(error.problem_mark), f"not YAML: {problem}{_remedy(problem)}")
-
-
-_REMEDIES: Final = (
-    ("\\t", "a tab: indent with spaces"),
-    ("mapping values are not allowed", "put a text with a colon in quotes, and begin each key on a line of its own"),
-    ("another document", "keep one document: delete the line with ---"),
-    ("undefined alias", "a text that begins with * needs quotes"),
-    ("expected <block end>", "lines of one section begin in the same column"),
-    ("unexpected end of stream", "a quote is opened above and never closed"),
-)
-
-
-def _remedy(problem: str) -> str:
-    return next((f" - {remedy}" for sign, remedy in _REMEDIES if sign in problem), "")
+    found = stumble(error, error.problem_mark, text)
+    return Mistake(Place(found.line + 1, found.column + 1), f"not YAML: {found.text}")

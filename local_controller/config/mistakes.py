@@ -109,7 +109,9 @@ def _as_pydantic_says(detail: ErrorDetails, _text: str, _key: str) -> str:
     return message.replace("Input should be", "must be").replace("Input should have", "must have")
 
 
-def _not_a_text(_detail: ErrorDetails, text: str, _key: str) -> str:
+def _not_a_text(detail: ErrorDetails, text: str, _key: str) -> str:
+    if isinstance(detail["input"], list):
+        return "must be one text, not a list"
     why = ", or it loses its leading zeros" if text.startswith("0") else ""
     return f'must be a text: put it in quotes, "{text}"{why}' if text else "must be a text"
 
@@ -155,6 +157,10 @@ def _too_much(detail: ErrorDetails, text: str, key: str) -> str:
     return f"{message} - amperes per phase are meant"
 
 
+def _too_little(detail: ErrorDetails, text: str, key: str) -> str:
+    return f"{_as_pydantic_says(detail, text, key)}, not {text}"
+
+
 def _not_allowed(detail: ErrorDetails, text: str, _key: str) -> str:
     expected = re.findall(r"'([^']*)'", detail["ctx"]["expected"]) or [
         detail["ctx"]["expected"].replace("True", "true")
@@ -181,6 +187,8 @@ _MESSAGES: Final[Mapping[str, Callable[[ErrorDetails, str, str], str]]] = {
     "too_long": _not_a_list,
     "model_type": lambda *_: "must be a section with keys of its own, indented below",
     "less_than_equal": _too_much,
+    "greater_than": _too_little,
+    "greater_than_equal": _too_little,
     "literal_error": _not_allowed,
     "enum": _not_allowed,
     "string_pattern_mismatch": _pattern,

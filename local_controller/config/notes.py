@@ -116,12 +116,15 @@ def _below_fallback(config: SiteConfig, topology: Topology) -> Iterator[str]:
     """Stations that nobody controls take their fallback even where a limit asks for less."""
     for limit, key, least in _least(config):
         node, taken_a = topology.node(limit.node), _taken_a(topology, limit)
+        alike: dict[tuple[float, float], list[str]] = {}
         for phase in PHASES:
             if least.limit_a is not None and least.limit_a[phase] < taken_a[phase]:
-                yield (
-                    f"limit {limit.id} {PHASE_NAMES[phase]}: its {key}_a of {least.limit_a[phase]:g} A holds while"
-                    f" the gateway runs; without it {node.label} takes up to {taken_a[phase]:g} A"
-                )
+                alike.setdefault((least.limit_a[phase], taken_a[phase]), []).append(PHASE_NAMES[phase])
+        for (least_a, most_a), phases in alike.items():
+            yield (
+                f"limit {limit.id} {', '.join(phases)}: its {key}_a of {least_a:g} A holds while the gateway runs;"
+                f" without it {node.label} takes up to {most_a:g} A"
+            )
         taken_w = watts_from_amps(sum(taken_a), 1, topology.grid.line_v)
         if least.power_w is not None and least.power_w < taken_w:
             yield (

@@ -90,7 +90,8 @@ def known_zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
-        near = difflib.get_close_matches(name, zoneinfo.available_timezones(), n=1)
+        cities = (zone for zone in zoneinfo.available_timezones() if "/" in zone)  # CEST is no EST
+        near = difflib.get_close_matches(name, sorted(cities), n=1)
         hint = f"did you mean {near[0]}?" if near else "write one such as Europe/Berlin"
         raise PydanticCustomError("zone", "no time zone: {name} - {hint}", {"name": name, "hint": hint}) from error
     return name

@@ -48,8 +48,11 @@ class SiteStepTest:
             text = f"no meter measures {evse}, neither at {' nor at '.join(site.topology.path(evse))}"
             raise UntestableError(text, "name a `meter` for its circuit or for the grid connection")
         if state.session is None:
-            remedy = "plug a car in that charges" if state.connected else "the station must be connected first"
-            raise UntestableError(f"{evse} has no car", remedy)
+            if not state.connected:
+                raise UntestableError(
+                    f"{evse.station} is not connected", "it has to dial the gateway in place of its CSMS"
+                )
+            raise UntestableError(f"{evse} has no car", "plug a car in that charges")
         if state.every_s > SELDOM_S:
             text = f"{evse.station} may be written to for a raise only every {state.every_s / 60:.0f} min"
             raise UntestableError(

@@ -182,6 +182,15 @@ def test_an_export_of_nothing_says_why(tmp_path: Path) -> None:
     assert "nowhere" in done.output
 
 
+def test_an_empty_record_is_a_head_and_a_word_beside_it(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["record", "export", str(tmp_path)])
+    assert (done.exit_code, done.stdout.count("\n"), done.stdout.split(",")[0]) == (0, 1, "limit")
+    assert done.stderr == f"no limit of the grid operator is recorded in {tmp_path}\n"
+    DimmingFile(tmp_path).append([row(Event.START, 0), row(Event.END, 3)])
+    done = CliRunner().invoke(app, ["record", "export", str(tmp_path), "--since", "2099-01-01"])
+    assert done.stderr == f"no limit of the grid operator is recorded in {tmp_path} since 2099-01-01\n"
+
+
 def test_a_time_that_is_none_is_told_with_an_example(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["record", "export", str(tmp_path), "--since", "yesterday"])
     assert (done.exit_code, done.output) == (

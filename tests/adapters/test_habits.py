@@ -360,6 +360,12 @@ async def test_the_command_shows_and_forgets_whether_a_gateway_runs_or_not(tmp_p
             "",
         )
         assert await ran("forget", site, "--evse", "CP-2/1") == (0, "visits forgotten: 1, left: 1\n", "")
+        assert await ran("forget", site, "--evse", "CP-1/1") == (0, "visits forgotten: 0, left: 1\n", "")
+        assert await ran("forget", site, "--evse", "CP-1") == (
+            1,
+            "",
+            "--evse CP-1: nothing was learnt there, and the site file knows no such EVSE; it knows CP-1/1\n",
+        )
         assert file(state).read() == [visit("", "CP-3/1")]
         assert await ran("forget", site, "--all") == (0, "visits forgotten: 1, left: 0\n", "")
         assert names(state) == []

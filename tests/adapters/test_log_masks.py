@@ -127,7 +127,7 @@ def test_nor_of_a_message_that_was_cut_off(secret: str, token: str, length: int)
 @pytest.mark.parametrize(
     "text",
     [
-        "broker ems: password_file: [Errno 2] No such file or directory: 'x'; create it or correct the path",
+        "broker ems: password_file: x: No such file or directory; create it or correct the path",
         "the broker wants basic authentication",
         "[CP-7] is late",
         "{garage} has no meter",

@@ -32,7 +32,8 @@ def test_no_secret_is_needed() -> None:
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     assert complaint(None, "EMS") == "broker ems: set the environment variable EMS"
     assert complaint(None, "EMS", {"EMS": ""}) == "broker ems: set the environment variable EMS"
-    assert complaint(str(tmp_path / "missing")).endswith("create it or correct the path")
+    missing = tmp_path / "missing"
+    assert complaint(str(missing)).endswith(f"{missing}: No such file or directory; create it or correct the path")
 
 
 def test_an_empty_file_is_no_password(tmp_path: Path) -> None:

@@ -94,6 +94,17 @@ def summary(printed: str) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.parametrize("command", ["tail", "export"])
+def test_a_trace_without_messages_says_so_beside_its_output(trace: Path, tmp_path: Path, command: str) -> None:
+    nothing = CliRunner().invoke(app, ["trace", command, str(written(tmp_path / "empty.db", []))])
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert nothing.stderr == f"{tmp_path / 'empty.db'}: holds no messages yet\n"
+    slip = CliRunner().invoke(app, ["trace", command, str(trace), "--station", "CP-1"])
+    assert (slip.exit_code, slip.stdout) == (0, "")
+    assert slip.stderr == f"{trace}: holds no messages of CP-1\n"
+    assert CliRunner().invoke(app, ["trace", command, str(trace), "--station", "CP/1"]).stderr == ""
+
+
 def test_diff_names_each_message_that_did_not_simply_pass_and_counts_the_others(trace: Path) -> None:
     status, printed = run("diff", trace)
     assert status == 0
@@ -176,7 +187,7 @@ def test_differences_are_named_by_their_place_and_spelling(before: str, after: s
 def test_tail_shows_the_newest_messages(trace: Path) -> None:
     status, printed = run("tail", trace, "--lines", "1")
     assert (status, printed) == (0, "2026-11-22T12:00:11.000000+00:00 CP/1 station passed noise\n")
-    assert run("tail", trace, "--station", "CP-2") == (0, "")
+    assert run("tail", trace, "--station", "CP-2") == (0, f"{trace}: holds no messages of CP-2\n")
 
 
 def test_tail_follows_a_trace_that_is_being_written(trace: Path) -> None:

@@ -66,6 +66,11 @@ async def test_every_part_of_the_page_is_there_without_the_internet(path: str, s
     assert missing == 404
 
 
+async def test_a_browser_that_looks_for_an_icon_finds_nothing_to_complain_about(server: WebServer) -> None:
+    status, _, body = await get(server.port, "/favicon.ico")
+    assert (status, body) == (204, "")
+
+
 @pytest.mark.parametrize("station", ["CP-1", "Hall A/2 ä"])
 async def test_the_profiles_of_a_station_are_found_whatever_its_identity(server: WebServer, station: str) -> None:
     status, head, body = await get(server.port, f"/api/v1/stations/{quote(station, safe='')}/profiles")

@@ -76,13 +76,13 @@ def site(folder: Path, web: str) -> str:
     return str(folder / "site.yaml")
 
 
-async def run(folder: Path, *options: str) -> tuple[int, str, str]:
+async def run(folder: Path, *options: str, columns: int = 100) -> tuple[int, str, str]:
     """The command beside a gateway."""
     port = free_port()
     server = WebServer("127.0.0.1", port, dict, actions=Actions(Told()))
     await server.start()
     arguments = ["commission", site(folder, f"web: {{port: {port}}}\n"), *options]
-    result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env={"COLUMNS": "100"})
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env={"COLUMNS": str(columns)})
     await server.stop()
     return result.exit_code, result.stdout, result.stderr
 
@@ -124,11 +124,54 @@ def test_what_it_needs_to_know_is_said(tmp_path: Path, web: str, options: tuple[
     assert (result.exit_code, text in result.stderr) == (1, True), result.stderr
 
 
-def test_without_a_gateway_it_says_so(tmp_path: Path) -> None:
-    path = site(tmp_path, f"web: {{port: {free_port()}}}\n")
-    result = CliRunner().invoke(app, ["commission", path, "--station", "CP-1", "--json"])
+@pytest.mark.parametrize("options", [("--station", "CP-1"), ("--all",), ("--all", "--json")])
+def test_without_a_gateway_it_says_so_once(tmp_path: Path, options: tuple[str, ...]) -> None:
+    port = free_port()
+    result = CliRunner().invoke(app, ["commission", site(tmp_path, f"web: {{port: {port}}}\n"), *options])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"no gateway answers at http://127.0.0.1:{port} (Connection refused): is `local-controller run` running with this site file?\n"
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+async def test_what_was_tested_before_the_gateway_died_is_told(tmp_path: Path, options: tuple[str, ...]) -> None:
+    async def proven(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dying.close()
+        await reader.readuntil(b"\r\n\r\n")
+        told = {"result": {**RESULT, "evse": "CP-1/1"}, "kept": "state"}
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(told).encode())
+        await writer.drain()
+        writer.close()
+
+    port = free_port()
+    dying = await asyncio.start_server(proven, "127.0.0.1", port)
+    arguments = ["commission", site(tmp_path, f"web: {{port: {port}}}\n"), "--all", *options]
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env={"COLUMNS": "100"})
     assert result.exit_code == 1
-    assert json.loads(result.stdout)[0]["text"].startswith("no gateway answers at http")
+    assert "proven" in result.stdout
+    assert "no gateway answers" not in result.stdout
+    assert result.stderr.startswith(f"no gateway answers at http://127.0.0.1:{port}")
+    assert result.stderr.splitlines()[1:] == ["not tested: CP-2/1, CP-2/2"]
+    if options:
+        assert [one["evse"] for one in json.loads(result.stdout)] == ["CP-1/1"]
+
+
+def test_a_site_that_is_only_observed_cannot_be_tested(tmp_path: Path) -> None:
+    path = Path(site(tmp_path, "web: {}\n"))
+    path.write_text(path.read_text().replace("mode: control", "mode: observe"))
+    result = CliRunner().invoke(app, ["commission", str(path), "--all"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (
+        result.stderr == f"{path} says mode: observe, so no station is told anything: commission it in mode: control\n"
+    )
+
+
+async def test_the_narrowest_table_breaks_no_verdict(tmp_path: Path) -> None:
+    _, out, _ = await run(tmp_path, "--all", columns=60)
+    assert "Verdict" in out
+    assert "not clear" in out
+    assert max(map(len, out.splitlines())) <= 60
 
 
 async def test_ctrl_c_ends_the_test_without_a_word_about_the_program(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_two_csmss_share_the_stations_and_one_has_an_address_for_each_version() 
         ("csms: [{id: x, url: ws://a, stations: ['H*']}, {id: x, url: ws://b}]", "4:53: csms[x].id: another CSMS is called x as well: give each an id of its own"),
         ("csms: {url: ws://a, compression: maybe}", "4:34: csms.compression: must be true or false"),
         ("csms: {url: ws://a, dial_timeout_s: 8 s}", "4:37: csms.dial_timeout_s: must be a number - write 8"),
-        ("csms: {url: ws://a, ping_interval_s: -1}", "4:38: csms.ping_interval_s: must be greater than or equal to 0"),
+        ("csms: {url: ws://a, ping_interval_s: -1}", "4:38: csms.ping_interval_s: must be greater than or equal to 0, not -1"),
         ("csms: {url: ws://a, tls: {}}", "4:26: csms.tls: counts for a wss:// address only: write wss:// if the CSMS has one, or delete the section"),
     ],
 )  # fmt: skip

@@ -188,7 +188,7 @@ def test_what_a_person_may_replace_arrives_over_mqtt() -> None:
 
 
 def test_fallbacks_above_a_limit_of_the_timetable_are_remarked() -> None:
-    remark = "limit evening L1: its max_a of 1 A holds while the gateway runs; without it"
+    remark = "limit evening L1, L2, L3: its max_a of 1 A holds while the gateway runs; without it"
     assert [note for note in told(evening(window="start: '17:00', end: '21:00', max_a: 1")) if note.startswith(remark)]
 
 
@@ -225,7 +225,7 @@ def test_each_topic_of_a_control_box_means_something_and_one_may_mean_several() 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (box(", failsafe_h: 1"), "limits[box].failsafe_h: must be greater than or equal to 2"),
+        (box(", failsafe_h: 1"), "limits[box].failsafe_h: must be greater than or equal to 2, not 1"),
         (box(", failsafe_h: 25"), "limits[box].failsafe_h: must be at most 24, not 25"),
         (box(", fallback_w: 4200"), "limits[box].fallback_w: unknown key - did you mean failsafe_w?"),
         (box(limit="{topic: a/#}"), "limits[box].limit.topic: must be one topic"),

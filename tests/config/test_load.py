@@ -100,6 +100,16 @@ def test_notes_tell_where_a_limit_asks_for_less_than_uncontrolled_stations_take(
     )
 
 
+def test_what_holds_alike_on_several_phases_is_noted_once() -> None:
+    config = sound(
+        f"{SITE}\nlimits: [{{id: ems, broker: b, topic: t, node: garage, fallback_a: 19}}]\nbrokers: [{{id: b, host: h}}]"
+    )
+    assert notes(config, topology(config)) == (
+        "limit ems L1, L2: its fallback_a of 19 A holds while the gateway runs; without it garage takes up to 20 A",
+        "limit ems L3: its fallback_a of 19 A holds while the gateway runs; without it garage takes up to 23 A",
+    )
+
+
 def test_notes_tell_what_an_asymmetry_limit_does_not_promise() -> None:
     text = """
     site: {name: Shop, mode: control}

@@ -97,6 +97,9 @@ def test_the_sound_file_is_sound() -> None:
         ("fuse_a: 63", "fuse_amps: 63", "4:3: grid_connection.fuse_amps: unknown key - did you mean fuse_a?"),
         ("fuse_a: 63", "fuse_kw: 43", "4:3: grid_connection.fuse_kw: unknown key - did you mean fuse_a? Mind the unit."),
         ("{name: Shop, mode: control}", "{name: Shop, mode: control, vat: 5}", "1:35: site.vat: unknown key - known here: country, mode, name, nominal_voltage_v, system, time_zone"),
+        ("{name: Shop, mode: control}", "{name: Shop, mode: control, time_zone: CEST}", "1:46: site.time_zone: no time zone: CEST - write one such as Europe/Berlin"),
+        ("{name: Shop, mode: control}", "{name: Shop, mode: control, time_zone: Berlin}", "1:46: site.time_zone: no time zone: Berlin - did you mean Europe/Berlin?"),
+        ("id: CP-1", "id: [CP-1]", "10:10: stations[#1].id: must be one text, not a list"),
         ("{name: Shop, mode: control}", "{name: Shop, mode: control, time_zone: Europe/Pariss}", "1:46: site.time_zone: no time zone: Europe/Pariss - did you mean Europe/Paris?"),
         ("device: eastron_sdm630", "device: eastron_sdm63", '12:24: meters[main].device: no known kind of meter: "eastron_sdm63" - did you mean eastron_sdm630?'),
         ("circuit: garage}", "circuit: garag}", '10:25: stations[CP-1].circuit: no circuit has the id "garag" - did you mean garage?'),
@@ -110,8 +113,8 @@ def test_the_sound_file_is_sound() -> None:
         ("fuse_a: 63", "fuse_a: 43 kW", "4:11: grid_connection.fuse_a: must be one number for all phases or a list of three, for L1, L2, L3 - write 62.3, which is that power on three phases at 230 V"),
         ("fuse_a: 63", "fuse_a: 63000", "4:11: grid_connection.fuse_a: must be at most 6300, not 63000 - mA? write 63. W? amperes are meant, per phase"),
         ("fuse_a: 63", "fuse_a: [63, 63]", "4:11: grid_connection.fuse_a: must be one number for all phases or a list of three, for L1, L2, L3"),
-        ("fuse_a: 63", "fuse_a: [63, -1, 63]", "4:16: grid_connection.fuse_a[#2]: must be greater than 0"),
-        ("assumed_base_load_a: 10", "assumed_base_load_a: -3", "5:24: grid_connection.assumed_base_load_a: must be greater than or equal to 0"),
+        ("fuse_a: 63", "fuse_a: [63, -1, 63]", "4:16: grid_connection.fuse_a[#2]: must be greater than 0, not -1"),
+        ("assumed_base_load_a: 10", "assumed_base_load_a: -3", "5:24: grid_connection.assumed_base_load_a: must be greater than or equal to 0, not -3"),
         ("assumed_base_load_a: 10", "assumed_base_load_a:", "5:3: grid_connection.assumed_base_load_a: is empty: write a value, or delete the key"),
         ("assumed_base_load_a: 10", "assumed_base_load_a: .inf", "5:24: grid_connection.assumed_base_load_a: must be a finite number: to have no limit leave the key out"),
         ("  assumed_base_load_a: 10\n", "", "4:3: grid_connection.assumed_base_load_a: is missing - for example `assumed_base_load_a: 10`"),
@@ -164,7 +167,7 @@ def test_a_mistake_is_told_where_it_stands(old: str, new: str, told: str) -> Non
 
 
 def test_the_same_mistake_on_three_phases_is_told_once() -> None:
-    assert after("fuse_a: 63", "fuse_a: 0") == ["4:11: grid_connection.fuse_a: must be greater than 0"]
+    assert after("fuse_a: 63", "fuse_a: 0") == ["4:11: grid_connection.fuse_a: must be greater than 0, not 0"]
 
 
 def test_one_wrong_station_is_told_once_and_not_as_a_missing_station_too() -> None:
@@ -186,7 +189,18 @@ def test_circuits_in_a_circle_are_told_once() -> None:
         ("- a\n", "1:1: a site file has sections, such as `site:` and `stations:`"),
         ("just words\n", "1:1: a site file has sections, such as `site:` and `stations:`"),
         ("site:\n\tname: x\n", "2:1: not YAML: found character '\\t' that cannot start any token - a tab: indent with spaces"),
-        ("site: [1\n", "2:1: not YAML: expected ',' or ']', but got '<stream end>'"),
+        ("site: [1\n", "2:1: not YAML: expected ',' or ']', but got '<stream end>' - a comma is missing, or what is opened in line 1 is never closed"),
+        ("site:\n  name: x\n  mode control\nlisten:\n  port: 1\n", "3:3: not YAML: a key ends with a colon and a blank: write `mode: control`"),
+        ("site:\n  name = x\n  mode: control\n", "2:3: not YAML: a key ends with a colon and a blank: write `name: x`"),
+        ("site:\n  name:x\n\n  # how\n  mode: control\n", "2:3: not YAML: a key ends with a colon and a blank: write `name: x`"),
+        ("circuits:\n  - id: a\n     name: x\n", "3:6: not YAML: it begins right of line 2, which has its value already: begin the lines of one section in the same column"),
+        ("site:\nname: x\n  mode: control\n", "3:3: not YAML: it begins right of line 2, which has its value already: begin the lines of one section in the same column"),
+        ("site:\n\u00a0 name: x\n  mode: control\n", "2:1: not YAML: a blank that is no space, as copied from a page: type it anew"),
+        ("stations:\n  - {id: A}\n  {id: B}\n  - {id: C}\n", "3:3: not YAML: this is no key: begin each entry of a list with a dash and a blank (- ), and end each key with a colon"),
+        ("stations:\n  - {id: A, circuit: b\n  - {id: C}\n", "3:5: not YAML: expected ',' or '}', but got '{' - a comma is missing, or what is opened in line 2 is never closed"),
+        ("site: {name: x mode: control}\n", "1:20: not YAML: expected ',' or '}', but got ':' - a comma is missing, or what is opened in line 1 is never closed"),
+        ('state_directory: "C:\\qq"\n', "1:22: not YAML: found unknown escape character 'q' - in double quotes \\ begins an escape: write single quotes"),
+        ("site:\n  name: @home\n", "2:9: not YAML: found character '@' that cannot start any token - put the text in quotes"),
         ("site: a: b\n", "1:8: not YAML: mapping values are not allowed here - put a text with a colon in quotes, and begin each key on a line of its own"),
         ("a: 1\n---\nb: 1\n", "2:1: not YAML: but found another document - keep one document: delete the line with ---"),
         ("site: *name\n", "1:7: not YAML: found undefined alias 'name' - a text that begins with * needs quotes"),

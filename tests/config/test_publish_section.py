@@ -54,7 +54,7 @@ def test_home_assistant_is_a_switch_or_a_section(home_assistant: str, prefix: st
         ("{broker: b, prefix: $SYS/lc}", "publish.prefix: must be words with a slash between each two"),
         ("{broker: b, prefix: lc, home_assistant: yes please}", "publish.home_assistant: must be a section"),
         ("{broker: b, prefix: lc, home_assistant: {prefix: a}}", "publish.home_assistant.prefix: unknown key"),
-        ("{broker: b, prefix: lc, every_s: 0.1}", "publish.every_s: must be greater than or equal to 1"),
+        ("{broker: b, prefix: lc, every_s: 0.1}", "publish.every_s: must be greater than or equal to 1, not 0.1"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(section: str, told: str) -> None:

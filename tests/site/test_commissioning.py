@@ -259,3 +259,11 @@ def test_what_is_missing_is_said_with_its_remedy(topo: Topology, evse: EvseId, t
     with pytest.raises(UntestableError, match=text.split(":", maxsplit=1)[0]) as error:
         SiteStepTest(site.controller, evse, site.now)
     assert str(error.value).startswith(text)
+
+
+def test_a_station_that_is_not_there_is_not_asked_for_its_car() -> None:
+    site = settled(VirtualSite(topology(63.0, 1)))
+    site.disconnect("CP-1")
+    site.run(2)
+    with pytest.raises(UntestableError, match="CP-1 is not connected: it has to dial the gateway in place of its CSMS"):
+        SiteStepTest(site.controller, CP1, site.now)

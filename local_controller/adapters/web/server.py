@@ -144,10 +144,14 @@ def _app(picture: Picture, profiles: Profiles, actions: Actions) -> Starlette:
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "running"})
 
+    async def no_icon(_request: Request) -> Response:
+        return Response(status_code=204)
+
     routes: list[Route] = [
         Route("/", _static("page.html", "text/html")),
         Route("/page.css", _static("page.css", "text/css")),
         Route("/page.js", _static("page.js", "text/javascript")),
+        Route("/favicon.ico", no_icon),
         Route("/api/v1/site", site),
         Route("/api/v1/stations/{station:path}/profiles", station_profiles),
         Route("/healthz", health),
