@@ -137,7 +137,7 @@ class StationDriver:
         if self._has_failed:
             return
         now = self._clock.now()
-        if peer is _STATION and (pause_s := self._rate.take(now.monotonic_s)) > 0:
+        if peer is _STATION and (pause_s := self._rate.take(now.monotonic_s, len(text))) > 0:
             self._rest(pause_s)
         try:
             self._carry_out(self.proxy.receive(peer, text, now), now)

@@ -20,6 +20,10 @@ _NEARLY_ONE: Final = 0.999
 """A token that lacks a thousandth is whole: sums of times are not exact, and nobody shall wait for a rounding error."""
 
 
+COUNTED_CHARS: Final = 16 * 1024
+"""So much of a message counts as one more: what is long takes longer to be read, and 99 of 100 have below 2 kB (Part 4 §5.2)."""
+
+
 class MessageRate:
     """The bucket of one station. It never says no: messages are not dropped, but read later (LC-033)."""
 
@@ -30,10 +34,13 @@ class MessageRate:
         self._depth_s = (burst - _NEARLY_ONE) * self._gap_s
         self._full_at_s = float("-inf")
 
-    def take(self, now_s: float) -> float:
-        """Counts one message that was read; for how many seconds no other one should be."""
+    def take(self, now_s: float, characters: int = 0) -> float:
+        """Counts one message of so many that was read; for how many seconds no other one should be."""
+        gap_s = self._gap_s
+        if characters >= COUNTED_CHARS:
+            gap_s = min(gap_s * (1 + characters // COUNTED_CHARS), max(gap_s, self._depth_s))
         full_at_s = self._full_at_s
-        full_at_s = (full_at_s if full_at_s > now_s else now_s) + self._gap_s  # noqa: FURB136 - `max` takes twice as long
+        full_at_s = (full_at_s if full_at_s > now_s else now_s) + gap_s  # noqa: FURB136 - `max` takes twice as long
         self._full_at_s = full_at_s
         wait_s = full_at_s - self._depth_s - now_s
         return wait_s if wait_s > 0.0 else 0.0  # noqa: FURB136 - as above

@@ -66,6 +66,16 @@ def test_what_was_read_already_is_counted_and_prolongs_the_pause() -> None:
     assert bucket.take(0.4) == pytest.approx(0.1, abs=0.001)
 
 
+@pytest.mark.requirement("LC-033")
+def test_a_long_message_counts_as_many_but_never_for_more_than_a_burst() -> None:
+    """It takes as long to be read: 512 kB of meter values up to 80 ms, so three a second and not a hundred."""
+    bucket = MessageRate(100, 500)
+    pauses_s = [bucket.take(0.0, 512 * 1024) for _ in range(20)]
+    assert pauses_s[:14] == [0.0] * 14
+    assert pauses_s[-1] - pauses_s[-2] == pytest.approx(0.33)
+    assert MessageRate(1, 1).take(0.0, 8 * 1024 * 1024) == pytest.approx(1.0, abs=0.01)
+
+
 def test_a_station_that_was_offline_sends_what_it_kept_without_a_pause() -> None:
     """Each of its messages waits for the answer before it, here 15 ms; answers to the CSMS's commands come between."""
     bucket = MessageRate(DEFAULTS.messages_per_second_per_station, DEFAULTS.message_burst)

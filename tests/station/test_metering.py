@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from local_controller.rpc import frame as rpc
 from local_controller.station import words
+from local_controller.station.blocks.metering import MOST_SAMPLES
 from local_controller.station.blocks.unread import FLOOD, KEPT, KEPT_CHARS, KNOWN_S, PAUSE_S
 from local_controller.station.build import StationSettings
 from local_controller.station.effects import Peer, Tell
@@ -236,6 +237,26 @@ def test_what_came_before_the_connection_ended_counts(bench: Any, version: OcppV
     facts = [effect.fact for effect in b.proxy.closed(Peer.STATION, b.now) if isinstance(effect, Tell)]
     assert [type(fact) for fact in facts][-2:] == [words.Measured, words.Disconnected]
     assert not b.proxy.expire(b.now.after(1.0))
+
+
+@ALL
+@pytest.mark.requirement("LC-018", "LC-033")
+def test_of_thousands_of_samples_in_one_message_the_latest_are_told(bench: Any, version: OcppVersion) -> None:
+    """The site reacts to each, and everybody else would wait meanwhile: for two seconds at 5,000 (measured)."""
+    b = running(bench(version))
+    name = "connectorId" if version is OcppVersion.V16 else "evseId"
+    taken = [
+        {
+            "timestamp": stamp(b.now),
+            "sampledValue": [
+                {"value": str(n / 500) if name[0] == "c" else n / 500, "measurand": "Current.Import", "phase": "L1"}
+            ],
+        }
+        for n in range(3000)
+    ]
+    b.from_station("MeterValues", {name: 1, "meterValue": taken})
+    assert len(b.sent[Peer.CSMS][-1].payload["meterValue"]) == 3000
+    assert amps(b) == [n / 500 for n in range(3000 - MOST_SAMPLES, 3000)]
 
 
 @ALL
