@@ -26,7 +26,18 @@ _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent
 class StationLeg(Leg):
     """Our end of the downstream leg."""
 
-    __slots__ = ("_admit", "_deadline", "_patience_s", "_request", "_wait_s", "complain", "knock", "server", "visitor")
+    __slots__ = (
+        "_admit",
+        "_deadline",
+        "_is_refused",
+        "_patience_s",
+        "_request",
+        "_wait_s",
+        "complain",
+        "knock",
+        "server",
+        "visitor",
+    )
 
     def __init__(
         self,
@@ -41,6 +52,7 @@ class StationLeg(Leg):
         self._admit = admit
         self._patience_s = patience_s
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_refused = False  # the request was none, and was answered so
         self._wait_s = 0.0
         self.visitor = Visitor(is_encrypted=False, has_password=False)  # until its request is there
         self._request: Request | None = None
@@ -88,8 +100,11 @@ class StationLeg(Leg):
         """The request is none, which `websockets` passes over in silence where it is no HTTP; or the station has left."""
         self._be_patient()
         fault = self.protocol.handshake_exc
-        if self.transport is None or not isinstance(fault, InvalidMessage) or isinstance(fault.__cause__, EOFError):
+        if self.transport is None or self.transport.is_closing() or self._is_refused:
             return
+        if not isinstance(fault, InvalidMessage) or isinstance(fault.__cause__, EOFError):
+            return
+        self._is_refused = True
         self.transport.write(_BAD_REQUEST)
         self.complain(self, _reason(fault.__cause__))
 
