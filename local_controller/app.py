@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -25,6 +25,7 @@ from local_controller.adapters.driver import Outlets
 from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.habits_keeper import HabitsKeeper
 from local_controller.adapters.inputs import Client, Inputs
+from local_controller.adapters.listening import require
 from local_controller.adapters.load_history_file import LoadHistoryFile
 from local_controller.adapters.person_limits import PersonLimits
 from local_controller.adapters.planner import Planner
@@ -64,6 +65,8 @@ from local_controller.station.state import StationState
 from local_controller.station.words import BehaviourLearnt, EvseId, LimitAnswered, LimitKind, LimitOutcome, OcppVersion
 
 log = structlog.get_logger(__name__)
+
+_DOOR_REMEDY: Final = "choose another listen.port, listen.tls.port or listen.host"
 
 
 class LocalController:
@@ -115,6 +118,7 @@ class LocalController:
         return self
 
     async def _start(self) -> None:
+        self._require_addresses()
         await self._planner.start()
         self._open.push_async_callback(self._planner.stop)
         self._open.push_async_callback(self._memory.stop)
@@ -140,6 +144,15 @@ class LocalController:
         self._open.callback(self._garbage.stop)
         doors = [f"{self._config.listen.host}:{port}" for port in self.stations.ports]
         log.info("running", site=self._config.site.name, doors=doors)
+
+    def _require_addresses(self) -> None:
+        """A second gateway with the same site file ends here, before it takes meters and brokers from the first."""
+        listen, web = self._config.listen, self._config.web
+        for port in (listen.port, None if listen.tls is None else listen.tls.port):
+            if port is not None:
+                require("door for stations", listen.host, port, _DOOR_REMEDY)
+        if web is not None:
+            require("web page", web.host, web.port, "choose another web.port or web.host")
 
     async def _start_inputs(self) -> None:
         """Meters, contacts and brokers, and what is published over one of them."""
@@ -185,8 +198,7 @@ class LocalController:
         try:
             await self._started(self.stations.start, self.stations.stop)
         except OSError as error:
-            remedy = "choose another listen.port, listen.tls.port or listen.host"
-            text = f"door for stations on {error.filename}: {error.strerror}; {remedy}"
+            text = f"door for stations on {error.filename}: {error.strerror}; {_DOOR_REMEDY}"
             raise LocalControllerError(text) from error
 
     async def __aexit__(self, *_: object) -> None:

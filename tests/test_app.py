@@ -23,7 +23,7 @@ from local_controller.app import LocalController, _capability_views, _wanted
 from local_controller.clock import Clock
 from local_controller.config.legs import CertificateSection, ListenTlsSection
 from local_controller.config.load import load
-from local_controller.config.models import GuardsSection, SiteConfig, TraceSection
+from local_controller.config.models import GuardsSection, SiteConfig, TraceSection, WebSection
 from local_controller.errors import LocalControllerError
 from local_controller.site.effects import ApplyFallback, ApplyLimit, StopSession
 from local_controller.site.limits import AppliesTo
@@ -166,6 +166,27 @@ async def test_a_taken_door_ends_the_start_with_a_remedy_and_leaves_nothing_runn
         with pytest.raises(LocalControllerError, match=rf"127\.0\.0\.1:{port}: .*choose another listen\.port"):
             async with LocalController(config(tmp_path, port), Clock()):
                 pytest.fail("it must not start")
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+@pytest.mark.parametrize("key", ["listen", "web"])
+async def test_a_second_gateway_ends_before_it_disturbs_meters_and_brokers_of_the_first(
+    tmp_path: Path, key: str
+) -> None:
+    plain, called = config(tmp_path), []
+    with socket.socket() as first:
+        first.bind(("127.0.0.1", 0))
+        first.listen()
+        port = first.getsockname()[1]
+        web, listen = WebSection(port=port), plain.listen.model_copy(update={"port": port})
+        site = plain.model_copy(update={"web": web} if key == "web" else {"listen": listen})
+        async with await asyncio.start_server(lambda *ends: called.append(ends), "127.0.0.1", plain.meters[0].port):
+            text = rf"127\.0\.0\.1:{port}: Address already in use; is a gateway running already\? Else choose another {key}\.port"
+            with pytest.raises(LocalControllerError, match=text):
+                async with LocalController(site, Clock()):
+                    pytest.fail("it must not start")
+            await asyncio.sleep(0.2)
+    assert called == []
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 

@@ -158,10 +158,12 @@ limits:
   - {{id: good, broker: ems, topic: good, fallback_a: 16}}
   - {{id: bad, broker: ems, topic: bad, fallback_a: 16}}
   - {{id: none, broker: ems, topic: none, fallback_a: 16}}
+  - {{id: kw, broker: ems, topic: kw, fallback_a: 16}}
   - {{id: old, broker: ems, topic: old, fallback_a: 16}}
 """
     try:
         broker.publish('{"max_a": 40}', retain=True, topic="good")
+        broker.publish('{"max_w": 11}', retain=True, topic="kw")
         broker.publish("null", retain=True, topic="bad")
         broker.publish('{"ts": "2026-03-02T08:00:00Z", "max_a": 40}', retain=True, topic="old")
         async with modbus_server(SDM630, port, image(SDM630)):
@@ -171,6 +173,11 @@ limits:
             assert code == 1
             assert found["broker ems"]["state"] == "ok"
             assert found["limit good"]["text"] == "40.0 / 40.0 / 40.0 A, of unknown age: it has no time stamp"
+            assert (found["limit kw"]["state"], found["limit kw"]["text"][:20]) == ("warning", "11 W, of unknown age")
+            assert (
+                found["limit kw"]["remedy"]
+                == "no car charges below 500 W: are kilowatts meant? Send watts, or factor: 1000"
+            )
             assert found["limit bad"]["state"] == "error"
             assert found["limit none"]["text"] == "nothing on none within 3 s; its fallback would count"
             assert found["limit old"]["remedy"] == "compare the clocks of its source and of this machine"

@@ -145,7 +145,7 @@ def test_a_port_that_is_taken_and_a_site_file_with_ten_mistakes_are_told_and_end
             _, errors = await asyncio.wait_for(gateway.communicate(), 30)
             assert gateway.returncode == 1
             last = errors.decode().strip().splitlines()[-1]
-            remedy = "choose another listen.port, listen.tls.port or listen.host"
+            remedy = "is a gateway running already? Else choose another listen.port, listen.tls.port or listen.host"
             assert last == f"door for stations on {HOST}:{port}: Address already in use; {remedy}"
             assert b"Traceback" not in errors
         mistakes = Path(__file__).parents[1] / "config" / "golden" / "ten_mistakes.yaml"

@@ -46,6 +46,9 @@ _TROUBLES: Final = {
     Trouble.FROZEN: "check the bus behind the gateway, and the meter itself",
 }
 
+_LEAST_W: Final = 500.0
+"""A car takes 6 A on one phase at least (IEC 61851-1), 720 W at 120 V; 0 W pauses all."""
+
 _NO_LINE: Final = "check `serial` (ls /dev/serial/by-id), the adapter, and whether another program has the line"
 
 
@@ -264,6 +267,9 @@ def _limit(limit: str, topic: str, heard: _Heard, patience_s: float) -> Finding:
         text = f"nothing on {topic} within {patience_s:g} s; its fallback would count"
         return Finding(subject, State.WARNING, text, "does its source publish to this topic, at least that often?")
     age = "" if received.may_raise else ", of unknown age: it has no time stamp"
+    if received.power_w is not None and 0 < received.power_w < _LEAST_W:
+        remedy = "no car charges below 500 W: are kilowatts meant? Send watts, or factor: 1000"
+        return Finding(subject, State.WARNING, f"{_amount(received)}{age}", remedy)
     return Finding(subject, State.OK, f"{_amount(received)}{age}")
 
 
@@ -302,5 +308,5 @@ def _presence(section: MqttLimitSection, heard: _Heard, patience_s: float) -> It
 def _amount(limit: ReceivedLimit) -> str:
     parts = [] if limit.limit_a is None else [_three(limit.limit_a, "A", 1)]
     if limit.power_w is not None:
-        parts.append(f"{limit.power_w / 1000:.2f} kW")
+        parts.append(f"{limit.power_w / 1000:.2f} kW" if limit.power_w >= _LEAST_W else f"{limit.power_w:g} W")
     return " and ".join(parts) or "lifted: unlimited"

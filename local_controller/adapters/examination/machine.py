@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from local_controller.adapters.certificates import expiry
 from local_controller.adapters.examination.finding import Finding, State
+from local_controller.adapters.listening import probe
 from local_controller.adapters.secret_source import readable_by_others
 from local_controller.adapters.tls import TlsLeg
 from local_controller.config.brokers import BrokerSection
@@ -57,10 +57,7 @@ def _folder(key: str, folder: Path) -> Finding:
 
 def _door(key: str, host: str, port: int) -> Finding:
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        probe(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             remedy = "right if the gateway is running; else another program has it"
