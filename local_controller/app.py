@@ -27,6 +27,7 @@ from local_controller.adapters.habits_keeper import HabitsKeeper
 from local_controller.adapters.inputs import Client, Inputs
 from local_controller.adapters.listening import require
 from local_controller.adapters.load_history_file import LoadHistoryFile
+from local_controller.adapters.peak_file import PeakFile
 from local_controller.adapters.person_limits import PersonLimits
 from local_controller.adapters.planner import Planner
 from local_controller.adapters.publishing.publisher import Publisher
@@ -178,7 +179,7 @@ class LocalController:
         await start()
         self._open.push_async_callback(stop)
 
-    def _kept_files(self) -> Iterator[LoadHistoryFile | QuarterHourFile]:
+    def _kept_files(self) -> Iterator[LoadHistoryFile | PeakFile | QuarterHourFile]:
         """What is measured and outlives a restart; known before the first reading."""
         if self._state_directory is None:
             return
@@ -186,6 +187,8 @@ class LocalController:
             yield QuarterHourFile(quarters, self._state_directory, self._clock)
         if self.site.foresight.is_used:
             yield LoadHistoryFile(self.site.foresight.history, self._state_directory)
+        if self.site.foresight.money.peak_per_kw is not None:
+            yield PeakFile(self.site.foresight.peak, self._state_directory)
 
     def _record_of_dimmings(self) -> DimmingRecorder | None:
         kinds, folder = self._config.recorded_limits, self._config.state_directory

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import shutil
 import socket
 import time
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from local_controller.adapters import peak_file
 from local_controller.adapters.dimming_file import DimmingFile
 from local_controller.adapters.trace_secrets import MASK
 from local_controller.adapters.trace_store import TraceFile
@@ -28,6 +30,7 @@ from local_controller.errors import LocalControllerError
 from local_controller.site.effects import ApplyFallback, ApplyLimit, StopSession
 from local_controller.site.limits import AppliesTo
 from local_controller.site.own_limits import QuarterHourLimit
+from local_controller.site.quarter_means import Highest
 from local_controller.station import words
 from local_controller.station.announcements import CustomerCleared
 from local_controller.station.block import OwnCall
@@ -36,6 +39,7 @@ from local_controller.station.guard_policy import Policy
 from local_controller.station.words import EvseId
 from site_simulator.io_module import SimulatedIoModule
 from tests.certificates import authority
+from tests.e2e.surroundings import until
 
 SITE = """
 site: {{name: Test, mode: control}}
@@ -309,6 +313,28 @@ async def test_what_a_quarter_of_an_hour_has_used_is_known_over_a_restart(tmp_pa
             power_w.append(peak.quarter.allowed(clock.now()).power_w)
     assert power_w[1] == pytest.approx(power_w[0], rel=0.1)
     assert power_w[1] > 12_000.0
+
+
+async def test_a_peak_that_is_paid_for_is_known_after_a_restart_and_to_whoever_follows_one_that_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peak_file, "EVERY_S", 0.01)
+    clock, path, left = Clock(), tmp_path / "site.yaml", tmp_path / "left"
+    left.mkdir()
+    text = SITE.format(port=free_port(), closed=free_port(), broker="")
+    path.write_text(f"state_directory: {tmp_path}\n{text}prices: {{peak_per_kw: 100}}\n", encoding="utf-8")
+    kept = load(path)
+    month = clock.now().utc.strftime("%Y-%m")
+    async with LocalController(kept, clock) as gateway:
+        gateway.site.foresight.peak.found = Highest(month, 30_000.0)
+        await until((tmp_path / peak_file.NAME).exists, 20)
+        shutil.copy(tmp_path / peak_file.NAME, left)  # as it is when nothing is written any more
+        gateway.site.foresight.peak.found = Highest(month, 40_000.0)
+    known_w = []
+    for folder in (tmp_path, left):
+        async with LocalController(kept.model_copy(update={"state_directory": str(folder)}), clock) as gateway:
+            known_w.append(gateway.site.foresight.peak.highest_w(clock.now()))
+    assert known_w == [40_000.0, 30_000.0]
 
 
 async def test_contacts_of_the_grid_operator_limit_and_are_recorded(tmp_path: Path) -> None:

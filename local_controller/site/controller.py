@@ -14,7 +14,7 @@ from typing import Final
 
 from local_controller.clock import Instant
 from local_controller.site.asymmetry import Balance
-from local_controller.site.capacity import Left, MeterState
+from local_controller.site.capacity import MeterState
 from local_controller.site.control_settings import ControlSettings
 from local_controller.site.earlier_run import EarlierRun
 from local_controller.site.effects import ApplyLimit, Notice, SiteEffect, Solve
@@ -240,7 +240,7 @@ class SiteController:
         if self._facts.lasting_is_new:
             self._cap_lasting()
         moment = self._moments.at(now)
-        self._watch_room(moment.left, now)
+        self._watch_room(moment, now)
         grants = self._granting.granted(moment, self.step_caps, now)
         orders, waits = self._ordering.decided(grants, moment, now)
         set_aside = [place.state for place in moment.set_aside]
@@ -260,13 +260,14 @@ class SiteController:
         for limit in self.book.own:
             limit.expect(max((state.settle_s for state in self.tree.carried[limit.node]), default=0.0))
 
-    def _watch_room(self, room: Left, now: Instant) -> None:
+    def _watch_room(self, moment: Moment, now: Instant) -> None:
+        room = moment.left
         least_a, until_s = -self.settings.pace.tolerance_a, now.monotonic_s + self.settings.stable_s
         for node, state in self.tree.limited.items():
             for phase in PHASES:
                 if room.per_phase[node][phase] < least_a:
                     state.hold(phase, until_s, f"{state.node.label} {PHASE_NAMES[phase]} had no room a moment ago")
-        for node, left_a in room.together.items():
+        for node, left_a in {**room.together, **moment.as_told()}.items():
             if left_a < least_a:
                 state = self.nodes[node]
                 state.hold(TOGETHER, until_s, f"{state.node.label} had no power left a moment ago")

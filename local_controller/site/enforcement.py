@@ -72,13 +72,22 @@ class Wait(NamedTuple):
 class Room:
     """What is left at each node; negative where worst cases exceed the limit.
 
-    kept: what of it counts only because nobody measures those cars (`site.good_faith`): it is theirs to take.
+    kept: what of it counts only because nobody measures those cars (`site.good_faith`): it is theirs to take. as_told: what limits in
+    watts leave if these do what they were told; as far as that goes each of them may have what is kept for it there, which raises
+    no worst case.
     """
 
-    def __init__(self, left: Left, labels: Mapping[str, str], kept: Mapping[str, PerPhase] | None = None) -> None:
+    def __init__(
+        self,
+        left: Left,
+        labels: Mapping[str, str],
+        kept: Mapping[str, PerPhase] | None = None,
+        as_told: Mapping[str, float] | None = None,
+    ) -> None:
         self._left_a = dict(left.per_phase)
         self._kept_a = dict(kept or {})
         self._together_a = dict(left.together)
+        self._as_told_a = dict(as_told or {})
         self._labels = labels
 
     def scarcest(self, path: Sequence[str], phases: Sequence[int], own_a: float = 0.0) -> tuple[float, str]:
@@ -89,7 +98,7 @@ class Room:
             for phase in phases:
                 if left_a[phase] < least_a:
                     least_a, at, on_phase = left_a[phase], node, phase
-        together = [(self._together_a[node] / len(phases) + own_a, node) for node in path if node in self._together_a]
+        together = [(self._together(node, len(phases), own_a), node) for node in path if node in self._together_a]
         if together and min(together)[0] < least_a:
             least_a, at = min(together)
             return least_a, f"{self._labels[at]}, all phases together"
@@ -110,6 +119,13 @@ class Room:
             self._kept_a[node] = minus(self._kept_a.get(node, ZERO), kept_a)
             if node in self._together_a:
                 self._together_a[node] -= max(0.0, amount_a - own_a) * len(phases)
+            if node in self._as_told_a:
+                self._as_told_a[node] -= amount_a * len(phases)
+
+    def _together(self, node: str, phases: int, own_a: float) -> float:
+        """What a limit in watts leaves, in A on each of so many phases."""
+        own_now_a = min(own_a, self._as_told_a.get(node, 0.0) / phases)
+        return max(self._together_a[node] / phases + own_a, own_now_a)
 
     def _own(self, node: str, own_a: float) -> PerPhase:
         return lower(equal(own_a), self._kept_a.get(node, ZERO)) if own_a else ZERO

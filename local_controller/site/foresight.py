@@ -246,7 +246,7 @@ class Foresight:
             surplus_w=tuple(max(0.0, -(watts or 0.0)) for watts in net_w),
             export_per_kwh=self._known(Kind.FEED_IN, edges_s, now),
             peak_per_kw=self.money.peak_per_kw,
-            peak_w=max(self.money.peak_w, self.peak.highest_w),
+            peak_w=max(self.money.peak_w, self.peak.highest_w(now)),
             background_w=tuple(max(0.0, self.assumed_w if watts is None else watts) for watts in net_w),
             currency=self.money.currency,
         )

@@ -16,7 +16,7 @@ from typing import Final
 
 from local_controller.clock import Instant
 from local_controller.site.quarter_hour import QUARTER_S
-from local_controller.site.quarter_means import QuarterMeans
+from local_controller.site.quarter_means import LARGEST_W, QuarterMeans
 
 KEPT: Final = 10
 """Two weeks of working days: a building's habits change with the season, and one odd day must not count for months."""
@@ -25,9 +25,6 @@ NEEDED: Final = 3
 """So many means make a forecast: the upper quantile of fewer is just the highest of them."""
 
 QUANTILE: Final = 0.8
-
-LARGEST_W: Final = 1e9
-"""More than any building draws: nothing above is kept, so that sums stay numbers."""
 
 KINDS_OF_DAY: Final = ("working day",) * 5 + ("saturday", "sunday")
 

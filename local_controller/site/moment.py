@@ -10,7 +10,7 @@ from local_controller.site.capacity import Capacity, Left, capacity, left
 from local_controller.site.good_faith import GoodFaith, good_faith
 from local_controller.site.limit_book import LimitBook
 from local_controller.site.out_of_phase import LastSeen
-from local_controller.site.per_phase import PerPhase, minus, plus
+from local_controller.site.per_phase import ZERO, PerPhase, minus, plus
 from local_controller.site.places import Columns, Place
 from local_controller.site.tree import Tree
 from optimizer.arrays import Indexes
@@ -34,6 +34,17 @@ class Moment:
     followers: Indexes
     columns: Columns
     set_aside: Sequence[Place]
+
+    def as_told(self) -> dict[str, float]:
+        """What limits in watts leave if stations that nobody measures do what they said, and nothing that these draw counts twice."""
+        if not self.good_faith.said:
+            return {}
+        watts = {one.node: one.together for one in self.capacities}
+        return {
+            node: left_a + sum(self.good_faith.said.get(node, ZERO)) + (0.0 if one is None else one.unheard_a)
+            for node, left_a in self.left.together.items()
+            for one in [watts[node]]
+        }
 
     def for_followers(self) -> Left:
         """What each node has for those that follow, if nothing that they draw counts twice."""

@@ -5,10 +5,11 @@ since its start and t left, (P * 0.25 h - E) / t is allowed (grid-and-safety §4
 billed.
 
 The energy is kept on the monotonic clock, and cut at the quarter's start by the clock on the wall as it is now: a clock that
-is set moves that cut, and no energy is lost or counted twice. What nobody measured while the meter was silent counts at the mean
-that is allowed, or what was drawn last if that is more; what was before the start at the most that an earlier run may have allowed,
-for counted at the mean a restart in the midst of a quarter could end that at one and a half times its mean. Where it is known what
-that run has counted on the same monotonic clock, only the gap since then counts so.
+is set moves that cut, and no energy is lost or counted twice. What nobody measured while the meter was silent counts as what was
+allowed when it fell silent, for so much cars may have taken; at least as the mean, and as what was drawn last. What was before the
+start counts at the most that an earlier run may have allowed, for counted at the mean a restart in the midst of a quarter could end
+that at one and a half times its mean. Where it is known what that run has counted on the same monotonic clock, only the gap since
+then counts so.
 """
 
 from __future__ import annotations
@@ -103,9 +104,10 @@ class QuarterHour:
             last_s, last_w = self._last
             if now_s <= last_s:
                 return
-            silent = self._is_resumed or now_s - last_s > SILENT_S
-            mean_w = max(self.mean_w, last_w) if silent else (last_w + drawn_w) / 2
-            self._total_wh += mean_w * (now_s - last_s) / 3600
+            if self._is_resumed or now_s - last_s > SILENT_S:
+                self._take_silence(now_s - at.utc.timestamp() % QUARTER_S, now_s)
+            else:
+                self._total_wh += (last_w + drawn_w) / 2 * (now_s - last_s) / 3600
         self._last, self._is_resumed = (now_s, drawn_w), False
         if not self._past or now_s - self._past[-1][0] >= KEPT_EVERY_S:
             self._past.append((now_s, self._total_wh))
@@ -124,10 +126,28 @@ class QuarterHour:
     def _used_wh(self, start_s: float, now_s: float) -> float:
         if self._last is None:
             return self._unseen_wh(now_s - start_s)
+        seen_wh = self._total_wh - self._total_at(start_s) if start_s < self._last[0] else 0.0
+        return seen_wh + self._silent_wh(start_s, now_s)
+
+    def _silent_wh(self, start_s: float, now_s: float) -> float:
+        """What was used since the last reading, of a quarter in which cars may have taken what was allowed by then."""
+        assert self._last is not None  # noqa: S101 - nobody asks before there was one
         last_s, last_w = self._last
-        silent_s = now_s - max(last_s, start_s)
-        since_last_wh = max(self.mean_w, last_w) * silent_s / 3600
-        return since_last_wh + (self._total_wh - self._total_at(start_s) if start_s < last_s else 0.0)
+        power_w = max(self.mean_w, last_w)
+        if start_s < last_s:
+            left_wh = self.mean_w * QUARTER_S / 3600 - (self._total_wh - self._total_at(start_s))
+            left_s = max(start_s + QUARTER_S - last_s, LEFT_AT_LEAST_S)
+            power_w = max(power_w, min(left_wh * 3600 / left_s, MOST * self.mean_w))
+        return power_w * (now_s - max(last_s, start_s)) / 3600
+
+    def _take_silence(self, start_s: float, now_s: float) -> None:
+        """Adds what nobody measured until now. start_s: when the quarter of now began."""
+        assert self._last is not None  # noqa: S101 - nobody asks before there was one
+        last_s, last_w = self._last
+        if last_s < start_s:
+            self._total_wh += max(MOST * self.mean_w, last_w) * (start_s - last_s) / 3600
+            self._past.append((start_s, self._total_wh))
+        self._total_wh += self._silent_wh(start_s, now_s)
 
     def _unseen_wh(self, seconds: float) -> float:
         """What was used of a quarter before the first reading, at most."""

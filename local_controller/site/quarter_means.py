@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Final, NamedTuple
 
+import msgspec
+
 from local_controller.clock import Instant
 from local_controller.site.quarter_hour import QUARTER_S
 
@@ -14,6 +16,9 @@ WHOLE: Final = 0.8
 
 SILENT_S: Final = 60.0
 """A pause between two readings that is longer was not measured."""
+
+LARGEST_W: Final = 1e9
+"""More than any building draws."""
 
 
 class Mean(NamedTuple):
@@ -46,21 +51,39 @@ class QuarterMeans:
         return found
 
 
+class Highest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The highest mean of a month, "2026-03"."""
+
+    month: str
+    mean_w: float
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it can have been measured."""
+        return 0.0 <= self.mean_w <= LARGEST_W
+
+
 @dataclass(slots=True)
 class Peak:
-    """The highest mean of a quarter of an hour in the month of the last reading, by the clock of a zone, since the start."""
+    """The highest mean of a quarter of an hour in a month by the clock of a zone, as far as anybody has seen it."""
 
     zone: tzinfo = UTC
-    highest_w: float = 0.0
+    found: Highest | None = None
     _means: QuarterMeans = field(default_factory=QuarterMeans)
-    _month: int = 0
+
+    def highest_w(self, now: Instant) -> float:
+        """What is paid for in the month of this moment."""
+        return self._of(self._month(now.utc.timestamp()))
 
     def measured(self, power_w: float, now: Instant) -> None:
         """What the grid connection draws; what is fed in is not taken off, for it is import that is billed."""
         mean = self._means.measured(max(0.0, power_w), now)
-        if mean is None:
-            return
-        month = datetime.fromtimestamp(mean.start_s, self.zone).month
-        if month != self._month:
-            self._month, self.highest_w = month, 0.0
-        self.highest_w = max(self.highest_w, mean.value)
+        if mean is not None:
+            month = self._month(mean.start_s)
+            self.found = Highest(month, max(mean.value, self._of(month)))
+
+    def _of(self, month: str) -> float:
+        return self.found.mean_w if self.found is not None and self.found.month == month else 0.0
+
+    def _month(self, at_s: float) -> str:
+        return datetime.fromtimestamp(at_s, self.zone).strftime("%Y-%m")

@@ -193,6 +193,34 @@ def test_both_still_have_their_turns_when_such_a_car_was_lost_or_found_while_it_
 
 
 @pytest.mark.requirement("LC-110")
+@pytest.mark.parametrize("applies_to", AppliesTo)
+@pytest.mark.parametrize("silent_s", [0.0, 300.0])
+def test_cars_that_nobody_measures_have_their_turns_below_a_limit_in_watts(
+    applies_to: AppliesTo, silent_s: float
+) -> None:
+    """The limit falls, and the fuse's meter falls silent with it: two of three cars fit. Nobody charged again, though all were told 0 A.
+
+    What is kept for all three is more than there is; so much one of them may have nevertheless, as it is its own. The other
+    one is lowered before.
+    """
+    ems = LimitSource("ems", "EMS limit", "grid", applies_to, (63.0,) * 3)
+    site = limited(topology(63.0, 3), ems, "CP-1", "CP-2", "CP-3")
+    others_a = 5.0 if applies_to is AppliesTo.TOTAL else 0.0
+    site.base = lambda _s: (others_a,) * 3
+    site.run(300)
+    site.go_blind(silent_s)
+    fell_to_w = (2 * 6.0 + others_a + 4.0) * 3 * 230.0
+    site.announce("ems", None, 30_000.0, power_w=fell_to_w)
+    site.run(silent_s + 60)
+    drawn_w: list[float] = []
+    site.on_step.append(lambda now: drawn_w.append(sum(now.flow("grid")) * 230.0))
+    seen = drawn_over(site, 3000)
+    assert min(sum(a > 0 for a in amperes) / len(amperes) for amperes in seen.values()) > 0.4
+    assert max(drawn_w) <= fell_to_w
+    assert sum(map(sum, seen.values())) > 0.95 * 12.0 * len(drawn_w)
+
+
+@pytest.mark.requirement("LC-110")
 def test_both_have_their_turns_where_currents_are_out_of_phase() -> None:
     """What a car drew when it was measured last was thought to be given up, and its draw to be other loads: it had all the time."""
     grid = Grid(GridSystem.LINE_TO_LINE, 230.0)

@@ -235,7 +235,7 @@ def test_a_peak_that_was_measured_this_month_is_paid_for_anyway() -> None:
     assert measure(0, 890, 30_000.0) == 20_000.0
     assert measure(900, 300, 50_000.0) == pytest.approx(30_000.0, rel=0.001)
     assert measure(1800, 890, 25_000.0) == pytest.approx(30_000.0, rel=0.001), "a third of a quarter counts for nothing"
-    assert measure(2700, 890, 21_000.0) == pytest.approx(30_000.0, rel=0.001)
+    assert measure(2700, 890, 21_000.0) == 20_000.0, "in April that of March is worth nothing, from the first second"
     assert measure(3600, 10, 1_000.0) == pytest.approx(21_000.0, rel=0.002), (
         "what is over was the first quarter of April"
     )

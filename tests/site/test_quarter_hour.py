@@ -67,9 +67,36 @@ def test_what_nobody_measured_counts_at_the_mean_or_at_what_was_drawn_last() -> 
 
 
 def test_a_silent_meter_does_not_count_as_little_because_it_showed_little() -> None:
+    """Cars may have taken what was allowed when it fell silent: the whole quarter's energy, in 800 s."""
     quarter = used(0.0, 100)
+    allowed_w = quarter.allowed(at(100)).power_w
+    assert allowed_w == pytest.approx(QUOTA_WH * 3600 / 800)
+    assert quarter.allowed(at(399)).power_w == pytest.approx(allowed_w), "and it does not grow meanwhile"
     quarter.measured(0.0, at(400))
-    assert quarter.allowed(at(400)).used_wh == pytest.approx(MEAN_W * 300 / 3600)
+    assert quarter.allowed(at(400)).used_wh == pytest.approx(allowed_w * 300 / 3600)
+
+
+def test_what_was_allowed_when_the_meter_fell_silent_counts_until_the_quarter_ends() -> None:
+    quarter = used(0.0, 700)
+    quarter.measured(0.0, at(1000))
+    assert quarter.allowed(at(1000)).used_wh == pytest.approx(MEAN_W * 100 / 3600), "the next one begins at its mean"
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 340), st.integers(3, 200), st.floats(0, 60_000), st.floats(0, 60_000))
+def test_no_silence_of_the_meter_makes_a_quarter_exceed_its_mean(
+    silent_at: int, silent_for: int, before_w: float, wanted_w: float
+) -> None:
+    """In steps of 5 s: cars take what they want up to what is allowed, seen or not. What they wanted before may be less or more."""
+    quarter, drawn_ws = QuarterHour(MEAN_W), [0.0] * 3
+    quarter.measured(0.0, at(0))
+    for step in range(540):
+        drawn_w = min(before_w if step < silent_at else wanted_w, quarter.allowed(at(5 * step)).power_w)
+        drawn_ws[step // 180] += drawn_w * 5
+        if not silent_at <= step < silent_at + silent_for:
+            quarter.measured(drawn_w, at(5 * step + 1e-6))
+            quarter.measured(drawn_w, at(5 * step + 5 - 1e-6))
+    assert max(drawn_ws) <= QUOTA_WH * 3600 * 1.005
 
 
 def test_what_is_left_in_the_last_minute_is_spread_over_a_minute() -> None:
@@ -242,6 +269,29 @@ def test_who_draws_what_is_allowed_keeps_the_mean_of_every_quarter(
     for start in range(0, second, 900):
         used_ws = total_ws[min(start + 900, second)] - total_ws[start]
         assert used_ws / 3600 <= mean_w / 4 * 1.005 + 1e-6
+
+
+def site_with(mean_w: float, cars: int) -> tuple[VirtualSite, list[float]]:
+    """A site with so many stations behind a wide fuse, and the power that flows in each half second."""
+    limit = QuarterHourLimit("peak", "limit 'peak'", "grid", QuarterHour(mean_w))
+    site, drawn_w = VirtualSite(topology(200.0, cars), own=(limit,)), list[float]()
+    site.on_step.append(lambda one: drawn_w.append(sum(one.flow("grid")) * 253.0))
+    site.connect()
+    site.run(15)
+    return site, drawn_w
+
+
+def test_cars_that_come_while_the_meter_is_silent_do_not_make_the_quarter_exceed_its_mean() -> None:
+    """Five minutes nothing, five at the fallbacks of ten cars, unseen: these counted at the mean, and the quarter ended at 31.8 kW."""
+    site, drawn_w = site_with(30_000.0, 10)
+    site.run(1200 - site.elapsed_s)
+    for id_ in site.stations:
+        site.plug(id_)
+    site.go_blind(300)
+    site.run(300)
+    assert sum(site.flow("grid")) * 253.0 > 1.3 * 30_000.0
+    site.run(1800 - site.elapsed_s)
+    assert 0.8 * 30_000.0 < sum(drawn_w[-1800:]) / 1800 <= 30_000.0
 
 
 def test_a_site_keeps_the_mean_while_its_building_moves_and_its_cars_follow_slowly() -> None:
