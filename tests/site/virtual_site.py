@@ -362,6 +362,7 @@ class VirtualSite:
         station = self.stations[id_]
         station.car, station.transaction = car or Car(), f"tx-{id_}-{self.now.monotonic_s:.0f}"
         station.working = None
+        station.has_moved = False  # what its contactor did in the session before is no switch of this one
         station.drew.clear()
         station.next_sample_s = self.now.monotonic_s + station.sample_s
         self.tell(station.evse.id.station, words.TransactionStarted(station.evse.id.evse, station.transaction))
