@@ -267,7 +267,7 @@ class SiteController:
             for phase in PHASES:
                 if room.per_phase[node][phase] < least_a:
                     state.hold(phase, until_s, f"{state.node.label} {PHASE_NAMES[phase]} had no room a moment ago")
-        for node, left_a in {**room.together, **moment.as_told()}.items():
+        for node, left_a in {**room.together, **moment.as_told}.items():
             if left_a < least_a:
                 state = self.nodes[node]
                 state.hold(TOGETHER, until_s, f"{state.node.label} had no power left a moment ago")

@@ -21,6 +21,7 @@ class Moment:
     """The site at one instant, per node: capacity, what all may draw, what those that do not follow may, what is left.
 
     good_faith: what of that is left because stations that nobody measures are relied on, and what is not.
+    as_told: what limits in watts leave if these do what they said, and nothing that they draw counts twice; nothing where there are none.
     runs_s: how long after the start. followers, set_aside: sessions that can be controlled just now (the numbers of their
     places), and those that are lost or defiant. columns: what the standings of the followers say.
     """
@@ -31,20 +32,10 @@ class Moment:
     reserved: Mapping[str, PerPhase]
     good_faith: GoodFaith
     left: Left
+    as_told: Mapping[str, float]
     followers: Indexes
     columns: Columns
     set_aside: Sequence[Place]
-
-    def as_told(self) -> dict[str, float]:
-        """What limits in watts leave if stations that nobody measures do what they said, and nothing that these draw counts twice."""
-        if not self.good_faith.said:
-            return {}
-        watts = {one.node: one.together for one in self.capacities}
-        return {
-            node: left_a + sum(self.good_faith.said.get(node, ZERO)) + (0.0 if one is None else one.unheard_a)
-            for node, left_a in self.left.together.items()
-            for one in [watts[node]]
-        }
 
     def for_followers(self) -> Left:
         """What each node has for those that follow, if nothing that they draw counts twice."""
@@ -94,7 +85,17 @@ class Moments:
             reserved=reserved,
             good_faith=faith,
             left=room,
+            as_told=_as_told(capacities, faith, room),
             followers=followers,
             columns=columns,
             set_aside=[place for place in others if place.state.session is not None],
         )
+
+
+def _as_told(capacities: Sequence[Capacity], faith: GoodFaith, room: Left) -> dict[str, float]:
+    limited = [(one.node, one.together) for one in capacities if faith.said]
+    return {
+        node: room.together[node] + sum(faith.said.get(node, ZERO)) + watts.unheard_a
+        for node, watts in limited
+        if watts is not None
+    }

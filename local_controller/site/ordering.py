@@ -37,7 +37,7 @@ class Ordering:
             moment.left,
             {node: state.node.label for node, state in self._tree.limited.items()},
             moment.good_faith.kept_a,
-            moment.as_told(),
+            moment.as_told,
         )
         pace = self._pace
         others, stops = self._set_aside.decided(moment, now)
