@@ -328,12 +328,14 @@ def _powered(site: VirtualSite, rnd: random.Random, *, is_fixed: bool) -> Virtua
 
 
 def _switching(site: VirtualSite, rnd: random.Random) -> None:
-    """Its stations have contactors, or say so."""
-    for station in site.stations.values():
-        station.one_phase = rnd.randint(1, 3)
-        said = [*Phase][station.one_phase - 1] if rnd.random() < 0.5 else None
-        station.switching = PhaseSwitching(is_able=True, takes_phase=rnd.random() < 0.3, one_phase=said)
-        station.ignores_phases = said is None and rnd.random() < 0.3
+    """Its stations have contactors, or say so; the word of a station counts for all its EVSEs."""
+    for station in site.topology.stations:
+        one_phase = rnd.randint(1, 3)
+        said = [*Phase][one_phase - 1] if rnd.random() < 0.5 else None
+        switching = PhaseSwitching(is_able=True, takes_phase=rnd.random() < 0.3, one_phase=said)
+        ignores = said is None and rnd.random() < 0.3
+        for outlet in site.outlets(station.id):
+            outlet.one_phase, outlet.switching, outlet.ignores_phases = one_phase, switching, ignores
 
 
 def _hasty(site: VirtualSite) -> str | None:

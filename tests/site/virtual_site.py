@@ -319,7 +319,7 @@ class VirtualSite:
             station.in_flight = station.wish = None
         for id_ in sorted({one.evse.id.station for one in self.stations.values() if one.connected}):
             self.connect(id_, boot=False)
-            for outlet in self._outlets(id_):
+            for outlet in self.outlets(id_):
                 if outlet.transaction is not None:
                     begun = words.TransactionStarted(outlet.evse.id.evse, outlet.transaction, is_found=True)
                     self.tell(id_, begun)
@@ -332,16 +332,16 @@ class VirtualSite:
     # --- what people and cars do ---
     def connect(self, *ids: str, boot: bool = True) -> None:
         for id_ in ids or tuple(s.id for s in self.topology.stations):
-            for outlet in self._outlets(id_):
+            for outlet in self.outlets(id_):
                 outlet.connected = True
             self.tell(id_, words.Connected(words.OcppVersion.V16))
-            if (switching := self._outlets(id_)[0].switching).is_able:
+            if (switching := self.outlets(id_)[0].switching).is_able:
                 self.tell(id_, words.BehaviourLearnt(switching=switching))
             if boot:
                 self.tell(id_, words.Booted("v", "m", "f", "s", words.RegistrationStatus.ACCEPTED))
 
     def disconnect(self, id_: str) -> None:
-        for outlet in self._outlets(id_):
+        for outlet in self.outlets(id_):
             outlet.connected, outlet.wish = False, None
             outlet.line += 1
             if outlet.in_flight is not None:
@@ -352,7 +352,7 @@ class VirtualSite:
         """Power fails: the link is gone, and what was in memory; the transaction goes on after the boot."""
         if self.stations[id_].connected:
             self.disconnect(id_)
-        for outlet in self._outlets(id_):
+        for outlet in self.outlets(id_):
             outlet.working = None
             outlet.fallback_a = None if outlet.forgetful else outlet.fallback_a
             outlet.off_until_s = self.now.monotonic_s + BOOT_S + 12.0
@@ -403,7 +403,8 @@ class VirtualSite:
             power_w = self.source(source).fallback_w
         return float("inf") if power_w is None else power_w
 
-    def _outlets(self, id_: str) -> list[VirtualStation]:
+    def outlets(self, id_: str) -> list[VirtualStation]:
+        """The EVSEs of a station."""
         return [s for s in self.stations.values() if s.evse.id.station == id_]
 
     # --- time ---
