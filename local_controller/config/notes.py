@@ -35,7 +35,7 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
     crowded = (note for node in topology.nodes for note in _crowding(topology, node))
     electrical = (*crowded, *_below_fallback(config, topology), *_unmeasured(config), *_unused(config))
     uneven = (note for node in topology.nodes for note in _uneven(node, topology))
-    electrical = (*electrical, *uneven, *_uncontrolled(config), *_unrecorded(config), *_ageless(config))
+    electrical = (*electrical, *uneven, *_above_the_fuse(config), *_uncontrolled(config), *_ageless(config))
     return (
         *electrical,
         *_by_country(config),
@@ -45,6 +45,7 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
         *_without_stations(config),
         *_without_versions(config),
         *_serials(config),
+        *_forgotten(config),
     )
 
 
@@ -82,6 +83,16 @@ def _crowding(topology: Topology, node: Node) -> Iterator[str]:
         yield (
             f"{node.label} {PHASE_NAMES[phase]}: only {fitting} of {len(evses)} EVSEs can charge at once under the"
             f" assumed base load ({_room_a(node, phase):g} A left below the margin); the others wait their turn"
+        )
+
+
+def _above_the_fuse(config: SiteConfig) -> Iterator[str]:
+    """A contract that allows more than the fuse bears on all phases counts for nothing, and is perhaps a slip of the pen."""
+    grid, contract_a = config.grid_connection, config.grid_connection.contract_a
+    if contract_a is not None and all(contract_a[phase] > grid.fuse_a[phase] for phase in PHASES):
+        yield (
+            f"{grid.name}: contract_a of {min(contract_a):g} A is above fuse_a of {max(grid.fuse_a):g} A and counts for"
+            " nothing: is one of them mistyped?"
         )
 
 
@@ -185,11 +196,15 @@ def _ageless(config: SiteConfig) -> Iterator[str]:
             )
 
 
-def _unrecorded(config: SiteConfig) -> Iterator[str]:
-    """Goal G8: whoever is dimmed under §14a EnWG keeps a record of it."""
-    if config.recorded_limits and config.state_directory is None:
+def _forgotten(config: SiteConfig) -> Iterator[str]:
+    """What ends with the gateway. Whoever is dimmed under §14a EnWG keeps a record of it (goal G8)."""
+    if config.state_directory is not None:
+        return
+    if config.recorded_limits:
         names = ", ".join(config.recorded_limits)
         yield f"nothing is recorded of when limit {names} holds: name a folder in state_directory"
+    else:
+        yield "a restart forgets what was learnt of stations and visits, and limits that people set: name a folder in state_directory"
 
 
 def _uncontrolled(config: SiteConfig) -> Iterator[str]:

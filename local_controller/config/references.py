@@ -39,13 +39,10 @@ def findings(data: Mapping[str, Any], devices: Collection[str]) -> Iterator[Find
     for section in _LISTS:
         yield from _duplicates(section, data)
     for section, key, target in _REFERENCES:
-        for path, name in named(data, section, key):
-            yield from _dangling(path, name, target, data)
+        yield from _dangling(named(data, section, key), target, data)
     grid_meter = _named_in_section(("grid_connection", "meter"), data)
-    for path, name in grid_meter:
-        yield from _dangling(path, name, "meters", data)
-    for path, name in _brokers_of_sections(data):
-        yield from _dangling(path, name, "brokers", data)
+    yield from _dangling(grid_meter, "meters", data)
+    yield from _dangling(_brokers_of_sections(data), "brokers", data)
     yield from _circles(data)
     yield from _shared([*grid_meter, *named(data, "circuits", "meter")])
     own = named(data, "devices", "id")
@@ -79,9 +76,8 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _brokers_of_sections(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    for place in _WITH_BROKER:
-        yield from _named_in_section((*place, "broker"), data)
+def _brokers_of_sections(data: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    return [one for place in _WITH_BROKER for one in _named_in_section((*place, "broker"), data)]
 
 
 def _named_in_section(path: tuple[str, ...], data: Mapping[str, Any]) -> list[tuple[Path, str]]:
@@ -101,10 +97,16 @@ def _duplicates(section: str, data: Mapping[str, Any]) -> Iterator[Finding]:
         seen.add(compared)
 
 
-def _dangling(path: Path, name: str, target: str, data: Mapping[str, Any]) -> Iterator[Finding]:
+def _dangling(uses: Sequence[tuple[Path, str]], target: str, data: Mapping[str, Any]) -> Iterator[Finding]:
+    """Each name of nothing once, where it stands first: it is as likely one slip in the list as many outside it."""
     known = [known for _, known in named(data, target, "id")] + ([GRID] if target == "circuits" else [])
-    if name not in known:
-        yield path, f'no {target.removesuffix("s")} has the id "{name}"{did_you_mean(name, known)}'
+    places: dict[str, list[Path]] = {}
+    for path, name in uses:
+        if name not in known:
+            places.setdefault(name, []).append(path)
+    for name, (first, *others) in places.items():
+        more = f"; so at {len(others)} more place{'s' if len(others) > 1 else ''}" if others else ""
+        yield first, f'no {target.removesuffix("s")} has the id "{name}"{did_you_mean(name, known)}{more}'
 
 
 def _circles(data: Mapping[str, Any]) -> Iterator[Finding]:

@@ -40,9 +40,9 @@ def sound(more: str, site: str = SITE) -> SiteConfig:
 
 
 def told(more: str, site: str = SITE) -> list[str]:
-    """The notes of a sound site but the one that all of these have."""
-    config = sound(more, site)
-    return [note for note in notes(config, topology(config)) if "no meter" not in note]
+    """The notes of a sound site but those that all of these have."""
+    config, all_have = sound(more, site), ("no meter", "a restart forgets")
+    return [note for note in notes(config, topology(config)) if not any(words in note for words in all_have)]
 
 
 # --- which CSMS -------------------------------------------------------------------------------------------------------

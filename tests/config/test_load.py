@@ -18,6 +18,7 @@ from local_controller.site.topology import FuseType
 from local_controller.station.words import EvseId
 
 DEVICES = ("eastron_sdm630",)
+FORGETS = "a restart forgets what was learnt of stations and visits, and limits that people set: name a folder in state_directory"
 
 
 def sound(text: str) -> SiteConfig:
@@ -88,6 +89,7 @@ def test_notes_tell_what_cannot_happen_at_the_same_time() -> None:
         "the grid connection has no meter: the assumed base load counts all the time",
         "meter spare measures no circuit",
         "broker site sends no limit, no meter, no price and no forecast",
+        FORGETS,
     ]
 
 
@@ -97,6 +99,7 @@ def test_notes_tell_where_a_limit_asks_for_less_than_uncontrolled_stations_take(
     # 2 x 6 A in the east wing and 8 A in the garage, and the garage's own 3 A on L3
     assert notes(config, topology(config)) == (
         "limit ems L3: its fallback_a of 22 A holds while the gateway runs; without it garage takes up to 23 A",
+        FORGETS,
     )
 
 
@@ -107,6 +110,7 @@ def test_what_holds_alike_on_several_phases_is_noted_once() -> None:
     assert notes(config, topology(config)) == (
         "limit ems L1, L2: its fallback_a of 19 A holds while the gateway runs; without it garage takes up to 20 A",
         "limit ems L3: its fallback_a of 19 A holds while the gateway runs; without it garage takes up to 23 A",
+        FORGETS,
     )
 
 
@@ -285,3 +289,40 @@ def test_a_station_that_cannot_be_told_counts_with_its_maximum_and_one_with_a_se
     noted = notes(config, tree)
     assert "A cannot be told a limit (actuators: []): it counts with its max_a at all times" in noted
     assert any(note.startswith("B may be limited by a setting of its maker, which holds for ever") for note in noted)
+
+
+def test_a_name_of_nothing_is_told_once_however_often_it_stands_there() -> None:
+    """The slip may as well be in the one circuit as in all that name it."""
+    text = """
+    site: {name: Shop, mode: control}
+    csms: {url: ws://csms}
+    grid_connection: {fuse_a: 63, assumed_base_load_a: 4}
+    circuits: [{id: garrage, fuse_a: 40}]
+    stations: [{id: CP-1, circuit: garage}, {id: CP-2, circuit: garage}, {id: CP-3, circuit: garage}, {id: CP-4, circuit: attic}]
+    """
+    told = [mistake.message for mistake in examined(text, known_devices())[1]]
+    assert told == [
+        'stations[CP-1].circuit: no circuit has the id "garage" - did you mean garrage?; so at 2 more places',
+        'stations[CP-4].circuit: no circuit has the id "attic" - known here: garrage, grid',
+    ]
+
+
+@pytest.mark.parametrize(("contract_a", "is_odd"), [("60", True), ("[63, 63, 60]", False), ("40", False)])
+def test_a_contract_above_the_fuse_is_remarked_upon(contract_a: str, is_odd: bool) -> None:
+    text = f"""
+    site: {{name: Shop, mode: control}}
+    csms: {{url: ws://csms}}
+    grid_connection: {{fuse_a: [63, 50, 50], contract_a: {contract_a}, assumed_base_load_a: 4}}
+    stations: [{{id: CP-1}}]
+    """
+    config = sound(text.replace("[63, 50, 50]", "50") if is_odd else text)
+    remark = (
+        "Grid connection: contract_a of 60 A is above fuse_a of 50 A and counts for nothing: is one of them mistyped?"
+    )
+    assert (remark in notes(config, topology(config))) == is_odd
+
+
+def test_what_a_restart_forgets_is_told_unless_there_is_a_folder_for_it() -> None:
+    assert any("a restart forgets" in note for note in notes(sound(SITE), topology(sound(SITE))))
+    kept = sound(f"{SITE}\nstate_directory: /tmp\n")
+    assert not any("a restart forgets" in note for note in notes(kept, topology(kept)))
