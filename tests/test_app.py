@@ -84,7 +84,7 @@ async def test_it_runs_with_everything_around_it_down_and_says_so(tmp_path: Path
     assert (view["name"], view["mode"], view["time_zone"]) == ("Test", "control", "UTC")
     texts = {notice["code"]: notice["text"] for notice in view["notices"]}
     assert texts.keys() == {"meter_failed", "broker_link"}
-    assert texts["broker_link"] == "broker mqtt unreachable: no connection: check host and port"
+    assert texts["broker_link"] == "broker mqtt unreachable: no connection; check host, port and cable of the broker"
     assert [evse["id"] for evse in view["evses"]] == ["CP-1/1", "CP-2/1", "CP-2/2"]
     assert view["nodes"][0]["limit_a"] == (16.0, 16.0, 16.0)  # the EMS is silent: its fallback
     assert view["meters"][0]["state"] == "init"

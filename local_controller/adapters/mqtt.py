@@ -206,7 +206,7 @@ class MqttBroker:
         self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _properties: Properties | None
     ) -> None:
         if code.is_failure:
-            self._hop(self._change, Link.REFUSED, f"{code}: check username and password")
+            self._hop(self._change, Link.REFUSED, str(code), "check username and password")
         elif topics := (*self._settings.topics, *self._settings.also):  # a clean session remembers no subscription
             client.subscribe([(topic, QOS) for topic in topics])
         else:
@@ -220,7 +220,7 @@ class MqttBroker:
         if missed := [topic for topic in refused if topic in self._settings.also]:
             self._hop(self._missed, missed)
         if refused := [topic for topic in refused if topic in self._settings.topics]:
-            self._hop(self._change, Link.REFUSED, f"may not subscribe to {', '.join(refused)}: check access rights")
+            self._hop(self._change, Link.REFUSED, f"may not subscribe to {', '.join(refused)}", "check access rights")
         else:
             self._hop(self._change, Link.CONNECTED, "")
 
@@ -230,7 +230,7 @@ class MqttBroker:
         if failure is not None:
             self._hop(self._untrusted, failure)
         else:
-            self._hop(self._change, Link.UNREACHABLE, "no connection: check host and port")
+            self._hop(self._change, Link.UNREACHABLE, "no connection", "check host, port and cable of the broker")
 
     def _paho_disconnected(
         self, _client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None

@@ -81,7 +81,7 @@ def _evses(site: dict[str, Any]) -> Table:
         if evse["acknowledged_a"] is not None and evse["acknowledged_a"] != evse["limit_a"]:
             limit += f" (yes to {evse['acknowledged_a']:.1f})"
         energy = "" if evse["energy_kwh"] is None else f"{evse['energy_kwh']:.2f} kWh"
-        table.add_row(evse["id"], evse["charging"], _measured(evse), limit, energy, (evse["reasons"] or ("",))[0])
+        table.add_row(evse["id"], evse["charging"], _measured(evse), limit, energy, "\n".join(evse["reasons"]))
     return table
 
 

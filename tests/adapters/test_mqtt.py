@@ -206,14 +206,14 @@ async def test_a_wrong_password_is_a_named_state(mosquitto: Mosquitto) -> None:
         await heard.until(lambda: heard.states)
         await asyncio.sleep(1.5)  # the next attempt is refused, too: reported once
     assert heard.links == [Link.REFUSED]
-    assert "check username and password" in heard.states[0].detail
+    assert heard.states[0].remedy == "check username and password"
 
 
 async def test_a_broker_that_is_not_there_is_a_named_state_until_it_comes_up(mosquitto: Mosquitto) -> None:
     mosquitto.kill()
     async with connected(mosquitto.port) as (_, heard):
         await heard.until(lambda: heard.states)
-        assert heard.states == [BrokerState("ems", Link.UNREACHABLE, "no connection: check host and port")]
+        assert heard.states == [BrokerState("ems", Link.UNREACHABLE, "no connection", "check host, port and cable of the broker")]
         mosquitto.start()
         await heard.until(lambda: Link.CONNECTED in heard.links)
 

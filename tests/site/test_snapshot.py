@@ -66,6 +66,17 @@ def test_the_terminal_shows_limits_in_watts_and_in_amperes() -> None:
         assert f"limit [/ems]: {text} (fresh)" in console.export_text()
 
 
+def test_the_terminal_shows_every_reason_of_a_limit() -> None:
+    site = lively()
+    view = json.loads(json.dumps({"notices": [], **snapshot(site.controller, site.now).as_json()}))
+    view["evses"][0]["reasons"] = ["the first reason", "the second one"]
+    console = Console(markup=False, width=160, record=True, file=io.StringIO())
+    console.print(picture(view, "Site"))
+    shown = console.export_text()
+    assert "the first reason" in shown
+    assert "the second one" in shown
+
+
 def test_the_picture_before_anything_happened_and_later_is_json_and_can_be_drawn() -> None:
     new = VirtualSite(topology(40.0, 2, circuits={"a [b]": 30.0}))
     for site in (new, lively()):
