@@ -213,7 +213,9 @@ async def test_a_broker_that_is_not_there_is_a_named_state_until_it_comes_up(mos
     mosquitto.kill()
     async with connected(mosquitto.port) as (_, heard):
         await heard.until(lambda: heard.states)
-        assert heard.states == [BrokerState("ems", Link.UNREACHABLE, "no connection", "check host, port and cable of the broker")]
+        assert heard.states == [
+            BrokerState("ems", Link.UNREACHABLE, "no connection", "check host, port and cable of the broker")
+        ]
         mosquitto.start()
         await heard.until(lambda: Link.CONNECTED in heard.links)
 
