@@ -24,18 +24,22 @@ KEPT_S: Final = SAMPLE_MAX_AGE_S
 """By then every station has measured its car again after all were found, so that all of it has a name."""
 
 
-Fits = Callable[[str, tuple[int, ...]], bool]
-"""Whether all that a node carries fits on these phases."""
+Fits = Callable[[tuple[str, ...], tuple[int, ...]], bool]
+"""Whether all that the nodes of a way carry fits on these phases. The way is as `Table.ways`."""
 
 
 def what_fits(
     nodes: Mapping[str, NodeState], capacities: Mapping[str, Capacity], left: Left, tolerance_a: float, now: Instant
 ) -> Fits:
-    """As one reaction sees the site; looked up once for all cars that a node carries."""
+    """As one reaction sees the site; looked up once for all cars that a node carries, and for all on the same way."""
 
     @cache
-    def fits(node: str, phases: tuple[int, ...]) -> bool:
+    def fits_node(node: str, phases: tuple[int, ...]) -> bool:
         return _spare_a(nodes[node], capacities[node], left, phases, now) >= -tolerance_a
+
+    @cache
+    def fits(way: tuple[str, ...], phases: tuple[int, ...]) -> bool:
+        return all(fits_node(node, phases) for node in way)
 
     return fits
 
@@ -46,10 +50,9 @@ def was_found(state: EvseState, now: Instant) -> bool:
     return session is not None and session.is_found and now.since(session.started_at) <= KEPT_S
 
 
-def kept_a(state: EvseState, way: Iterable[str], fits: Fits) -> float:
-    """Amperes per phase below which a car that was found is not lowered just now; 0 if that does not fit. way: as `Table.ways`."""
-    phases = state.phases()
-    return _found_a(state) if all(fits(node, phases) for node in way) else 0.0
+def kept_a(state: EvseState, way: tuple[str, ...], fits: Fits) -> float:
+    """Amperes per phase below which a car that was found is not lowered just now; 0 if that does not fit."""
+    return _found_a(state) if fits(way, state.phases()) else 0.0
 
 
 def _found_a(state: EvseState) -> float:
