@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -53,7 +52,6 @@ class StationDriver:
         "_has_failed",
         "_is_busy",
         "_legs",
-        "_log",
         "_loop",
         "_outlets",
         "_rate",
@@ -82,8 +80,7 @@ class StationDriver:
         self._clock = clock
         self._outlets = outlets
         self._rate = rate
-        self._log = outlets.log.bind(station=proxy.identity)
-        self._todo: deque[tuple[Iterable[Effect], Instant]] = deque()
+        self._todo: list[tuple[Iterable[Effect], Instant]] = []
         self._is_busy = False
         self._has_failed = False
         self._timer: asyncio.TimerHandle | None = None
@@ -91,6 +88,11 @@ class StationDriver:
         self._loop = asyncio.get_running_loop()  # whoever asks for it anew asks the kernel, up to Python 3.11
         self._stalls: dict[Peer, asyncio.TimerHandle] = {}
         self._full_bytes: dict[Peer, int] = {}  # what was unsent when a peer that is in _stalls took no more
+
+    @property
+    def _log(self) -> FilteringBoundLogger:
+        """Bound when there is something to say: kept by each of hundreds it would be half a kilobyte."""
+        return self._outlets.log.bind(station=self.identity)
 
     def start(self) -> None:
         """Relays from now on, until one leg ends; then the other is closed as well."""
@@ -197,7 +199,7 @@ class StationDriver:
                         self._carry_out_one(effect, now)
                 if not self._todo:
                     break
-                effects, now = self._todo.popleft()
+                effects, now = self._todo.pop(0)
         finally:
             self._is_busy = False
 

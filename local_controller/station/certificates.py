@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from local_controller.station.dialects.base import Payload
+from local_controller.station.empty import EMPTY
 
 CertificateHash = tuple[str, ...]
 """A CertificateHashDataType: algorithm, hash of the issuer's name, hash of its key, serial number; in lower case."""
@@ -52,7 +53,7 @@ class InstalledCertificates:
 
     def __init__(self) -> None:
         self._csms_roots: set[CertificateHash] | None = None  # None: nobody asked for them
-        self._others: set[CertificateHash] = set()
+        self._others: frozenset[CertificateHash] = EMPTY
 
     def learn(self, query: Payload, answer: Payload) -> None:
         """GetInstalledCertificateIds and its answer."""

@@ -18,6 +18,7 @@ from local_controller.station.blocks.write_budget import WriteBudget
 from local_controller.station.capability import NOTHING_KNOWN, Capability
 from local_controller.station.charging_priorities import ChargingPriorities
 from local_controller.station.dialects.base import NOTHING_SAID, BootCall, StatedCapability
+from local_controller.station.empty import EMPTY
 from local_controller.station.expected_sessions import ExpectedSessions
 from local_controller.station.shown_values import ShownValues
 from local_controller.station.stand_ins import StandIns
@@ -74,7 +75,7 @@ class StationState:
     answered: bool = False
     installing_until_s: float | None = None
     installs: bool = False
-    untold: set[int] = field(default_factory=set)
+    untold: frozenset[int] = EMPTY
     asked_s: dict[tuple[str, int], float] = field(default_factory=dict)
     lost: Instant | None = None
     csms_ahead_s: float = 0.0
@@ -95,10 +96,10 @@ class StationState:
     writes: WriteBudget = field(default_factory=WriteBudget)
     clock: StationClock = field(default_factory=StationClock)
     shown: ShownValues = field(default_factory=ShownValues)
-    slots_here: set[int] = field(default_factory=set)
+    slots_here: frozenset[int] = EMPTY
     stand_ins: StandIns = field(default_factory=StandIns)
     requests: int = 0
-    outdated: set[int] = field(default_factory=set)
+    outdated: frozenset[int] = EMPTY
     noticed_a: dict[int, float] = field(default_factory=dict)
     places: int | None = None
     truth: StationTruth = field(default_factory=StationTruth)

@@ -16,6 +16,7 @@ from local_controller.profiles.units import RateUnit, lowest_voltage_v
 from local_controller.station.blocks.push import Push
 from local_controller.station.dialects.base import OwnProfile
 from local_controller.station.dialects.held import HeldComposite, HeldProfile
+from local_controller.station.empty import EMPTY
 from local_controller.station.knowledge import FloorPlace
 from local_controller.station.words import ForeignLimit, LimitKind
 
@@ -184,8 +185,8 @@ class StationTruth:
     writes: dict[int, OwnWrites] = field(default_factory=dict)
     composites: dict[int, HeardComposite] = field(default_factory=dict)
     reported: HeardProfiles | None = None
-    refused: set[str] = field(default_factory=set)
-    echoed: set[tuple[int, LimitKind]] = field(default_factory=set)
+    refused: frozenset[str] = EMPTY
+    echoed: frozenset[tuple[int, LimitKind]] = EMPTY
     by_composite: dict[tuple[int, LimitKind], ForeignLimit] = field(default_factory=dict)
     by_loss: dict[int, ForeignLimit] = field(default_factory=dict)
     findings: dict[int, ForeignLimit] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from local_controller.profiles.profile import ALL_PHASES, ChargingSchedule, Kind
 from local_controller.profiles.units import RateUnit
 from local_controller.station.blocks.actuator import FORESIGHT
 from local_controller.station.blocks.next_transaction import stores_of_any_start
+from local_controller.station.empty import EMPTY
 from local_controller.station.evse_context import context_of, watts_context_of
 from local_controller.station.state import StationState
 
@@ -37,7 +38,7 @@ class Allowances:
         self._state = state
         self._evses = evses
         self._store = state.store
-        self._outdated: set[int] = set()  # in the station, where they may hide what it should see to
+        self._outdated: frozenset[int] = EMPTY  # in the station, where they may hide what it should see to
         self._meant: dict[tuple[frozenset[Purpose], int | None], _Meant] = {}
         self._offline_s: tuple[int, ...] | None = None
         self._known: dict[_Key, _Known] = {}
@@ -95,7 +96,7 @@ class Allowances:
     def _notice_change(self) -> None:
         """Nothing that was worked out from an earlier store counts."""
         if self._store is not self._state.store or self._outdated != self._state.outdated:
-            self._store, self._outdated = self._state.store, set(self._state.outdated)
+            self._store, self._outdated = self._state.store, self._state.outdated
             self._meant.clear()
             self._known.clear()
             self._next.clear()

@@ -32,5 +32,5 @@ class Availability(Block):
         changed = self._dialect.connector_changed(call.payload)
         if changed is None:
             return UNCHANGED
-        self._state.untold.discard(changed.evse)
+        self._state.untold -= {changed.evse}
         return [*self._metering.before(changed.evse, now), Tell(changed)]

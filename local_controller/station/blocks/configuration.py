@@ -137,7 +137,7 @@ class Configuration(Block):
         if self._learns_slots and (setting.component, setting.name) == _SLOT_IN_USE:
             slot = slot_number(as_text(value).strip())
             if slot is not None:
-                self._state.slots_here.add(slot)
+                self._state.slots_here |= {slot}
 
     # --- how often it measures -----------------------------------------------------------------------------------
 

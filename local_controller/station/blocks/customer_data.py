@@ -6,7 +6,6 @@ keeps about that customer goes too, and so does the report, which is a copy of w
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -30,7 +29,7 @@ class CustomerData(Block):
     def __init__(self, state: StationState) -> None:
         """The drivers' identifiers in `state` are ours to forget."""
         self._state = state
-        self._clearing: deque[int] = deque(maxlen=_MOST_REQUESTS)
+        self._clearing: tuple[int, ...] = ()
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - data have no age
         """The station agreed to clear."""
@@ -39,7 +38,7 @@ class CustomerData(Block):
         if call.payload.get("clear") is not True or answer.payload.get("status") != "Accepted":
             return []
         if isinstance(request_id := call.payload.get("requestId"), int):
-            self._clearing.append(request_id)
+            self._clearing = (*self._clearing, request_id)[-_MOST_REQUESTS:]
         identifiers = tuple(_identifiers(call.payload))
         for identifier in identifiers:
             self._state.forget_driver(identifier)

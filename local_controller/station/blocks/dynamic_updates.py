@@ -23,6 +23,7 @@ from local_controller.station.dialects.base import Payload
 from local_controller.station.dialects.dynamic_update import PULL
 from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Peer
+from local_controller.station.empty import EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class DynamicUpdates:
         self._state = desk.state
         self._applying = applying
         self._due_s: dict[int, float] = {}
-        self._pulled: set[int] = set()  # for which an answer of the CSMS is awaited
+        self._pulled: frozenset[int] = EMPTY  # for which an answer of the CSMS is awaited
 
     # --- UpdateDynamicSchedule -----------------------------------------------------------------------------------
 
@@ -142,14 +143,14 @@ class DynamicUpdates:
                 continue
             self._due_s[profile_id] = now.monotonic_s + intervals_s[profile_id]
             if self._state.may_call and profile_id not in self._pulled:
-                self._pulled.add(profile_id)
+                self._pulled |= {profile_id}
                 payload = {"chargingProfileId": profile_id}
                 calls.append(OwnCall(Peer.CSMS, PULL, payload, Urgency.QUERY, Pull(profile_id)))
         return calls
 
     def answered(self, tag: Pull, answer: Frame | None, now: Instant) -> list[BlockEffect]:
         """What the CSMS has for us; without it the profile runs out when its duration says so."""
-        self._pulled.discard(tag.profile_id)
+        self._pulled -= {tag.profile_id}
         found = self._state.store.find(tag.profile_id)
         if answer is None or answer.is_error or found is None or tag.profile_id in self._state.store.real:
             return []
@@ -162,4 +163,4 @@ class DynamicUpdates:
     def forget(self) -> None:
         """The connection is over; on the next one pulling begins anew."""
         self._due_s.clear()
-        self._pulled.clear()
+        self._pulled = EMPTY

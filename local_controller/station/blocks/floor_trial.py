@@ -17,6 +17,7 @@ from local_controller.station.blocks.push import Push
 from local_controller.station.blocks.trials import Trials
 from local_controller.station.capability import Rung
 from local_controller.station.effects import Note
+from local_controller.station.empty import EMPTY
 from local_controller.station.knowledge import Actuator
 from local_controller.station.state import StationState
 from local_controller.station.words import LimitKind
@@ -33,7 +34,7 @@ class FloorTrials:
         self._state = state
         self._evses = evses
         self._trials = trials
-        self._effective: set[Rung] = set()
+        self._effective: frozenset[Rung] = EMPTY
 
     def watch(self, e: EvseLimits, now: Instant) -> None:
         """The station said yes to a limit: do its samples show anything above the floor?"""
@@ -75,7 +76,7 @@ class FloorTrials:
         if held is None or held.rung != seen.way:
             return []
         if seen.follows:
-            self._effective.add(held.rung)
+            self._effective |= {held.rung}
             if trial is None:
                 return []
             trial.is_open = False

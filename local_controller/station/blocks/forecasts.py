@@ -39,7 +39,7 @@ class Forecasts(Block):
         """Keeps the expected sessions of `state`, on these EVSEs."""
         self._state = state
         self._dialect = dialect
-        self._evses = frozenset(evses)
+        self._evses = tuple(evses)
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:
         """What the station has accepted will be, or no longer; what it refused, or did not answer, is no news."""
@@ -51,7 +51,7 @@ class Forecasts(Block):
         if call.action == _CANCEL:
             return self._over(call)
         found = self._dialect.foretold(call.action, call.payload)
-        if found is None or found.evse not in self._evses | {0} or said.text("transactionId") is not None:
+        if found is None or found.evse not in {0, *self._evses} or said.text("transactionId") is not None:
             return UNCHANGED  # F02: what it starts runs already, and waited for its driver
         return self._expected(found, call.message_id, now)
 

@@ -44,6 +44,7 @@ from local_controller.station.blocks.guarded_messages import (
 from local_controller.station.certificates import InstalledCertificates, certificate_hash, is_csms_root
 from local_controller.station.dialects.base import Dialect, Payload
 from local_controller.station.effects import Note, Peer, Tell
+from local_controller.station.empty import EMPTY
 from local_controller.station.guard_policy import Doors, GuardPolicy, Here, Policy, Ruling, as_text
 from local_controller.station.shown_values import variable
 from local_controller.station.state import StationState
@@ -99,7 +100,7 @@ class Guards(Block):
         self._writes: dict[str, tuple[Write, ...]] = {}  # by id of the CSMS's CALL, until it is answered
         self._unsent: list[tuple[float, _Rest]] = []  # with the moment when each becomes stale
         self._certificates = InstalledCertificates()
-        self._told: set[str] = set()
+        self._told: frozenset[str] = EMPTY
 
     # --- what the CSMS asks --------------------------------------------------------------------------------------
 
@@ -187,7 +188,7 @@ class Guards(Block):
         text = f"{fields['message']} ({fields['subject']}) of the CSMS was refused: guards.{fields['kind']} of the site file"
         if text in self._told or len(self._told) >= _MOST_WRITES:
             return []
-        self._told.add(text)
+        self._told |= {text}
         return [Tell(OperatorMustKnow("guarded_message_refused", text))]
 
     # --- what the station answers --------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ class Guards(Block):
         if name == "InstallCertificate":
             self._certificates = InstalledCertificates()
         if name != call.action:
-            self._state.slots_here.clear()  # nobody here knows what it says
+            self._state.slots_here = EMPTY  # nobody here knows what it says
             fields = {"message": call.action, "kind": "signed", "policy": None, "action": Policy.PASS}
             return [Note("warning", "guarded_message", fields)]
         if name == "SetVariables":
@@ -285,7 +286,8 @@ class Guards(Block):
         if isinstance(slot, int) and self._policy.network is Policy.REWRITE:
             ruling = self._policy.network_profile(payload.get("connectionData"), self._here())
             leads_here = ruling is None or ruling.action is Policy.PASS
-            (self._state.slots_here.add if leads_here else self._state.slots_here.discard)(slot)
+            others = self._state.slots_here - {slot}
+            self._state.slots_here = others | {slot} if leads_here else others
 
     # --- time ----------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ class OwnMaximum:
             return False
         if Purpose.CHARGING_STATION_MAX_PROFILE not in self._state.store.passed:
             return False
-        self._state.outdated.update(self._state.store.maxima())
+        self._state.outdated = self._state.outdated.union(self._state.store.maxima())
         self._state.store = self._state.store.owning_maximum(owns=True)
         return True
 
@@ -45,7 +45,7 @@ class OwnMaximum:
         """The trial failed, and the station holds none of ours: the purpose is the CSMS's as before."""
         if self.is_tried_by(push):
             self._state.store = self._state.store.owning_maximum(owns=False)
-            self._state.outdated.difference_update(self._state.store.maxima())
+            self._state.outdated = self._state.outdated.difference(self._state.store.maxima())
 
     def superseded(self) -> tuple[int, ...]:
         """The CSMS's maxima that are to be cleared in the station, since ours is in force; told once."""

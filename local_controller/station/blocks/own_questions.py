@@ -23,6 +23,7 @@ from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import NO_BOUNDS, NOTHING_SAID, ONE_AT_A_TIME, Dialect, Payload, ReadBounds
 from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Peer
+from local_controller.station.empty import EMPTY
 from local_controller.station.shown_values import ENTRIES_VARIABLE
 from local_controller.station.state import StationState
 from local_controller.station.transaction import Transaction
@@ -131,7 +132,7 @@ class OwnQuestions(Block):
 
     def connected(self, now: Instant) -> list[BlockEffect]:
         """Perhaps no boot follows: then the states of the connectors are unknown too (LC-042)."""
-        self._state.untold = set(self._evses)
+        self._state.untold = frozenset(self._evses)
         self._plan(now)
         return []
 
@@ -141,7 +142,7 @@ class OwnQuestions(Block):
             return []
         if call.action == "BootNotification":
             self._state.installing_until_s, self._state.installs = None, False
-            self._state.untold.clear()  # it tells them itself (1.6 §4.2, B01)
+            self._state.untold = EMPTY  # it tells them itself (1.6 §4.2, B01)
             return self._stop()
         if call.action in TO_FIRMWARE:
             return self._firmware(Fields(call.action, call.payload).text("status"), now)
@@ -243,7 +244,7 @@ class OwnQuestions(Block):
         self._state.asked_s[question.topic, question.evse] = now.monotonic_s
         if question.topic is Topic.SAMPLE:
             return "TriggerMessage", self._dialect.ask_for_sample(question.evse)
-        self._state.untold.discard(question.evse)
+        self._state.untold -= {question.evse}
         return "TriggerMessage", self._dialect.ask_for_status(question.evse)
 
     def _to_read(self) -> _Reads:

@@ -13,6 +13,7 @@ from local_controller.station.blocks.virtual_store import MOST_PERIODS
 from local_controller.station.blocks.writer import ProfileWriter
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.effects import Peer
+from local_controller.station.empty import EMPTY
 from local_controller.station.state import StationState
 from local_controller.station.words import OcppVersion
 
@@ -30,7 +31,7 @@ class ProfileDesk:
         self.writer = writer
         self.news = news
         self.places = ProfilePlaces(state, evses)
-        self.clearing: set[int] = set()
+        self.clearing: frozenset[int] = EMPTY
         """What the station is told to clear just now, or is about to be, by the CSMS's id."""
 
     def answer(self, message_id: str, status: str, reason: str | None = None) -> Answer:

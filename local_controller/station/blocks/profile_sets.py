@@ -22,6 +22,7 @@ from local_controller.station.blocks.profile_desk import ProfileDesk
 from local_controller.station.blocks.virtual_store import STATION_MAX, VirtualStore
 from local_controller.station.dialects.base import ProfileSet
 from local_controller.station.effects import Note, Peer
+from local_controller.station.empty import EMPTY
 from local_controller.station.words import OcppVersion
 
 LEVEL_OF_MOST = 8
@@ -86,7 +87,7 @@ class ProfileSets:
         if (objection := self._objection(frame)) is not None:
             return [self._desk.refusal(frame.message_id, objection)]
         if profile_id in self._state.outdated:  # it replaces what is there
-            self._state.outdated.discard(profile_id)
+            self._state.outdated -= {profile_id}
             self._reclaimed[frame.message_id] = profile_id
         station_id = None if profile_id is None else self._state.stand_ins.for_station(profile_id)
         if station_id is None or station_id == profile_id:
@@ -125,8 +126,8 @@ class ProfileSets:
     def _undoing(self, wanted: ProfileSet, replaced: VirtualStore) -> Callable[[], None]:
         def undo() -> None:
             if wanted.profile.id in replaced.real:
-                self._state.outdated.discard(wanted.profile.id)
-                self._desk.clearing.discard(wanted.profile.id)
+                self._state.outdated -= {wanted.profile.id}
+                self._desk.clearing -= {wanted.profile.id}
             self._state.store = self._state.store.without(wanted, replaced)
 
         return undo
@@ -145,20 +146,20 @@ class ProfileSets:
 
     def cleared_in_station(self, tag: Replaced, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - whenever it comes
         """One that stays may hide a lower one, so that all of the CSMS's count in what we tell; the next connection tries again."""
-        self._desk.clearing.discard(tag.profile_id)
+        self._desk.clearing -= {tag.profile_id}
         if answer is not None and not answer.is_error and str(answer.payload.get("status")) in {"Accepted", "Unknown"}:
-            self._state.outdated.discard(tag.profile_id)
+            self._state.outdated -= {tag.profile_id}
             return []
         return [Note("warning", "replaced_profile_stays", {"id": tag.profile_id})]
 
     def refused(self, call: Frame) -> None:
         """The station did not take a profile of the CSMS: what is outdated there still is."""
         if (profile_id := self._reclaimed.pop(call.message_id, None)) is not None:
-            self._state.outdated.add(profile_id)
+            self._state.outdated |= {profile_id}
 
     def forget(self) -> None:
         """The connection is over."""
-        self._desk.clearing.clear()
+        self._desk.clearing = EMPTY
         self._reclaimed.clear()
 
     def passed(self, call: Frame, now: Instant) -> None:
@@ -186,8 +187,8 @@ def clearing_in_station(desk: ProfileDesk, profile_id: int, replaced: VirtualSto
 def clearing(desk: ProfileDesk, profile_id: int) -> OwnCall:
     """What the station no longer has to hold is cleared, on this connection or the next; this one is remembered in any case."""
     while len(desk.state.outdated) >= MOST_OUTDATED:
-        desk.state.outdated.pop()
-    desk.state.outdated.add(profile_id)
-    desk.clearing.add(profile_id)
+        desk.state.outdated -= {next(iter(desk.state.outdated))}
+    desk.state.outdated |= {profile_id}
+    desk.clearing |= {profile_id}
     payload = desk.dialect.clear_id(desk.state.stand_ins.for_station(profile_id))
     return OwnCall(Peer.STATION, "ClearChargingProfile", payload, Urgency.RAISE, Replaced(profile_id))

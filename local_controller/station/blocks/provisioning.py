@@ -13,6 +13,7 @@ from local_controller.station.block import UNCHANGED, Block, BlockEffect, Wanted
 from local_controller.station.dialects.base import BootCall, Dialect
 from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Note, Peer, Tell
+from local_controller.station.empty import EMPTY
 from local_controller.station.quirks import Quirk, quirk_of
 from local_controller.station.state import StationState
 from local_controller.station.words import Booted
@@ -58,12 +59,12 @@ class Provisioning(Block):
         self._state = state
         self._dialect = dialect
         self._quirks = quirks
-        self._triggered: set[str] = set()  # what the CSMS has asked for, of what else shows acceptance
+        self._triggered: frozenset[str] = EMPTY  # what the CSMS has asked for, of what else shows acceptance
 
     def connected(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - nothing to time here
         """What only holds for one connection is unknown again; the CSMS's verdict is kept (LC-039)."""
         self._state.is_booting = self._state.answered = False
-        self._triggered.clear()
+        self._triggered = EMPTY
         return []
 
     def closed(self, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - as above
@@ -75,7 +76,7 @@ class Provisioning(Block):
         """Between BootNotification and its answer nobody calls a station (LC-039)."""
         if call.action in TRIGGERS:
             if (name := Fields(call.action, call.payload).text("requestedMessage")) in _BY_ACCEPTED:
-                self._triggered.add(name)
+                self._triggered |= {name}
         elif sender is _STATION:
             self._state.is_booting, self._state.answered = True, False
         return UNCHANGED

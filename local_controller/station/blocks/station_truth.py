@@ -32,6 +32,7 @@ from local_controller.station.dialects.held import (
     report_request_id,
 )
 from local_controller.station.effects import Note, Peer, Tell
+from local_controller.station.empty import EMPTY
 from local_controller.station.foreign import (
     Expected,
     Verdict,
@@ -151,8 +152,12 @@ class StationTruth(Block):
         self._contradicted: dict[tuple[int, LimitKind], _Doubt] = {}  # by a composite schedule
         self._rewritten_s: dict[int, float] = {}  # whoever of both spoke for it
         self._has_foreign = bool(foreign_profiles(state))
-        self._agrees: set[int] = set()  # EVSEs whose last composite schedule without a session showed exactly our floor
-        self._written_in_vain: set[tuple[int, LimitKind]] = set()  # again, and its composite schedule never showed it
+        self._agrees: frozenset[int] = (
+            frozenset()
+        )  # EVSEs whose last composite schedule without a session showed exactly our floor
+        self._written_in_vain: frozenset[tuple[int, LimitKind]] = (
+            frozenset()
+        )  # again, and its composite schedule never showed it
         self._check_s: float | None = None
         self._silences: dict[Topic, int] = {}
         self._transactions: dict[int, str] = {}
@@ -172,13 +177,13 @@ class StationTruth(Block):
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> list[BlockEffect]:  # noqa: ARG002 - the verdict is in the state
         """After a boot it may do what it could not before, and hold something else."""
         if sender is Peer.STATION and self._state.registration is RegistrationStatus.ACCEPTED:
-            self._truth.refused.clear()
+            self._truth.refused = EMPTY
             self._silences.clear()
             self._missing.clear()
             self._contradicted.clear()
             self._rewritten_s.clear()
-            self._agrees.clear()
-            self._written_in_vain.clear()
+            self._agrees = EMPTY
+            self._written_in_vain = EMPTY
             self._plan(now)
         return []
 
@@ -307,7 +312,7 @@ class StationTruth(Block):
 
     def _refuse(self, topic: Topic, now: Instant) -> list[BlockEffect]:
         """It is not asked this before its next boot, and what it once said so does not count for ever."""
-        self._truth.refused.add(topic.value)
+        self._truth.refused |= {topic.value}
         self._left = [one for one in self._left if one[0] is not topic]
         if topic is Topic.COMPOSITE:
             self._truth.by_composite.clear()
@@ -424,7 +429,7 @@ class StationTruth(Block):
         if verdict is Verdict.AGREES:
             return self._agreed(evse, kind, now)
         if kind is LimitKind.FALLBACK:
-            self._agrees.discard(evse)
+            self._agrees -= {evse}
         if self._explains(found_in_report(self._state, evse, now), verdict, kind, limit_a):
             self._contradicted.pop((evse, kind), None)
             self._truth.by_composite.pop((evse, kind), None)
@@ -434,7 +439,7 @@ class StationTruth(Block):
         effects: list[BlockEffect] = []
         if doubt.times >= CONFIRMED and self._may_be_lost(evse, verdict, kind, doubt):
             effects = self._write_again(evse, doubt, "composite schedule", now)
-            self._written_in_vain.add((evse, kind))
+            self._written_in_vain |= {(evse, kind)}
         elif doubt.times >= CONFIRMED:
             is_proven = (evse, kind) in self._truth.echoed
             found = found_in_composite(evse, verdict, kind, limit_a, is_proven=is_proven)
@@ -458,12 +463,12 @@ class StationTruth(Block):
 
     def _agreed(self, evse: int, kind: LimitKind, now: Instant) -> list[BlockEffect]:
         """The station shows exactly ours: whatever spoke against that is over."""
-        self._truth.echoed.add((evse, kind))
-        self._written_in_vain.discard((evse, kind))
+        self._truth.echoed |= {(evse, kind)}
+        self._written_in_vain -= {(evse, kind)}
         self._truth.by_composite.pop((evse, kind), None)
         self._contradicted.pop((evse, kind), None)
         if kind is LimitKind.FALLBACK:  # a working limit that is shown says nothing about the floor below it
-            self._agrees.add(evse)
+            self._agrees |= {evse}
             self._truth.by_loss.pop(evse, None)
         return self._tell(evse, now)
 

@@ -41,7 +41,7 @@ class Transactions(Block):
         """
         self._state = state
         self._dialect = dialect
-        self._evses = frozenset(evses)
+        self._evses = tuple(evses)
         self._metering = metering
 
     def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:

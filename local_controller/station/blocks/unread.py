@@ -16,6 +16,7 @@ from typing import Final
 
 from local_controller.clock import Instant
 from local_controller.rpc.frame import Frame
+from local_controller.station.empty import EMPTY
 from local_controller.station.transaction import Transaction
 
 PAUSE_S: Final = 0.4
@@ -52,7 +53,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self.kept: deque[_Kept] = deque(maxlen=KEPT)
-        self.said: frozenset[str] = frozenset()
+        self.said: frozenset[str] = EMPTY
         self.came = 0
 
     def taken(self) -> list[_Kept]:
