@@ -13,10 +13,10 @@ import contextlib
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
@@ -77,6 +77,15 @@ class Link(StrEnum):
     REFUSED = "refused"  # password, access rights
     UNTRUSTED = "untrusted"  # no TLS, or one of both certificates is not accepted
     LOST = "lost"
+
+
+REMEDIES: Final[Mapping[Link, str]] = {
+    Link.UNREACHABLE: "check host, port and cable of the broker",
+    Link.REFUSED: "check username, password and the access rights at the broker",
+    Link.UNTRUSTED: "look into the broker's log",
+    Link.LOST: "look into the broker's log; does another client use the same name?",
+}
+"""What helps where nothing more is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +215,7 @@ class MqttBroker:
         self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _properties: Properties | None
     ) -> None:
         if code.is_failure:
-            self._hop(self._change, Link.REFUSED, str(code), "check username and password")
+            self._hop(self._change, Link.REFUSED, str(code))
         elif topics := (*self._settings.topics, *self._settings.also):  # a clean session remembers no subscription
             client.subscribe([(topic, QOS) for topic in topics])
         else:
@@ -220,7 +229,7 @@ class MqttBroker:
         if missed := [topic for topic in refused if topic in self._settings.also]:
             self._hop(self._missed, missed)
         if refused := [topic for topic in refused if topic in self._settings.topics]:
-            self._hop(self._change, Link.REFUSED, f"may not subscribe to {', '.join(refused)}", "check access rights")
+            self._hop(self._change, Link.REFUSED, f"may not subscribe to {', '.join(refused)}")
         else:
             self._hop(self._change, Link.CONNECTED, "")
 
@@ -230,7 +239,7 @@ class MqttBroker:
         if failure is not None:
             self._hop(self._untrusted, failure)
         else:
-            self._hop(self._change, Link.UNREACHABLE, "no connection", "check host, port and cable of the broker")
+            self._hop(self._change, Link.UNREACHABLE, "no connection")
 
     def _paho_disconnected(
         self, _client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None
@@ -275,6 +284,7 @@ class MqttBroker:
 
     def _change(self, link: Link, detail: str, remedy: str = "") -> None:
         """Tell a change of the link, or of the reason why there is none, once."""
+        remedy = remedy or REMEDIES.get(link, "")
         if (link, detail) == (self._link, self._detail):
             return
         self._link, self._detail = link, detail

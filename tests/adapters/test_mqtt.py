@@ -24,7 +24,7 @@ from paho.mqtt import publish
 
 from local_controller.adapters import mqtt
 from local_controller.adapters.inputs import Inputs, Listener
-from local_controller.adapters.mqtt import BrokerSettings, BrokerState, Link, MqttBroker
+from local_controller.adapters.mqtt import REMEDIES, BrokerSettings, BrokerState, Link, MqttBroker
 from local_controller.clock import Clock, Instant
 from local_controller.config.load import load
 from local_controller.errors import SourceError
@@ -193,7 +193,7 @@ async def test_a_frozen_broker_is_lost_once_and_does_not_hold_up_the_end(
         await heard.until(lambda: heard.states)
         mosquitto.signal(signal.SIGSTOP)
         await heard.until(lambda: len(heard.states) == 2)
-        assert heard.states[1] == BrokerState("ems", Link.LOST, "Keep alive timeout")
+        assert heard.states[1] == BrokerState("ems", Link.LOST, "Keep alive timeout", REMEDIES[Link.LOST])
     mosquitto.signal(signal.SIGCONT)
 
 
@@ -206,16 +206,14 @@ async def test_a_wrong_password_is_a_named_state(mosquitto: Mosquitto) -> None:
         await heard.until(lambda: heard.states)
         await asyncio.sleep(1.5)  # the next attempt is refused, too: reported once
     assert heard.links == [Link.REFUSED]
-    assert heard.states[0].remedy == "check username and password"
+    assert heard.states[0].remedy == REMEDIES[Link.REFUSED]
 
 
 async def test_a_broker_that_is_not_there_is_a_named_state_until_it_comes_up(mosquitto: Mosquitto) -> None:
     mosquitto.kill()
     async with connected(mosquitto.port) as (_, heard):
         await heard.until(lambda: heard.states)
-        assert heard.states == [
-            BrokerState("ems", Link.UNREACHABLE, "no connection", "check host, port and cable of the broker")
-        ]
+        assert heard.states == [BrokerState("ems", Link.UNREACHABLE, "no connection", REMEDIES[Link.UNREACHABLE])]
         mosquitto.start()
         await heard.until(lambda: Link.CONNECTED in heard.links)
 

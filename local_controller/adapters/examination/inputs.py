@@ -13,7 +13,7 @@ from local_controller.adapters.examination.finding import Finding, State
 from local_controller.adapters.examination.publishing import Probe
 from local_controller.adapters.inputs import Client, Inputs
 from local_controller.adapters.modbus.connection import Trouble
-from local_controller.adapters.mqtt import BrokerState, Link
+from local_controller.adapters.mqtt import REMEDIES, BrokerState, Link
 from local_controller.adapters.tls import TlsLeg
 from local_controller.clock import Clock
 from local_controller.config.limits import (
@@ -32,12 +32,6 @@ from local_controller.site.per_phase import PerPhase
 from local_controller.site.readings import MeterReading
 from local_controller.site.series import Series
 
-_LINKS: Final = {
-    Link.UNREACHABLE: "check host, port and cable of the broker",
-    Link.REFUSED: "check username, password and the access rights at the broker",
-    Link.UNTRUSTED: "look into the broker's log",
-    Link.LOST: "look into the broker's log; does another client use the same name?",
-}
 _TROUBLES: Final = {
     Trouble.UNREACHABLE: "check host and port, the cable, and whether the device takes one client only",
     Trouble.SILENT: "check framing, unit_id, and the bus behind the gateway: its wires, baud and parity",
@@ -246,10 +240,10 @@ def _three(values: PerPhase, unit: str, digits: int) -> str:
 def _broker(broker: str, state: BrokerState | None) -> Finding:
     subject = f"broker {broker}"
     if state is None or state.link is Link.CONNECTING:
-        return Finding(subject, State.ERROR, "no answer yet", _LINKS[Link.UNREACHABLE])
+        return Finding(subject, State.ERROR, "no answer yet", REMEDIES[Link.UNREACHABLE])
     if state.link is Link.CONNECTED:
         return Finding(subject, State.OK, "connected, and subscribed to all topics")
-    return Finding(subject, State.ERROR, f"{state.link}: {state.detail}", state.remedy or _LINKS[state.link])
+    return Finding(subject, State.ERROR, f"{state.link}: {state.detail}", state.remedy)
 
 
 def _limit(limit: str, topic: str, heard: _Heard, patience_s: float) -> Finding:
