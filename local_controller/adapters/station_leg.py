@@ -120,6 +120,7 @@ class StationLeg(Leg):
     def _be_patient(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+            self._deadline = None
 
     def accept(self) -> Response:
         """The answer 101, or another one if the request has a fault; it is not sent yet."""

@@ -96,7 +96,7 @@ class _Session:
     station: StationLeg
     csms: CsmsLeg
     driver: StationDriver
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Future[None]
 
 
 class StationServer:
@@ -344,7 +344,8 @@ class StationServer:
         rate = MessageRate(limits.messages_per_second_per_station, limits.message_burst)
         legs = {Peer.STATION: station, Peer.CSMS: csms}
         driver = StationDriver(proxy, legs, self._clock, self._outlets, rate)
-        session = _Session(identity, profile, authorization, station, csms, driver)
+        over = asyncio.get_running_loop().create_future()
+        session = _Session(identity, profile, authorization, station, csms, driver, over)
         self._sessions[identity] = session
         self._drivers[identity] = driver
         for leg in (station, csms):
@@ -353,16 +354,16 @@ class StationServer:
 
     def _left(self, session: _Session) -> None:
         """A leg is gone; after both, the identity is free again, and all is told that there was to tell."""
-        if session.station.gone.done() and session.csms.gone.done() and not session.over.is_set():
+        if session.station.gone.done() and session.csms.gone.done() and not session.over.done():
             session.driver.stop()
             del self._drivers[session.identity], self._sessions[session.identity]
-            session.over.set()
+            session.over.set_result(None)
 
     async def _finish(self, session: _Session, reason: str) -> None:
         """Closes both legs and waits for their end."""
         session.station.close(1001, reason)
         session.csms.close(1001, reason)
-        await session.over.wait()
+        await asyncio.shield(session.over)
 
 
 def _plain(error: OSError) -> str:

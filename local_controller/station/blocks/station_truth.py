@@ -152,12 +152,10 @@ class StationTruth(Block):
         self._contradicted: dict[tuple[int, LimitKind], _Doubt] = {}  # by a composite schedule
         self._rewritten_s: dict[int, float] = {}  # whoever of both spoke for it
         self._has_foreign = bool(foreign_profiles(state))
-        self._agrees: frozenset[int] = (
-            frozenset()
-        )  # EVSEs whose last composite schedule without a session showed exactly our floor
-        self._written_in_vain: frozenset[tuple[int, LimitKind]] = (
-            frozenset()
-        )  # again, and its composite schedule never showed it
+        # EVSEs whose last composite schedule without a session showed exactly our floor
+        self._agrees: frozenset[int] = EMPTY
+        # again, and its composite schedule never showed it
+        self._written_in_vain: frozenset[tuple[int, LimitKind]] = EMPTY
         self._check_s: float | None = None
         self._silences: dict[Topic, int] = {}
         self._transactions: dict[int, str] = {}
