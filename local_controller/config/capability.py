@@ -50,7 +50,7 @@ class CapabilitySection(Section):
     connector: FloorPlace | None = None
     """Where a TxDefaultProfile is installed: evse, or station (connector 0)."""
     station_max: Literal["sum", "each"] | None = None
-    """What the station applies its maximum to: the sum of its EVSEs, or each of them. If unknown: each."""
+    """What the station applies its maximum to: the sum of its EVSEs, or each of them. If unknown: each, until what both draw at two maxima proves a sum."""
     levels_a: Annotated[tuple[_Amps, ...], Field(min_length=1)] | None = None
     """The only currents that it takes, in amperes; limits are rounded down to them."""
     step_a: Annotated[float, Field(gt=0, le=32)] | None = None

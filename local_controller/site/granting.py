@@ -40,7 +40,7 @@ class Granting:
         self._foresight = foresight
         self._tolerance_a = settings.pace.tolerance_a
         self._sharing = Sharing(tuple(tree.limited), tree.table)
-        self._turns = Turns(settings.turns)
+        self._turns = Turns(settings.turns, settings.random_delay_s)
         self._switches = PhaseSwitches(tree.places, tree.table, foresight.surplus.room_a)
         self._delays = RandomDelays(settings.random_delay_s, settings.pace.dead_band_a)
         self._planned_a: tuple[int, Array] = -1, np.zeros(0)
@@ -63,7 +63,8 @@ class Granting:
         shares_a = self._kept(moment, shares_a, most_a, now)
         shares_a = self._switched(moment, shares_a, available, now)
         shares_a = step_caps.lowered(places, shares_a, now)
-        shares_a = self._delays.lowered(places, shares_a, now)
+        in_place = {self._tree.places[number].state.evse.id for number in self._turns.handed_over}
+        shares_a = self._delays.lowered(places, shares_a, in_place, now)
         ways = [table.ways[number] for number in moment.followers.tolist()]
         return Grants(places, ways, [place.state.session for place in places], caps_a, blind, shares_a)
 
@@ -139,7 +140,7 @@ class Granting:
         the next plan, nobody has less than before, and nobody less than the minimum, but those that wait for a price.
         """
         min_a, now_s = moment.columns.min_a, now.monotonic_s
-        might = ((most_a >= min_a) & (moment.columns.wanted_wh > 0)).nonzero()[0]
+        might = ((most_a >= min_a) & (moment.columns.wanted_wh > 0) & ~self._starting(moment, now)).nonzero()[0]
         can = self._with_a_chance(moment, might, room)
         has_no_chance = np.zeros(len(min_a), dtype=bool)
         has_no_chance[might], has_no_chance[can] = True, False
@@ -167,6 +168,14 @@ class Granting:
         counts_on_who_waits = bool((caps_a[waiting] >= min_a[waiting]).any())
         wanted_a = most_a if counts_on_who_waits else np.maximum(caps_a, np.minimum(min_a, most_a))
         return np.where(seats, wanted_a, 0.0)
+
+    def _starting(self, moment: Moment, now: Instant) -> Flags:
+        """Who has yet to wait a random while before its first start."""
+        who = self._delays.starting(now)
+        if not who:
+            return np.zeros(len(moment.followers), dtype=bool)
+        places = (self._tree.places[number] for number in moment.followers.tolist())
+        return np.array([place.state.evse.id in who for place in places], dtype=bool)
 
     def _rests_anyhow(self, moment: Moment, can: Indexes, room: Left | Unheard, now_s: float) -> Flags:
         """Who rests although all seem to fit: its draw takes more room than its minimum. Nobody where there is twice as much."""

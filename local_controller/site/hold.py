@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from local_controller.clock import Instant
 from local_controller.site.capacity import NodeState
 from local_controller.site.enforcement import Room
+from local_controller.site.freshness import Freshness
 from local_controller.site.limit_book import LimitBook
 
 _Way = tuple[tuple[str, ...], tuple[int, ...]]
@@ -54,10 +55,18 @@ class Hold:
         return self._at_node[node] or self._nodes[node].held_because(phases, self._now)
 
     def _on_all_phases(self, state: NodeState) -> str:
-        if state.meter is not None and not state.meter.watch.state(self._now).may_raise:
-            return f"meter {state.meter.id} of {state.node.label} is {state.meter.watch.state(self._now)}"
+        if why := self._of_meter(state):
+            return why
         if not self._book.may_raise(state.node.id, self._now):
             return f"a limit of {state.node.label} is about to end"
         if self._may_hold_old_limits(state.node.id):
             return f"stations of {state.node.label} may still hold limits of an earlier run"
         return ""
+
+    def _of_meter(self, state: NodeState) -> str:
+        """While one has failed no more than fallbacks are granted, and other loads count at their worst: so much may be raised."""
+        if state.meter is None:
+            return ""
+        found = state.meter.watch.state(self._now)
+        may_raise = found.may_raise or found is Freshness.FAILSAFE
+        return "" if may_raise else f"meter {state.meter.id} of {state.node.label} is {found}"

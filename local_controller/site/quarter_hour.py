@@ -118,8 +118,11 @@ class QuarterHour:
         """What may be drawn from now on."""
         since_s = now.utc.timestamp() % QUARTER_S
         left_s, quota_wh = QUARTER_S - since_s, self.mean_w * QUARTER_S / 3600
-        used_wh = self._used_wh(now.monotonic_s - since_s, now.monotonic_s)
+        start_s = now.monotonic_s - since_s
+        used_wh = self._used_wh(start_s, now.monotonic_s)
         power_w = max(0.0, quota_wh - used_wh) * 3600 / max(left_s, LEFT_AT_LEAST_S)
+        if self._is_silent(now.monotonic_s) and self._silent_w(start_s) * left_s <= (quota_wh - used_wh) * 3600 + 1e-6:
+            power_w = max(power_w, self._silent_w(start_s))  # it counts as drawn anyhow, until the very end
         most_w = self.mean_w * (MOST if left_s > self.lead_s else 1.0)
         return Allowed(min(power_w, most_w), used_wh, quota_wh, left_s)
 
@@ -129,8 +132,16 @@ class QuarterHour:
         seen_wh = self._total_wh - self._total_at(start_s) if start_s < self._last[0] else 0.0
         return seen_wh + self._silent_wh(start_s, now_s)
 
+    def _is_silent(self, now_s: float) -> bool:
+        return self._last is not None and now_s - self._last[0] > SILENT_S
+
     def _silent_wh(self, start_s: float, now_s: float) -> float:
-        """What was used since the last reading, of a quarter in which cars may have taken what was allowed by then."""
+        """What was used since the last reading."""
+        assert self._last is not None  # noqa: S101 - nobody asks before there was one
+        return self._silent_w(start_s) * (now_s - max(self._last[0], start_s)) / 3600
+
+    def _silent_w(self, start_s: float) -> float:
+        """What counts as drawn since the last reading, in a quarter in which cars may take what was allowed by then."""
         assert self._last is not None  # noqa: S101 - nobody asks before there was one
         last_s, last_w = self._last
         power_w = max(self.mean_w, last_w)
@@ -138,7 +149,7 @@ class QuarterHour:
             left_wh = self.mean_w * QUARTER_S / 3600 - (self._total_wh - self._total_at(start_s))
             left_s = max(start_s + QUARTER_S - last_s, LEFT_AT_LEAST_S)
             power_w = max(power_w, min(left_wh * 3600 / left_s, MOST * self.mean_w))
-        return power_w * (now_s - max(last_s, start_s)) / 3600
+        return power_w
 
     def _take_silence(self, start_s: float, now_s: float) -> None:
         """Adds what nobody measured until now. start_s: when the quarter of now began."""

@@ -7,6 +7,9 @@ proof: no more than what was left over all of the last `PROOF_S`. Nobody who mea
 Below its minimum a car cannot charge, and each pause wears its contactor. So one that runs keeps its minimum for `RIDE_S` when
 the surplus falls below it: that is the most that it ever imports, beside the seconds in which cars follow. Time with enough
 surplus gives back as much of that. Then it pauses, and begins again after `REST_S` at the earliest.
+
+Where there is too little for all, they take turns: who waits longest begins first, and who has charged for a whole turn gives way to
+who waits, whenever that could begin in its place.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from local_controller.site.enforcement import Wait
 from local_controller.site.freshness import METER_LADDER
 from local_controller.site.per_phase import PerPhase
 from local_controller.site.standing import DrawBounds
+from local_controller.site.turns import TurnPace
 from local_controller.station.words import EvseId
 
 PROOF_S: Final = 60.0
@@ -34,6 +38,9 @@ RIDE_S: Final = 60.0
 
 REST_S: Final = 300.0
 """So long a car that was paused rests at least: openWB's limit for changes of phases, for the same contactors."""
+
+TURN_S: Final = TurnPace().turn_s
+"""So long a car goes on before it gives way to one that waits: as where minimums do not fit below a fuse (`turns.py`)."""
 
 SPARE_A: Final = 0.5
 """So much is left over on each phase that such a car uses: smaller decreases are not worth a message (`Pace.dead_band_a`)."""
@@ -71,6 +78,7 @@ class Surplus:
     _rooms: deque[tuple[float, float]] = field(default_factory=deque)
     _runs: dict[EvseId, float] = field(default_factory=dict)
     _rests: dict[EvseId, Instant] = field(default_factory=dict)
+    _since: dict[EvseId, Instant] = field(default_factory=dict)  # each charges, or waits, since then
     _needs_a: dict[EvseId, float] = field(default_factory=dict)
     _short_s: float = 0.0
     _looked_at: Instant | None = None
@@ -104,6 +112,7 @@ class Surplus:
         by_id = {taker.evse: taker for taker in takers}
         self._needs_a = {taker.evse: taker.least_together_a for taker in takers}
         self._runs = {evse: cap_a for evse, cap_a in self._runs.items() if evse in by_id}
+        self._since = {evse: self._since.get(evse, now) for evse in by_id}
         self._pause([by_id[evse] for evse in self._runs], room_a, now)
         proven_a = self._proven_a(now)
         self._start(takers, proven_a, now)
@@ -138,24 +147,27 @@ class Surplus:
         for taker in reversed(running):
             if needed_a <= room_a:
                 break
-            needed_a -= taker.least_together_a
-            del self._runs[taker.evse]
-            self._rests[taker.evse] = now
+            needed_a -= self._gives_way(taker, now)
         self._short_s = 0.0
 
     def _start(self, takers: Sequence[Taker], proven_a: float, now: Instant) -> None:
-        """Those begin whose minimum was left over beside that of all who run; who takes nothing pauses for that, and goes last."""
-        left_a = proven_a - sum(taker.least_together_a for taker in takers if taker.evse in self._runs)
-        idle = [taker for taker in takers if taker.is_idle and taker.evse in self._runs]
-        for taker in sorted(takers, key=lambda one: one.is_idle):
+        """Those begin whose minimum was left over beside that of all who run, who waits longest first.
+
+        Who takes nothing pauses for that, and goes last; so does who has had its turn.
+        """
+        running = [taker for taker in takers if taker.evse in self._runs]
+        left_a = proven_a - sum(taker.least_together_a for taker in running)
+        over = [one for one in running if one.is_idle or now.since(self._since[one.evse]) >= TURN_S]
+        over.sort(key=lambda one: (one.is_idle, now.since(self._since[one.evse])))
+        for taker in sorted(takers, key=lambda one: (one.is_idle, -now.since(self._since[one.evse]))):
             if taker.evse in self._runs or taker.most_a < taker.least_a or self._still_rests(taker.evse, now):
                 continue
-            needed_a, freed_a = taker.least_together_a, sum(one.least_together_a for one in idle)
+            needed_a, freed_a = taker.least_together_a, sum(one.least_together_a for one in over)
             if needed_a > left_a + (0.0 if taker.is_idle else freed_a):
                 continue
             while needed_a > left_a:
-                left_a += self._gives_way(idle.pop(), now)
-            self._runs[taker.evse] = taker.least_a
+                left_a += self._gives_way(over.pop(), now)
+            self._runs[taker.evse], self._since[taker.evse] = taker.least_a, now
             left_a -= needed_a
 
     def _still_rests(self, evse: EvseId, now: Instant) -> bool:
@@ -163,8 +175,9 @@ class Surplus:
         return rests is not None and now.since(rests) < REST_S
 
     def _gives_way(self, taker: Taker, now: Instant) -> float:
+        """It pauses, and leaves its minimum to others (all phases together)."""
         del self._runs[taker.evse]
-        self._rests[taker.evse] = now
+        self._rests[taker.evse] = self._since[taker.evse] = now
         return taker.least_together_a
 
     def _explain(self, takers: Sequence[Taker], room_a: float) -> None:
@@ -179,6 +192,8 @@ class Surplus:
             needs = (
                 "" if cap_a is not None else f", its minimum takes {_kilowatts(taker.least_together_a, self.line_v)}"
             )
+            if cap_a is None and self._runs and taker.least_together_a <= room_a:
+                needs += ", and others have their turn"
             text = f"charges from surplus only: {left}{needs}"
             self._waits[taker.evse] = Wait(taker.evse, cap_a or 0.0, text)
 

@@ -11,12 +11,15 @@ Whoever is stopped again soon after it was started because all seemed to fit, re
 more room than was thought, as that of a car which nobody measures does. It is tried more and more seldom, at the latest at the end of a round.
 And whoever could not keep its seat even in its turn leaves the rest of the round to others. So does whoever takes nothing of it, as a
 full battery does: it is asked again where room is left, and when it has waited too long.
+
+Where starts wait a random while (`random_delay.py`), it is the end of the round that does: whoever takes a seat over then begins at once,
+and whoever had it charges until then.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import IntEnum
@@ -206,8 +209,15 @@ class _Claim:
 class Turns:
     """What the site remembers of who charged and who waited, as long as their transactions last."""
 
-    def __init__(self, pace: TurnPace) -> None:
+    def __init__(self, pace: TurnPace, delay_s: Callable[[], int] | None = None) -> None:
+        """delay_s: draws by how many seconds the end of a round is put off.
+
+        handed_over: the places that have just taken the seats of others that charged, at the end of a round.
+        """
         self.pace = pace
+        self.handed_over: AbstractSet[int] = frozenset()
+        self._delay_s = delay_s or (lambda: 0)
+        self._is_end = False
         self._claims: dict[int, _Claim] = {}
         self._round_ends_s = -math.inf
         self._waiting: list[int] = []
@@ -216,10 +226,11 @@ class Turns:
         """The places of those that may charge now, whoever goes first first."""
         self._claims |= {asker.place: self._claim(asker, now_s) for asker in askers}
         self._look_who_is_there({asker.place for asker in askers}, now_s)
-        if now_s >= self._round_ends_s:
+        self._is_end = now_s >= self._round_ends_s
+        if self._is_end:
             for claim in self._claims.values():
                 claim.ends_round(now_s, self.pace)
-            self._round_ends_s = now_s + self.pace.turn_s
+            self._round_ends_s = now_s + self.pace.turn_s + self._delay_s()
         able = [claim for claim in self._claims.values() if claim.is_able(now_s)]
         return [claim.asker.place for claim in sorted(able, key=_Claim.in_order)]
 
@@ -249,6 +260,9 @@ class Turns:
         """These charge now, all others that could charge wait; whether that is new."""
         there = self._there()
         before = {claim.asker.place for claim in there if claim.charges}
+        left = [claim for claim in there if claim.asker.charges and claim.asker.place not in places]
+        is_handed_over = self._is_end and len(places - before) <= len(left)
+        self.handed_over = places - before if is_handed_over else frozenset()
         for claim in there:
             if claim.asker.place in places:
                 claim.takes_seat(now_s)
@@ -268,7 +282,7 @@ class Turns:
 
     def all_seated(self, places: AbstractSet[int], now_s: float) -> bool:
         """All these can have the minimum: nobody waits but who rests anyhow; whether that is new."""
-        self._waiting = []
+        self._waiting, self.handed_over = [], frozenset()
         self._look_who_is_there(places, now_s)
         begins = [claim for claim in self._there() if not claim.charges and not claim.rests_anyhow(now_s)]
         for claim in begins:

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from local_controller.profiles.units import RateUnit
 from local_controller.station.dialects.base import ReadBounds, StatedCapability
 from local_controller.station.knowledge import Actuator, FloorPlace, Knowledge, Loss, StartKind, VendorKey, ZeroMeans
+from local_controller.station.shared_maximum import Meaning
 from local_controller.station.words import OcppVersion, Phase, PhaseSwitching
 
 _T = TypeVar("_T")
@@ -34,6 +35,7 @@ class How(StrEnum):
     ACCEPTED = "accepted"  # by the station, when it was told a limit this way
     REFUSED = "refused"  # so that another way is tried first
     DISOBEYED = "disobeyed"  # accepted, but measured to be without effect
+    MEASURED = "measured"
     QUIRK = "quirk"
     SITE_FILE = "site file"
 
@@ -335,6 +337,12 @@ class Capability:
         is_proven = self.only_unit is not None
         known = replace(self, disobeyed=self.disobeyed | {rung}, kinds=kinds, unit_is_proven=is_proven, works=None)
         return _with(known, "actuators", self.actuators, Origin(How.DISOBEYED, at, str(rung)))
+
+    def applying_maximum(self, meaning: Meaning, at: datetime | None = None) -> Capability:
+        """Measured: the station applies its maximum to this. Where it was measured to be for each, nothing makes a sum of it."""
+        if self.station_max == "each" and self._how("station_max") is How.MEASURED:
+            return self
+        return _now(self, "station_max", meaning, Origin(How.MEASURED, at))
 
     @property
     def obeys_nothing(self) -> bool:

@@ -94,7 +94,7 @@ class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     actuators: what to try, in this order; empty: nothing works. unit: the only one that takes effect. kinds: of working
     profiles, in the order of trying. stack_level: the one to use, whatever the station states. connector: where the
-    TxDefaultProfile is installed. station_max: what the station applies it to (its sum, or each EVSE); unknown: each.
+    TxDefaultProfile is installed. station_max: what the station applies it to (its sum, or each EVSE); unknown: each, until measured.
     levels_a, step_a: the only currents it takes. least_a: below it nothing but 0 is meant. zero: what 0 does.
     repeat_after_zero: the first limit after 0 is ignored. min_interval_s, writes_per_day: how often it may be written to.
     settle_s: until it obeys a new limit. forgets: when it loses its profiles. never_read: keys that must not be read.

@@ -19,9 +19,10 @@ from local_controller.station.blocks.write_budget import DAY_S
 from local_controller.station.capability import TOLD, Capability, Learnt, Rung
 from local_controller.station.dialects.base import BootCall, ReadBounds
 from local_controller.station.knowledge import Actuator, FloorPlace, StartKind
+from local_controller.station.shared_maximum import Meaning
 from local_controller.station.words import OcppVersion, RegistrationStatus
 
-BELIEFS: Final = ("actuators", "units", "kinds", "stack_level", "connector")
+BELIEFS: Final = ("actuators", "units", "kinds", "stack_level", "connector", "station_max")
 EXPERIENCES: Final = ("unit_is_proven", "works", "holds", "proven", "disobeyed", "bounds", "places")
 """Fields of a Capability: what was believed of it, which the site file may say better, and what was seen."""
 
@@ -41,6 +42,7 @@ class Remembered(msgspec.Struct, frozen=True):
     kinds: tuple[StartKind, ...] = ()
     stack_level: int = 0
     connector: FloorPlace = FloorPlace.EVSE
+    station_max: Meaning | None = None
     unit_is_proven: bool = False
     works: Rung | None = None
     holds: Rung | None = None

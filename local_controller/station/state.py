@@ -20,6 +20,7 @@ from local_controller.station.charging_priorities import ChargingPriorities
 from local_controller.station.dialects.base import NOTHING_SAID, BootCall, StatedCapability
 from local_controller.station.empty import EMPTY
 from local_controller.station.expected_sessions import ExpectedSessions
+from local_controller.station.shared_maximum import SharedMaximum
 from local_controller.station.shown_values import ShownValues
 from local_controller.station.stand_ins import StandIns
 from local_controller.station.station_clock import SET_S, StationClock
@@ -64,6 +65,7 @@ class StationState:
     stand_ins: ids under which the station knows profiles of the CSMS. requests: how many request ids we have used.
     outdated: profiles that it holds and has yet to clear, by the id that the CSMS gave them.
     truth: what was written into it and what it says that it holds, each with its age.
+    shared_maximum: what samples say of a maximum that its EVSEs may share.
     wiring: at which voltage and between what its phases stand. maxima_a: by EVSE, what its hardware lets a phase carry.
     """
 
@@ -104,6 +106,7 @@ class StationState:
     places: int | None = None
     truth: StationTruth = field(default_factory=StationTruth)
     said: StatedCapability = NOTHING_SAID
+    shared_maximum: SharedMaximum = field(default_factory=SharedMaximum)
     wiring: Wiring = USUAL
     maxima_a: Mapping[int, float] = field(default_factory=dict)
     is_unread: bool = False

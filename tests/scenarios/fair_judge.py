@@ -11,7 +11,8 @@ Seven laws, for cars that want energy:
 * *Everybody has a turn.* A car that could charge if all others paused does so after `WAITS_S` and as many rounds as there are others.
 * *Whoever goes first does.* One that could charge if those of a lower charging priority paused waits for one round of each of those at most.
 
-Who charges when it costs least may wait, and is not judged.
+Who charges when it costs least may wait, and is not judged. Where starts and increases wait a random while, each of these times is longer by two of the
+longest: what rises in one go waits once, and may have begun to wait before; and each round by one.
 
 Room is what fuse or limit leave beside other loads, the margin and what others may keep: what they draw, and what a rule lets them hold beyond
 that (`Judge._keeps`). So nobody has to be stopped for another one to have it. A car that nobody measures keeps its fallback where no meter
@@ -131,6 +132,10 @@ class Judge:
         for post in self.world.posts:
             self._judge(post, site, now_s)
         self._look_at_imports(site, now_s)
+
+    @property
+    def _delays_s(self) -> float:
+        return 2.0 * self.world.delay_s
 
     # --- what is the case --------------------------------------------------------------------------------------------
 
@@ -292,14 +297,14 @@ class Judge:
         room_a, least_a = self._room_a(post, site, now_s), self._least_a(post)
         starves = drawn_a < FLOWS_A and self._may_begin(post, most_a) and room_a >= least_a + DEAD_BAND_A
         seen.starves_since = (seen.starves_since or now_s) if starves else None
-        if seen.starves_since is not None and now_s - seen.starves_since > STARVED_S:
+        if seen.starves_since is not None and now_s - seen.starves_since > STARVED_S + self._delays_s:
             self._fault(post, "starves", now_s, f"{least_a:.1f} A would do, {room_a:.1f} A are free")
         more_a = room_a - self._kept_for_idle_ones(post, site, now_s)
         could_a = min(most_a, more_a) * (IN_WATTS if post.takes_watts else 1.0)
         could_a = 0.0 if outlet.vehicle is None else min(could_a, outlet.vehicle.spec.max_a)
         wastes = drawn_a >= FLOWS_A and could_a >= drawn_a + WORTH_A
         seen.wastes_since = (seen.wastes_since or now_s) if wastes else None
-        if seen.wastes_since is not None and now_s - seen.wastes_since > WASTED_S:
+        if seen.wastes_since is not None and now_s - seen.wastes_since > WASTED_S + self._delays_s:
             self._fault(post, "wastes", now_s, f"draws {drawn_a:.1f} A and could draw {could_a:.1f} A")
         if drawn_a < FLOWS_A and self._may_begin(post, most_a) and post.mode == "normal":
             self._look_at_turns(post, site, now_s)
@@ -319,7 +324,7 @@ class Judge:
         ]
         lower, since = [one for one in can if one.priority < post.priority], self._seen[post.spec.identity].waits_since
         for kind, paused, first_s in (("queues", can, WAITS_S), ("yields", lower, 0.0)):
-            longest_s = first_s + (len(paused) + 1) * ROUND_S + STARVED_S
+            longest_s = first_s + (len(paused) + 1) * (ROUND_S + self.world.delay_s) + STARVED_S + self._delays_s
             could = bool(paused) and self._room_a(post, site, now_s, paused) >= self._least_a(post) + DEAD_BAND_A
             if not could:
                 since.pop(kind, None)
@@ -341,7 +346,7 @@ class Judge:
         for kind, is_case in cases.items():
             if not is_case:
                 since.pop(kind, None)
-            elif now_s - since.setdefault(kind, now_s) > SWITCHED_S[kind]:
+            elif now_s - since.setdefault(kind, now_s) > SWITCHED_S[kind] + self._delays_s:
                 self._fault(post, kind, now_s, f"{kind} what fits on other phases since {since[kind]:.0f} s")
 
     def _fits(self, post: Post, site: SocketlessSite, now_s: float, lines: Sequence[int], least_a: float) -> bool:
@@ -407,6 +412,8 @@ def described(world: World, faults: Sequence[str]) -> str:
     lines += [f"  from {at_s:.0f} s: {limit_a:g} A" for at_s, limit_a in world.limits]
     lines += [f"  {one}" for one in world.allowances]
     lines += [f"  from {start} to {end} {per_kwh:g} EUR/kWh" for start, end, per_kwh in world.cheap]
+    if world.delay_s:
+        lines.append(f"  rises wait up to {world.delay_s} s")
     return "\n".join(lines)
 
 

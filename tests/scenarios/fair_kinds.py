@@ -155,6 +155,11 @@ def _paired(rnd: random.Random, world: World) -> World:
     return replace(world, nodes=found, posts=kept, allowances=allowances)
 
 
+def _delayed(rnd: random.Random, world: World) -> World:
+    """Each start and each increase waits a random while, as in Great Britain."""
+    return replace(world, delay_s=rnd.choice([60, 600, 1800]))
+
+
 KINDS: Final[Mapping[str, Callable[[random.Random, World], World]]] = {
     "paired": _paired,
     "restless": _restless,
@@ -163,4 +168,5 @@ KINDS: Final[Mapping[str, Callable[[random.Random, World], World]]] = {
     "sunny": _sunny,
     "priced": _priced,
     "switching": _switching,
+    "delayed": _delayed,
 }

@@ -105,6 +105,7 @@ class World:
     """A site and its story; all of it follows from the seed. limits: of the EMS, from then on. metered: nodes with a meter.
 
     kinds: of `fair_kinds`, what is the case besides. cheap: from when to when, by the clock, a kWh costs something else.
+    delay_s: starts and increases wait a random while of up to so much.
     """
 
     seed: int
@@ -116,6 +117,7 @@ class World:
     allowances: tuple[Allowance, ...]
     kinds: tuple[str, ...] = ()
     cheap: tuple[tuple[str, str, float], ...] = ()
+    delay_s: int = 0
 
     @classmethod
     def of(cls, seed: int, seconds: int) -> World:
@@ -182,7 +184,7 @@ class World:
         file = {
             "site": {"name": "Any", "mode": "control"},
             "csms": {"url": "ws://127.0.0.1:1/ocpp"},
-            "control": {"margin_a": MARGIN_A, "margin_percent": 0},
+            "control": {"margin_a": MARGIN_A, "margin_percent": 0, "random_delay_s": self.delay_s},
             "grid_connection": _section(root, is_metered=True) | {"meter": "m-grid"},
             "circuits": [
                 {"id": node.name, "parent": node.parent, **one} for node, one in zip(circuits, fused, strict=True)

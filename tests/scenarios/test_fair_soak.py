@@ -51,7 +51,8 @@ def test_law_no_car_starves_no_room_is_wasted_and_nobody_is_switched_for_nothing
 
 @pytest.mark.requirement("LC-110")
 @pytest.mark.parametrize(
-    "kinds", [("paired", "restless"), ("favoured", "demanding"), ("sunny", "switching"), ("priced",)]
+    "kinds",
+    [("paired", "restless"), ("favoured", "demanding"), ("sunny", "switching"), ("priced",), ("delayed", "favoured")],
 )
 def test_law_nor_on_sites_of_any_kind(kinds: tuple[str, ...]) -> None:
     for seed in range(FIRST, FIRST + EFFORT):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, time
@@ -333,6 +334,24 @@ def test_cars_share_the_surplus_and_the_last_one_pauses_first() -> None:
     assert site.drawn() == pytest.approx([9.5, 9.5], abs=0.5)
     site.run(400)
     assert site.drawn() == pytest.approx([9.5, 0.0], abs=0.5)
+
+
+def test_three_cars_and_sun_for_one_have_each_their_part_and_nobody_is_woken_more_often_than_turns_need() -> None:
+    site, sun = sunny(lambda _: 10.0, stations=3)
+    cars, starts = [Energy(site, name) for name in site.stations], Counter[str]()
+    draws = dict.fromkeys(site.stations, False)
+
+    def look(one: VirtualSite) -> None:
+        for name, station in one.stations.items():
+            before, draws[name] = draws[name], sum(station.draw_a().values()) > 0.0
+            starts[name] += draws[name] and not before
+
+    site.on_step.append(look)
+    site.run(3 * 3600)
+    assert max(car.wh for car in cars) <= 1.1 * min(car.wh for car in cars)
+    assert sum(car.wh for car in cars) >= 0.95 * 7.5 * 690.0 * 3
+    assert max(starts.values()) <= 4
+    assert sun.times == [], "and none of it was bought"
 
 
 def test_what_a_station_takes_that_does_not_follow_is_not_left_over_for_its_neighbour() -> None:

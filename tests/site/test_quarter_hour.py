@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from operator import add
 
 import pytest
 from hypothesis import given, settings
@@ -292,6 +293,33 @@ def test_cars_that_come_while_the_meter_is_silent_do_not_make_the_quarter_exceed
     assert sum(site.flow("grid")) * 253.0 > 1.3 * 30_000.0
     site.run(1800 - site.elapsed_s)
     assert 0.8 * 30_000.0 < sum(drawn_w[-1800:]) / 1800 <= 30_000.0
+
+
+def test_a_meter_that_stays_silent_leaves_each_quarter_what_counts_as_drawn_until_its_very_end() -> None:
+    """What was left went to nothing over the last minute, although as much as ever counted as drawn."""
+    quarter = used(6_000.0, 300)
+    allowed_w = quarter.allowed(at(300)).power_w
+    assert [quarter.allowed(at(s)).power_w for s in (330, 845, 875)] == pytest.approx([allowed_w] * 3)
+    for second in (899, 901, 1200, 1799, 2500):
+        assert quarter.allowed(at(second)).power_w == pytest.approx(MEAN_W), second
+
+
+def test_behind_a_silent_meter_two_cars_take_turns_where_the_mean_lets_one_charge() -> None:
+    """The last minute of each quarter paused who charged, and then nobody was raised again: not for 92 % of two hours."""
+    site, drawn_w = site_with(7_500.0, 2)
+    site.base = lambda _: equal(1.0)
+    for id_ in site.stations:
+        site.plug(id_, Car(max_a=16.0))
+    site.run(300 - site.elapsed_s)
+    site.go_blind(2 * 3600)
+    site.run(900 - site.elapsed_s)
+    drawn_w.clear()
+    charged = [0.0, 0.0]
+    site.on_step.append(lambda one: charged.__setitem__(slice(2), map(add, charged, (a > 5.0 for a in one.drawn()))))
+    site.run(6300)
+    assert sum(charged) / 2 > 0.95 * 6300
+    assert min(charged) > 0.4 * sum(charged)
+    assert max(sum(drawn_w[at_s : at_s + 1800]) / 1800 for at_s in range(0, 12_600, 1800)) <= 7_500.0
 
 
 def test_a_site_keeps_the_mean_while_its_building_moves_and_its_cars_follow_slowly() -> None:

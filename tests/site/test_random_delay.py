@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +16,7 @@ from local_controller.site.control_settings import ControlSettings
 from local_controller.site.limit_source import LimitSource
 from local_controller.site.limits import AppliesTo
 from local_controller.site.snapshot import snapshot
-from local_controller.station.words import DelayWaived
+from local_controller.station.words import DelayWaived, PriorityGiven
 from tests.site.virtual_site import VirtualSite, topology
 
 
@@ -107,6 +110,68 @@ def test_delays_are_whole_seconds_up_to_the_most_and_each_is_drawn() -> None:
     draw = random_delay(3)
     assert draw is not None
     assert {draw() for _ in range(400)} == {0, 1, 2, 3}
+
+
+class Charged:
+    """When each car began, in seconds; for how long each charged, and for how long none did."""
+
+    def __init__(self, site: VirtualSite) -> None:
+        self.began: dict[str, list[float]] = {name: [] for name in site.stations}
+        self.seconds, self.nobody_s = Counter[str](), 0.0
+        self._draws = dict.fromkeys(site.stations, False)
+        site.on_step.append(self._look)
+
+    def _look(self, site: VirtualSite) -> None:
+        for name, station in site.stations.items():
+            before, self._draws[name] = self._draws[name], sum(station.draw_a().values()) > 0.0
+            self.seconds[name] += 0.5 * self._draws[name]
+            if self._draws[name] and not before:
+                self.began[name].append(site.elapsed_s)
+        self.nobody_s += 0.5 * (not any(self._draws.values()))
+
+
+@pytest.mark.parametrize("most_s", [600, 1800])
+def test_while_one_waits_its_random_while_the_other_one_goes_on_so_turns_lose_nothing(most_s: int) -> None:
+    """Three cars and room for one: where the car waited whose turn it was, nobody charged for a quarter, or two thirds, of the time."""
+    draw = Random(1)
+    site = delayed(lambda: draw.randint(0, most_s), 3)
+    site.announce("ems", 9.0, 1e6)
+    charged = Charged(site)
+    site.run(9000)
+    assert charged.nobody_s < 0.05 * 9000 + most_s, "but before the first start"
+    assert min(charged.seconds.values()) > 0.15 * 9000
+    began = sorted(at_s for starts in charged.began.values() for at_s in starts)
+    _, *turns_s = [later - before for before, later in pairwise(at_s for at_s in began if at_s > 60)]
+    assert all(1150 <= turn_s <= 1250 + most_s for turn_s in turns_s), "none is shorter than it was"
+    assert max(turns_s) - min(turns_s) > 100, "and each ends at random"
+
+
+def test_a_car_of_a_higher_priority_goes_on_while_others_wait_a_random_while_and_nobody_starves() -> None:
+    draw = Random(1)
+    site = delayed(lambda: draw.randint(0, 600), 3)
+    site.announce("ems", 9.0, 1e6)
+    site.tell("CP-3", PriorityGiven(1, str(site.stations["CP-3"].transaction), 3))
+    charged = Charged(site)
+    site.run(12_000)
+    assert charged.nobody_s < 0.05 * 12_000 + 600
+    parts = {name: seconds / sum(charged.seconds.values()) for name, seconds in charged.seconds.items()}
+    assert parts["CP-3"] > 0.4
+    assert min(parts.values()) > 0.1
+
+
+def test_who_begins_because_there_is_more_room_waits_although_a_round_ends_just_then() -> None:
+    """Nothing stops for it, so a country's cars would rise together: after hours without any room, and in a limit that rises."""
+    site = delayed(lambda: 100, 2)
+    site.run(150)
+    site.announce("ems", 0.0, 1e6)
+    site.run(3600)
+    site.announce("ems", 9.0, 1e6)
+    assert rises_at(site, 0.0) >= 95
+    site.announce("ems", 12.5, 1e6)
+    site.run(90)
+    assert min(site.drawn()) == 0.0
+    site.run(60)
+    assert min(site.drawn()) >= 6.0
 
 
 @given(draws=st.lists(st.integers(0, 30), min_size=1), limits=st.lists(st.floats(6.0, 30.0), min_size=1, max_size=5))

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from local_controller.site.per_phase import ZERO, equal
 from local_controller.site.standing import DrawBounds
-from local_controller.site.surplus import PROOF_S, REST_S, RIDE_S, SPARE_A, Surplus, Taker
+from local_controller.site.surplus import PROOF_S, REST_S, RIDE_S, SPARE_A, TURN_S, Surplus, Taker
 from local_controller.station.words import EvseId
 from tests.site.virtual_site import START
 
 ONE, TWO = (Taker(EvseId(f"CP-{n}", 1), 3, 6.0, 32.0) for n in (1, 2))
+OTHER = Taker(EvseId("CP-4", 1), 3, 6.0, 32.0)
 SINGLE = Taker(EvseId("CP-3", 1), 1, 6.0, 16.0)
 
 
@@ -85,6 +86,29 @@ def test_two_share_and_the_last_one_that_began_pauses_first() -> None:
     assert world.run(RIDE_S + 2, 9.0).caps[1] == 0.0
     assert world.run(1, 9.0).caps[0] >= 6.0
     assert world.run(90, 9.0).caps == [8.5, 0.0]
+
+
+def test_where_there_is_too_little_for_all_who_has_charged_for_a_turn_gives_way_to_who_waits_longest() -> None:
+    world, began = World(ONE, TWO, OTHER), list[int]()
+    for _ in range(4):
+        world.run(TURN_S + 1, 10.0)
+        (runs,) = [number for number, cap_a in enumerate(world.caps) if cap_a]
+        began.append(runs)
+    assert began == [0, 1, 2, 0]
+    waiting = world.surplus.reasons()[TWO.evse].reason
+    assert waiting.endswith("its minimum takes 4.5 kW, and others have their turn")
+
+
+def test_nobody_gives_way_to_one_that_could_not_begin_in_its_place() -> None:
+    world = World(SINGLE, ONE).run(3 * TURN_S, 3.0)
+    assert world.caps == [8.5, 0.0]
+    assert World(ONE, ONE._replace(evse=TWO.evse, is_idle=True)).run(3 * TURN_S, 10.0).caps == [9.5, 0.0]
+
+
+def test_who_waited_longest_begins_first_when_the_sun_returns() -> None:
+    world = World(ONE, TWO).run(TURN_S / 2, 10.0)
+    assert world.caps == [9.5, 0.0]
+    assert world.run(RIDE_S + REST_S + 60, 0.0).run(PROOF_S + 5, 10.0).caps == [0.0, 9.5]
 
 
 def test_one_that_can_take_little_leaves_the_rest_to_the_others() -> None:

@@ -319,6 +319,28 @@ def test_where_room_is_scarce_the_car_of_the_higher_priority_is_served_first_and
     assert min(shares.values()) > 0.2, "nobody starves"
 
 
+@pytest.mark.requirement("LC-110")
+def test_turns_go_on_behind_a_silent_meter() -> None:
+    """Whoever had its turn was stopped, and nobody was started in its place: nothing flowed any more until the meter spoke."""
+    ems = LimitSource("ems", "EMS limit", "grid", AppliesTo.CHARGING, (9.0,) * 3)
+    site = settled(VirtualSite(topology(60.0, 2, base_a=2.0), (ems,)))
+    for name in site.stations:
+        site.plug(name)
+    site.run(300)
+    site.go_blind(6000)
+    charged_s, most_a = Counter[str](), [0.0]
+
+    def look(now: VirtualSite) -> None:
+        charged_s.update(name for name, one in now.stations.items() if max(one.draw_a().values()) > 0)
+        most_a.append(sum(now.drawn()))
+
+    site.on_step.append(look)
+    site.run(5400)
+    assert sum(charged_s.values()) / 2 > 0.95 * 5400
+    assert min(charged_s.values()) > 0.4 * sum(charged_s.values())
+    assert max(most_a) <= 9.0, "at no moment two"
+
+
 @pytest.mark.requirement("LC-067")
 def test_where_all_minimums_fit_a_priority_changes_nothing() -> None:
     limits_a = []

@@ -54,6 +54,7 @@ class LimitAnswers:
         if e.push is not push:
             return []
         e.is_sent = True
+        self._desk.shared_maximum.sent(push)
         self._state.writes.written(self._next.budget(push.rung), now.monotonic_s, is_reduction=push.is_reduction)
         if (transaction := self._state.transactions.get(push.target.evse)) is not None:
             transaction.written_s = now.monotonic_s
@@ -106,6 +107,7 @@ class LimitAnswers:
         kind, at = push.target.kind, self._state.station_time(now)
         self._desk.trials.succeeded(kind, push.rung)
         self._desk.maximum.taken(push)
+        self._desk.shared_maximum.taken(push, now)
         knew_floor = self._state.capability.holds
         is_half_told = kind is LimitKind.WORKING and self._desk.floor_trials.is_half_told(e, push)
         is_makeshift = self._is_too_early(e, kind, now) and push.rung != self._next.rungs(kind)[0]

@@ -12,6 +12,7 @@ from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.evse_limits import EvseLimits
 from local_controller.station.blocks.floor_trial import FloorTrials
 from local_controller.station.blocks.limit_call import LimitCall
+from local_controller.station.blocks.maximum_meaning import MaximumMeaning
 from local_controller.station.blocks.next_write import NextWrite
 from local_controller.station.blocks.own_maximum import OwnMaximum
 from local_controller.station.blocks.push import Push
@@ -43,6 +44,7 @@ class LimitDesk:
         self.floor_trials = FloorTrials(state, self.evses, self.trials)
         self.calls = LimitCall(state, dialect)
         self.maximum = OwnMaximum(state)
+        self.shared_maximum = MaximumMeaning(state)
 
     def concerned(self, e: EvseLimits, rung: Rung) -> list[EvseLimits]:
         """The EVSEs for which it holds what is told this one that way."""

@@ -155,6 +155,10 @@ class Metering(Block):
                     sample.current_a.values(), came.monotonic_s
                 ):
                     self._state.revision += 1
+                if self._state.shared_maximum.sees(
+                    evse, sample.current_a, self._state.transactions.keys(), came.monotonic_s
+                ):
+                    self._state.revision += 1
                 self._learn_soc(transaction, sample.soc_percent)
         if self._state.clock.due_s <= came.monotonic_s:
             told += self._judge_clock(report, came)

@@ -124,6 +124,7 @@ class ProfileWriter:
 
     def forget(self, now: Instant) -> list[BlockEffect]:
         """A new connection or a reboot: everything is written again (LC-041, LC-042), and nothing old is sent any more."""
+        self._state.shared_maximum.lost()
         return no_longer_held.forget(self._desk, now)
 
     def follow_transactions(self, now: Instant) -> list[int]:
@@ -143,7 +144,7 @@ class ProfileWriter:
 
     def reconsider(self, now: Instant, *, retry: bool = False) -> list[BlockEffect]:
         """Something that decides about limits may have changed; with `retry` also what was refused is tried again."""
-        effects = self._desk.floor_trials.judge(now)
+        effects = [*self._desk.floor_trials.judge(now), *self._desk.shared_maximum.judge(now)]
         if retry or not self._writing.is_early(now):
             self._writing.turn_s = None
         for e in self._evses.values():
@@ -190,8 +191,8 @@ class ProfileWriter:
         return any((t.in_watts.phases, t.in_watts.lines) != sharing(self._state, t.evse) for t in running)
 
     def knows_draws(self) -> bool:
-        """Whether enough was measured of a car that stays at its floor, or no longer does."""
-        return self._desk.floor_trials.has_news()
+        """Whether enough was measured of a car that stays at its floor, or no longer does, or of cars that share a maximum."""
+        return self._desk.floor_trials.has_news() or self._state.shared_maximum.meaning is not None
 
     def is_done(self, evse: int, now: Instant) -> bool:
         """Whether the station holds all that follows from the CSMS's profiles, whatever the site has wished since."""
