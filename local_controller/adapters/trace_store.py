@@ -166,9 +166,9 @@ class TraceStore:
 
     def _erase(self, identity: str, words: frozenset[str]) -> None:
         """Overwrites words in what was kept so far, also where the file was written before."""
-        rows = self._database.execute("SELECT number, text FROM frames WHERE identity = ?", (identity,))
-        changed = [(new, number) for number, text in rows if (new := erased(text, words)) != text]
         try:
+            rows = self._database.execute("SELECT number, text FROM frames WHERE identity = ?", (identity,))
+            changed = [(new, number) for number, text in rows if (new := erased(text, words)) != text]
             self._database.execute("PRAGMA secure_delete = ON")
             with self._database as database:
                 database.executemany("UPDATE frames SET text = ? WHERE number = ?", changed)

@@ -234,7 +234,7 @@ async def test_a_trace_of_another_version_is_named_and_not_touched(tmp_path: Pat
     before = file.read_bytes()
     with pytest.raises(LocalControllerError, match="is a trace of another version; remove it or choose another"):
         await TraceStore(file, 10_000_000, LOG).start()
-    with pytest.raises(LocalControllerError, match="is a trace of another version; name the `trace.file`"):
+    with pytest.raises(LocalControllerError, match=r"is a trace of another version; name the `trace.file`"):
         TraceFile(file)
     assert file.read_bytes() == before
 
