@@ -166,9 +166,9 @@ class TraceStore:
 
     def _erase(self, identity: str, words: frozenset[str]) -> None:
         """Overwrites words in what was kept so far, also where the file was written before."""
-        rows = self._database.execute("SELECT number, text FROM frames WHERE identity = ?", (identity,))
-        changed = [(new, number) for number, text in rows if (new := erased(text, words)) != text]
         try:
+            rows = self._database.execute("SELECT number, text FROM frames WHERE identity = ?", (identity,))
+            changed = [(new, number) for number, text in rows if (new := erased(text, words)) != text]
             self._database.execute("PRAGMA secure_delete = ON")
             with self._database as database:
                 database.executemany("UPDATE frames SET text = ? WHERE number = ?", changed)
@@ -228,8 +228,8 @@ def _opened_for_writing(file: Path, max_pages: int) -> sqlite3.Connection:
 
 def _prepare(database: sqlite3.Connection, max_pages: int) -> None:
     """Makes the tables of a new file; makes an old one as small as it must be now."""
-    if _pages(database)[0] and not _is_trace(database):
-        raise sqlite3.DatabaseError("is no trace")
+    if _pages(database)[0] and (fault := _fault(database, is_begun=True)) is not None:
+        raise sqlite3.DatabaseError(fault)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last seconds, never the file
     database.execute(f"PRAGMA journal_size_limit = {2 * BATCH_LIMIT}")
@@ -242,8 +242,12 @@ def _prepare(database: sqlite3.Connection, max_pages: int) -> None:
     database.execute(f"PRAGMA max_page_count = {max_pages}")  # the bound that even a mistake of ours keeps
 
 
-def _is_trace(database: sqlite3.Connection) -> bool:
-    return _number(database, "PRAGMA application_id") == _APPLICATION_ID
+def _fault(database: sqlite3.Connection, *, is_begun: bool = False) -> str | None:
+    """Why this file is none of ours; one that `is_begun` may have no table yet."""
+    if _number(database, "PRAGMA application_id") != _APPLICATION_ID:
+        return "is no trace"
+    columns = tuple(column[1] for column in database.execute("PRAGMA table_info(frames)"))
+    return None if columns == Record._fields or (is_begun and not columns) else "is a trace of another version"
 
 
 def _make_room(database: sqlite3.Connection, max_pages: int) -> None:
@@ -290,11 +294,11 @@ class TraceFile:
         except sqlite3.Error as error:
             raise self._no_trace(str(error)) from error
         try:
-            if _is_trace(database):
-                return database
-            reason = "is no trace"
+            reason = _fault(database)
         except sqlite3.Error as error:
             reason = str(error)
+        if reason is None:
+            return database
         database.close()
         raise self._no_trace(reason)
 

@@ -181,6 +181,16 @@ def test_neither_way_is_taken_more_often_because_of_one_header_that_is_odd(name:
             opened_alike(written("HTTP/1.1 101 Switching Protocols", AGREED | {name: value}), VERSIONS)
 
 
+@pytest.mark.parametrize("name", [*ODD_NAMES, "Transfer-Encoding", *(ASKED | AGREED)])
+def test_neither_way_is_taken_more_often_because_of_one_header_too_many(name: str) -> None:
+    """A CSMS that compresses unasked, a request of two origins: `websockets` refuses what is against RFC 6455."""
+    for value in ["https://lc", "permessage-deflate", "0", *(ASKED | AGREED).values()]:
+        for times in (1, 2):
+            more = f"{name}: {value}\r\n".encode() * times
+            accepted_in_the_same_words(written("GET /CP-7 HTTP/1.1", ASKED)[:-2] + more + b"\r\n")
+            opened_alike(written("HTTP/1.1 101 Switching Protocols", AGREED)[:-2] + more + b"\r\n", VERSIONS)
+
+
 def written(start: str, headers: dict[str, str]) -> bytes:
     return "\r\n".join([start, *(f"{name}: {value}" for name, value in headers.items()), "\r\n"]).encode("iso-8859-1")
 

@@ -223,6 +223,35 @@ async def test_another_database_is_not_touched(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
+async def test_a_trace_of_another_version_is_named_and_not_touched(tmp_path: Path) -> None:
+    """Else a whole run would be lost, one batch after the other, and a reader would end in the middle of our own code."""
+    file = tmp_path / "t.db"
+    async with store(file) as keep:
+        keep(HEARTBEAT)
+    database = sqlite3.connect(file)
+    database.executescript("ALTER TABLE frames DROP COLUMN detail; PRAGMA journal_mode = DELETE")
+    database.close()
+    before = file.read_bytes()
+    with pytest.raises(LocalControllerError, match="is a trace of another version; remove it or choose another"):
+        await TraceStore(file, 10_000_000, LOG).start()
+    with pytest.raises(LocalControllerError, match=r"is a trace of another version; name the `trace.file`"):
+        TraceFile(file)
+    assert file.read_bytes() == before
+
+
+async def test_a_file_whose_beginning_alone_was_written_is_used(tmp_path: Path) -> None:
+    """The power went between the first word of a new file and its tables."""
+    file = tmp_path / "t.db"
+    async with store(file):
+        pass
+    database = sqlite3.connect(file)
+    database.executescript("DROP TABLE frames; DROP TABLE missing")
+    database.close()
+    async with store(file) as keep:
+        keep(HEARTBEAT)
+    assert [record.text for record in TraceFile(file).records()] == [HEARTBEAT.text]
+
+
 async def test_a_missing_folder_is_named_with_its_remedy(tmp_path: Path) -> None:
     with pytest.raises(LocalControllerError, match=r"No such file or directory; create its folder"):
         await TraceStore(tmp_path / "no" / "t.db", 10_000_000, LOG).start()

@@ -95,6 +95,24 @@ def test_answered_reductions_go_first_until_they_held_up_the_csms_for_one_time_o
     assert order == ["own 0", "own 1", "own 2", "reset", "own 3", "own 4", "own 5"]
 
 
+@pytest.mark.requirement("LC-024")
+@pytest.mark.parametrize("asked_at_s", [0.0, 3.0, 7.5])
+def test_one_dead_reduction_is_all_that_a_call_of_the_csms_waits_for(asked_at_s: float) -> None:
+    """However late it came: the next reduction, too, might not be answered, and the one after that."""
+    leg: RpcConnection[str] = RpcConnection()
+    for n in range(3):
+        leg.submit(call(f"own {n}", SAFETY))
+    assert leg.next_to_send(0.0)
+    leg.submit(call("reset", FOREIGN, asked_at_s))
+    order = []
+    for free_at_s in (8.0, 16.0, 24.0):
+        assert leg.expire(free_at_s).timed_out
+        sent = leg.next_to_send(free_at_s)
+        assert sent
+        order.append(sent.origin)
+    assert order == ["reset", "own 1", "own 2"]
+
+
 @pytest.mark.requirement("LC-022", "LC-024", "LC-027")
 @pytest.mark.parametrize(("waits_from_s", "free_at_s"), [(0.0, 8.0), (5.0, 8.0), (20.0, 20.0), (29.0, 29.0)])
 def test_a_reduction_waits_for_a_dead_call_of_the_csms_no_longer_than_for_one_of_ours(

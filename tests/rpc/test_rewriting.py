@@ -61,6 +61,14 @@ def test_a_changed_member_leaves_all_others_to_the_byte(value: dict[str, Any], d
     assert text.endswith(after)
 
 
+@pytest.mark.requirement("LC-126")
+def test_entries_that_were_copied_keep_their_spelling_where_others_are_left_out() -> None:
+    """Who leaves entries out may hand over copies of those that stay: what they say counts, not who made them."""
+    text = '[3,"a",{"list":[ {"limit" : 1.10},{"limit":2},{"limit":3E0} ]}]'
+    kept = {"list": [{"limit": 1.1}, {"limit": 3.0}]}
+    assert rewritten(text, 2, json.loads(text)[2], kept) == '[3,"a",{"list":[ {"limit" : 1.10},{"limit":3E0} ]}]'
+
+
 def test_a_name_that_stands_twice_is_written_once() -> None:
     for text in ('[0,{"a":1,"a":2}]', '[0,{"a":1,"a":22, "b":1}]', '[0,{"a":"}","a":2}]', '[0,{"a":1,"b":2,"a":3}]'):
         old = json.loads(text)[1]

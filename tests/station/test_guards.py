@@ -850,6 +850,20 @@ def test_a_certificate_that_is_a_root_of_the_csms_as_well_stays(bench: Any, vers
     assert delete(b, "1") == "Failed"
 
 
+@V2X
+@pytest.mark.requirement("LC-135")
+def test_a_station_that_could_not_tell_its_certificates_has_not_said_that_it_has_no_root(
+    bench: Any, version: OcppVersion
+) -> None:
+    b = bench(version)
+    only_others = [{"certificateType": "V2GRootCertificate", "certificateHashData": hashes("1")}]
+    b.station["GetInstalledCertificateIds"] = {"status": "Accepted", "certificateHashDataChain": only_others}
+    b.from_csms("GetInstalledCertificateIds", {"certificateType": ["V2GRootCertificate"]})
+    b.station["GetInstalledCertificateIds"] = "InternalError"
+    b.from_csms("GetInstalledCertificateIds", {})
+    assert delete(b, "1") == "Failed"
+
+
 @ALL
 @pytest.mark.parametrize("told", [{"certificateHashData": 7}, {"certificateHashDataChain": [7, {}]}, {}], ids=str)
 @pytest.mark.requirement("LC-135")
