@@ -35,7 +35,14 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
     crowded = (note for node in topology.nodes for note in _crowding(topology, node))
     electrical = (*crowded, *_below_fallback(config, topology), *_unmeasured(config), *_unused(config))
     uneven = (note for node in topology.nodes for note in _uneven(node, topology))
-    electrical = (*electrical, *uneven, *_above_the_fuse(config), *_uncontrolled(config), *_ageless(config))
+    electrical = (
+        *electrical,
+        *uneven,
+        *_above_the_fuse(config),
+        *_idle_fallbacks(config, topology),
+        *_uncontrolled(config),
+        *_ageless(config),
+    )
     return (
         *electrical,
         *_by_country(config),
@@ -94,6 +101,19 @@ def _above_the_fuse(config: SiteConfig) -> Iterator[str]:
             f"{grid.name}: contract_a of {min(contract_a):g} A is above fuse_a of {max(grid.fuse_a):g} A and counts for"
             " nothing: is one of them mistyped?"
         )
+
+
+def _idle_fallbacks(config: SiteConfig, topology: Topology) -> Iterator[str]:
+    """A fallback of which the fuse bears less: silence lifts that limit (goal G6)."""
+    for limit in config.mqtt_limits:
+        node, fallback_a = topology.node(limit.node), limit.fallback_a
+        if fallback_a is None or limit.fallback_w is not None:
+            continue
+        if all(fallback_a[phase] > node.rating_a[phase] for phase in PHASES):
+            yield (
+                f"limit {limit.id}: fallback_a of {min(fallback_a):g} A is above the {max(node.rating_a):g} A that {node.label}"
+                " bears: while its source is silent it limits nothing; is it mistyped?"
+            )
 
 
 def _uneven(node: Node, topology: Topology) -> Iterator[str]:

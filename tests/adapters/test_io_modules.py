@@ -170,6 +170,14 @@ async def test_a_change_is_as_old_as_its_question_and_before_a_failure_it_proves
     assert reads == [((True,), 0.2), ((True,), 0.7), ((False,), 3.2)]
 
 
+def test_a_module_that_fails_is_looked_at_again_within_a_second() -> None:
+    settings = IoModuleSettings("io", 1, poll_s=1.0)
+    module = IoModule(settings, load_module("moxa_iologik_e1200"), SetClock(), lambda *_: None, Heard().failed, LOG)
+    for _ in range(10):
+        module.failed(PollError(Trouble.SILENT, "inputs"))
+    assert module.pause_s() <= 1.0
+
+
 async def test_a_module_that_has_too_few_channels_says_so() -> None:
     heard = Heard()
     async with SimulatedIoModule() as simulated, polled(load_module("moxa_iologik_e1200"), simulated.port, 40, heard):

@@ -322,6 +322,26 @@ def test_a_contract_above_the_fuse_is_remarked_upon(contract_a: str, is_odd: boo
     assert (remark in notes(config, topology(config))) == is_odd
 
 
+@pytest.mark.parametrize(
+    ("fallback", "is_odd"), [("fallback_a: 80", True), ("fallback_a: 63", False), ("fallback_w: 99000", False)]
+)
+def test_a_fallback_above_the_fuse_is_remarked_upon(fallback: str, is_odd: bool) -> None:
+    text = f"""
+    site: {{name: Shop, mode: control}}
+    csms: {{url: ws://csms}}
+    grid_connection: {{fuse_a: 63, assumed_base_load_a: 4}}
+    brokers: [{{id: site, host: broker}}]
+    limits: [{{id: ems, broker: site, topic: ems/limit, {fallback}}}]
+    stations: [{{id: CP-1}}]
+    """
+    config = sound(text)
+    remark = (
+        "limit ems: fallback_a of 80 A is above the 63 A that Grid connection bears: while its source is silent it limits"
+        " nothing; is it mistyped?"
+    )
+    assert (remark in notes(config, topology(config))) == is_odd
+
+
 def test_what_a_restart_forgets_is_told_unless_there_is_a_folder_for_it() -> None:
     assert any("a restart forgets" in note for note in notes(sound(SITE), topology(sound(SITE))))
     kept = sound(f"{SITE}\nstate_directory: /tmp\n")

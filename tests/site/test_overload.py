@@ -58,6 +58,17 @@ def test_what_overheated_it_counts_as_load_until_it_is_cool() -> None:
     assert heated(FuseType.SLS_E, *readings, (7, 90.0), (70, 90.0)).shed_a == ZERO
 
 
+@pytest.mark.parametrize(
+    ("fuse", "stop_s"),
+    [(FuseType.MCB, 20.0), (FuseType.GG, 20.0), (FuseType.SLS_E, 7.0), (FuseType.IEC60947, 7.0)],
+    ids=str,
+)
+def test_each_type_of_fuse_is_relieved_at_its_own_integral_and_not_before(fuse: FuseType, stop_s: float) -> None:
+    at_s = stop_s / 1.25  # so much S grows each second at one and a half times the rating
+    assert heated(fuse, (0, 150.0), (at_s - 0.1, 150.0)).shed_a == ZERO
+    assert heated(fuse, (0, 150.0), (at_s, 150.0)).shed_a == (0.0, 50.0, 0.0)
+
+
 def test_what_is_fed_into_the_grid_heats_and_is_no_cars_fault() -> None:
     exported = heated(FuseType.SLS_E, (0, -150.0), (10, -150.0))
     assert exported.stress_s[1] == 12.5
