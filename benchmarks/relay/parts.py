@@ -87,7 +87,7 @@ def at_500(name: str, lengths: Lengths, folder: Path) -> dict[str, float]:
     with _loaded(name, 500, folder) as (load, relay, figures):
         figures["cpu_round_trip_500"] = _cpu_us(name, load, relay, lengths)
         if name != "r1":  # nginx passes pings on
-            figures["loop_stall_500"] = _stall_ms(load, relay, lengths, _reload_of_site(relay, folder))
+            figures["loop_stall_500"] = _stall_ms(load, relay, lengths)
         return figures
 
 
@@ -274,10 +274,11 @@ def _cpu_us(name: str, load: Load, relay: Relay, lengths: Lengths) -> float:
     return (relay.cpu_us() - before_us) / round_trips
 
 
-def _stall_ms(load: Load, relay: Relay, lengths: Lengths, reload: Callable[[], object]) -> float:
-    """The longest stall under the usual traffic, reports of 11 kB, full garbage collections and reloads."""
+def _stall_ms(load: Load, relay: Relay, lengths: Lengths, reload: Callable[[], object] | None = None) -> float:
+    """The longest stall under the usual traffic, reports of 11 kB, full garbage collections and reloads, if there are any."""
     collect = ("collection", lambda: relay.tell(signal.SIGUSR2))
-    events = [collect, ("reload", reload)] * 2 + [collect]
+    reloads = [] if reload is None else [("reload", reload)]
+    events = [collect, *reloads] * 2 + [collect]
     with _in_real_time(relay):
         worst_ms = load.longest_pongs_ms(lengths.timed_s, _chores(load), events)
     print(f"    longest stalls in ms, after {worst_ms}", file=sys.stderr)
@@ -300,18 +301,6 @@ def _chores(load: Load) -> list[Callable[[], None]]:
     for station in load.stations.values():
         station.done = lambda _: None
     return [usual] * 19 + [report]
-
-
-def _reload_of_site(relay: Relay, folder: Path) -> Callable[[], object]:
-    """The site file is saved again; whoever listens to SIGHUP is told."""
-
-    def reload() -> None:
-        file = folder / "site.yaml"
-        if file.exists():
-            file.write_text(file.read_text().replace("{name: Benchmark}", "{name: Benchmark again}"))
-            relay.tell(signal.SIGHUP)
-
-    return reload
 
 
 def _reload_of(certificate: Certificate, relay: Relay) -> Callable[[], object]:

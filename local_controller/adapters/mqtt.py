@@ -31,8 +31,8 @@ from local_controller.clock import Clock, Instant
 KEEPALIVE_S = 10
 """A frozen broker is noticed after about two keep-alives."""
 
-RECONNECT_S = (1, 5)
-"""First and longest pause between two attempts to connect."""
+RETRY_MIN_S, RETRY_MAX_S = 1, 5
+"""First and longest pause between two attempts to connect (goal G22: at most 10 s)."""
 
 STOP_S = 2.0
 """How long a farewell may take before the socket is cut."""
@@ -186,7 +186,7 @@ class MqttBroker:
     def _new_client(self) -> Client:
         """A paho client that reports to us."""
         client = Client(CallbackAPIVersion.VERSION2, client_id=self._settings.client_id)
-        client.reconnect_delay_set(*RECONNECT_S)
+        client.reconnect_delay_set(RETRY_MIN_S, RETRY_MAX_S)
         client.max_inflight_messages_set(IN_FLIGHT)
         client.on_publish = self._paho_published
         if self._settings.username is not None:
