@@ -132,6 +132,20 @@ def test_a_car_that_drops_to_one_phase_is_lowered_once_it_is_seen() -> None:
     assert site.drawn() == [MOST_A]
 
 
+def test_what_only_the_sites_meter_shows_of_that_lowers_its_neighbours_at_once() -> None:
+    """Its own station tells once a minute."""
+    site, _ = balanced(2)
+    quiet = site.stations["CP-2"]
+    quiet.sample_s, quiet.sends_when_asked = 60.0, False
+    plug_all(site, 1, 3)
+    site.run(300)
+    assert site.drawn() == [MOST_A, 32.0]
+    assert quiet.car is not None
+    quiet.car.phases = 1
+    site.run(15)
+    assert site.drawn() == [0.0, 32.0]
+
+
 def test_uneven_loads_of_the_building_take_their_part_where_a_meter_shows_them() -> None:
     site, uneven = balanced(rotations=("RST", "STR", "TRS"))
     site.base = lambda _s: (14.0, 4.0, 4.0)
