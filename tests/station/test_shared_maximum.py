@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from local_controller.station.capability import How
 from local_controller.station.capability_view import capability_view
 from local_controller.station.knowledge import Actuator, Knowledge
-from local_controller.station.shared_maximum import LASTS_S, ROUNDS, SharedMaximum
+from local_controller.station.shared_maximum import LASTS_S, ROUNDS, Meaning, SharedMaximum
 from local_controller.station.words import OcppVersion, Phase
 from tests.station.test_memory import boots, remembered
 from tests.station.test_rungs import limits
@@ -180,36 +180,46 @@ def test_at_their_floors_six_and_six_are_no_share_of_twelve() -> None:
     assert seen.meaning is None
 
 
-@given(
-    st.lists(st.tuples(st.floats(6, 32), st.integers(1, 20)), min_size=1, max_size=8),
-    st.lists(st.floats(0, 32), min_size=2, max_size=3),
-)
+WANTED_A = st.lists(st.floats(0, 32), min_size=2, max_size=3)
+
+
+@st.composite
+def told_and_wanted(draw: st.DrawFn) -> tuple[list[tuple[float, int]], list[float]]:
+    """Maxima and the rounds after each, and what cars want: many a maximum is just what they take together."""
+    wanted_a = draw(WANTED_A)
+    near_a = st.floats(-1.0, 1.0).map(lambda more_a: max(6.0, sum(wanted_a) + more_a))
+    return draw(st.lists(st.tuples(st.floats(6, 32) | near_a, st.integers(1, 20)), min_size=1, max_size=8)), wanted_a
+
+
+def proven(
+    told: list[tuple[float, int]], evses: int, drawn_a: Callable[[float, int], float]
+) -> Iterator[Meaning | None]:
+    """What is proven after each maximum, which so many rounds follow. drawn_a: by the maximum and the number of the EVSE."""
+    seen, at_s, running = SharedMaximum(), 0.0, {*range(evses)}
+    for limit_a, rounds in told:
+        seen.told(limit_a, at_s + 15.0, at_s + 1e6)
+        for _ in range(rounds):
+            at_s += LASTS_S / ROUNDS
+            for evse in running:
+                seen.sees(evse, {Phase.L1: drawn_a(limit_a, evse)}, running, at_s)
+        yield seen.meaning
+
+
+@given(told_and_wanted())
 def test_law_whatever_cars_want_that_each_have_the_maximum_they_are_never_taken_for_a_sum(
-    told: list[tuple[float, int]], wanted_a: list[float]
+    site: tuple[list[tuple[float, int]], list[float]],
 ) -> None:
-    seen, at_s, running = SharedMaximum(), 0.0, {*range(len(wanted_a))}
-    for limit_a, rounds in told:
-        seen.told(limit_a, at_s + 15.0, at_s + 1e6)
-        for _ in range(rounds):
-            at_s += LASTS_S / ROUNDS
-            for evse in running:
-                seen.sees(evse, {Phase.L1: min(wanted_a[evse], limit_a)}, running, at_s)
-        assert seen.meaning != "sum"
+    told, wanted_a = site
+    assert "sum" not in [*proven(told, len(wanted_a), lambda limit_a, evse: min(wanted_a[evse], limit_a))]
 
 
-@given(
-    st.lists(st.tuples(st.floats(6, 32), st.integers(1, 20)), min_size=1, max_size=8),
-    st.lists(st.floats(0, 32), min_size=2, max_size=3),
-)
+@given(told_and_wanted())
 def test_law_whatever_cars_want_that_share_the_maximum_it_is_never_taken_for_one_of_each(
-    told: list[tuple[float, int]], wanted_a: list[float]
+    site: tuple[list[tuple[float, int]], list[float]],
 ) -> None:
-    seen, at_s, running = SharedMaximum(), 0.0, {*range(len(wanted_a))}
-    for limit_a, rounds in told:
-        seen.told(limit_a, at_s + 15.0, at_s + 1e6)
-        part = min(1.0, limit_a / max(1e-9, sum(wanted_a)))
-        for _ in range(rounds):
-            at_s += LASTS_S / ROUNDS
-            for evse in running:
-                seen.sees(evse, {Phase.L1: wanted_a[evse] * part}, running, at_s)
-        assert seen.meaning != "each"
+    told, wanted_a = site
+
+    def part_a(limit_a: float, evse: int) -> float:
+        return wanted_a[evse] * min(1.0, limit_a / max(1e-9, sum(wanted_a)))
+
+    assert "each" not in [*proven(told, len(wanted_a), part_a)]
