@@ -27,6 +27,7 @@ from local_controller.adapters.habits_keeper import HabitsKeeper
 from local_controller.adapters.inputs import Client, Inputs
 from local_controller.adapters.listening import require
 from local_controller.adapters.load_history_file import LoadHistoryFile
+from local_controller.adapters.outages import outages
 from local_controller.adapters.peak_file import PeakFile
 from local_controller.adapters.person_limits import PersonLimits
 from local_controller.adapters.planner import Planner
@@ -95,6 +96,7 @@ class LocalController:
         self._certificates = CertificateWatcher(tuple(self._tls.values()), clock, log)
         self._residents = residents(config, self._tls)
         self._settings = station_settings(config, self.topology, guarded_doors(config, self._tls))
+        self._outages = outages(config, self._memory, self._state_of, log)
         self.stations = StationServer(
             door_settings(config, self._tls),
             clock,
@@ -105,6 +107,7 @@ class LocalController:
                 log,
                 None if self._trace is None else self._trace.record,
             ),
+            stand_in=None if self._outages is None else self._outages.stand_in,
         )
         self.web: WebServer | None = None
         self._garbage = GarbageKeeper()
@@ -140,6 +143,9 @@ class LocalController:
             await self._started(self._trace.start, self._trace.stop)
         if self._tls:
             await self._started(self._certificates.start, self._certificates.stop)
+        if self._outages is not None:
+            self._outages.journal.short = self.stations.thin
+            await self._started(self._outages.journal.start, self._outages.journal.stop)
         await self._open_the_door()
         self._garbage.start()
         self._open.callback(self._garbage.stop)
@@ -226,6 +232,10 @@ class LocalController:
         proxy, charging = station_proxy(identity, version, settings, None if before is None else before.state)
         self._charging[identity] = charging
         return proxy
+
+    def _state_of(self, identity: str) -> StationState:
+        charging = self._charging.get(identity)
+        return self._observed[identity] if charging is None else charging.state
 
     def _with_memory(self, identity: str) -> StationSettings:
         """What the site file says about a station, and what an earlier run has learnt."""

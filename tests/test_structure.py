@@ -29,6 +29,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     f"{LC}profiles": ALL_READ,
     "optimizer": (),
     f"{LC}station": (*ALL_READ, f"{LC}rpc", f"{LC}profiles"),
+    f"{LC}deputy": (*ALL_READ, f"{LC}rpc", f"{LC}station"),
     f"{LC}site": (*ALL_READ, f"{LC}profiles", "optimizer", f"{LC}station.words", f"{LC}station.effects"),
     f"{LC}config": (
         *ALL_READ,
@@ -44,7 +45,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     f"{LC}adapters": (
         *ALL_READ,
-        *(f"{LC}{core}" for core in ("rpc", "profiles", "station", "site", "config")),
+        *(f"{LC}{core}" for core in ("rpc", "profiles", "station", "deputy", "site", "config")),
         "optimizer",
     ),
     f"{LC}app": (
@@ -69,6 +70,7 @@ REASONS: Final = (
     ("backtest", "", "it is a library beside the optimizer; who wants to simulate a site file translates it"),
     ("", "backtest", "what happens on other days is asked by the simulation only"),
     (f"{LC}station", f"{LC}site", "a station does not know the site that it belongs to"),
+    (f"{LC}station", f"{LC}deputy", "a proxy goes on as if the CSMS were there"),
     (f"{LC}station", "optimizer", "a station is told its limit and shares nothing out"),
     (f"{LC}site", f"{LC}station", "the site knows a station by its words and effects only"),
     (f"{LC}site", f"{LC}rpc", "the site decides limits and has no idea of messages"),
@@ -82,7 +84,7 @@ REASONS: Final = (
 )
 """Why not, for the importing and the imported part; the first row that fits speaks."""
 
-PURE: Final = (f"{LC}rpc", f"{LC}profiles", f"{LC}station", f"{LC}site", "optimizer")
+PURE: Final = (f"{LC}rpc", f"{LC}profiles", f"{LC}station", f"{LC}deputy", f"{LC}site", "optimizer")
 IMPURE_MODULES: Final = frozenset(
     {"asyncio", "logging", "multiprocessing", "os", "random", "socket", "structlog", "subprocess", "threading"}
 )

@@ -18,12 +18,14 @@ class Resident:
 
     identity: as in the site file; the station may write it in other cases. unsecured: whether it may come in without
     password and certificate (LC-008). serial: what its certificate must name (LC-011); None: it is known by its password.
+    stays_served: whether it is served also while its CSMS is away (LC-037).
     """
 
     identity: str
     csms: CsmsSettings
     unsecured: bool = False
     serial: str | None = None
+    stays_served: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ _OF_ONE_LEG: Final = frozenset(
 """Hop-by-hop headers (RFC 9110 §7.6.1), and the host; besides, those that `Connection` names."""
 
 
+_VERDICTS: Final = frozenset({400, 401, 403, 404})
+"""Bad request, unauthorized, forbidden, not found; all else is an outage, such as 502 of a proxy whose CSMS restarts."""
+
+
 @dataclass(frozen=True, slots=True)
 class CsmsSettings:
     """A CSMS and how it is dialled.
@@ -54,6 +58,11 @@ class Refusal:
     challenges: tuple[str, ...] = ()
     retry_after: str | None = None
     is_tls_failure: bool = False
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether the CSMS, and nothing in front of it that is out of order, says that it does not want this station."""
+        return self.status in _VERDICTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
-from local_controller.adapters.leg import PRESSURE, RATE, Ear, Leg
+from local_controller.adapters.leg import PRESSURE, RATE, Ear, Link
 from local_controller.adapters.rates import MessageRate
 from local_controller.clock import Clock, Instant
 from local_controller.station.effects import Close, Effect, Fact, Note, PasswordOffered, Peer, Send, Tell, Trace
@@ -67,7 +67,7 @@ class StationDriver:
     def __init__(
         self,
         proxy: StationProxy,
-        legs: Mapping[Peer, Leg],
+        legs: Mapping[Peer, Link],
         clock: Clock,
         outlets: Outlets,
         rate: MessageRate,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from local_controller.config.assignment import Assignment
+from local_controller.config.legs import OutageSection
 from local_controller.config.models import SiteConfig
 from local_controller.station.words import OcppVersion
 
@@ -24,7 +25,7 @@ class Upstream:
     """One CSMS.
 
     urls: the address for each version, without the identity. stations: identities and patterns, None for the rest.
-    ping_interval_s: 0 for never.
+    ping_interval_s: 0 for never. outage: how its stations are served on while it is away; None: not at all.
     """
 
     label: str
@@ -35,6 +36,7 @@ class Upstream:
     ping_timeout_s: float = 20.0
     compression: bool = False
     dial_timeout_s: float = 8.0
+    outage: OutageSection | None = None
 
 
 def upstreams(config: SiteConfig) -> tuple[Upstream, ...]:
@@ -49,6 +51,7 @@ def upstreams(config: SiteConfig) -> tuple[Upstream, ...]:
             csms.ping_timeout_s,
             csms.compression,
             csms.dial_timeout_s,
+            csms.outage,
         )
         for csms in config.csms
     )

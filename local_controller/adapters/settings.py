@@ -120,7 +120,9 @@ def residents(config: SiteConfig, tls: Mapping[str, TlsLeg]) -> dict[str, Reside
             encrypted = tls.get(upstream.label)
             csms[upstream.label] = _csms_settings(config, upstream, None if encrypted is None else encrypted.context)
         settings = csms[upstream.label]
-        found[station.id.casefold()] = Resident(station.id, settings, station.id in unsecured, station.serial)
+        found[station.id.casefold()] = Resident(
+            station.id, settings, station.id in unsecured, station.serial, upstream.outage is not None
+        )
     return found
 
 

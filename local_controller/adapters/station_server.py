@@ -7,6 +7,8 @@ A second connection of an identity (LC-016) must not give the CSMS two sockets o
 legs, before the second is dialled. To keep a stranger from throwing out a station in this way, that happens only if the
 newcomer proves to be the station, by its certificate or a password that the CSMS accepted or just sent it, or if the first
 no longer answers a ping; otherwise the newcomer gets 503.
+
+Where the site file says so a station is served also while its CSMS is away (`uplink`): the same proof lets it in then.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -27,16 +30,20 @@ from websockets.headers import parse_subprotocol
 from websockets.http11 import Request, Response
 
 from local_controller.adapters.admission import Resident, objection, profile_of
+from local_controller.adapters.back_off import BackOffTimes
 from local_controller.adapters.csms_client import CsmsLeg, Introduction, Refusal, connect
 from local_controller.adapters.driver import Outlets, StationDriver
+from local_controller.adapters.journal import Journal, Kept
 from local_controller.adapters.large_messages import LargeMessages
-from local_controller.adapters.leg import ROOM, LegSettings
+from local_controller.adapters.leg import ROOM, LegSettings, Link
 from local_controller.adapters.logins import Logins
 from local_controller.adapters.rates import ConnectionRates, MessageRate
 from local_controller.adapters.routing import is_open_path
 from local_controller.adapters.station_leg import StationLeg
 from local_controller.adapters.tls_door import TlsDoor, TlsFailure
+from local_controller.adapters.uplink import Around, Target, Uplink, UplinkState
 from local_controller.clock import Clock
+from local_controller.deputy.deputy import Deputy
 from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import Peer
 from local_controller.station.proxy import StationProxy
@@ -48,6 +55,19 @@ ALIVE_S = 2.0  # a station that is there answers a ping within this time
 _VERSIONS = {version.value: version for version in OcppVersion}
 
 MakeProxy = Callable[[str, OcppVersion, ClientCertificate | None], StationProxy]
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """Who answers for a CSMS that is away. version_of: in which version it would speak with a station; None: not at all.
+
+    deputy: one for a station whose proxy was just made, with what the journal has of it.
+    """
+
+    journal: Journal
+    version_of: Callable[[str, Sequence[OcppVersion]], OcppVersion | None]
+    deputy: Callable[[str, Kept], Deputy]
+    back_off: BackOffTimes = field(default_factory=BackOffTimes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +108,13 @@ class ServerSettings:
 
 @dataclass(eq=False, slots=True)
 class _Session:
-    """One station that got through to the CSMS: from the open upstream leg until both legs are gone."""
+    """One station that got through: from the open upstream leg, or a deputy's word, until both sides are gone."""
 
     identity: str
     profile: SecurityProfile
     authorization: list[str]
     station: StationLeg
-    csms: CsmsLeg
+    csms: CsmsLeg | Uplink
     driver: StationDriver
     over: asyncio.Future[None]
 
@@ -102,19 +122,25 @@ class _Session:
 class StationServer:
     """The WebSocket server that all stations of the site connect to."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who comes in, who speaks with them, and to whom all goes
         self,
         settings: ServerSettings,
         clock: Clock,
         resident: Callable[[str], Resident | None],
         make_proxy: MakeProxy,
         outlets: Outlets,
+        *,
+        stand_in: StandIn | None = None,
     ) -> None:
-        """`resident` finds the station of an identity (none: 404); `make_proxy` is called per connection."""
+        """`resident` finds the station of an identity (none: 404); `make_proxy` is called per connection.
+
+        stand_in: for stations that stay served while their CSMS is away.
+        """
         self._settings = settings
         self._clock = clock
         self._resident = resident
         self._make_proxy = make_proxy
+        self._stand_in = stand_in
         self._logins = Logins(settings.credentials, outlets.log)
         self._outlets = replace(outlets, offered=self._logins.offered)
         self._log = outlets.log
@@ -135,6 +161,17 @@ class StationServer:
     def drivers(self) -> Mapping[str, StationDriver]:
         """The connected stations by identity; a live view."""
         return MappingProxyType(self._drivers)
+
+    @property
+    def uplinks(self) -> dict[str, UplinkState]:
+        """How those stations that stay served without it stand with their CSMS, by identity."""
+        return {one.identity: one.csms.state for one in self._sessions.values() if isinstance(one.csms, Uplink)}
+
+    def thin(self) -> None:
+        """The journal is nearly full (LC-056)."""
+        for session in list(self._sessions.values()):
+            if isinstance(session.csms, Uplink):
+                session.csms.thin()
 
     @property
     def warnings(self) -> list[str]:
@@ -289,27 +326,73 @@ class StationServer:
             leg.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This identity is connected already.\n")
             return
         introduction = Introduction(_segment(request), request.headers, _names_version(request))
-        csms = await connect(resident.csms, introduction, offer, self._large_messages)
+        dial = partial(connect, resident.csms, introduction, offer, self._large_messages)
+        csms = await dial()
         if isinstance(csms, Refusal):
-            event = "csms_tls_failed" if csms.is_tls_failure else "csms_refused"
-            self._log.warning(event, station=identity, address=leg.address, status=csms.status, reason=csms.reason)
-            leg.refuse_as(csms)
-            return
-        if csms.subprotocol is not None:  # what the CSMS chose, also if that is nothing (LC-003)
-            response.headers["Sec-WebSocket-Protocol"] = csms.subprotocol
+            version = await self._alone(leg, resident, csms, offer)
+            if version is None:
+                event = "csms_tls_failed" if csms.is_tls_failure else "csms_refused"
+                self._log.warning(event, station=identity, address=leg.address, status=csms.status, reason=csms.reason)
+                leg.refuse_as(csms)
+                return
+            up, named = None, version.value if introduction.names_version else None
+        else:
+            up, version, named = csms, csms.version, csms.subprotocol
+        if named is not None:  # what the CSMS chose, also if that is nothing (LC-003)
+            response.headers["Sec-WebSocket-Protocol"] = named
         if not leg.answer(response):
-            csms.close(1001)  # no upstream leg outlives its station (LC-038)
-        elif csms.version is None:
-            await asyncio.gather(*(one.end(1002, "no common OCPP version") for one in (leg, csms)))
+            if up is not None:
+                up.close(1001)  # no upstream leg outlives its station (LC-038)
+        elif version is None:
+            await asyncio.gather(*(one.end(1002, "no common OCPP version") for one in (leg, up) if one is not None))
         else:
             authorization = request.headers.get_all("Authorization")
-            try:
-                self._start(resident, authorization, leg, csms)
-            except Exception:  # whatever it is, neither peer may wait for the other; `_admit` tells it
-                for one in (leg, csms):
+            await self._begin(resident, authorization, (leg, up), Target(identity, version, dial))
+
+    async def _alone(
+        self, leg: StationLeg, resident: Resident, refusal: Refusal, offer: Sequence[OcppVersion]
+    ) -> OcppVersion | None:
+        """In which version a station is served whose CSMS is away; None: not at all."""
+        if self._stand_in is None or not resident.stays_served or refusal.is_verdict:
+            return None
+        identity, profile = resident.identity, profile_of(leg.visitor, resident)
+        version = self._stand_in.version_of(identity, offer)
+        if version is None:
+            self._log.warning("not_served_alone", station=identity, reason="its CSMS never accepted it in this version")
+            return None
+        if profile in {SecurityProfile.PASSWORD, SecurityProfile.PASSWORD_AND_TLS}:
+            authorization = leg.request.headers.get_all("Authorization")
+            if not await self._logins.is_known(identity, authorization):
+                self._log.warning("not_served_alone", station=identity, reason="its password is not known here")
+                return None
+        return version
+
+    async def _begin(
+        self, resident: Resident, authorization: list[str], legs: tuple[StationLeg, CsmsLeg | None], target: Target
+    ) -> None:
+        """Serves a station whose handshake is complete."""
+        leg, csms = legs
+        try:
+            proxy = self._make_proxy(target.identity, target.version, self._certificate(leg, resident))
+            if self._stand_in is not None and resident.stays_served:
+                uplink = await self._uplink(self._stand_in, proxy, csms, target)
+                self._start(resident, authorization, proxy, (leg, uplink))
+            elif csms is not None:
+                self._start(resident, authorization, proxy, (leg, csms))
+        except Exception:  # whatever it is, neither peer may wait for the other; `_admit` tells it
+            for one in legs:
+                if one is not None:
                     one.close(1011, "internal error")
-                raise
-            self._logins.accepted(identity, authorization)
+            raise
+        if csms is not None:
+            self._logins.accepted(target.identity, authorization)
+
+    async def _uplink(self, stand_in: StandIn, proxy: StationProxy, csms: CsmsLeg | None, target: Target) -> Uplink:
+        deputy = stand_in.deputy(target.identity, await stand_in.journal.of(target.identity))
+        around = Around(stand_in.journal, self._clock, self._outlets, stand_in.back_off)
+        uplink = Uplink(target, csms, deputy, around)
+        uplink.unanswered = proxy.unanswered
+        return uplink
 
     async def _make_room(self, identity: str, leg: StationLeg) -> bool:
         """Closes the session that `identity` already has, if it must give way; see the module's text."""
@@ -332,24 +415,33 @@ class StationServer:
 
     # --- a connected station -------------------------------------------------------------------------------------
 
-    def _start(self, resident: Resident, authorization: list[str], station: StationLeg, csms: CsmsLeg) -> None:
-        """Relays for a station whose handshake is complete, until both legs are gone."""
-        assert csms.version is not None  # noqa: S101 - the caller looked
-        identity, profile = resident.identity, profile_of(station.visitor, resident)
-        certificate = station.visitor.certificate if profile is SecurityProfile.CERTIFICATES else None
-        proxy = self._make_proxy(identity, csms.version, certificate)
+    @staticmethod
+    def _certificate(leg: StationLeg, resident: Resident) -> ClientCertificate | None:
+        is_shown = profile_of(leg.visitor, resident) is SecurityProfile.CERTIFICATES
+        return leg.visitor.certificate if is_shown else None
+
+    def _start(
+        self,
+        resident: Resident,
+        authorization: list[str],
+        proxy: StationProxy,
+        links: tuple[StationLeg, CsmsLeg | Uplink],
+    ) -> None:
+        """Relays for a station whose handshake is complete, until both sides are gone."""
+        identity, (station, csms) = resident.identity, links
+        profile = profile_of(station.visitor, resident)
         if profile is SecurityProfile.NONE:
             self._log.warning("unsecured_station", station=identity, address=station.address, let_in=True)
         limits = self._settings.limits
         rate = MessageRate(limits.messages_per_second_per_station, limits.message_burst)
-        legs = {Peer.STATION: station, Peer.CSMS: csms}
+        legs: dict[Peer, Link] = {Peer.STATION: station, Peer.CSMS: csms}
         driver = StationDriver(proxy, legs, self._clock, self._outlets, rate)
         over = asyncio.get_running_loop().create_future()
         session = _Session(identity, profile, authorization, station, csms, driver, over)
         self._sessions[identity] = session
         self._drivers[identity] = driver
-        for leg in (station, csms):
-            leg.gone.add_done_callback(lambda _: self._left(session))
+        for link in links:
+            link.gone.add_done_callback(lambda _: self._left(session))
         driver.start()
 
     def _left(self, session: _Session) -> None:

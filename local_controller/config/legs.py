@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -31,6 +31,18 @@ class CsmsTlsSection(Section):
         return self
 
 
+class OutageSection(Section):
+    """How stations are served on while their CSMS is away. What it must hear is kept in `state_directory` and delivered afterwards."""
+
+    unknown_id_tokens: Literal["reject", "accept"] = "reject"
+    """What a driver is answered of whose card the CSMS has said nothing that still counts: charging goes on or it does not."""
+    unaccepted_stations: Literal["refuse", "serve"] = "refuse"
+    """Whether a station may come in meanwhile that the CSMS has never accepted."""
+    journal_mb: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """Size of what is kept for all stations, in units of 1,048,576 bytes; of several CSMSs the largest counts. A busy EVSE says a
+    kilobyte a minute. When it is nearly full every second sample from the middle of a transaction is given up."""
+
+
 class CsmsSection(Section):
     """The charging station management system that the stations belong to; several ones as a list."""
 
@@ -53,6 +65,9 @@ class CsmsSection(Section):
     """Whether to offer permessage-deflate: less data on a paid link for more memory and computing time."""
     dial_timeout_s: Annotated[float, Field(ge=1, le=60)] = 8.0
     """When a CSMS that does not complete the handshake counts as unreachable. Stations wait for it in their own one."""
+    outage: OutageSection | None = None
+    """How its stations are served on while it is away; `outage: {}` takes all defaults. Left out: they are disconnected at once,
+    as if nothing was between them and the CSMS, and do what they do on their own."""
 
     @model_validator(mode="after")
     def _an_address(self) -> CsmsSection:

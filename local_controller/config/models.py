@@ -166,6 +166,14 @@ class SiteConfig(Section):
     forecasts: ForecastsSection = ForecastsSection()
 
     @model_validator(mode="after")
+    def _outages_are_remembered(self) -> SiteConfig:
+        for index, csms in enumerate(self.csms):
+            if csms.outage is not None and self.state_directory is None:
+                place = f"csms.{index}.outage" if len(self.csms) > 1 else "csms.outage"
+                raise wrong(place, "needs a folder for what the CSMS must hear later: name one in state_directory")
+        return self
+
+    @model_validator(mode="after")
     def _address_to_rewrite_to(self) -> SiteConfig:
         if self.guards.network == "rewrite" and self.listen.public_url is None:
             remedy = "say in listen.public_url how stations reach the gateway, e.g. ws://192.168.1.10:9310"

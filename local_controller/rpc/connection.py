@@ -158,8 +158,12 @@ class RpcConnection(Generic[Origin]):
 
     def mentioned(self, text: str) -> list[Call[Origin]]:
         """The CALLs, sent and perhaps still to be answered, whose id stands somewhere in `text`."""
-        sent = [*self._late, self.in_flight] if self.in_flight else [*self._late]
-        return [call for call in sent if call.frame.message_id in text]
+        return [call for call in self.sent if call.frame.message_id in text]
+
+    @property
+    def sent(self) -> list[Call[Origin]]:
+        """The CALLs that may still be answered, the oldest first."""
+        return [*self._late, self.in_flight] if self.in_flight else [*self._late]
 
     def bears(self, message_id: str) -> bool:
         """Whether a CALL that waits, is sent or is still remembered has this id."""

@@ -13,6 +13,7 @@ from local_controller.station.blocks.certified_boot import CertifiedBoot
 from local_controller.station.blocks.charging_priority import ChargingPriority
 from local_controller.station.blocks.composite_answers import CompositeAnswers, Shown
 from local_controller.station.blocks.configuration import Configuration
+from local_controller.station.blocks.csms_words import CsmsWords
 from local_controller.station.blocks.customer_data import CustomerData
 from local_controller.station.blocks.forecasts import Forecasts
 from local_controller.station.blocks.guards import Guards
@@ -60,6 +61,7 @@ class StationSettings:
     the fate of each message. maxima_a: by EVSE, what its hardware can do, as far as known. composite: what the CSMS sees
     when it asks for a composite schedule. turns: when it gets its profiles after a boot, if all stations boot in the same second.
     wiring: at which voltage and between what its phases stand. notifies_limits: whether its CSMS is told what the site gives it.
+    has_deputy: whether somebody answers for its CSMS while that is away, who has to know what it said.
     """
 
     evses: Sequence[int] = (1,)
@@ -82,6 +84,7 @@ class StationSettings:
     composite: Shown = Shown.SITE_SHARE
     wiring: Wiring = USUAL
     notifies_limits: bool = False
+    has_deputy: bool = False
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -105,6 +108,7 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
         state.who, state.writes.due_s = who, settings.writes_due_s
         state.places = state.capability.places or None
         state.registration = settings.remembered.registration
+        state.boot_interval_s = settings.remembered.boot_interval_s
         state.priorities.recall(settings.remembered.priorities)
         state.is_verdict_old = state.registration is not None
         if settings.remembered.sample_interval is not None:
@@ -196,4 +200,13 @@ def _looking_on(state: StationState, spoken: Dialect, settings: StationSettings,
     transactions = Transactions(state, spoken, settings.evses, metering)
     forecasts = Forecasts(state, spoken, settings.evses)
     priority = () if state.version is OcppVersion.V16 else (ChargingPriority(state, spoken),)
-    return Availability(state, spoken, metering), transactions, metering, *priority, forecasts, CustomerData(state)
+    words = (CsmsWords(state),) if settings.has_deputy else ()
+    return (
+        Availability(state, spoken, metering),
+        transactions,
+        metering,
+        *priority,
+        forecasts,
+        CustomerData(state),
+        *words,
+    )

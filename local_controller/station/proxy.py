@@ -174,6 +174,10 @@ class StationProxy:
         effects += self._ask([block.closed for block in self._blocks], now=now)
         return [*effects, Tell(Disconnected(f"{peer} closed the connection ({code}{reason and ': '}{reason})"))]
 
+    def unanswered(self, peer: Peer) -> list[Frame]:
+        """The CALLs that this peer has got and has not answered, the oldest first, as they came."""
+        return [call.frame for call in self._legs[peer].calls.sent]
+
     def let_go(self) -> None:
         """Both connections are gone, nothing comes any more: breaks circles, in which no collector looks (`garbage`)."""
         for leg in self._legs.values():

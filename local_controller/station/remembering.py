@@ -23,4 +23,10 @@ def worth_keeping(state: StationState, now: Instant) -> Remembered:
     verdict, shown = state.registration, state.shown.kept(sample_interval(state.version))
     others = Remembered(state.version, state.who, learnt=learnt, paid_off=paid_off, **own)
     priorities = dict(state.priorities.of_transactions)
-    return msgspec.structs.replace(others, registration=verdict, sample_interval=shown, priorities=priorities)
+    return msgspec.structs.replace(
+        others,
+        registration=verdict,
+        sample_interval=shown,
+        priorities=priorities,
+        boot_interval_s=state.boot_interval_s,
+    )

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import NamedTuple
 
 from local_controller.clock import Instant
+from local_controller.rpc.frame import Frame
 from local_controller.rpc.recent import Recent
 from local_controller.station.blocks.carried_over import CarriedOver
 from local_controller.station.blocks.remote_starts import RemoteStarts
@@ -31,6 +33,15 @@ from local_controller.station.words import OcppVersion, RegistrationStatus
 
 OWN_REQUEST_IDS = range(2_147_480_000, 2_147_483_000)
 """Request ids of our own questions; what the station reports under one of them is for us (LC-127)."""
+
+
+class SaidState(NamedTuple):
+    """How a station put the state of a connector, and when we heard it. connector: its EVSE (1.6: 0) and its number there."""
+
+    connector: tuple[int, int]
+    call: Frame
+    at: datetime
+
 
 _ENDED_KEPT = 32  # some stations send their closing meter values after the end, and they must not revive it
 
@@ -67,6 +78,8 @@ class StationState:
     truth: what was written into it and what it says that it holds, each with its age.
     shared_maximum: what samples say of a maximum that its EVSEs may share.
     wiring: at which voltage and between what its phases stand. maxima_a: by EVSE, what its hardware lets a phase carry.
+    boot_interval_s: how often the CSMS wants to hear of it. connector_states: the latest of each; both only where somebody may
+    have to answer for the CSMS.
     """
 
     identity: str
@@ -109,6 +122,8 @@ class StationState:
     shared_maximum: SharedMaximum = field(default_factory=SharedMaximum)
     wiring: Wiring = USUAL
     maxima_a: Mapping[int, float] = field(default_factory=dict)
+    boot_interval_s: int | None = None
+    connector_states: tuple[SaidState, ...] = ()
     is_unread: bool = False
     read_at_s: float | None = None
     samples_wanted: tuple[int, ...] = ()

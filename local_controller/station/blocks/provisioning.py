@@ -16,7 +16,7 @@ from local_controller.station.effects import Note, Peer, Tell
 from local_controller.station.empty import EMPTY
 from local_controller.station.quirks import Quirk, quirk_of
 from local_controller.station.state import StationState
-from local_controller.station.words import Booted
+from local_controller.station.words import Booted, RegistrationStatus
 
 _STATION = Peer.STATION
 
@@ -101,7 +101,9 @@ class Provisioning(Block):
         """Whether an answer to it opens the way: any, where the CSMS's verdict is known (LC-039)."""
         by_itself = call.action not in self._triggered
         if self._state.is_verdict_old and by_itself and call.action in _OF_DRIVERS:
-            self._state.registration, self._state.is_verdict_old = None, False
+            self._state.is_verdict_old = False
+            if self._state.registration is not RegistrationStatus.ACCEPTED:
+                self._state.registration = None
         if self._state.registration is not None:
             return True
         return by_itself and call.action in _BY_ACCEPTED

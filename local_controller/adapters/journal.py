@@ -1,0 +1,295 @@
+"""Where is it kept what CSMSs have yet to hear? In one SQLite file of the state directory, that outlives power cuts.
+
+A message counts as kept when it is on the disk (`synchronous = FULL`): one transaction, and so one wait for the disk, for all
+that came meanwhile. A thread does it; the event loop only leaves jobs, and hears of their end in their order.
+
+Messages name drivers, so they lie encrypted (AES-256-GCM) under a key of a file beside it, both for their owner's eyes only (LC-068).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from structlog.typing import FilteringBoundLogger
+
+from local_controller.adapters.whole_file import onto_the_disk, put_aside
+from local_controller.deputy.effects import Entry
+from local_controller.errors import LocalControllerError
+
+NAME: Final = "journal.sqlite"
+KEY_NAME: Final = "journal.key"
+
+_APPLICATION_ID: Final = 0x4C434A4F  # "LCJO"
+_PAGE_BYTES: Final = 4096
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+_SHORT: Final = 0.8
+"""Of the largest size: from here on samples are thinned, so that what begins and ends transactions always finds room."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS messages (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, identity TEXT NOT NULL, body BLOB NOT NULL, aside TEXT);
+CREATE INDEX IF NOT EXISTS of_station ON messages (identity, number);
+CREATE TABLE IF NOT EXISTS transaction_ids (
+    identity TEXT NOT NULL, provisional INTEGER NOT NULL, real INTEGER NOT NULL, PRIMARY KEY (identity, provisional));
+CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+"""
+
+_decode_entry = msgspec.json.Decoder(Entry).decode
+
+_Work = Callable[[sqlite3.Connection], Any]
+_Done = Callable[[Any], None]
+
+
+class Kept(NamedTuple):
+    """What is there of one station: its entries by rising number, and the CSMS's transaction ids by provisional ones."""
+
+    entries: list[tuple[int, Entry]]
+    pairs: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class NotKept:
+    """Why something is not on the disk."""
+
+    reason: str
+
+
+class _Job(NamedTuple):
+    work: _Work
+    done: _Done | None
+
+
+class Journal:
+    """The journal of all stations of the site."""
+
+    def __init__(self, folder: Path, max_bytes: int, log: FilteringBoundLogger) -> None:
+        """max_bytes: of the file; what would make it larger is not kept."""
+        self._path, self._key_path = folder / NAME, folder / KEY_NAME
+        self._max_pages = max(64, max_bytes // _PAGE_BYTES)
+        self._log = log
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._is_short = False
+        self.short: Callable[[], None] = lambda: None
+        """Called when the file is nearly full (LC-056)."""
+
+    async def start(self) -> None:
+        """Opens the file, or makes it. Raises LocalControllerError when that is impossible."""
+        self._loop = asyncio.get_running_loop()
+        self._cipher = AESGCM(_key(self._key_path))
+        self._database = self._opened()
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """All that was left to do is on the disk."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._database.close()
+
+    # --- what is asked of it -------------------------------------------------------------------------------------
+
+    async def of(self, identity: str) -> Kept:
+        """What is there of a station, after all that was asked before."""
+        found: asyncio.Future[Kept] = self._loop.create_future()
+
+        def read(database: sqlite3.Connection) -> Kept:
+            question = "SELECT number, body FROM messages WHERE identity = ? AND aside IS NULL ORDER BY number"
+            rows = database.execute(question, (identity,)).fetchall()
+            entries = [(number, self._opened_entry(body)) for number, body in rows]
+            pairs = "SELECT provisional, real FROM transaction_ids WHERE identity = ?"
+            readable = [
+                (number, msgspec.structs.replace(entry, payload="")) for number, entry in entries if entry is not None
+            ]
+            return Kept(readable, dict(database.execute(pairs, (identity,))))
+
+        def done(result: Kept | NotKept) -> None:
+            if not found.done():
+                found.set_result(Kept([], {}) if isinstance(result, NotKept) else result)
+
+        self._do(read, done)
+        return await found
+
+    def keep(self, identity: str, entry: Entry, done: Callable[[int | NotKept], None]) -> None:
+        """`done` gets its number once it is on the disk, or hears why it is not."""
+        body = self._closed(msgspec.json.encode(entry))
+
+        def write(database: sqlite3.Connection) -> int | None:
+            return database.execute("INSERT INTO messages VALUES (NULL, ?, ?, NULL)", (identity, body)).lastrowid
+
+        self._do(write, done)
+
+    def fetch(self, number: int, done: Callable[[Entry | None], None]) -> None:
+        """`done` gets the entry with this number; None if there is none that can be read."""
+
+        def read(database: sqlite3.Connection) -> Entry | None:
+            row = database.execute("SELECT body FROM messages WHERE number = ?", (number,)).fetchone()
+            return None if row is None else self._opened_entry(row[0])
+
+        self._do(read, lambda result: done(None if isinstance(result, NotKept) else result))
+
+    def drop(self, numbers: Sequence[int]) -> None:
+        """These are no longer needed."""
+        rows = [(number,) for number in numbers]
+        self._do(lambda database: database.executemany("DELETE FROM messages WHERE number = ?", rows) and None)
+
+    def put_aside(self, number: int, reason: str) -> None:
+        """This stays until a person has looked at it (LC-054)."""
+        values = reason, number
+        self._do(lambda database: database.execute("UPDATE messages SET aside = ? WHERE number = ?", values) and None)
+
+    def rename(self, identity: str, provisional: int, real: int | None) -> None:
+        """The CSMS's id of a transaction; None: it is no more needed (LC-070)."""
+        if real is None:
+            statement, values = (
+                "DELETE FROM transaction_ids WHERE identity = ? AND provisional = ?",
+                (identity, provisional),
+            )
+            self._do(lambda database: database.execute(statement, values) and None)
+        else:
+            pair = (identity, provisional, real)
+            self._do(
+                lambda database: (
+                    database.execute("INSERT OR REPLACE INTO transaction_ids VALUES (?, ?, ?)", pair) and None
+                )
+            )
+
+    # --- in the thread -------------------------------------------------------------------------------------------
+
+    def _do(self, work: _Work, done: _Done | None = None) -> None:
+        self._jobs.put(_Job(work, done))
+
+    def _work(self) -> None:
+        """Batch after batch, until somebody wants an end."""
+        is_last = False
+        while not is_last:
+            batch = [self._jobs.get()]
+            with suppress(queue.Empty):
+                while batch[-1] is not None:
+                    batch.append(self._jobs.get_nowait())
+            is_last = batch[-1] is None
+            if jobs := [job for job in batch if job is not None]:
+                self._finish(jobs)
+
+    def _finish(self, batch: Sequence[_Job]) -> None:
+        """One transaction; if the disk does not take it, each of its jobs hears why."""
+        try:
+            with self._database as database:
+                results = [job.work(database) for job in batch]
+        except (sqlite3.Error, UnicodeError) as error:
+            self._log.error("journal_not_written", file=str(self._path), jobs=len(batch), reason=str(error))
+            results = self._one_by_one(batch) if len(batch) > 1 else [NotKept(str(error))]
+        ends = [(job.done, result) for job, result in zip(batch, results, strict=True) if job.done is not None]
+        self._tell(partial(_tell_all, ends))
+        self._look_at_size()
+
+    def _one_by_one(self, batch: Sequence[_Job]) -> list[Any]:
+        """What makes room may still be done, and what needs none."""
+        results: list[Any] = []
+        for job in batch:
+            try:
+                with self._database as database:
+                    results.append(job.work(database))
+            except (sqlite3.Error, UnicodeError) as error:
+                results.append(NotKept(str(error)))
+        return results
+
+    def _look_at_size(self) -> None:
+        used = _number(self._database, "PRAGMA page_count") - _number(self._database, "PRAGMA freelist_count")
+        was_short, self._is_short = self._is_short, used > _SHORT * self._max_pages
+        if self._is_short and not was_short:
+            self._log.warning("journal_nearly_full", file=str(self._path), bytes=used * _PAGE_BYTES)
+            self._tell(self.short)
+
+    def _tell(self, call: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop has ended: nobody is there to hear it
+            self._loop.call_soon_threadsafe(call)
+
+    # --- the file ------------------------------------------------------------------------------------------------
+
+    def _closed(self, text: bytes) -> bytes:
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, text, None)
+
+    def _opened_entry(self, body: bytes) -> Entry | None:
+        try:
+            return _decode_entry(self._cipher.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], None))
+        except (InvalidTag, ValueError) as error:
+            self._log.error("journal_unreadable", file=str(self._path), reason=str(error) or "another key")
+            return None
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return self._prepared()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # no room, no right: a person has to see to it
+                raise LocalControllerError(f"journal {self._path}: {error}; let the gateway write there") from error
+            put_aside(self._path, str(error), "journal", self._log)
+            for beside in ("-wal", "-shm"):
+                self._path.with_name(f"{self._path.name}{beside}").unlink(missing_ok=True)
+            return self._prepared()
+
+    def _prepared(self) -> sqlite3.Connection:
+        try:
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._path.chmod(0o600)
+        except OSError as error:
+            raise LocalControllerError(f"journal {self._path}: {error.strerror}; correct state_directory") from error
+        database = sqlite3.connect(self._path, check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            database.execute(f"PRAGMA max_page_count = {self._max_pages}")
+            database.executescript(_SCHEMA)
+            if (fault := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(fault)
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
+
+
+def _tell_all(ends: Sequence[tuple[_Done, Any]]) -> None:
+    for done, result in ends:
+        done(result)
+
+
+def _number(database: sqlite3.Connection, question: str) -> int:
+    return int(database.execute(question).fetchone()[0])
+
+
+def _key(path: Path) -> bytes:
+    """That of the file, or a new one."""
+    try:
+        found = path.read_bytes()
+    except FileNotFoundError:
+        found = b""
+    except OSError as error:
+        raise LocalControllerError(f"journal key {path}: {error.strerror}; let the gateway read it") from error
+    if len(found) == _KEY_BYTES:
+        return found
+    new = secrets.token_bytes(_KEY_BYTES)
+    try:
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(new)
+            file.flush()
+            os.fsync(file.fileno())
+        onto_the_disk(path.parent)
+    except OSError as error:
+        raise LocalControllerError(f"journal key {path}: {error.strerror}; correct state_directory") from error
+    return new

@@ -1,0 +1,278 @@
+"""What does a station get for an answer while its CSMS is away, and what of its message must the CSMS hear later?
+
+Schema-valid in each version, and so that nothing is promised in the CSMS's name that it may not want: certificates, data
+transfers and the like are declined, so that the station tries again (LC-048; Part 4 §6.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Protocol
+
+from local_controller.clock import Instant
+from local_controller.deputy.effects import Entry, Kind
+from local_controller.deputy.transaction_names import provisional_id, transaction_of
+from local_controller.errors import PayloadError
+from local_controller.rpc.frame import Frame
+from local_controller.station.words import OcppVersion
+
+Payload = dict[str, Any]
+
+WAIT_S: Final = 60
+"""What a station that was never accepted is told to wait until it asks again."""
+
+DEFAULT_INTERVAL_S: Final = 300
+"""The heartbeat interval where no CSMS has said one: that of the examples of OCPP. The gateway itself needs no heartbeats."""
+
+LEAST_SEVERITY: Final = 4
+"""Events of this severity and graver are kept (0 is the gravest); as `OfflineMonitoringEventQueuingSeverity` (N07.FR.11)."""
+
+
+class Situation(Protocol):
+    """What the deputy knows about station and CSMS."""
+
+    @property
+    def version(self) -> OcppVersion:
+        """The version of both legs."""
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the CSMS has accepted the station, or the site file wants it to be served all the same (LC-059)."""
+
+    @property
+    def interval_s(self) -> int | None:
+        """The interval in the CSMS's latest answer to a boot; None: it never said one."""
+
+    def time(self, now: Instant) -> str:
+        """The CSMS's clock, as it is written in messages (LC-045)."""
+
+    def judge(self, id_token: str, kind: str, now: Instant) -> Payload:
+        """What the CSMS would say of an identifier: idTagInfo or idTokenInfo. kind: its type in 2.x, "" in 1.6 (LC-065)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """payload: of a CALLRESULT, once its number in the journal is known (0 for what is not kept); None: a CALLERROR. entry: what is kept."""
+
+    payload: Callable[[int], Payload] | None
+    entry: Entry | None = None
+
+
+DECLINED: Final = Answer(None)
+"""Nobody but the CSMS can answer it: the station hears that there is a fault, and may try again."""
+
+
+class _Asked(NamedTuple):
+    """A CALL that is answered here. number: as in `Answer`."""
+
+    payload: Payload
+    situation: Situation
+    now: Instant
+    number: int
+
+
+_Write = Callable[[_Asked], Payload]
+
+
+def local_answer(call: Frame, situation: Situation, now: Instant) -> Answer:
+    """The answer to a CALL of the station. Before it is accepted it may only boot (B02.FR.02)."""
+    action = call.action or ""
+    write = _writers(situation.version).get(action)
+    if write is None or not (situation.is_accepted or action == "BootNotification"):
+        return DECLINED
+    try:
+        payload = call.payload
+    except PayloadError:
+        return DECLINED
+    entry = _entry(call, payload, situation, now.utc)
+    return Answer(lambda number: write(_Asked(payload, situation, now, number)), entry)
+
+
+def code_of_fault(version: OcppVersion) -> str:
+    """The error code of `DECLINED` (LC-028): that of a fault within the one who answers, so that the station tries again."""
+    return "GenericError" if version is OcppVersion.V16 else "InternalError"
+
+
+# --- what is kept -------------------------------------------------------------------------------------------------
+
+_KINDS: Final[Mapping[str, Kind]] = {
+    "BootNotification": Kind.BOOT,
+    "StatusNotification": Kind.STATUS,
+    **dict.fromkeys(("StartTransaction", "StopTransaction", "TransactionEvent"), Kind.TRANSACTION),
+    "SecurityEventNotification": Kind.SECURITY,
+}
+_NOT_KEPT: Final = frozenset(
+    {
+        *("Heartbeat", "Authorize", "DataTransfer", "SignCertificate", "Get15118EVCertificate", "GetCertificateStatus"),
+        *("GetCertificateChainStatus", "PullDynamicScheduleUpdate", "VatNumberValidation", "OpenPeriodicEventStream"),
+        "NotifyEVChargingNeeds",
+    }
+)
+"""Questions: who does not get the answer that it wants asks again."""
+
+
+def _entry(call: Frame, payload: Payload, situation: Situation, at: datetime) -> Entry | None:
+    action = call.action or ""
+    rank = _severity(payload) if action == "NotifyEvent" else LEAST_SEVERITY
+    if action in _NOT_KEPT or rank > LEAST_SEVERITY or not situation.is_accepted:
+        return None
+    text = (call.payload_as(bytes) or b"{}").decode()
+    return Entry(_kind(action, situation.version), action, text, at, rank, subject_of(call), _sample_of(call, payload))
+
+
+def _kind(action: str, version: OcppVersion) -> Kind:
+    """Meter values belong to transactions in 1.6 only."""
+    if action == "MeterValues" and version is OcppVersion.V16:
+        return Kind.TRANSACTION
+    return _KINDS.get(action, Kind.OTHER)
+
+
+def subject_of(call: Frame) -> str:
+    """Of what only the latest counts: the boot, and the state of each connector."""
+    if call.action == "BootNotification":
+        return "boot"
+    if call.action == "StatusNotification":
+        return f"connector {call.payload.get('evseId', 0)}.{call.payload.get('connectorId', 0)}"
+    return ""
+
+
+def _sample_of(call: Frame, payload: Payload) -> str:
+    if call.action == "MeterValues":
+        return str(transaction_of(call) or "")
+    if call.action == "TransactionEvent" and payload.get("eventType") == "Updated" and "idToken" not in payload:
+        info = payload.get("transactionInfo")
+        return str(info.get("transactionId", "")) if isinstance(info, dict) else ""
+    return ""
+
+
+def _severity(payload: Payload) -> int:
+    """The gravest of the events that a message tells; one that says none is an alert (8 is "informational", N07)."""
+    events = payload.get("eventData")
+    told = [one.get("severity") for one in events if isinstance(one, dict)] if isinstance(events, list) else []
+    return min((one for one in told if isinstance(one, int)), default=LEAST_SEVERITY)
+
+
+# --- what is answered ---------------------------------------------------------------------------------------------
+
+
+def _boot(asked: _Asked) -> Payload:
+    situation = asked.situation
+    status, interval_s = "Accepted", situation.interval_s or DEFAULT_INTERVAL_S
+    if not situation.is_accepted:
+        status, interval_s = "Pending", WAIT_S
+    return {"status": status, "currentTime": situation.time(asked.now), "interval": interval_s}
+
+
+def _heartbeat(asked: _Asked) -> Payload:
+    return {"currentTime": asked.situation.time(asked.now)}
+
+
+def _authorize_v16(asked: _Asked) -> Payload:
+    return {"idTagInfo": asked.situation.judge(str(asked.payload.get("idTag", "")), "", asked.now)}
+
+
+def _start(asked: _Asked) -> Payload:
+    return {"transactionId": provisional_id(asked.number), **_authorize_v16(asked)}
+
+
+def _stop(asked: _Asked) -> Payload:
+    return _authorize_v16(asked) if asked.payload.get("idTag") else {}
+
+
+def _authorize_v2(asked: _Asked) -> Payload:
+    token = asked.payload.get("idToken")
+    known = token if isinstance(token, dict) else {}
+    told = asked.situation.judge(str(known.get("idToken", "")), str(known.get("type", "")), asked.now)
+    return {"idTokenInfo": told}
+
+
+def _event(asked: _Asked) -> Payload:
+    return _authorize_v2(asked) if isinstance(asked.payload.get("idToken"), dict) else {}
+
+
+def _vat_number(asked: _Asked) -> Payload:
+    return {"vatNumber": str(asked.payload.get("vatNumber", ""))[:20], "status": "Rejected"}
+
+
+def _chain_status(asked: _Asked) -> Payload:
+    """Failed for each certificate that is asked for, as of now."""
+    rows = asked.payload.get("certificateStatusRequests")
+    return {
+        "certificateStatus": [
+            {
+                "certificateHashData": one.get("certificateHashData"),
+                "source": one.get("source"),
+                "status": "Failed",
+                "nextUpdate": asked.situation.time(asked.now),
+            }
+            for one in (rows if isinstance(rows, list) else ())
+            if isinstance(one, dict)
+        ]
+    }
+
+
+def _saying(payload: Payload) -> _Write:
+    return lambda _: dict(payload)
+
+
+_NOTHING: Final = _saying({})
+_REJECTED: Final = _saying({"status": "Rejected"})
+_ACCEPTED: Final = _saying({"status": "Accepted"})
+_FAILED: Final = _saying({"status": "Failed"})
+
+_ALL: Final[Mapping[str, _Write]] = {
+    "BootNotification": _boot,
+    "Heartbeat": _heartbeat,
+    "DataTransfer": _REJECTED,
+    "SignCertificate": _REJECTED,
+    **dict.fromkeys(
+        ("StatusNotification", "MeterValues", "FirmwareStatusNotification", "LogStatusNotification"), _NOTHING
+    ),
+    "SecurityEventNotification": _NOTHING,
+}
+_V16: Final[Mapping[str, _Write]] = {
+    **_ALL,
+    "Authorize": _authorize_v16,
+    "StartTransaction": _start,
+    "StopTransaction": _stop,
+    **dict.fromkeys(("DiagnosticsStatusNotification", "SignedFirmwareStatusNotification"), _NOTHING),
+}
+_V201: Final[Mapping[str, _Write]] = {
+    **_ALL,
+    "Authorize": _authorize_v2,
+    "TransactionEvent": _event,
+    "Get15118EVCertificate": _saying({"status": "Failed", "exiResponse": ""}),
+    "GetCertificateStatus": _FAILED,
+    "NotifyEVChargingNeeds": _REJECTED,
+    "NotifyEVChargingSchedule": _ACCEPTED,
+    **dict.fromkeys(
+        (
+            *("NotifyEvent", "NotifyReport", "NotifyMonitoringReport", "NotifyDisplayMessages"),
+            *("NotifyCustomerInformation", "ReportChargingProfiles", "NotifyChargingLimit", "ClearedChargingLimit"),
+            *("PublishFirmwareStatusNotification", "ReservationStatusUpdate"),
+        ),
+        _NOTHING,
+    ),
+}
+_V21: Final[Mapping[str, _Write]] = {
+    **_V201,
+    "NotifyEVChargingNeeds": _saying({"status": "NoChargingProfile"}),  # never Rejected with ISO 15118-20
+    "PullDynamicScheduleUpdate": _REJECTED,
+    "OpenPeriodicEventStream": _REJECTED,
+    "GetCertificateChainStatus": _chain_status,
+    "VatNumberValidation": _vat_number,
+    **dict.fromkeys(
+        (
+            *("NotifyPriorityCharging", "NotifySettlement", "NotifyDERAlarm", "NotifyDERStartStop", "ReportDERControl"),
+            *("NotifyWebPaymentStarted", "BatterySwap", "ClosePeriodicEventStream"),
+        ),
+        _NOTHING,
+    ),
+}
+_BY_VERSION: Final = {OcppVersion.V16: _V16, OcppVersion.V201: _V201, OcppVersion.V21: _V21}
+
+
+def _writers(version: OcppVersion) -> Mapping[str, _Write]:
+    return _BY_VERSION[version]

@@ -1,0 +1,306 @@
+"""Who speaks with a station while its CSMS is away? Its deputy: it answers what can be answered, keeps what the CSMS must hear,
+
+and when the CSMS is back delivers that in the station's name. The station's proxy goes on all the time as if the CSMS were
+there. While there is nothing to deliver the deputy `is_transparent`, and its shell passes texts by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from local_controller.clock import Instant
+from local_controller.deputy.answers import Answer, Situation, code_of_fault, local_answer
+from local_controller.deputy.backlog import Backlog
+from local_controller.deputy.delivery import Delivery
+from local_controller.deputy.effects import DeputyEffect, Drop, Entry, Keep, Kind, ToCsms, ToStation
+from local_controller.deputy.station_keys import question, read
+from local_controller.deputy.transaction_names import TransactionNames, transaction_of
+from local_controller.errors import FrameError, PayloadError
+from local_controller.rpc import frame as rpc
+from local_controller.rpc.frame import CALL, CALLERROR, CALLRESULT, Frame
+from local_controller.station.effects import Fate, Note, Peer, Trace
+from local_controller.station.words import OcppVersion
+
+PATIENCE_S: Final = 30.0
+"""After so long a live CALL that the CSMS does not answer no longer holds up what is delivered later, as in `RelayTimes`."""
+
+_OF_TRANSACTIONS: Final = frozenset({"StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent"})
+
+
+class Station(Situation, Protocol):
+    """What the deputy knows about its station beside."""
+
+    @property
+    def may_be_asked(self) -> bool:
+        """Whether it may be asked for its configuration (LC-039)."""
+
+    @property
+    def states(self) -> Mapping[str, Entry]:
+        """The latest state of each connector, by the subject of its entry."""
+
+
+class Deputy:
+    """Between one station's proxy and its CSMS."""
+
+    def __init__(
+        self,
+        station: Station,
+        kept: Iterable[tuple[int, Entry]],
+        pairs: Mapping[int, int],
+        ids: Callable[[], str],
+    ) -> None:
+        """The CSMS is away. kept: what it has yet to hear from earlier connections; pairs: of transaction ids, likewise."""
+        self._station = station
+        self._ids = ids
+        self._names = TransactionNames(pairs)
+        self._delivery = Delivery(Backlog(kept), self._names, ids)
+        self._is_present = False
+        self._gone_s: float | None = None  # since when, if it was there over this connection
+        self._tickets: dict[int, tuple[str, Answer]] = {}
+        self._next_ticket = 0
+        self._held: str | None = None
+        self._live: tuple[str, float] | None = None
+        self._ending: dict[str, int] = {}
+        self._asked: dict[str, str] = {}
+        self._has_asked_for_keys = False
+        self._orphans: frozenset[str] = frozenset()
+
+    @property
+    def is_present(self) -> bool:
+        """Whether the CSMS is there."""
+        return self._is_present
+
+    @property
+    def waiting(self) -> int:
+        """How many messages the CSMS has yet to get."""
+        return len(self._delivery.backlog) + len(self._tickets)
+
+    @property
+    def is_transparent(self) -> bool:
+        """Whether texts may pass by: the CSMS is there, has heard all, and no id differs."""
+        return (
+            self._is_present
+            and not self._delivery.has_work
+            and not (self._tickets or self._names or self._asked or self._orphans or self._held or self._ending)
+        )
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` wants to be called, in `Instant.monotonic_s`; None for never."""
+        if not self._is_present:
+            return None
+        due_s = self._delivery.due_s
+        if self._live is not None and self._delivery.has_work and not self._delivery.is_on_the_wire:
+            due_s = min(due_s, self._live[1] + PATIENCE_S)
+        return None if due_s == math.inf else due_s
+
+    # --- the CSMS comes and goes ---------------------------------------------------------------------------------
+
+    def lost(self, unanswered: Sequence[Frame], orphans: Iterable[str], now: Instant) -> list[DeputyEffect]:
+        """The CSMS is gone. unanswered: CALLs of the station that it has not answered, which are answered here (LC-050).
+
+        orphans: ids of its own CALLs whose answers it will not get, nor anybody else.
+        """
+        self._is_present, self._gone_s = False, now.monotonic_s
+        self._held = self._live = None
+        self._ending.clear()
+        self._delivery.stop()
+        self._orphans = frozenset(orphans) | self._orphans
+        effects: list[DeputyEffect] = []
+        for call in unanswered:
+            effects += self._stand_in(call, now)
+        return effects + self._ask_for_keys()
+
+    def returned(self, now: Instant) -> list[DeputyEffect]:
+        """The CSMS is there (again)."""
+        self._is_present = True
+        self._delivery.restate(self._states_to_tell(now))
+        return [*(self._ask_for_keys() if len(self._delivery.backlog) else []), *self._step(now)]
+
+    def _states_to_tell(self, now: Instant) -> list[Entry]:
+        """After a long outage all states (B04.FR.01); changed ones are in the backlog anyway (B04.FR.02)."""
+        gone_s, self._gone_s = self._gone_s, None
+        if gone_s is None or self._station.version is OcppVersion.V16:
+            return []
+        if now.monotonic_s - gone_s <= self._delivery.keys.offline_threshold_s:
+            return []
+        told = self._delivery.backlog.subjects
+        return [entry for subject, entry in self._station.states.items() if subject not in told]
+
+    # --- what is said --------------------------------------------------------------------------------------------
+
+    def said(self, text: str, now: Instant) -> list[DeputyEffect]:
+        """The proxy sends this to the CSMS."""
+        try:
+            frame = rpc.parse(text)
+        except FrameError:
+            return [ToCsms(text)] if self._is_present else [Trace(None, text, Fate.DISCARDED, "the CSMS is away")]
+        if frame.message_type != CALL:
+            return self._said_else(frame)
+        if not self._is_present or self._must_wait(frame):
+            return self._stand_in(frame, now)
+        if self._delivery.is_on_the_wire:
+            self._held = text  # one at most: the proxy sends the next when this is answered
+            return []
+        return self._pass_up(frame, now)
+
+    def _must_wait(self, call: Frame) -> bool:
+        """What belongs to transactions goes behind those before it (LC-051); a CSMS that does not know the station gets nothing else."""
+        backlog = self._delivery.backlog
+        if backlog.has_boot or any(
+            answer.entry and answer.entry.kind is Kind.BOOT for _, answer in self._tickets.values()
+        ):
+            return True
+        return call.action in _OF_TRANSACTIONS and (backlog.has_transactions or bool(self._tickets))
+
+    def _said_else(self, frame: Frame) -> list[DeputyEffect]:
+        """Answers, and what takes no slot: only for a CSMS that is there and has asked."""
+        if frame.message_type in {CALLRESULT, CALLERROR}:
+            if (purpose := self._asked.pop(frame.message_id, None)) is not None:
+                return self._told(purpose, frame)
+            if frame.message_id in self._orphans:
+                self._orphans -= {frame.message_id}
+                return [Trace(None, frame.text, Fate.DISCARDED, "answers a CSMS that is gone")]
+        if self._is_present:
+            return [ToCsms(frame.text)]
+        return [Trace(None, frame.text, Fate.DISCARDED, "the CSMS is away")]
+
+    def _pass_up(self, call: Frame, now: Instant) -> list[DeputyEffect]:
+        self._live = call.message_id, now.monotonic_s
+        passed = self._names.to_csms(call)
+        if call.action == "StopTransaction" and self._names.known(ended := transaction_of(call)) and ended is not None:
+            self._ending[call.message_id] = ended
+        effects: list[DeputyEffect] = [ToCsms(passed.text)]
+        return effects if passed is call else [*effects, _altered(Peer.STATION, passed)]
+
+    def heard(self, text: str, now: Instant) -> list[DeputyEffect]:
+        """The CSMS sends this."""
+        try:
+            frame = rpc.parse(text)
+        except FrameError:
+            return [ToStation(text)]
+        if frame.message_type == CALL:
+            passed = self._names.to_station(frame)
+            effects: list[DeputyEffect] = [ToStation(passed.text)]
+            return effects if passed is frame else [_altered(Peer.CSMS, passed), *effects]
+        answered = self._delivery.answered(frame, now)
+        if answered is not None:
+            return [*answered, *self._stop_refused(), *self._step(now)]
+        ended = self._delivery.forget(self._ending.pop(frame.message_id, None))
+        if self._live is not None and self._live[0] == frame.message_id:
+            self._live = None
+        return [ToStation(text), *ended, *self._step(now)]
+
+    # --- standing in ---------------------------------------------------------------------------------------------
+
+    def _stand_in(self, call: Frame, now: Instant) -> list[DeputyEffect]:
+        """Answers in the CSMS's place: at once, or as soon as the message is on the disk (LC-049)."""
+        answer = local_answer(call, self._station, now)
+        if answer.entry is None:
+            return self._answered(call.message_id, answer, 0)
+        self._next_ticket += 1
+        self._tickets[self._next_ticket] = call.message_id, answer
+        return [Keep(self._next_ticket, answer.entry)]
+
+    def kept(self, ticket: int, number: int, now: Instant) -> list[DeputyEffect]:
+        """It is on the disk under this number."""
+        message_id, answer = self._tickets.pop(ticket)
+        assert answer.entry is not None  # noqa: S101 - else it had no ticket
+        obsolete = self._delivery.backlog.add(number, answer.entry)
+        effects = self._answered(message_id, answer, number)
+        if obsolete:
+            effects.append(Drop(obsolete))
+        return effects + self._step(now)
+
+    def not_kept(self, ticket: int, reason: str, now: Instant) -> list[DeputyEffect]:
+        """It cannot be kept, so it is not confirmed: the station keeps it and tries again."""
+        message_id, answer = self._tickets.pop(ticket)
+        action = "" if answer.entry is None else answer.entry.action
+        note = Note("error", "message_not_kept", {"action": action, "reason": reason})
+        return [note, *self._answered(message_id, Answer(None), 0), *self._step(now)]
+
+    def _answered(self, message_id: str, answer: Answer, number: int) -> list[DeputyEffect]:
+        if answer.payload is None:
+            code = code_of_fault(self._station.version)
+            text = rpc.error(message_id, code, "the CSMS is away, try again later").text
+        else:
+            text = rpc.result(message_id, answer.payload(number)).text
+        return [Trace(None, text, Fate.INJECTED, "in place of the CSMS"), ToStation(text)]
+
+    # --- what the station is asked in the CSMS's name ------------------------------------------------------------
+
+    def _ask_for_keys(self) -> list[DeputyEffect]:
+        if self._has_asked_for_keys or not self._station.may_be_asked:
+            return []
+        self._has_asked_for_keys = True
+        return self._ask(*question(self._station.version), "keys")
+
+    def _stop_refused(self) -> list[DeputyEffect]:
+        """Ends transactions whose driver the CSMS refuses, unless the station is told to let them go on (LC-071)."""
+        refused, self._delivery.refused = self._delivery.refused, []
+        if not self._delivery.keys.stops_invalid:
+            return []
+        is_v16 = self._station.version is OcppVersion.V16
+        action = "RemoteStopTransaction" if is_v16 else "RequestStopTransaction"
+        effects: list[DeputyEffect] = []
+        for one in refused:
+            payload: dict[str, Any] = {"transactionId": int(one.transaction_id) if is_v16 else one.transaction_id}
+            effects += self._ask(action, payload, "stop")
+        return effects
+
+    def _ask(self, action: str, payload: dict[str, Any], purpose: str) -> list[DeputyEffect]:
+        call = rpc.call(self._ids(), action, payload)
+        self._asked[call.message_id] = purpose
+        return [Trace(None, call.text, Fate.INJECTED, "in place of the CSMS"), ToStation(call.text)]
+
+    def _told(self, purpose: str, answer: Frame) -> list[DeputyEffect]:
+        try:
+            said = answer.payload if answer.message_type == CALLRESULT else {}
+        except PayloadError:
+            said = {}
+        if purpose == "keys":
+            self._delivery.keys = read(self._delivery.keys, said)
+        return [Trace(None, answer.text, Fate.ABSORBED, "answers us")]
+
+    # --- time and delivery ---------------------------------------------------------------------------------------
+
+    def fetched(self, number: int, entry: Entry | None, now: Instant) -> list[DeputyEffect]:
+        """What the journal has under this number."""
+        if not self._is_present:
+            return []
+        if self._is_live(now):
+            self._delivery.put_back()
+            return []
+        return self._delivery.fetched(number, entry, now)
+
+    def expire(self, now: Instant) -> list[DeputyEffect]:
+        """A deadline has passed."""
+        return [*self._delivery.expire(now), *self._step(now)] if self._is_present else []
+
+    def thin(self) -> list[DeputyEffect]:
+        """Storage runs short (LC-056)."""
+        given_up = self._delivery.backlog.thin()
+        if not given_up:
+            return []
+        return [Drop(given_up), Note("warning", "samples_given_up", {"count": len(given_up)})]
+
+    def _step(self, now: Instant) -> list[DeputyEffect]:
+        """What was held goes first, since its station waits; then the next of the backlog."""
+        if not self._is_present or self._delivery.is_on_the_wire:
+            return []
+        if self._held is not None:
+            held, self._held = self._held, None
+            return self.said(held, now)
+        return [] if self._is_live(now) else self._delivery.step(now)
+
+    def _is_live(self, now: Instant) -> bool:
+        """Whether a CALL of the station itself is with the CSMS, which takes one at a time (LC-022)."""
+        if self._live is not None and now.monotonic_s >= self._live[1] + PATIENCE_S:
+            self._live = None
+        return self._live is not None
+
+
+def _altered(sender: Peer, passed: Frame) -> Trace:
+    return Trace(sender, passed.text, Fate.ALTERED, "another transaction id")

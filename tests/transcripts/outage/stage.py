@@ -1,0 +1,178 @@
+"""How is a dialogue with an outage played? A proxy, a deputy and a journal in memory, wired as `adapters.uplink` wires them.
+
+Beside the lines of `tests.transcripts.dialogue`:
+
+    csms gone                    its connection is lost
+    csms back                    it is there again
+    station comes                another connection of the station, of which the CSMS hears nothing until it is back
+    disk is full / disk is free  nothing can be kept, or again
+    station knows CARD           an identifier that the CSMS would let charge; all others are refused
+    aside < 3                    the message with this number is put aside
+
+A dialogue begins with the CSMS there, unless "# begins: alone" stands in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from local_controller.clock import Instant
+from local_controller.deputy.deputy import Deputy
+from local_controller.deputy.effects import (
+    DeputyEffect,
+    Drop,
+    EndStation,
+    Entry,
+    Fetch,
+    Keep,
+    PutAside,
+    Rename,
+    ToCsms,
+    ToStation,
+)
+from local_controller.deputy.station_view import StationView
+from local_controller.station.build import StationSettings, observing_proxy
+from local_controller.station.effects import Close, Effect, Peer, Send
+from local_controller.station.remembered import Remembered
+from local_controller.station.words import OcppVersion, RegistrationStatus
+from tests.transcripts.dialogue import START, header, own_ids, version_of
+
+
+class OutageStage:
+    """One station, its gateway, and a CSMS that comes and goes. came: what the peers saw since somebody looked."""
+
+    def __init__(self, version: OcppVersion, *, is_accepted: bool) -> None:
+        self.now = START
+        self.came: list[str] = []
+        self.rows: dict[int, Entry] = {}
+        self.pairs: dict[int, int] = {}
+        self.known: set[str] = set()
+        self.disk_is_full = False
+        self._number = 0
+        self._ids = own_ids()
+        verdict = RegistrationStatus.ACCEPTED if is_accepted else None
+        self._settings = StationSettings(
+            has_deputy=True, is_traced=False, remembered=Remembered(version, registration=verdict, boot_interval_s=900)
+        )
+        self._version = version
+        self._state: Any = None
+        self.comes()
+
+    def comes(self) -> None:
+        """A connection of the station begins, alone."""
+        self.proxy, self._state = observing_proxy("CP-7", self._version, self._settings, self._state, self._ids)
+        view = StationView(self._state, self._judge, serves_unaccepted=False)
+        shown = [(number, without_text(entry)) for number, entry in self.rows.items()]
+        self.deputy = Deputy(view, shown, dict(self.pairs), self._ids)
+        self._carry_out(self.proxy.connected(self.now))
+
+    def _judge(self, id_token: str, kind: str, now: Instant) -> dict[str, Any]:
+        return {"status": "Accepted" if id_token in self.known else "Invalid"}
+
+    # --- lines ---------------------------------------------------------------------------------------------------
+
+    def play(self, line: str) -> None:
+        match line.split():
+            case ["csms", "gone"]:
+                asked = [call.message_id for call in self.proxy.unanswered(Peer.STATION)]
+                self._do(self.deputy.lost(self.proxy.unanswered(Peer.CSMS), asked, self.now))
+            case ["csms", "back"]:
+                self._do(self.deputy.returned(self.now))
+            case ["station", "comes"]:
+                self.comes()
+            case ["station", "knows", card]:
+                self.known.add(card)
+            case ["disk", "is", how]:
+                self.disk_is_full = how == "full"
+            case ["wait", seconds]:
+                self.wait(float(seconds.removesuffix("s")))
+            case ["station", ">", *_]:
+                self._carry_out(self.proxy.receive(Peer.STATION, line[10:], self.now))
+            case ["csms", ">", *_]:
+                self._do(self.deputy.heard(line[10:], self.now))
+            case _:
+                raise AssertionError(f"not an input: {line}")
+
+    def wait(self, seconds: float) -> None:
+        """Deadlines of both are kept on the way."""
+        end = self.now.after(seconds)
+        while (due_s := min(self.proxy.deadline or 1e9, self.deputy.deadline or 1e9)) <= end.monotonic_s:
+            self.now = self.now.after(max(0.0, due_s - self.now.monotonic_s))
+            self._carry_out(self.proxy.expire(self.now))
+            self._do(self.deputy.expire(self.now))
+        self.now = end
+
+    # --- wiring --------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(Peer.STATION, text):
+                    self.came.append(f"station < {text}")
+                case Send(Peer.CSMS, text):
+                    self._do(self.deputy.said(text, self.now))
+                case Close(Peer.STATION, code):
+                    self.came.append(f"station x {code}")
+
+    def _do(self, effects: list[DeputyEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case ToCsms(text):
+                    self.came.append(f"csms    < {text}")
+                case ToStation(text):
+                    self._carry_out(self.proxy.receive(Peer.CSMS, text, self.now))
+                case EndStation(code, reason):
+                    self._carry_out(self.proxy.closed(Peer.CSMS, self.now, code, reason))
+                case _:
+                    self._journalize(effect)
+
+    def _journalize(self, effect: DeputyEffect) -> None:
+        match effect:
+            case Keep(ticket, entry):
+                self._do(self._keep(ticket, entry))
+            case Fetch(number):
+                self._do(self.deputy.fetched(number, self.rows.get(number), self.now))
+            case Drop(numbers):
+                for number in numbers:
+                    self.rows.pop(number, None)
+            case PutAside(number):
+                del self.rows[number]
+                self.came.append(f"aside < {number}")
+            case Rename(provisional, real):
+                self.pairs.pop(provisional, None)
+                if real is not None:
+                    self.pairs[provisional] = real
+
+    def _keep(self, ticket: int, entry: Entry) -> list[DeputyEffect]:
+        if self.disk_is_full:
+            return self.deputy.not_kept(ticket, "disk full", self.now)
+        self._number += 1
+        self.rows[self._number] = entry
+        return self.deputy.kept(ticket, self._number, self.now)
+
+
+def without_text(entry: Entry) -> Entry:
+    """As the journal gives it at the beginning of a connection: without the text."""
+    return Entry(entry.kind, entry.action, "", entry.at, entry.rank, entry.subject, entry.sample_of)
+
+
+def play_outage(path: Path, then: Callable[[OutageStage], None] = lambda _: None) -> None:
+    """Plays a file; the AssertionError shows the first line that went differently."""
+    how = header(path, "begins")
+    stage = OutageStage(version_of(path), is_accepted=how != ["new"])
+    if "alone" not in how:
+        stage.play("csms back")
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line or line.startswith("#"):
+            continue
+        if line[8:9] in {"<", "x"} or line.startswith("aside <"):
+            assert stage.came, f"{path.name}:{number}: did not come: {line}"
+            output = stage.came.pop(0)
+            assert line == output, f"{path.name}:{number}: instead came {output}"
+            continue
+        assert stage.came == [], f"{path.name}:{number}: not in the dialogue, but came {stage.came}"
+        stage.play(line)
+    assert stage.came == [], f"{path.name}: after the last line came {stage.came}"
+    then(stage)
