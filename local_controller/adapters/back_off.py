@@ -13,15 +13,11 @@ LONG_ENOUGH_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class BackOffTimes:
-    """As the variables of OCPP 2.x: RetryBackOffWaitMinimum, RetryBackOffRandomRange, RetryBackOffRepeatTimes.
+    """As the variables of OCPP 2.x: RetryBackOffWaitMinimum, RetryBackOffRandomRange, RetryBackOffRepeatTimes."""
 
-    A site whose CSMS comes back after a long outage has its stations there within two minutes; fifty of them are spread over ten
-    seconds at least.
-    """
-
-    wait_minimum_s: float = 5.0
-    random_range_s: float = 10.0
-    repeat_times: int = 4
+    wait_minimum_s: float
+    random_range_s: float
+    repeat_times: int
 
 
 class BackOff:

@@ -97,8 +97,8 @@ class StationDriver:
     def start(self) -> None:
         """Relays from now on, until one leg ends; then the other is closed as well."""
         self.do(lambda proxy, now: proxy.connected(now))
-        for peer, leg in self._legs.items():
-            leg.attend(self._ear(peer))
+        for peer in (Peer.CSMS, Peer.STATION):  # what the station has said already must find its way
+            self._legs[peer].attend(self._ear(peer))
 
     def stop(self) -> None:
         """Both legs are gone: no more timers."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from local_controller.adapters.back_off import BackOffTimes
 from local_controller.adapters.capability_file import CapabilityMemory
 from local_controller.adapters.journal import Journal, Kept
 from local_controller.adapters.routing import Routes, upstreams
@@ -36,7 +37,7 @@ class Outages:
     ) -> None:
         """`state_of` gives what the proxy of a connected station knows of it."""
         self.journal = journal
-        self.stand_in = StandIn(journal, self._version_alone, self._deputy)
+        self.stand_in = StandIn(journal, self._version_alone, self._deputy, self._back_off)
         self._routes = routes
         self._memory = memory
         self._state_of = state_of
@@ -52,6 +53,10 @@ class Outages:
         if remembered is not None and remembered.registration is RegistrationStatus.ACCEPTED:
             return remembered.version if remembered.version in offer else None
         return offer[0] if self._of(identity).unaccepted_stations == "serve" else None
+
+    def _back_off(self, identity: str) -> BackOffTimes:
+        outage = self._of(identity)
+        return BackOffTimes(outage.wait_minimum_s, outage.random_range_s, outage.repeat_times)
 
     def _deputy(self, identity: str, kept: Kept) -> Deputy:
         """For a station whose proxy was just made."""

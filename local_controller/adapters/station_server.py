@@ -61,13 +61,14 @@ MakeProxy = Callable[[str, OcppVersion, ClientCertificate | None], StationProxy]
 class StandIn:
     """Who answers for a CSMS that is away. version_of: in which version it would speak with a station; None: not at all.
 
-    deputy: one for a station whose proxy was just made, with what the journal has of it.
+    deputy: one for a station whose proxy was just made, with what the journal has of it. back_off: how long it waits before the CSMS
+    is dialled again.
     """
 
     journal: Journal
     version_of: Callable[[str, Sequence[OcppVersion]], OcppVersion | None]
     deputy: Callable[[str, Kept], Deputy]
-    back_off: BackOffTimes = field(default_factory=BackOffTimes)
+    back_off: Callable[[str], BackOffTimes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,7 +390,7 @@ class StationServer:
 
     async def _uplink(self, stand_in: StandIn, proxy: StationProxy, csms: CsmsLeg | None, target: Target) -> Uplink:
         deputy = stand_in.deputy(target.identity, await stand_in.journal.of(target.identity))
-        around = Around(stand_in.journal, self._clock, self._outlets, stand_in.back_off)
+        around = Around(stand_in.journal, self._clock, self._outlets, stand_in.back_off(target.identity))
         uplink = Uplink(target, csms, deputy, around)
         uplink.unanswered = proxy.unanswered
         return uplink

@@ -38,6 +38,12 @@ class OutageSection(Section):
     """What a driver is answered of whose card the CSMS has said nothing that still counts: charging goes on or it does not."""
     unaccepted_stations: Literal["refuse", "serve"] = "refuse"
     """Whether a station may come in meanwhile that the CSMS has never accepted."""
+    wait_minimum_s: Annotated[float, Field(ge=0.1, le=3600)] = 5.0
+    """Seconds until the CSMS is dialled again; twice as long after each failure (RetryBackOffWaitMinimum of OCPP 2.x)."""
+    random_range_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """So many seconds at most are added, drawn anew each time, lest all stations come in one second (RetryBackOffRandomRange)."""
+    repeat_times: Annotated[int, Field(ge=0, le=12)] = 4
+    """How often the wait is doubled at most (RetryBackOffRepeatTimes); with the defaults the longest is 80 to 90 s."""
     journal_mb: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Size of what is kept for all stations, in units of 1,048,576 bytes; of several CSMSs the largest counts. A busy EVSE says a
     kilobyte a minute. When it is nearly full every second sample from the middle of a transaction is given up."""

@@ -1,0 +1,145 @@
+"""Stations that are served on while their CSMS is away: the whole gateway on real sockets, and the journal on a real disk."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.adapters.outage_site import outage_site
+from tests.e2e.surroundings import until
+
+START = {"connectorId": 1, "idTag": "GOOD1", "meterStart": 0, "timestamp": "2026-11-22T12:00:00Z"}
+
+
+@pytest.mark.requirement("LC-037", "LC-048", "LC-049", "LC-051", "LC-069")
+async def test_a_session_begins_without_the_csms_and_is_told_when_it_is_back(tmp_path: Path) -> None:
+    async with (
+        outage_site(tmp_path, outage="unknown_id_tokens: accept") as site,
+        site.gateway() as gateway,
+        site.station() as station,
+    ):
+        assert (await station.boots())["interval"] == 240
+        await site.csms.stop()
+        await until(lambda: not gateway.stations.uplinks["CP-1"].is_there, 5)
+        began = await station.says("StartTransaction", **START)
+        assert began == {"transactionId": 1_900_000_001, "idTagInfo": {"status": "Accepted"}}
+        await station.says(
+            "StopTransaction", transactionId=1_900_000_001, meterStop=5, timestamp="2026-11-22T13:00:00Z"
+        )
+        assert gateway.stations.uplinks["CP-1"].waiting == 2
+        await site.csms.start()
+        await until(lambda: "StopTransaction" in site.csms.actions(), 10)
+        assert site.csms.actions() == ["BootNotification", "StartTransaction", "StopTransaction"]
+        assert site.csms.heard[-1][2]["transactionId"] == 1
+        await until(lambda: gateway.stations.uplinks["CP-1"].waiting == 0, 5)
+        assert (await station.says("Heartbeat"))["currentTime"] == "2026-11-22T12:00:00Z", "the CSMS's own word"
+
+
+@pytest.mark.requirement("LC-007", "LC-046", "LC-047", "LC-059", "LC-061")
+async def test_after_a_restart_without_the_csms_stations_that_it_accepted_are_served(tmp_path: Path) -> None:
+    async with outage_site(tmp_path) as site:
+        async with site.gateway(), site.station() as station:
+            await station.boots()
+        await site.csms.stop()
+        async with site.gateway() as gateway, site.station() as station:
+            assert station.socket.subprotocol == "ocpp1.6"
+            booted = await station.boots()
+            assert (booted["status"], booted["interval"]) == ("Accepted", 240)
+            await station.says("MeterValues", connectorId=1, meterValue=[])
+            with pytest.raises(InvalidStatus) as refused:  # never accepted
+                async with site.station("CP-2"):
+                    pass
+            assert refused.value.response.status_code == 503
+            assert gateway.stations.uplinks.keys() == {"CP-1"}
+        async with site.gateway(), site.station():  # what the last run kept is there
+            site.csms.heard.clear()
+            await site.csms.start()
+            await until(lambda: len(site.csms.heard) == 2, 10)
+            assert site.csms.actions() == ["BootNotification", "MeterValues"]
+
+
+@pytest.mark.requirement("LC-059")
+async def test_one_that_was_never_accepted_is_served_if_the_site_file_says_so(tmp_path: Path) -> None:
+    async with outage_site(tmp_path, outage="unaccepted_stations: serve") as site:
+        await site.csms.stop()
+        async with site.gateway(), site.station("CP-2") as station:
+            assert (await station.boots())["status"] == "Accepted"
+
+
+@pytest.mark.requirement("LC-007")
+async def test_a_password_that_the_csms_never_accepted_lets_nobody_in(tmp_path: Path) -> None:
+    credentials = "credentials: {file: " + str(tmp_path / "credentials.json") + "}"
+
+    def login(password: str) -> dict[str, dict[str, str]]:
+        word = base64.b64encode(f"CP-1:{password}".encode()).decode()
+        return {"additional_headers": {"Authorization": f"Basic {word}"}}
+
+    async with outage_site(tmp_path, unsecured=False, more=credentials) as site:
+        async with site.gateway(), site.station(**login("right-password")) as station:
+            await station.boots()
+        await site.csms.stop()
+        async with site.gateway():
+            async with site.station(**login("right-password")) as station:
+                assert (await station.boots())["status"] == "Accepted"
+            with pytest.raises(InvalidStatus) as refused:
+                async with site.station(**login("wrong-password")):
+                    pass
+            assert refused.value.response.status_code == 503
+
+
+@pytest.mark.requirement("LC-046")
+async def test_a_csms_that_comes_back_with_another_version_has_the_station_connect_anew(tmp_path: Path) -> None:
+    versions = {"subprotocols": ["ocpp2.0.1", "ocpp1.6"]}
+    async with outage_site(tmp_path) as site, site.gateway(), site.station(**versions) as station:
+        await station.boots()
+        await site.csms.stop()
+        site.csms.version = "ocpp2.0.1"
+        await site.csms.start()
+        assert await station.ends() == 1001
+        async with site.station(**versions) as again:
+            assert again.socket.subprotocol == "ocpp2.0.1"
+
+
+async def test_a_csms_that_comes_back_and_does_not_want_the_station_ends_it(tmp_path: Path) -> None:
+    async with outage_site(tmp_path) as site, site.gateway(), site.station() as station:
+        await station.boots()
+        await site.csms.stop()
+        site.csms.status = 401
+        await site.csms.start()
+        assert await station.ends() == 1008
+        with pytest.raises(InvalidStatus) as refused:
+            async with site.station():
+                pass
+        assert refused.value.response.status_code == 401
+
+
+@pytest.mark.requirement("LC-038")
+async def test_a_station_that_leaves_takes_its_connection_to_the_csms_along(tmp_path: Path) -> None:
+    async with outage_site(tmp_path) as site, site.gateway() as gateway:
+        async with site.station() as station:
+            await station.boots()
+        await until(lambda: not gateway.stations.drivers, 5)
+        await site.csms.sockets["CP-1"].wait_closed()
+
+
+@pytest.mark.requirement("LC-050")
+async def test_what_the_csms_had_and_did_not_answer_is_answered_once_and_told_again(tmp_path: Path) -> None:
+    async with (
+        outage_site(tmp_path, outage="unknown_id_tokens: accept") as site,
+        site.gateway(),
+        site.station() as station,
+    ):
+        await station.boots()
+        site.csms.is_mute = True
+        began = asyncio.create_task(station.says("StartTransaction", **START))
+        await until(lambda: "StartTransaction" in site.csms.actions(), 5)
+        await site.csms.stop()
+        assert (await began)["transactionId"] == 1_900_000_001
+        site.csms.is_mute = False
+        await site.csms.start()
+        await until(lambda: site.csms.actions().count("StartTransaction") == 2, 10)
+        assert len(set(site.csms.ids)) == len(site.csms.ids), "under a fresh id"
