@@ -77,7 +77,7 @@ class Delivery:
         """When `expire` has something to do, in monotonic seconds."""
         if self._sent is not None:
             return self._sent.since_s + ANSWER_S
-        return self._rests_until_s
+        return math.inf if self._fetching is not None else self._rests_until_s
 
     def restate(self, states: Iterable[Entry]) -> None:
         """The CSMS shall get these connector states as well, before any transaction (LC-055)."""

@@ -66,6 +66,7 @@ class Deputy:
         self._asked: dict[str, str] = {}
         self._has_asked_for_keys = False
         self._orphans: frozenset[str] = frozenset()
+        self._queue_asked: frozenset[str] = frozenset()  # ids of the CSMS's questions whether messages are queued
 
     @property
     def is_present(self) -> bool:
@@ -84,6 +85,7 @@ class Deputy:
             self._is_present
             and not self._delivery.has_work
             and not (self._tickets or self._names or self._asked or self._orphans or self._held or self._ending)
+            and not self._queue_asked
         )
 
     @property
@@ -92,8 +94,8 @@ class Deputy:
         if not self._is_present:
             return None
         due_s = self._delivery.due_s
-        if self._live is not None and self._delivery.has_work and not self._delivery.is_on_the_wire:
-            due_s = min(due_s, self._live[1] + PATIENCE_S)
+        if self._live is not None and not self._delivery.is_on_the_wire:  # nothing is delivered before that
+            due_s = self._live[1] + PATIENCE_S if self._delivery.has_work else math.inf
         return None if due_s == math.inf else due_s
 
     # --- the CSMS comes and goes ---------------------------------------------------------------------------------
@@ -106,6 +108,7 @@ class Deputy:
         self._is_present, self._gone_s = False, now.monotonic_s
         self._held = self._live = None
         self._ending.clear()
+        self._queue_asked = frozenset()
         self._delivery.stop()
         self._orphans = frozenset(orphans) | self._orphans
         effects: list[DeputyEffect] = []
@@ -163,9 +166,23 @@ class Deputy:
             if frame.message_id in self._orphans:
                 self._orphans -= {frame.message_id}
                 return [Trace(None, frame.text, Fate.DISCARDED, "answers a CSMS that is gone")]
+            if frame.message_id in self._queue_asked:
+                self._queue_asked -= {frame.message_id}
+                return self._with_our_queue(frame)
         if self._is_present:
             return [ToCsms(frame.text)]
         return [Trace(None, frame.text, Fate.DISCARDED, "the CSMS is away")]
+
+    def _with_our_queue(self, answer: Frame) -> list[DeputyEffect]:
+        """What is kept here is queued as well (LC-057, E14)."""
+        try:
+            is_said = answer.message_type != CALLRESULT or answer.payload.get("messagesInQueue") is True
+        except PayloadError:
+            is_said = True
+        if is_said or not self.waiting:
+            return [ToCsms(answer.text)]
+        told = rpc.altered(answer, {**answer.payload, "messagesInQueue": True})
+        return [ToCsms(told.text), Trace(Peer.STATION, told.text, Fate.ALTERED, "messages wait here")]
 
     def _pass_up(self, call: Frame, now: Instant) -> list[DeputyEffect]:
         self._live = call.message_id, now.monotonic_s
@@ -182,6 +199,8 @@ class Deputy:
         except FrameError:
             return [ToStation(text)]
         if frame.message_type == CALL:
+            if frame.action == "GetTransactionStatus":
+                self._queue_asked |= {frame.message_id}
             passed = self._names.to_station(frame)
             effects: list[DeputyEffect] = [ToStation(passed.text)]
             return effects if passed is frame else [_altered(Peer.CSMS, passed), *effects]

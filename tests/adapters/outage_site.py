@@ -47,6 +47,7 @@ class RestartingCsms:
     _server: Server | None = None
 
     async def start(self) -> None:
+        """It is there."""
         self._server = await serve(
             self._handle,
             HOST,
@@ -57,12 +58,14 @@ class RestartingCsms:
         )
 
     async def stop(self) -> None:
+        """It is gone, and so are its connections."""
         if self._server is not None:
             self._server.close(close_connections=True)
             await self._server.wait_closed()
             self._server = None
 
     def actions(self, station: str = "CP-1") -> list[str]:
+        """What a station has said to it."""
         return [action for who, action, _ in self.heard if who == station]
 
     def _judge(self, connection: ServerConnection, _: Request) -> Response | None:
@@ -141,8 +144,8 @@ class OutageSite:
     more: str = ""
     unsecured: bool = True
 
-    @asynccontextmanager
-    async def gateway(self) -> AsyncIterator[LocalController]:
+    def write(self) -> Path:
+        """The site file."""
         path = self.folder / "site.yaml"
         text = SITE.format(
             csms=self.csms.port,
@@ -153,7 +156,12 @@ class OutageSite:
             unsecured=str(self.unsecured).lower(),
         )
         path.write_text(text, encoding="utf-8")
-        async with LocalController(load(path), Clock()) as running:
+        return path
+
+    @asynccontextmanager
+    async def gateway(self) -> AsyncIterator[LocalController]:
+        """In this process."""
+        async with LocalController(load(self.write()), Clock()) as running:
             yield running
 
     @asynccontextmanager
@@ -164,13 +172,13 @@ class OutageSite:
 
 
 @asynccontextmanager
-async def outage_site(folder: Path, **options: Any) -> AsyncIterator[OutageSite]:
-    """A site whose CSMS is there at first."""
+async def outage_site(folder: Path, within_s: float = 30.0, **options: Any) -> AsyncIterator[OutageSite]:
+    """A site whose CSMS is there at first. within_s: how long its story may take."""
     port, csms_port = free_ports(2)
     site = OutageSite(folder, port, RestartingCsms(csms_port), **options)
     await site.csms.start()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(within_s):
             yield site
     finally:
         await site.csms.stop()

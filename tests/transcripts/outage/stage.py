@@ -48,6 +48,7 @@ class OutageStage:
         self.came: list[str] = []
         self.rows: dict[int, Entry] = {}
         self.pairs: dict[int, int] = {}
+        self.aside: list[Entry] = []
         self.known: set[str] = set()
         self.disk_is_full = False
         self._number = 0
@@ -97,8 +98,9 @@ class OutageStage:
 
     def wait(self, seconds: float) -> None:
         """Deadlines of both are kept on the way."""
-        end = self.now.after(seconds)
+        end, left = self.now.after(seconds), 1000
         while (due_s := min(self.proxy.deadline or 1e9, self.deputy.deadline or 1e9)) <= end.monotonic_s:
+            assert (left := left - 1), "a deadline that does not move"
             self.now = self.now.after(max(0.0, due_s - self.now.monotonic_s))
             self._carry_out(self.proxy.expire(self.now))
             self._do(self.deputy.expire(self.now))
@@ -138,7 +140,7 @@ class OutageStage:
                 for number in numbers:
                     self.rows.pop(number, None)
             case PutAside(number):
-                del self.rows[number]
+                self.aside.append(self.rows.pop(number))
                 self.came.append(f"aside < {number}")
             case Rename(provisional, real):
                 self.pairs.pop(provisional, None)
