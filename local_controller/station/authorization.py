@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
 
 
 class AuthorizationStatus(StrEnum):
@@ -24,9 +26,7 @@ class AuthorizationStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-_OF_A_PLACE: Final = frozenset(
-    {AuthorizationStatus.NOT_ALLOWED_TYPE_EVSE, AuthorizationStatus.NOT_AT_THIS_LOCATION}
-)
+_OF_A_PLACE: Final = frozenset({AuthorizationStatus.NOT_ALLOWED_TYPE_EVSE, AuthorizationStatus.NOT_AT_THIS_LOCATION})
 
 
 class UnknownPolicy(StrEnum):
@@ -65,8 +65,7 @@ class IdToken:
         return hash(self.same)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What the CSMS says of an identifier, as far as an answer repeats it (C10.FR.14).
 
     until: after that it is Expired (UTC, the CSMS's clock); None: it stays. group: whose other members may end what it has
@@ -75,7 +74,7 @@ class Verdict:
     """
 
     status: AuthorizationStatus
-    until: datetime | None = None
+    until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     group: IdToken | None = None
     priority: int = 0
     languages: tuple[str, ...] = ()
@@ -94,12 +93,17 @@ class Verdict:
     def at(self, now: datetime) -> Verdict:
         """The same at this time (UTC, the CSMS's clock)."""
         if self.is_accepted and self.until is not None and self.until < now:
-            return replace(self, status=AuthorizationStatus.EXPIRED)
+            return msgspec.structs.replace(self, status=AuthorizationStatus.EXPIRED)
         return self
 
 
 ACCEPTED: Final = Verdict(AuthorizationStatus.ACCEPTED)
 UNKNOWN: Final = Verdict(AuthorizationStatus.UNKNOWN)
+UNREADABLE: Final = Verdict(AuthorizationStatus.INVALID)
+"""What cannot be read lets nobody in."""
+
+NO_AUTHORIZATION: Final = IdToken("", "NoAuthorization")
+"""A start button was pressed (C02.FR.01)."""
 
 
 @dataclass(frozen=True, slots=True)
