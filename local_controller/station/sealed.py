@@ -20,6 +20,8 @@ KEY_BYTES: Final = 32
 _DIGEST_BYTES: Final = 16
 """A stranger's card must not be taken for another: at 128 bits no two of all cards in the world coincide."""
 
+_TYPE_DIGITS: Final = 8
+
 
 class Seal:
     """With the key of one site."""
@@ -33,9 +35,9 @@ class Seal:
         self.key = key
 
     def name(self, token: IdToken) -> str:
-        """What it is kept under: the type, which names nobody, and a digest of the text. The same for equal tokens."""
+        """What it is kept under: a few digits for its type, and the digest of its text. The same for equal tokens."""
         kind, text = token.same
-        return f"{kind}:{self.digest(text)}"
+        return f"{self.digest(kind)[:_TYPE_DIGITS]}:{self.digest(text)}"
 
     def digest(self, text: str) -> str:
         """Of an identifier in any case."""

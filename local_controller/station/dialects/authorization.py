@@ -227,7 +227,7 @@ def _languages(info: Fields) -> tuple[str, ...]:
     found = []
     for name in ("language1", "language2"):
         language = info.text(name)
-        if language is None or len(language) > _LONGEST_LANGUAGE:
+        if language is None or len(language) > _LONGEST_LANGUAGE or not language.isascii():
             break
         found.append(language)
     return tuple(found)
