@@ -287,6 +287,7 @@ def test_a_station_that_has_cleared_its_cache_knows_nobody_until_somebody_is_hea
     kept = memory()
     for number in (1, 2):
         at(kept, f"CP-{number}").learn(CARD, ACCEPTED, NOON)
+    at(kept, "CP-4").learn(CARD, ACCEPTED, later(minutes=1))
     at(kept).clear_cache(later(minutes=1))
     assert [status(at(kept, f"CP-{n}")) for n in (1, 2, 3)] == ["Unknown", "Accepted", "Accepted"]
     at(kept, "CP-2").learn(CARD, ACCEPTED, later(minutes=2))
@@ -316,6 +317,16 @@ def test_no_more_is_kept_than_fits_and_who_was_refused_goes_first() -> None:
         at(kept).learn(IdToken("good0"), ACCEPTED, NOON)
     assert status(at(kept), IdToken("good0")) == "Accepted", "heard of again and again"
     assert status(at(kept), IdToken("good1")) == "Unknown"
+
+
+def test_what_was_forgotten_takes_no_room() -> None:
+    kept = memory()
+    for round_ in range(3):
+        for number in range(MOST // 2):
+            at(kept).learn(IdToken(f"{round_} {number}"), ACCEPTED, NOON)
+        if round_ == 0:
+            at(kept).clear_cache(NOON)
+    assert all(status(at(kept), IdToken(f"1 {number}")) == "Accepted" for number in range(MOST // 2))
 
 
 # --- what is kept (LC-068)
@@ -367,7 +378,7 @@ def test_who_wants_to_be_forgotten_is_whatever_the_type() -> None:
     at(kept).learn(OTHER, ACCEPTED, NOON)
     has_list(at(kept, "CP-2"), (IdToken(CARD.text), ACCEPTED), (OTHER, ACCEPTED))
     before = kept.revision
-    kept.forget(CARD.text.lower())
+    kept.forget(CARD.text)
     assert kept.revision > before
     assert status(at(kept)) == status(at(kept, "CP-2"), IdToken(CARD.text)) == "Unknown"
     assert status(at(kept), OTHER) == status(at(kept, "CP-2"), OTHER) == "Accepted"

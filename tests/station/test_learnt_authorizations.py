@@ -183,6 +183,26 @@ def test_2_x_a_priority_that_is_none_hides_nothing_else(made: Any, known: Author
 
 
 @V2X
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"language1": "de"}, ("de",)),
+        ({"language2": "en"}, ()),
+        ({"language1": "far too long", "language2": "en"}, ()),
+        ({"language1": "d\u00e9"}, ()),
+        ({"groupIdToken": {"idToken": " ", "type": "Central"}}, ()),
+    ],
+)
+def test_2_x_what_no_answer_may_repeat_is_left_out(
+    made: Any, known: Authorizations, version: OcppVersion, said: dict[str, Any], kept: tuple[str, ...]
+) -> None:
+    b = made(version)
+    b.unchecked = frozenset({"Authorize"})
+    authorizes(b, info(version, "Accepted", **said))
+    assert decided(known, version, b) == Verdict(AuthorizationStatus.ACCEPTED, languages=kept)
+
+
+@V2X
 def test_2_x_a_start_button_names_nobody(made: Any, known: Authorizations, version: OcppVersion) -> None:
     b = made(version)
     b.csms["TransactionEvent"] = info(version, "Blocked")
@@ -276,6 +296,17 @@ def test_an_entry_that_cannot_be_read_lets_nobody_in_and_a_list_that_cannot_be_r
     b.from_csms("SendLocalList", {"updateType": "Differential", "localAuthorizationList": [7]})
     assert decided(known, version, b, "OTHER") == UNKNOWN
     assert any(note.event == "unreadable_payload" for note in b.notes)
+
+
+@ALL
+def test_what_a_station_asks_its_csms_to_clear_clears_nothing(
+    made: Any, known: Authorizations, version: OcppVersion
+) -> None:
+    b = made(version)
+    authorizes(b, info(version, "Accepted"))
+    b.csms["ClearCache"] = {"status": "Accepted"}
+    b.from_station("ClearCache", {})
+    assert decided(known, version, b) == ACCEPTED
 
 
 # --- where it is asked for
