@@ -22,13 +22,17 @@ class AuthorizationCache:
     cleared: when a station was told to clear its cache. revision: rises with each change.
     """
 
-    def __init__(
-        self, words: Mapping[str, OfStations] | None = None, cleared: Mapping[str, datetime] | None = None
-    ) -> None:
-        """What an earlier run has kept."""
-        self.words: dict[str, OfStations] = {name: dict(said) for name, said in (words or {}).items()}
-        self.cleared = dict(cleared or {})
+    def __init__(self) -> None:
+        """Nobody is known."""
+        self.words: dict[str, OfStations] = {}
+        self.cleared: dict[str, datetime] = {}
         self.revision = 0
+        self._size = 0
+
+    def resume(self, words: Mapping[str, OfStations], cleared: Mapping[str, datetime]) -> None:
+        """What an earlier run has kept, before anything is learnt."""
+        self.words = {name: dict(said) for name, said in words.items()}
+        self.cleared = dict(cleared)
         self._size = sum(map(len, self.words.values()))
         self._make_room()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -16,21 +16,27 @@ from local_controller.station.sealed import KEY_BYTES, Seal
 _FORMAT: Final = 1
 
 
-class _Cache(msgspec.Struct, forbid_unknown_fields=True):
+class KeptCache(msgspec.Struct, forbid_unknown_fields=True):
+    """As `AuthorizationCache`."""
+
     words: dict[str, dict[str, Word]]
     cleared: dict[str, Annotated[datetime, msgspec.Meta(tz=True)]]
 
 
-class _List(msgspec.Struct, forbid_unknown_fields=True):
+class KeptList(msgspec.Struct, forbid_unknown_fields=True):
+    """As `LocalList`."""
+
     version: int
     words: dict[str, Word]
 
 
-class _Kept(msgspec.Struct, forbid_unknown_fields=True):
+class Kept(msgspec.Struct, forbid_unknown_fields=True):
+    """All of a site, as JSON has it. key: in hexadecimal. caches: by CSMS. lists: by station."""
+
     format: Literal[1]
     key: Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{{2 * KEY_BYTES}}}$")]
-    caches: dict[str, _Cache]
-    lists: dict[str, _List]
+    caches: dict[str, KeptCache]
+    lists: dict[str, KeptList]
 
 
 class AuthorizationMemory:
@@ -50,9 +56,7 @@ class AuthorizationMemory:
 
     def of(self, station: str, csms: str) -> Authorizations:
         """What is known at this station. csms: any name, the same one for those that share what it says."""
-        cache = self._caches.setdefault(csms, AuthorizationCache())
-        local = self._lists.setdefault(station, LocalList())
-        return Authorizations(station, self._seal, cache, local, self._lifetime)
+        return Authorizations(station, self._seal, self._cache(csms), self._list(station), self._lifetime)
 
     def forget(self, identifier: str) -> None:
         """Nothing here is about this driver any more, whatever the type (LC-146)."""
@@ -60,25 +64,25 @@ class AuthorizationMemory:
         for one in self._parts():
             one.forget(digest)
 
-    def as_dict(self, now: datetime) -> dict[str, Any]:
-        """All of it as JSON has it, with its key; what is too old by now (the CSMS's clock) is left out."""
-        kept = _Kept(
-            format=_FORMAT,
-            key=self._seal.key.hex(),
-            caches={csms: _Cache(one.young(now, self._lifetime), one.cleared) for csms, one in self._caches.items()},
-            lists={station: _List(one.version, one.words) for station, one in self._lists.items()},
-        )
-        found: dict[str, Any] = msgspec.to_builtins(kept)
-        return found
+    def kept(self, now: datetime) -> Kept:
+        """All of it, with its key; what is too old by now (the CSMS's clock) is left out."""
+        caches = {csms: KeptCache(one.young(now, self._lifetime), one.cleared) for csms, one in self._caches.items()}
+        lists = {station: KeptList(one.version, one.words) for station, one in self._lists.items()}
+        return Kept(_FORMAT, self._seal.key.hex(), caches, lists)
 
-    @classmethod
-    def from_dict(cls, kept: Any, lifetime_s: float | None = None) -> AuthorizationMemory:
-        """The same again. Raises ValueError for what was not written by `as_dict`."""
-        read = msgspec.convert(kept, _Kept)
-        memory = cls(bytes.fromhex(read.key), lifetime_s)
-        memory._caches = {csms: AuthorizationCache(one.words, one.cleared) for csms, one in read.caches.items()}
-        memory._lists = {station: LocalList(one.version, one.words) for station, one in read.lists.items()}
-        return memory
+    def resume(self, kept: Kept) -> None:
+        """What an earlier run has kept counts again, before anything is learnt."""
+        self._seal.key = bytes.fromhex(kept.key)
+        for csms, cache in kept.caches.items():
+            self._cache(csms).resume(cache.words, cache.cleared)
+        for station, one in kept.lists.items():
+            self._list(station).resume(one.version, one.words)
+
+    def _cache(self, csms: str) -> AuthorizationCache:
+        return self._caches.setdefault(csms, AuthorizationCache())
+
+    def _list(self, station: str) -> LocalList:
+        return self._lists.setdefault(station, LocalList())
 
     def _parts(self) -> list[AuthorizationCache | LocalList]:
         return [*self._caches.values(), *self._lists.values()]

@@ -14,11 +14,15 @@ Entry = tuple[str, Word | None]
 class LocalList:
     """words: by name. version: of the station's list, as far as it is known; 0: of none. revision: rises with each change."""
 
-    def __init__(self, version: int = 0, words: Mapping[str, Word] | None = None) -> None:
-        """What an earlier run has kept."""
-        self.version = version
-        self.words: dict[str, Word] = dict(words or {})
+    def __init__(self) -> None:
+        """No list was seen."""
+        self.version = 0
+        self.words: dict[str, Word] = {}
         self.revision = 0
+
+    def resume(self, version: int, words: Mapping[str, Word]) -> None:
+        """What an earlier run has kept, before anything is seen."""
+        self.version, self.words = version, dict(words)
 
     def sent(self, kind: UpdateType, version: int, entries: Iterable[Entry]) -> None:
         """The station has taken this update.

@@ -37,11 +37,11 @@ VERDICTS = st.builds(
 def answers(version: OcppVersion, verdict: Verdict) -> list[tuple[str, dict[str, Any]]]:
     """Every answer that says whether a driver may charge."""
     spoken = authorization_dialect(version)
-    info = spoken.info(verdict)
     authorize = ("Authorize", spoken.authorize_answer({}, verdict))
     if version is V16:
+        info = {"idTagInfo": spoken.info(verdict)}
         return [authorize, ("StartTransaction", {"transactionId": 1} | info), ("StopTransaction", info)]
-    return [authorize, ("TransactionEvent", info)]
+    return [authorize, ("TransactionEvent", {"idTokenInfo": spoken.info(verdict)})]
 
 
 @ALL
@@ -81,7 +81,7 @@ def test_what_a_csms_may_say_is_said_again_so_that_it_means_the_same(version: Oc
 )
 def test_1_6_has_fewer_words(status: str, word: str) -> None:
     spoken = authorization_dialect(V16)
-    assert spoken.info(Verdict(AuthorizationStatus(status))) == {"idTagInfo": {"status": word}}
+    assert spoken.info(Verdict(AuthorizationStatus(status))) == {"status": word}
     read = spoken.verdict("Authorize", {"idTagInfo": {"status": word}})
     assert read == (UNKNOWN if word == "Invalid" else Verdict(AuthorizationStatus(word)))
 
@@ -90,10 +90,10 @@ def test_1_6_has_fewer_words(status: str, word: str) -> None:
 def test_a_group_is_given_back_as_it_was_spelt_and_left_out_where_it_would_be_invalid(version: OcppVersion) -> None:
     spoken = authorization_dialect(version)
     kind = "" if version is V16 else "Central"
-    (told,) = spoken.info(Verdict(AuthorizationStatus.ACCEPTED, NOON, IdToken("Fleet 7", kind))).values()
+    told = spoken.info(Verdict(AuthorizationStatus.ACCEPTED, NOON, IdToken("Fleet 7", kind)))
     assert "Fleet 7" in repr(told)
     assert told["expiryDate" if version is V16 else "cacheExpiryDateTime"] == "2026-06-01T12:00:00Z"
-    (told,) = spoken.info(Verdict(AuthorizationStatus.ACCEPTED, group=IdToken("x" * 256, kind))).values()
+    told = spoken.info(Verdict(AuthorizationStatus.ACCEPTED, group=IdToken("x" * 256, kind)))
     assert told == {"status": "Accepted"}
 
 

@@ -220,9 +220,9 @@ def test_times_are_of_the_csmss_clock(bench: Any) -> None:
     authorizes(b, info(V16, "Accepted"))
     clears(b, "Accepted")
     authorizes(b, info(V16, "Accepted"))
-    cache = kept.as_dict(b.now.utc)["caches"]["csms"]
-    (said,) = cache["words"].values()
-    assert said["CP"]["heard"] == cache["cleared"]["CP"] == stamp(b.now, 600.0)
+    cache = kept.kept(b.now.utc).caches["csms"]
+    (said,) = cache.words.values()
+    assert said["CP"].heard == cache.cleared["CP"] == b.now.after(600.0).utc
 
 
 # --- the local list and the cache

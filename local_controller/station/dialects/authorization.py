@@ -53,7 +53,7 @@ class AuthorizationDialect(Protocol):
         """The answer to GetLocalListVersion."""
 
     def info(self, verdict: Verdict) -> Payload:
-        """The member of an answer that says whether he may charge, with its name: `idTagInfo` or `idTokenInfo`."""
+        """`idTagInfo` or `idTokenInfo`: whether he may charge."""
 
     def authorize_answer(self, payload: Payload, verdict: Verdict) -> Payload:
         """The answer to an Authorize with this payload."""
@@ -104,11 +104,11 @@ class _V16:
             said["expiryDate"] = timestamp(verdict.until)
         if verdict.group is not None and len(verdict.group.text) <= 20:  # CiString20Type
             said["parentIdTag"] = verdict.group.text
-        return {"idTagInfo": said}
+        return said
 
     def authorize_answer(self, payload: Payload, verdict: Verdict) -> Payload:  # noqa: ARG002 - 1.6 knows no certificates
         """Authorize.conf."""
-        return self.info(verdict)
+        return {"idTagInfo": self.info(verdict)}
 
 
 class _V201:
@@ -153,13 +153,13 @@ class _V201:
         said |= dict(zip(("language1", "language2"), verdict.languages, strict=False))
         if verdict.evses:
             said["evseId"] = [*verdict.evses]
-        return {"idTokenInfo": said}
+        return said
 
     def authorize_answer(self, payload: Payload, verdict: Verdict) -> Payload:
         """AuthorizeResponse. Whether a contract certificate was revoked cannot be found out now (C07.FR.07, C07.FR.17)."""
         if payload.get("certificate") or payload.get("iso15118CertificateHashData"):
             return {"idTokenInfo": {"status": "Invalid"}, "certificateStatus": "CertChainError"}
-        return self.info(verdict)
+        return {"idTokenInfo": self.info(verdict)}
 
     def _may_write(self, group: IdToken) -> bool:
         return len(group.text) <= self.longest and (group.kind in self.kinds if self.kinds else len(group.kind) <= 20)
