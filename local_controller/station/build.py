@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from local_controller.profiles.units import RateUnit
+from local_controller.station.authorizations import Authorizations
 from local_controller.station.block import Block
+from local_controller.station.blocks.authorizations import LearnsAuthorizations
 from local_controller.station.blocks.availability import Availability
 from local_controller.station.blocks.certified_boot import CertifiedBoot
 from local_controller.station.blocks.charging_priority import ChargingPriority
@@ -62,6 +64,7 @@ class StationSettings:
     when it asks for a composite schedule. turns: when it gets its profiles after a boot, if all stations boot in the same second.
     wiring: at which voltage and between what its phases stand. notifies_limits: whether its CSMS is told what the site gives it.
     has_deputy: whether somebody answers for its CSMS while that is away, who has to know what it said.
+    authorizations: where is kept what the CSMS says of identifiers; None: nowhere.
     """
 
     evses: Sequence[int] = (1,)
@@ -85,6 +88,7 @@ class StationSettings:
     wiring: Wiring = USUAL
     notifies_limits: bool = False
     has_deputy: bool = False
+    authorizations: Authorizations | None = None
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -201,6 +205,7 @@ def _looking_on(state: StationState, spoken: Dialect, settings: StationSettings,
     forecasts = Forecasts(state, spoken, settings.evses)
     priority = () if state.version is OcppVersion.V16 else (ChargingPriority(state, spoken),)
     words = (CsmsWords(state),) if settings.has_deputy else ()
+    learns = () if settings.authorizations is None else (LearnsAuthorizations(state, settings.authorizations),)
     return (
         Availability(state, spoken, metering),
         transactions,
@@ -209,4 +214,5 @@ def _looking_on(state: StationState, spoken: Dialect, settings: StationSettings,
         forecasts,
         CustomerData(state),
         *words,
+        *learns,
     )
