@@ -135,7 +135,7 @@ async def test_a_csms_that_names_no_version_is_copied() -> None:
 
 @pytest.mark.requirement("LC-002")
 @pytest.mark.parametrize(
-    ("status", "told"), [(401, 401), (403, 403), (404, 404), (429, 429), (499, 499), (500, 500), (302, 503)]
+    ("status", "told"), [(401, 401), (403, 403), (404, 404), (429, 429), (499, 499), (500, 500), (300, 503)]
 )
 async def test_a_refusal_of_the_csms_reaches_the_station(status: int, told: int) -> None:
     def refuse(connection: ServerConnection) -> Response:
