@@ -404,6 +404,7 @@ class StationServer:
             self._log.warning("second_connection_refused", station=identity, address=leg.address)
             return False
         self._log.info("connection_replaced", station=identity)
+        old.csms.gone.add_done_callback(lambda _: old.station.abort())  # nobody is left there to say goodbye to
         await self._finish(old, "replaced by a new connection")
         return True
 

@@ -457,6 +457,19 @@ async def test_the_site_hears_of_the_end_of_the_first_before_the_second() -> Non
 
 
 @pytest.mark.requirement("LC-016")
+async def test_a_dead_first_connection_does_not_keep_the_second_waiting() -> None:
+    """A station that lost its network has left a socket behind that will never finish the closing handshake."""
+    leg = LegSettings(ping_interval_s=0.0, close_timeout_s=3600.0)
+    async with site_with(leg=leg) as site, site.raw_station() as (reader, _):
+        await site.csms.socket()
+        async with site.pair() as (new, csms):
+            await new.send("new")
+            assert await csms.recv() == "new"
+            assert site.csms.most_open == 1
+        assert b"\x88\x1e\x03\xe9replaced by a new connection" in await reader.read(), "it may not be as dead as that"
+
+
+@pytest.mark.requirement("LC-016")
 async def test_many_at_once_under_one_name_never_become_two_upstream() -> None:
     async with site_with() as site:
         results = await asyncio.gather(*(site.dial() for _ in range(5)), return_exceptions=True)
