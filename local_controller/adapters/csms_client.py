@@ -22,6 +22,7 @@ from local_controller.adapters.handshake import address, request_head, take_plai
 from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.leg import Leg, LegSettings
 from local_controller.adapters.lookups import addresses
+from local_controller.adapters.redirects import MAX_REDIRECTS, described, followed
 from local_controller.adapters.routing import Upstream, offers
 from local_controller.station.words import OcppVersion
 
@@ -182,21 +183,40 @@ async def dial(
     """Opens the upstream leg at one address, offering these versions in this order (LC-003).
 
     url: ws:// or wss:// address to which "/" and the segment are appended. A refusal with 4xx or 5xx keeps its status, all
-    else is 503 (LC-002); redirects are not followed, since credentials go to the configured host only.
+    else is 503 (LC-002); what redirects are followed, says `redirects`.
     """
     try:
         uri = address(url, station.segment)
     except InvalidURI:
         return Refusal(503, "the station's path makes no address")  # which may hold a secret in its query
-    leg = CsmsLeg(settings, uri, offer, large_messages, names_version=station.names_version)
     try:
         async with asyncio.timeout(settings.dial_timeout_s):
-            await _open(leg, uri, (settings.tls or True) if uri.secure else None)
-            leg.ask(station.headers)
-            reason = await leg.answered
-        return leg if reason is None else _refusal(reason)
-    except (OSError, TimeoutError) as fault:
-        return _refusal(fault)
+            answer = await _asked(settings, uri, station, offer, large_messages)
+            for _ in range(MAX_REDIRECTS):
+                to = followed(uri, answer.response) if isinstance(answer, InvalidStatus) else None
+                if to is None:
+                    break
+                uri, answer = to, await _asked(settings, to, station, offer, large_messages)
+    except TimeoutError as fault:
+        return _refusal(uri, fault)
+    return answer if isinstance(answer, CsmsLeg) else _refusal(uri, answer)
+
+
+async def _asked(
+    settings: CsmsSettings,
+    uri: WebSocketURI,
+    station: Introduction,
+    offer: Sequence[OcppVersion],
+    large_messages: LargeMessages,
+) -> CsmsLeg | Exception:
+    """The open leg, or why there is none; nothing of it stays behind then."""
+    leg = CsmsLeg(settings, uri, offer, large_messages, names_version=station.names_version)
+    try:
+        await _open(leg, uri, (settings.tls or True) if uri.secure else None)
+        leg.ask(station.headers)
+        return await leg.answered or leg
+    except OSError as fault:
+        return fault
     finally:
         if not leg.is_open:
             leg.answered.cancel()
@@ -218,15 +238,15 @@ async def _open(leg: CsmsLeg, uri: WebSocketURI, tls: ssl.SSLContext | bool | No
     await loop.create_connection(lambda: leg, last, uri.port, ssl=tls, server_hostname=name)
 
 
-def _refusal(fault: Exception) -> Refusal:
+def _refusal(uri: WebSocketURI, fault: Exception) -> Refusal:
     if not isinstance(fault, InvalidStatus):
         return Refusal(503, f"{type(fault).__name__}: {fault}", is_tls_failure=isinstance(fault, ssl.SSLError))
-    response = fault.response
+    response, said = fault.response, described(uri, fault.response)
     if not 400 <= response.status_code < 600:
-        return Refusal(503, f"the CSMS answered HTTP {response.status_code}, which is not followed")
+        return Refusal(503, said)
     return Refusal(
         response.status_code,
-        f"the CSMS answered HTTP {response.status_code}",
+        said,
         tuple(response.headers.get_all("WWW-Authenticate")),
         next(iter(response.headers.get_all("Retry-After")), None),
     )

@@ -91,7 +91,7 @@ def offers(upstream: Upstream, versions: Sequence[OcppVersion]) -> list[tuple[st
 def is_open_path(path: str, prefixes: Sequence[str] | None) -> bool:
     """Whether stations may dial this raw path: the identity alone, or behind one of the prefixes; None opens all.
 
-    A version in the path is text like any other (LC-005). One more slash, as some stations write it, does no harm.
+    A version in the path is text like any other (LC-005). One more slash before or behind the identity does no harm.
     """
-    prefix = path.partition("?")[0].rpartition("/")[0].rstrip("/")
+    prefix = path.partition("?")[0].rstrip("/").rpartition("/")[0].rstrip("/")
     return prefixes is None or not prefix or prefix in prefixes

@@ -404,6 +404,7 @@ class StationServer:
             self._log.warning("second_connection_refused", station=identity, address=leg.address)
             return False
         self._log.info("connection_replaced", station=identity)
+        old.csms.gone.add_done_callback(lambda _: old.station.abort())  # nobody is left there to say goodbye to
         await self._finish(old, "replaced by a new connection")
         return True
 
@@ -467,13 +468,13 @@ def _plain(error: OSError) -> str:
 
 
 def _segment(request: Request) -> str:
-    """The last segment of the path with the query, raw, as the station encoded it (LC-001); nothing else counts (LC-005)."""
-    path, mark, query = request.path.partition("?")
-    return path.rpartition("/")[2] + mark + query
+    """The last segment of the path with what follows it, be it a slash, raw, as the station encoded it (LC-001, LC-005)."""
+    before = request.path.partition("?")[0].rstrip("/").rpartition("/")[0]
+    return request.path[len(before) :].removeprefix("/")
 
 
 def _identity(request: Request) -> str:
-    return unquote(_segment(request).partition("?")[0])
+    return unquote(_segment(request).partition("?")[0].rstrip("/"))
 
 
 def _names_version(request: Request) -> bool:

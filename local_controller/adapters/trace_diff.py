@@ -114,12 +114,12 @@ class Pairing:
                 original = self._waiting.take(key, record.text) if record.action else None
                 self._refused[record.identity, record.message_id] = record.sender
                 return Event(record, original is None, False, GATEWAY, original)
-            case Fate.ABSORBED | Fate.DISCARDED | Fate.REFUSED:
-                if record.detail == CLAIMED:
-                    self._claimed.add(key, record)
-                return Event(record, True, False, GATEWAY)
             case Fate.INJECTED:
                 return self._injected(record)
+            case _:  # absorbed, claimed and then discarded or refused, or a word of a newer version
+                if record.detail == CLAIMED:
+                    self._claimed.add(key, record)
+                return Event(record, record.sender != GATEWAY, False, GATEWAY)
 
     def _injected(self, record: Record) -> Event:
         if record.action:

@@ -21,7 +21,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
@@ -29,7 +29,7 @@ from local_controller.adapters.trace_secrets import erased, masked
 from local_controller.clock import Instant
 from local_controller.errors import FrameError, LocalControllerError
 from local_controller.rpc import frame as rpc
-from local_controller.station.effects import Fate, Trace
+from local_controller.station.effects import Fate, Peer, Trace
 
 GATEWAY: Final = "gateway"
 """The sender of what the gateway itself wrote; the others are "station" and "csms"."""
@@ -53,13 +53,16 @@ INSERT OR IGNORE INTO missing VALUES ('made_room', 0), ('not_kept', 0);
 
 
 class Record(NamedTuple):
-    """One frame with its fate, as in a row of the file. action is "" for answers; numbers rise by one."""
+    """One frame with its fate, as in a row of the file. action is "" for answers; numbers rise by one.
+
+    fate: a word that is no Fate if a newer version wrote it.
+    """
 
     number: int
     utc: str
     identity: str
     sender: str
-    fate: Fate
+    fate: Fate | str
     message_id: str
     action: str
     detail: str
@@ -276,13 +279,28 @@ def _missing(database: sqlite3.Connection) -> Missing:
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
+_AT_ONCE: Final = 500  # frames
+_COUNT: Final = "SELECT count FROM missing WHERE reason = '{}'"
+_OLDEST: Final = ("SELECT ifnull(min(number), 1) FROM frames", f"SELECT 1 + ({_COUNT})".format("made_room"))
+_NEWEST: Final = ("SELECT ifnull(max(number), 0) FROM frames", "SELECT seq FROM sqlite_sequence WHERE name = 'frames'")
+"""Two ways to find each end, if the page of one is damaged: numbers rise by one, and only the oldest make room."""
+
+_FRAMES: Final = "SELECT * FROM frames WHERE number BETWEEN ? AND ? AND identity = ifnull(?, identity) ORDER BY number"
+_TYPES: Final = [int, *[str] * 8]
+_FATES: Final = frozenset(Fate)
+
 
 class TraceFile:
-    """The reading side, also while the gateway writes."""
+    """The reading side, also while the gateway writes.
+
+    A damaged file is read as far as it goes. Every method raises LocalControllerError when nothing can be read.
+    """
 
     def __init__(self, file: Path) -> None:
         """Raises LocalControllerError when there is no trace in this file."""
         self._file = file
+        self.unreadable: set[int] = set()
+        """The numbers of the frames that were to be read and are damaged."""
         with closing(self._opened()):
             pass
 
@@ -307,31 +325,70 @@ class TraceFile:
 
     def records(self, station: str | None = None, after: int = 0) -> Iterator[Record]:
         """The frames with a higher number than `after`, oldest first, of one station or of all."""
-        page: list[Record] = []
-        while page := self._page(station, page[-1].number if page else after):
-            yield from page
+        first, last = self._ends()
+        for start in range(max(first, after + 1), last + 1, _AT_ONCE):
+            yield from self._read(start, min(start + _AT_ONCE - 1, last), station)
 
     def last(self, count: int, station: str | None = None) -> list[Record]:
         """The newest frames, oldest first."""
-        question = "SELECT * FROM frames WHERE identity = ifnull(?, identity) ORDER BY number DESC LIMIT ?"
-        return self._asked(question, (station, count))[::-1]
+        found: deque[Record] = deque()
+        first, last = self._ends()
+        for end in range(last, first - 1, -_AT_ONCE):
+            found.extendleft(reversed(self._read(max(first, end - _AT_ONCE + 1), end, station)))
+            if len(found) >= count:
+                break
+        return list(found)[-count:]
 
     def own_call_ids(self) -> set[tuple[str, str]]:
         """Identity and id of each CALL of ours that the CSMS answered: it went up. All others went down."""
-        question = "SELECT * FROM frames WHERE sender = 'csms' AND fate = 'absorbed' AND action = ''"
-        return {(record.identity, record.message_id) for record in self._asked(question, ())}
+        return {
+            (record.identity, record.message_id)
+            for record in self.records()
+            if record.sender == Peer.CSMS and record.fate is Fate.ABSORBED and not record.action
+        }
 
     def missing(self) -> Missing:
         """How many frames are not there."""
-        with closing(self._opened()) as database:
-            return _missing(database)
+        return Missing(*(self._number(_COUNT.format(reason)) for reason in Missing.__annotations__))
 
-    def _page(self, station: str | None, after: int) -> list[Record]:
-        """In pages, so that no long read keeps the writer from tidying up its log."""
-        question = "SELECT * FROM frames WHERE number > ? AND identity = ifnull(?, identity) ORDER BY number LIMIT 500"
-        return self._asked(question, (after, station))
+    def _ends(self) -> tuple[int, int]:
+        """The numbers of the oldest and the newest frame."""
+        return self._number(*_OLDEST), self._number(*_NEWEST)
 
-    def _asked(self, question: str, values: tuple[object, ...]) -> list[Record]:
+    def _number(self, *questions: str) -> int:
+        """The answer to the first question whose page is sound."""
+        fault: Exception | None = None
         with closing(self._opened()) as database:
-            rows = database.execute(question, values).fetchall()
-        return [Record(*row)._replace(fate=Fate(row[4])) for row in rows]
+            for question in questions:
+                try:
+                    return _number(database, question)
+                except (sqlite3.Error, TypeError, ValueError) as error:  # TypeError: there is no such row
+                    fault = error
+        raise LocalControllerError(f"{self._file}: {fault}; remove it while the gateway is stopped") from fault
+
+    def _read(self, first: int, last: int, station: str | None) -> list[Record]:
+        """Few at once, so that no long read keeps the writer from tidying up its log."""
+        with closing(self._opened()) as database:
+            return list(self._sound(database, first, last, station))
+
+    def _sound(self, database: sqlite3.Connection, first: int, last: int, station: str | None) -> Iterator[Record]:
+        """What can be read from one number to another; where that is damaged, by halves, down to the single frame."""
+        try:
+            found = [_record(row) for row in database.execute(_FRAMES, (first, last, station))]
+        except (sqlite3.Error, ValueError):
+            if first == last:
+                self.unreadable.add(first)
+                return
+            middle = (first + last) // 2
+            yield from self._sound(database, first, middle, station)
+            yield from self._sound(database, middle + 1, last, station)
+        else:
+            yield from found
+
+
+def _record(row: Sequence[Any]) -> Record:
+    """What stands in a row. Raises ValueError where the tree of the file is whole and its content is not."""
+    record = Record(*row)
+    if [*map(type, row)] != _TYPES or datetime.fromisoformat(record.utc).tzinfo is None:
+        raise ValueError("no record of a trace")
+    return record._replace(fate=Fate(record.fate)) if record.fate in _FATES else record

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -52,16 +53,16 @@ def tail(
     follow: Annotated[bool, typer.Option("--follow", help="Go on until Ctrl-C.")] = False,
 ) -> None:
     """Prints the newest messages: time, station, sender, fate, text."""
-    source = _opened(file)
-    records = source.last(lines, station)
-    if not records:
-        _say_nothing_there(file, station)
-    _print(records)
-    if follow:
-        try:
-            _follow(source, station, records[-1].number if records else 0)
-        except KeyboardInterrupt:
-            return
+    with _reading(file) as source:
+        records = source.last(lines, station)
+        if not records:
+            _say_nothing_there(file, station)
+        _print(records)
+        if follow:
+            try:
+                _follow(source, station, records[-1].number if records else 0)
+            except KeyboardInterrupt:
+                return
 
 
 def _say_nothing_there(file: Path, station: str | None) -> None:
@@ -93,10 +94,13 @@ def export(
 
     In Wireshark choose "As JSON" for WebSocket text (Preferences, Protocols, WebSocket); fates are packet comments.
     """
-    source = _opened(file)
-    if not source.last(1, station):
-        _say_nothing_there(file, station)
-    pieces = _json_lines(source, station) if style is Format.JSONL else _packets(source, station)
+    with _reading(file) as source:
+        if not source.last(1, station):
+            _say_nothing_there(file, station)
+        _write(_json_lines(source, station) if style is Format.JSONL else _packets(source, station), output)
+
+
+def _write(pieces: Iterator[bytes], output: Path | None) -> None:
     if output is None:
         for piece in pieces:
             sys.stdout.buffer.write(piece)
@@ -131,18 +135,24 @@ def diff(file: _File, station: _Station = None) -> None:
     received and sent; one that waited for its slot has two, which are compared byte for byte ("compared").
     "waiting": arrived, but neither left nor discarded when the trace ended.
     "made_room", "not_kept": messages of the whole file that are no longer, or never were, in the trace.
-    Ends with 1 if a message that is said to have passed has another text than the one that arrived ("mismatched").
+    Ends with 1 if a message that is said to have passed has another text than the one that arrived ("mismatched"), or if
+    a part of the file is damaged.
     """
-    source = _opened(file)
     counts = Counter(dict.fromkeys((*(fate for fate in Fate if fate is not Fate.QUEUED), "compared", "mismatched"), 0))
-    pairing = Pairing(source.own_call_ids())
-    for event in pairing.events(source.records(station)):
-        counts.update(_counted(event))
-        for line in described(event):
-            print(line)
-    missing = source.missing()
-    rest = {"waiting": pairing.waiting, "made_room": missing.made_room, "not_kept": missing.not_kept}
-    print(json.dumps({**counts, **rest}))
+    known = {*counts}
+    with _reading(file) as source:
+        pairing = Pairing(source.own_call_ids())
+        for event in pairing.events(source.records(station)):
+            counts.update(_counted(event))
+            for line in described(event):
+                print(line)
+        missing = source.missing()
+        rest = {"waiting": pairing.waiting, "made_room": missing.made_room, "not_kept": missing.not_kept}
+        print(json.dumps({**counts, **rest}))
+    if newer := ", ".join(sorted({*counts} - known)):
+        print(
+            f"{file}: a newer version wrote of messages that were {newer}; read it with that version", file=sys.stderr
+        )
     if counts["mismatched"]:
         raise typer.Exit(1)
 
@@ -158,9 +168,19 @@ def _counted(event: Event) -> Iterator[str]:
             yield "compared"
 
 
-def _opened(file: Path) -> TraceFile:
+@contextmanager
+def _reading(file: Path) -> Iterator[TraceFile]:
+    """The trace; that a part of it could not be read is told behind the rest, and ends the command with 1."""
     try:
-        return TraceFile(file)
+        source = TraceFile(file)
+        yield source
     except LocalControllerError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
+    if lost := source.unreadable:
+        print(
+            f"{file}: damaged: cannot read {len(lost)} of the messages {min(lost)} to {max(lost)}; look after its"
+            " disk, keep what is left (`trace export`) and remove the file while the gateway is stopped",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)

@@ -12,7 +12,9 @@ import uvloop
 
 from tests import patient_time
 
-ON_BOTH = frozenset({"test_doors", "test_garbage", "test_hostile", "test_leg", "test_relay", "test_station_tls"})
+ON_BOTH = frozenset(
+    {"test_doors", "test_garbage", "test_hostile", "test_leg", "test_relay", "test_same_turn", "test_station_tls"}
+)
 
 
 def pytest_asyncio_loop_factories(

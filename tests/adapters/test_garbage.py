@@ -16,6 +16,8 @@ from types import FrameType, FunctionType, MethodType
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.datastructures import Headers
+from websockets.http11 import Response
 
 from local_controller.adapters.garbage import GarbageKeeper
 from local_controller.adapters.leg import Leg
@@ -78,7 +80,7 @@ async def test_the_keeper_freezes_what_is_there_and_leaves_python_as_it_was() ->
     assert gc.get_threshold() == before
 
 
-@pytest.mark.parametrize("why", ["refused", "nobody listens", "hangs up"])
+@pytest.mark.parametrize("why", ["refused", "led in circles", "nobody listens", "hangs up"])
 async def test_a_station_that_its_csms_does_not_take_is_gone_without_a_collector(why: str, no_collector: None) -> None:
     """A CSMS may be down for a day, and 500 stations try again and again."""
 
@@ -86,8 +88,9 @@ async def test_a_station_that_its_csms_does_not_take_is_gone_without_a_collector
         writer.close()
 
     rude = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    ports = {"refused": 0, "nobody listens": 1, "hangs up": rude.sockets[0].getsockname()[1]}
-    refusing = Csms(refuse=lambda connection: connection.respond(403, "no"))
+    ports = {"refused": 0, "led in circles": 0, "nobody listens": 1, "hangs up": rude.sockets[0].getsockname()[1]}
+    circle = Response(302, "Found", Headers({"Location": "/", "Content-Length": "0"}), b"")
+    refusing = Csms(refuse=lambda connection: connection.respond(403, "no") if why == "refused" else circle)
     async with rude, site_with(csms=refusing, csms_port=ports[why]) as site:
         for _ in range(2):  # the first one fills caches
             async with site.raw_station() as (reader, _):

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 from websockets.http11 import Response
+from websockets.utils import accept_key
 
 from local_controller.adapters import driver as driver_module
 from local_controller.adapters import leg as leg_module
@@ -56,6 +58,21 @@ async def test_a_station_is_relayed_under_its_own_name_byte_for_byte(segment: st
         assert await station.recv() == '[3,"a",{} ]'
         assert {trace.fate for trace in site.traces} == {Fate.PASSED}
         assert [fact for _, fact in site.facts] == [Connected(OcppVersion.V16)]
+
+
+@pytest.mark.requirement("LC-001")
+@pytest.mark.parametrize("prefixes", [None, ("/ocpp",)])
+async def test_a_slash_behind_the_identity_goes_up_as_it_came(prefixes: tuple[str, ...] | None) -> None:
+    """Some CSMSs take it off and others do not know such a station: a cable would leave that to them."""
+    async with site_with(path_prefixes=prefixes) as site:
+        for path in ("CP-7/", "ocpp/CP-7/?token=%41b/", "ocpp//CP-7//"):
+            async with site.pair(path) as (station, csms):
+                await station.send('[2,"a","Heartbeat",{}]')
+                assert await csms.recv() == '[2,"a","Heartbeat",{}]'
+                assert list(site.server.drivers) == ["CP-7"]
+        assert [request.path for request in site.csms.requests] == [
+            "/ocpp/CP-7/", "/ocpp/CP-7/?token=%41b/", "/ocpp/CP-7//"
+        ]  # fmt: skip
 
 
 @pytest.mark.requirement("LC-001")
@@ -135,7 +152,7 @@ async def test_a_csms_that_names_no_version_is_copied() -> None:
 
 @pytest.mark.requirement("LC-002")
 @pytest.mark.parametrize(
-    ("status", "told"), [(401, 401), (403, 403), (404, 404), (429, 429), (499, 499), (500, 500), (302, 503)]
+    ("status", "told"), [(401, 401), (403, 403), (404, 404), (429, 429), (499, 499), (500, 500), (300, 503)]
 )
 async def test_a_refusal_of_the_csms_reaches_the_station(status: int, told: int) -> None:
     def refuse(connection: ServerConnection) -> Response:
@@ -175,9 +192,38 @@ async def test_a_csms_that_cannot_be_reached_is_service_unavailable(behaviour: s
         await hung_up.wait()
 
 
+@pytest.mark.requirement("LC-003")
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        (["ocpp1.6", "ocpp1.6"], "multiple values: ocpp1.6, ocpp1.6"),  # of RFC 6455 §11.3.4 there must not be two
+        (
+            ["ocpp1.6", "ocpp2.0.1, ocpp1.6"],
+            "multiple values: ocpp1.6, ocpp2.0.1, ocpp1.6",
+        ),  # of a framework that echoes
+        (["ocpp2.0.1"], "unsupported subprotocol: ocpp2.0.1"),  # which was not offered
+    ],
+)
+async def test_a_csms_that_does_not_choose_one_offered_version_is_failed_and_the_log_says_why(
+    named: list[str], told: str
+) -> None:
+    """RFC 6455 §4.1 leaves a client no choice; and in which version were we to read, where two are named?"""
+
+    def misname(connection: ServerConnection) -> Response:
+        accept = accept_key(connection.request.headers["Sec-WebSocket-Key"])
+        answer = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)]
+        return Response(101, "Yes", Headers([*answer, *(("Sec-WebSocket-Protocol", one) for one in named)]), b"")
+
+    async with site_with(csms=Csms(refuse=misname)) as site:
+        assert (await refusal(site.dial())).status_code == 503
+        (told_of,) = [call.kwargs for call in site.log.calls if call.kwargs["event"] == "csms_refused"]
+        assert told_of["station"] == "CP-7"
+        assert told_of["reason"].endswith(told)
+
+
 async def test_strangers_get_404_and_the_csms_never_hears_of_them() -> None:
     async with site_with() as site:
-        for path in ("", "nobody", "CP-7/", "../nobody"):
+        for path in ("", "/", "nobody", "nobody/", "CP-7/nobody", "../nobody"):
             assert (await refusal(site.dial(path))).status_code == 404
         assert site.csms.requests == []
         assert "unknown_station" in site.events
@@ -408,6 +454,19 @@ async def test_the_site_hears_of_the_end_of_the_first_before_the_second() -> Non
         async with site.pair():
             assert old_csms.close_code == 1001
             assert [type(fact) for _, fact in site.facts] == [Connected, Disconnected, Connected]
+
+
+@pytest.mark.requirement("LC-016")
+async def test_a_dead_first_connection_does_not_keep_the_second_waiting() -> None:
+    """A station that lost its network has left a socket behind that will never finish the closing handshake."""
+    leg = LegSettings(ping_interval_s=0.0, close_timeout_s=3600.0)
+    async with site_with(leg=leg) as site, site.raw_station() as (reader, _):
+        await site.csms.socket()
+        async with site.pair() as (new, csms):
+            await new.send("new")
+            assert await csms.recv() == "new"
+            assert site.csms.most_open == 1
+        assert b"\x88\x1e\x03\xe9replaced by a new connection" in await reader.read(), "it may not be as dead as that"
 
 
 @pytest.mark.requirement("LC-016")

@@ -19,6 +19,7 @@ import pytest
 import uvloop
 from websockets.asyncio.server import serve
 from websockets.datastructures import Headers
+from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from local_controller.adapters import tls_door
@@ -575,6 +576,25 @@ async def test_a_csms_that_we_know_is_connected(tmp_path: Path, roots: Path) -> 
         assert connection.subprotocol == "ocpp1.6"
         await connection.end()
     assert csms.connections == 1
+
+
+@pytest.mark.requirement("LC-010")
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_csms_that_has_begun_to_encrypt_is_followed_and_verified(
+    tmp_path: Path, roots: Path, is_known: bool
+) -> None:
+    """The balancer in front of it answers http:// with where https:// is."""
+    csms = Csms((ROOT if is_known else authority("Stranger")).issue("csms", [HOST]))
+    async with csms.up(tmp_path) as url:
+        elsewhere = Response(301, "Moved", Headers({"Location": f"{url.replace('wss', 'https')}/CP-7"}), b"")
+        async with serve(csms.handle, HOST, 0, process_request=lambda _, __: elsewhere) as plain:
+            found = await dialled(f"ws://{HOST}:{next(iter(plain.sockets)).getsockname()[1]}/ocpp", CsmsTls(roots))
+            if is_known:
+                assert found.transport.get_extra_info("ssl_object") is not None
+                await found.end()
+            else:
+                assert (found.status, found.is_tls_failure) == (503, True)
+    assert csms.connections == (1 if is_known else 0)
 
 
 BAD_CSMS: dict[str, Callable[[], Issued]] = {

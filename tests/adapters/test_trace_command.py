@@ -8,10 +8,12 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +225,90 @@ def test_a_copy_is_for_its_owner_only_too(trace: Path, tmp_path: Path) -> None:
     status, printed = run("export", trace, "--output", tmp_path / "no" / "x")
     assert status == 1
     assert "No such file" in printed
+
+
+@pytest.fixture
+def long_trace(tmp_path: Path) -> Path:
+    calls = [Trace(Peer.STATION, f'[2,"{n}","DataTransfer",{{"data":"{"x" * 150}"}}]', Fate.PASSED) for n in range(300)]
+    return written(tmp_path / "t.db", [(call, START) for call in calls])
+
+
+PAGE = 4096
+
+
+def damaged(file: Path, page: int, content: bytes = bytes(PAGE)) -> Path:
+    """A copy of which one page, counted from 0, holds something else."""
+    sound, copy = file.read_bytes(), file.with_name("damaged.db")
+    copy.write_bytes(sound[: page * PAGE] + content + sound[(page + 1) * PAGE :])
+    return copy
+
+
+@pytest.mark.parametrize("content", [bytes(PAGE), b"\xff" * PAGE, bytes(range(256)) * (PAGE // 256)])
+def test_whatever_page_is_damaged_what_can_be_read_is_exported_and_the_rest_is_named(
+    long_trace: Path, content: bytes
+) -> None:
+    whole = run("export", long_trace)[1].splitlines()
+    lost = []
+    for page in range(1, long_trace.stat().st_size // PAGE):  # without the first, SQLite does not know the file
+        result = CliRunner().invoke(app, ["trace", "export", str(damaged(long_trace, page, content))])
+        exported = result.stdout.splitlines()
+        assert [line for line in whole if line in set(exported)] == exported
+        lost.append(len(whole) - len(exported))
+        assert result.exit_code == (1 if lost[-1] else 0)
+        assert (f"{lost[-1]} of the messages" in result.stderr) == bool(lost[-1])
+    assert 0 in lost
+    assert len(whole) in lost  # the root of the tree of messages
+    assert sum(0 < count < 30 for count in lost) >= 10  # its leaves
+
+
+@pytest.mark.parametrize("command", ["tail", "diff", "export"])
+def test_a_damaged_page_is_told_with_its_place_and_remedy(long_trace: Path, command: str) -> None:
+    file = damaged(long_trace, 8)
+    left = [json.loads(line)["number"] for line in run("export", file)[1].splitlines()[:-1]]
+    lost = sorted({*range(1, 301)} - {*left})
+    result = CliRunner().invoke(app, ["trace", command, str(file), *(["--lines", "300"] if command == "tail" else [])])
+    assert result.exit_code == 1
+    place = f"cannot read {len(lost)} of the messages {lost[0]} to {lost[-1]}"
+    assert result.stderr.startswith(f"{file}: damaged: {place}; ")
+    assert "remove the file while the gateway is stopped" in result.stderr
+    if command == "diff":
+        assert summary(result.stdout)["passed"] == len(left)
+    else:
+        assert len(result.stdout.splitlines()) == len(left)
+
+
+def test_a_damaged_trace_is_shown_to_wireshark_as_far_as_it_goes(long_trace: Path, tmp_path: Path) -> None:
+    file, output = damaged(long_trace, 8), tmp_path / "t.pcapng"
+    assert run("export", file, "--format", "pcapng", "--output", output)[0] == 1
+    left = len(run("export", file)[1].splitlines()) - 1
+    assert output.read_bytes().count(b"DataTransfer") == 2 * left
+
+
+@pytest.mark.parametrize(
+    "column", ["utc = 'noon'", "utc = '2026-11-22T12:00:00'", "text = x'ff'", "text = CAST(x'ff' AS TEXT)"]
+)
+def test_a_record_whose_content_is_damaged_is_named_and_the_rest_is_read(trace: Path, column: str) -> None:
+    with closing(sqlite3.connect(trace)) as database, database:
+        database.execute(f"UPDATE frames SET {column} WHERE number = 3")  # noqa: S608 - words of this test
+    for arguments in (["export"], ["export", "--format", "pcapng"], ["tail"], ["diff"]):
+        result = CliRunner().invoke(app, ["trace", *arguments, str(trace)])
+        assert result.exit_code == 1
+        assert f"{trace}: damaged: cannot read 1 of the messages 3 to 3; " in result.stderr
+
+
+def test_a_fate_of_a_newer_version_is_shown_by_its_name(trace: Path) -> None:
+    with closing(sqlite3.connect(trace)) as database, database:
+        database.execute("UPDATE frames SET fate = 'stored' WHERE message_id = 's1' AND action = 'Heartbeat'")
+    told = f"{trace}: a newer version wrote of messages that were stored; read it with that version\n"
+    for command in ("tail", "export"):
+        result = CliRunner().invoke(app, ["trace", command, str(trace)])
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert "stored" in result.stdout
+    result = CliRunner().invoke(app, ["trace", "diff", str(trace)])
+    assert (result.exit_code, result.stderr) == (0, told)
+    assert ' station to gateway: stored Heartbeat "s1"\n    [2,"s1","Heartbeat", {} ]\n' in result.stdout
+    assert summary(result.stdout)["stored"] == 1
+    assert run("export", trace, "--format", "pcapng", "--output", trace.with_suffix(".pcapng")) == (0, "")
 
 
 def test_what_is_no_trace_is_named(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from local_controller.profiles.installed import InstalledProfiles
 from local_controller.profiles.profile import Purpose
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import RateUnit
-from local_controller.station.blocks.composite_answers import LONGEST_S, Shown
+from local_controller.station.blocks.composite_answers import Shown
 from local_controller.station.build import StationSettings
 from local_controller.station.dialects import dialect
 from local_controller.station.effects import Peer
@@ -24,6 +24,7 @@ from local_controller.station.words import OcppVersion
 from tests.effort import EFFORT
 from tests.station.conftest import Bench, MakeBench, Payload
 
+WEEK_S = 7 * 86_400
 V16, V201, V21 = OcppVersion.V16, OcppVersion.V201, OcppVersion.V21
 every_version = pytest.mark.parametrize("version", list(OcppVersion))
 HOUR = 3600
@@ -196,13 +197,34 @@ def test_what_the_station_refuses_is_refused(version: OcppVersion, said: Any, be
 
 @every_version
 @pytest.mark.requirement("LC-097")
-@pytest.mark.parametrize("duration_s", [0, -5, LONGEST_S + 1])
+@pytest.mark.parametrize("duration_s", [0, -5, 2**31, 10**12])
 def test_a_duration_that_makes_no_sense_is_the_stations_to_judge(
     version: OcppVersion, duration_s: int, bench: MakeBench
 ) -> None:
     b = charging(bench(version))
     b.station["GetCompositeSchedule"] = {"status": "Rejected"}
     assert asked(b, duration_s=duration_s) == {"status": "Rejected"}
+
+
+@every_version
+@pytest.mark.requirement("LC-097")
+def test_years_are_told_like_hours_where_little_changes_in_them(version: OcppVersion, bench: MakeBench) -> None:
+    b = bench(version)
+    b.boot()
+    Station(b)
+    night = [{"startPeriod": 0, "limit": 8.0}, {"startPeriod": 8 * HOUR, "limit": 16.0}]
+    daily = {"chargingProfileKind": "Recurring", "recurrencyKind": "Daily"}
+    assert b.csms_sets("TxDefaultProfile", 8.0, periods=night, **daily) == "Accepted"
+    b.start()
+    b.set_limit(32.0, 90.0)
+    told = asked(b, duration_s=60 * 86_400)
+    assert shown(b, told)["duration"] == 60 * 86_400
+    assert periods(b, told)[-2:] == [(59 * 86_400 + 7 * HOUR, 16.0), (60 * 86_400 - HOUR, 8.0)]
+    Station(b, duration_s=600)
+    assert shown(b, asked(b, duration_s=3500 * 86_400))["duration"] == 3500 * 86_400
+    assert shown(b, asked(b, duration_s=3600 * 86_400))["duration"] == 600, "7,200 steps are the station's to tell"
+    assert b.from_csms("ClearChargingProfile", {}) == {"status": "Accepted"}
+    assert periods(b, asked(b, duration_s=2**31 - 1)) == [(0, 32.0)]
 
 
 @every_version
@@ -269,12 +291,12 @@ def test_very_many_periods_hold_nobody_up(bench: MakeBench) -> None:
     b.start()
     b.set_limit(32.0, 90.0)
     many = [{"startPeriod": 60 * n, "limit": 8.0 + n % 5} for n in range(10_000)]
-    schedule = {"evseId": 1, "duration": LONGEST_S, "scheduleStart": "2026-06-01T12:00:00Z", "chargingRateUnit": "A"}
+    schedule = {"evseId": 1, "duration": WEEK_S, "scheduleStart": "2026-06-01T12:00:00Z", "chargingRateUnit": "A"}
     b.station["GetCompositeSchedule"] = {"status": "Accepted", "schedule": schedule | {"chargingSchedulePeriod": many}}
     began_s = time.process_time()
-    told = shown(b, asked(b, LONGEST_S))
+    told = shown(b, asked(b, WEEK_S))
     assert time.process_time() - began_s < 2.0
-    assert (told["duration"], len(told["chargingSchedulePeriod"]) <= 1024) == (LONGEST_S, True)
+    assert (told["duration"], len(told["chargingSchedulePeriod"]) <= 1024) == (WEEK_S, True)
 
 
 @every_version

@@ -20,7 +20,7 @@ from local_controller.clock import Instant
 from local_controller.profiles.composite import CompositeSchedule, answer, answer_station
 from local_controller.profiles.context import Context, StationContext
 from local_controller.profiles.installed import Installed
-from local_controller.profiles.profile import Kind, Purpose
+from local_controller.profiles.profile import ChargingProfile, Kind, Purpose, Recurrency
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import RateUnit, converted
 from local_controller.rpc.frame import Frame
@@ -33,8 +33,15 @@ from local_controller.station.effects import Peer
 from local_controller.station.evse_context import context_of
 from local_controller.station.state import StationState
 
-LONGEST_S: Final = 7 * 86_400
-"""A longer schedule is the station's to tell: nothing that is asked may hold up the site's other messages."""
+LONGEST_S: Final = 2**31 - 1
+"""OCPP integers have 32 bits (Part 2 ch. 2.1.1)."""
+
+MOST_STEPS: Final = 7 * MOST_PERIODS
+"""Of one profile in the time that is asked for, a week of the longest daily one: they take 0.1 s (measured). A schedule with
+more is the station's to tell: nothing that is asked may hold up the site's other messages."""
+
+DAY_S: Final = 86_400
+WEEK_S: Final = 7 * DAY_S
 
 OTHERS_SHARE: Final = 0.95
 """Below so much of what we told the station, something else must limit it, and not only its rounding."""
@@ -74,7 +81,7 @@ class CompositeAnswers(Block):
         if sender is not Peer.CSMS:
             return None
         request, told = self._dialect.composite_request(call.payload), self._dialect.composite_told(answer.payload)
-        if told is None or request.evse not in {0, *self._maxima_a} or not 0 < request.duration_s <= LONGEST_S:
+        if told is None or request.evse not in {0, *self._maxima_a} or not self._is_short_work(request.duration_s):
             return None
         at = self._state.station_time(now)
         start = at.replace(microsecond=0)
@@ -85,6 +92,10 @@ class CompositeAnswers(Block):
         if any(period.limit is None for period in schedule.periods):  # nobody knows what the hardware can do
             return None
         return self._dialect.composite_answer(request.evse, schedule.thinned(MOST_PERIODS))
+
+    def _is_short_work(self, duration_s: int) -> bool:
+        profiles = (entry.profile for entry in self._state.store.installed)
+        return 0 < duration_s <= LONGEST_S and all(_steps(one, duration_s) <= MOST_STEPS for one in profiles)
 
     def _is_needed(
         self, request: CompositeRequest, told: CompositeTold, standing: Sequence[Standing], end: datetime
@@ -128,6 +139,14 @@ class CompositeAnswers(Block):
             hardware_maximum_a=self._maxima_a[evse],
             allocated=standing.allocated(start) if self._shown is Shown.SITE_SHARE else None,
         )
+
+
+def _steps(profile: ChargingProfile, duration_s: int) -> float:
+    """How many periods of a profile begin within so long a time."""
+    rounds = 1.0
+    if profile.kind is Kind.RECURRING:
+        rounds = duration_s / (WEEK_S if profile.recurrency is Recurrency.WEEKLY else DAY_S)
+    return rounds * max(len(schedule.periods) for schedule in profile.schedules)
 
 
 def _is_of_the_whole_alone(entry: Installed) -> bool:
