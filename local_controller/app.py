@@ -96,7 +96,9 @@ class LocalController:
         self._certificates = CertificateWatcher(tuple(self._tls.values()), clock, log)
         self._residents = residents(config, self._tls)
         self._settings = station_settings(config, self.topology, guarded_doors(config, self._tls))
-        self._outages = outages(config, self._memory, self._state_of, log)
+        self._outages = outages(config, clock, self._memory, self._state_of, log)
+        if self._outages is not None:
+            self._settings = self._outages.learning(self._settings)
         self.stations = StationServer(
             door_settings(config, self._tls),
             clock,
@@ -145,7 +147,7 @@ class LocalController:
             await self._started(self._certificates.start, self._certificates.stop)
         if self._outages is not None:
             self._outages.journal.short = self.stations.thin
-            await self._started(self._outages.journal.start, self._outages.journal.stop)
+            await self._started(self._outages.start, self._outages.stop)
         await self._open_the_door()
         self._garbage.start()
         self._open.callback(self._garbage.stop)
@@ -266,6 +268,8 @@ class LocalController:
             case CustomerCleared(identifiers):
                 if self._trace is not None:
                     self._trace.erase(station, identifiers)
+                if self._outages is not None:
+                    self._outages.forget(identifiers)
             case CapabilityLearnt(remembered):
                 self._memory.keep(station, remembered)
             case CertificateIssued():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
-from local_controller.adapters.routing import Routes, upstreams
 from local_controller.config.models import SiteConfig
 from local_controller.profiles.units import RateUnit
 from local_controller.site.topology import Topology
@@ -23,7 +22,7 @@ def station_settings(
 ) -> dict[str, StationSettings]:
     """What the site file says about each station; made once, since all of them come back in the same second."""
     guards, zone, is_traced = guard_policy(config), ZoneInfo(config.site.time_zone), config.trace is not None
-    pace, routes = site_pace(len(tree.stations)), Routes(upstreams(config))
+    pace = site_pace(len(tree.stations))
     known = {one.id: one.capability.knowledge() for one in config.stations if one.capability is not None}
     return {
         station.id: StationSettings(
@@ -41,7 +40,6 @@ def station_settings(
             maxima_a={evse.id.evse: evse.max_a for evse in station.evses},
             composite=Shown(config.control.composite_schedules),
             notifies_limits=config.control.notify_charging_limits,
-            has_deputy=_stays_served(routes, station.id),
             wiring=Wiring(
                 station.phase_v,
                 any(evse.is_between for evse in station.evses),
@@ -52,11 +50,6 @@ def station_settings(
         )
         for station in tree.stations
     }
-
-
-def _stays_served(routes: Routes, identity: str) -> bool:
-    upstream = routes.of(identity)
-    return upstream is not None and upstream.outage is not None
 
 
 def guard_policy(config: SiteConfig) -> GuardPolicy:

@@ -36,6 +36,9 @@ class OutageSection(Section):
 
     unknown_id_tokens: Literal["reject", "accept"] = "reject"
     """What a driver is answered of whose card the CSMS has said nothing that still counts: charging goes on or it does not."""
+    id_token_days: Annotated[float, Field(ge=0.01, le=3660)] = 30.0
+    """So many days after the CSMS has let a driver charge his card still counts (AuthCacheLifeTime); what is in a station's local list
+    stays. Of several CSMSs the least counts."""
     unaccepted_stations: Literal["refuse", "serve"] = "refuse"
     """Whether a station may come in meanwhile that the CSMS has never accepted."""
     wait_minimum_s: Annotated[float, Field(ge=0.1, le=3600)] = 5.0

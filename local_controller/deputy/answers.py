@@ -16,6 +16,8 @@ from local_controller.deputy.effects import Entry, Kind
 from local_controller.deputy.transaction_names import provisional_id, transaction_of
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
+from local_controller.station.authorization import UNREADABLE, Verdict
+from local_controller.station.dialects.authorization import authorization_dialect
 from local_controller.station.words import OcppVersion
 
 Payload = dict[str, Any]
@@ -48,8 +50,8 @@ class Situation(Protocol):
     def time(self, now: Instant) -> str:
         """The CSMS's clock, as it is written in messages (LC-045)."""
 
-    def judge(self, id_token: str, kind: str, now: Instant) -> Payload:
-        """What the CSMS would say of an identifier: idTagInfo or idTokenInfo. kind: its type in 2.x, "" in 1.6 (LC-065)."""
+    def verdict(self, action: str, payload: Payload, now: Instant) -> Verdict | None:
+        """What to say of the driver whom a CALL names; None if it names none (LC-065)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,27 +171,28 @@ def _heartbeat(asked: _Asked) -> Payload:
     return {"currentTime": asked.situation.time(asked.now)}
 
 
-def _authorize_v16(asked: _Asked) -> Payload:
-    return {"idTagInfo": asked.situation.judge(str(asked.payload.get("idTag", "")), "", asked.now)}
+def _authorize(asked: _Asked) -> Payload:
+    said = asked.situation.verdict("Authorize", asked.payload, asked.now) or UNREADABLE
+    return authorization_dialect(asked.situation.version).authorize_answer(asked.payload, said)
+
+
+def _info(asked: _Asked, action: str, name: str) -> Payload:
+    """Whether the driver may charge, if one is named."""
+    said = asked.situation.verdict(action, asked.payload, asked.now)
+    return {} if said is None else {name: authorization_dialect(asked.situation.version).info(said)}
 
 
 def _start(asked: _Asked) -> Payload:
-    return {"transactionId": provisional_id(asked.number), **_authorize_v16(asked)}
+    nobody = {"idTagInfo": {"status": "Invalid"}}
+    return {"transactionId": provisional_id(asked.number), **nobody, **_info(asked, "StartTransaction", "idTagInfo")}
 
 
 def _stop(asked: _Asked) -> Payload:
-    return _authorize_v16(asked) if asked.payload.get("idTag") else {}
-
-
-def _authorize_v2(asked: _Asked) -> Payload:
-    token = asked.payload.get("idToken")
-    known = token if isinstance(token, dict) else {}
-    told = asked.situation.judge(str(known.get("idToken", "")), str(known.get("type", "")), asked.now)
-    return {"idTokenInfo": told}
+    return _info(asked, "StopTransaction", "idTagInfo")
 
 
 def _event(asked: _Asked) -> Payload:
-    return _authorize_v2(asked) if isinstance(asked.payload.get("idToken"), dict) else {}
+    return _info(asked, "TransactionEvent", "idTokenInfo")
 
 
 def _vat_number(asked: _Asked) -> Payload:
@@ -234,14 +237,14 @@ _ALL: Final[Mapping[str, _Write]] = {
 }
 _V16: Final[Mapping[str, _Write]] = {
     **_ALL,
-    "Authorize": _authorize_v16,
+    "Authorize": _authorize,
     "StartTransaction": _start,
     "StopTransaction": _stop,
     **dict.fromkeys(("DiagnosticsStatusNotification", "SignedFirmwareStatusNotification"), _NOTHING),
 }
 _V201: Final[Mapping[str, _Write]] = {
     **_ALL,
-    "Authorize": _authorize_v2,
+    "Authorize": _authorize,
     "TransactionEvent": _event,
     "Get15118EVCertificate": _saying({"status": "Failed", "exiResponse": ""}),
     "GetCertificateStatus": _FAILED,

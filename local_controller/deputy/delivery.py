@@ -48,14 +48,21 @@ class _Sent:
 class Delivery:
     """The messages that one CSMS gets later, while it is there."""
 
-    def __init__(self, backlog: Backlog, names: TransactionNames, ids: Callable[[], str]) -> None:
-        """`ids` makes a fresh message id (LC-035)."""
+    def __init__(
+        self,
+        backlog: Backlog,
+        names: TransactionNames,
+        ids: Callable[[], str],
+        told: Callable[[Frame, Frame, Instant], None],
+    ) -> None:
+        """`ids` makes a fresh message id (LC-035). `told` hears the CSMS's answer to each message."""
         self.backlog = backlog
         self.names = names
         self.keys = StationKeys()
         self.refused: list[Refused] = []
         """Drivers that the CSMS has refused since somebody looked."""
         self._ids = ids
+        self._told = told
         self._restated: deque[Entry] = deque()
         self._sent: _Sent | None = None
         self._fetching: int | None = None
@@ -130,6 +137,8 @@ class Delivery:
         try:
             reason = self._refusal(answer)
             effects = self._failed(sent, reason, now) if reason else self._delivered(sent, answer.payload)
+            if not reason:
+                self._told(sent.call, answer, now)
         except PayloadError as error:
             effects = self._failed(sent, str(error), now)
         return [absorbed, *effects]

@@ -40,6 +40,12 @@ class Station(Situation, Protocol):
     def states(self) -> Mapping[str, Entry]:
         """The latest state of each connector, by the subject of its entry."""
 
+    def guessed(self, message_id: str) -> None:
+        """The answer to this CALL of the station is not the CSMS's."""
+
+    def told(self, call: Frame, answer: Frame, now: Instant) -> None:
+        """The CSMS's own answer to what was delivered later."""
+
 
 class Deputy:
     """Between one station's proxy and its CSMS."""
@@ -55,7 +61,7 @@ class Deputy:
         self._station = station
         self._ids = ids
         self._names = TransactionNames(pairs)
-        self._delivery = Delivery(Backlog(kept), self._names, ids)
+        self._delivery = Delivery(Backlog(kept), self._names, ids, station.told)
         self._is_present = False
         self._gone_s: float | None = None  # since when, if it was there over this connection
         self._tickets: dict[int, tuple[str, Answer]] = {}
@@ -246,6 +252,7 @@ class Deputy:
             text = rpc.error(message_id, code, "the CSMS is away, try again later").text
         else:
             text = rpc.result(message_id, answer.payload(number)).text
+            self._station.guessed(message_id)
         return [Trace(None, text, Fate.INJECTED, "in place of the CSMS"), ToStation(text)]
 
     # --- what the station is asked in the CSMS's name ------------------------------------------------------------

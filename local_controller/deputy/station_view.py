@@ -1,28 +1,43 @@
-"""What does a deputy know about its station? What the station's proxy has seen, and how identifiers are judged."""
+"""What does a deputy know about its station? What the station's proxy has seen, and what the CSMS has said of drivers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Final
 
 from local_controller.clock import Instant
-from local_controller.deputy.answers import subject_of
+from local_controller.deputy.answers import Payload, subject_of
 from local_controller.deputy.effects import Entry, Kind
+from local_controller.errors import PayloadError
+from local_controller.rpc.frame import Frame
+from local_controller.station.authorization import ACCEPTED, UNKNOWN, UNREADABLE, UnknownPolicy, Verdict
+from local_controller.station.authorizations import Authorizations
+from local_controller.station.dialects.authorization import authorization_dialect
 from local_controller.station.dialects.reading import timestamp
 from local_controller.station.state import StationState
 from local_controller.station.words import OcppVersion, RegistrationStatus
 
-Judge = Callable[[str, str, Instant], dict[str, Any]]
+ANSWERED_KEPT: Final = 16
+"""Answers of ours that the proxy may not have seen yet: it has one CALL of the station at a time, and those of a lost connection."""
 
 
 class StationView:
     """The deputy's look at the proxy's state."""
 
-    def __init__(self, state: StationState, judge: Judge, *, serves_unaccepted: bool) -> None:
-        """judge: as `Situation.judge`. serves_unaccepted: whether one that the CSMS never accepted is served all the same (LC-059)."""
+    def __init__(
+        self,
+        state: StationState,
+        authorizations: Authorizations,
+        unknown: UnknownPolicy,
+        *,
+        serves_unaccepted: bool,
+    ) -> None:
+        """unknown: what becomes of a driver of whom nobody knows. serves_unaccepted: whether also those that the CSMS never accepted (LC-059)."""
         self._state = state
+        self._authorizations = authorizations
+        self._unknown = unknown
+        self._dialect = authorization_dialect(state.version)
         self._serves_unaccepted = serves_unaccepted
-        self.judge = judge
 
     @property
     def version(self) -> OcppVersion:
@@ -44,6 +59,40 @@ class StationView:
     def time(self, now: Instant) -> str:
         """The CSMS's clock goes on as it was (LC-045)."""
         return timestamp(self._state.station_time(now))
+
+    def verdict(self, action: str, payload: Payload, now: Instant) -> Verdict | None:
+        """As the local list says, else the cache; a driver who charges or is waited for is none of the unknown ones (LC-065)."""
+        try:
+            token = self._dialect.presented(action, payload)
+        except PayloadError:
+            return UNREADABLE
+        if token is None:
+            return None
+        said = self._authorizations.decide(token, self._unknown, self._state.station_time(now))
+        if said is not UNKNOWN:
+            return said
+        if action == "StopTransaction" or payload.get("eventType") == "Ended":
+            return None  # who has ended it need not be judged, and the station would remember that he was
+        return ACCEPTED if self._is_expected(token.text) else said
+
+    def _is_expected(self, id_token: str) -> bool:
+        """Who began a transaction here, or whom the CSMS has let begin one or reserved a place for."""
+        charging = {(one.id_token or "").casefold() for one in self._state.transactions.values()} - {""}
+        return id_token.casefold() in charging or self._state.expected.awaits(id_token)
+
+    def guessed(self, message_id: str) -> None:
+        """The answer to this CALL of the station is ours: nobody may learn from it."""
+        self._state.answered_here = (*self._state.answered_here, message_id)[-ANSWERED_KEPT:]
+
+    def told(self, call: Frame, answer: Frame, now: Instant) -> None:
+        """The CSMS's own answer to a message that was delivered later: what it says of the driver counts (LC-063)."""
+        try:
+            action = call.action or ""
+            token, said = self._dialect.presented(action, call.payload), self._dialect.verdict(action, answer.payload)
+        except PayloadError:
+            return
+        if token is not None and said is not None:
+            self._authorizations.learn(token, said, self._state.station_time(now))
 
     @property
     def may_be_asked(self) -> bool:

@@ -63,8 +63,8 @@ class StationSettings:
     the fate of each message. maxima_a: by EVSE, what its hardware can do, as far as known. composite: what the CSMS sees
     when it asks for a composite schedule. turns: when it gets its profiles after a boot, if all stations boot in the same second.
     wiring: at which voltage and between what its phases stand. notifies_limits: whether its CSMS is told what the site gives it.
-    has_deputy: whether somebody answers for its CSMS while that is away, who has to know what it said.
-    authorizations: where is kept what the CSMS says of identifiers; None: nowhere.
+    authorizations: where is kept what the CSMS says of identifiers, for a deputy who answers for it while it is away; None: nowhere,
+    as there is none.
     """
 
     evses: Sequence[int] = (1,)
@@ -87,7 +87,6 @@ class StationSettings:
     composite: Shown = Shown.SITE_SHARE
     wiring: Wiring = USUAL
     notifies_limits: bool = False
-    has_deputy: bool = False
     authorizations: Authorizations | None = None
 
 
@@ -204,8 +203,9 @@ def _looking_on(state: StationState, spoken: Dialect, settings: StationSettings,
     transactions = Transactions(state, spoken, settings.evses, metering)
     forecasts = Forecasts(state, spoken, settings.evses)
     priority = () if state.version is OcppVersion.V16 else (ChargingPriority(state, spoken),)
-    words = (CsmsWords(state),) if settings.has_deputy else ()
-    learns = () if settings.authorizations is None else (LearnsAuthorizations(state, settings.authorizations),)
+    for_deputy: tuple[Block, ...] = ()
+    if settings.authorizations is not None:
+        for_deputy = (CsmsWords(state), LearnsAuthorizations(state, settings.authorizations))
     return (
         Availability(state, spoken, metering),
         transactions,
@@ -213,6 +213,5 @@ def _looking_on(state: StationState, spoken: Dialect, settings: StationSettings,
         *priority,
         forecasts,
         CustomerData(state),
-        *words,
-        *learns,
+        *for_deputy,
     )

@@ -28,13 +28,14 @@ class ExpectedSession:
             return True
         if self.remote_start_id is not None and self.remote_start_id == transaction.remote_start_id:
             return True
-        return self.evse == transaction.evse or (not self.evse and self._is_of(transaction.id_token or ""))
+        return self.evse == transaction.evse or (not self.evse and self.is_of(transaction.id_token or ""))
 
     def is_like(self, other: ExpectedSession) -> bool:
         """Whether the same car is meant: a driver reserves a place and is then let in by the CSMS."""
-        return self.key == other.key or (self.evse == other.evse and self._is_of(other.id_token))
+        return self.key == other.key or (self.evse == other.evse and self.is_of(other.id_token))
 
-    def _is_of(self, id_token: str) -> bool:
+    def is_of(self, id_token: str) -> bool:
+        """Whether it is this driver's."""
         return bool(self.id_token) and self.id_token.lower() == id_token.lower()
 
 
@@ -57,6 +58,10 @@ class ExpectedSessions:
     def is_empty(self) -> bool:
         """Nobody is waited for."""
         return not self._waiting
+
+    def awaits(self, id_token: str) -> bool:
+        """Whether this driver is waited for."""
+        return any(one.is_of(id_token) for one in self._waiting.values())
 
     def reservation_over(self, reservation_id: int) -> list[ExpectedSession]:
         """It was cancelled, or the station gave it up; none if it is not known."""

@@ -78,8 +78,8 @@ class StationState:
     truth: what was written into it and what it says that it holds, each with its age.
     shared_maximum: what samples say of a maximum that its EVSEs may share.
     wiring: at which voltage and between what its phases stand. maxima_a: by EVSE, what its hardware lets a phase carry.
-    boot_interval_s: how often the CSMS wants to hear of it. connector_states: the latest of each; both only where somebody may
-    have to answer for the CSMS.
+    boot_interval_s: how often the CSMS wants to hear of it. connector_states: the latest of each. answered_here: ids of CALLs that
+    were answered for the CSMS lately, by somebody who only guesses. All three only where somebody may have to.
     """
 
     identity: str
@@ -124,6 +124,7 @@ class StationState:
     maxima_a: Mapping[int, float] = field(default_factory=dict)
     boot_interval_s: int | None = None
     connector_states: tuple[SaidState, ...] = ()
+    answered_here: tuple[str, ...] = ()
     is_unread: bool = False
     read_at_s: float | None = None
     samples_wanted: tuple[int, ...] = ()

@@ -19,6 +19,7 @@ from local_controller.station.authorization import (
 from local_controller.station.authorization_memory import AuthorizationMemory
 from local_controller.station.authorizations import Authorizations
 from local_controller.station.blocks.authorizations import LearnsAuthorizations
+from local_controller.station.blocks.csms_words import CsmsWords
 from local_controller.station.build import StationSettings, observing_proxy, station_proxy
 from local_controller.station.words import OcppVersion
 from tests.station.conftest import Bench, id_token, stamp
@@ -337,4 +338,5 @@ def test_it_is_shown_nothing_but_the_answers_that_it_reads(version: OcppVersion,
         more, less = getattr(with_it, method), getattr(without, method)
         assert len(more.of_rest) == len(less.of_rest)
         longer = {action for action in more.of if len(more.of[action]) > len(less.of.get(action, less.of_rest))}
-        assert longer == (LearnsAuthorizations.observe_only if method == "observe" else set())
+        names = [getattr(block, f"{method}_only") for block in (LearnsAuthorizations, CsmsWords)]
+        assert longer == {action for one in names for action in one or ()}

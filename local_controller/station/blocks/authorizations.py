@@ -36,6 +36,8 @@ class LearnsAuthorizations(Block):
         """PayloadError where who or what is meant cannot be read."""
         if answer is None or answer.message_type != CALLRESULT or not answer.payload:
             return UNCHANGED
+        if call.message_id in self._state.answered_here:
+            return UNCHANGED  # a guess teaches nothing
         if sender is Peer.STATION and call.action in _ANSWERS:
             self._told(call.action, call, answer, now)
         elif sender is Peer.CSMS:

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from local_controller.clock import Instant
 from local_controller.deputy.deputy import Deputy
 from local_controller.deputy.effects import (
     DeputyEffect,
@@ -33,9 +32,12 @@ from local_controller.deputy.effects import (
     ToStation,
 )
 from local_controller.deputy.station_view import StationView
+from local_controller.station.authorization import ACCEPTED, IdToken, UnknownPolicy
+from local_controller.station.authorization_memory import AuthorizationMemory
 from local_controller.station.build import StationSettings, observing_proxy
 from local_controller.station.effects import Close, Effect, Peer, Send
 from local_controller.station.remembered import Remembered
+from local_controller.station.sealed import KEY_BYTES
 from local_controller.station.words import OcppVersion, RegistrationStatus
 from tests.transcripts.dialogue import START, header, own_ids, version_of
 
@@ -49,13 +51,15 @@ class OutageStage:
         self.rows: dict[int, Entry] = {}
         self.pairs: dict[int, int] = {}
         self.aside: list[Entry] = []
-        self.known: set[str] = set()
+        self.authorizations = AuthorizationMemory(bytes(KEY_BYTES)).of("CP-7", "csms")
         self.disk_is_full = False
         self._number = 0
         self._ids = own_ids()
         verdict = RegistrationStatus.ACCEPTED if is_accepted else None
         self._settings = StationSettings(
-            has_deputy=True, is_traced=False, remembered=Remembered(version, registration=verdict, boot_interval_s=900)
+            authorizations=self.authorizations,
+            is_traced=False,
+            remembered=Remembered(version, registration=verdict, boot_interval_s=900),
         )
         self._version = version
         self._state: Any = None
@@ -64,13 +68,10 @@ class OutageStage:
     def comes(self) -> None:
         """A connection of the station begins, alone."""
         self.proxy, self._state = observing_proxy("CP-7", self._version, self._settings, self._state, self._ids)
-        view = StationView(self._state, self._judge, serves_unaccepted=False)
+        view = StationView(self._state, self.authorizations, UnknownPolicy.REJECT, serves_unaccepted=False)
         shown = [(number, without_text(entry)) for number, entry in self.rows.items()]
         self.deputy = Deputy(view, shown, dict(self.pairs), self._ids)
         self._carry_out(self.proxy.connected(self.now))
-
-    def _judge(self, id_token: str, kind: str, now: Instant) -> dict[str, Any]:
-        return {"status": "Accepted" if id_token in self.known else "Invalid"}
 
     # --- lines ---------------------------------------------------------------------------------------------------
 
@@ -84,7 +85,8 @@ class OutageStage:
             case ["station", "comes"]:
                 self.comes()
             case ["station", "knows", card]:
-                self.known.add(card)
+                kind = "" if self._version is OcppVersion.V16 else "ISO14443"
+                self.authorizations.learn(IdToken(card, kind), ACCEPTED, self.now.utc)
             case ["disk", "is", how]:
                 self.disk_is_full = how == "full"
             case ["wait", seconds]:
