@@ -442,6 +442,8 @@ class StationServer:
         session = _Session(identity, profile, authorization, station, csms, driver, over)
         self._sessions[identity] = session
         self._drivers[identity] = driver
+        if isinstance(csms, Uplink):
+            csms.changed = lambda is_there: driver.do(lambda proxy, now: proxy.csms_changed(now, is_there=is_there))
         for link in links:
             link.gone.add_done_callback(lambda _: self._left(session))
         driver.start()

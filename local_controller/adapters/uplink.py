@@ -87,6 +87,8 @@ class Uplink:
         self._since_s = around.clock.monotonic_s()
         self.unanswered: Callable[[Peer], list[Frame]] = lambda _: []
         """Of the station's proxy: what a peer has got and has not answered."""
+        self.changed: Callable[[bool], None] = lambda _: None
+        """Hears whether the CSMS is there, each time when that changes."""
         self.gone: asyncio.Future[None] = self._loop.create_future()
 
     @property
@@ -108,6 +110,7 @@ class Uplink:
             self._joined(self._leg)
         else:
             self._log_away("not reachable")
+            self.changed(False)
             self._dial_later()
 
     def send(self, text: str) -> None:
@@ -161,6 +164,7 @@ class Uplink:
             return  # it was over already
         if self._holds:
             leg.hold(self._holds)
+        self.changed(True)
         self._do(lambda deputy, now: deputy.returned(now))
 
     def _heard(self, text: str) -> None:
@@ -180,6 +184,7 @@ class Uplink:
             self._ear.pressure(False)  # nobody waits for one that is gone
         asked = [call.message_id for call in self.unanswered(Peer.STATION)]
         self._do(lambda deputy, now: deputy.lost(self.unanswered(Peer.CSMS), asked, now))
+        self.changed(False)
         self._dial_later()
 
     def _log_away(self, reason: str) -> None:

@@ -208,6 +208,10 @@ class Block:
         """Your deadline has passed."""
         return UNCHANGED
 
+    def csms_changed(self, now: Instant, *, is_there: bool) -> Wanted:  # noqa: ARG002 - as above
+        """The CSMS of a station that is served also without it has gone, or come back."""
+        return UNCHANGED
+
     def closed(self, now: Instant) -> Wanted:  # noqa: ARG002 - as above
         """The connection is over: from now on only Tell and Note are carried out, all else is dropped."""
         return UNCHANGED

@@ -15,9 +15,11 @@ _SHARES = 16
 def context_of(state: StationState, evse: int, *, with_transaction: bool = True) -> Context:
     """The EVSE with its running transaction, if any; instants are in the station's clock."""
     transaction = state.transactions.get(evse) if with_transaction else None
+    offline_since = None if state.csms_lost is None else state.to_station_time(state.csms_lost.utc)
     if transaction is None:
         return Context(
             evse,
+            offline_since=offline_since,
             time_zone=state.time_zone,
             nominal_voltage_v=state.wiring.phase_v,
             wired_phases=state.wiring.most_lines,
@@ -25,6 +27,7 @@ def context_of(state: StationState, evse: int, *, with_transaction: bool = True)
     return Context(
         evse,
         transaction.transaction_id,
+        offline_since=offline_since,
         energy_since=state.to_station_time(transaction.started.utc),
         soc_percent=transaction.soc_percent,
         priority_charging=transaction.has_priority,

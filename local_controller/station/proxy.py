@@ -11,6 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -158,6 +159,12 @@ class StationProxy:
         effects: list[Effect] = []
         self._do(wanted, effects, now)
         return effects + self._pump(now)
+
+    def csms_changed(self, now: Instant, *, is_there: bool) -> list[Effect]:
+        """The CSMS has gone, and somebody answers in its place; or it is back."""
+        return self._ask(
+            [partial(block.csms_changed, is_there=is_there) for block in self._blocks], now=now
+        ) + self._pump(now)
 
     def closed(self, peer: Peer, now: Instant, code: int = 1006, reason: str = "") -> list[Effect]:
         """The connection to `peer` is gone, so the other one goes too (Part 4 §6.3, LC-036, LC-038)."""

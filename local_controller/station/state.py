@@ -62,6 +62,8 @@ class StationState:
     untold: EVSEs whose connectors have not told their state on this connection.
     asked_s: when the station was last asked to send a message again, in monotonic seconds, by message and EVSE.
     lost: when its connection was lost; None while it has one, and before the first. For the station that is being offline.
+    csms_lost: since when its CSMS is away while it is served here; None while it is there. That is being offline, too, which the
+    station does not notice.
     csms_ahead_s: CSMS clock minus ours; the station follows the CSMS's clock (1.6 §4.2, B01.FR.06).
     ours_ahead_s: our wall clock minus the monotonic one; None before the first look. set_s: by how much ours was set.
     time_zone: what the station calls local time.
@@ -93,6 +95,7 @@ class StationState:
     untold: frozenset[int] = EMPTY
     asked_s: dict[tuple[str, int], float] = field(default_factory=dict)
     lost: Instant | None = None
+    csms_lost: Instant | None = None
     csms_ahead_s: float = 0.0
     ours_ahead_s: float | None = None
     set_s: float = 0.0

@@ -109,3 +109,36 @@ def test_a_limit_in_one_profile_with_the_floor_is_never_above_what_holds_without
     b.set_limit(20.0, 900.0)
     assert b.in_force_a() == 8.0
     assert not any("maxOfflineDuration" in one for one in b.own_profiles())
+
+
+@pytest.mark.requirement("LC-060", "LC-093")
+@pytest.mark.parametrize(("comes_back", "left"), [(False, [1, 2]), (True, [1])])
+def test_being_served_without_the_csms_is_being_offline(comes_back: bool, left: list[int], bench: MakeBench) -> None:
+    """The station does not notice that its CSMS is away, so what ends by that has to be ended for it (K01.FR.101-.103)."""
+    b = with_profiles(bench, maxOfflineDuration=300, invalidAfterOfflineDuration=comes_back)
+    b.start()
+    b.set_limit(20.0, 3000.0)
+    assert (b.in_force_a(), b.csms_limit().at(b.now.utc)) == (20.0, 32.0)
+    b._do(b.proxy.csms_changed(b.now, is_there=False))
+    assert (b.in_force_a(299.0), b.in_force_a(302.0)) == (20.0, 8.0), "told beforehand: nobody need be there then"
+    b.wait(301.0)
+    assert (b.in_force_a(), b.csms_limit().at(b.now.utc)) == (8.0, 8.0)
+    b._do(b.proxy.csms_changed(b.now, is_there=True))
+    assert ids(b) == left
+    assert b.in_force_a() == (8.0 if comes_back else 20.0)
+
+
+@pytest.mark.requirement("LC-060")
+def test_a_station_that_connects_anew_while_its_csms_is_away_stays_offline(bench: MakeBench) -> None:
+    b = with_profiles(bench, maxOfflineDuration=300)
+    b._do(b.proxy.csms_changed(b.now, is_there=False))
+    b.wait(200.0)
+    b._do(b.proxy.closed(Peer.STATION, b.now))
+    again = bench(V21, known=b.smart.state, fallback_a=16.0)
+    again.now = b.now
+    again._do(again.proxy.connected(again.now))
+    again._do(again.proxy.csms_changed(again.now, is_there=False))
+    assert (again.csms_limit().at(again.now.after(99.0).utc), again.csms_limit().at(again.now.after(102.0).utc)) == (
+        32.0,
+        8.0,
+    )

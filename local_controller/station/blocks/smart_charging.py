@@ -204,6 +204,15 @@ class SmartCharging(Block):
         self._writer.follow_transactions(now)
         return self._news.latest(now)
 
+    def csms_changed(self, now: Instant, *, is_there: bool) -> list[BlockEffect]:
+        """Some of the CSMS's profiles end after so long without it, and do not all come back with it (2.1 K01.FR.101-.103, LC-060)."""
+        if not is_there:
+            self.state.csms_lost = self.state.csms_lost or now
+        elif self.state.csms_lost is not None:
+            self.state.store = self.state.store.after_offline(now.since(self.state.csms_lost))
+            self.state.csms_lost = None
+        return [*self._news.latest(now), *self._writer.reconsider(now), *self._settle(now)]
+
     def called(self, sender: Peer, call: Frame, now: Instant) -> Wanted:
         """Transactions begin and end, cars tell their needs, samples show the phases in use."""
         if sender is _CSMS or call.action is None:

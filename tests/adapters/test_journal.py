@@ -1,0 +1,153 @@
+"""What CSMSs have yet to hear, on a real disk: restarts, damage, another key, too little room."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from local_controller.adapters.journal import KEY_NAME, NAME, Journal, Kept, NotKept
+from local_controller.deputy.effects import Entry, Kind
+from local_controller.errors import LocalControllerError
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+MIB = 1024 * 1024
+
+
+def entry(number: int = 0, size: int = 0) -> Entry:
+    payload = json.dumps({"idTag": f"SECRET{number}", "filler": "x" * size})
+    return Entry(Kind.TRANSACTION, "MeterValues", payload, NOON, sample_of="7")
+
+
+@asynccontextmanager
+async def journal(folder: Path, max_bytes: int = MIB) -> AsyncIterator[Journal]:
+    one = Journal(folder, max_bytes, structlog.get_logger())
+    await one.start()
+    try:
+        async with asyncio.timeout(20):
+            yield one
+    finally:
+        await one.stop()
+
+
+def files(folder: Path) -> list[tuple[str, bytes, int]]:
+    """Name, text and mode of each."""
+    return [(file.name, file.read_bytes(), file.stat().st_mode) for file in sorted(folder.iterdir())]
+
+
+async def kept(one: Journal, what: Entry, identity: str = "CP-1") -> int | NotKept:
+    done: asyncio.Future[int | NotKept] = asyncio.get_running_loop().create_future()
+    one.keep(identity, what, done.set_result)
+    return await done
+
+
+async def fetched(one: Journal, number: int) -> Entry | None:
+    done: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
+    one.fetch(number, done.set_result)
+    return await done
+
+
+@pytest.mark.requirement("LC-047", "LC-061", "LC-070")
+async def test_another_run_finds_what_was_kept_in_its_order_and_no_number_comes_twice(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        assert [await kept(one, entry(n)) for n in range(3)] == [1, 2, 3]
+        assert await kept(one, entry(), "CP-2") == 4
+        one.drop([3, 4])
+        one.put_aside(2, "refused")
+        one.rename("CP-1", 1_900_000_001, 7)
+        one.rename("CP-1", 1_900_000_002, 8)
+        one.rename("CP-1", 1_900_000_002, None)
+    async with journal(tmp_path) as again:
+        found = await again.of("CP-1")
+        assert found.pairs == {1_900_000_001: 7}
+        assert [(number, one.sample_of, one.payload) for number, one in found.entries] == [(1, "7", "")]
+        assert await fetched(again, 1) == entry(0)
+        assert await fetched(again, 3) is None
+        assert await again.of("CP-2") == Kept([], {})
+        assert await kept(again, entry()) == 5
+
+
+@pytest.mark.requirement("LC-068")
+async def test_no_word_of_a_driver_is_readable_in_its_files(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        await kept(one, entry(1))
+        found = files(tmp_path)
+    assert {name for name, _, _ in found} >= {NAME, KEY_NAME, f"{NAME}-wal"}
+    for name, text, mode in found:
+        assert b"SECRET" not in text, name
+        assert mode & 0o077 == 0, name
+
+
+async def test_what_another_key_has_closed_is_no_reason_to_lose_the_rest(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        await kept(one, entry(1))
+    (tmp_path / KEY_NAME).unlink()
+    async with journal(tmp_path) as again:
+        with capture_logs() as told:
+            assert (await again.of("CP-1")).entries == []
+        assert [line["event"] for line in told] == ["journal_unreadable"]
+        assert await kept(again, entry(2)) == 2
+        assert await fetched(again, 1) is None
+        assert await fetched(again, 2) == entry(2)
+
+
+@pytest.mark.parametrize("damage", [b"no database at all" * 300, b"SQLite format 3\0" + b"\xff" * 5000])
+async def test_a_damaged_file_is_put_aside_and_another_one_begun(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / NAME).write_bytes(damage)
+    with capture_logs() as told:
+        async with journal(tmp_path) as one:
+            assert await kept(one, entry()) == 1
+    assert [line["event"] for line in told] == ["journal_put_aside"]
+    assert (tmp_path / f"{NAME}.broken").read_bytes() == damage
+
+
+async def test_a_folder_that_takes_no_file_is_told_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(LocalControllerError, match="correct state_directory"):
+        async with journal(tmp_path / "missing"):
+            pass
+
+
+@pytest.mark.requirement("LC-049", "LC-056")
+async def test_what_finds_no_room_is_told_and_room_made_is_used(tmp_path: Path) -> None:
+    async with journal(tmp_path, max_bytes=64 * 4096) as one:
+        short = asyncio.Event()
+        one.short = short.set
+        numbers, result = [], await kept(one, entry(size=4000))
+        while isinstance(result, int):
+            numbers.append(result)
+            result = await kept(one, entry(size=4000))
+        assert "full" in result.reason
+        assert short.is_set(), "before it was full"
+        one.drop(numbers[: len(numbers) // 2])
+        assert isinstance(await kept(one, entry(size=4000)), int)
+
+
+async def test_many_at_once_wait_for_the_disk_together(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        numbers = await asyncio.gather(*(kept(one, entry(n)) for n in range(200)))
+        assert numbers == list(range(1, 201)), "in the order in which they were left"
+
+
+async def test_a_text_that_no_file_can_hold_is_not_kept_and_harms_no_other(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        bad, good = await asyncio.gather(kept(one, entry(), "CP-\udc00"), kept(one, entry(1)))
+        assert isinstance(bad, NotKept)
+        assert isinstance(good, int)
+
+
+def test_a_full_sync_is_asked_of_the_disk(tmp_path: Path) -> None:
+    async def story() -> int:
+        async with journal(tmp_path) as one:
+            (level,) = one._database.execute("PRAGMA synchronous").fetchone()
+            return int(level)
+
+    assert asyncio.run(story()) == 2
+    assert sqlite3.connect(tmp_path / NAME).execute("PRAGMA journal_mode").fetchone() == ("wal",)
