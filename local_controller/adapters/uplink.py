@@ -183,8 +183,8 @@ class Uplink:
         if self._ear is not None:
             self._ear.pressure(False)  # nobody waits for one that is gone
         asked = [call.message_id for call in self.unanswered(Peer.STATION)]
-        self._do(lambda deputy, now: deputy.lost(self.unanswered(Peer.CSMS), asked, now))
         self.changed(False)
+        self._do(lambda deputy, now: deputy.lost(self.unanswered(Peer.CSMS), asked, now))
         self._dial_later()
 
     def _log_away(self, reason: str) -> None:

@@ -21,6 +21,7 @@ from local_controller.errors import FrameError, PayloadError
 from local_controller.rpc import frame as rpc
 from local_controller.rpc.frame import CALL, CALLERROR, CALLRESULT, Frame
 from local_controller.station.effects import Fate, Note, Peer, Trace
+from local_controller.station.proxy import IN_ITS_PLACE
 from local_controller.station.words import OcppVersion
 
 PATIENCE_S: Final = 30.0
@@ -145,7 +146,7 @@ class Deputy:
         try:
             frame = rpc.parse(text)
         except FrameError:
-            return [ToCsms(text)] if self._is_present else [Trace(None, text, Fate.DISCARDED, "the CSMS is away")]
+            return [ToCsms(text)] if self._is_present else []
         if frame.message_type != CALL:
             return self._said_else(frame)
         if not self._is_present or self._must_wait(frame):
@@ -175,9 +176,7 @@ class Deputy:
             if frame.message_id in self._queue_asked:
                 self._queue_asked -= {frame.message_id}
                 return self._with_our_queue(frame)
-        if self._is_present:
-            return [ToCsms(frame.text)]
-        return [Trace(None, frame.text, Fate.DISCARDED, "the CSMS is away")]
+        return [ToCsms(frame.text)] if self._is_present else []
 
     def _with_our_queue(self, answer: Frame) -> list[DeputyEffect]:
         """What is kept here is queued as well (LC-057, E14)."""
@@ -253,7 +252,12 @@ class Deputy:
         else:
             text = rpc.result(message_id, answer.payload(number)).text
             self._station.guessed(message_id)
-        return [Trace(None, text, Fate.INJECTED, "in place of the CSMS"), ToStation(text)]
+        return self._in_its_place(text)
+
+    def _in_its_place(self, text: str) -> list[DeputyEffect]:
+        """To the station, as if the CSMS said it. While that is away the proxy's own record says whose word it is."""
+        told = [Trace(None, text, Fate.INJECTED, IN_ITS_PLACE)] if self._is_present else []
+        return [*told, ToStation(text)]
 
     # --- what the station is asked in the CSMS's name ------------------------------------------------------------
 
@@ -279,7 +283,7 @@ class Deputy:
     def _ask(self, action: str, payload: dict[str, Any], purpose: str) -> list[DeputyEffect]:
         call = rpc.call(self._ids(), action, payload)
         self._asked[call.message_id] = purpose
-        return [Trace(None, call.text, Fate.INJECTED, "in place of the CSMS"), ToStation(call.text)]
+        return self._in_its_place(call.text)
 
     def _told(self, purpose: str, answer: Frame) -> list[DeputyEffect]:
         try:

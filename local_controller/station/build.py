@@ -112,6 +112,7 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
         state.places = state.capability.places or None
         state.registration = settings.remembered.registration
         state.boot_interval_s = settings.remembered.boot_interval_s
+        state.csms_ahead_s = settings.remembered.csms_ahead_s
         state.priorities.recall(settings.remembered.priorities)
         state.is_verdict_old = state.registration is not None
         if settings.remembered.sample_interval is not None:

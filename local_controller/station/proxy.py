@@ -52,6 +52,9 @@ What is longer says nothing to us and is noted; of a CSMS all is read, lest guar
 """
 LONGEST_STOP = 2 * 1024 * 1024
 """The same of a StopTransaction of 1.6: it may bear a day of samples (1.4 MB), which are passed over, and must end its session."""
+AWAY = "the CSMS is away"
+IN_ITS_PLACE = "in place of the CSMS"
+"""What a trace says of a message that a deputy got, or wrote."""
 NOTED = 10  # so many faults of a kind are noted one by one, then the 16th, the 32nd ...
 _LEGAL_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})  # RFC 6455 §7.4, IANA; besides 3000..4999
 
@@ -114,6 +117,7 @@ class StationProxy:
         self._station, self._csms = self._legs.values()
         self._to_station, self._to_csms = self._station.calls, self._csms.calls
         self._is_open = True
+        self._has_deputy = False
         self._is_noted = False  # that the payload of the present message is no object
 
     # --- inputs --------------------------------------------------------------------------------------------------
@@ -161,7 +165,8 @@ class StationProxy:
         return effects + self._pump(now)
 
     def csms_changed(self, now: Instant, *, is_there: bool) -> list[Effect]:
-        """The CSMS has gone, and somebody answers in its place; or it is back."""
+        """The CSMS has gone, and a deputy answers in its place; or it is back."""
+        self._has_deputy = not is_there
         return self._ask(
             [partial(block.csms_changed, is_there=is_there) for block in self._blocks], now=now
         ) + self._pump(now)
@@ -415,6 +420,10 @@ class StationProxy:
         """A text goes out; `sender` None: we wrote it."""
         if not self._is_traced:
             return [Send(to.peer, text)]
+        if self._has_deputy and to.peer is not _STATION:
+            return [Send(to.peer, text), Trace(None if sender is None else _STATION, text, Fate.ABSORBED, AWAY)]
+        if self._has_deputy and sender is self._csms:
+            return [Send(to.peer, text), Trace(None, text, Fate.INJECTED, IN_ITS_PLACE)]
         return [Send(to.peer, text), Trace(None if sender is None else sender.peer, text, fate)]
 
     def _traced(self, sender: Peer | None, text: str, fate: Fate, detail: str = "") -> list[Effect]:

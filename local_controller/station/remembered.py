@@ -33,7 +33,7 @@ class Remembered(msgspec.Struct, frozen=True):
     The fields from `actuators` to `bounds`, and `places`, are those of `Capability`. paid_off: as `WriteBudget.due_s`. registration: the
     CSMS's latest verdict, which decides whether it may be called (LC-039). sample_interval: ours in the station, and the
     one that its CSMS set and reads back (LC-077). priorities: of `ChargingPriorities.of_transactions` (LC-067).
-    boot_interval_s: of `StationState`.
+    boot_interval_s, csms_ahead_s: of `StationState`.
     """
 
     version: OcppVersion
@@ -57,6 +57,7 @@ class Remembered(msgspec.Struct, frozen=True):
     priorities: dict[str, int] = {}
     places: int | None = None
     boot_interval_s: int | None = None
+    csms_ahead_s: float = 0.0
 
     def applied(self, capability: Capability) -> Capability:
         """The capability with this experience; what the site file says stays as it says."""

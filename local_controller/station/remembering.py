@@ -29,4 +29,5 @@ def worth_keeping(state: StationState, now: Instant) -> Remembered:
         sample_interval=shown,
         priorities=priorities,
         boot_interval_s=state.boot_interval_s,
+        csms_ahead_s=round(state.csms_ahead_s, 1),
     )

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from local_controller.adapters.trace_store import TraceFile
 from tests.adapters.outage_site import outage_site
 from tests.e2e.surroundings import until
+
+
+def login(password: str) -> dict[str, dict[str, str]]:
+    """A station's header."""
+    word = base64.b64encode(f"CP-1:{password}".encode()).decode()
+    return {"additional_headers": {"Authorization": f"Basic {word}"}}
+
 
 START = {"connectorId": 1, "idTag": "GOOD1", "meterStart": 0, "timestamp": "2026-11-22T12:00:00Z"}
 
 
-@pytest.mark.requirement("LC-037", "LC-048", "LC-049", "LC-051", "LC-069")
+@pytest.mark.requirement("LC-037", "LC-045", "LC-048", "LC-049", "LC-051", "LC-069")
 async def test_a_session_begins_without_the_csms_and_is_told_when_it_is_back(tmp_path: Path) -> None:
     async with (
         outage_site(tmp_path, outage="unknown_id_tokens: accept") as site,
@@ -25,6 +34,7 @@ async def test_a_session_begins_without_the_csms_and_is_told_when_it_is_back(tmp
         assert (await station.boots())["interval"] == 240
         await site.csms.stop()
         await until(lambda: not gateway.stations.uplinks["CP-1"].is_there, 5)
+        assert "2026-11-22T12:00:00Z" <= (await station.says("Heartbeat"))["currentTime"] < "2026-11-22T12:00:30Z"
         began = await station.says("StartTransaction", **START)
         assert began == {"transactionId": 1_900_000_001, "idTagInfo": {"status": "Accepted"}}
         await station.says(
@@ -39,7 +49,7 @@ async def test_a_session_begins_without_the_csms_and_is_told_when_it_is_back(tmp
         assert (await station.says("Heartbeat"))["currentTime"] == "2026-11-22T12:00:00Z", "the CSMS's own word"
 
 
-@pytest.mark.requirement("LC-007", "LC-046", "LC-047", "LC-059", "LC-061")
+@pytest.mark.requirement("LC-007", "LC-045", "LC-046", "LC-047", "LC-059", "LC-061")
 async def test_after_a_restart_without_the_csms_stations_that_it_accepted_are_served(tmp_path: Path) -> None:
     async with outage_site(tmp_path) as site:
         async with site.gateway(), site.station() as station:
@@ -49,6 +59,7 @@ async def test_after_a_restart_without_the_csms_stations_that_it_accepted_are_se
             assert station.socket.subprotocol == "ocpp1.6"
             booted = await station.boots()
             assert (booted["status"], booted["interval"]) == ("Accepted", 240)
+            assert "2026-11-22T12:00:00Z" <= booted["currentTime"] < "2026-11-22T12:00:30Z", "the CSMS's clock goes on"
             await station.says("MeterValues", connectorId=1, meterValue=[])
             with pytest.raises(InvalidStatus) as refused:  # never accepted
                 async with site.station("CP-2"):
@@ -74,10 +85,6 @@ async def test_one_that_was_never_accepted_is_served_if_the_site_file_says_so(tm
 async def test_a_password_that_the_csms_never_accepted_lets_nobody_in(tmp_path: Path) -> None:
     credentials = "credentials: {file: " + str(tmp_path / "credentials.json") + "}"
 
-    def login(password: str) -> dict[str, dict[str, str]]:
-        word = base64.b64encode(f"CP-1:{password}".encode()).decode()
-        return {"additional_headers": {"Authorization": f"Basic {word}"}}
-
     async with outage_site(tmp_path, unsecured=False, more=credentials) as site:
         async with site.gateway(), site.station(**login("right-password")) as station:
             await station.boots()
@@ -89,6 +96,57 @@ async def test_a_password_that_the_csms_never_accepted_lets_nobody_in(tmp_path: 
                 async with site.station(**login("wrong-password")):
                     pass
             assert refused.value.response.status_code == 503
+
+
+@pytest.mark.requirement("LC-007", "LC-132")
+async def test_a_password_that_the_csms_just_sent_lets_the_station_in_while_it_is_away(tmp_path: Path) -> None:
+    credentials = "credentials: {file: " + str(tmp_path / "credentials.json") + "}"
+    key = {
+        "key": "AuthorizationKey",
+        "value": "6e65772d70617373776f726421212121",
+    }  # hexadecimal (1.6 security profiles)
+    async with outage_site(tmp_path, unsecured=False, more=credentials) as site, site.gateway():
+        async with site.station(**login("right-password")) as station:
+            await station.boots()
+            await site.csms.sockets["CP-1"].send(json.dumps([2, "key", "ChangeConfiguration", key]))
+            while not station.asked:
+                await station.says("Heartbeat")
+            await site.csms.stop()
+        for password in ("new-password!!!!", "right-password"):  # the station may not have got the answer out
+            async with site.station(**login(password)) as station:
+                assert (await station.boots())["status"] == "Accepted"
+
+
+@pytest.mark.requirement("LC-056")
+async def test_when_the_journal_is_nearly_full_samples_are_given_up_and_the_end_of_a_session_still_finds_room(
+    tmp_path: Path,
+) -> None:
+    filler = "x" * 6000
+    options = "unknown_id_tokens: accept, journal_mb: 1"
+    async with outage_site(tmp_path, outage=options) as site, site.gateway() as gateway, site.station() as station:
+        await station.boots()
+        await site.csms.stop()
+        await until(lambda: not gateway.stations.uplinks["CP-1"].is_there, 5)
+        began = await station.says("StartTransaction", **START)
+        of = {"connectorId": 1, "transactionId": began["transactionId"]}
+        most = 0
+        for number in range(220):
+            assert await station.says("MeterValues", **of, meterValue=[], number=number, filler=filler) == {}
+            waiting = gateway.stations.uplinks["CP-1"].waiting
+            if waiting < most:
+                break
+            most = waiting
+        else:
+            raise AssertionError("nothing was given up")
+        await station.says(
+            "StopTransaction", transactionId=of["transactionId"], meterStop=5, timestamp="2026-11-22T13:00:00Z"
+        )
+        await site.csms.start()
+        await until(lambda: "StopTransaction" in site.csms.actions(), 20)
+        numbers = [payload["number"] for _, action, payload in site.csms.heard if action == "MeterValues"]
+        assert numbers[:3] == [0, 2, 4]
+        assert numbers == sorted(numbers)
+        assert site.csms.actions()[1] == "StartTransaction"
 
 
 @pytest.mark.requirement("LC-046")
@@ -143,3 +201,28 @@ async def test_what_the_csms_had_and_did_not_answer_is_answered_once_and_told_ag
         await site.csms.start()
         await until(lambda: site.csms.actions().count("StartTransaction") == 2, 10)
         assert len(set(site.csms.ids)) == len(site.csms.ids), "under a fresh id"
+
+
+async def test_a_trace_says_whose_word_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "trace.sqlite"
+    async with outage_site(tmp_path, more="trace: {file: " + str(file) + "}") as site:
+        async with site.gateway() as gateway, site.station() as station:
+            await station.boots()
+            await site.csms.stop()
+            await until(lambda: not gateway.stations.uplinks["CP-1"].is_there, 5)
+            await station.says("MeterValues", connectorId=1, meterValue=[])
+            await site.csms.start()
+            await until(lambda: "MeterValues" in site.csms.actions(), 10)
+            await until(lambda: gateway.stations.uplinks["CP-1"].waiting == 0, 5)
+            await station.says("Heartbeat")
+        told = [
+            (record.sender, record.fate, record.action, record.detail)
+            for record in TraceFile(file).records()
+            if "MeterValues" in record.message_id or record.action in {"MeterValues", "Heartbeat"}
+        ]
+    assert told == [
+        ("station", "absorbed", "MeterValues", "the CSMS is away"),
+        ("gateway", "injected", "", "in place of the CSMS"),
+        ("gateway", "injected", "MeterValues", "delivered later"),
+        ("station", "passed", "Heartbeat", ""),
+    ]

@@ -95,7 +95,8 @@ class News:
         state = self._state
         shown = state.shown.kept(sample_interval(state.version))
         priorities = tuple(state.priorities.of_transactions.items())
-        known = (state.capability, state.who, state.registration, state.writes.due_s, shown, priorities)
+        csms = (state.registration, state.boot_interval_s, state.csms_ahead_s)
+        known = (state.capability, state.who, csms, state.writes.due_s, shown, priorities)
         is_nothing = state.registration is None and state.capability.works is None and state.capability.holds is None
         if known == self._told_known or is_nothing:
             return []
