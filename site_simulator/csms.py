@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from ocpp import v16, v21, v201
 from ocpp.exceptions import OCPPError
@@ -68,10 +68,22 @@ class SimulatedCsms:
 
     async def __aenter__(self) -> Self:
         """Listen on a free port of the loopback interface."""
+        await self._listen(0)
+        return self
+
+    async def go_away(self) -> None:
+        """Close all connections and listen no more."""
+        await self.__aexit__()
+
+    async def come_back(self) -> None:
+        """Listen at the same address again."""
+        await self._listen(urlsplit(self.url).port or 0)
+
+    async def _listen(self, port: int) -> None:
         self._server = await serve(
             self._connected,
             "127.0.0.1",
-            0,
+            port,
             select_subprotocol=_first_known,
             process_request=self._admit,
             ping_interval=60,
@@ -79,7 +91,6 @@ class SimulatedCsms:
             open_timeout=120,
         )
         self.url = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/ocpp"
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
