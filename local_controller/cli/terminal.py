@@ -6,6 +6,10 @@ from typing import Final
 
 from rich.console import Console
 
+from local_controller.site.spoken import many
+
+__all__ = ["many", "wide_console"]
+
 NARROWEST: Final = 60
 WHERE_NO_TERMINAL: Final = 100
 
@@ -16,8 +20,3 @@ def wide_console(where_no_terminal: int = WHERE_NO_TERMINAL) -> Console:
     if not console.is_terminal:
         console.width = max(NARROWEST, min(console.width, where_no_terminal))
     return console
-
-
-def many(count: int, one: str, several: str = "") -> str:
-    """A count of something: "1 day", "2 days"; several: its plural where that is not just an s."""
-    return f"{count} {one if count == 1 else several or one + 's'}"
