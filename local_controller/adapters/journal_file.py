@@ -44,13 +44,18 @@ class Message(NamedTuple):
         """When the station sent it (UTC)."""
         return None if self.entry is None else self.entry.at
 
+    @property
+    def payload(self) -> str | None:
+        """Its JSON, as the station wrote it."""
+        return None if self.entry is None else self.entry.payload
+
 
 class JournalFile:
     """The journal of a state directory."""
 
     def __init__(self, folder: Path) -> None:
         """Raises LocalControllerError when there is none that can be read."""
-        self.path, self._key_path = folder / NAME, folder / KEY_NAME
+        self.path, self.key_path = folder / NAME, folder / KEY_NAME
         with closing(self._opened()):
             pass
 
@@ -67,7 +72,10 @@ class JournalFile:
 
     def messages(self, station: str | None = None) -> Iterator[Message]:
         """All, by rising number, of one station or of all. LocalControllerError when there is no key."""
-        cipher, number = self._cipher(), 0
+        return self._pages(self._cipher(), station)
+
+    def _pages(self, cipher: AESGCM, station: str | None) -> Iterator[Message]:
+        number = 0
         question = f"{_SELECT} number > ? AND identity = ifnull(?, identity) ORDER BY number LIMIT {PAGE_ROWS}"
         while rows := self._asked(question, number, station):
             yield from (_message(cipher, *row) for row in rows)
@@ -148,11 +156,11 @@ class JournalFile:
     def _cipher(self) -> AESGCM:
         remedy = "put the key back from a backup; without it nobody can read what the journal holds"
         try:
-            key = self._key_path.read_bytes()
+            key = self.key_path.read_bytes()
         except OSError as error:
-            raise LocalControllerError(f"{self._key_path}: {error.strerror}; {remedy}") from error
+            raise LocalControllerError(f"{self.key_path}: {error.strerror}; {remedy}") from error
         if len(key) != KEY_BYTES:
-            raise LocalControllerError(f"{self._key_path}: is no key of {KEY_BYTES} bytes; {remedy}")
+            raise LocalControllerError(f"{self.key_path}: is no key of {KEY_BYTES} bytes; {remedy}")
         return AESGCM(key)
 
 
