@@ -139,7 +139,7 @@ def _sentences(
         yield Sentence(
             "error",
             f"{many(count, 'message')} of {named(aside, NAMED)} could not be delivered and {are} put aside:"
-            " `local-controller journal` shows what and why.",
+            " local-controller journal shows what and why.",
         )
 
 

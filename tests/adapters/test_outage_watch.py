@@ -77,7 +77,7 @@ async def test_what_the_csms_refuses_is_said_until_a_person_has_seen_to_it(tmp_p
             await site.csms.start()
             kept = JournalFile(tmp_path)
             await until(kept.put_aside, 10)
-            said = "1 message of CP-1 could not be delivered and is put aside: `local-controller journal` shows what and why."
+            said = "1 message of CP-1 could not be delivered and is put aside: local-controller journal shows what and why."
             await until(lambda: gateway.stations.uplinks["CP-1"].waiting == 0, 5)
             assert await sentences(gateway) == [said]
             (message,) = kept.put_aside()

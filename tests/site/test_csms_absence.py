@@ -182,7 +182,7 @@ def test_what_waits_for_a_station_and_what_was_put_aside_is_said() -> None:
         ("info", "3 messages wait for the CSMS until CP-2 and CP-4 connect again."),
         (
             "error",
-            "2 messages of CP-1 could not be delivered and are put aside: `local-controller journal` shows what and why.",
+            "2 messages of CP-1 could not be delivered and are put aside: local-controller journal shows what and why.",
         ),
     ]
     assert (site.view.waiting, site.view.waiting_for_stations, site.view.put_aside) == (0, 3, 2)
