@@ -27,6 +27,7 @@ from local_controller.adapters.habits_keeper import HabitsKeeper
 from local_controller.adapters.inputs import Client, Inputs
 from local_controller.adapters.listening import require
 from local_controller.adapters.load_history_file import LoadHistoryFile
+from local_controller.adapters.outage_watch import OutageWatch
 from local_controller.adapters.outages import outages
 from local_controller.adapters.peak_file import PeakFile
 from local_controller.adapters.person_limits import PersonLimits
@@ -111,6 +112,9 @@ class LocalController:
             ),
             stand_in=None if self._outages is None else self._outages.stand_in,
         )
+        self._outage_watch = (
+            None if self._outages is None else OutageWatch(config, self._outages, lambda: self.stations.uplinks, clock)
+        )
         self.web: WebServer | None = None
         self._garbage = GarbageKeeper()
 
@@ -148,6 +152,8 @@ class LocalController:
         if self._outages is not None:
             self._outages.journal.short = self.stations.thin
             await self._started(self._outages.start, self._outages.stop)
+        if self._outage_watch is not None:
+            await self._started(partial(self._outage_watch.start, self.driver.tell, log), self._outage_watch.stop)
         await self._open_the_door()
         self._garbage.start()
         self._open.callback(self._garbage.stop)
@@ -301,7 +307,7 @@ class LocalController:
         """The site as /api/v1/site shows it.
 
         faults: how often each connected station or its CSMS broke a rule, by which. stations: how each can be told limits,
-        as far as that is known.
+        as far as that is known. uplinks: CSMSs whose stations stay served without them, and those stations; None where there are none.
         """
         notices = [
             {"at": at.utc.isoformat(timespec="milliseconds"), "level": n.level, "code": n.code, "text": n.text}
@@ -313,12 +319,14 @@ class LocalController:
         }
         seen = (await self.driver.picture()).as_json()
         stations = await in_turns(_capability_views(dict(self._charging)))
+        uplinks = None if self._outage_watch is None else await self._outage_watch.picture()
         return {
             "name": self._config.site.name,
             "mode": self._config.site.mode,
             "time_zone": self._config.site.time_zone,
             **seen,
             "stations": stations,
+            "uplinks": uplinks,
             "warnings": warnings,
             "faults": faults,
             "notices": notices,

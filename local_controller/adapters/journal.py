@@ -33,17 +33,17 @@ from local_controller.errors import LocalControllerError
 NAME: Final = "journal.sqlite"
 KEY_NAME: Final = "journal.key"
 
-_APPLICATION_ID: Final = 0x4C434A4F  # "LCJO"
+APPLICATION_ID: Final = 0x4C434A4F  # "LCJO"
 _PAGE_BYTES: Final = 4096
 _NONCE_BYTES: Final = 12
-_KEY_BYTES: Final = 32
+KEY_BYTES: Final = 32
 _SHORT: Final = 0.8
 """Of the largest size: from here on samples are thinned, so that what begins and ends transactions always finds room."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT, identity TEXT NOT NULL, body BLOB NOT NULL, aside TEXT);
-CREATE INDEX IF NOT EXISTS of_station ON messages (identity, number);
+CREATE INDEX IF NOT EXISTS of_station ON messages (identity, aside, number);
 CREATE TABLE IF NOT EXISTS transaction_ids (
     identity TEXT NOT NULL, provisional INTEGER NOT NULL, real INTEGER NOT NULL, PRIMARY KEY (identity, provisional));
 CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, body BLOB NOT NULL);
@@ -227,7 +227,7 @@ class Journal:
 
     def _opened_entry(self, body: bytes) -> Entry | None:
         try:
-            return _decode_entry(self._cipher.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], None))
+            return opened(self._cipher, body)
         except (InvalidTag, ValueError) as error:
             self._log.error("journal_unreadable", file=str(self._path), reason=str(error) or "another key")
             return None
@@ -253,7 +253,7 @@ class Journal:
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
-            database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             database.execute(f"PRAGMA max_page_count = {self._max_pages}")
             database.executescript(_SCHEMA)
             if (fault := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
@@ -262,6 +262,11 @@ class Journal:
             database.close()
             raise
         return database
+
+
+def opened(cipher: AESGCM, body: bytes) -> Entry:
+    """The entry of a row. Raises InvalidTag where it was written with another key, or is damaged; ValueError where it is none of ours."""
+    return _decode_entry(cipher.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], None))
 
 
 def _tell_all(ends: Sequence[tuple[_Done, Any]]) -> None:
@@ -281,9 +286,9 @@ def _key(path: Path) -> bytes:
         found = b""
     except OSError as error:
         raise LocalControllerError(f"journal key {path}: {error.strerror}; let the gateway read it") from error
-    if len(found) == _KEY_BYTES:
+    if len(found) == KEY_BYTES:
         return found
-    new = secrets.token_bytes(_KEY_BYTES)
+    new = secrets.token_bytes(KEY_BYTES)
     try:
         with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(new)

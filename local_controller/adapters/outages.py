@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,14 @@ class Outages:
         self._routes = routes
         self._memory = memory
         self._state_of = state_of
+        self._deputies: dict[str, Deputy] = {}
+        self._delivered_before = Counter[str]()
+
+    def delivered(self, stations: Iterable[str]) -> int:
+        """How many messages of these stations their CSMS has got later, since the start."""
+        return sum(
+            self._delivered_before[one] + self._deputies[one].delivered for one in stations if one in self._deputies
+        )
 
     async def start(self) -> None:
         """What an earlier run has kept counts again."""
@@ -106,7 +115,10 @@ class Outages:
             UnknownPolicy(outage.unknown_id_tokens),
             serves_unaccepted=outage.unaccepted_stations == "serve",
         )
-        return Deputy(view, kept.entries, kept.pairs, own_id)
+        if (before := self._deputies.get(identity)) is not None:
+            self._delivered_before[identity] += before.delivered
+        deputy = self._deputies[identity] = Deputy(view, kept.entries, kept.pairs, own_id)
+        return deputy
 
 
 def outages(

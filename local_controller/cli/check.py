@@ -10,10 +10,8 @@ from typing import Annotated
 
 import typer
 
-from local_controller.config.assignment import Assignment
 from local_controller.config.build import topology
 from local_controller.config.load import load
-from local_controller.config.models import SiteConfig
 from local_controller.config.notes import notes
 from local_controller.config.proof import ProofRow, proof
 from local_controller.errors import SiteFileError
@@ -37,7 +35,8 @@ def check(
         print(_json({"file": str(site), "ok": False, "problems": problems}) if as_json else error)
         raise typer.Exit(1) from None
     tree = topology(config)
-    rows, remarks, shares = proof(tree), notes(config, tree), _stations_by_csms(config)
+    shares = dict(zip((csms.label for csms in config.csms), config.stations_by_csms, strict=True))
+    rows, remarks = proof(tree), notes(config, tree)
     if as_json:
         table = [{**asdict(row), "headroom_a": round(row.headroom_a, 3)} for row in rows]
         result = {"file": str(site), "ok": True, "problems": [], "notes": remarks, "csms": shares, "proof": table}
@@ -49,15 +48,6 @@ def check(
         print("".join(f"CSMS {label}: {', '.join(stations) or 'no station'}\n" for label, stations in shares.items()))
     for remark in remarks:
         print(f"note: {remark}")
-
-
-def _stations_by_csms(config: SiteConfig) -> dict[str, list[str]]:
-    """Which stations each CSMS has, in the order of the file."""
-    assignment = Assignment(csms.stations for csms in config.csms)
-    return {
-        csms.label: [station.id for station in config.stations if assignment.of(station.id) == position]
-        for position, csms in enumerate(config.csms)
-    }
 
 
 def _table(rows: Sequence[ProofRow]) -> str:

@@ -28,6 +28,7 @@ LAZY: Final = {
     "demo": "A simulated site around a real gateway.",
     "composite": "What charging profiles allow together, as a station answers.",
     "record": "When limits of the grid operator held.",
+    "journal": "What CSMSs have yet to hear of an outage, and what they refused.",
     "trace": "What went over the wires, and what the gateway did to it.",
 }
 """Commands and their help; "run" is `run` of local_controller.cli.run: a function, or a Typer app of several commands."""

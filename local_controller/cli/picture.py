@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich import box
@@ -14,7 +15,16 @@ BAR_WIDTH = 20
 
 def picture(site: dict[str, Any], title: str) -> RenderableType:
     """The site of /api/v1/site as tables."""
-    return Group(Text(title, style="bold"), _nodes(site), _evses(site), _inputs(site), _events(site))
+    return Group(Text(title, style="bold"), *_uplinks(site), _nodes(site), _evses(site), _inputs(site), _events(site))
+
+
+_STYLES = {"warning": "yellow", "error": "bold red"}
+
+
+def _uplinks(site: dict[str, Any]) -> Iterator[Text]:
+    """What people must know of the CSMSs."""
+    for csms in (site.get("uplinks") or {}).get("csms", ()):
+        yield from (Text(one["text"], style=_STYLES.get(one["level"], "")) for one in csms["sentences"])
 
 
 def _table(*columns: tuple[str, str]) -> Table:
@@ -81,8 +91,15 @@ def _evses(site: dict[str, Any]) -> Table:
         if evse["acknowledged_a"] is not None and evse["acknowledged_a"] != evse["limit_a"]:
             limit += f" (yes to {evse['acknowledged_a']:.1f})"
         energy = "" if evse["energy_kwh"] is None else f"{evse['energy_kwh']:.2f} kWh"
-        table.add_row(evse["id"], evse["charging"], _measured(evse), limit, energy, "\n".join(evse["reasons"]))
+        state = "; ".join(filter(None, (evse["charging"], _apart(site, evse["id"]))))
+        table.add_row(evse["id"], state, _measured(evse), limit, energy, "\n".join(evse["reasons"]))
     return table
+
+
+def _apart(site: dict[str, Any], evse: str) -> str:
+    """That the CSMS is away for its station alone."""
+    way = (site.get("uplinks") or {}).get("stations", {}).get(evse.rpartition("/")[0])
+    return "" if way is None else str(way["sentence"])
 
 
 def _measured(evse: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from local_controller.site.spoken import ago, lasting
+
 SHORT: Final[Mapping[str, str]] = {
     "ChargingStationMaxProfile": "StationMaxProfile",
     "ChargingStationExternalConstraints": "ExternalConstraints",
@@ -172,19 +174,6 @@ def _seen(view: dict[str, Any] | None) -> Iterator[Text]:
 
 
 # --- small change -------------------------------------------------------------------------------------------------
-
-
-def ago(age_s: float) -> str:
-    """How old a fact is."""
-    return f"{lasting(age_s)} ago"
-
-
-def lasting(seconds: float) -> str:
-    """A time in the unit in which people would say it."""
-    for unit_s, name in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit_s:
-            return f"{seconds / unit_s:.0f} {name}"
-    return f"{seconds:.0f} s"
 
 
 def _short(purpose: str) -> str:

@@ -1,10 +1,17 @@
-"""How does a command print: as wide as the terminal, readable where there is none, and counts in their right number?"""
+"""How does a command print: as wide as the terminal, readable where there is none, into files that only their owner may read?"""
 
 from __future__ import annotations
 
-from typing import Final
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from rich.console import Console
+
+from local_controller.site.spoken import many
+
+__all__ = ["many", "owners_file", "wide_console"]
 
 NARROWEST: Final = 60
 WHERE_NO_TERMINAL: Final = 100
@@ -18,6 +25,9 @@ def wide_console(where_no_terminal: int = WHERE_NO_TERMINAL) -> Console:
     return console
 
 
-def many(count: int, one: str, several: str = "") -> str:
-    """A count of something: "1 day", "2 days"; several: its plural where that is not just an s."""
-    return f"{count} {one if count == 1 else several or one + 's'}"
+def owners_file(path: Path) -> BinaryIO:
+    """A file for what names people: what is kept for its owner only is so in its copies. Raises OSError."""
+    file = open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115  # the caller closes it
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        os.fchmod(file.fileno(), 0o600)  # also if a file of that name was there
+    return file

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ import typer
 from local_controller.adapters.pcapng import capture
 from local_controller.adapters.trace_diff import Event, Pairing, described
 from local_controller.adapters.trace_store import Record, TraceFile
+from local_controller.cli.terminal import owners_file
 from local_controller.errors import LocalControllerError
 from local_controller.station.effects import Fate
 
@@ -106,16 +106,11 @@ def _write(pieces: Iterator[bytes], output: Path | None) -> None:
             sys.stdout.buffer.write(piece)
         return
     try:
-        with open(output, "wb", opener=_for_the_owner_only) as target:
+        with owners_file(output) as target:
             target.writelines(pieces)
     except OSError as error:
         print(f"{output}: {error.strerror}", file=sys.stderr)
         raise typer.Exit(1) from None
-
-
-def _for_the_owner_only(path: str, flags: int) -> int:
-    """What is in a trace is in its copies."""
-    return os.open(path, flags, 0o600)
 
 
 def _packets(source: TraceFile, station: str | None) -> Iterator[bytes]:

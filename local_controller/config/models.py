@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from local_controller.config.assignment import Assignment
 from local_controller.config.brokers import BrokerSection
 from local_controller.config.contacts import CHANNELS, IoModuleSection
 from local_controller.config.electrical import CircuitSection, GridSection
@@ -304,6 +305,13 @@ class SiteConfig(Section):
         """The stations that may come in without password and certificate (LC-008)."""
         common = self.listen.allow_unsecured
         return tuple(s.id for s in self.stations if (common if s.allow_unsecured is None else s.allow_unsecured))
+
+    @property
+    def stations_by_csms(self) -> tuple[tuple[str, ...], ...]:
+        """Which stations each CSMS has, both in the order of the file."""
+        assignment = Assignment(csms.stations for csms in self.csms)
+        whose = [(assignment.of(station.id), station.id) for station in self.stations]
+        return tuple(tuple(one for position, one in whose if position == number) for number, _ in enumerate(self.csms))
 
     @property
     def modbus_meters(self) -> tuple[ModbusMeterSection, ...]:

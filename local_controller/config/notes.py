@@ -53,6 +53,7 @@ def notes(config: SiteConfig, topology: Topology) -> tuple[str, ...]:
         *_without_versions(config),
         *_serials(config),
         *_forgotten(config),
+        *_forgotten_passwords(config),
     )
 
 
@@ -227,6 +228,23 @@ def _forgotten(config: SiteConfig) -> Iterator[str]:
         yield "a restart forgets what was learnt of stations and visits, and limits that people set: name a folder in state_directory"
 
 
+def _forgotten_passwords(config: SiteConfig) -> Iterator[str]:
+    """Who stays out after a restart although `outage` says that stations are served on (LC-007)."""
+    if config.credentials is not None or (config.listen.tls is not None and config.listen.tls.require_certificate):
+        return
+    served = (
+        one
+        for csms, stations in zip(config.csms, config.stations_by_csms, strict=True)
+        for one in stations
+        if csms.outage is not None
+    )
+    if any(one not in config.unsecured for one in served):
+        yield (
+            "csms.outage: after a restart of the gateway stations with a password are let in only once their CSMS is there,"
+            " because nobody else knows their passwords: name a file for hashes of them in credentials.file"
+        )
+
+
 def _uncontrolled(config: SiteConfig) -> Iterator[str]:
     """Stations that do not fall back by themselves."""
     for station in config.stations:
@@ -255,14 +273,12 @@ def _eavesdropped(config: SiteConfig) -> Iterator[str]:
 
 def _without_stations(config: SiteConfig) -> Iterator[str]:
     """Patterns without a match, and CSMSs whose stations are all named before."""
-    assignment = Assignment(csms.stations for csms in config.csms)
-    busy = {assignment.of(station.id) for station in config.stations}
-    for position, csms in enumerate(config.csms):
+    for csms, stations in zip(config.csms, config.stations_by_csms, strict=True):
         for name in filter(is_pattern, csms.stations or ()):
             alone = Assignment([[name]])
             if all(alone.of(station.id) is None for station in config.stations):
                 yield f"CSMS {csms.label}: {name} fits no station of this file"
-        if position not in busy:
+        if not stations:
             yield f"CSMS {csms.label} has no station: others have them all"
 
 

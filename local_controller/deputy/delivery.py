@@ -61,6 +61,8 @@ class Delivery:
         self.keys = StationKeys()
         self.refused: list[Refused] = []
         """Drivers that the CSMS has refused since somebody looked."""
+        self.delivered = 0
+        """Messages of the journal that the CSMS has got."""
         self._ids = ids
         self._told = told
         self._restated: deque[Entry] = deque()
@@ -185,6 +187,7 @@ class Delivery:
             return []
         self.backlog.remove(sent.number)
         del self._attempts[sent.number]
+        self.delivered += 1
         return [Drop((sent.number,))]
 
     def _started(self, sent: _Sent, answer: dict[str, Any]) -> list[DeputyEffect]:

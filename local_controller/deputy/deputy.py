@@ -86,6 +86,11 @@ class Deputy:
         return len(self._delivery.backlog) + len(self._tickets)
 
     @property
+    def delivered(self) -> int:
+        """How many messages of the journal it has got over this connection."""
+        return self._delivery.delivered
+
+    @property
     def is_transparent(self) -> bool:
         """Whether texts may pass by: the CSMS is there, has heard all, and no id differs."""
         return (

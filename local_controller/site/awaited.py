@@ -13,6 +13,7 @@ from itertools import chain
 
 from local_controller.clock import Instant
 from local_controller.site.evse import EvseState
+from local_controller.site.spoken import moment
 from local_controller.station.words import EvseId, ExpectationOver, Foretold, SessionExpected
 from optimizer.habits import Likely
 from optimizer.problem import Horizon
@@ -48,9 +49,7 @@ class Awaited:
         """For people, with the time of day of the site."""
         if self.by is Foretold.REMOTE_START:
             return "awaits a car after a remote start"
-        until = self.until.utc.astimezone(zone)
-        is_today = until.date() == now.utc.astimezone(zone).date()
-        return f"reserved until {until:%H:%M}" if is_today else f"reserved until {until:%Y-%m-%d %H:%M}"
+        return f"reserved until {moment(self.until, zone, now)}"
 
 
 class AwaitedSessions:

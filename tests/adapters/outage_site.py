@@ -40,6 +40,7 @@ class RestartingCsms:
     version: str = "ocpp1.6"
     status: int = 0
     is_mute: bool = False
+    refuses: set[str] = field(default_factory=set)  # actions that it does not take
     heard: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)  # station, action, payload
     ids: list[str] = field(default_factory=list)
     sockets: dict[str, ServerConnection] = field(default_factory=dict)
@@ -81,7 +82,9 @@ class RestartingCsms:
                 if message[0] == 2:
                     self.heard.append((station, message[2], message[3]))
                     self.ids.append(message[1])
-                    if not self.is_mute:
+                    if message[2] in self.refuses:
+                        await socket.send(json.dumps([4, message[1], "NotSupported", "", {}]))
+                    elif not self.is_mute:
                         await socket.send(json.dumps([3, message[1], self._answer(message[2], message[3])]))
         except ConnectionClosed:
             return

@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 
+from local_controller.adapters.examination.kept import examine_journal
 from local_controller.adapters.modbus.device import load_device
+from local_controller.config.load import load
 from tests.adapters.register_image import image, modbus_server
 from tests.adapters.test_mqtt import Mosquitto, free_port, mosquitto_or_skip
+from tests.cli.test_journal import entry, kept, writer
 
 SDM630 = load_device("eastron_sdm630")
 
@@ -123,6 +126,33 @@ async def test_no_folder_is_offered_where_a_file_is_and_nobody_is_waited_for_whe
     assert (code, err) == (1, "")
     assert f"ERROR    state_directory: {file} is a file, no folder\n         -> name a folder\n" in out
     assert out.splitlines()[-1] == "3 things looked at: 2 errors, 0 warnings"
+
+
+@pytest.mark.requirement("LC-054")
+async def test_what_could_not_be_delivered_and_a_key_that_does_not_fit_are_told(tmp_path: Path) -> None:
+    file = site(tmp_path, csms_port=free_port(), meter_port=1)
+    config = load(file)
+    assert list(examine_journal(config)) == [], "no CSMS of it is served without"
+    file.write_text(file.read_text().replace('/ocpp"}', '/ocpp", outage: {}}'))
+    config = load(file)
+    assert list(examine_journal(config)) == [], "no gateway has made one yet"
+    async with writer(tmp_path) as journal:
+        await kept(journal, "CP-1", entry(), entry(), entry())
+        journal.put_aside(2, "no answer within 30 s")
+    assert [(one.state, one.text) for one in examine_journal(config)] == [
+        ("warning", "1 message could not be delivered, and waits for a person"),
+        ("ok", "2 messages to be delivered"),
+    ]
+    key = tmp_path / "journal.key"
+    key.write_bytes(bytes(32))
+    key.chmod(0o644)
+    readable, wrong, *_ = examine_journal(config)
+    assert (readable.state, readable.remedy) == ("warning", f"chmod 600 {key}")
+    assert (wrong.state, wrong.remedy) == ("error", "put the right key back from a backup")
+    key.unlink()
+    (gone,) = examine_journal(config)
+    assert (gone.state, gone.text) == ("error", f"{key}: No such file or directory")
+    assert gone.remedy.startswith("put the key back from a backup")
 
 
 async def test_an_adapter_that_is_not_there_is_not_looked_for_in_the_network(tmp_path: Path) -> None:

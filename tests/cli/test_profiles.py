@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from local_controller.adapters.web.server import UnknownStationError, WebServer
 from local_controller.cli.main import app
-from local_controller.cli.profiles_picture import ago, lasting, profiles_picture
+from local_controller.cli.profiles_picture import profiles_picture
+from local_controller.site.spoken import ago, lasting
 from local_controller.station.build import StationSettings
 from local_controller.station.effects import Peer
 from local_controller.station.stacks import stacks

@@ -138,6 +138,19 @@ def test_stations_without_any_security_need_permission_and_are_noted() -> None:
     ]
 
 
+@pytest.mark.requirement("LC-007")
+def test_who_shall_be_served_without_the_csms_but_has_a_password_that_a_restart_forgets_is_noted() -> None:
+    outage = "csms: {url: 'ws://a', outage: {}}\nstate_directory: '.'\n"
+    (note,) = told(outage)
+    assert note.startswith("csms.outage: after a restart of the gateway stations with a password are let in only once")
+    assert note.endswith("name a file for hashes of them in credentials.file")
+    assert told(f"{outage}credentials: {{file: passwords.json}}\n") == []
+    assert told(f"{outage}listen: {{allow_unsecured: true}}\n")[0].startswith("without password and certificate")
+    two = "csms: [{url: 'ws://a', stations: ['HALL-1'], outage: {}}, {id: b, url: 'ws://b'}]\nstate_directory: '.'\n"
+    assert len(told(two)) == 1
+    assert told(two, SITE.replace("{id: HALL-1", "{allow_unsecured: true, id: HALL-1"))[0].endswith("(allow_unsecured)")
+
+
 @pytest.mark.parametrize(
     ("listen", "note"),
     [

@@ -15,8 +15,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from local_controller.adapters.web.server import WebServer
+from local_controller.cli.demo_peers import free_ports
 from local_controller.site.snapshot import snapshot
-from tests.e2e.surroundings import HOST, program
+from tests.adapters.outage_site import outage_site
+from tests.e2e.surroundings import HOST, program, until
 from tests.site.test_snapshot import lively
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -295,6 +297,42 @@ async def test_the_clock_is_that_of_the_site_wherever_the_person_is(
         assert await tab.value("document.getElementById('notices').innerText") == f"{hour - 1}:59:00 a car came"
 
 
+@pytest.mark.requirement("LC-037")
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_an_outage_is_told_on_top_of_the_page_until_all_is_delivered(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    (port,), said = free_ports(1), "document.getElementById('uplinks').innerText"
+    card = "[...document.querySelectorAll('#evses tr')].find((one) => one.innerText.startsWith('CP-2')).innerText"
+    web = f"web: {{host: {HOST}, port: {port}}}"
+    async with outage_site(tmp_path, 60, more=web) as site, site.gateway() as gateway, browser(tmp_path / "b") as tab:
+        async with site.station() as one, site.station("CP-2") as other:
+            for station in (one, other):
+                await station.boots()
+            await tab.show(port, size)
+            assert await tab.value("document.getElementById('uplinks').hidden")
+            site.csms.status = 503
+            await site.csms.sockets["CP-2"].close()
+            await tab.until(f"{card}.includes('its CSMS has been away since')")
+            await site.csms.stop()
+            await until(lambda: not gateway.stations.uplinks["CP-1"].is_there, 5)
+            await one.says("FirmwareStatusNotification", status="Downloaded")
+            await tab.until(f"{said}.endsWith('2 of 2 stations are served on; 1 message waits for it.')")
+            assert (await tab.value(said)).startswith("The CSMS has been away since ")
+            assert not await tab.value(f"{card}.includes('its CSMS')"), "it is said once, for all"
+            assert await tab.value(HIDDEN) == []
+            assert await tab.value(PALE) == []
+            site.csms.status = 0
+            site.csms.is_mute = True
+            await site.csms.start()
+            await tab.until(f"{said} === 'The CSMS is there: 1 message is being delivered to it.'")
+            await site.csms.stop()
+            site.csms.is_mute = False
+            await site.csms.start()
+            await tab.until("document.getElementById('uplinks').hidden")
+        assert site.csms.actions().count("FirmwareStatusNotification") == 2
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_text_can_be_read(tmp_path: Path, scheme: str) -> None:
     def change(shown: dict[str, Any]) -> None:
@@ -305,6 +343,8 @@ async def test_every_text_can_be_read(tmp_path: Path, scheme: str) -> None:
             {"id": "main", "state": "silent", "age_s": 40.0, "current_a": None, "failure": "does not answer"}
         )
         shown["notices"].append({"at": "2026-03-02T08:00:00+00:00", "level": "error", "text": "the fuse is overloaded"})
+        said = [{"level": level, "text": f"{level} of the CSMS"} for level in ("info", "warning", "error")]
+        shown["uplinks"] = {"csms": [{"sentences": said}], "stations": {"CP-1": {"sentence": "its CSMS is away"}}}
 
     async with browser(tmp_path) as tab:
         async with page(change) as server:

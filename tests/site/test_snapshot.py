@@ -77,6 +77,21 @@ def test_the_terminal_shows_every_reason_of_a_limit() -> None:
     assert "the second one" in shown
 
 
+def test_the_terminal_says_which_csms_is_away_and_for_whom() -> None:
+    site = lively()
+    view = json.loads(json.dumps({"notices": [], **snapshot(site.controller, site.now).as_json()}))
+    sentences = [
+        {"level": "warning", "text": "The CSMS has been away since 12:03"},
+        {"level": "error", "text": "put aside"},
+    ]
+    view["uplinks"] = {"csms": [{"sentences": sentences}], "stations": {"CP-1": {"sentence": "its CSMS is away"}}}
+    console = Console(markup=False, width=160, record=True, file=io.StringIO())
+    console.print(picture(view, "Site"))
+    shown = console.export_text()
+    assert [line.strip() for line in shown.splitlines()[1:3]] == ["The CSMS has been away since 12:03", "put aside"]
+    assert shown.count("session; its CSMS is") == 1
+
+
 def test_the_picture_before_anything_happened_and_later_is_json_and_can_be_drawn() -> None:
     new = VirtualSite(topology(40.0, 2, circuits={"a [b]": 30.0}))
     for site in (new, lively()):

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from local_controller.adapters.examination.csms import addresses, examine_csms
 from local_controller.adapters.examination.finding import Finding, State
 from local_controller.adapters.examination.inputs import examine_inputs
+from local_controller.adapters.examination.kept import examine_journal
 from local_controller.adapters.examination.machine import certificates, own_things
 from local_controller.adapters.examination.step_tests import step_tests
 from local_controller.adapters.settings import tls_legs
@@ -22,7 +23,7 @@ from local_controller.errors import LocalControllerError
 
 async def examine(config: SiteConfig, clock: Clock, patience_s: float) -> AsyncIterator[Finding]:
     """Findings as they come; the whole takes about `patience_s`: that long meters and limits are waited for."""
-    for finding in (*own_things(config), *step_tests(config)):
+    for finding in (*own_things(config), *step_tests(config), *examine_journal(config)):
         yield finding
     try:
         legs = tls_legs(config)

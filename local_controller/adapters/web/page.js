@@ -108,11 +108,13 @@ function why([first = "", ...others]) {
   return td;
 }
 
-function evseRow(evse) {
+function evseRow(evse, ways) {
+  const way = ways[evse.id.slice(0, evse.id.lastIndexOf("/"))];
+  const state = [evse.charging, way?.sentence].filter(Boolean).join("; ");
   const stale = evse.measured_age_s === null || evse.measured_age_s > 90;
   const measured = evse.measured_a ? `${evse.measured_a.map((a) => a.toFixed(1)).join(" / ")} A, ${seconds(evse.measured_age_s)} ago` : "–";
   const acknowledged = evse.acknowledged_a !== null && evse.acknowledged_a !== evse.limit_a ? ` (said yes to ${amps(evse.acknowledged_a)})` : "";
-  return row(cell(evse.id), cell(evse.charging, { bad: !evse.connected }), cell(measured, { number: true, stale }),
+  return row(cell(evse.id), cell(state, { bad: !evse.connected }), cell(measured, { number: true, stale }),
     cell(`${amps(evse.limit_a)}${acknowledged}`, { number: true }),
     cell((evse.energy_kwh === null ? "–" : `${evse.energy_kwh.toFixed(2)} kWh`) + above(evse), { number: !above(evse) }), why(evse.reasons));
 }
@@ -187,6 +189,18 @@ function showMode(site) {
     + `and what the stations would be told, since ${moment(site.observed_since)}.`;
 }
 
+// What people must know of the CSMSs; where one is away for a single station, that one's cards say so.
+function showUplinks(site) {
+  const lines = (site.uplinks?.csms ?? []).flatMap((csms) => csms.sentences).map((sentence) => {
+    const li = listItem(sentence.text);
+    li.className = sentence.level;
+    return li;
+  });
+  const list = document.getElementById("uplinks");
+  list.hidden = lines.length === 0;
+  renew(list, lines, put);
+}
+
 function show(site) {
   document.title = site.name;
   document.getElementById("name").textContent = site.name;
@@ -194,8 +208,9 @@ function show(site) {
   seen = clock(site.at, { timeZoneName: "short" });
   document.getElementById("age").textContent = `as of ${seen}`;
   showMode(site);
+  showUplinks(site);
   fill("nodes", site.nodes.flatMap(nodeRows));
-  fill("evses", site.evses.map(evseRow));
+  fill("evses", site.evses.map((evse) => evseRow(evse, site.uplinks?.stations ?? {})));
   fill("inputs", inputRows(site));
   const warnings = warningItems(site);
   document.getElementById("warned").hidden = warnings.length === 0;
