@@ -84,7 +84,7 @@ Every action of the three schema sets, with what the gateway does with it and th
 result and with an error. In a dialogue all that is relayed must arrive to the byte, in an odd spelling.
 
 **P** passes, **O** passes and is looked at, **I** may be changed, answered or made anew, **G** a guard decides, **Q** has to
-be kept and **L** has to be answered here while the CSMS is away.
+be kept and **L** has to be answered here while the CSMS is away, and is where the site file asks for it.
 """
 
 
