@@ -7,7 +7,7 @@ JOBS   ?= 2
 # Tests start many processes: what is compiled is kept, although the environment may say otherwise (empty: it does not).
 export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-profiles soak-site soak-fair bench-control fuzz stories \
+.PHONY: help demo run test test-fast check format lint types lock clean ocpp-coverage schema bench-modbus bench-relay soak-relay soak-outage soak-profiles soak-site soak-fair bench-control fuzz stories \
     oracle oracle-mutants bench-composite bench-optimizer bench-optimizer-full bench-reference quirks ladder
 
 help:  ## this list
@@ -95,6 +95,9 @@ soak-relay: $(VENV)/dev  ## stations talk, come and go: what got lost, altered o
 
 bench-control: $(VENV)/dev  ## how soon fifty stations get less, and what that costs, in real time (five minutes)
 	@$(BIN)/python -m benchmarks.control
+
+soak-outage: $(VENV)/dev  ## the CSMS comes and goes, the gateway is killed: what that was confirmed got lost? (MINUTES=3 STATIONS=50)
+	@$(BIN)/python -m benchmarks.outage_soak --minutes $(or $(MINUTES),3) --stations $(or $(STATIONS),50) $(ARGS)
 
 soak-site: $(VENV)/dev  ## random sites, faults and limits in virtual time: does any fuse bear more than the goals allow? (HOURS=1000)
 	@$(BIN)/python -m tests.scenarios.site_soak --hours $(or $(HOURS),1000) --jobs $(JOBS) $(ARGS)
