@@ -92,6 +92,10 @@ class Delivery:
         """The CSMS shall get these connector states as well, before any transaction (LC-055)."""
         self._restated.extend(states)
 
+    def told_live(self, subject: str) -> None:
+        """The station itself tells this state just now."""
+        self._restated = deque(entry for entry in self._restated if entry.subject != subject)
+
     def stop(self) -> None:
         """The CSMS is gone: what was under way is sent again."""
         self._sent = self._fetching = None

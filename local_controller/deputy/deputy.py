@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from local_controller.clock import Instant
-from local_controller.deputy.answers import Answer, Situation, code_of_fault, local_answer
+from local_controller.deputy.answers import Answer, Situation, code_of_fault, local_answer, subject_of
 from local_controller.deputy.backlog import Backlog
 from local_controller.deputy.delivery import Delivery
 from local_controller.deputy.effects import DeputyEffect, Drop, Entry, Keep, Kind, ToCsms, ToStation
@@ -164,11 +164,13 @@ class Deputy:
     def _must_wait(self, call: Frame) -> bool:
         """What belongs to transactions goes behind those before it (LC-051); a CSMS that does not know the station gets nothing else."""
         backlog = self._delivery.backlog
-        if backlog.has_boot or any(
-            answer.entry and answer.entry.kind is Kind.BOOT for _, answer in self._tickets.values()
-        ):
+        being_kept = [answer.entry for _, answer in self._tickets.values() if answer.entry is not None]
+        subjects = backlog.subjects | {entry.subject for entry in being_kept}
+        if backlog.has_boot or any(entry.kind is Kind.BOOT for entry in being_kept):
             return True
-        return call.action in _OF_TRANSACTIONS and (backlog.has_transactions or bool(self._tickets))
+        if call.action == "StatusNotification":  # takes the place of an older one, lest that comes after it
+            return _subject(call) in subjects - {""}
+        return call.action in _OF_TRANSACTIONS and (backlog.has_transactions or bool(being_kept))
 
     def _said_else(self, frame: Frame) -> list[DeputyEffect]:
         """Answers, and what takes no slot: only for a CSMS that is there and has asked."""
@@ -195,6 +197,8 @@ class Deputy:
         return [ToCsms(told.text), Trace(Peer.STATION, told.text, Fate.ALTERED, "messages wait here")]
 
     def _pass_up(self, call: Frame, now: Instant) -> list[DeputyEffect]:
+        if call.action == "StatusNotification":
+            self._delivery.told_live(_subject(call))
         self._live = call.message_id, now.monotonic_s
         passed = self._names.to_csms(call)
         if call.action == "StopTransaction" and self._names.known(ended := transaction_of(call)) and ended is not None:
@@ -335,6 +339,14 @@ class Deputy:
         if self._live is not None and now.monotonic_s >= self._live[1] + PATIENCE_S:
             self._live = None
         return self._live is not None
+
+
+def _subject(call: Frame) -> str:
+    """The connector of a StatusNotification; "" if nobody can tell."""
+    try:
+        return subject_of(call)
+    except PayloadError:
+        return ""
 
 
 def _altered(sender: Peer, passed: Frame) -> Trace:

@@ -49,6 +49,8 @@ class Play:
         self.transaction: Any = None
         self.waiting: list[list[Any]] = []  # CALLs that the CSMS has and has not answered
         self.since_s = 0.0
+        self.states: dict[int, list[str]] = {}  # markers of each connector's states: as the station was confirmed
+        self.states_heard: list[str] = []  # and as the CSMS heard them
         self.arrived: list[str] = []  # markers, as they came first
         self.ids: Counter[str] = Counter()
         self.real = 0
@@ -94,7 +96,12 @@ class Play:
                 of = {} if self.transaction is None else {"transactionId": self.transaction}
                 return "MeterValues", {"connectorId": 1, **of, "meterValue": [], "customData": marker}
             case "state":
-                return "StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available", **at}
+                return "StatusNotification", {
+                    "connectorId": self.count % 2,
+                    "errorCode": "NoError",
+                    "status": "Available",
+                    **at,
+                }
         return self.any_version(what, marker)
 
     def v2(self, what: str, marker: str) -> tuple[str, dict[str, Any]]:
@@ -104,7 +111,12 @@ class Play:
             info = {"transactionInfo": {"transactionId": "T"}, "triggerReason": "Trigger", "seqNo": self.count}
             return "TransactionEvent", {"eventType": kind, **info, **at}
         if what == "state":
-            return "StatusNotification", {"connectorStatus": "Available", "evseId": 1, "connectorId": 1, **at}
+            return "StatusNotification", {
+                "connectorStatus": "Available",
+                "evseId": 1,
+                "connectorId": self.count % 2,
+                **at,
+            }
         return self.any_version(what, marker)
 
     def any_version(self, what: str, marker: str) -> tuple[str, dict[str, Any]]:
@@ -149,6 +161,8 @@ class Play:
         assert self.answers[message[1]] == 1, "one answer for each CALL"
         if message[1] == self.open:
             self.open = None
+        if message[0] == 3 and action == "StatusNotification":
+            self.states.setdefault(int(marker[1:]) % 2, []).append(marker)
         if message[0] == 3 and action in OF_TRANSACTIONS:
             self.confirmed.append(marker)
             if action == "StartTransaction":
@@ -168,6 +182,8 @@ class Play:
         assert not message[3].get("transactionId", 0) >= FIRST if self.version is OcppVersion.V16 else True
         if (marker := message[3].get("customData")) not in self.arrived:
             self.arrived.append(marker)
+        if message[2] == "StatusNotification":
+            self.states_heard.append(marker)
         self.waiting.append(message)
 
     def settle(self) -> None:
@@ -197,5 +213,8 @@ def test_nothing_that_was_confirmed_is_lost_and_nothing_is_out_of_order(version:
     missing = [marker for marker in play.confirmed if marker not in play.arrived and marker not in aside]
     assert not missing, "confirmed to the station, and never at the CSMS"
     assert arrived == [marker for marker in play.confirmed if marker in arrived], "as they happened"
+    for states in play.states.values() if "error" not in ops and "wait" not in ops else ():
+        at_last = play.states_heard.index(states[-1])
+        assert not set(play.states_heard[at_last:]) & set(states[:-1]), "no old state after the latest"
     assert len(play.stage.rows) == 0
     assert not play.stage.pairs or play.transaction is not None, "pairs of ids end with their transactions"
