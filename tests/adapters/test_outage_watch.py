@@ -10,7 +10,9 @@ import structlog
 from local_controller.adapters.journal_file import JournalFile
 from local_controller.adapters.outage_watch import OutageWatch
 from local_controller.app import LocalController
+from local_controller.cli.demo_peers import free_ports
 from local_controller.clock import Clock
+from local_controller.config.load import load
 from local_controller.site.effects import Notice
 from tests.adapters.outage_site import outage_site
 from tests.adapters.test_outage import START
@@ -88,3 +90,32 @@ async def test_what_the_csms_refuses_is_said_until_a_person_has_seen_to_it(tmp_p
         async with site.station():
             await until(lambda: site.csms.actions().count("FirmwareStatusNotification") == 2, 10)
         await until(lambda: not kept.counts(), 5)
+
+
+async def test_what_was_delivered_is_counted_over_all_connections_of_a_station(tmp_path: Path) -> None:
+    async with outage_site(tmp_path) as site, site.gateway() as gateway:
+        outages = gateway._outages
+        assert outages is not None
+        for count in (1, 2, 3):
+            async with site.station() as station:
+                await station.boots()
+                await site.csms.stop()
+                await until(lambda: not gateway.stations.uplinks["CP-1"].is_there, 5)
+                await station.says("FirmwareStatusNotification", status="Installed")
+                await site.csms.start()
+                await until(lambda count=count: outages.delivered(["CP-1", "CP-2"]) == count, 10)  # type: ignore[misc]
+            await until(lambda: not gateway.stations.drivers, 5)
+
+
+async def test_of_several_csmss_those_are_watched_whose_stations_stay_served(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    text = (
+        "site: {name: Test, mode: control}\nlisten: {port: %d}\ngrid_connection: {fuse_a: 100, assumed_base_load_a: 10}\n"
+        "stations: [{id: CP-1}, {id: CP-2}, {id: YARD-1}]\ncsms:\n  - {id: north, url: 'ws://127.0.0.1:9', stations: ['CP-*']%s}\n"
+        "  - {id: south, url: 'ws://127.0.0.1:9'}\nstate_directory: %s\n"
+    )
+    for outage, names in ((", outage: {}", [("CSMS north", 2)]), ("", None)):
+        path.write_text(text % (*free_ports(1), outage, tmp_path), encoding="utf-8")
+        async with LocalController(load(path), Clock()) as gateway:
+            found = (await gateway.picture())["uplinks"]
+            assert (found and [(one["name"], one["stations"]) for one in found["csms"]]) == names

@@ -162,6 +162,9 @@ def test_only_what_was_put_aside_can_be_settled(folder: Path) -> None:
     for command in ("retry", "drop"):
         assert complaint(command, folder, 9) == "9: no message has this number; `local-controller journal` lists them"
         assert complaint(command, folder, 1) == "1: this message was not put aside: it waits and will be delivered"
+    file = JournalFile(folder)
+    file.drop(1)
+    assert file.counts()["CP-2"].waiting == 2, "not even in the moment after a look"
 
 
 async def test_a_gateway_that_writes_loses_nothing_while_people_read_and_settle(tmp_path: Path) -> None:
@@ -250,10 +253,18 @@ def test_a_damaged_file_and_one_that_is_no_journal_are_told(folder: Path) -> Non
     assert complaint(folder) == f"{path}: is no journal; {remedy}"
 
 
-def test_a_look_changes_nothing(folder: Path) -> None:
-    before = (folder / "journal.sqlite").read_bytes()
-    shutil.copy(folder / "journal.sqlite", folder / "copy")
+async def test_a_look_changes_nothing_also_where_a_gateway_was_killed(tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    async with writer(tmp_path) as journal:
+        await kept(journal, "CP-1", entry(), entry())
+        for name in ("journal.sqlite", "journal.sqlite-wal", "journal.key"):
+            shutil.copy(tmp_path / name, killed)  # as they lie there without an end
+    before = {one.name: one.read_bytes() for one in killed.iterdir()}
+    assert len(before["journal.sqlite-wal"]) > 4096, "what was kept stands in the log beside the file"
     for command in ((), ("export",)):
-        run(*command, folder)
-    assert (folder / "journal.sqlite").read_bytes() == before
-    assert {stat.S_IMODE(one.stat().st_mode) for one in folder.glob("journal.*")} == {0o600}
+        assert "CP-1" in (await asyncio.to_thread(run, *command, killed))[0]
+    assert {name: (killed / name).read_bytes() for name in before} == before
+    assert {stat.S_IMODE(one.stat().st_mode) for one in killed.iterdir()} == {0o600}
+    async with writer(killed) as journal:
+        assert len((await journal.of("CP-1")).entries) == 2

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from local_controller.clock import Instant
 from local_controller.site.csms_absence import SETTLED_S, TOLD_AFTER_S, CsmsAbsence
@@ -103,6 +106,7 @@ def test_an_outage_is_two_notices_and_a_line_that_goes_when_all_is_delivered() -
     site.gets_back("CP-1")
     site.passes(10)
     assert site.says == [("info", "The CSMS is there: 300 messages are being delivered to it.")]
+    assert (site.view.is_there, site.view.away_since) == (True, None), "though people have not heard of it yet"
     assert site.cards["CP-7"] == "its CSMS has been away since 12:03 (18 min): 12 messages wait for it"
     site.gets_back()
     site.passes(10)
@@ -113,6 +117,13 @@ def test_an_outage_is_two_notices_and_a_line_that_goes_when_all_is_delivered() -
     assert (site.says, site.cards, site.view.is_there) == ([], {}, True)
     site.passes(1000)
     assert len(site.heard) == 2
+    site.loses()
+    site.keeps("CP-2", 4)
+    site.passes(120)
+    site.gets_back()
+    site.delivers()
+    site.passes(1)
+    assert site.heard[3:] == ["The CSMS is back after 2 min: 4 messages were delivered"], "not those of before"
 
 
 def test_a_csms_that_renews_its_connections_is_no_news() -> None:
@@ -186,6 +197,13 @@ def test_what_waits_for_a_station_and_what_was_put_aside_is_said() -> None:
         ),
     ]
     assert (site.view.waiting, site.view.waiting_for_stations, site.view.put_aside) == (0, 3, 2)
+    site.kept = {"CP-2": KeptMessages(0, 1)}
+    assert site.says == [
+        (
+            "error",
+            "1 message of CP-2 could not be delivered and is put aside: local-controller journal shows what and why.",
+        )
+    ]
 
 
 def test_while_no_station_is_connected_nobody_knows() -> None:
@@ -212,3 +230,45 @@ def test_of_two_csmss_each_speaks_for_itself() -> None:
     del site.ways["CP-1"]
     site.kept = {"CP-1": KeptMessages(1)}
     assert site.says[1] == ("info", "1 message waits for CSMS north until CP-1 connects again.")
+
+
+EVENTS = st.one_of(
+    st.tuples(st.just("loses"), st.integers(0, 2)),
+    st.tuples(st.just("gets back"), st.integers(0, 2)),
+    st.tuples(st.just("disconnects"), st.integers(0, 2)),
+    st.tuples(st.just("keeps"), st.integers(0, 2)),
+    st.tuples(st.just("passes"), st.integers(1, 400)),
+)
+
+
+@pytest.mark.requirement("LC-037")
+@given(st.lists(EVENTS, max_size=40))
+def test_whatever_happens_a_return_follows_a_departure_and_every_delivery_counts_once(
+    events: list[tuple[str, int]],
+) -> None:
+    """Law: notices take turns, a line that says "away" is true, and returns tell of no more messages than were delivered."""
+    site = Site(STATIONS[:3])
+    for event, number in events:
+        match event:
+            case "loses":
+                site.loses(STATIONS[number])
+            case "gets back":
+                site.ways[STATIONS[number]] = Way(True, site.now.monotonic_s)
+                site.delivered += 1
+            case "disconnects":
+                site.ways.pop(STATIONS[number], None)
+            case "keeps":
+                site.ways |= {one: replace(way, waiting=number) for one, way in site.ways.items()}
+            case _:
+                site.passes(number)
+        is_away = bool(site.ways) and not any(way.is_there for way in site.ways.values())
+        assert is_away or not any("has been away since" in text for _, text in site.says)
+        assert not (is_away and site.cards)
+    words = ["away" if "has been away" in text else "back" for text in site.heard]
+    assert words == (["away", "back"] * len(words))[: len(words)]
+    told = [
+        int(found.group(1))
+        for text in site.heard
+        if (found := re.search(r": (\d+) message", text)) and "is back" in text
+    ]
+    assert sum(told) <= site.delivered
