@@ -61,6 +61,11 @@ class Refusal:
     is_tls_failure: bool = False
 
     @property
+    def event(self) -> str:
+        """How it is logged."""
+        return "csms_tls_failed" if self.is_tls_failure else "csms_refused"
+
+    @property
     def is_verdict(self) -> bool:
         """Whether the CSMS, and nothing in front of it that is out of order, says that it does not want this station."""
         return self.status in _VERDICTS

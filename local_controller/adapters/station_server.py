@@ -330,10 +330,9 @@ class StationServer:
         dial = partial(connect, resident.csms, introduction, offer, self._large_messages)
         csms = await dial()
         if isinstance(csms, Refusal):
+            self._log.warning(csms.event, station=identity, address=leg.address, status=csms.status, reason=csms.reason)
             version = await self._alone(leg, resident, csms, offer)
             if version is None:
-                event = "csms_tls_failed" if csms.is_tls_failure else "csms_refused"
-                self._log.warning(event, station=identity, address=leg.address, status=csms.status, reason=csms.reason)
                 leg.refuse_as(csms)
                 return
             up, named = None, version.value if introduction.names_version else None

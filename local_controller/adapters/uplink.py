@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from local_controller.adapters.back_off import BackOff, BackOffTimes
 from local_controller.adapters.csms_client import CsmsLeg, Refusal
@@ -34,6 +34,9 @@ from local_controller.deputy.effects import (
 from local_controller.rpc.frame import Frame
 from local_controller.station.effects import Note, Peer, Tell, Trace
 from local_controller.station.words import Disconnected, OcppVersion
+
+REASONS: Final = 8
+"""So many reasons why the CSMS is not reached are logged for one absence."""
 
 Dial = Callable[[], Awaitable[CsmsLeg | Refusal]]
 Act = Callable[[Deputy, Instant], Sequence[DeputyEffect]]
@@ -192,10 +195,18 @@ class Uplink:
 
     def _dial_later(self) -> None:
         if not self._is_over:
-            self._dialling = self._loop.create_task(self._dial_until_there())
+            self._dialling = self._loop.create_task(self._redial())
+
+    async def _redial(self) -> None:
+        """As below; a fault of ours ends this station's connection, else it would wait for its CSMS for ever."""
+        try:
+            await self._dial_until_there()
+        except Exception as fault:  # noqa: BLE001 - our fault ends this station, never the site
+            self._fail(fault)
 
     async def _dial_until_there(self) -> None:
-        """Ends when the CSMS is there, or has said that it does not want this station."""
+        """Ends when the CSMS is there, or has said that it does not want this station. Each reason is logged once."""
+        known: set[str] = set()
         while True:
             await asyncio.sleep(self._back_off.next_s())
             answer = await self._dial()
@@ -204,6 +215,10 @@ class Uplink:
                     answer.close(1001)
                 return
             if isinstance(answer, Refusal):
+                if answer.reason not in known and len(known) < REASONS:
+                    known.add(answer.reason)
+                    fields = {"status": answer.status, "reason": answer.reason}
+                    self._outlets.log.warning(answer.event, station=self.identity, **fields)
                 if answer.is_verdict:
                     self._end_station(1008, answer.reason)
                     return
@@ -235,10 +250,15 @@ class Uplink:
         try:
             self._carry_out(act(self._deputy, now), now)
             self._look_ahead(now)
-        except Exception as fault:
-            self._outlets.log.exception("station_failed", station=self.identity)
-            self._outlets.tell(self.identity, Disconnected(f"internal error: {type(fault).__name__}: {fault}"), now)
-            self._end_station(1011, "internal error")
+        except Exception as fault:  # noqa: BLE001 - our fault ends this station, never the site
+            self._fail(fault)
+
+    def _fail(self, fault: Exception) -> None:
+        """Our own fault: the station may dial again, and counts as lost."""
+        self._outlets.log.error("station_failed", station=self.identity, exc_info=fault)
+        why = f"internal error: {type(fault).__name__}: {fault}"
+        self._outlets.tell(self.identity, Disconnected(why), self._clock.now())
+        self._end_station(1011, "internal error")
 
     def _look_ahead(self, now: Instant) -> None:
         """Whether texts may pass by the deputy, and when it wants to be called."""

@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 
 from local_controller.adapters.trace_store import TraceFile
+from local_controller.adapters.uplink import Uplink
 from tests.adapters.outage_site import outage_site
 from tests.e2e.surroundings import until
 
@@ -226,3 +228,33 @@ async def test_a_trace_says_whose_word_it_was(tmp_path: Path) -> None:
         ("gateway", "injected", "MeterValues", "delivered later"),
         ("station", "passed", "Heartbeat", ""),
     ]
+
+
+async def test_a_fault_of_ours_ends_this_station_and_says_so(tmp_path: Path) -> None:
+    async with outage_site(tmp_path) as site, site.gateway() as gateway, site.station() as station:
+        await station.boots()
+        uplink = gateway.stations._sessions["CP-1"].csms
+        assert isinstance(uplink, Uplink)
+
+        async def dial() -> None:
+            raise ZeroDivisionError
+
+        uplink._dial = dial  # type: ignore[assignment]
+        with capture_logs() as told:
+            await site.csms.stop()
+            assert await station.ends() == 1011
+        assert {"csms_away", "station_failed"} <= {line["event"] for line in told}
+
+
+async def test_why_the_csms_is_not_reached_is_logged_once(tmp_path: Path) -> None:
+    async with outage_site(tmp_path) as site, site.gateway() as gateway, site.station() as station:
+        await station.boots()
+        with capture_logs() as told:
+            site.csms.status = 502
+            await site.csms.stop()
+            await site.csms.start()
+            await asyncio.sleep(1)
+            site.csms.status = 0
+            await until(lambda: gateway.stations.uplinks["CP-1"].is_there, 10)
+        refused = [line for line in told if line["event"] == "csms_refused" and line["status"] == 502]
+        assert len(refused) == 1
