@@ -59,7 +59,7 @@ class Book:
     confirmed: dict[str, list[str]] = field(default_factory=dict)
     arrived: dict[str, list[str]] = field(default_factory=dict)
     times: Counter[str] = field(default_factory=Counter)
-    strange: int = 0
+    strange: list[str] = field(default_factory=list)
 
     def arrives(self, station: str, mark: str) -> None:
         """At the CSMS."""
@@ -108,13 +108,13 @@ class Csms:
             async for text in socket:
                 kind, message_id, *rest = json.loads(text)
                 if kind != 2:
-                    self._book.strange += 1
+                    self._book.strange.append(f"{station}: {text!s}")
                     continue
                 action, payload = rest
                 if mark := payload.get("customData", {}).get("mark"):
                     self._book.arrives(station, mark)
                 if isinstance(known := payload.get("transactionId"), int) and known > self._transactions:
-                    self._book.strange += 1
+                    self._book.strange.append(f"{station}: {text!s}")
                 await socket.send(json.dumps([3, message_id, self._answer(action)]))
 
     def _answer(self, action: str) -> dict[str, Any]:
@@ -288,6 +288,8 @@ async def _soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         await asyncio.gather(*lives, progress, return_exceptions=True)
         gateway.kill()
         await csms.go()
+    for text in book.strange:
+        print(text, file=sys.stderr)
     log = (folder / "gateway.log").read_text(encoding="utf-8")
     return {
         "stations": options.stations,
@@ -297,7 +299,7 @@ async def _soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "confirmed": sum(map(len, book.confirmed.values())),
         "twice": sum(count - 1 for count in book.times.values()),
         "faults_of_ours": log.count('"station_failed"') + log.count("Traceback"),
-        "strange": book.strange,
+        "strange": len(book.strange),
         "reordered": book.reordered(),
         "lost": len(book.lost()),
     }
