@@ -190,12 +190,13 @@ class Journal:
         try:
             with self._database as database:
                 results = [job.work(database) for job in batch]
-        except (sqlite3.Error, UnicodeError) as error:
+        except Exception as error:  # noqa: BLE001 - a number too large, say: nobody else must wait for ever for that
             self._log.error("journal_not_written", file=str(self._path), jobs=len(batch), reason=str(error))
             results = self._one_by_one(batch) if len(batch) > 1 else [NotKept(str(error))]
         ends = [(job.done, result) for job, result in zip(batch, results, strict=True) if job.done is not None]
         self._tell(partial(_tell_all, ends))
-        self._look_at_size()
+        with suppress(sqlite3.Error):  # whoever wants something to be kept hears of it
+            self._look_at_size()
 
     def _one_by_one(self, batch: Sequence[_Job]) -> list[Any]:
         """What makes room may still be done, and what needs none."""
@@ -204,7 +205,7 @@ class Journal:
             try:
                 with self._database as database:
                     results.append(job.work(database))
-            except (sqlite3.Error, UnicodeError) as error:
+            except Exception as error:  # noqa: BLE001 - as above
                 results.append(NotKept(str(error)))
         return results
 
