@@ -30,6 +30,8 @@ OPS = (
     "comes",
     "full",
     "free",
+    "slow",
+    "fast",
 )
 OF_TRANSACTIONS = frozenset({"StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent"})
 
@@ -66,7 +68,7 @@ class Play:
             case "comes":
                 self.open, self.is_there, self.waiting = None, False, []
                 self.stage.play("station comes")
-            case "full" | "free":
+            case "full" | "free" | "slow" | "fast":
                 self.stage.play(f"disk is {op}")
             case "wait":
                 self.stage.play("wait 31s")
@@ -173,6 +175,7 @@ class Play:
     def settle(self) -> None:
         """In the end all is well for long enough."""
         self.do("free")
+        self.do("fast")
         self.do("back")
         for _ in range(400):
             if self.waiting:
