@@ -14,6 +14,7 @@ import queue
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +38,12 @@ APPLICATION_ID: Final = 0x4C434A4F  # "LCJO"
 _PAGE_BYTES: Final = 4096
 _NONCE_BYTES: Final = 12
 KEY_BYTES: Final = 32
+ENDED_S: Final = 86_400.0
+"""So long a pair of transaction ids outlives its transaction: a station that got no answer to the end of one may say it again."""
+
+ENDLESS_S: Final = 30 * 86_400.0
+"""And so long at most: a station that was cut off before it heard of its transaction begins another one, and never ends this."""
+
 _SHORT: Final = 0.8
 """Of the largest size: from here on samples are thinned, so that what begins and ends transactions always finds room."""
 
@@ -45,7 +52,8 @@ CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT, identity TEXT NOT NULL, body BLOB NOT NULL, aside TEXT);
 CREATE INDEX IF NOT EXISTS of_station ON messages (identity, aside, number);
 CREATE TABLE IF NOT EXISTS transaction_ids (
-    identity TEXT NOT NULL, provisional INTEGER NOT NULL, real INTEGER NOT NULL, PRIMARY KEY (identity, provisional));
+    identity TEXT NOT NULL, provisional INTEGER NOT NULL, real INTEGER NOT NULL, since REAL NOT NULL,
+    ended REAL, PRIMARY KEY (identity, provisional));
 CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 
@@ -56,10 +64,14 @@ _Done = Callable[[Any], None]
 
 
 class Kept(NamedTuple):
-    """What is there of one station: its entries by rising number, and the CSMS's transaction ids by provisional ones."""
+    """What is there of one station: its entries by rising number, and the CSMS's transaction ids by provisional ones.
+
+    ended: the provisional ids of transactions whose end the CSMS has heard; a station that was not told so says it again.
+    """
 
     entries: list[tuple[int, Entry]]
     pairs: dict[int, int]
+    ended: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +121,19 @@ class Journal:
 
         def read(database: sqlite3.Connection) -> Kept:
             question = "SELECT number, body FROM messages WHERE identity = ? AND aside IS NULL ORDER BY number"
-            rows = database.execute(question, (identity,)).fetchall()
-            entries = [(number, self._opened_entry(body)) for number, body in rows]
-            pairs = "SELECT provisional, real FROM transaction_ids WHERE identity = ?"
+            found_rows = database.execute(question, (identity,)).fetchall()
+            entries = [(number, self._opened_entry(body)) for number, body in found_rows]
+            old = (time.time() - ENDED_S, time.time() - ENDLESS_S)
+            database.execute("DELETE FROM transaction_ids WHERE ended < ? OR since < ?", old)
+            rows = database.execute(
+                "SELECT provisional, real, ended FROM transaction_ids WHERE identity = ?", (identity,)
+            ).fetchall()
+            pairs = {provisional: real for provisional, real, _ in rows}
+            ended = frozenset(provisional for provisional, _, since in rows if since is not None)
             readable = [
                 (number, msgspec.structs.replace(entry, payload="")) for number, entry in entries if entry is not None
             ]
-            return Kept(readable, dict(database.execute(pairs, (identity,))))
+            return Kept(readable, pairs, ended)
 
         def done(result: Kept | NotKept) -> None:
             if not found.done():
@@ -153,20 +171,16 @@ class Journal:
         self._do(lambda database: database.execute("UPDATE messages SET aside = ? WHERE number = ?", values) and None)
 
     def rename(self, identity: str, provisional: int, real: int | None) -> None:
-        """The CSMS's id of a transaction; None: it is no more needed (LC-070)."""
+        """The CSMS's id of a transaction; None: it has heard of its end, and the pair goes a day later (LC-070)."""
         if real is None:
-            statement, values = (
-                "DELETE FROM transaction_ids WHERE identity = ? AND provisional = ?",
-                (identity, provisional),
-            )
-            self._do(lambda database: database.execute(statement, values) and None)
+            statement = "UPDATE transaction_ids SET ended = ? WHERE identity = ? AND provisional = ?"
+            values: tuple[object, ...] = (time.time(), identity, provisional)
         else:
-            pair = (identity, provisional, real)
-            self._do(
-                lambda database: (
-                    database.execute("INSERT OR REPLACE INTO transaction_ids VALUES (?, ?, ?)", pair) and None
-                )
+            statement, values = (
+                "INSERT OR REPLACE INTO transaction_ids VALUES (?, ?, ?, ?, NULL)",
+                (identity, provisional, real, time.time()),
             )
+        self._do(lambda database: database.execute(statement, values) and None)
 
     # --- in the thread -------------------------------------------------------------------------------------------
 
@@ -190,12 +204,13 @@ class Journal:
         try:
             with self._database as database:
                 results = [job.work(database) for job in batch]
-        except (sqlite3.Error, UnicodeError) as error:
+        except Exception as error:  # noqa: BLE001 - a number too large, say: nobody else must wait for ever for that
             self._log.error("journal_not_written", file=str(self._path), jobs=len(batch), reason=str(error))
             results = self._one_by_one(batch) if len(batch) > 1 else [NotKept(str(error))]
         ends = [(job.done, result) for job, result in zip(batch, results, strict=True) if job.done is not None]
         self._tell(partial(_tell_all, ends))
-        self._look_at_size()
+        with suppress(sqlite3.Error):  # whoever wants something to be kept hears of it
+            self._look_at_size()
 
     def _one_by_one(self, batch: Sequence[_Job]) -> list[Any]:
         """What makes room may still be done, and what needs none."""
@@ -204,7 +219,7 @@ class Journal:
             try:
                 with self._database as database:
                     results.append(job.work(database))
-            except (sqlite3.Error, UnicodeError) as error:
+            except Exception as error:  # noqa: BLE001 - as above
                 results.append(NotKept(str(error)))
         return results
 

@@ -20,6 +20,7 @@ from local_controller.config.legs import OutageSection
 from local_controller.config.models import SiteConfig
 from local_controller.deputy.deputy import Deputy
 from local_controller.deputy.station_view import StationView
+from local_controller.deputy.transaction_names import Pairs
 from local_controller.station.authorization import UnknownPolicy
 from local_controller.station.authorizations import Authorizations
 from local_controller.station.build import StationSettings
@@ -117,7 +118,7 @@ class Outages:
         )
         if (before := self._deputies.get(identity)) is not None:
             self._delivered_before[identity] += before.delivered
-        deputy = self._deputies[identity] = Deputy(view, kept.entries, kept.pairs, own_id)
+        deputy = self._deputies[identity] = Deputy(view, kept.entries, Pairs(kept.pairs, kept.ended), own_id)
         return deputy
 
 

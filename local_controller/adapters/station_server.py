@@ -391,7 +391,7 @@ class StationServer:
         deputy = stand_in.deputy(target.identity, await stand_in.journal.of(target.identity))
         around = Around(stand_in.journal, self._clock, self._outlets, stand_in.back_off(target.identity))
         uplink = Uplink(target, csms, deputy, around)
-        uplink.unanswered = proxy.unanswered
+        uplink.unanswered, uplink.awaited = proxy.unanswered, proxy.awaited
         return uplink
 
     async def _make_room(self, identity: str, leg: StationLeg) -> bool:

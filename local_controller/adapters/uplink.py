@@ -90,6 +90,8 @@ class Uplink:
         self._since_s = around.clock.monotonic_s()
         self.unanswered: Callable[[Peer], list[Frame]] = lambda _: []
         """Of the station's proxy: what a peer has got and has not answered."""
+        self.awaited: Callable[[Peer], list[str]] = lambda _: []
+        """Of the same: to which of its CALLs a peer has got no answer."""
         self.changed: Callable[[bool], None] = lambda _: None
         """Hears whether the CSMS is there, each time when that changes."""
         self.gone: asyncio.Future[None] = self._loop.create_future()
@@ -185,7 +187,7 @@ class Uplink:
         self._log_away(f"closed with {code}{reason and ': '}{reason}")
         if self._ear is not None:
             self._ear.pressure(False)  # nobody waits for one that is gone
-        asked = [call.message_id for call in self.unanswered(Peer.STATION)]
+        asked = self.awaited(Peer.CSMS)
         self.changed(False)
         self._do(lambda deputy, now: deputy.lost(self.unanswered(Peer.CSMS), asked, now))
         self._dial_later()

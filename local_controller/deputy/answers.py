@@ -132,7 +132,7 @@ def _kind(action: str, version: OcppVersion) -> Kind:
 
 
 def subject_of(call: Frame) -> str:
-    """Of what only the latest counts: the boot, and the state of each connector."""
+    """Of what only the latest counts: the boot, and the state of each connector; "" for all else. PayloadError where it is unreadable."""
     if call.action == "BootNotification":
         return "boot"
     if call.action == "StatusNotification":

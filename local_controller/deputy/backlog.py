@@ -15,14 +15,16 @@ class Backlog:
     """Transactions as they happened; boot and states before them, the rest behind them by rank (LC-051)."""
 
     def __init__(self, kept: Iterable[tuple[int, Entry]] = ()) -> None:
-        """kept: by earlier connections of the station, by rising number."""
+        """kept: by earlier connections of the station, by rising number.
+
+        obsolete: those of them that another one has taken the place of, and of which nobody had the time to say so.
+        """
         self._transactions: deque[int] = deque()
         self._others: list[_Place] = []
         self._places: dict[int, _Place] = {}
         self._latest: dict[str, int] = {}
         self._samples: dict[int, str] = {}
-        for number, entry in kept:
-            self.add(number, entry)
+        self.obsolete = tuple(old for number, entry in kept for old in self.add(number, entry))
 
     def __len__(self) -> int:
         return len(self._transactions) + len(self._others)
@@ -40,10 +42,9 @@ class Backlog:
         """Whether the station has booted and the CSMS does not know it."""
         return bool(self._others) and self._others[0][0] == Kind.BOOT
 
-    @property
-    def subjects(self) -> frozenset[str]:
-        """Of what the latest waits."""
-        return frozenset(self._latest)
+    def tells_of(self, subject: str) -> bool:
+        """Whether the latest of this waits."""
+        return subject in self._latest
 
     def add(self, number: int, entry: Entry) -> tuple[int, ...]:
         """One more; the number of the one that it makes obsolete, if any."""

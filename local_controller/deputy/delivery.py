@@ -88,13 +88,13 @@ class Delivery:
             return self._sent.since_s + ANSWER_S
         return math.inf if self._fetching is not None else self._rests_until_s
 
+    def tells_of(self, subject: str) -> bool:
+        """Whether the CSMS has yet to hear of this."""
+        return self.backlog.tells_of(subject) or any(entry.subject == subject for entry in self._restated)
+
     def restate(self, states: Iterable[Entry]) -> None:
         """The CSMS shall get these connector states as well, before any transaction (LC-055)."""
         self._restated.extend(states)
-
-    def told_live(self, subject: str) -> None:
-        """The station itself tells this state just now."""
-        self._restated = deque(entry for entry in self._restated if entry.subject != subject)
 
     def stop(self) -> None:
         """The CSMS is gone: what was under way is sent again."""
@@ -221,7 +221,7 @@ class Delivery:
     def _failed(self, sent: _Sent, reason: str, now: Instant) -> list[DeputyEffect]:
         """As a station does: some more attempts, each after a longer rest; then it is put aside, and a person told (LC-054)."""
         number, kind = sent.number, sent.entry.kind
-        if number == VOLATILE:
+        if number not in self.backlog:  # it was told anew, or another one has taken its place meanwhile
             return [Note("warning", "state_not_delivered", {"reason": reason})]
         self._attempts[number] += 1
         attempts = self._attempts[number]

@@ -7,6 +7,7 @@ there. While there is nothing to deliver the deputy `is_transparent`, and its sh
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -16,7 +17,7 @@ from local_controller.deputy.backlog import Backlog
 from local_controller.deputy.delivery import Delivery
 from local_controller.deputy.effects import DeputyEffect, Drop, Entry, Keep, Kind, ToCsms, ToStation
 from local_controller.deputy.station_keys import question, read
-from local_controller.deputy.transaction_names import TransactionNames, transaction_of
+from local_controller.deputy.transaction_names import Pairs, TransactionNames, transaction_of
 from local_controller.errors import FrameError, PayloadError
 from local_controller.rpc import frame as rpc
 from local_controller.rpc.frame import CALL, CALLERROR, CALLRESULT, Frame
@@ -27,6 +28,9 @@ from local_controller.station.words import OcppVersion
 PATIENCE_S: Final = 30.0
 """After so long a live CALL that the CSMS does not answer no longer holds up what is delivered later, as in `RelayTimes`."""
 
+SAYS_AGAIN_S: Final = 600.0
+"""A station that got no answer to the end of a transaction over an earlier connection says it again within this time."""
+
 _OF_TRANSACTIONS: Final = frozenset({"StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent"})
 
 
@@ -36,6 +40,10 @@ class Station(Situation, Protocol):
     @property
     def may_be_asked(self) -> bool:
         """Whether it may be asked for its configuration (LC-039)."""
+
+    @property
+    def is_kept_waiting(self) -> bool:
+        """Whether the CSMS's latest verdict is that it must wait, or is not wanted (B02, B03)."""
 
     @property
     def states(self) -> Mapping[str, Entry]:
@@ -55,7 +63,7 @@ class Deputy:
         self,
         station: Station,
         kept: Iterable[tuple[int, Entry]],
-        pairs: Mapping[int, int],
+        pairs: Pairs,
         ids: Callable[[], str],
     ) -> None:
         """The CSMS is away. kept: what it has yet to hear from earlier connections; pairs: of transaction ids, likewise."""
@@ -67,8 +75,10 @@ class Deputy:
         self._gone_s: float | None = None  # since when, if it was there over this connection
         self._tickets: dict[int, tuple[str, Answer]] = {}
         self._next_ticket = 0
-        self._held: str | None = None
-        self._live: tuple[str, float] | None = None
+        self._forgets_s = math.inf
+        self._held: deque[Frame] = deque()  # CALLs of the station that wait for the wire
+        self._live: tuple[Frame, float] | None = None
+        self._is_kept_waiting = False  # by the CSMS, until it accepts a boot
         self._ending: dict[str, int] = {}
         self._asked: dict[str, str] = {}
         self._has_asked_for_keys = False
@@ -107,7 +117,8 @@ class Deputy:
             return None
         due_s = self._delivery.due_s
         if self._live is not None and not self._delivery.is_on_the_wire:  # nothing is delivered before that
-            due_s = self._live[1] + PATIENCE_S if self._delivery.has_work else math.inf
+            due_s = self._live[1] + PATIENCE_S if self._delivery.has_work or self._held else math.inf
+        due_s = min(due_s, self._forgets_s)
         return None if due_s == math.inf else due_s
 
     # --- the CSMS comes and goes ---------------------------------------------------------------------------------
@@ -118,21 +129,27 @@ class Deputy:
         orphans: ids of its own CALLs whose answers it will not get, nor anybody else.
         """
         self._is_present, self._gone_s = False, now.monotonic_s
-        self._held = self._live = None
+        self._live = None
+        self._held.clear()
         self._ending.clear()
         self._queue_asked = frozenset()
         self._delivery.stop()
-        self._orphans = frozenset(orphans) | self._orphans
+        self._orphans = frozenset(orphans)
         effects: list[DeputyEffect] = []
         for call in unanswered:
-            effects += self._stand_in(call, now)
+            if call.message_id not in {message_id for message_id, _ in self._tickets.values()}:
+                effects += self._stand_in(rpc.parse(call.text), now)  # as the CSMS would have read it
         return effects + self._ask_for_keys()
 
     def returned(self, now: Instant) -> list[DeputyEffect]:
         """The CSMS is there (again)."""
         self._is_present = True
+        self._is_kept_waiting = self._station.is_kept_waiting
         self._delivery.restate(self._states_to_tell(now))
-        return [*(self._ask_for_keys() if len(self._delivery.backlog) else []), *self._step(now)]
+        backlog = self._delivery.backlog
+        obsolete, backlog.obsolete = backlog.obsolete, ()
+        effects: list[DeputyEffect] = [Drop(obsolete)] if obsolete else []
+        return [*effects, *(self._ask_for_keys() if len(backlog) else []), *self._step(now)]
 
     def _states_to_tell(self, now: Instant) -> list[Entry]:
         """After a long outage all states (B04.FR.01); changed ones are in the backlog anyway (B04.FR.02)."""
@@ -141,8 +158,8 @@ class Deputy:
             return []
         if now.monotonic_s - gone_s <= self._delivery.keys.offline_threshold_s:
             return []
-        told = self._delivery.backlog.subjects
-        return [entry for subject, entry in self._station.states.items() if subject not in told]
+        tells_of = self._delivery.backlog.tells_of
+        return [entry for subject, entry in self._station.states.items() if not tells_of(subject)]
 
     # --- what is said --------------------------------------------------------------------------------------------
 
@@ -154,23 +171,33 @@ class Deputy:
             return [ToCsms(text)] if self._is_present else []
         if frame.message_type != CALL:
             return self._said_else(frame)
-        if not self._is_present or self._must_wait(frame):
-            return self._stand_in(frame, now)
-        if self._delivery.is_on_the_wire:
-            self._held = text  # one at most: the proxy sends the next when this is answered
+        if self._is_present and (self._delivery.is_on_the_wire or self._held) and not self._must_wait(frame):
+            self._held.append(frame)
             return []
-        return self._pass_up(frame, now)
+        return self._called(frame, now)
+
+    def _called(self, call: Frame, now: Instant) -> list[DeputyEffect]:
+        return self._pass_up(call, now) if self._is_present and not self._must_wait(call) else self._stand_in(call, now)
 
     def _must_wait(self, call: Frame) -> bool:
-        """What belongs to transactions goes behind those before it (LC-051); a CSMS that does not know the station gets nothing else."""
+        """What belongs to transactions goes behind those before it, a connector's state behind the one before it (LC-051).
+
+        A CSMS that does not know the station gets nothing else.
+        """
         backlog = self._delivery.backlog
-        being_kept = [answer.entry for _, answer in self._tickets.values() if answer.entry is not None]
-        subjects = backlog.subjects | {entry.subject for entry in being_kept}
-        if backlog.has_boot or any(entry.kind is Kind.BOOT for entry in being_kept):
+        coming = [answer.entry for _, answer in self._tickets.values() if answer.entry is not None]
+        if backlog.has_boot or any(entry.kind is Kind.BOOT for entry in coming):
             return True
-        if call.action == "StatusNotification":  # takes the place of an older one, lest that comes after it
-            return _subject(call) in subjects - {""}
-        return call.action in _OF_TRANSACTIONS and (backlog.has_transactions or bool(being_kept))
+        if call.action == "StatusNotification":
+            return self._tells_of_same(call, coming)
+        return call.action in _OF_TRANSACTIONS and (backlog.has_transactions or bool(coming))
+
+    def _tells_of_same(self, call: Frame, coming: Iterable[Entry]) -> bool:
+        try:
+            subject = subject_of(call)
+        except PayloadError:
+            return False
+        return self._delivery.tells_of(subject) or any(entry.subject == subject for entry in coming)
 
     def _said_else(self, frame: Frame) -> list[DeputyEffect]:
         """Answers, and what takes no slot: only for a CSMS that is there and has asked."""
@@ -197,9 +224,7 @@ class Deputy:
         return [ToCsms(told.text), Trace(Peer.STATION, told.text, Fate.ALTERED, "messages wait here")]
 
     def _pass_up(self, call: Frame, now: Instant) -> list[DeputyEffect]:
-        if call.action == "StatusNotification":
-            self._delivery.told_live(_subject(call))
-        self._live = call.message_id, now.monotonic_s
+        self._live = call, now.monotonic_s
         passed = self._names.to_csms(call)
         if call.action == "StopTransaction" and self._names.known(ended := transaction_of(call)) and ended is not None:
             self._ending[call.message_id] = ended
@@ -213,6 +238,7 @@ class Deputy:
         except FrameError:
             return [ToStation(text)]
         if frame.message_type == CALL:
+            self._orphans -= {frame.message_id}
             if frame.action == "GetTransactionStatus":
                 self._queue_asked |= {frame.message_id}
             passed = self._names.to_station(frame)
@@ -220,11 +246,15 @@ class Deputy:
             return effects if passed is frame else [_altered(Peer.CSMS, passed), *effects]
         answered = self._delivery.answered(frame, now)
         if answered is not None:
+            self._is_kept_waiting = self._station.is_kept_waiting
             return [*answered, *self._stop_refused(), *self._step(now)]
-        ended = self._delivery.forget(self._ending.pop(frame.message_id, None))
-        if self._live is not None and self._live[0] == frame.message_id:
+        ended = self._ending.pop(frame.message_id, None)
+        forgotten = self._delivery.forget(ended) if frame.message_type == CALLRESULT else []  # else it tries again
+        if self._live is not None and self._live[0].message_id == frame.message_id:
+            if self._live[0].action == "BootNotification":
+                self._is_kept_waiting = not _is_acceptance(frame)
             self._live = None
-        return [ToStation(text), *ended, *self._step(now)]
+        return [ToStation(text), *forgotten, *self._step(now)]
 
     # --- standing in ---------------------------------------------------------------------------------------------
 
@@ -316,6 +346,9 @@ class Deputy:
 
     def expire(self, now: Instant) -> list[DeputyEffect]:
         """A deadline has passed."""
+        if now.monotonic_s >= self._forgets_s:
+            self._forgets_s = math.inf
+            self._names.forget_ended()
         return [*self._delivery.expire(now), *self._step(now)] if self._is_present else []
 
     def thin(self) -> list[DeputyEffect]:
@@ -327,12 +360,14 @@ class Deputy:
 
     def _step(self, now: Instant) -> list[DeputyEffect]:
         """What was held goes first, since its station waits; then the next of the backlog."""
+        effects: list[DeputyEffect] = []
         if not self._is_present or self._delivery.is_on_the_wire:
-            return []
-        if self._held is not None:
-            held, self._held = self._held, None
-            return self.said(held, now)
-        return [] if self._is_live(now) else self._delivery.step(now)
+            return effects
+        while self._held and not self._is_live(now):
+            effects += self._called(self._held.popleft(), now)
+        if self._is_live(now) or (self._is_kept_waiting and not self._delivery.backlog.has_boot):
+            return effects
+        return effects + self._delivery.step(now)
 
     def _is_live(self, now: Instant) -> bool:
         """Whether a CALL of the station itself is with the CSMS, which takes one at a time (LC-022)."""
@@ -341,12 +376,12 @@ class Deputy:
         return self._live is not None
 
 
-def _subject(call: Frame) -> str:
-    """The connector of a StatusNotification; "" if nobody can tell."""
+def _is_acceptance(answer: Frame) -> bool:
+    """Whether the CSMS accepts a station that has booted."""
     try:
-        return subject_of(call)
+        return answer.payload.get("status") == "Accepted"
     except PayloadError:
-        return ""
+        return False
 
 
 def _altered(sender: Peer, passed: Frame) -> Trace:

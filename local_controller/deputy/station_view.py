@@ -14,6 +14,7 @@ from local_controller.station.authorization import ACCEPTED, UNKNOWN, UNREADABLE
 from local_controller.station.authorizations import Authorizations
 from local_controller.station.dialects.authorization import authorization_dialect
 from local_controller.station.dialects.reading import timestamp
+from local_controller.station.dialects.shared import read_boot_status
 from local_controller.station.state import StationState
 from local_controller.station.words import OcppVersion, RegistrationStatus
 
@@ -52,6 +53,11 @@ class StationView:
         return self._state.registration is RegistrationStatus.ACCEPTED
 
     @property
+    def is_kept_waiting(self) -> bool:
+        """Only where the CSMS has said so."""
+        return self._state.registration not in {None, RegistrationStatus.ACCEPTED}
+
+    @property
     def interval_s(self) -> int | None:
         """As the CSMS said it last."""
         return self._state.boot_interval_s
@@ -85,9 +91,11 @@ class StationView:
         self._state.answered_here = (*self._state.answered_here, message_id)[-ANSWERED_KEPT:]
 
     def told(self, call: Frame, answer: Frame, now: Instant) -> None:
-        """The CSMS's own answer to a message that was delivered later: what it says of the driver counts (LC-063)."""
+        """The CSMS's own answer to a message that was delivered later: what it says of driver and station counts (LC-063, LC-058)."""
         try:
             action = call.action or ""
+            if action == "BootNotification":
+                self._state.registration = read_boot_status(answer.payload)
             token, said = self._dialect.presented(action, call.payload), self._dialect.verdict(action, answer.payload)
         except PayloadError:
             return

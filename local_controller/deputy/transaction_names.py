@@ -7,7 +7,8 @@ of the relay, all else in it keeps its spelling.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from local_controller.errors import PayloadError
 from local_controller.rpc import frame as rpc
@@ -30,12 +31,30 @@ def provisional_id(number: int) -> int:
     return FIRST + number % RANGE
 
 
+class Pairs(NamedTuple):
+    """The CSMS's ids by provisional ones, of earlier connections; ended: those of transactions whose end the CSMS has heard."""
+
+    real: Mapping[int, int] = MappingProxyType({})
+    ended: frozenset[int] = frozenset()
+
+
 class TransactionNames:
     """The pairs of ids of one station."""
 
-    def __init__(self, pairs: Mapping[int, int] | None = None) -> None:
-        """pairs: the CSMS's ids by provisional ones, of earlier connections."""
-        self._real: dict[int, int] = dict(pairs or {})
+    def __init__(self, pairs: Pairs) -> None:
+        self._real: dict[int, int] = dict(pairs.real)
+        self._ended = pairs.ended
+
+    @property
+    def has_ended_ones(self) -> bool:
+        """Whether some are there only for a station that says once more what it was not answered over an earlier connection."""
+        return bool(self._ended)
+
+    def forget_ended(self) -> None:
+        """It would have said it by now."""
+        for provisional in self._ended:
+            self.forget(provisional)
+        self._ended = frozenset()
 
     def __len__(self) -> int:
         return len(self._real)

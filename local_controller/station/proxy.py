@@ -190,6 +190,16 @@ class StationProxy:
         """The CALLs that this peer has got and has not answered, the oldest first, as they came."""
         return [call.frame for call in self._legs[peer].calls.sent]
 
+    def awaited(self, peer: Peer) -> list[str]:
+        """The ids of the CALLs of this peer that are still to be answered: by the other one, or by a block."""
+        leg = self._legs[peer]
+        calls = leg.other.calls
+        relayed = [*calls.sent, *(call for queue in calls.waiting.values() for call in queue)]
+        return [
+            *(call.frame.message_id for call in relayed if isinstance(call.origin, Relayed)),
+            *(message_id for message_id, _ in leg.claimed),
+        ]
+
     def let_go(self) -> None:
         """Both connections are gone, nothing comes any more: breaks circles, in which no collector looks (`garbage`)."""
         for leg in self._legs.values():

@@ -67,7 +67,8 @@ async def test_another_run_finds_what_was_kept_in_its_order_and_no_number_comes_
         one.rename("CP-1", 1_900_000_002, None)
     async with journal(tmp_path) as again:
         found = await again.of("CP-1")
-        assert found.pairs == {1_900_000_001: 7}
+        assert found.pairs == {1_900_000_001: 7, 1_900_000_002: 8}
+        assert found.ended == {1_900_000_002}
         assert [(number, one.sample_of, one.payload) for number, one in found.entries] == [(1, "7", "")]
         assert await fetched(again, 1) == entry(0)
         assert await fetched(again, 3) is None
@@ -151,3 +152,20 @@ def test_a_full_sync_is_asked_of_the_disk(tmp_path: Path) -> None:
 
     assert asyncio.run(story()) == 2
     assert sqlite3.connect(tmp_path / NAME).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+async def test_a_number_that_no_file_can_hold_does_not_end_the_journal_for_all_stations(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        one.rename("CP-1", 1_900_000_001, 10**30)  # a CSMS says so
+        one.rename("CP-1", 1_900_000_002, 7)
+        assert await kept(one, entry()) == 1
+        assert (await one.of("CP-1")).pairs == {1_900_000_002: 7}
+
+
+async def test_a_disk_that_cannot_say_how_full_it_is_does_not_end_the_journal(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        with capture_logs() as told:
+            one._do(lambda database: database.close())
+            assert isinstance(await kept(one, entry()), NotKept)
+        assert {line["event"] for line in told} == {"journal_not_written"}
+        assert isinstance(await kept(one, entry()), NotKept), "there is somebody to say so"

@@ -6,6 +6,7 @@ Beside the lines of `tests.transcripts.dialogue`:
     csms back                    it is there again
     station comes                another connection of the station, of which the CSMS hears nothing until it is back
     disk is full / disk is free  nothing can be kept, or again
+    disk is slow / disk is fast  it does nothing, then all that it was asked
     station knows CARD           an identifier that the CSMS would let charge; all others are refused
     aside < 3                    the message with this number is put aside
 
@@ -32,6 +33,7 @@ from local_controller.deputy.effects import (
     ToStation,
 )
 from local_controller.deputy.station_view import StationView
+from local_controller.deputy.transaction_names import Pairs
 from local_controller.station.authorization import ACCEPTED, IdToken, UnknownPolicy
 from local_controller.station.authorization_memory import AuthorizationMemory
 from local_controller.station.build import StationSettings, observing_proxy
@@ -50,9 +52,11 @@ class OutageStage:
         self.came: list[str] = []
         self.rows: dict[int, Entry] = {}
         self.pairs: dict[int, int] = {}
+        self.ended: set[int] = set()
         self.aside: list[Entry] = []
         self.authorizations = AuthorizationMemory(bytes(KEY_BYTES)).of("CP-7", "csms")
         self.disk_is_full = False
+        self._jobs: list[tuple[Deputy | None, DeputyEffect]] | None = None  # of a slow disk, and who waits for them
         self._number = 0
         self._ids = own_ids()
         verdict = RegistrationStatus.ACCEPTED if is_accepted else None
@@ -67,10 +71,13 @@ class OutageStage:
 
     def comes(self) -> None:
         """A connection of the station begins, alone."""
+        if self._jobs is not None:
+            self._jobs = [(None, job) for _, job in self._jobs]
+        self._catch_up()
         self.proxy, self._state = observing_proxy("CP-7", self._version, self._settings, self._state, self._ids)
         view = StationView(self._state, self.authorizations, UnknownPolicy.REJECT, serves_unaccepted=False)
         shown = [(number, without_text(entry)) for number, entry in self.rows.items()]
-        self.deputy = Deputy(view, shown, dict(self.pairs), self._ids)
+        self.deputy = Deputy(view, shown, Pairs(dict(self.pairs), frozenset(self.ended)), self._ids)
         self._carry_out(self.proxy.connected(self.now))
 
     # --- lines ---------------------------------------------------------------------------------------------------
@@ -78,7 +85,7 @@ class OutageStage:
     def play(self, line: str) -> None:
         match line.split():
             case ["csms", "gone"]:
-                asked = [call.message_id for call in self.proxy.unanswered(Peer.STATION)]
+                asked = self.proxy.awaited(Peer.CSMS)
                 self._do(self.deputy.lost(self.proxy.unanswered(Peer.CSMS), asked, self.now))
             case ["csms", "back"]:
                 self._do(self.deputy.returned(self.now))
@@ -87,6 +94,9 @@ class OutageStage:
             case ["station", "knows", card]:
                 kind = "" if self._version is OcppVersion.V16 else "ISO14443"
                 self.authorizations.learn(IdToken(card, kind), ACCEPTED, self.now.utc)
+            case ["disk", "is", "slow" | "fast" as how]:
+                self._catch_up()
+                self._jobs = [] if how == "slow" else None
             case ["disk", "is", how]:
                 self.disk_is_full = how == "full"
             case ["wait", seconds]:
@@ -129,32 +139,48 @@ class OutageStage:
                     self._carry_out(self.proxy.receive(Peer.CSMS, text, self.now))
                 case EndStation(code, reason):
                     self._carry_out(self.proxy.closed(Peer.CSMS, self.now, code, reason))
+                case _ if self._jobs is not None:
+                    self._jobs.append((self.deputy, effect))
                 case _:
-                    self._journalize(effect)
+                    self._journalize(self.deputy, effect)
 
-    def _journalize(self, effect: DeputyEffect) -> None:
+    def _catch_up(self) -> None:
+        """The disk has done what it was asked, in order; what follows from it, it is asked afterwards."""
+        while self._jobs:
+            jobs, self._jobs = self._jobs, []
+            for deputy, job in jobs:
+                self._journalize(deputy, job)
+
+    def _journalize(self, deputy: Deputy | None, effect: DeputyEffect) -> None:
+        """deputy: who hears of it; None: its connection is over."""
         match effect:
             case Keep(ticket, entry):
-                self._do(self._keep(ticket, entry))
-            case Fetch(number):
-                self._do(self.deputy.fetched(number, self.rows.get(number), self.now))
+                number = self._keep(entry)
+                if deputy is not None:
+                    self._do(
+                        deputy.not_kept(ticket, "disk full", self.now)
+                        if number is None
+                        else deputy.kept(ticket, number, self.now)
+                    )
+            case Fetch(number) if deputy is not None:
+                self._do(deputy.fetched(number, self.rows.get(number), self.now))
             case Drop(numbers):
-                for number in numbers:
-                    self.rows.pop(number, None)
-            case PutAside(number):
+                self.rows = {number: entry for number, entry in self.rows.items() if number not in numbers}
+            case PutAside(number) if number in self.rows:
                 self.aside.append(self.rows.pop(number))
                 self.came.append(f"aside < {number}")
             case Rename(provisional, real):
-                self.pairs.pop(provisional, None)
-                if real is not None:
+                if real is None:
+                    self.ended.add(provisional)
+                else:
                     self.pairs[provisional] = real
 
-    def _keep(self, ticket: int, entry: Entry) -> list[DeputyEffect]:
+    def _keep(self, entry: Entry) -> int | None:
         if self.disk_is_full:
-            return self.deputy.not_kept(ticket, "disk full", self.now)
+            return None
         self._number += 1
         self.rows[self._number] = entry
-        return self.deputy.kept(ticket, self._number, self.now)
+        return self._number
 
 
 def without_text(entry: Entry) -> Entry:
