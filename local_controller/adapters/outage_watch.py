@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from local_controller.adapters.journal_file import JournalFile
 from local_controller.adapters.outages import Outages
 from local_controller.adapters.rounds import rounds
+from local_controller.adapters.site_driver import in_turns
 from local_controller.clock import Clock
 from local_controller.config.models import SiteConfig
 from local_controller.errors import LocalControllerError
@@ -64,12 +65,8 @@ class OutageWatch:
         kept = await asyncio.to_thread(self._kept)
         await self._look()
         look = Look(self._ways(), kept, self._zone, self._clock.now())
-        plain: dict[str, Any] = msgspec.to_builtins(
-            {
-                "csms": [csms_view(absence, look) for absence in self._absences],
-                "stations": way_views(self._absences, look),
-            }
-        )
+        csms, stations = [csms_view(one, look) for one in self._absences], way_views(self._absences, look)
+        plain: dict[str, Any] = msgspec.to_builtins({"csms": csms, "stations": await in_turns(stations)})
         return plain
 
     async def _look(self) -> None:

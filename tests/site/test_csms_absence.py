@@ -75,7 +75,10 @@ class Site:
 
     @property
     def cards(self) -> dict[str, str]:
-        return {one: way.sentence for one, way in way_views([self.absence], self.look).items() if way.sentence}
+        *steps, views = way_views([self.absence], self.look)
+        assert views is not None
+        assert len(steps) == len(self.ways), "others have their turn between two stations"
+        return {one: way.sentence for one, way in views.items() if way.sentence}
 
 
 @pytest.mark.requirement("LC-037")
