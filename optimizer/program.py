@@ -34,11 +34,11 @@ import numpy as np
 
 from optimizer.arrays import Array, Indexes
 from optimizer.linear import Draft, Linear
-from optimizer.objectives import Weights, first_block
+from optimizer.objectives import Weights
 from optimizer.problem import PHASES, TOGETHER, ChargingNeed, Problem
 from optimizer.rows import Rows, block_hours, wh_per_ampere
 from optimizer.tangents import directions, tangent
-from optimizer.worth import Worth, worth_of
+from optimizer.worth import Worth, first_block, worth_of
 
 Group = tuple[tuple[str, ...], tuple[int, ...], tuple[tuple[str, complex], ...]]
 """What cars have in common that load the same rows in the same way: circuits, phases, wires."""
@@ -203,21 +203,15 @@ class _Builder:
     def _add_currents(self, fair_a: Array) -> None:
         """Of each need in each later block in which it may draw, then of each in block 0, segment by segment."""
         caps_a, worth = self._caps_a, self._wh * self._money.net
-        bonus = self._wh[:, 0] * self._money.unit
+        per_ampere = worth[:, 0], self._wh[:, 0] * self._money.unit
+        now = first_block(self._problem.needs, caps_a[:, 0], fair_a, per_ampere, self._weights)
         later, after = np.nonzero(caps_a[:, 1:])
-        segments = [
-            (n, segment.width_a, segment.worth_wh)
-            for n, need in enumerate(self._problem.needs)
-            if caps_a[n, 0]
-            for segment in first_block(need, caps_a[n, 0], fair_a[n], (worth[n, 0], bonus[n]), self._weights)
-        ]
-        now, width, worth_now = np.array(segments).reshape(-1, 3).T
-        need = self._need = np.concatenate((later, now.astype(np.intp)))
-        block = self._block = np.concatenate((after + 1, np.zeros(len(now), dtype=np.intp)))
+        need = self._need = np.concatenate((later, now.need))
+        block = self._block = np.concatenate((after + 1, np.zeros_like(now.need)))
         self._wh_of_current = self._wh[need, block]
         self._current = self._add_columns(
-            np.concatenate((caps_a[:, 1:][later, after], width)),
-            np.concatenate((worth[:, 1:][later, after], worth_now)),
+            np.concatenate((caps_a[:, 1:][later, after], now.width_a)),
+            np.concatenate((worth[:, 1:][later, after], now.worth)),
             lambda i: f"current[{self._id(need[i])}, {block[i]}]",
         )
 
