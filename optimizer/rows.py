@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -46,10 +47,12 @@ def rows_of(problem: Problem) -> Rows:
     index = {circuit.id: c for c, circuit in enumerate(problem.circuits)}
     number: dict[tuple[int, int], int] = {}
     limited = {circuit.id for circuit in problem.circuits if circuit.together_a is not None}
-    of_need = tuple(
-        tuple(number.setdefault((index[name], row), len(number)) for name, row in _loaded(need, limited))
-        for need in problem.needs
-    )
+    alike: dict[tuple[tuple[str, ...], tuple[int, ...]], tuple[int, ...]] = {}
+    for need in problem.needs:
+        if (need.circuits, need.phases) not in alike:
+            rows = ((index[name], row) for name, row in _loaded(need, limited))
+            alike[need.circuits, need.phases] = tuple(number.setdefault(row, len(number)) for row in rows)
+    of_need = tuple(alike[need.circuits, need.phases] for need in problem.needs)
     loads = loads_of(of_need, len(number))
     available = [_available(problem, c, phase) for c, phase in number]
     available_a = np.array(available).reshape(len(number), problem.horizon.blocks).clip(min=0.0)
@@ -74,9 +77,8 @@ def _available(problem: Problem, circuit: int, phase: int) -> Array:
 def loads_of(of_need: Sequence[tuple[int, ...]], rows: int) -> Array:
     """`Rows.loads` of `Rows.of_need`."""
     loads = np.zeros((rows, len(of_need)))
-    for n, loaded in enumerate(of_need):
-        for row in loaded:
-            loads[row, n] += 1.0
+    loaded, times = (np.fromiter(values, np.intp) for values in (chain.from_iterable(of_need), map(len, of_need)))
+    np.add.at(loads, (loaded, np.repeat(np.arange(len(of_need)), times)), 1.0)
     return loads
 
 

@@ -132,9 +132,9 @@ def test_levelling_changes_no_total_of_a_group_and_no_energy_of_a_served_car(
     program, caps, energy = program_of(problem), caps_of(problem), wh_per_ampere(problem)
     plan = caps * np.linspace(0.0, 1.0, caps.size).reshape(caps.shape)
     before = (plan * energy).sum(axis=1)
-    levelled = level(problem, plan, caps, before, program.group)
+    levelled = level(replace(program, wanted_wh=before), plan, caps)
     assert (levelled * energy).sum(axis=1) == pytest.approx(before, abs=1e-6)
-    for candidate in (levelled, level(problem, plan, caps, before + unserved_wh, program.group)):
+    for candidate in (levelled, level(replace(program, wanted_wh=before + unserved_wh), plan, caps)):
         for group in set(program.group):
             cars = program.group == group
             assert candidate[cars].sum(axis=0) == pytest.approx(plan[cars].sum(axis=0), abs=1e-6)
