@@ -64,6 +64,7 @@ class Explainer:
         self._cost = CostView.of(problem, now_a, plan_a)
         self._by_row = _rows(problem, now_a)
         self._by_wire = {wire.id: _Wire.of(wire, problem, now_a) for wire in problem.wires}
+        self._by_way: dict[object, list[_Row]] = {}
 
     def reasons(self, need: ChargingNeed) -> tuple[Reason, ...]:
         """Why this need of the problem gets no more, the decisive reason first."""
@@ -74,12 +75,18 @@ class Explainer:
         return back if self._now_a[need.id] < 0 else (*self._charging(need), *back)
 
     def _charging(self, need: ChargingNeed) -> tuple[Reason, ...]:
+        way = need.circuits, need.phases, need.wires
+        if way not in self._by_way:
+            self._by_way[way] = self._rows_of(need)
+        rows = self._by_way[way]
+        found = _reasons(need, self._now_a, rows)
+        return self._of_cost(need, rows, found) or tuple(_without_circuit(reason) for reason in found)
+
+    def _rows_of(self, need: ChargingNeed) -> list[_Row]:
         rows = [self._by_row[circuit, phase] for circuit in need.circuits for phase in need.phases]
         sums = [self._by_row[circuit, TOGETHER] for circuit in need.circuits if (circuit, TOGETHER) in self._by_row]
         rows += [replace(row, left_a=row.left_a / len(need.phases)) for row in sums]
-        rows += [self._by_wire[wire].for_(weight) for wire, weight in need.wires]
-        found = _reasons(need, self._now_a, rows)
-        return self._of_cost(need, rows, found) or tuple(_without_circuit(reason) for reason in found)
+        return rows + [self._by_wire[wire].for_(weight) for wire, weight in need.wires]
 
     def _of_cost(self, need: ChargingNeed, rows: list[_Row], found: tuple[Reason, ...]) -> tuple[Reason, ...]:
         """Where there is room and no bound of the car, it may be the price; not where it gets all that it still wants now."""

@@ -154,8 +154,7 @@ def caps_of(problem: Problem) -> Array:
     """
     per_ampere = wh_per_ampere(problem)
     minimum = minimum_of(problem)[:, None]
-    blocks = problem.horizon.blocks
-    caps = np.array([allowed_a(need.max_a, need.ceiling_a, blocks) for need in problem.needs]).reshape(-1, blocks)
+    caps = allowed_a(problem, [need.max_a for need in problem.needs], [need.ceiling_a for need in problem.needs])
     wanted = _wanted_wh(problem)
     step = np.array([need.step_a for need in problem.needs])
     caps[:, 0] = useful_caps(caps[:, 0], wanted, per_ampere[:, 0], minimum[:, 0], step)
@@ -164,11 +163,13 @@ def caps_of(problem: Problem) -> Array:
     return caps
 
 
-def allowed_a(max_a: float, ceiling_a: tuple[float, ...] | None, blocks: int) -> list[float]:
-    """[block] the highest current below a maximum and perhaps a ceiling."""
-    if ceiling_a is None:
-        return [max_a] * blocks
-    return [min(max_a, ceiling) for ceiling in ceiling_a]
+def allowed_a(problem: Problem, most_a: Sequence[float], ceilings_a: Sequence[tuple[float, ...] | None]) -> Array:
+    """(N, K) the highest currents below a maximum of each need and perhaps a ceiling [block]."""
+    allowed = np.repeat(np.array(most_a)[:, None], problem.horizon.blocks, axis=1)
+    for n, ceiling_a in enumerate(ceilings_a):
+        if ceiling_a is not None:
+            allowed[n] = np.minimum(allowed[n], ceiling_a)
+    return allowed
 
 
 def useful_caps(permitted_a: Array, wanted_wh: Array, per_ampere_wh: Array, minimum_a: Array, step_a: Array) -> Array:
