@@ -29,6 +29,7 @@ _CHARACTER = attrgetter(
     *(
         "circuits",
         "phases",
+        "wires",
         "min_a",
         "max_a",
         "step_a",

@@ -43,7 +43,7 @@ amperes, 6 A minimum, no limit exceeded; least laxity first for comparison). `fa
 The best that anybody could have done in the first case, with hindsight and any current, is 69.7. The weights were chosen on
 these two cases. Where nothing is known of energies and departures, none of them is good for everybody:
 
-54 sockets between phases                                        62.3/.12/.76/.04    65.3/.00/.72/.03    65.7/.00/.67/.08
+54 sockets between phases                                        63.2/.12/.76/.07    65.3/.00/.72/.03    65.7/.00/.67/.08
 52 sockets to neutral                                            80.2/.46/.93/.03    80.6/.35/.90/.00    80.9/.05/.86/.10
 """
 
