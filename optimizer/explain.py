@@ -16,23 +16,18 @@ NOISE_A = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One phase of one circuit in block 0, or a wire: what it has, what is left, how many cars run on it, who gets most.
+    """One phase of one circuit in block 0, or a wire: what it has, what is left, who gets most.
 
-    phase: None for a wire, TOGETHER for the sum over the phases. left_a: of a wire, as much as this car could have there.
+    text: all of that in words. phase: None for a wire, TOGETHER for the sum over the phases. left_a: of a wire, as much as this
+    car could have there.
     """
 
     id: str
-    label: str
-    source: str
+    text: str
     phase: int | None
     available_a: float
     left_a: float
-    running: int
     first: ChargingNeed | None
-
-    def __str__(self) -> str:
-        source = f" ({self.source})" if self.source else ""
-        return f"{self.label}: {self.available_a:.1f} A available for charging{source}, {_sharing(self.running)}"
 
 
 def _without_circuit(reason: Reason) -> Reason:
@@ -42,8 +37,9 @@ def _without_circuit(reason: Reason) -> Reason:
     return replace(reason, code="surplus", circuit=None, phase=None)
 
 
-def _sharing(cars: int) -> str:
-    return {0: "no car uses it", 1: "one car uses it"}.get(cars, f"{cars} cars share it")
+def _text(label: str, source: str, available_a: float, running: int) -> str:
+    sharing = {0: "no car uses it", 1: "one car uses it"}.get(running, f"{running} cars share it")
+    return f"{label}: {available_a:.1f} A available for charging{f' ({source})' if source else ''}, {sharing}"
 
 
 def explain(problem: Problem, currents_a: Mapping[str, Sequence[float]]) -> dict[str, tuple[Reason, ...]]:
@@ -68,6 +64,7 @@ class Explainer:
         self._cost = CostView.of(problem, now_a, plan_a)
         self._by_row = _rows(problem, now_a)
         self._by_wire = {wire.id: _Wire.of(wire, problem, now_a) for wire in problem.wires}
+        self._by_way: dict[object, list[_Row]] = {}
 
     def reasons(self, need: ChargingNeed) -> tuple[Reason, ...]:
         """Why this need of the problem gets no more, the decisive reason first."""
@@ -78,21 +75,29 @@ class Explainer:
         return back if self._now_a[need.id] < 0 else (*self._charging(need), *back)
 
     def _charging(self, need: ChargingNeed) -> tuple[Reason, ...]:
-        rows = [self._by_row[circuit, phase] for circuit in need.circuits for phase in need.phases]
-        sums = [self._by_row[circuit, TOGETHER] for circuit in need.circuits if (circuit, TOGETHER) in self._by_row]
-        rows += [replace(row, left_a=row.left_a / len(need.phases)) for row in sums]
-        rows += [self._by_wire[wire].for_(weight) for wire, weight in need.wires]
+        way = need.circuits, need.phases, need.wires
+        if way not in self._by_way:
+            self._by_way[way] = self._rows_of(need)
+        rows = self._by_way[way]
         found = _reasons(need, self._now_a, rows)
         return self._of_cost(need, rows, found) or tuple(_without_circuit(reason) for reason in found)
 
+    def _rows_of(self, need: ChargingNeed) -> list[_Row]:
+        rows = [self._by_row[circuit, phase] for circuit in need.circuits for phase in need.phases]
+        sums = [self._by_row[circuit, TOGETHER] for circuit in need.circuits if (circuit, TOGETHER) in self._by_row]
+        rows += [replace(row, left_a=row.left_a / len(need.phases)) for row in sums]
+        return rows + [self._by_wire[wire].for_(weight) for wire, weight in need.wires]
+
     def _of_cost(self, need: ChargingNeed, rows: list[_Row], found: tuple[Reason, ...]) -> tuple[Reason, ...]:
         """Where there is room and no bound of the car, it may be the price; not where it gets all that it still wants now."""
+        if self._cost is None:
+            return ()
         now_a = self._now_a[need.id]
         least_a = need.step_a * (1 if now_a else max(1, math.ceil(need.min_a / need.step_a - NOISE_A)))
         most_a = need.max_a if need.ceiling_a is None else min(need.max_a, need.ceiling_a[0])
         free = all(left_a >= least_a - NOISE_A for left_a in (most_a, *(row.left_a for row in rows)))
         bound = need.energy_wh == 0 or {reason.code for reason in found} & {"vehicle_max", "csms_profile"}
-        if self._cost is None or not free or bound or self._cost.satisfies(need, now_a):
+        if not free or bound or self._cost.satisfies(need, now_a):
             return ()
         return self._cost.reasons(need, now_a)
 
@@ -119,18 +124,17 @@ def _row(circuit: CircuitLimit, phase: int, needs: list[ChargingNeed], now: Mapp
         label, source, available = PHASES[phase], circuit.sources[phase], circuit.available_a[0][phase]
         used = sum(now[need.id] for need in running)
     available = max(available, 0.0)
-    return _Row(
-        circuit.id, f"{circuit.label}, {label}", source, phase, available, available - used, len(running), first
-    )
+    text = _text(f"{circuit.label}, {label}", source, available, len(running))
+    return _Row(circuit.id, text, phase, available, available - used, first)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wire:
-    """A wire in block 0: the sum of its phasors, how many cars run on it, who gets most."""
+    """A wire in block 0: the sum of its phasors, who gets most, and how it stands in words."""
 
     limit: WireLimit
     total: complex
-    running: int
+    text: str
     first: ChargingNeed | None
 
     @classmethod
@@ -139,13 +143,13 @@ class _Wire:
         loading = [(need, weight) for need in problem.needs for name, weight in need.wires if name == wire.id]
         running = [need for need, _ in loading if now[need.id] > 0]
         total = sum((weight * now[need.id] for need, weight in loading), 0j)
-        return cls(wire, total, len(running), max(running, key=lambda need: now[need.id], default=None))
+        text = _text(wire.label, wire.source, wire.limit_a[0], len(running))
+        return cls(wire, total, text, max(running, key=lambda need: now[need.id], default=None))
 
     def for_(self, weight: complex) -> _Row:
         """As a car sees it that adds this phasor to it."""
-        wire, limit_a = self.limit, self.limit.limit_a[0]
-        left_a = _room(self.total, weight, limit_a)
-        return _Row(wire.id, wire.label, wire.source, None, limit_a, left_a, self.running, self.first)
+        limit_a = self.limit.limit_a[0]
+        return _Row(self.limit.id, self.text, None, limit_a, _room(self.total, weight, limit_a), self.first)
 
 
 def _room(total: complex, weight: complex, limit: float) -> float:
@@ -167,7 +171,7 @@ def _reasons(need: ChargingNeed, now: Mapping[str, float], rows: list[_Row]) -> 
         return bounds
     if full is None or full.left_a >= need.step_a - NOISE_A:
         return _last_energy(need, current)
-    text = f"{current:.1f} A: {full}."
+    text = f"{current:.1f} A: {full.text}."
     circuit = Reason("circuit", text, full.id, full.phase, full.available_a)
     return (circuit, *_favoured(need, now, full))
 
@@ -205,7 +209,7 @@ def _paused(need: ChargingNeed, rows: list[_Row]) -> tuple[Reason, ...]:
     if not rows:
         return ()
     full = min(rows, key=lambda row: row.left_a)
-    text = f"Paused: {full}; {max(full.left_a, 0.0):.1f} A left, less than {least}."
+    text = f"Paused: {full.text}; {max(full.left_a, 0.0):.1f} A left, less than {least}."
     return (Reason("minimum_rate", text, full.id, full.phase, full.available_a),)
 
 

@@ -33,9 +33,8 @@ def may_give_back(need: ChargingNeed, problem: Problem) -> bool:
 
 def most_back_a(problem: Problem) -> Array:
     """(N, K) the most that each car may give back in each block; 0 where less than its minimum is allowed."""
-    blocks = problem.horizon.blocks
     backs = [discharge_of(need) if may_give_back(need, problem) else NOTHING for need in problem.needs]
-    most = np.array([allowed_a(back.max_a, back.ceiling_a, blocks) for back in backs]).reshape(-1, blocks)
+    most = allowed_a(problem, [back.max_a for back in backs], [back.ceiling_a for back in backs])
     least = np.array([back.min_a for back in backs])[:, None]
     most[(most < least - TINY_A) | (wh_per_ampere(problem) == 0)] = 0.0
     return most

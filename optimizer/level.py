@@ -13,20 +13,23 @@ twofold overload, the worst served tenth of the cars gets 20 % instead of 7 % of
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from operator import attrgetter
 
 import numpy as np
 
 from optimizer.arrays import Array, Indexes
-from optimizer.problem import ChargingNeed, Problem
+from optimizer.problem import ChargingNeed
+from optimizer.program import Program
 from optimizer.realize import fill
-from optimizer.rows import TINY_A, likely_of, wh_per_ampere
+from optimizer.rows import TINY_A, likely_of
 
 _CHARACTER = attrgetter(
     *(
         "circuits",
         "phases",
+        "wires",
         "min_a",
         "max_a",
         "step_a",
@@ -50,26 +53,25 @@ ALIKE = 0.1
 to be delivered changes by a tenth of that at most. Guesses for equal cars that came minutes apart differ by less."""
 
 
-def level(problem: Problem, plan_a: Array, caps_a: Array, wanted_wh: Array, group: Indexes) -> Array:
-    """The plan (N, K) with block 0 as even inside each group as gifts and then swaps can make it.
+def level(program: Program, plan_a: Array, caps_a: Array) -> Array:
+    """The plan (N, K) of a program with block 0 as even inside each group as gifts and then swaps can make it.
 
-    caps_a: (N, K) as of `caps_of`. wanted_wh: (N,) what counts as wanted. group: (N,), equal numbers load the same rows.
+    caps_a: (N, K) as of `caps_of`.
     """
-    per_ampere_wh, likely = wh_per_ampere(problem), likely_of(problem)
+    per_ampere_wh, likely, group = program.wh_per_ampere, likely_of(program.problem), program.group
     plan = plan_a.copy()
-    plan[:, 0] = _with_gifts(plan, caps_a, per_ampere_wh * likely, wanted_wh, group)
-    later = per_ampere_wh[:, 1:] / per_ampere_wh[:, :1]
-    catch_up_a = ((caps_a - plan)[:, 1:] * later).sum(axis=1)
-    due_a = (plan[:, 1:] * later).sum(axis=1)
+    plan[:, 0] = _with_gifts(plan, caps_a, per_ampere_wh * likely, program.wanted_wh, group)
+    worth = per_ampere_wh[:, 1:] / per_ampere_wh[:, :1]
+    catch_up_a = ((caps_a - plan)[:, 1:] * worth).sum(axis=1)
+    due_a = (plan[:, 1:] * worth).sum(axis=1)
     least, most = (plan[:, 0] - catch_up_a).clip(min=0.0), np.minimum(plan[:, 0] + due_a, caps_a[:, 0])
     change = _even(plan[:, 0], least, most, group) - plan[:, 0]
-    for number in np.unique(group):
-        cars = np.flatnonzero(group == number)
-        for giver, taker in product(cars[change[cars] < -TINY_A], cars[change[cars] > TINY_A]):
-            if (most_a := min(-change[giver], change[taker])) > TINY_A:
-                moved_a = _swap(plan, caps_a, (later, likely), (giver, taker), most_a)
-                change[giver] += moved_a
-                change[taker] -= moved_a
+    changing = np.flatnonzero(abs(change) > TINY_A)
+    later = (plan[:, 1:], caps_a[:, 1:], worth, likely[:, 1:])
+    cars = [_Car(*one) for one in zip(*(values[changing].tolist() for values in (change, *later)), strict=True)]
+    _swap_in_groups(cars, group[changing].tolist())
+    for n, car in zip(changing.tolist(), cars, strict=True):
+        plan[n] = (plan[n, 0] + change[n] - car.change_a, *car.plan_a)
     return np.clip(plan, 0.0, caps_a)
 
 
@@ -98,21 +100,46 @@ def _even(currents_a: Array, least_a: Array, most_a: Array, group: Indexes) -> A
     return fill(member, member @ currents_a, least_a, most_a)
 
 
-def _swap(plan_a: Array, caps_a: Array, worth: tuple[Array, Array], pair: tuple[int, int], most_a: float) -> float:
-    """Moves up to `most_a` of block 0 from the first car to the second, and back in later blocks; A that moved.
+@dataclass(slots=True)
+class _Car:
+    """By how much the current of a car in block 0 should still change, and its later blocks.
 
-    Blocks in which an ampere is not worth the same to both (one leaves in between, or may have left) take no part.
-    worth: energy of an ampere beside that of block 0, and how likely the car is still there.
+    plan_a, caps_a: what it is planned, and may have at most. worth: the energy of an ampere beside that of block 0. likely: to be there.
     """
-    later, likely = worth
-    giver, taker = pair
-    alike = (abs(later[giver] - later[taker]) < TINY_A) & (abs(likely[giver] - likely[taker])[1:] < ALIKE)
-    room = np.minimum(caps_a[giver, 1:] - plan_a[giver, 1:], plan_a[taker, 1:]) * later[giver] * alike
-    back = np.minimum(room, (most_a - (room.cumsum() - room)).clip(min=0.0))
-    in_block = np.divide(back, later[giver], out=np.zeros_like(back), where=room > 0)
-    plan_a[giver, 1:] += in_block
-    plan_a[taker, 1:] -= in_block
-    moved_a = float(back.sum())
-    plan_a[giver, 0] -= moved_a
-    plan_a[taker, 0] += moved_a
-    return moved_a
+
+    change_a: float
+    plan_a: list[float]
+    caps_a: list[float]
+    worth: list[float]
+    likely: list[float]
+
+
+def _swap_in_groups(cars: list[_Car], groups: list[int]) -> None:
+    """Each that should have less with each of its group that should have more."""
+    of_group: dict[int, tuple[list[_Car], list[_Car]]] = {}
+    for car, group in zip(cars, groups, strict=True):
+        of_group.setdefault(group, ([], []))[car.change_a > 0].append(car)
+    for givers, takers in of_group.values():
+        for giver, taker in product(givers, takers):
+            _swap(giver, taker)
+
+
+def _swap(giver: _Car, taker: _Car) -> None:
+    """Moves of block 0 what the one should have less and the other more, as far as later blocks can give it back."""
+    due_a = wanted_a = min(-giver.change_a, taker.change_a)
+    for block, worth in enumerate(giver.worth):
+        if due_a <= TINY_A:
+            break
+        room_a = worth * min(giver.caps_a[block] - giver.plan_a[block], taker.plan_a[block])
+        if room_a > 0 and _are_alike(giver, taker, block):
+            back_a = min(room_a, due_a)
+            giver.plan_a[block] += back_a / worth
+            taker.plan_a[block] -= back_a / worth
+            due_a -= back_a
+    giver.change_a += wanted_a - due_a
+    taker.change_a -= wanted_a - due_a
+
+
+def _are_alike(one: _Car, other: _Car, block: int) -> bool:
+    """Whether an ampere is worth the same to both then: not if one leaves in between, or may have left."""
+    return abs(one.worth[block] - other.worth[block]) < TINY_A and abs(one.likely[block] - other.likely[block]) < ALIKE

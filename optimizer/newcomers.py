@@ -23,8 +23,9 @@ from optimizer.tangents import inner_rows
 
 
 def of_those_here(problem: Problem) -> Problem:
-    """The problem without cars that are yet to come."""
-    return replace(problem, needs=tuple(need for need in problem.needs if need.arrival_s is None))
+    """The problem without cars that are yet to come; itself where there are none."""
+    here = tuple(need for need in problem.needs if need.arrival_s is None)
+    return problem if len(here) == len(problem.needs) else replace(problem, needs=here)
 
 
 def nobody_lowered(problem: Problem, alone: Allocation, together: Allocation) -> Allocation:

@@ -43,16 +43,13 @@ amperes, 6 A minimum, no limit exceeded; least laxity first for comparison). `fa
 The best that anybody could have done in the first case, with hindsight and any current, is 69.7. The weights were chosen on
 these two cases. Where nothing is known of energies and departures, none of them is good for everybody:
 
-54 sockets between phases                                        62.3/.12/.76/.04    65.3/.00/.72/.03    65.7/.00/.67/.08
+54 sockets between phases                                        63.2/.12/.76/.07    65.3/.00/.72/.03    65.7/.00/.67/.08
 52 sockets to neutral                                            80.2/.46/.93/.03    80.6/.35/.90/.00    80.9/.05/.86/.10
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
-
-from optimizer.problem import ChargingNeed
 
 Ladder = tuple[tuple[float, float], ...]
 """Rungs of a need as (width as a fraction of it, worth of a Wh on top), the first ones worth most."""
@@ -105,37 +102,6 @@ TAPERING = replace(
 """Where batteries take less when nearly full: the last part of a need takes long, so all cars should start on theirs early."""
 
 OBJECTIVES = {"even": DEFAULT_WEIGHTS, "throughput": THROUGHPUT, "fair": FAIR, "cost": COST}
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A piece of a car's current: up to `width_a` amperes, worth `worth_wh` each."""
-
-    width_a: float
-    worth_wh: float
-
-
-def first_block(
-    need: ChargingNeed, cap_a: float, fair_a: float, per_ampere: tuple[float, float], weights: Weights
-) -> list[Segment]:
-    """The worth of a car's current in block 0: segments of falling worth that add up to `cap_a`.
-
-    fair_a: its max-min fair share. per_ampere: what an ampere in the block is worth by its energy, being early included; and what
-    bonuses are fractions of, its energy where nothing has a price.
-    """
-    energy, per_ampere_wh = per_ampere
-    parity = 3 / len(need.phases) - 1 if weights.minimum else 0.0
-    bonuses = (
-        (min(fair_a, need.min_a), (parity + weights.minimum) * per_ampere_wh),
-        (fair_a, weights.fair * per_ampere_wh),
-        (need.present_a, weights.calm * per_ampere_wh),
-        (min(need.present_a, need.min_a), weights.keep * per_ampere_wh),
-    )
-    corners = sorted({0.0, cap_a, *(min(upto, cap_a) for upto, bonus in bonuses if bonus)})
-    return [
-        Segment(end - start, energy + sum(bonus for upto, bonus in bonuses if upto >= end))
-        for start, end in pairwise(corners)
-    ]
 
 
 def weights_of(objective: str, *, guesses: bool, tapers: bool) -> Weights:

@@ -10,24 +10,23 @@ from optimizer.arrays import Array
 from optimizer.manners import Manners
 from optimizer.problem import TOGETHER, Problem
 from optimizer.program import Program
-from optimizer.rows import TINY_A, Rows, on_step_above, wh_per_ampere
+from optimizer.rows import TINY_A, Rows, on_step_above
 from optimizer.worth import Worth
 
 
 def within_price(program: Program, rows: Rows, manners: Manners, caps_a: Array, plan_a: Array) -> tuple[Rows, Array]:
     """Rows and caps (N,) of block 0 for rounding the plan (N, K), given those without prices."""
-    problem, wanted_wh = program.problem, program.wanted_wh
-    useful_a = _useful_a(problem, program.money, plan_a, wanted_wh)
-    all_a = wanted_wh / wh_per_ampere(problem)[:, 0]
-    return _with_peak(rows, problem, program.money, plan_a[:, 0]), _worthwhile(manners, caps_a, useful_a, all_a)
+    all_a = program.wanted_wh / program.wh_per_ampere[:, 0]
+    to_fill = _with_peak(rows, program.problem, program.money, plan_a[:, 0])
+    return to_fill, _worthwhile(manners, caps_a, _useful_a(program, plan_a), all_a)
 
 
-def _useful_a(problem: Problem, worth: Worth, plan_a: Array, wanted_wh: Array) -> Array:
+def _useful_a(program: Program, plan_a: Array) -> Array:
     """(N,) A in block 0 up to which a car is no worse off than by the plan (N, K).
 
     Beyond its planned current that replaces energy that the plan buys later at no better worth, and energy that it leaves out.
     """
-    per_ampere = wh_per_ampere(problem)
+    per_ampere, worth = program.wh_per_ampere, program.money
     planned = plan_a * per_ampere
     drawn = planned.sum(axis=0)
     spare = np.where(
@@ -35,8 +34,8 @@ def _useful_a(problem: Problem, worth: Worth, plan_a: Array, wanted_wh: Array) -
     )
     value = worth.net + worth.saved * (spare & (worth.saved > 0))
     replaced = (planned[:, 1:] * (value[:, 1:] <= value[:, :1])).sum(axis=1)
-    more = (wanted_wh - planned.sum(axis=1)).clip(min=0.0) * (value[:, 0] > 0)
-    unknown = np.array([need.energy_wh is None for need in problem.needs])
+    more = (program.wanted_wh - planned.sum(axis=1)).clip(min=0.0) * (value[:, 0] > 0)
+    unknown = np.array([need.energy_wh is None for need in program.problem.needs])
     more[unknown & (value[:, 0] + worth.beyond > 0)] = np.inf
     useful: Array = plan_a[:, 0] + (replaced + more) / per_ampere[:, 0]
     return useful

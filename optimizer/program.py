@@ -32,13 +32,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.arrays import Array, Indexes
+from optimizer.arrays import Array, Flags, Indexes
 from optimizer.linear import Draft, Linear
-from optimizer.objectives import Weights, first_block
+from optimizer.objectives import Weights
 from optimizer.problem import PHASES, TOGETHER, ChargingNeed, Problem
 from optimizer.rows import Rows, block_hours, wh_per_ampere
 from optimizer.tangents import directions, tangent
-from optimizer.worth import Worth, worth_of
+from optimizer.worth import Worth, first_block, worth_of
 
 Group = tuple[tuple[str, ...], tuple[int, ...], tuple[tuple[str, complex], ...]]
 """What cars have in common that load the same rows in the same way: circuits, phases, wires."""
@@ -54,6 +54,7 @@ class Program:
 
     need, block: of each current column; these come first.
     group, wanted_wh: (N,) equal numbers are one group, and what counts as wanted.
+    wh_per_ampere: (N, K) as of `rows`.
     money: what all of it is worth.
     named_columns, named_rows: how many were added at a time, and their names.
     """
@@ -64,6 +65,7 @@ class Program:
     block: Indexes
     group: Indexes
     wanted_wh: Array
+    wh_per_ampere: Array
     money: Worth
     named_columns: tuple[tuple[int, Name], ...]
     named_rows: tuple[tuple[int, Name], ...]
@@ -94,7 +96,8 @@ def _name(added: tuple[tuple[int, Name], ...], index: int) -> str:
 def build(problem: Problem, rows: Rows, caps_a: Array, fair_a: Array, weights: Weights) -> Program:
     """The program of a problem; caps_a (N, K) as of `caps_of`, fair_a (N,) the fair share of block 0."""
     builder = _Builder(problem, caps_a, fair_a, weights)
-    builder.add_limits(_limits(problem, rows, caps_a, builder.group), _tangents(problem, rows, caps_a, builder.group))
+    makers = (_limits, _tangents) if rows.has_wires else (_limits,)
+    builder.add_limits(*(limits(problem, rows, caps_a, builder.group) for limits in makers))
     builder.add_energies()
     builder.add_fractions()
     builder.add_surplus()
@@ -125,6 +128,7 @@ class _Builder:
             block=self._block,
             group=self.group,
             wanted_wh=self._wanted_wh,
+            wh_per_ampere=self._wh,
             money=self._money,
             named_columns=tuple(self._columns),
             named_rows=tuple(self._rows),
@@ -135,12 +139,13 @@ class _Builder:
         blocks = self._problem.horizon.blocks
         cells = [one.group * blocks + one.block[one.row] for one in limits]
         car_cell = self.group[self._need] * blocks + self._block
-        summed = _worth_a_sum(car_cell, np.concatenate(cells), len(self._groups) * blocks)
+        has_sum = _worth_a_sum(car_cell, np.concatenate(cells), len(self._groups) * blocks)
+        summed = np.flatnonzero(has_sum)
         total = self._add_columns(np.full(len(summed), np.inf), 0.0, lambda i: f"group[{self._group_name(summed[i])}]")
         link = self._add_rows(np.zeros(len(summed)), lambda i: f"link[{self._group_name(summed[i])}]", low=0.0)
         self._enter_some(link, summed, (car_cell, self._current, np.ones(len(car_cell))))
         self._draft.enter(link, total, -1.0)
-        alone = ~np.isin(car_cell, summed)
+        alone = ~has_sum[car_cell]
         members = _Members(np.concatenate((car_cell[alone], summed)), np.concatenate((self._current[alone], total)))
         for one, cell in zip(limits, cells, strict=True):
             row = self._add_rows(one.limit_a, one.name)
@@ -203,21 +208,15 @@ class _Builder:
     def _add_currents(self, fair_a: Array) -> None:
         """Of each need in each later block in which it may draw, then of each in block 0, segment by segment."""
         caps_a, worth = self._caps_a, self._wh * self._money.net
-        bonus = self._wh[:, 0] * self._money.unit
+        per_ampere = worth[:, 0], self._wh[:, 0] * self._money.unit
+        now = first_block(self._problem.needs, caps_a[:, 0], fair_a, per_ampere, self._weights)
         later, after = np.nonzero(caps_a[:, 1:])
-        segments = [
-            (n, segment.width_a, segment.worth_wh)
-            for n, need in enumerate(self._problem.needs)
-            if caps_a[n, 0]
-            for segment in first_block(need, caps_a[n, 0], fair_a[n], (worth[n, 0], bonus[n]), self._weights)
-        ]
-        now, width, worth_now = np.array(segments).reshape(-1, 3).T
-        need = self._need = np.concatenate((later, now.astype(np.intp)))
-        block = self._block = np.concatenate((after + 1, np.zeros(len(now), dtype=np.intp)))
+        need = self._need = np.concatenate((later, now.need))
+        block = self._block = np.concatenate((after + 1, np.zeros_like(now.need)))
         self._wh_of_current = self._wh[need, block]
         self._current = self._add_columns(
-            np.concatenate((caps_a[:, 1:][later, after], width)),
-            np.concatenate((worth[:, 1:][later, after], worth_now)),
+            np.concatenate((caps_a[:, 1:][later, after], now.width_a)),
+            np.concatenate((worth[:, 1:][later, after], now.worth)),
             lambda i: f"current[{self._id(need[i])}, {block[i]}]",
         )
 
@@ -263,15 +262,15 @@ class _Members:
         return index, self._column[first[index] + ranks]
 
 
-def _worth_a_sum(car_cell: Indexes, row_cell: Indexes, count: int) -> Indexes:
-    """The cells whose currents are summed up in a column, so that there are fewer entries than with each car in each row.
+def _worth_a_sum(car_cell: Indexes, row_cell: Indexes, count: int) -> Flags:
+    """Of so many cells those whose currents are summed up in a column, so that there are fewer entries than with each car in each row.
 
     Not for one or two rows: with 24 cars to a panel, a third of the rows and of the time were links (55, 140 and 385 ms for 200,
     500 and 1000 cars with a column for every cell; 38, 118 and 298 ms by the number of entries alone; 38, 100 and 225 ms so).
     """
     cars, rows = np.bincount(car_cell, minlength=count), np.bincount(row_cell, minlength=count)
-    cells: Indexes = np.flatnonzero((rows > 2) & (cars * rows > cars + rows + 1))
-    return cells
+    is_worth: Flags = (rows > 2) & (cars * rows > cars + rows + 1)
+    return is_worth
 
 
 def _is_guessed(need: ChargingNeed, weights: Weights) -> bool:
@@ -334,7 +333,7 @@ def _tangents(problem: Problem, rows: Rows, caps_a: Array, group: Indexes) -> _L
     most_a = np.array([caps_a[group == number].sum(axis=0) for number in range(len(example))])
     of: list[tuple[int, int, float]] = []
     along = []
-    for wire, weights in enumerate(rows.weights[:, example] if rows.has_wires else ()):
+    for wire, weights in enumerate(rows.weights[:, example]):
         for angle in directions(weights):
             one = tangent(weights, angle)
             blocks = np.flatnonzero(one.clip(min=0.0) @ most_a > rows.wire_a[wire]).tolist()

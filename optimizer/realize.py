@@ -119,7 +119,7 @@ def _levels(row_of: Indexes, weight: Array, budget_a: Array, start_a: Array, cap
     row_of, weight, start_a, caps_a: one entry for each pair of a row and a car that loads it. Where not even the starts fit,
     the level is that of the lowest start.
     """
-    edges = np.sort(np.concatenate([start_a, caps_a]))
+    edges = np.unique(np.concatenate([start_a, caps_a]))
     fits, bursts = np.zeros(len(budget_a), dtype=np.intp), np.full(len(budget_a), len(edges))
     while (bursts - fits > 1).any():
         middle = (fits + bursts) // 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -46,10 +47,12 @@ def rows_of(problem: Problem) -> Rows:
     index = {circuit.id: c for c, circuit in enumerate(problem.circuits)}
     number: dict[tuple[int, int], int] = {}
     limited = {circuit.id for circuit in problem.circuits if circuit.together_a is not None}
-    of_need = tuple(
-        tuple(number.setdefault((index[name], row), len(number)) for name, row in _loaded(need, limited))
-        for need in problem.needs
-    )
+    alike: dict[tuple[tuple[str, ...], tuple[int, ...]], tuple[int, ...]] = {}
+    for need in problem.needs:
+        if (need.circuits, need.phases) not in alike:
+            rows = ((index[name], row) for name, row in _loaded(need, limited))
+            alike[need.circuits, need.phases] = tuple(number.setdefault(row, len(number)) for row in rows)
+    of_need = tuple(alike[need.circuits, need.phases] for need in problem.needs)
     loads = loads_of(of_need, len(number))
     available = [_available(problem, c, phase) for c, phase in number]
     available_a = np.array(available).reshape(len(number), problem.horizon.blocks).clip(min=0.0)
@@ -74,9 +77,8 @@ def _available(problem: Problem, circuit: int, phase: int) -> Array:
 def loads_of(of_need: Sequence[tuple[int, ...]], rows: int) -> Array:
     """`Rows.loads` of `Rows.of_need`."""
     loads = np.zeros((rows, len(of_need)))
-    for n, loaded in enumerate(of_need):
-        for row in loaded:
-            loads[row, n] += 1.0
+    loaded, times = (np.fromiter(values, np.intp) for values in (chain.from_iterable(of_need), map(len, of_need)))
+    np.add.at(loads, (loaded, np.repeat(np.arange(len(of_need)), times)), 1.0)
     return loads
 
 
@@ -152,8 +154,7 @@ def caps_of(problem: Problem) -> Array:
     """
     per_ampere = wh_per_ampere(problem)
     minimum = minimum_of(problem)[:, None]
-    blocks = problem.horizon.blocks
-    caps = np.array([allowed_a(need.max_a, need.ceiling_a, blocks) for need in problem.needs]).reshape(-1, blocks)
+    caps = allowed_a(problem, [need.max_a for need in problem.needs], [need.ceiling_a for need in problem.needs])
     wanted = _wanted_wh(problem)
     step = np.array([need.step_a for need in problem.needs])
     caps[:, 0] = useful_caps(caps[:, 0], wanted, per_ampere[:, 0], minimum[:, 0], step)
@@ -162,11 +163,13 @@ def caps_of(problem: Problem) -> Array:
     return caps
 
 
-def allowed_a(max_a: float, ceiling_a: tuple[float, ...] | None, blocks: int) -> list[float]:
-    """[block] the highest current below a maximum and perhaps a ceiling."""
-    if ceiling_a is None:
-        return [max_a] * blocks
-    return [min(max_a, ceiling) for ceiling in ceiling_a]
+def allowed_a(problem: Problem, most_a: Sequence[float], ceilings_a: Sequence[tuple[float, ...] | None]) -> Array:
+    """(N, K) the highest currents below a maximum of each need and perhaps a ceiling [block]."""
+    allowed = np.repeat(np.array(most_a)[:, None], problem.horizon.blocks, axis=1)
+    for n, ceiling_a in enumerate(ceilings_a):
+        if ceiling_a is not None:
+            allowed[n] = np.minimum(allowed[n], ceiling_a)
+    return allowed
 
 
 def useful_caps(permitted_a: Array, wanted_wh: Array, per_ampere_wh: Array, minimum_a: Array, step_a: Array) -> Array:

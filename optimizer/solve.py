@@ -79,7 +79,7 @@ def _realized_plan(program: Program, rows: Rows, caps_a: Array, plan_a: Array, w
     problem = program.problem
     plan = np.clip(plan_a, 0.0, caps_a)
     if weights.levels:
-        plan = level(problem, plan, caps_a, program.wanted_wh, program.group)
+        plan = level(program, plan, caps_a)
         plan = average_twins(plan, problem.needs)
     plan = within_wires(rows, plan)
     manners, now_a = Manners.of(problem), caps_a[:, 0]

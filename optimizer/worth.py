@@ -15,14 +15,16 @@ bought in cheap hours only, or else who says nothing would never wait.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.arrays import Array
+from optimizer.arrays import Array, Indexes
 from optimizer.money import by_block
 from optimizer.objectives import Weights
-from optimizer.problem import Problem, Tariff
+from optimizer.problem import ChargingNeed, Problem, Tariff
 from optimizer.rows import block_hours, falling
 
 FIRM = 50.0
@@ -58,6 +60,39 @@ def worth_of(problem: Problem, weights: Weights) -> Worth:
     if problem.tariff is None or not weights.priced:
         return _by_energy(problem, weights)
     return _by_price(problem, problem.tariff, weights)
+
+
+class Segments(NamedTuple):
+    """Pieces of the cars' currents in block 0: whose each is, how many amperes wide, and what one of them is worth."""
+
+    need: Indexes
+    width_a: Array
+    worth: Array
+
+
+def first_block(
+    needs: Sequence[ChargingNeed], caps_a: Array, fair_a: Array, per_ampere: tuple[Array, Array], weights: Weights
+) -> Segments:
+    """The worth of currents in block 0: for each car segments of falling worth that add up to its cap.
+
+    caps_a, fair_a: (N,) the highest currents and the max-min fair shares. per_ampere: (N,) what an ampere is worth by its energy,
+    being early included; and what bonuses are fractions of, its energy where nothing has a price.
+    """
+    energy, unit = per_ampere
+    minimum_a, present_a = (np.array([getattr(need, field) for need in needs]) for field in ("min_a", "present_a"))
+    parity = np.array([3 / len(need.phases) - 1 for need in needs]) if weights.minimum else 0.0
+    bonuses = (
+        (np.minimum(fair_a, minimum_a), (parity + weights.minimum) * unit),
+        (fair_a, weights.fair * unit),
+        (present_a, weights.calm * unit),
+        (np.minimum(present_a, minimum_a), weights.keep * unit),
+    )
+    ends = (np.where(bonus == 0, 0.0, np.minimum(upto_a, caps_a)) for upto_a, bonus in bonuses)
+    corners = np.sort(np.stack((np.zeros(len(needs)), *ends, caps_a), axis=1))
+    worth = energy[:, None] + sum(bonus[:, None] * (upto_a[:, None] >= corners[:, 1:]) for upto_a, bonus in bonuses)
+    width_a = np.diff(corners)
+    need, number = np.nonzero(width_a)
+    return Segments(need, width_a[need, number], worth[need, number])
 
 
 def _by_energy(problem: Problem, weights: Weights) -> Worth:

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.level import level
-from optimizer.objectives import COST, DEFAULT_WEIGHTS, FAIR, LADDER, first_block
+from optimizer.objectives import COST, DEFAULT_WEIGHTS, FAIR, LADDER
 from optimizer.problem import PHASES, Problem, Tariff, WireLimit
 from optimizer.program import Program, build
 from optimizer.rows import caps_of, rows_of, wh_per_ampere
 from optimizer.share import shared_plan
 from optimizer.wiring import between
+from optimizer.worth import first_block
 from tests.optimizer.by_scipy import matrix_of
 from tests.optimizer.samples import car, garage, problems
 
@@ -112,10 +113,12 @@ def _point(program: Program, plan: np.ndarray) -> list[float]:
 
 
 def test_the_worth_of_a_current_falls_and_its_pieces_add_up() -> None:
-    need = car("CP-1", (0,), present_a=20.0)
-    pieces = first_block(need, 32.0, 12.0, (102.0, 100.0), DEFAULT_WEIGHTS)
-    assert [piece.width_a for piece in pieces] == [6.0, 6.0, 8.0, 12.0]
-    assert [piece.worth_wh for piece in pieces] == pytest.approx([347.0, 117.0, 107.0, 102.0])
+    needs = car("CP-1", (0,), present_a=20.0), car("CP-2", (0,)), car("CP-3", present_a=9.0)
+    caps_a, fair_a, bonus = np.array([32.0, 0.0, 16.0]), np.array([12.0, 0.0, 9.0]), np.array([100.0, 100.0, 300.0])
+    pieces = first_block(needs, caps_a, fair_a, (1.02 * bonus, bonus), DEFAULT_WEIGHTS)
+    assert pieces.need.tolist() == [0, 0, 0, 0, 2, 2, 2]
+    assert pieces.width_a.tolist() == [6.0, 6.0, 8.0, 12.0, 6.0, 3.0, 7.0]
+    assert pieces.worth == pytest.approx([347.0, 117.0, 107.0, 102.0, 441.0, 351.0, 306.0])
 
 
 @settings(max_examples=50, deadline=None)
@@ -129,9 +132,9 @@ def test_levelling_changes_no_total_of_a_group_and_no_energy_of_a_served_car(
     program, caps, energy = program_of(problem), caps_of(problem), wh_per_ampere(problem)
     plan = caps * np.linspace(0.0, 1.0, caps.size).reshape(caps.shape)
     before = (plan * energy).sum(axis=1)
-    levelled = level(problem, plan, caps, before, program.group)
+    levelled = level(replace(program, wanted_wh=before), plan, caps)
     assert (levelled * energy).sum(axis=1) == pytest.approx(before, abs=1e-6)
-    for candidate in (levelled, level(problem, plan, caps, before + unserved_wh, program.group)):
+    for candidate in (levelled, level(replace(program, wanted_wh=before + unserved_wh), plan, caps)):
         for group in set(program.group):
             cars = program.group == group
             assert candidate[cars].sum(axis=0) == pytest.approx(plan[cars].sum(axis=0), abs=1e-6)

@@ -180,6 +180,15 @@ def test_where_not_all_minimums_fit_the_cars_of_the_lowest_priority_pause() -> N
     assert [name for name, current in currents.items() if current > 0] == ["CP-1", "CP-2"]
 
 
+def test_cars_between_other_lines_that_want_the_same_are_not_made_alike() -> None:
+    """There is plenty on L3, so those between L2 and L3 take more beside the many between L1 and L2."""
+    lines = (*wires(60.0)[:2], wires(200.0)[2])
+    many = tuple(car(f"CP-{n}", between(0, 1), step_a=1.0, energy_wh=20_000.0) for n in range(5))
+    few = tuple(car(f"CP-{n}", between(1, 2), step_a=1.0, energy_wh=20_000.0) for n in (5, 6))
+    plan = solve(Problem(HOUR, (), (*many, *few), lines)).currents_a
+    assert min(plan[one.id][0] for one in few) > max(plan[one.id][0] for one in many)
+
+
 @given(st.integers(0, 70), st.lists(st.integers(0, 32), min_size=1, max_size=6), st.integers(0, 3))
 @example(32, [10, 0], 0)
 def test_who_runs_on_a_wire_runs_on_a_circuit_too(limit_a: int, wanted_a: list[int], charging: int) -> None:
