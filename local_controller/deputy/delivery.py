@@ -26,6 +26,9 @@ from local_controller.station.effects import Fate, Note, Tell, Trace
 ANSWER_S: Final = 30.0
 """How long the CSMS may take for an answer; then the attempt has failed (guidance: 30 s, OCPP 2.1 Part 2 §3.2)."""
 
+LEAST_REST_S: Final = 10
+"""Before another attempt where the number of attempts has no end; stations of 1.6 may be set to rest for no time at all."""
+
 VOLATILE: Final = 0
 """The number of a connector state that is reported anew and stands in no journal, which counts from 1."""
 
@@ -70,6 +73,7 @@ class Delivery:
         self._fetching: int | None = None
         self._attempts: Counter[int] = Counter()
         self._rests_until_s = math.inf
+        self._is_mute = True
 
     @property
     def has_work(self) -> bool:
@@ -101,6 +105,11 @@ class Delivery:
         self._sent = self._fetching = None
         self._restated.clear()
         self._rests_until_s = math.inf
+        self._is_mute = True
+
+    def spoken(self) -> None:
+        """The CSMS has said something, whatever it is."""
+        self._is_mute = False
 
     def put_back(self) -> None:
         """What is being fetched shall not go now."""
@@ -116,7 +125,7 @@ class Delivery:
             self._rests_until_s = math.inf
         rests = self._rests_until_s < math.inf
         number = self.backlog.next(without_transactions=rests)
-        if number is None or (rests and self.backlog.has_boot):
+        if number is None or (rests and (self.backlog.has_boot or self._is_mute)):
             return []
         self._fetching = number
         return [Fetch(number)]
@@ -154,7 +163,8 @@ class Delivery:
         sent = self._sent
         if sent is not None and now.monotonic_s >= sent.since_s + ANSWER_S:
             self._sent = None
-            return self._failed(sent, f"no answer within {ANSWER_S:.0f} s", now)
+            is_refused, self._is_mute = not self._is_mute, True  # who says nothing at all has refused nothing
+            return self._failed(sent, f"no answer within {ANSWER_S:.0f} s", now, counts=is_refused)
         return []
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -218,16 +228,21 @@ class Delivery:
         if status not in {None, "Accepted", "ConcurrentTx"} and sent.call.payload.get("eventType") != "Ended":
             self.refused.append(Refused(transaction_id))
 
-    def _failed(self, sent: _Sent, reason: str, now: Instant) -> list[DeputyEffect]:
-        """As a station does: some more attempts, each after a longer rest; then it is put aside, and a person told (LC-054)."""
+    def _failed(self, sent: _Sent, reason: str, now: Instant, *, counts: bool = True) -> list[DeputyEffect]:
+        """As a station does: some more attempts, each after a longer rest; then it is put aside, and a person told (LC-054).
+
+        counts: as one of the attempts.
+        """
         number, kind = sent.number, sent.entry.kind
         if number not in self.backlog:  # it was told anew, or another one has taken its place meanwhile
             return [Note("warning", "state_not_delivered", {"reason": reason})]
-        self._attempts[number] += 1
+        self._attempts[number] += counts
         attempts = self._attempts[number]
         note = Note("warning", "delivery_failed", {"action": sent.entry.action, "attempt": attempts, "reason": reason})
-        if kind is Kind.BOOT or (kind is Kind.TRANSACTION and attempts < self.keys.attempts):
-            self._rests_until_s = now.monotonic_s + self.keys.interval_s * attempts
+        is_endless = kind is Kind.BOOT or not counts
+        if is_endless or (kind is Kind.TRANSACTION and attempts < self.keys.attempts):
+            interval_s = max(self.keys.interval_s, LEAST_REST_S) if is_endless else self.keys.interval_s
+            self._rests_until_s = now.monotonic_s + interval_s * max(1, attempts)
             return [note]
         self.backlog.remove(number)
         del self._attempts[number]

@@ -233,6 +233,7 @@ class Deputy:
 
     def heard(self, text: str, now: Instant) -> list[DeputyEffect]:
         """The CSMS sends this."""
+        self._delivery.spoken()
         try:
             frame = rpc.parse(text)
         except FrameError:
