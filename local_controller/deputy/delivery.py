@@ -7,8 +7,9 @@ ends first.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -233,7 +234,7 @@ class Delivery:
 
         counts: as one of the attempts.
         """
-        number, kind = sent.number, sent.entry.kind
+        number, kind, reason = sent.number, sent.entry.kind, _without_driver(reason, sent.call.payload)
         if number not in self.backlog:  # it was told anew, or another one has taken its place meanwhile
             return [Note("warning", "state_not_delivered", {"reason": reason})]
         self._attempts[number] += counts
@@ -258,6 +259,13 @@ class Delivery:
     def _put_aside(number: int, action: str, reason: str) -> list[DeputyEffect]:
         text = f"{action} of an outage could not be delivered and is kept in the journal as number {number}: {reason}"
         return [PutAside(number, reason), Tell(OperatorMustKnow("message_put_aside", text))]
+
+
+def _without_driver(reason: str, payload: Mapping[str, Any]) -> str:
+    """What the CSMS says of a message is read in logs, notices and in the journal in clear: whose card it was is not (LC-068)."""
+    token = payload.get("idTag", payload.get("idToken"))
+    card = token.get("idToken") if isinstance(token, dict) else token
+    return re.sub(re.escape(card), "…", reason, flags=re.IGNORECASE) if isinstance(card, str) and card else reason
 
 
 def _transaction_2x(call: Frame) -> str:
