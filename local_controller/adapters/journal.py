@@ -114,6 +114,7 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._cipher = AESGCM(_key(self._key_path))
         self._database = self._opened()
+        self._inode = self._path.stat().st_ino
         self._thread.start()
 
     async def stop(self) -> None:
@@ -155,6 +156,7 @@ class Journal:
         body = self._closed(msgspec.json.encode(entry))
 
         def write(database: sqlite3.Connection) -> int | None:
+            self._see_that_it_is_there()
             return database.execute("INSERT INTO messages VALUES (NULL, ?, ?, NULL)", (identity, body)).lastrowid
 
         self._do(write, done)
@@ -230,6 +232,15 @@ class Journal:
             except Exception as error:  # noqa: BLE001 - as above
                 results.append(NotKept(str(error)))
         return results
+
+    def _see_that_it_is_there(self) -> None:
+        """A file that somebody has deleted takes what is written into it along at the next start: nothing may be confirmed."""
+        try:
+            is_there = self._path.stat().st_ino == self._inode
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise LocalControllerError("the file was deleted; start the gateway again, which makes another one")
 
     def _look_at_size(self) -> None:
         used = _number(self._database, "PRAGMA page_count") - _number(self._database, "PRAGMA freelist_count")

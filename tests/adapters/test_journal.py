@@ -205,3 +205,15 @@ async def test_one_who_comes_when_it_is_nearly_full_gives_up_samples_as_well(tmp
         while isinstance(await kept(one, entry(size=3000)), int):
             pass
         assert len(calls) > 3, "nobody has made room since the first one"
+
+
+@pytest.mark.requirement("LC-049")
+async def test_when_somebody_has_deleted_it_nothing_is_confirmed_any_more(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        assert await kept(one, entry(1)) == 1
+        for name, _, _ in files(tmp_path):
+            (tmp_path / name).unlink()
+        result = await kept(one, entry(2))
+        assert isinstance(result, NotKept)
+        assert "deleted" in result.reason
+        assert await fetched(one, 1) == entry(1), "what is left of it is delivered still"
