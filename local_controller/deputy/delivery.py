@@ -221,7 +221,7 @@ class Delivery:
         """The CSMS knows that this transaction has ended (LC-070)."""
         if provisional is None or not self.names.known(provisional):
             return []
-        self.names.forget(provisional)
+        self.names.ended(provisional)
         return [Rename(provisional, None)]
 
     def _look_at_driver(self, info: Any, transaction_id: str, sent: _Sent) -> None:
