@@ -216,14 +216,18 @@ async def _asked(
 ) -> CsmsLeg | Exception:
     """The open leg, or why there is none; nothing of it stays behind then."""
     leg = CsmsLeg(settings, uri, offer, large_messages, names_version=station.names_version)
+    is_wanted = False
     try:
         await _open(leg, uri, (settings.tls or True) if uri.secure else None)
         leg.ask(station.headers)
-        return await leg.answered or leg
+        refused = await leg.answered
     except OSError as fault:
         return fault
+    else:
+        is_wanted = refused is None  # else it was refused, or whoever dials has given up in this very moment
+        return refused or leg
     finally:
-        if not leg.is_open:
+        if not (is_wanted and leg.is_open):
             leg.answered.cancel()
             leg.give_up()
 

@@ -379,7 +379,7 @@ class StationServer:
                 self._start(resident, authorization, proxy, (leg, uplink))
             elif csms is not None:
                 self._start(resident, authorization, proxy, (leg, csms))
-        except Exception:  # whatever it is, neither peer may wait for the other; `_admit` tells it
+        except BaseException:  # also our own end: neither peer may wait for the other; `_admit` tells it
             for one in legs:
                 if one is not None:
                     one.close(1011, "internal error")

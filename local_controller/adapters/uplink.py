@@ -164,13 +164,12 @@ class Uplink:
     def _joined(self, leg: CsmsLeg) -> None:
         assert self._ear is not None  # noqa: S101 - nobody dials for nobody
         self._leg, self._since_s = leg, self._clock.monotonic_s()
-        leg.attend(Ear(self._heard, partial(self._lost, leg), self._ear.pressure))
-        if self._leg is not leg:
-            return  # it was over already
         if self._holds:
             leg.hold(self._holds)
         self.changed(True)
         self._do(lambda deputy, now: deputy.returned(now))
+        ear = Ear(self._heard, partial(self._lost, leg), self._ear.pressure)
+        leg.attend(ear)  # last: it may have spoken already, and be over
 
     def _heard(self, text: str) -> None:
         if self._pass is not None and self._ear is not None:
@@ -266,7 +265,8 @@ class Uplink:
         """Whether texts may pass by the deputy, and when it wants to be called."""
         if self._is_over:
             return
-        self._pass = self._leg.send if self._leg is not None and self._deputy.is_transparent else None
+        passes = self._deputy.is_transparent and not self._is_busy  # nothing overtakes what is in _todo
+        self._pass = self._leg.send if self._leg is not None and passes else None
         self._arm(now)
 
     def _carry_out(self, effects: Sequence[DeputyEffect], now: Instant) -> None:

@@ -7,8 +7,9 @@ ends first.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ from local_controller.station.effects import Fate, Note, Tell, Trace
 
 ANSWER_S: Final = 30.0
 """How long the CSMS may take for an answer; then the attempt has failed (guidance: 30 s, OCPP 2.1 Part 2 §3.2)."""
+
+LEAST_REST_S: Final = 10
+"""Before another attempt where the number of attempts has no end; stations of 1.6 may be set to rest for no time at all."""
 
 VOLATILE: Final = 0
 """The number of a connector state that is reported anew and stands in no journal, which counts from 1."""
@@ -70,6 +74,7 @@ class Delivery:
         self._fetching: int | None = None
         self._attempts: Counter[int] = Counter()
         self._rests_until_s = math.inf
+        self._is_mute = True
 
     @property
     def has_work(self) -> bool:
@@ -101,6 +106,11 @@ class Delivery:
         self._sent = self._fetching = None
         self._restated.clear()
         self._rests_until_s = math.inf
+        self._is_mute = True
+
+    def spoken(self) -> None:
+        """The CSMS has said something, whatever it is."""
+        self._is_mute = False
 
     def put_back(self) -> None:
         """What is being fetched shall not go now."""
@@ -116,7 +126,7 @@ class Delivery:
             self._rests_until_s = math.inf
         rests = self._rests_until_s < math.inf
         number = self.backlog.next(without_transactions=rests)
-        if number is None or (rests and self.backlog.has_boot):
+        if number is None or (rests and (self.backlog.has_boot or self._is_mute)):
             return []
         self._fetching = number
         return [Fetch(number)]
@@ -154,7 +164,8 @@ class Delivery:
         sent = self._sent
         if sent is not None and now.monotonic_s >= sent.since_s + ANSWER_S:
             self._sent = None
-            return self._failed(sent, f"no answer within {ANSWER_S:.0f} s", now)
+            is_refused, self._is_mute = not self._is_mute, True  # who says nothing at all has refused nothing
+            return self._failed(sent, f"no answer within {ANSWER_S:.0f} s", now, counts=is_refused)
         return []
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -210,7 +221,7 @@ class Delivery:
         """The CSMS knows that this transaction has ended (LC-070)."""
         if provisional is None or not self.names.known(provisional):
             return []
-        self.names.forget(provisional)
+        self.names.ended(provisional)
         return [Rename(provisional, None)]
 
     def _look_at_driver(self, info: Any, transaction_id: str, sent: _Sent) -> None:
@@ -218,16 +229,21 @@ class Delivery:
         if status not in {None, "Accepted", "ConcurrentTx"} and sent.call.payload.get("eventType") != "Ended":
             self.refused.append(Refused(transaction_id))
 
-    def _failed(self, sent: _Sent, reason: str, now: Instant) -> list[DeputyEffect]:
-        """As a station does: some more attempts, each after a longer rest; then it is put aside, and a person told (LC-054)."""
-        number, kind = sent.number, sent.entry.kind
+    def _failed(self, sent: _Sent, reason: str, now: Instant, *, counts: bool = True) -> list[DeputyEffect]:
+        """As a station does: some more attempts, each after a longer rest; then it is put aside, and a person told (LC-054).
+
+        counts: as one of the attempts.
+        """
+        number, kind, reason = sent.number, sent.entry.kind, _without_driver(reason, sent.call.payload)
         if number not in self.backlog:  # it was told anew, or another one has taken its place meanwhile
             return [Note("warning", "state_not_delivered", {"reason": reason})]
-        self._attempts[number] += 1
+        self._attempts[number] += counts
         attempts = self._attempts[number]
         note = Note("warning", "delivery_failed", {"action": sent.entry.action, "attempt": attempts, "reason": reason})
-        if kind is Kind.BOOT or (kind is Kind.TRANSACTION and attempts < self.keys.attempts):
-            self._rests_until_s = now.monotonic_s + self.keys.interval_s * attempts
+        is_endless = kind is Kind.BOOT or not counts
+        if is_endless or (kind is Kind.TRANSACTION and attempts < self.keys.attempts):
+            interval_s = max(self.keys.interval_s, LEAST_REST_S) if is_endless else self.keys.interval_s
+            self._rests_until_s = now.monotonic_s + interval_s * max(1, attempts)
             return [note]
         self.backlog.remove(number)
         del self._attempts[number]
@@ -243,6 +259,13 @@ class Delivery:
     def _put_aside(number: int, action: str, reason: str) -> list[DeputyEffect]:
         text = f"{action} of an outage could not be delivered and is kept in the journal as number {number}: {reason}"
         return [PutAside(number, reason), Tell(OperatorMustKnow("message_put_aside", text))]
+
+
+def _without_driver(reason: str, payload: Mapping[str, Any]) -> str:
+    """What the CSMS says of a message is read in logs, notices and in the journal in clear: whose card it was is not (LC-068)."""
+    token = payload.get("idTag", payload.get("idToken"))
+    card = token.get("idToken") if isinstance(token, dict) else token
+    return re.sub(re.escape(card), "…", reason, flags=re.IGNORECASE) if isinstance(card, str) and card else reason
 
 
 def _transaction_2x(call: Frame) -> str:

@@ -29,7 +29,7 @@ PATIENCE_S: Final = 30.0
 """After so long a live CALL that the CSMS does not answer no longer holds up what is delivered later, as in `RelayTimes`."""
 
 SAYS_AGAIN_S: Final = 600.0
-"""A station that got no answer to the end of a transaction over an earlier connection says it again within this time."""
+"""A station that got no answer to the end of a transaction says it again within this time, and what belongs to it behind its end."""
 
 _OF_TRANSACTIONS: Final = frozenset({"StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent"})
 
@@ -233,6 +233,7 @@ class Deputy:
 
     def heard(self, text: str, now: Instant) -> list[DeputyEffect]:
         """The CSMS sends this."""
+        self._delivery.spoken()
         try:
             frame = rpc.parse(text)
         except FrameError:
@@ -363,6 +364,8 @@ class Deputy:
         effects: list[DeputyEffect] = []
         if not self._is_present or self._delivery.is_on_the_wire:
             return effects
+        if self._names.has_ended_ones and self._forgets_s == math.inf:
+            self._forgets_s = now.monotonic_s + SAYS_AGAIN_S
         while self._held and not self._is_live(now):
             effects += self._called(self._held.popleft(), now)
         if self._is_live(now) or (self._is_kept_waiting and not self._delivery.backlog.has_boot):

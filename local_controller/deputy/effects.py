@@ -22,7 +22,7 @@ class Kind(IntEnum):
     __hash__ = int.__hash__
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A CALL of a station that its CSMS has yet to get.
 
     payload: its JSON, to the byte as the station wrote it. at: when it came. rank: lower goes first among others of its kind.

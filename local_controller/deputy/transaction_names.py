@@ -47,13 +47,13 @@ class TransactionNames:
 
     @property
     def has_ended_ones(self) -> bool:
-        """Whether some are there only for a station that says once more what it was not answered over an earlier connection."""
+        """Whether some are there only for a station that says once more what it was not answered, or tells last values behind the end."""
         return bool(self._ended)
 
     def forget_ended(self) -> None:
         """It would have said it by now."""
         for provisional in self._ended:
-            self.forget(provisional)
+            self._real.pop(provisional, None)
         self._ended = frozenset()
 
     def __len__(self) -> int:
@@ -63,9 +63,9 @@ class TransactionNames:
         """The CSMS has given its id."""
         self._real[provisional] = real
 
-    def forget(self, provisional: int) -> None:
+    def ended(self, provisional: int) -> None:
         """The transaction is over for the CSMS as well."""
-        self._real.pop(provisional, None)
+        self._ended |= {provisional}
 
     def known(self, provisional: int | None) -> bool:
         """Whether this is a provisional id that has its pair."""
@@ -79,7 +79,8 @@ class TransactionNames:
         """A CALL of the CSMS in the station's words."""
         if call.action not in _OF_CSMS:
             return call
-        provisional = {real: ours for ours, real in self._real.items() if real != UNKNOWN}
+        running = self._real.keys() - self._ended
+        provisional = {self._real[ours]: ours for ours in running if self._real[ours] != UNKNOWN}
         return _renamed(call, provisional.get)
 
 

@@ -44,6 +44,8 @@ class RestartingCsms:
     heard: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)  # station, action, payload
     ids: list[str] = field(default_factory=list)
     sockets: dict[str, ServerConnection] = field(default_factory=dict)
+    greeting: str = ""  # what it says to each station first
+    answers: list[Any] = field(default_factory=list)  # to what it has asked
     transactions: int = 0
     _server: Server | None = None
 
@@ -77,9 +79,13 @@ class RestartingCsms:
         station = socket.request.path.rpartition("/")[2]
         self.sockets[station] = socket
         try:
+            if self.greeting:
+                await socket.send(self.greeting)
             async for text in socket:
                 message = json.loads(text)
-                if message[0] == 2:
+                if message[0] != 2:
+                    self.answers.append(message)
+                else:
                     self.heard.append((station, message[2], message[3]))
                     self.ids.append(message[1])
                     if message[2] in self.refuses:

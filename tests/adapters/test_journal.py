@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from local_controller.adapters.journal import KEY_NAME, NAME, Journal, Kept, NotKept
+from local_controller.adapters.journal import KEY_NAME, NAME, TURN, Journal, Kept, NotKept
 from local_controller.deputy.effects import Entry, Kind
 from local_controller.errors import LocalControllerError
 
@@ -169,3 +170,50 @@ async def test_a_disk_that_cannot_say_how_full_it_is_does_not_end_the_journal(tm
             assert isinstance(await kept(one, entry()), NotKept)
         assert {line["event"] for line in told} == {"journal_not_written"}
         assert isinstance(await kept(one, entry()), NotKept), "there is somebody to say so"
+
+
+async def test_others_have_their_turn_while_many_hear_that_they_are_kept(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        loop, turn, turns = asyncio.get_running_loop(), 0, list[int]()
+
+        def ticks() -> None:
+            nonlocal turn
+            turn += 1
+            if len(turns) < 500:
+                loop.call_soon(ticks)
+
+        ticks()
+        all_heard = asyncio.Event()
+
+        def heard(result: int | NotKept) -> None:
+            turns.append(turn)
+            assert result == len(turns), "in their order"
+            if len(turns) == 500:
+                all_heard.set()
+
+        for number in range(500):
+            one.keep("CP-1", entry(number), heard)
+        await all_heard.wait()
+        assert max(Counter(turns).values()) <= TURN
+
+
+@pytest.mark.requirement("LC-056")
+async def test_one_who_comes_when_it_is_nearly_full_gives_up_samples_as_well(tmp_path: Path) -> None:
+    async with journal(tmp_path, max_bytes=200 * 4096) as one:
+        calls = list[int]()
+        one.short = lambda: calls.append(1)
+        while isinstance(await kept(one, entry(size=3000)), int):
+            pass
+        assert len(calls) > 3, "nobody has made room since the first one"
+
+
+@pytest.mark.requirement("LC-049")
+async def test_when_somebody_has_deleted_it_nothing_is_confirmed_any_more(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        assert await kept(one, entry(1)) == 1
+        for name, _, _ in files(tmp_path):
+            (tmp_path / name).unlink()
+        result = await kept(one, entry(2))
+        assert isinstance(result, NotKept)
+        assert "deleted" in result.reason
+        assert await fetched(one, 1) == entry(1), "what is left of it is delivered still"

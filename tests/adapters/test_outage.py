@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 
+from local_controller.adapters.journal import NAME
 from local_controller.adapters.trace_store import TraceFile
 from local_controller.adapters.uplink import Uplink
 from tests.adapters.outage_site import outage_site
@@ -258,3 +260,27 @@ async def test_why_the_csms_is_not_reached_is_logged_once(tmp_path: Path) -> Non
             await until(lambda: gateway.stations.uplinks["CP-1"].is_there, 10)
         refused = [line for line in told if line["event"] == "csms_refused" and line["status"] == 502]
         assert len(refused) == 1
+
+
+async def test_what_the_csms_asks_first_of_all_is_answered(tmp_path: Path) -> None:
+    async with outage_site(tmp_path) as site, site.gateway():
+        site.csms.greeting = json.dumps([2, "first", "ClearChargingProfile", {"id": 2_147_480_001}])
+        async with site.station():
+            await until(lambda: bool(site.csms.answers), 5)
+        assert site.csms.answers == [[3, "first", {"status": "Unknown"}]]
+
+
+async def test_a_gateway_that_stops_leaves_no_connection_that_still_waits_for_the_disk(tmp_path: Path) -> None:
+    async with outage_site(tmp_path) as site:
+        async with site.gateway() as gateway, site.station():
+            pass
+        async with site.gateway() as gateway:
+            disk = gateway._outages.journal  # type: ignore[union-attr]
+            writer = sqlite3.connect(tmp_path / NAME, isolation_level=None)
+            writer.execute("BEGIN IMMEDIATE")  # the journal waits for it
+            disk.rename("CP-2", 1, 1)
+            site.csms.sockets.clear()
+            async with site.station():
+                await gateway.stations.stop()
+            await asyncio.wait_for(site.csms.sockets["CP-1"].wait_closed(), 2)
+            writer.close()
