@@ -242,6 +242,12 @@ def call(message_id: str, action: str, payload: dict[str, Any]) -> Frame:
     return _built(CALL, message_id, action, payload)
 
 
+def repeated(message_id: str, action: str, payload: dict[str, Any]) -> Frame:
+    """A CALL that says again what a peer has said, be it a number beyond all bounds."""
+    text = _dump_of_peer(_elements(CALL, message_id, action, payload)).decode()
+    return Frame(text, CALL, message_id, action, _NULL, payload)
+
+
 def result(message_id: str, payload: dict[str, Any]) -> Frame:
     """Our CALLRESULT to the CALL `message_id`."""
     return _built(CALLRESULT, message_id, None, payload)
