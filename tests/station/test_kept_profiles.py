@@ -174,6 +174,7 @@ def test_a_tx_profile_counts_again_once_its_transaction_is_heard_of(bench: MakeB
     assert b.csms_sets("TxProfile", 8.0, 4, **tx(b)) == "Accepted"
     again = restarted(bench, b)
     assert ids(again) == [4]
+    assert again.in_force_a(400.0) == 8.0, "it may run, though nobody has said so yet"
     again = restarted(bench, again)  # nothing was heard of it before the next one
     goes_on(again)
     again.set_limit(32.0)
@@ -202,6 +203,7 @@ def test_a_tx_profile_ends_with_its_transaction_though_nobody_saw_it(
         again.stop(7)
     assert ids(again) == [5]
     if what != "it ends":
+        assert again.in_force_a(400.0) == 16.0
         again.set_limit(32.0)
         assert again.in_force_a() == 20.0
 
