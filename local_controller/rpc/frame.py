@@ -244,8 +244,12 @@ def call(message_id: str, action: str, payload: dict[str, Any]) -> Frame:
 
 def repeated(message_id: str, action: str, payload: dict[str, Any]) -> Frame:
     """A CALL that says again what a peer has said, be it a number beyond all bounds."""
-    text = _dump_of_peer(_elements(CALL, message_id, action, payload)).decode()
-    return Frame(text, CALL, message_id, action, _NULL, payload)
+    elements = _elements(CALL, message_id, action, payload)
+    try:
+        text = _dump(elements)
+    except ValueError:
+        text = _dump_of_peer(elements)
+    return Frame(text.decode(), CALL, message_id, action, _NULL, payload)
 
 
 def result(message_id: str, payload: dict[str, Any]) -> Frame:

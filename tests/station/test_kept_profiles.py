@@ -30,6 +30,7 @@ from tests.station.conftest import NOON, Bench, MakeBench, Payload, stamp
 from tests.station.test_ids_of_ours import OURS
 from tests.station.test_profile_reports import asked, reports
 from tests.station.test_profile_sharing import clear, max_purpose
+from tests.station.test_session_law import STEPS, Session, play
 
 V16, V21 = OcppVersion.V16, OcppVersion.V21
 ALL = pytest.mark.parametrize("version", list(OcppVersion))
@@ -127,6 +128,21 @@ def test_whatever_the_csms_has_set_is_the_same_after_a_restart(
     again = StationState("CP", version)
     found.resume(again)
     assert file_of(again, now) == file_of(state, now) or kept != state.store.installed.entries
+
+
+@KEPT
+@pytest.mark.parametrize("version", list(OcppVersion))
+@given(steps=STEPS)
+@settings(max_examples=60 * EFFORT, deadline=None)
+def test_whatever_is_said_the_next_run_knows_what_this_one_knows(
+    version: OcppVersion, steps: list[tuple[Any, Peer, int]]
+) -> None:
+    session = play(Session(version), steps, is_booted=True)
+    state = session.smart.state
+    found = earlier(state, session.now)
+    lasting = state.store.without_ended(state.station_time(session.now))
+    assert (EMPTY_STORE.installed if found is None else found.store.installed) == lasting.installed
+    assert found is None or (found.store.real, found.outdated) == (lasting.real, state.outdated)
 
 
 # --- what the CSMS notices ----------------------------------------------------------------------------------------
