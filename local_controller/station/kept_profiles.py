@@ -91,7 +91,7 @@ class EarlierProfiles:
 def mark(state: StationState, now: Instant) -> tuple[object, ...]:
     """What is to be kept is the same as long as this is."""
     store = _lasting(state, now)
-    if not store.installed.entries and not state.outdated:
+    if _is_nothing(store, state):
         return ()
     ids = tuple(entry.profile.id for entry in store.installed)
     transactions = tuple((evse, one.transaction_id) for evse, one in state.transactions.items())
@@ -102,7 +102,7 @@ def mark(state: StationState, now: Instant) -> tuple[object, ...]:
 def kept(state: StationState, now: Instant) -> KeptProfiles | None:
     """None where there is nothing."""
     store = _lasting(state, now)
-    if not store.installed.entries and not state.outdated:
+    if _is_nothing(store, state):
         return None
     running = {
         evse: KeptTransaction(one.transaction_id, state.to_station_time(one.started.utc))
@@ -119,6 +119,11 @@ def kept(state: StationState, now: Instant) -> KeptProfiles | None:
         transactions=awaited | running,
         offline_since=_here(state, now),
     )
+
+
+def _is_nothing(store: VirtualStore, state: StationState) -> bool:
+    """Also a transaction without a profile of its own is something: it may be given one as soon as the gateway is back."""
+    return not (store.installed.entries or state.outdated or state.transactions or state.awaited)
 
 
 def _lasting(state: StationState, now: Instant) -> VirtualStore:

@@ -232,7 +232,6 @@ def test_the_csms_may_set_a_tx_profile_before_its_transaction_is_heard_of_again(
     b = bench(version, fallback_a=16.0)
     b.boot()
     b.start(7)
-    b.csms_sets("TxProfile", 8.0, 4, **tx(b))
     again = restarted(bench, b)
     assert again.csms_sets("TxProfile", 9.0, 4, **tx(again)) == "Accepted"
     assert again.csms_sets("TxProfile", 9.0, 6, stackLevel=1, transactionId=9 if version is V16 else "9") == "Rejected"
@@ -331,6 +330,7 @@ def test_what_is_cleared_replaced_or_over_is_not_kept(bench: MakeBench, version:
     assert found is not None
     assert [entry.profile.id for entry in found.store.installed] == [3, 2]
     b.wait(61)
+    assert b.smart.state.transactions == {}
     assert kept_profiles.mark(b.smart.state, b.now) != mark, "time passes, and nothing else"
     found = earlier(b.smart.state, b.now)
     assert found is not None
