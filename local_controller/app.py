@@ -32,6 +32,7 @@ from local_controller.adapters.outages import outages
 from local_controller.adapters.peak_file import PeakFile
 from local_controller.adapters.person_limits import PersonLimits
 from local_controller.adapters.planner import Planner
+from local_controller.adapters.profiles_file import ProfilesFile
 from local_controller.adapters.publishing.publisher import Publisher
 from local_controller.adapters.quarter_hour_file import QuarterHourFile
 from local_controller.adapters.settings import door_settings, guarded_doors, residents, tls_legs
@@ -89,6 +90,7 @@ class LocalController:
         self.driver = SiteDriver(self.site, self._planner, clock, observation(config, self.site, clock.now()))
         self._charging: dict[str, SmartCharging] = {}
         self._observed: dict[str, StationState] = {}
+        self._profiles = self._profiles_file()
         persons = {limit.id: limit for limit in self.site.book.own if isinstance(limit, PersonLimit)}
         self._person_limits = PersonLimits(persons, self.driver, clock, self._state_directory)
         self._trace = _trace(config)
@@ -193,16 +195,30 @@ class LocalController:
         await start()
         self._open.push_async_callback(stop)
 
-    def _kept_files(self) -> Iterator[LoadHistoryFile | PeakFile | QuarterHourFile]:
-        """What is measured and outlives a restart; known before the first reading."""
+    def _kept_files(self) -> Iterator[LoadHistoryFile | PeakFile | ProfilesFile | QuarterHourFile]:
+        """What is measured or set and outlives a restart; known before the first reading, and the first station."""
         if self._state_directory is None:
             return
+        if self._profiles is not None:
+            yield self._profiles
         if quarters := [one for one in self.site.book.own if isinstance(one, QuarterHourLimit)]:
             yield QuarterHourFile(quarters, self._state_directory, self._clock)
         if self.site.foresight.is_used:
             yield LoadHistoryFile(self.site.foresight.history, self._state_directory)
         if self.site.foresight.money.peak_per_kw is not None:
             yield PeakFile(self.site.foresight.peak, self._state_directory)
+
+    def _profiles_file(self) -> ProfilesFile | None:
+        """None where the CSMSs' profiles are the stations' alone, or are to end with the gateway."""
+        if self._state_directory is None or self.driver.observation is not None:
+            return None
+
+        def warn(text: str) -> None:
+            self.driver.notices.append((self._clock.now(), Notice("warning", "profiles_forgotten", text)))
+
+        return ProfilesFile(
+            self._state_directory, lambda: (one.state for one in self._charging.values()), self._clock, warn
+        )
 
     def _record_of_dimmings(self) -> DimmingRecorder | None:
         kinds, folder = self._config.recorded_limits, self._config.state_directory
@@ -248,6 +264,8 @@ class LocalController:
     def _with_memory(self, identity: str) -> StationSettings:
         """What the site file says about a station, and what an earlier run has learnt."""
         settings, remembered = self._settings[identity], self._memory.recalled(identity)
+        if self._profiles is not None:
+            settings = replace(settings, profiles=self._profiles.recalled(identity))
         if remembered is None:
             return settings
         return replace(settings, remembered=remembered, writes_due_s=remembered.due_s(self._clock.now()))

@@ -45,9 +45,13 @@ class KeptFile(ABC, Generic[T]):
         except FileNotFoundError:
             return
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            log.warning(self._forgotten, file=str(self._path), reason=str(error), text=self._without)
+            self.damaged(str(error))
             return
         self.take(kept)
+
+    def damaged(self, reason: str) -> None:
+        """What it is told that cannot be read."""
+        log.warning(self._forgotten, file=str(self._path), reason=reason, text=self._without)
 
     async def start(self) -> None:
         """Begin to keep it."""

@@ -150,9 +150,9 @@ class SiteConfig(Section):
     security_log: SecurityLogSection | None = None
     credentials: CredentialsSection | None = None
     state_directory: Text | None = None
-    """Folder in which the gateway remembers over a restart what it has learnt about stations, visits and the building, and what a
-    quarter of an hour has used, and where it keeps results of step tests and limits of the grid operator; it must exist. Left out:
-    it learns that anew, and records nothing."""
+    """Folder in which the gateway remembers over a restart what it has learnt about stations, visits and the building, which
+    charging profiles the CSMS has set, and what a quarter of an hour has used, and where it keeps results of step tests and limits
+    of the grid operator; it must exist. Left out: it learns that anew, and records nothing."""
     control: ControlSection = ControlSection()
     grid_connection: GridSection
     circuits: tuple[CircuitSection, ...] = ()

@@ -225,7 +225,10 @@ def _forgotten(config: SiteConfig) -> Iterator[str]:
         names = ", ".join(config.recorded_limits)
         yield f"nothing is recorded of when limit {names} holds: name a folder in state_directory"
     else:
-        yield "a restart forgets what was learnt of stations and visits, and limits that people set: name a folder in state_directory"
+        yield (
+            "a restart forgets the CSMS's charging profiles, what was learnt of stations and visits, and limits that people set: "
+            "name a folder in state_directory"
+        )
 
 
 def _forgotten_passwords(config: SiteConfig) -> Iterator[str]:

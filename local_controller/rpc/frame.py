@@ -242,6 +242,16 @@ def call(message_id: str, action: str, payload: dict[str, Any]) -> Frame:
     return _built(CALL, message_id, action, payload)
 
 
+def repeated(message_id: str, action: str, payload: dict[str, Any]) -> Frame:
+    """A CALL that says again what a peer has said, be it a number beyond all bounds."""
+    elements = _elements(CALL, message_id, action, payload)
+    try:
+        text = _dump(elements)
+    except ValueError:
+        text = _dump_of_peer(elements)
+    return Frame(text.decode(), CALL, message_id, action, _NULL, payload)
+
+
 def result(message_id: str, payload: dict[str, Any]) -> Frame:
     """Our CALLRESULT to the CALL `message_id`."""
     return _built(CALLRESULT, message_id, None, payload)

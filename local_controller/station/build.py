@@ -37,6 +37,7 @@ from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.dialects import dialect
 from local_controller.station.dialects.base import Dialect
 from local_controller.station.guard_policy import Doors, GuardPolicy
+from local_controller.station.kept_profiles import EarlierProfiles
 from local_controller.station.knowledge import Knowledge
 from local_controller.station.proxy import RelayTimes, StationProxy, own_id
 from local_controller.station.quirks import Quirk, quirk_of, shipped_quirks
@@ -63,6 +64,7 @@ class StationSettings:
     the fate of each message. maxima_a: by EVSE, what its hardware can do, as far as known. composite: what the CSMS sees
     when it asks for a composite schedule. turns: when it gets its profiles after a boot, if all stations boot in the same second.
     wiring: at which voltage and between what its phases stand. notifies_limits: whether its CSMS is told what the site gives it.
+    profiles: the CSMS's, as an earlier run has kept them; None: it has none.
     authorizations: where is kept what the CSMS says of identifiers, for a deputy who answers for it while it is away; None: nowhere,
     as there is none.
     """
@@ -88,6 +90,7 @@ class StationSettings:
     wiring: Wiring = USUAL
     notifies_limits: bool = False
     authorizations: Authorizations | None = None
+    profiles: EarlierProfiles | None = None
 
 
 def station_state(identity: str, version: OcppVersion, settings: StationSettings) -> StationState:
@@ -117,6 +120,8 @@ def station_state(identity: str, version: OcppVersion, settings: StationSettings
         state.is_verdict_old = state.registration is not None
         if settings.remembered.sample_interval is not None:
             state.shown.write(sample_interval(version), *settings.remembered.sample_interval)
+    if settings.profiles is not None and settings.profiles.version is version:
+        settings.profiles.resume(state)
     return state
 
 

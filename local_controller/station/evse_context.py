@@ -53,4 +53,5 @@ def sharing(state: StationState, evse: int) -> tuple[int, int]:
 
 def _delay_shares(transaction_id: str) -> tuple[float, ...]:
     """Drawn from the transaction's id, so that they stay the same all along (K01.FR.93) and differ from the next one's."""
-    return tuple(zlib.crc32(f"{number} {transaction_id}".encode()) / 2**32 for number in range(_SHARES))
+    names = (f"{number} {transaction_id}" for number in range(_SHARES))
+    return tuple(zlib.crc32(name.encode("utf-8", "surrogatepass")) / 2**32 for name in names)

@@ -6,7 +6,7 @@ stand-in from the upper half of the block goes in its place, and the CSMS sees i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,6 +24,11 @@ class StandIns:
     """The stand-ins of one station, by the id that the CSMS uses."""
 
     _by_csms_id: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def given(self) -> Mapping[int, int]:
+        """All of them."""
+        return self._by_csms_id
 
     def for_station(self, csms_id: int) -> int:
         """The id under which this profile is written; the same each time, and its own if it is none of our block."""

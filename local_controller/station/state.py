@@ -26,7 +26,7 @@ from local_controller.station.shared_maximum import SharedMaximum
 from local_controller.station.shown_values import ShownValues
 from local_controller.station.stand_ins import StandIns
 from local_controller.station.station_clock import SET_S, StationClock
-from local_controller.station.transaction import Transaction
+from local_controller.station.transaction import EarlierTransaction, Transaction
 from local_controller.station.truth import StationTruth
 from local_controller.station.wiring import USUAL, Wiring
 from local_controller.station.words import OcppVersion, RegistrationStatus
@@ -50,6 +50,7 @@ _ENDED_KEPT = 32  # some stations send their closing meter values after the end,
 class StationState:
     """One station. `transactions` is keyed by evse; `ended` are the latest ended ones.
 
+    awaited: those of an earlier run of the gateway of which nothing was heard yet, by evse; their TxProfiles are in the store.
     revision: counts whatever happens to the transactions, so that who follows them sees whether there is anything new.
     phases_learnt_s: when, between two messages, a sample showed other phases in use (monotonic); None: nothing to look at.
     registration: the CSMS's latest verdict on the station, whatever the connection; None if we have seen none. is_verdict_old:
@@ -101,6 +102,7 @@ class StationState:
     set_s: float = 0.0
     time_zone: tzinfo = UTC
     transactions: dict[int, Transaction] = field(default_factory=dict)
+    awaited: dict[int, EarlierTransaction] = field(default_factory=dict)
     revision: int = 0
     phases_learnt_s: float | None = None
     ended: Recent[str] = field(default_factory=lambda: Recent(_ENDED_KEPT))
@@ -198,6 +200,17 @@ class StationState:
     def running(self, evse: int | None, transaction_id: str | None) -> Transaction | None:
         """That of which a message tells; only the first message of a transaction must name its EVSE (E01)."""
         return self.transaction(transaction_id) if evse is None else self.transactions.get(evse)
+
+    def goes_on(self, evse: int) -> bool:
+        """Whether what runs there now ran in an earlier run of the gateway; told once, as then nothing is awaited there any more."""
+        awaited, running = self.awaited.pop(evse, None), self.transactions.get(evse)
+        return awaited is not None and running is not None and running.transaction_id == awaited.transaction_id
+
+    def ended_unseen(self, transaction_id: str) -> None:
+        """One of an earlier run is over, and its TxProfiles with it (LC-079)."""
+        for evse in [evse for evse, one in self.awaited.items() if one.transaction_id == transaction_id]:
+            del self.awaited[evse]
+            self.store = self.store.after_transaction(evse)
 
     def forget_driver(self, id_token: str) -> None:
         """Nothing here names this driver any more (LC-146)."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.station.at_floor import AtFloor
@@ -24,6 +26,13 @@ class CarNeeds:
     max_periods: int | None = None
     is_dynamic: bool = False
     is_answered: bool = False
+
+
+class EarlierTransaction(NamedTuple):
+    """One that ran when an earlier run of the gateway ended. started: in the station's clock."""
+
+    transaction_id: str
+    started: datetime
 
 
 @dataclass(slots=True)

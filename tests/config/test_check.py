@@ -45,8 +45,8 @@ def test_check_prints_the_proof_with_its_headroom(tmp_path: Path) -> None:
         "  Main  L2            6.0    12.5     40.0        21.5\n"
         "  Main  L3           12.0    12.5     35.0        10.5\n\n"
         "note: the grid connection has no meter: the assumed base load counts all the time\n"
-        "note: a restart forgets what was learnt of stations and visits, and limits that people set: name a folder in"
-        " state_directory\n"
+        "note: a restart forgets the CSMS's charging profiles, what was learnt of stations and visits, and limits that people set:"
+        " name a folder in state_directory\n"
     )
 
 

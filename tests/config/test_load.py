@@ -18,7 +18,10 @@ from local_controller.site.topology import FuseType
 from local_controller.station.words import EvseId
 
 DEVICES = ("eastron_sdm630",)
-FORGETS = "a restart forgets what was learnt of stations and visits, and limits that people set: name a folder in state_directory"
+FORGETS = (
+    "a restart forgets the CSMS's charging profiles, what was learnt of stations and visits, and limits that people set: "
+    "name a folder in state_directory"
+)
 
 
 def sound(text: str) -> SiteConfig:

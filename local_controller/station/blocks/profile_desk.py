@@ -54,10 +54,11 @@ class ProfileDesk:
 
     def facts(self) -> StationFacts:
         """What the station knows of itself when it judges a profile: what it says it takes, though we could convert."""
-        said, running = self.state.said, self.state.transactions
+        said, running, awaited = self.state.said, self.state.transactions, self.state.awaited
+        earlier = {evse: transaction.transaction_id for evse, transaction in awaited.items()}
         return StationFacts(
             evses=frozenset(self.evses),
-            transactions={evse: transaction.transaction_id for evse, transaction in running.items()},
+            transactions=earlier | {evse: transaction.transaction_id for evse, transaction in running.items()},
             rate_units=said.units or self.state.capability.units_taken,
             max_stack_level=said.max_stack_level,
             max_periods=min(said.max_periods or MOST_PERIODS, MOST_PERIODS),

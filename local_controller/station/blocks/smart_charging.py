@@ -290,7 +290,8 @@ class SmartCharging(Block):
         """Transactions that began or ended: TxProfiles go with theirs (LC-079), remote starts bring theirs (LC-101)."""
         changed = self._writer.follow_transactions(now)
         for evse in changed:
-            self.state.store = self.state.store.after_transaction(evse)
+            if not self.state.goes_on(evse):
+                self.state.store = self.state.store.after_transaction(evse)
         running = self.state.transactions.values()
         brought = [found for t in running if (found := self.state.remote_starts.taken_by(t, now)) is not None]
         self._seen = self.state.revision if self.state.remote_starts.is_empty else _NOTHING_SEEN

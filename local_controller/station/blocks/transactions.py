@@ -64,6 +64,7 @@ class Transactions(Block):
             return UNCHANGED
         named = self._named(event)
         if event.type is _ENDED:
+            self._state.ended_unseen(event.transaction_id)
             return self._end_named(named, call, now) if named else UNCHANGED
         known = named[0] if named else None
         if known is None or self._is_another(event, known):
@@ -130,7 +131,7 @@ class Transactions(Block):
         is_found = event.type is not EventType.STARTED
         if not is_found and event.transaction_id in self._state.ended:
             self._state.ended.remove(event.transaction_id)
-        begun = now if is_found else self._told_at(call, now)
+        begun = self._found_at(evse, event, now) if is_found else self._told_at(call, now)
         started = Transaction(
             evse, event.transaction_id, begun, event.id_token, event.remote_start_id, event.charging_state
         )
@@ -142,6 +143,13 @@ class Transactions(Block):
         if event.charging_state is not None:
             effects.append(Tell(TransactionUpdated(evse, event.transaction_id, event.charging_state)))
         return effects
+
+    def _found_at(self, evse: int, event: TransactionEvent, now: Instant) -> Instant:
+        """When it began, if an earlier run has seen that: Relative profiles count from then."""
+        earlier = self._state.awaited.get(evse)
+        if earlier is None or earlier.transaction_id != event.transaction_id:
+            return now
+        return now.after(min(0.0, (earlier.started - self._state.station_time(now)).total_seconds()))
 
     def _told_at(self, call: Frame, now: Instant) -> Instant:
         """When that was by the station's own time stamp, which may have waited for a connection (K01.FR.42)."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -142,6 +143,11 @@ class VirtualStore:
             return self
         real = (self.real - {wanted.profile.id}) | replaced.real
         return self._of(InstalledProfiles(kept + replaced.installed.entries), replaced.originals, real)
+
+    def without_ended(self, at: datetime) -> VirtualStore:
+        """The store without what has ended for good by then (validTo; the station's clock)."""
+        kept = tuple(one for one in self.installed if one.profile.valid_to is None or one.profile.valid_to > at)
+        return self if len(kept) == len(self.installed) else self._of(InstalledProfiles(kept))
 
     def missing(self, later: VirtualStore) -> VirtualStore:
         """What of this store a later one no longer holds."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from local_controller.clock import Instant
 from local_controller.profiles.composite import Allowed
-from local_controller.profiles.profile import ALL_PHASES
+from local_controller.profiles.profile import ALL_PHASES, Purpose
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import round_down
 from local_controller.station.blocks.actuator import ANY_WATTS, FORESIGHT, InWatts, Target, foresight, working_limit
@@ -41,9 +41,16 @@ class Floor(NamedTuple):
 def floor_of(state: StationState, allowances: Allowances, evse: int, fallback_a: float, now: Instant) -> Floor:
     """The floor: never more than the CSMS's TxDefaultProfiles allow within the next day, be the station offline or not.
 
-    Nor than the profile of a remote start that waits for its car, which may come while nobody can tell the station (LC-101).
+    Nor than the profile of a remote start that waits for its car, which may come while nobody can tell the station (LC-101), nor
+    than those of a transaction of an earlier run of which nothing was heard yet (LC-047).
     """
-    awaited = state.remote_starts.profiles_for(evse, now, is_free=evse not in state.transactions)
+    awaited = [*state.remote_starts.profiles_for(evse, now, is_free=evse not in state.transactions)]
+    if evse in state.awaited:
+        awaited += [
+            one.profile
+            for one in state.store.installed
+            if one.evse == evse and one.profile.purpose is Purpose.TX_PROFILE
+        ]
     if not state.store.installed.entries and not awaited:
         return Floor(round_down(fallback_a, LIMIT_STEP))
     at = state.station_time(now)

@@ -364,6 +364,9 @@ class Dialect(Protocol):
     def profile_set(self, payload: Payload) -> ProfileSet:
         """SetChargingProfile."""
 
+    def set_again(self, evse: int, original: Mapping[str, Any]) -> Payload:
+        """The SetChargingProfile that brings a profile as it was sent: the inverse of `profile_set`."""
+
     def clear_criteria(self, payload: Payload) -> Criteria:
         """ClearChargingProfile."""
 

@@ -206,6 +206,10 @@ class V16:
         read = read_profile(profile, _purpose(profile), "chargingProfileId")
         return ProfileSet(fields.need_integer("connectorId"), read, profile.data)
 
+    def set_again(self, evse: int, original: Mapping[str, Any]) -> Payload:
+        """SetChargingProfile.req."""
+        return {"connectorId": evse, "csChargingProfiles": original}
+
     def clear_criteria(self, payload: Payload) -> Criteria:
         """ClearChargingProfile.req; with an id all other fields are ignored (errata 3.25)."""
         fields = Fields("ClearChargingProfile", payload)

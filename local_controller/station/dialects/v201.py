@@ -213,6 +213,10 @@ class V201:
         read = read_profile(profile, profile.need_one_of("chargingProfilePurpose", Purpose))
         return ProfileSet(fields.need_integer("evseId"), read, profile.data)
 
+    def set_again(self, evse: int, original: Mapping[str, Any]) -> Payload:
+        """SetChargingProfileRequest."""
+        return {"evseId": evse, "chargingProfile": original}
+
     def clear_criteria(self, payload: Payload) -> Criteria:
         """ClearChargingProfileRequest: an id, or criteria that all must match (K10)."""
         fields = Fields("ClearChargingProfile", payload)
