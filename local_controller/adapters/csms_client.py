@@ -18,6 +18,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
+from local_controller.adapters.decrypted import Decrypted
 from local_controller.adapters.handshake import address, request_head, take_plain_acceptance
 from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.leg import Leg, LegSettings
@@ -235,16 +236,20 @@ async def _asked(
 async def _open(leg: CsmsLeg, uri: WebSocketURI, tls: ssl.SSLContext | bool | None) -> None:
     """Connects at the first of the host's addresses that lets us; OSError of the last one, ssl.SSLError of any."""
     loop, name = asyncio.get_running_loop(), uri.host if tls else None
+
+    def made() -> asyncio.BaseProtocol:
+        return Decrypted(leg) if tls else leg
+
     *others, last = await addresses(uri.host)
     for one in others:
         try:
-            await loop.create_connection(lambda: leg, one, uri.port, ssl=tls, server_hostname=name)
+            await loop.create_connection(made, one, uri.port, ssl=tls, server_hostname=name)
         except ssl.SSLError:
             raise
         except OSError:
             continue
         return
-    await loop.create_connection(lambda: leg, last, uri.port, ssl=tls, server_hostname=name)
+    await loop.create_connection(made, last, uri.port, ssl=tls, server_hostname=name)
 
 
 def _refusal(uri: WebSocketURI, fault: Exception) -> Refusal:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from local_controller.adapters.decrypted import Decrypted
+
 HANDSHAKE_S: Final = 15.0
 """How long a station may take for its handshake: a slow controller needs 3 s, 500 of them at once some more; whoever just
 holds a connection open gets no longer."""
@@ -68,7 +70,7 @@ class TlsDoor:
 
     def __init__(
         self,
-        behind: Callable[[], asyncio.BaseProtocol],
+        behind: Callable[[], asyncio.Protocol],
         context: ssl.SSLContext,
         failed: Callable[[TlsFailure], None],
         admit: Callable[[str], bool] = lambda _: True,
@@ -195,7 +197,7 @@ class TlsDoor:
         behind, failed = self._behind(), None
         try:
             await loop.connect_accepted_socket(
-                lambda: behind, connection, ssl=self._context, ssl_handshake_timeout=self._timeout_s
+                lambda: Decrypted(behind), connection, ssl=self._context, ssl_handshake_timeout=self._timeout_s
             )
         except OSError as fault:
             failed = failure(address, fault)
