@@ -6,6 +6,7 @@ Part 4 §6.2: same path segment, same credentials, same order of versions; the C
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from local_controller.adapters.redirects import MAX_REDIRECTS, described, follow
 from local_controller.adapters.routing import Upstream, offers
 from local_controller.station.words import OcppVersion
 
+_LOGGER: Final = logging.getLogger("websockets.client")  # which each would look up anew
 _OF_ONE_LEG: Final = frozenset(
     {"host", "connection", "upgrade", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"}
 )
@@ -103,7 +105,11 @@ class CsmsLeg(Leg):
         leg = settings.leg
         subprotocols = [Subprotocol(version.value) for version in offer] if names_version else []
         protocol = ClientProtocol(
-            uri, subprotocols=subprotocols, extensions=leg.client_extensions(), max_size=leg.max_message_bytes
+            uri,
+            subprotocols=subprotocols,
+            extensions=leg.client_extensions(),
+            max_size=leg.max_message_bytes,
+            logger=_LOGGER,
         )
         super().__init__(protocol, leg, large_messages)
         self.offer = tuple(offer)

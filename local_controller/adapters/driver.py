@@ -195,6 +195,8 @@ class StationDriver:
                 for effect in effects:
                     if type(effect) is Send:  # nearly all are
                         (self._to_station if effect.peer is _STATION else self._to_csms).send(effect.text)
+                    elif type(effect) is Tell:  # most others are
+                        self._outlets.tell(self.identity, effect.fact, now)
                     else:
                         self._carry_out_one(effect, now)
                 if not self._todo:
@@ -205,8 +207,6 @@ class StationDriver:
 
     def _carry_out_one(self, effect: Effect, now: Instant) -> None:
         match effect:
-            case Tell(fact):
-                self._outlets.tell(self.identity, fact, now)
             case Trace():
                 if self._outlets.trace:
                     self._outlets.trace(self.identity, effect, now)
@@ -217,8 +217,6 @@ class StationDriver:
                     self._outlets.offered(self.identity, value)
             case Close(peer, code, reason):
                 self._legs[peer].close(code, reason)
-            case Send(peer, text):
-                self._legs[peer].send(text)
 
     def _fail(self, fault: Exception, now: Instant) -> None:
         """Our own fault: nothing is relayed any more, both sides may dial again, the site counts the station as lost."""

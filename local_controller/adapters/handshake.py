@@ -65,17 +65,15 @@ def plain_acceptance(request: Request) -> Response | None:
     )
     if not is_plain:
         return None
-    headers = Headers()
-    headers["Date"] = _date(int(time.time()))
-    headers["Upgrade"] = "websocket"
-    headers["Connection"] = "Upgrade"
+    headers = _headers_of(int(time.time())).copy()
     headers["Sec-WebSocket-Accept"] = accept_key(key[0])
     return Response(101, "Switching Protocols", headers)
 
 
 @lru_cache(maxsize=1)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)
+def _headers_of(second: int) -> Headers:
+    """What all answers of one second have in common."""
+    return Headers([("Date", formatdate(second, usegmt=True)), ("Upgrade", "websocket"), ("Connection", "Upgrade")])
 
 
 # --- towards the CSMS -------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
 
 _Found = asyncio.Future[Sequence[str]]
 
@@ -34,6 +35,7 @@ async def addresses(host: str) -> Sequence[str]:
     return await asyncio.shield(found)
 
 
+@lru_cache(maxsize=64)
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

@@ -174,7 +174,8 @@ class SiteDriver:
 
     def station_changed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant | None = None) -> None:
         """A fact about a station, and when it was told, if the teller has looked at the clock anyway."""
-        self._do_at(now or self._clock.now(), self._heard, station, fact)
+        entry = self.site.station_changed if self.observation is None else self._observed
+        self._do_at(now or self._clock.now(), entry, station, fact)
         if self._catching_up is None:
             self._catching_up = asyncio.get_running_loop().call_later(CATCH_UP_EVERY_S, self._catch_up)
 
@@ -202,7 +203,7 @@ class SiteDriver:
             told += notices
         return [*told, *self.site.meter_read(reading, now)]
 
-    def _heard(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
+    def _observed(self, station: str, fact: StationFact | CsmsLimitChanged, now: Instant) -> list[SiteEffect]:
         if self.observation is not None:
             fact = self.observation.told(station, fact, now)
         return self.site.station_changed(station, fact, now)

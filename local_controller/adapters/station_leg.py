@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -20,6 +21,8 @@ from local_controller.adapters.large_messages import LargeMessages
 from local_controller.adapters.leg import Leg, LegSettings
 from local_controller.adapters.tls import client_certificate
 
+_LOGGER: Final = logging.getLogger("websockets.server")  # which each would look up anew
+_STRANGER: Final = Visitor(is_encrypted=False, has_password=False)  # until its request is there
 _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -47,14 +50,16 @@ class StationLeg(Leg):
         admit: Callable[[StationLeg], None],
     ) -> None:
         """`patience_s`: for the request to be complete; then `admit` must see to it that it is answered."""
-        self.server = ServerProtocol(extensions=settings.server_extensions(), max_size=settings.max_message_bytes)
+        self.server = ServerProtocol(
+            extensions=settings.server_extensions(), max_size=settings.max_message_bytes, logger=_LOGGER
+        )
         super().__init__(self.server, settings, large_messages)
         self._admit = admit
         self._patience_s = patience_s
         self._deadline: asyncio.TimerHandle | None = None
         self._is_refused = False  # the request was none, and was answered so
         self._wait_s = 0.0
-        self.visitor = Visitor(is_encrypted=False, has_password=False)  # until its request is there
+        self.visitor = _STRANGER
         self._request: Request | None = None
         self.knock: Callable[[StationLeg], float] = lambda _: 0.0  # seconds to stay away; infinity: no room
         self.complain: Callable[[StationLeg, str], None] = lambda _, __: None  # why the request is none

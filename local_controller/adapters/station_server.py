@@ -19,7 +19,7 @@ import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -489,10 +489,14 @@ def _common_versions(request: Request) -> list[OcppVersion]:
     """
     if not _names_version(request):
         return [OcppVersion.V16]
+    return [*_spoken(tuple(request.headers.get_all("Sec-WebSocket-Protocol")))]
+
+
+@lru_cache(maxsize=64)
+def _spoken(names: tuple[str, ...]) -> Sequence[OcppVersion]:
+    """Those of these headers; hundreds of stations send the same."""
     try:
-        offered = [
-            one for value in request.headers.get_all("Sec-WebSocket-Protocol") for one in parse_subprotocol(value)
-        ]
+        offered = [one for value in names for one in parse_subprotocol(value)]
     except InvalidHeader:
-        return []
-    return [_VERSIONS[one] for one in offered if one in _VERSIONS]
+        return ()
+    return tuple(_VERSIONS[one] for one in offered if one in _VERSIONS)

@@ -27,15 +27,15 @@ holds a connection open gets no longer."""
 ACCEPT_TURN: Final = 64
 """Connections taken in one turn of the event loop: 10 us each."""
 
-AT_ONCE: Final = 16
+AT_ONCE: Final = 32
 """Handshakes that go on at the same time: 0.2 ms of the event loop each, 0.6 ms when stations show certificates. As many
-may fall into one turn of the loop and hold up the messages of other stations. benchmarks/tls_door.py, 500 stations at
-once: the longest turn has 4 ms instead of 29 ms, a station needs 26 kB instead of 55 kB, and all are there as soon. With
-8 the turn has 2.3 ms but the storm lasts 1.2 to 1.7 times as long; 32 gives 9 ms for nothing."""
+may fall into one turn of the loop and hold up the messages of other stations, and each needs memory meanwhile; few find the
+processor's caches cold. 500 stations at once that connect, boot and are answered, by 16, 32 and 64: 703, 655 and 610 ms of
+CPU (the obvious relay 554), 57, 58 and 60 kB a station, longest turns of 13 to 37, 21 to 41 and 60 to 85 ms (without TLS 58)."""
 
 SLOW_S: Final = 0.05
 """A handshake that takes longer waits for its station, over a mobile network say, and no longer counts: whoever begins
-many and does not go on only slows the door down, to 320 stations in a second."""
+many and does not go on only slows the door down, to 640 stations in a second."""
 
 REST_S: Final = 1.0
 """asyncio's servers rest as long when file descriptors run out."""

@@ -16,6 +16,7 @@ from local_controller.site.phase_switch import OnePhase
 from local_controller.site.session import Drawn, Promise, Session
 from local_controller.site.standing import Standing
 from local_controller.site.topology import Evse
+from local_controller.station.effects import CsmsLimitChanged
 from local_controller.station.words import ChargingState, ForeignLimit, LimitKind
 
 SETTLE_S: Final = 10.0
@@ -212,6 +213,10 @@ class KnownEvse:
     def modest_a(self) -> float:
         """What a station is granted that cannot be trusted: its fallback, be it the one that it should hold."""
         return min(self.floor_a, self.evse.fallback_a)
+
+    def knows_of_csms(self, told: CsmsLimitChanged) -> bool:
+        """Whether that is what the CSMS's profiles allowed already."""
+        return self.csms == told.schedule and self.csms_least_a == told.least_a
 
     @property
     def ordered_a(self) -> float:

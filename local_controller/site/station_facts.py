@@ -61,6 +61,8 @@ class StationFacts:
                 self.lasting_is_new = True
             case words.Booted():
                 pass
+            case CsmsLimitChanged() if fact.evse in evses and evses[fact.evse].knows_of_csms(fact):
+                pass  # as after nearly every connection, when hundreds come at once
             case _ if fact.evse in evses:
                 return self._evse_fact(evses[fact.evse], fact, now)
             case _:

@@ -421,11 +421,20 @@ class SmartCharging(Block):
     @property
     def deadline(self) -> float | None:
         """The next of: an answer that is due, a retry, a look at the phases in use, the regular review."""
-        answers_s = (self._applying.due_s, self._reports.due_s, self._dynamics.due_s)
-        ours_s = (self._writer.deadline, self.state.remote_starts.ends_s)
         read_s = self._read_until_s if self._read_until_s is None or self.state.is_unread else 0.0
-        moments = (*answers_s, *ours_s, read_s, self.state.phases_learnt_s, self._review_s)
-        return min([moment for moment in moments if moment is not None], default=None)
+        earliest_s = self._review_s
+        for due_s in (
+            self._applying.due_s,
+            self._reports.due_s,
+            self._dynamics.due_s,
+            self._writer.deadline,
+            self.state.remote_starts.ends_s,
+            read_s,
+            self.state.phases_learnt_s,
+        ):
+            if due_s is not None and (earliest_s is None or due_s < earliest_s):
+                earliest_s = due_s
+        return earliest_s
 
     def expire(self, now: Instant) -> list[BlockEffect]:
         """Answers what is due, tries again what was refused, reviews what changes with time."""

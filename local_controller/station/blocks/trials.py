@@ -32,12 +32,11 @@ class Trials:
 
     def next(self, kind: LimitKind, rungs: Sequence[Rung], now_s: float) -> Rung | None:
         """The first one that has not failed lately, else the best guess; None where there is no rung at all."""
-        return self.other(kind, rungs, now_s) or (rungs[0] if rungs else None)
+        best = rungs[0] if rungs else None
+        return (self.other(kind, rungs, now_s) or best) if self._until_s else best
 
     def other(self, kind: LimitKind, rungs: Sequence[Rung], now_s: float) -> Rung | None:
         """The first one that has not failed lately."""
-        if not self._until_s:
-            return rungs[0] if rungs else None
         return next((rung for rung in rungs if self._until_s.get((kind, rung), now_s) <= now_s), None)
 
     def failed(self, kind: LimitKind, rung: Rung, until_s: float) -> None:

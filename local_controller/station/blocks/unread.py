@@ -104,8 +104,10 @@ class Unread:
     @property
     def due_s(self) -> float | None:
         """When what waits is to be read, in monotonic seconds; None: nothing waits."""
-        due_s = [waiting.kept[0][0].read_s + KNOWN_S for waiting in self.of.values() if waiting.kept]
-        self._due_s = min(due_s) if due_s else None
+        self._due_s = None
+        for waiting in self.of.values():
+            if waiting.kept and (self._due_s is None or waiting.kept[0][0].read_s + KNOWN_S < self._due_s):
+                self._due_s = waiting.kept[0][0].read_s + KNOWN_S
         return self._due_s
 
     def due(self, until_s: float) -> list[int]:

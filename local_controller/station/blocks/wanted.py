@@ -9,11 +9,19 @@ from math import inf
 from typing import NamedTuple
 
 from local_controller.clock import Instant
-from local_controller.profiles.composite import Allowed
+from local_controller.profiles.composite import FREE_OF_LIMITS, Allowed
 from local_controller.profiles.profile import ALL_PHASES, Purpose
 from local_controller.profiles.schedule import Schedule
 from local_controller.profiles.units import round_down
-from local_controller.station.blocks.actuator import ANY_WATTS, FORESIGHT, InWatts, Target, foresight, working_limit
+from local_controller.station.blocks.actuator import (
+    ANY_WATTS,
+    FORESIGHT,
+    NOT_FEWER,
+    InWatts,
+    Target,
+    foresight,
+    working_limit,
+)
 from local_controller.station.blocks.allowances import DEFAULTS, Allowances
 from local_controller.station.blocks.next_transaction import of_awaited
 from local_controller.station.blocks.virtual_store import VIRTUAL
@@ -115,11 +123,14 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
     at, wish = state.station_time(now), orders.wish
     until = at if wish is None else max(at, _whole_second(state.to_station_time(wish.until), wish, least))
     may_fall = may_fall and wish is not None and until > at and wish.limit_a >= least.limit_a
-    look = partial(allowances.allowed, VIRTUAL, orders.evse, at, foresight(until), in_watts=in_watts)
-    found, offline_s = _offline(look, allowances.offline_s(), (at, foresight(until)), least if may_fall else None)
-    found = _as_obeyed(found, state, transaction.phases_in_use or ALL_PHASES)
+    found, offline_s = FREE_OF_LIMITS, None
+    if state.store.installed.entries:
+        span = at, foresight(until)
+        look = partial(allowances.allowed, VIRTUAL, orders.evse, *span, in_watts=in_watts)
+        found, offline_s = _offline(look, allowances.offline_s(), span, least if may_fall else None)
+        found = _as_obeyed(found, state, transaction.phases_in_use or ALL_PHASES)
     working = _working(wish, (at, until), least, found, holds_working=holds_working)
-    fewer = Schedule()
+    fewer = NOT_FEWER
     if working is not None and found.phases.steps:
         fewer = found.phases.clipped(at, working.steps[-1][0])
     on = ANY_PHASES if wish is None or until <= at else wish.on
@@ -140,7 +151,9 @@ def wanted(  # noqa: PLR0913 - between the site, the CSMS and the station
 
 def _while_told(schedule: Schedule, working: Schedule | None) -> Schedule:
     """As long as the working limit holds: what was before or comes later makes no other target."""
-    return Schedule() if working is None else schedule.clipped(working.steps[0][0], working.steps[-1][0])
+    if working is None or schedule.is_unlimited:
+        return ANY_WATTS
+    return schedule.clipped(working.steps[0][0], working.steps[-1][0])
 
 
 def _in_watts(state: StationState, evse: int, most_w: Schedule) -> InWatts:
@@ -193,7 +206,7 @@ def _working(
     at, until = span
     is_wished = wish is not None and until > at
     since = until if is_wished else at
-    fewest = found.phases.lowest(since, foresight(since))
+    fewest = found.phases.lowest(since, foresight(since)) if found.phases.steps else None
     is_fewer = fewest is not None and fewest < (least.phases or ALL_PHASES)
     if wish is not None and is_wished:
         return working_limit(wish.limit_a, until, least.limit_a, found.limit, at, is_fewer_later=is_fewer)
