@@ -30,8 +30,9 @@ ACCEPT_TURN: Final = 64
 AT_ONCE: Final = 32
 """Handshakes that go on at the same time: 0.2 ms of the event loop each, 0.6 ms when stations show certificates. As many
 may fall into one turn of the loop and hold up the messages of other stations, and each needs memory meanwhile; few find the
-processor's caches cold. 500 stations at once that connect, boot and are answered, by 16, 32 and 64: 703, 655 and 610 ms of
-CPU (the obvious relay 554), 57, 58 and 60 kB a station, longest turns of 13 to 37, 21 to 41 and 60 to 85 ms (without TLS 58)."""
+processor's caches cold. 500 stations at once that connect, boot and are answered, by 16, 32 and 64: 742, 655 and 610 ms of
+CPU (the obvious relay 554), 57, 58 and 60 kB a station, longest turns of 13 to 37, 26 to 41 and 34 to 85 ms on a busy machine (without
+TLS 59)."""
 
 SLOW_S: Final = 0.05
 """A handshake that takes longer waits for its station, over a mobile network say, and no longer counts: whoever begins
