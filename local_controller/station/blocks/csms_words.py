@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from local_controller.clock import Instant
 from local_controller.errors import PayloadError
 from local_controller.rpc.frame import CALLRESULT, Frame
@@ -9,6 +11,9 @@ from local_controller.station.block import UNCHANGED, Block, Wanted
 from local_controller.station.dialects.reading import Fields
 from local_controller.station.effects import Note, Peer
 from local_controller.station.state import SaidState, StationState
+
+CONNECTORS: Final = 256
+"""So many states are kept of a station at most, lest one that counts on and on fills our memory; the largest stations have some dozens."""
 
 
 class CsmsWords(Block):
@@ -26,7 +31,7 @@ class CsmsWords(Block):
             where = Fields(call.action or "", call.payload)
             connector = where.integer("evseId") or 0, where.integer("connectorId") or 0
             others = (one for one in self._state.connector_states if one.connector != connector)
-            self._state.connector_states = (*others, SaidState(connector, call, now.utc))
+            self._state.connector_states = (*others, SaidState(connector, call, now.utc))[-CONNECTORS:]
         return UNCHANGED
 
     def observe(self, sender: Peer, call: Frame, answer: Frame | None, now: Instant) -> Wanted:  # noqa: ARG002 - overridden
