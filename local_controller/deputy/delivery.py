@@ -71,6 +71,7 @@ class Delivery:
         self._told = told
         self._restated: deque[Entry] = deque()
         self._sent: _Sent | None = None
+        self._late: _Sent | None = None  # the last one whose answer was overdue
         self._fetching: int | None = None
         self._attempts: Counter[int] = Counter()
         self._rests_until_s = math.inf
@@ -103,7 +104,7 @@ class Delivery:
 
     def stop(self) -> None:
         """The CSMS is gone: what was under way is sent again."""
-        self._sent = self._fetching = None
+        self._sent = self._late = self._fetching = None
         self._restated.clear()
         self._rests_until_s = math.inf
         self._is_mute = True
@@ -145,11 +146,26 @@ class Delivery:
 
     def answered(self, answer: Frame, now: Instant) -> list[DeputyEffect] | None:
         """The CSMS's answer to a message that was delivered later; None: to none of these."""
-        sent = self._sent
+        late, sent = self._late, self._sent
+        absorbed = Trace(None, answer.text, Fate.ABSORBED, "answers what was delivered later")
+        if late is not None and answer.message_id == late.call.message_id:
+            return [absorbed, *self._confirmed_late(late, answer, now)]
         if sent is None or answer.message_id != sent.call.message_id:
             return None
         self._sent = None
-        absorbed = Trace(None, answer.text, Fate.ABSORBED, "answers what was delivered later")
+        return [absorbed, *self._answered(sent, answer, now)]
+
+    def _confirmed_late(self, late: _Sent, answer: Frame, now: Instant) -> list[DeputyEffect]:
+        """The CSMS has it all the same, and need not get it again; that it does not want it was reckoned with."""
+        self._late = None
+        if answer.message_type != CALLRESULT or late.number not in self.backlog:
+            return []
+        self._rests_until_s = math.inf
+        return self._answered(late, answer, now)
+
+    def _answered(self, sent: _Sent, answer: Frame, now: Instant) -> list[DeputyEffect]:
+        if sent.number != VOLATILE and sent.number not in self.backlog:  # it counts no more, or was confirmed late
+            return []
         try:
             reason = self._refusal(answer)
             effects = self._failed(sent, reason, now) if reason else self._delivered(sent, answer.payload)
@@ -157,13 +173,13 @@ class Delivery:
                 self._told(sent.call, answer, now)
         except PayloadError as error:
             effects = self._failed(sent, str(error), now)
-        return [absorbed, *effects]
+        return effects
 
     def expire(self, now: Instant) -> list[DeputyEffect]:
         """An answer is overdue, or a rest is over."""
         sent = self._sent
         if sent is not None and now.monotonic_s >= sent.since_s + ANSWER_S:
-            self._sent = None
+            self._sent, self._late = None, sent
             is_refused, self._is_mute = not self._is_mute, True  # who says nothing at all has refused nothing
             return self._failed(sent, f"no answer within {ANSWER_S:.0f} s", now, counts=is_refused)
         return []
