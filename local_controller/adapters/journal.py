@@ -52,6 +52,9 @@ _SHORT: Final = 0.8
 _SHORTER: Final = 0.02
 """Of the largest size: with each such step above that they are thinned again, for those who came meanwhile."""
 
+COMPLAINT_S: Final = 60.0
+"""So long nothing is logged about the same reason for which the disk takes nothing."""
+
 TURN: Final = 32
 """So many hear of the end of their jobs before others have their turn: five hundred stations' answers take 0.2 s."""
 
@@ -105,6 +108,7 @@ class Journal:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._short_at = self._first_short = int(_SHORT * self._max_pages)
+        self._complained = "", 0.0
         self._ends: deque[tuple[_Done, Any]] = deque()
         self.short: Callable[[], None] = lambda: None
         """Called when the file is nearly full (LC-056)."""
@@ -215,12 +219,19 @@ class Journal:
             with self._database as database:
                 results = [job.work(database) for job in batch]
         except Exception as error:  # noqa: BLE001 - a number too large, say: nobody else must wait for ever for that
-            self._log.error("journal_not_written", file=str(self._path), jobs=len(batch), reason=str(error))
+            self._complain(str(error), len(batch))
             results = self._one_by_one(batch) if len(batch) > 1 else [NotKept(str(error))]
         ends = [(job.done, result) for job, result in zip(batch, results, strict=True) if job.done is not None]
         self._tell(partial(self._ended, ends))
         with suppress(sqlite3.Error):  # whoever wants something to be kept hears of it
             self._look_at_size()
+
+    def _complain(self, reason: str, jobs: int) -> None:
+        """Once in a while for the same reason: the log may lie on the same full disk."""
+        now_s, before = time.monotonic(), self._complained
+        if reason != before[0] or now_s >= before[1] + COMPLAINT_S:
+            self._complained = reason, now_s
+            self._log.error("journal_not_written", file=str(self._path), jobs=jobs, reason=reason)
 
     def _one_by_one(self, batch: Sequence[_Job]) -> list[Any]:
         """What makes room may still be done, and what needs none."""

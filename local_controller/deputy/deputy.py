@@ -75,6 +75,7 @@ class Deputy:
         self._gone_s: float | None = None  # since when, if it was there over this connection
         self._tickets: dict[int, tuple[str, Answer]] = {}
         self._next_ticket = 0
+        self._is_unkept = False  # what was to be kept last; said once, lest a full disk gets more of it
         self._forgets_s = math.inf
         self._held: deque[Frame] = deque()  # CALLs of the station that wait for the wire
         self._live: tuple[Frame, float] | None = None
@@ -270,6 +271,7 @@ class Deputy:
 
     def kept(self, ticket: int, number: int, now: Instant) -> list[DeputyEffect]:
         """It is on the disk under this number."""
+        self._is_unkept = False
         message_id, answer = self._tickets.pop(ticket)
         assert answer.entry is not None  # noqa: S101 - else it had no ticket
         obsolete = self._delivery.backlog.add(number, answer.entry)
@@ -282,8 +284,9 @@ class Deputy:
         """It cannot be kept, so it is not confirmed: the station keeps it and tries again."""
         message_id, answer = self._tickets.pop(ticket)
         action = "" if answer.entry is None else answer.entry.action
-        note = Note("error", "message_not_kept", {"action": action, "reason": reason})
-        return [note, *self._answered(message_id, Answer(None), 0), *self._step(now)]
+        told = [] if self._is_unkept else [Note("error", "message_not_kept", {"action": action, "reason": reason})]
+        self._is_unkept = True
+        return [*told, *self._answered(message_id, Answer(None), 0), *self._step(now)]
 
     def _answered(self, message_id: str, answer: Answer, number: int) -> list[DeputyEffect]:
         if answer.payload is None:

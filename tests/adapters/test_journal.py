@@ -217,3 +217,13 @@ async def test_when_somebody_has_deleted_it_nothing_is_confirmed_any_more(tmp_pa
         assert isinstance(result, NotKept)
         assert "deleted" in result.reason
         assert await fetched(one, 1) == entry(1), "what is left of it is delivered still"
+
+
+async def test_a_disk_that_takes_nothing_is_complained_about_once(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        for name, _, _ in files(tmp_path):
+            (tmp_path / name).unlink()
+        with capture_logs() as told:
+            for _ in range(5):
+                assert isinstance(await kept(one, entry()), NotKept)
+        assert [line["event"] for line in told] == ["journal_not_written"]

@@ -50,3 +50,20 @@ def test_what_a_csms_says_of_a_card_that_it_refuses_is_told_without_the_card(ver
     told = [repr(effect) for effect in effects if isinstance(effect, Note | Tell | PutAside)]
     assert len(told) == 5, "three notes, the notice and the reason in the journal"
     assert not [text for text in told if "4711" in text]
+
+
+def test_what_cannot_be_kept_is_noted_once_until_something_is_kept_again() -> None:
+    stage = OutageStage(OcppVersion.V16, is_accepted=True)
+    stage.play("disk is slow")  # so that we may say what it does
+    notes = list[int]()
+    for number, is_full in enumerate([True, True, True, False, True]):
+        stage.play(f'station > [2,"{number}","MeterValues",{{"connectorId":1,"meterValue":[]}}]')
+        (ticket,) = stage.deputy._tickets
+        effects = (
+            stage.deputy.not_kept(ticket, "disk full", stage.now)
+            if is_full
+            else stage.deputy.kept(ticket, 7, stage.now)
+        )
+        stage._do(effects)
+        notes.append(sum(isinstance(effect, Note) for effect in effects))
+    assert notes == [1, 0, 0, 0, 1]
