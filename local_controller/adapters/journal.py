@@ -43,8 +43,11 @@ KEY_BYTES: Final = 32
 ENDED_S: Final = 86_400.0
 """So long a pair of transaction ids outlives its transaction: a station that got no answer to the end of one may say it again."""
 
-ENDLESS_S: Final = 30 * 86_400.0
-"""And so long at most: a station that was cut off before it heard of its transaction begins another one, and never ends this."""
+PAIRS: Final = 64
+"""So many pairs are kept of a station, the latest: one that was cut off before it heard of its transaction never ends it.
+
+By number, not by age: a gateway without a clock of its own learns the time from the network, which was away as well.
+"""
 
 _SHORT: Final = 0.8
 """Of the largest size: from here on samples are thinned, so that what begins and ends transactions always finds room."""
@@ -63,9 +66,13 @@ CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT, identity TEXT NOT NULL, body BLOB NOT NULL, aside TEXT);
 CREATE INDEX IF NOT EXISTS of_station ON messages (identity, aside, number);
 CREATE TABLE IF NOT EXISTS transaction_ids (
-    identity TEXT NOT NULL, provisional INTEGER NOT NULL, real INTEGER NOT NULL, since REAL NOT NULL,
-    ended REAL, PRIMARY KEY (identity, provisional));
+    identity TEXT NOT NULL, provisional INTEGER NOT NULL, real INTEGER NOT NULL, ended REAL,
+    PRIMARY KEY (identity, provisional));
 CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+"""
+_FORGET: Final = """
+DELETE FROM transaction_ids WHERE ended < :old OR identity = :identity AND provisional NOT IN (
+    SELECT provisional FROM transaction_ids WHERE identity = :identity ORDER BY rowid DESC LIMIT :pairs)
 """
 
 _decode_entry = msgspec.json.Decoder(Entry).decode
@@ -139,8 +146,6 @@ class Journal:
                 (number, self._opened_entry(body)) for number, body in database.execute(question, (identity,))
             )
             entries = [(number, replace(entry, payload="")) for number, entry in opened_rows if entry is not None]
-            old = (time.time() - ENDED_S, time.time() - ENDLESS_S)
-            database.execute("DELETE FROM transaction_ids WHERE ended < ? OR since < ?", old)
             rows = database.execute(
                 "SELECT provisional, real, ended FROM transaction_ids WHERE identity = ?", (identity,)
             ).fetchall()
@@ -152,6 +157,8 @@ class Journal:
             if not found.done():
                 found.set_result(Kept([], {}) if isinstance(result, NotKept) else result)
 
+        old = {"old": time.time() - ENDED_S, "identity": identity, "pairs": PAIRS}
+        self._do(lambda database: database.execute(_FORGET, old) and None)
         self._do(read, done)
         return await found
 
@@ -191,8 +198,8 @@ class Journal:
             values: tuple[object, ...] = (time.time(), identity, provisional)
         else:
             statement, values = (
-                "INSERT OR REPLACE INTO transaction_ids VALUES (?, ?, ?, ?, NULL)",
-                (identity, provisional, real, time.time()),
+                "INSERT OR REPLACE INTO transaction_ids VALUES (?, ?, ?, NULL)",
+                (identity, provisional, real),
             )
         self._do(lambda database: database.execute(statement, values) and None)
 

@@ -15,7 +15,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from local_controller.adapters.journal import KEY_NAME, NAME, TURN, Journal, Kept, NotKept
+from local_controller.adapters.journal import KEY_NAME, NAME, PAIRS, TURN, Journal, Kept, NotKept
 from local_controller.deputy.effects import Entry, Kind
 from local_controller.errors import LocalControllerError
 
@@ -227,3 +227,23 @@ async def test_a_disk_that_takes_nothing_is_complained_about_once(tmp_path: Path
             for _ in range(5):
                 assert isinstance(await kept(one, entry()), NotKept)
         assert [line["event"] for line in told] == ["journal_not_written"]
+
+
+async def test_what_makes_room_may_fail_and_a_station_has_its_messages_all_the_same(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        await kept(one, entry(1))
+        for number in range(PAIRS + 1):
+            one.rename("CP-1", 1_900_000_001 + number, number)
+        full = "CREATE TRIGGER full BEFORE DELETE ON transaction_ids BEGIN SELECT raise(ABORT, 'disk full'); END"
+        one._do(lambda database: database.execute(full) and None)
+        assert len((await one.of("CP-1")).entries) == 1
+
+
+@pytest.mark.requirement("LC-070")
+async def test_of_transactions_that_never_end_the_latest_keep_their_ids_whatever_the_clock_says(tmp_path: Path) -> None:
+    async with journal(tmp_path) as one:
+        for number in range(PAIRS + 10):
+            one.rename("CP-1", number, 7)
+        one.rename("CP-2", 3, 7)
+        assert sorted((await one.of("CP-1")).pairs) == [*range(10, PAIRS + 10)]
+        assert (await one.of("CP-2")).pairs == {3: 7}
