@@ -142,7 +142,8 @@ def subject_of(call: Frame) -> str:
 
 def _sample_of(call: Frame, payload: Payload) -> str:
     if call.action == "MeterValues":
-        return str(transaction_of(call) or "")
+        place = payload.get("connectorId", payload.get("evseId"))
+        return str(transaction_of(call) or f"connector {place!s:.20}")
     if call.action == "TransactionEvent" and payload.get("eventType") == "Updated" and "idToken" not in payload:
         info = payload.get("transactionInfo")
         return str(info.get("transactionId", "")) if isinstance(info, dict) else ""

@@ -48,10 +48,10 @@ class Backlog:
 
     def add(self, number: int, entry: Entry) -> tuple[int, ...]:
         """One more; the number of the one that it makes obsolete, if any."""
+        if entry.sample_of:
+            self._samples[number] = entry.sample_of
         if entry.kind is Kind.TRANSACTION:
             self._transactions.append(number)
-            if entry.sample_of:
-                self._samples[number] = entry.sample_of
             return ()
         before = self._latest.get(entry.subject) if entry.subject else None
         if before is not None:
@@ -78,15 +78,20 @@ class Backlog:
             self._latest = {subject: one for subject, one in self._latest.items() if one != number}
         elif number in self._transactions:
             self._transactions.remove(number)  # nearly always the first
-            self._samples.pop(number, None)
+        self._samples.pop(number, None)
 
     def thin(self) -> tuple[int, ...]:
-        """Gives up every second sample from the middle of each transaction (E12.FR.04, J02.FR.13); first and last stay."""
+        """Gives up every second sample from the middle of each transaction, and of a connector outside of them; first and last stay.
+
+        (E12.FR.04, J02.FR.13)
+        """
         of: dict[str, list[int]] = {}
         for number, transaction in self._samples.items():
             of.setdefault(transaction, []).append(number)
         given_up = tuple(sorted(number for numbers in of.values() for number in numbers[1:-1:2]))
         gone = set(given_up)
         self._transactions = deque(number for number in self._transactions if number not in gone)
+        self._others = [place for place in self._others if place[2] not in gone]
+        self._places = {number: place for number, place in self._places.items() if number not in gone}
         self._samples = {number: one for number, one in self._samples.items() if number not in gone}
         return given_up

@@ -131,3 +131,21 @@ def test_a_boot_without_any_interval_gets_the_usual_one(verdict: Verdict) -> Non
     assert answer.payload(1)["interval"] == DEFAULT_INTERVAL_S
     assert answer.entry is not None
     assert answer.entry.kind is Kind.BOOT
+
+
+@pytest.mark.requirement("LC-056")
+@pytest.mark.parametrize(
+    ("version", "said", "sample_of"),
+    [
+        (OcppVersion.V16, {"connectorId": 2, "transactionId": 7}, "7"),
+        (OcppVersion.V16, {"connectorId": 2}, "connector 2"),
+        (OcppVersion.V21, {"evseId": 1}, "connector 1"),
+    ],
+)
+def test_meter_values_may_give_way_whether_or_not_they_belong_to_a_transaction(
+    version: OcppVersion, said: dict[str, Any], sample_of: str
+) -> None:
+    call = rpc.call("1", "MeterValues", {**said, "meterValue": []})
+    kept = local_answer(rpc.parse(call.text), Situation(version, UNKNOWN), NOW).entry
+    assert kept is not None
+    assert kept.sample_of == sample_of

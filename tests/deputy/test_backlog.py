@@ -68,3 +68,11 @@ def test_only_samples_from_the_middle_are_given_up_every_second_one_and_never_th
         assert len(gone) == max(0, len(mine) - 1) // 2
         assert not {*mine[:1], *mine[-1:]} & given_up
         assert not any(a in given_up and b in given_up for a, b in pairwise(mine))
+
+
+@pytest.mark.requirement("LC-056")
+def test_samples_that_belong_to_no_transaction_give_way_as_well() -> None:
+    samples = [entry(Kind.OTHER, 4, sample_of="connector 1") for _ in range(5)]
+    backlog = Backlog(enumerate([*samples, entry(Kind.SECURITY)], 1))
+    assert backlog.thin() == (2, 4)
+    assert delivered(backlog) == [6, 1, 3, 5]
