@@ -29,7 +29,7 @@ SESSIONS = 2
 FUSE_A, BASE_A, FALLBACK_A = 60.0, 10.0, 6.0
 SPEED = 20.0
 CAR = VehicleSpec(max_a=32, need_wh=60_000, arrives_s=1)
-LATER = VehicleSpec(max_a=32, need_wh=60_000, arrives_s=300)
+LATER = VehicleSpec(max_a=32, need_wh=60_000, arrives_s=150)
 """It comes while the CSMS is away."""
 
 SPEC = SiteSpec(
@@ -118,7 +118,7 @@ def test_load_control_goes_on_and_a_strict_csms_finds_no_fault_in_what_it_hears_
                     600,
                 )
                 assert site.csms.running.keys() == outlets.keys()
-                await asyncio.sleep(120)
+                await asyncio.sleep(60)
                 offered_a = {name: outlet.offered_a for name, outlet in outlets.items()}
                 playing.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
