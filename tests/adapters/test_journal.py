@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -154,7 +154,8 @@ def test_a_full_sync_is_asked_of_the_disk(tmp_path: Path) -> None:
             return int(level)
 
     assert asyncio.run(story()) == 2
-    assert sqlite3.connect(tmp_path / NAME).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with closing(sqlite3.connect(tmp_path / NAME)) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 async def test_a_number_that_no_file_can_hold_does_not_end_the_journal_for_all_stations(tmp_path: Path) -> None:
