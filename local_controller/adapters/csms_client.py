@@ -229,7 +229,7 @@ async def _asked(
         leg.ask(station.headers)
         refused = await leg.answered
     except OSError as fault:
-        return fault
+        return fault.with_traceback(None)  # which holds this frame, and by it the leg (`garbage`)
     else:
         is_wanted = refused is None  # else it was refused, or whoever dials has given up in this very moment
         return refused or leg
