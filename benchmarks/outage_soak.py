@@ -32,6 +32,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
 
 from benchmarks.relay.relays import free_port
 
@@ -39,7 +40,7 @@ HOST = "127.0.0.1"
 PROGRESS_S = 10.0
 PATIENCE_S = 40.0  # of a station for an answer
 SETTLE_S = 180.0
-V16, V201 = "ocpp1.6", "ocpp2.0.1"
+V16, V201 = Subprotocol("ocpp1.6"), Subprotocol("ocpp2.0.1")
 NOW = "2026-11-22T12:00:00Z"
 SITE = """
 site: {{name: Outages, mode: control}}
@@ -93,7 +94,7 @@ class Csms:
     async def come(self) -> None:
         """It listens."""
         if self._server is None:
-            self._server = await serve(self._talk, HOST, self.port, subprotocols=[V16, V201], max_queue=None)  # type: ignore[list-item]
+            self._server = await serve(self._talk, HOST, self.port, subprotocols=[V16, V201], max_queue=None)
 
     async def go(self) -> None:
         """It is gone, and all connections with it."""
@@ -132,7 +133,7 @@ class Csms:
 class Station:
     """Sessions without end; whatever belongs to one is said until it is confirmed."""
 
-    def __init__(self, identity: str, version: str, port: int, book: Book, rnd: random.Random) -> None:
+    def __init__(self, identity: str, version: Subprotocol, port: int, book: Book, rnd: random.Random) -> None:
         self._identity, self._version, self._port, self._book, self._rnd = identity, version, port, book, rnd
         self.socket: ClientConnection | None = None
         self.is_over = False
@@ -196,7 +197,7 @@ class Station:
 
     async def _connect(self) -> None:
         url = f"ws://{HOST}:{self._port}/{self._identity}"
-        self.socket = await connect(url, subprotocols=[self._version], proxy=None, compression=None)  # type: ignore[list-item]
+        self.socket = await connect(url, subprotocols=[self._version], proxy=None, compression=None)
         if self._version == V16:
             boot: dict[str, Any] = {"chargePointVendor": "V", "chargePointModel": "M"}
         else:

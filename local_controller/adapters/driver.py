@@ -14,7 +14,8 @@ from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
-from local_controller.adapters.leg import PRESSURE, RATE, Ear, Link
+from local_controller.adapters.leg import PRESSURE, RATE, Ear
+from local_controller.adapters.link import Link
 from local_controller.adapters.rates import MessageRate
 from local_controller.clock import Clock, Instant
 from local_controller.station.effects import Close, Effect, Fact, Note, PasswordOffered, Peer, Send, Tell, Trace

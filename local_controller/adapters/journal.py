@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 from structlog.typing import FilteringBoundLogger
 
-from local_controller.adapters.whole_file import onto_the_disk, put_aside
+from local_controller.adapters.whole_file import put_aside, write_whole
 from local_controller.deputy.effects import Entry
 from local_controller.errors import LocalControllerError
 
@@ -61,6 +61,10 @@ COMPLAINT_S: Final = 60.0
 TURN: Final = 32
 """So many hear of the end of their jobs before others have their turn: five hundred stations' answers take 0.2 s."""
 
+_ROOM: Final = "make room on the disk, raise journal_mb in csms.outage, or let the gateway write there"
+_LARGER: Final = "see why the CSMS stays away, or raise journal_mb in csms.outage"
+_RIGHT_KEY: Final = f"stop the gateway and put {KEY_NAME} back from a backup"
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT, identity TEXT NOT NULL, body BLOB NOT NULL, aside TEXT);
@@ -68,7 +72,6 @@ CREATE INDEX IF NOT EXISTS of_station ON messages (identity, aside, number);
 CREATE TABLE IF NOT EXISTS transaction_ids (
     identity TEXT NOT NULL, provisional INTEGER NOT NULL, real INTEGER NOT NULL, ended REAL,
     PRIMARY KEY (identity, provisional));
-CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 _FORGET: Final = """
 DELETE FROM transaction_ids WHERE ended < :old OR identity = :identity AND provisional NOT IN (
@@ -123,10 +126,13 @@ class Journal:
     async def start(self) -> None:
         """Opens the file, or makes it. Raises LocalControllerError when that is impossible."""
         self._loop = asyncio.get_running_loop()
-        self._cipher = AESGCM(_key(self._key_path))
+        await asyncio.to_thread(self._open)  # to look through all of it may take a while
+        self._thread.start()
+
+    def _open(self) -> None:
+        self._cipher = AESGCM(_key(self._key_path, self._path, self._log))
         self._database = self._opened()
         self._inode = self._path.stat().st_ino
-        self._thread.start()
 
     async def stop(self) -> None:
         """All that was left to do is on the disk."""
@@ -238,7 +244,7 @@ class Journal:
         now_s, before = time.monotonic(), self._complained
         if reason != before[0] or now_s >= before[1] + COMPLAINT_S:
             self._complained = reason, now_s
-            self._log.error("journal_not_written", file=str(self._path), jobs=jobs, reason=reason)
+            self._log.error("journal_not_written", file=str(self._path), jobs=jobs, reason=reason, remedy=_ROOM)
 
     def _one_by_one(self, batch: Sequence[_Job]) -> list[Any]:
         """What makes room may still be done, and what needs none."""
@@ -263,7 +269,7 @@ class Journal:
     def _look_at_size(self) -> None:
         used = _number(self._database, "PRAGMA page_count") - _number(self._database, "PRAGMA freelist_count")
         if used > self._short_at:
-            self._log.warning("journal_nearly_full", file=str(self._path), bytes=used * _PAGE_BYTES)
+            self._log.warning("journal_nearly_full", file=str(self._path), bytes=used * _PAGE_BYTES, remedy=_LARGER)
             self._short_at = used + int(_SHORTER * self._max_pages)
             self._tell(self.short)
         elif used <= self._first_short:
@@ -300,7 +306,8 @@ class Journal:
         try:
             return opened(self._cipher, body)
         except (InvalidTag, ValueError) as error:
-            self._log.error("journal_unreadable", file=str(self._path), reason=str(error) or "another key")
+            reason = str(error) or "written with another key"
+            self._log.error("journal_unreadable", file=str(self._path), reason=reason, remedy=_RIGHT_KEY)
             return None
 
     def _opened(self) -> sqlite3.Connection:
@@ -352,8 +359,8 @@ def _number(database: sqlite3.Connection, question: str) -> int:
     return int(database.execute(question).fetchone()[0])
 
 
-def _key(path: Path) -> bytes:
-    """That of the file, or a new one."""
+def _key(path: Path, journal: Path, log: FilteringBoundLogger) -> bytes:
+    """That of the file, or a new one, with which nothing can be read that was written before."""
     try:
         found = path.read_bytes()
     except FileNotFoundError:
@@ -362,13 +369,13 @@ def _key(path: Path) -> bytes:
         raise LocalControllerError(f"journal key {path}: {error.strerror}; let the gateway read it") from error
     if len(found) == KEY_BYTES:
         return found
+    if found:
+        put_aside(path, f"is no key of {KEY_BYTES} bytes", "journal_key", log)
+    if journal.exists():
+        log.error("journal_key_lost", file=str(path), reason="a new key is made", remedy=_RIGHT_KEY)
     new = secrets.token_bytes(KEY_BYTES)
     try:
-        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(new)
-            file.flush()
-            os.fsync(file.fileno())
-        onto_the_disk(path.parent)
+        write_whole(path, new)
     except OSError as error:
         raise LocalControllerError(f"journal key {path}: {error.strerror}; correct state_directory") from error
     return new

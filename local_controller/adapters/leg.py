@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
@@ -89,34 +89,6 @@ class Ear:
     ended: Callable[[int, str], None]
     pressure: Callable[[bool], None]
     silent: Callable[[float | None], None] | None = None
-
-
-class Link(Protocol):
-    """What a driver needs of a way to a peer: a leg, or something that has one at times. Each as the method of `Leg`."""
-
-    gone: asyncio.Future[None]
-
-    @property
-    def unsent_bytes(self) -> int:
-        """What its peer has yet to take."""
-
-    def attend(self, ear: Ear) -> None:
-        """Hands over all messages from now on."""
-
-    def send(self, text: str) -> None:
-        """Sends a text message."""
-
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """Ends it."""
-
-    def abort(self) -> None:
-        """Cuts the connection off."""
-
-    def hold(self, why: int) -> None:
-        """Reads no more until the same reason is released."""
-
-    def release(self, why: int) -> None:
-        """Reads on."""
 
 
 class Leg(asyncio.Protocol, ABC):

@@ -14,7 +14,7 @@ from local_controller.adapters.back_off import BackOffTimes
 from local_controller.adapters.capability_file import CapabilityMemory
 from local_controller.adapters.journal import Journal, Kept
 from local_controller.adapters.routing import Routes, upstreams
-from local_controller.adapters.station_server import StandIn
+from local_controller.adapters.uplink import StandIn
 from local_controller.clock import Clock
 from local_controller.config.legs import OutageSection
 from local_controller.config.models import SiteConfig

@@ -23,6 +23,7 @@ from functools import lru_cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from websockets.exceptions import InvalidHeader
@@ -30,20 +31,18 @@ from websockets.headers import parse_subprotocol
 from websockets.http11 import Request, Response
 
 from local_controller.adapters.admission import Resident, objection, profile_of
-from local_controller.adapters.back_off import BackOffTimes
 from local_controller.adapters.csms_client import CsmsLeg, Introduction, Refusal, connect
 from local_controller.adapters.driver import Outlets, StationDriver
-from local_controller.adapters.journal import Journal, Kept
 from local_controller.adapters.large_messages import LargeMessages
-from local_controller.adapters.leg import ROOM, LegSettings, Link
+from local_controller.adapters.leg import ROOM, LegSettings
+from local_controller.adapters.link import Link
 from local_controller.adapters.logins import Logins
 from local_controller.adapters.rates import ConnectionRates, MessageRate
 from local_controller.adapters.routing import is_open_path
 from local_controller.adapters.station_leg import StationLeg
 from local_controller.adapters.tls_door import TlsDoor, TlsFailure
-from local_controller.adapters.uplink import Around, Target, Uplink, UplinkState
+from local_controller.adapters.uplink import Around, StandIn, Uplink, UplinkState, Way
 from local_controller.clock import Clock
-from local_controller.deputy.deputy import Deputy
 from local_controller.station.certificate_identity import ClientCertificate
 from local_controller.station.effects import Peer
 from local_controller.station.proxy import StationProxy
@@ -55,20 +54,6 @@ ALIVE_S = 2.0  # a station that is there answers a ping within this time
 _VERSIONS = {version.value: version for version in OcppVersion}
 
 MakeProxy = Callable[[str, OcppVersion, ClientCertificate | None], StationProxy]
-
-
-@dataclass(frozen=True, slots=True)
-class StandIn:
-    """Who answers for a CSMS that is away. version_of: in which version it would speak with a station; None: not at all.
-
-    deputy: one for a station whose proxy was just made, with what the journal has of it. back_off: how long it waits before the CSMS
-    is dialled again.
-    """
-
-    journal: Journal
-    version_of: Callable[[str, Sequence[OcppVersion]], OcppVersion | None]
-    deputy: Callable[[str, Kept], Deputy]
-    back_off: Callable[[str], BackOffTimes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +90,13 @@ class ServerSettings:
     limits: DoorLimits = field(default_factory=DoorLimits)
     path_prefixes: Sequence[str] | None = None
     credentials: Path | None = None
+
+
+class _Login(NamedTuple):
+    """What a station has shown, and the version in which it is spoken with."""
+
+    version: OcppVersion
+    authorization: list[str]
 
 
 @dataclass(eq=False, slots=True)
@@ -347,7 +339,7 @@ class StationServer:
             await asyncio.gather(*(one.end(1002, "no common OCPP version") for one in (leg, up) if one is not None))
         else:
             authorization = request.headers.get_all("Authorization")
-            await self._begin(resident, authorization, (leg, up), Target(identity, version, dial))
+            await self._begin(resident, _Login(version, authorization), leg, Way(up, dial))
 
     async def _alone(
         self, leg: StationLeg, resident: Resident, refusal: Refusal, offer: Sequence[OcppVersion]
@@ -358,41 +350,43 @@ class StationServer:
         identity, profile = resident.identity, profile_of(leg.visitor, resident)
         version = self._stand_in.version_of(identity, offer)
         if version is None:
-            self._log.warning("not_served_alone", station=identity, reason="its CSMS never accepted it in this version")
+            reason = "its CSMS never accepted it in this version"
+            remedy = "wait for the CSMS, or set unaccepted_stations in csms.outage to serve"
+            self._log.warning("not_served_alone", station=identity, reason=reason, remedy=remedy)
             return None
         if profile in {SecurityProfile.PASSWORD, SecurityProfile.PASSWORD_AND_TLS}:
             authorization = leg.request.headers.get_all("Authorization")
             if not await self._logins.is_known(identity, authorization):
-                self._log.warning("not_served_alone", station=identity, reason="its password is not known here")
+                remedy = "wait for the CSMS; with a section `credentials` passwords outlive a restart"
+                self._log.warning(
+                    "not_served_alone", station=identity, reason="its password is not known here", remedy=remedy
+                )
                 return None
         return version
 
-    async def _begin(
-        self, resident: Resident, authorization: list[str], legs: tuple[StationLeg, CsmsLeg | None], target: Target
-    ) -> None:
+    async def _begin(self, resident: Resident, login: _Login, leg: StationLeg, way: Way) -> None:
         """Serves a station whose handshake is complete."""
-        leg, csms = legs
+        authorization, csms = login.authorization, way.leg
         try:
-            proxy = self._make_proxy(target.identity, target.version, self._certificate(leg, resident))
+            proxy = self._make_proxy(resident.identity, login.version, self._certificate(leg, resident))
             if self._stand_in is not None and resident.stays_served:
-                uplink = await self._uplink(self._stand_in, proxy, csms, target)
+                uplink = await self._uplink(self._stand_in, proxy, way)
                 self._start(resident, authorization, proxy, (leg, uplink))
             elif csms is not None:
                 self._start(resident, authorization, proxy, (leg, csms))
         except BaseException:  # also our own end: neither peer may wait for the other; `_admit` tells it
-            for one in legs:
+            for one in (leg, csms):
                 if one is not None:
                     one.close(1011, "internal error")
             raise
         if csms is not None:
-            self._logins.accepted(target.identity, authorization)
+            self._logins.accepted(resident.identity, authorization)
 
-    async def _uplink(self, stand_in: StandIn, proxy: StationProxy, csms: CsmsLeg | None, target: Target) -> Uplink:
-        deputy = stand_in.deputy(target.identity, await stand_in.journal.of(target.identity))
-        around = Around(stand_in.journal, self._clock, self._outlets, stand_in.back_off(target.identity))
-        uplink = Uplink(target, csms, deputy, around)
-        uplink.unanswered, uplink.awaited = proxy.unanswered, proxy.awaited
-        return uplink
+    async def _uplink(self, stand_in: StandIn, proxy: StationProxy, way: Way) -> Uplink:
+        identity = proxy.identity
+        deputy = stand_in.deputy(identity, await stand_in.journal.of(identity))
+        around = Around(stand_in.journal, self._clock, self._outlets, stand_in.back_off(identity))
+        return Uplink(proxy, way, deputy, around)
 
     async def _make_room(self, identity: str, leg: StationLeg) -> bool:
         """Closes the session that `identity` already has, if it must give way; see the module's text."""

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from local_controller.adapters.back_off import BackOff, BackOffTimes
 from local_controller.adapters.csms_client import CsmsLeg, Refusal
 from local_controller.adapters.driver import Outlets
-from local_controller.adapters.journal import Journal, NotKept
+from local_controller.adapters.journal import Journal, Kept, NotKept
 from local_controller.adapters.leg import Ear
 from local_controller.clock import Clock, Instant
 from local_controller.deputy.deputy import Deputy
@@ -31,8 +31,8 @@ from local_controller.deputy.effects import (
     ToCsms,
     ToStation,
 )
-from local_controller.rpc.frame import Frame
 from local_controller.station.effects import Note, Peer, Tell, Trace
+from local_controller.station.proxy import StationProxy
 from local_controller.station.words import Disconnected, OcppVersion
 
 REASONS: Final = 8
@@ -40,6 +40,13 @@ REASONS: Final = 8
 
 Dial = Callable[[], Awaitable[CsmsLeg | Refusal]]
 Act = Callable[[Deputy, Instant], Sequence[DeputyEffect]]
+
+
+class Way(NamedTuple):
+    """How a CSMS is reached. leg: the open one of the station's own handshake; None: it was away. dial: it, in the station's name."""
+
+    leg: CsmsLeg | None
+    dial: Dial
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +58,23 @@ class UplinkState:
     waiting: int
 
 
-class Target(NamedTuple):
-    """Who speaks with whom: a station, the version that its CSMS chose, and how that is dialled in the station's name."""
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """Who answers for a CSMS that is away. version_of: in which version it would speak with a station; None: not at all.
 
-    identity: str
-    version: OcppVersion
-    dial: Dial
+    deputy: one for a station whose proxy was just made, with what the journal has of it. back_off: how long it waits before the CSMS
+    is dialled again.
+    """
+
+    journal: Journal
+    version_of: Callable[[str, Sequence[OcppVersion]], OcppVersion | None]
+    deputy: Callable[[str, Kept], Deputy]
+    back_off: Callable[[str], BackOffTimes]
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What all uplinks of a site share. back_off: how long they wait before they dial."""
+    """What an uplink needs beside its station: where messages are kept, the time, and to whom all goes."""
 
     journal: Journal
     clock: Clock
@@ -72,10 +85,11 @@ class Around:
 class Uplink:
     """The way of one station to its CSMS."""
 
-    def __init__(self, target: Target, leg: CsmsLeg | None, deputy: Deputy, around: Around) -> None:
-        """leg: the open one of the station's own handshake; None: the CSMS was away."""
-        self.identity, self._version, self._dial = target
-        self._leg = leg
+    def __init__(self, proxy: StationProxy, way: Way, deputy: Deputy, around: Around) -> None:
+        """proxy: the station's, which the driver feeds."""
+        self.identity = proxy.identity
+        self._proxy = proxy
+        self._leg, self._dial = way
         self._deputy = deputy
         self._journal, self._clock, self._outlets = around.journal, around.clock, around.outlets
         self._back_off = BackOff(around.back_off)
@@ -88,10 +102,6 @@ class Uplink:
         self._timer: asyncio.TimerHandle | None = None
         self._pass: Callable[[str], None] | None = None  # straight to the CSMS, while the deputy is transparent
         self._since_s = around.clock.monotonic_s()
-        self.unanswered: Callable[[Peer], list[Frame]] = lambda _: []
-        """Of the station's proxy: what a peer has got and has not answered."""
-        self.awaited: Callable[[Peer], list[str]] = lambda _: []
-        """Of the same: to which of its CALLs a peer has got no answer."""
         self.changed: Callable[[bool], None] = lambda _: None
         """Hears whether the CSMS is there, each time when that changes."""
         self.gone: asyncio.Future[None] = self._loop.create_future()
@@ -130,6 +140,7 @@ class Uplink:
         self._is_over, self._pass = True, None
         if self._dialling is not None:
             self._dialling.cancel()
+            self._dialling = None  # a circle, as in `_end`
         if self._timer is not None:
             self._timer.cancel()
         if self._leg is None:
@@ -186,9 +197,9 @@ class Uplink:
         self._log_away(f"closed with {code}{reason and ': '}{reason}")
         if self._ear is not None:
             self._ear.pressure(False)  # nobody waits for one that is gone
-        asked = self.awaited(Peer.CSMS)
+        asked = self._proxy.awaited(Peer.CSMS)
         self.changed(False)
-        self._do(lambda deputy, now: deputy.lost(self.unanswered(Peer.CSMS), asked, now))
+        self._do(lambda deputy, now: deputy.lost(self._proxy.unanswered(Peer.CSMS), asked, now))
         self._dial_later()
 
     def _log_away(self, reason: str) -> None:
@@ -224,7 +235,7 @@ class Uplink:
                     self._end_station(1008, answer.reason)
                     return
                 continue
-            if answer.version is not self._version:
+            if answer.version is not self._proxy.version:
                 answer.close(1001)
                 self._end_station(1001, "the CSMS speaks another version now")
                 return
@@ -238,8 +249,10 @@ class Uplink:
         self.close(code, reason)
 
     def _end(self) -> None:
+        """Nothing comes any more: breaks circles, in which no collector looks (`garbage`)."""
         if not self.gone.done():
             self.gone.set_result(None)
+        self._ear, self.changed = None, lambda _: None
 
     # --- the deputy ----------------------------------------------------------------------------------------------
 
@@ -270,6 +283,7 @@ class Uplink:
         self._arm(now)
 
     def _carry_out(self, effects: Sequence[DeputyEffect], now: Instant) -> None:
+        """In order, also when one leads to the next input: as `StationDriver`, which spares each message a call for that."""
         if self._is_busy:
             self._todo.append((effects, now))
             return

@@ -121,11 +121,13 @@ def _entry(call: Frame, payload: Payload, situation: Situation, at: datetime) ->
     if action in _NOT_KEPT or rank > LEAST_SEVERITY or not situation.is_accepted:
         return None
     text = (call.payload_as(bytes) or b"{}").decode()
-    return Entry(_kind(action, situation.version), action, text, at, rank, subject_of(call), _sample_of(call, payload))
+    return Entry(
+        kind_of(action, situation.version), action, text, at, rank, subject_of(call), _sample_of(call, payload)
+    )
 
 
-def _kind(action: str, version: OcppVersion) -> Kind:
-    """Meter values belong to transactions in 1.6 only."""
+def kind_of(action: str, version: OcppVersion) -> Kind:
+    """What a message of this action is to its delivery. Meter values belong to transactions in 1.6 only."""
     if action == "MeterValues" and version is OcppVersion.V16:
         return Kind.TRANSACTION
     return _KINDS.get(action, Kind.OTHER)

@@ -34,13 +34,6 @@ VOLATILE: Final = 0
 """The number of a connector state that is reported anew and stands in no journal, which counts from 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The CSMS refuses the driver of a transaction that began without it (LC-071)."""
-
-    transaction_id: str
-
-
 @dataclass(slots=True)
 class _Sent:
     number: int
@@ -63,8 +56,8 @@ class Delivery:
         self.backlog = backlog
         self.names = names
         self.keys = StationKeys()
-        self.refused: list[Refused] = []
-        """Drivers that the CSMS has refused since somebody looked."""
+        self.refused: list[str] = []
+        """Transactions whose drivers the CSMS has refused since somebody looked (LC-071)."""
         self.delivered = 0
         """Messages of the journal that the CSMS has got."""
         self._ids = ids
@@ -243,7 +236,7 @@ class Delivery:
     def _look_at_driver(self, info: Any, transaction_id: str, sent: _Sent) -> None:
         status = info.get("status") if isinstance(info, dict) else None
         if status not in {None, "Accepted", "ConcurrentTx"} and sent.call.payload.get("eventType") != "Ended":
-            self.refused.append(Refused(transaction_id))
+            self.refused.append(transaction_id)
 
     def _failed(self, sent: _Sent, reason: str, now: Instant, *, counts: bool = True) -> list[DeputyEffect]:
         """As a station does: some more attempts, each after a longer rest; then it is put aside, and a person told (LC-054).

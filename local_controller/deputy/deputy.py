@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from local_controller.clock import Instant
-from local_controller.deputy.answers import Answer, Situation, code_of_fault, local_answer, subject_of
+from local_controller.deputy.answers import (
+    DECLINED,
+    Answer,
+    Situation,
+    code_of_fault,
+    kind_of,
+    local_answer,
+    subject_of,
+)
 from local_controller.deputy.backlog import Backlog
 from local_controller.deputy.delivery import Delivery
 from local_controller.deputy.effects import DeputyEffect, Drop, Entry, Keep, Kind, ToCsms, ToStation
@@ -30,8 +38,6 @@ PATIENCE_S: Final = 30.0
 
 SAYS_AGAIN_S: Final = 600.0
 """A station that got no answer to the end of a transaction says it again within this time, and what belongs to it behind its end."""
-
-_OF_TRANSACTIONS: Final = frozenset({"StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent"})
 
 
 class Station(Situation, Protocol):
@@ -85,11 +91,6 @@ class Deputy:
         self._has_asked_for_keys = False
         self._orphans: frozenset[str] = frozenset()
         self._queue_asked: frozenset[str] = frozenset()  # ids of the CSMS's questions whether messages are queued
-
-    @property
-    def is_present(self) -> bool:
-        """Whether the CSMS is there."""
-        return self._is_present
 
     @property
     def waiting(self) -> int:
@@ -191,7 +192,8 @@ class Deputy:
             return True
         if call.action == "StatusNotification":
             return self._tells_of_same(call, coming)
-        return call.action in _OF_TRANSACTIONS and (backlog.has_transactions or bool(coming))
+        is_of_transaction = kind_of(call.action or "", self._station.version) is Kind.TRANSACTION
+        return is_of_transaction and (backlog.has_transactions or bool(coming))
 
     def _tells_of_same(self, call: Frame, coming: Iterable[Entry]) -> bool:
         try:
@@ -286,7 +288,7 @@ class Deputy:
         action = "" if answer.entry is None else answer.entry.action
         told = [] if self._is_unkept else [Note("error", "message_not_kept", {"action": action, "reason": reason})]
         self._is_unkept = True
-        return [*told, *self._answered(message_id, Answer(None), 0), *self._step(now)]
+        return [*told, *self._answered(message_id, DECLINED, 0), *self._step(now)]
 
     def _answered(self, message_id: str, answer: Answer, number: int) -> list[DeputyEffect]:
         if answer.payload is None:
@@ -318,8 +320,8 @@ class Deputy:
         is_v16 = self._station.version is OcppVersion.V16
         action = "RemoteStopTransaction" if is_v16 else "RequestStopTransaction"
         effects: list[DeputyEffect] = []
-        for one in refused:
-            payload: dict[str, Any] = {"transactionId": int(one.transaction_id) if is_v16 else one.transaction_id}
+        for transaction_id in refused:
+            payload: dict[str, Any] = {"transactionId": int(transaction_id) if is_v16 else transaction_id}
             effects += self._ask(action, payload, "stop")
         return effects
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from local_controller.clock import Instant
@@ -12,6 +13,7 @@ from local_controller.errors import PayloadError
 from local_controller.rpc.frame import Frame
 from local_controller.station.authorization import ACCEPTED, UNKNOWN, UNREADABLE, UnknownPolicy, Verdict
 from local_controller.station.authorizations import Authorizations
+from local_controller.station.blocks.authorizations import DRIVERS_ANSWERS, learn_from
 from local_controller.station.dialects.authorization import authorization_dialect
 from local_controller.station.dialects.reading import timestamp
 from local_controller.station.dialects.shared import read_boot_status
@@ -92,15 +94,13 @@ class StationView:
 
     def told(self, call: Frame, answer: Frame, now: Instant) -> None:
         """The CSMS's own answer to a message that was delivered later: what it says of driver and station counts (LC-063, LC-058)."""
-        try:
-            action = call.action or ""
-            if action == "BootNotification":
+        with suppress(
+            PayloadError
+        ):  # it counts as delivered all the same; whom it may be about is a stranger from now on
+            if call.action == "BootNotification":
                 self._state.registration = read_boot_status(answer.payload)
-            token, said = self._dialect.presented(action, call.payload), self._dialect.verdict(action, answer.payload)
-        except PayloadError:
-            return
-        if token is not None and said is not None:
-            self._authorizations.learn(token, said, self._state.station_time(now))
+            elif call.action in DRIVERS_ANSWERS:
+                learn_from(self._authorizations, self._dialect, call, answer, self._state.station_time(now))
 
     @property
     def may_be_asked(self) -> bool:

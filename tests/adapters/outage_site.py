@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 from local_controller.app import LocalController
 from local_controller.cli.demo_peers import free_ports
@@ -56,7 +57,7 @@ class RestartingCsms:
             HOST,
             self.port,
             process_request=self._judge,
-            select_subprotocol=lambda _, offered: self.version if self.version in offered else None,  # type: ignore[arg-type, return-value]
+            select_subprotocol=self._choose,
             reuse_address=True,
         )
 
@@ -70,6 +71,9 @@ class RestartingCsms:
     def actions(self, station: str = "CP-1") -> list[str]:
         """What a station has said to it."""
         return [action for who, action, _ in self.heard if who == station]
+
+    def _choose(self, _: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        return next((one for one in offered if one == self.version), None)
 
     def _judge(self, connection: ServerConnection, _: Request) -> Response | None:
         return connection.respond(self.status, "no") if self.status else None

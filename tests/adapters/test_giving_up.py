@@ -6,6 +6,7 @@ import asyncio
 
 from websockets.asyncio.server import serve
 from websockets.datastructures import Headers
+from websockets.typing import Subprotocol
 
 from local_controller.adapters.csms_client import CsmsLeg, CsmsSettings, Introduction, dial
 from local_controller.adapters.large_messages import LargeMessages
@@ -15,7 +16,9 @@ from tests.e2e.surroundings import until
 
 
 async def test_whoever_gives_up_dialling_leaves_no_connection_behind_at_whatever_moment() -> None:
-    async with serve(lambda socket: socket.wait_closed(), "127.0.0.1", 0, subprotocols=["ocpp1.6"]) as server:  # type: ignore[list-item]
+    async with serve(
+        lambda socket: socket.wait_closed(), "127.0.0.1", 0, subprotocols=[Subprotocol("ocpp1.6")]
+    ) as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         settings = CsmsSettings(Upstream("csms", {OcppVersion.V16: url}))
         station = Introduction("CP-1", Headers(), names_version=True)

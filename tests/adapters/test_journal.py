@@ -15,7 +15,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from local_controller.adapters.journal import KEY_NAME, NAME, PAIRS, TURN, Journal, Kept, NotKept
+from local_controller.adapters.journal import KEY_BYTES, KEY_NAME, NAME, PAIRS, TURN, Journal, Kept, NotKept
 from local_controller.deputy.effects import Entry, Kind
 from local_controller.errors import LocalControllerError
 
@@ -101,8 +101,29 @@ async def test_what_another_key_has_closed_is_no_reason_to_lose_the_rest(tmp_pat
         assert await fetched(again, 2) == entry(2)
 
 
+@pytest.mark.parametrize("left", [None, b"half a key"])
+async def test_a_lost_key_is_told_with_its_remedy_and_half_of_one_is_put_aside(
+    tmp_path: Path, left: bytes | None
+) -> None:
+    async with journal(tmp_path) as one:
+        await kept(one, entry())
+    key = tmp_path / KEY_NAME
+    key.unlink()
+    if left is not None:
+        key.write_bytes(left)
+    with capture_logs() as told:
+        async with journal(tmp_path):
+            pass
+    (lost,) = [line for line in told if line["event"] == "journal_key_lost"]
+    assert lost["file"] == str(key)
+    assert "put journal.key back" in lost["remedy"]
+    aside = {name: text for name, text, _ in files(tmp_path) if name.endswith(".broken")}
+    assert aside == ({} if left is None else {f"{KEY_NAME}.broken": left})
+
+
 @pytest.mark.parametrize("damage", [b"no database at all" * 300, b"SQLite format 3\0" + b"\xff" * 5000])
 async def test_a_damaged_file_is_put_aside_and_another_one_begun(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / KEY_NAME).write_bytes(bytes(KEY_BYTES))
     (tmp_path / NAME).write_bytes(damage)
     with capture_logs() as told:
         async with journal(tmp_path) as one:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import sqlite3
+import weakref
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 
+from local_controller.adapters.csms_client import Refusal
 from local_controller.adapters.journal import NAME
 from local_controller.adapters.trace_store import TraceFile
 from local_controller.adapters.uplink import Uplink
@@ -238,14 +241,31 @@ async def test_a_fault_of_ours_ends_this_station_and_says_so(tmp_path: Path) -> 
         uplink = gateway.stations._sessions["CP-1"].csms
         assert isinstance(uplink, Uplink)
 
-        async def dial() -> None:
+        async def dial() -> Refusal:
             raise ZeroDivisionError
 
-        uplink._dial = dial  # type: ignore[assignment]
+        uplink._dial = dial
         with capture_logs() as told:
             await site.csms.stop()
             assert await station.ends() == 1011
         assert {"csms_away", "station_failed"} <= {line["event"] for line in told}
+
+
+async def test_a_station_that_leaves_in_an_outage_leaves_nothing_for_a_collector(tmp_path: Path) -> None:
+    async with outage_site(tmp_path) as site, site.gateway() as gateway:
+        async with site.station() as station:
+            await station.boots()
+            await site.csms.stop()
+            await until(lambda: not gateway.stations.uplinks["CP-1"].is_there, 5)
+            await station.says("Heartbeat")
+            uplink = weakref.ref(gateway.stations._sessions["CP-1"].csms)
+            gc.collect()
+            gc.disable()
+        try:
+            await until(lambda: not gateway.stations.drivers, 5)
+            await until(lambda: uplink() is None, 5)
+        finally:
+            gc.enable()
 
 
 async def test_why_the_csms_is_not_reached_is_logged_once(tmp_path: Path) -> None:
@@ -275,7 +295,8 @@ async def test_a_gateway_that_stops_leaves_no_connection_that_still_waits_for_th
         async with site.gateway() as gateway, site.station():
             pass
         async with site.gateway() as gateway:
-            disk = gateway._outages.journal  # type: ignore[union-attr]
+            assert gateway._outages is not None
+            disk = gateway._outages.journal
             writer = sqlite3.connect(tmp_path / NAME, isolation_level=None)
             writer.execute("BEGIN IMMEDIATE")  # the journal waits for it
             disk.rename("CP-2", 1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import structlog
 
 from local_controller.adapters.journal_file import JournalFile
 from local_controller.adapters.outage_watch import OutageWatch
+from local_controller.adapters.outages import Outages
 from local_controller.app import LocalController
 from local_controller.cli.demo_peers import free_ports
 from local_controller.clock import Clock
@@ -103,8 +105,12 @@ async def test_what_was_delivered_is_counted_over_all_connections_of_a_station(t
                 await until(lambda: not gateway.stations.uplinks["CP-1"].is_there, 5)
                 await station.says("FirmwareStatusNotification", status="Installed")
                 await site.csms.start()
-                await until(lambda count=count: outages.delivered(["CP-1", "CP-2"]) == count, 10)  # type: ignore[misc]
+                await until(partial(has_delivered, outages, count), 10)
             await until(lambda: not gateway.stations.drivers, 5)
+
+
+def has_delivered(outages: Outages, count: int) -> bool:
+    return outages.delivered(["CP-1", "CP-2"]) == count
 
 
 async def test_of_several_csmss_those_are_watched_whose_stations_stay_served(tmp_path: Path) -> None:

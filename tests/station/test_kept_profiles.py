@@ -155,7 +155,9 @@ def test_after_a_restart_the_csms_is_shown_its_profiles_as_it_sent_them(bench: M
     b.boot()
     odd = {"customData": {"vendorId": "é", "x": [1.10, None, "\ud800"]}}
     wanted = b.csms_profile("TxDefaultProfile", 10.0, 4, validTo=stamp(b.now, 86_400), **odd)
-    assert b.from_csms("SetChargingProfile", {"evseId": 1, "chargingProfile": wanted})["status"] == "Accepted"  # type: ignore[index]
+    answer = b.from_csms("SetChargingProfile", {"evseId": 1, "chargingProfile": wanted})
+    assert isinstance(answer, dict)
+    assert answer["status"] == "Accepted"
     b.csms_sets("ChargingStationMaxProfile", 20.0, 2, evse=0)
     again = restarted(bench, b)
     assert asked(again, 5) == "Accepted"
